@@ -1,0 +1,49 @@
+"""Exceptions that a user can act on: what was wrong, what was expected, what to do.
+
+Every exception that the project raises on purpose is a `MidasError`. The command line prints its
+message, without a traceback, and leaves with its `exit_status`.
+"""
+
+from typing import ClassVar
+
+
+class MidasError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        exit_status: what the command line leaves with: 1, the job failed; 2, the request is wrong.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+
+class RequestError(MidasError, ValueError):
+    """What was asked for is wrong: a missing file, a value out of range, a row that makes no sense."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class VideoError(MidasError):
+    """A video cannot be read at all: not a video, no picture stream, an unknown codec."""
+
+
+class DamagedVideoError(VideoError):
+    """A video could be read only up to a damaged place.
+
+    Attributes:
+        frames_read: how many good frames came before the damage.
+        time: presentation time of the last good frame, in seconds; None if there was none.
+    """
+
+    def __init__(self, message: str, frames_read: int, time: float | None) -> None:
+        super().__init__(message)
+        self.frames_read = frames_read
+        self.time = time
+
+
+class NoFaceError(MidasError):
+    """No face could be followed through a clip."""
+
+
+class JobError(MidasError):
+    """A job that was asked for correctly could not be finished: a full disk, a diverged training."""
