@@ -1,0 +1,257 @@
+"""Clip store -> batches: which frames of which clips, with which labels, in which order.
+
+What a sample looks like depends only on (seed, epoch, video id), never on which process reads it or
+what was read before, so a resumed run sees what the uninterrupted one would have seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from midas_dfer.clips.augment import apply_crop, multi_scale_crop
+from midas_dfer.clips.sampling import generator_for, sample_segments
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import NO_LABEL, SoftLabelMethod, votes_to_soft_labels
+
+LabelKind = Literal["soft", "hard"]
+TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
+
+
+class ClipBatch(NamedTuple):
+    """What a model is trained and tested on.
+
+    Attributes:
+        clips: uint8 RGB, 0 to 255.
+        soft_labels: rows sum to 1; the one-hot label where hard labels were asked for.
+        labels: class index; -1 where a clip has no single label.
+        video_ids: which videos these are.
+    """
+
+    clips: UInt8[Tensor, "B T 3 H W"]
+    soft_labels: Float[Tensor, "B K"]
+    labels: Int64[Tensor, "B"]
+    video_ids: tuple[str, ...]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
+        """The batch on another device."""
+        return self._replace(
+            clips=self.clips.to(device, non_blocking=non_blocking),
+            soft_labels=self.soft_labels.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> "ClipBatch":
+        """The batch in page-locked memory, from which copies to a GPU are quicker."""
+        return self._replace(
+            clips=self.clips.pin_memory(),
+            soft_labels=self.soft_labels.pin_memory(),
+            labels=self.labels.pin_memory(),
+        )
+
+
+class Draw(NamedTuple):
+    """Which sample: a clip by its place in the data set, as it looks in one epoch."""
+
+    epoch: int
+    place: int
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """How a clip of any length becomes `[T, 3, H, W]`.
+
+    Attributes:
+        num_segments: T; one frame of each segment is taken.
+        size: H and W, in pixels.
+        train: draw a random frame of each segment, crop and flip; if not, the middle frame, whole.
+        scales: of TSM's multi-scale crop; (1.0,) leaves the picture whole.
+        flip: mirror every other clip.
+        seed: of all draws.
+    """
+
+    num_segments: int = 8
+    size: int = 224
+    train: bool = False
+    scales: Sequence[float] = TSM_SCALES
+    flip: bool = True
+    seed: int = 0
+
+
+class ClipDataset(Dataset[ClipBatch]):
+    """The clips of a store as samples.
+
+    Args:
+        store: where the frames are.
+        manifest: which of its clips (a fold, a split); all if None.
+        view: how frames are drawn and cut.
+        labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
+            without a single label are left out (see `left_out`).
+        method: how votes become soft labels; see `votes_to_soft_labels`.
+
+    Attributes:
+        left_out: how many clips have no single label and are therefore not in a data set of hard labels.
+
+    Raises:
+        RequestError: no clip is left.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        manifest: Manifest | None = None,
+        *,
+        view: ClipView | None = None,
+        labels: LabelKind = "soft",
+        method: SoftLabelMethod = "proportion",
+    ) -> None:
+        manifest = store.manifest if manifest is None else manifest
+        given = len(manifest)
+        if labels == "hard":
+            manifest = manifest.select(manifest.labels != NO_LABEL)
+        self.left_out = given - len(manifest)
+        if not len(manifest):
+            raise RequestError(
+                f"none of the {given} clips has a single label; train with --labels soft"
+                if given
+                else f"the store {store.path} has no usable clip here; see its failures.csv"
+            )
+        self.store = store
+        self.manifest = manifest
+        self.view = ClipView() if view is None else view
+        self.labels = torch.from_numpy(manifest.labels.astype(np.int64))
+        if labels == "hard":
+            self.soft_labels = torch.nn.functional.one_hot(self.labels, len(store.class_names)).float()
+        else:
+            self.soft_labels = torch.from_numpy(votes_to_soft_labels(manifest.votes, method)).float()
+        self.video_ids = tuple(manifest.video_ids)
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __getitem__(self, draw: Draw | int) -> ClipBatch:
+        """One clip, as a batch of one.
+
+        Args:
+            draw: which clip, and in which epoch; a plain index means epoch 0.
+        """
+        epoch, place = draw if isinstance(draw, Draw) else Draw(0, draw)
+        if not 0 <= place < len(self):
+            raise IndexError(f"clip {place} of {len(self)}")
+        video_id, view = self.video_ids[place], self.view
+        generator = generator_for(view.seed, epoch, video_id) if view.train else None
+        num_frames = self.store.num_frames(video_id)
+        positions = sample_segments(num_frames, view.num_segments, generator=generator)
+        frames = self.store.read(video_id, positions.tolist())
+        crop = None
+        if generator is not None:
+            side = frames.shape[1]
+            crop = multi_scale_crop(
+                side,
+                side,
+                size=view.size,
+                scales=tuple(view.scales),
+                flip_probability=0.5 if view.flip else 0.0,
+                generator=generator,
+            )
+        return ClipBatch(
+            apply_crop(frames, crop, view.size)[None],
+            self.soft_labels[place : place + 1],
+            self.labels[place : place + 1],
+            (video_id,),
+        )
+
+
+class BatchSampler(Sampler[list[Draw]]):
+    """Which clips make up the batches of an epoch.
+
+    The order depends only on (seed, epoch). A last batch of a single clip is joined to the one before it:
+    it could not be mixed, and batch normalisation would have one sample to go by. Every clip comes
+    exactly once in an epoch.
+
+    Args:
+        num_clips: how many clips there are.
+        batch_size: how many make up a batch.
+        shuffle: in an order of the epoch's own, or as they are.
+        seed: of the order.
+    """
+
+    def __init__(self, num_clips: int, batch_size: int, *, shuffle: bool, seed: int = 0) -> None:
+        self.num_clips, self.batch_size, self.shuffle, self.seed = num_clips, batch_size, shuffle, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next; Lightning calls this."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order = list(range(self.num_clips))
+        if self.shuffle:
+            generator = generator_for(self.seed, self.epoch, "", purpose="order")
+            order = torch.randperm(self.num_clips, generator=generator).tolist()
+        for start, end in self._bounds():
+            yield [Draw(self.epoch, place) for place in order[start:end]]
+
+    def __len__(self) -> int:
+        return len(self._bounds())
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        starts = list(range(0, self.num_clips, self.batch_size))
+        if self.shuffle and len(starts) > 1 and self.num_clips - starts[-1] == 1:
+            starts.pop()
+        return list(zip(starts, [*starts[1:], self.num_clips], strict=True))
+
+
+class ClipLoader(DataLoader[ClipBatch]):
+    """Batches of a `ClipDataset`; the same ones whatever the number of workers.
+
+    Args:
+        dataset: the clips.
+        batch_size: clips per batch.
+        shuffle: a new order each epoch (training), or the order of the manifest (evaluation).
+        seed: of the order.
+        num_workers: processes that read; 0 reads in this one.
+        pin_memory: for copies to a GPU.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.order = BatchSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed)
+        super().__init__(
+            dataset,
+            batch_sampler=self.order,
+            collate_fn=collate_clips,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+        )
+
+    def at_epoch(self, epoch: int) -> Self:
+        """This loader, set to give the batches of an epoch."""
+        self.order.set_epoch(epoch)
+        return self
+
+
+def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:
+    """Join batches into one."""
+    return ClipBatch(
+        torch.cat([c.clips for c in clips]),
+        torch.cat([c.soft_labels for c in clips]),
+        torch.cat([c.labels for c in clips]),
+        tuple(video_id for c in clips for video_id in c.video_ids),
+    )

@@ -1,0 +1,171 @@
+"""One video -> the aligned face of one person, frame by frame.
+
+The video is decoded twice: once to find and follow the faces (only landmarks are kept, about 100 bytes
+per face and frame), once to cut out the person who was followed longest. So memory does not grow with
+the length of a clip, and a gap can be bridged from both of its ends.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from midas_dfer.clips.faces import Face, FaceDetector, align_face
+from midas_dfer.clips.shards import StoredFrame
+from midas_dfer.clips.tracks import Track, follow_faces, main_track, smooth
+from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
+from midas_dfer.video.pictures import iter_picture_frames, list_pictures
+from midas_dfer.video.read import Frame, iter_frames
+
+FaceSource = Literal["detect", "cropped"]
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """How clips are cut out of videos; part of a store's fingerprint.
+
+    Attributes:
+        faces: `detect` finds and aligns the face; `cropped` takes frames that are face crops already.
+        size: side of the stored square picture, in pixels.
+        jpeg_quality: 1 to 100.
+        max_gap: longest gap in a face's track that is bridged, in seconds.
+        smoothing: sigma of the Gaussian over time that steadies the landmarks, in seconds.
+        min_score: lowest score of the detector that counts as a face.
+        max_side: longer pictures are shrunk to this side before detection, in pixels.
+    """
+
+    faces: FaceSource = "detect"
+    size: int = 224
+    jpeg_quality: int = 95
+    max_gap: float = 0.5
+    smoothing: float = 0.08
+    min_score: float = 0.7
+    max_side: int = 640
+
+    def __post_init__(self) -> None:
+        if self.faces not in ("detect", "cropped"):
+            raise RequestError(f"--faces is {self.faces!r}; expected detect or cropped")
+        for name, low, high in (
+            ("size", 16, 2048),
+            ("jpeg_quality", 1, 100),
+            ("max_gap", 0, 60),
+            ("smoothing", 0, 10),
+            ("min_score", 0, 1),
+            ("max_side", 64, 8192),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise RequestError(f"--{name} is {value}; expected a number from {low} to {high}")
+
+
+class ClipExtractor:
+    """Cuts clips out of videos, one after the other, with one detector.
+
+    Args:
+        settings: how.
+        on_frame: called after each decoded frame, so that whoever waits knows that work goes on.
+
+    Attributes:
+        damage: what was wrong with the last clip although frames of it could be used; "" if nothing was.
+    """
+
+    def __init__(self, settings: ExtractSettings, on_frame: Callable[[], None] = lambda: None) -> None:
+        self.settings = settings
+        self.on_frame = on_frame
+        self.damage = ""
+        self._detector: FaceDetector | None = None
+
+    def extract(self, path: Path) -> Iterator[StoredFrame]:
+        """Yield the aligned frames of the clip's person.
+
+        Args:
+            path: a video, a picture, or a folder of pictures.
+
+        Raises:
+            VideoError: nothing of it can be read.
+            NoFaceError: no face could be followed through it.
+        """
+        self.damage = ""
+        if self.settings.faces == "cropped":
+            yield from self._cropped_pictures(path) if path.is_dir() else self._cropped_frames(path)
+        else:
+            yield from self._aligned_frames(path, self._find_person(path))
+
+    def _find_person(self, path: Path) -> Track:
+        if self._detector is None:
+            self._detector = FaceDetector(min_score=self.settings.min_score, max_side=self.settings.max_side)
+        detector, count = self._detector, 0
+
+        def detections() -> Iterator[tuple[int, float, list[Face]]]:
+            nonlocal count
+            for frame in self._until_damage(read_frames(path)):
+                count += 1
+                yield frame.index, frame.time, detector.detect(frame.image)
+
+        tracks = follow_faces(detections(), max_gap=self.settings.max_gap)
+        if not tracks:
+            damage = f"; {self.damage}" if self.damage else ""
+            raise NoFaceError(f"{path.name}: no face found in {count} frames{damage}")
+        return smooth(main_track(tracks), self.settings.smoothing)
+
+    def _aligned_frames(self, path: Path, track: Track) -> Iterator[StoredFrame]:
+        first, last = int(track.frames[0]), int(track.frames[-1])
+        for frame in self._until_damage(read_frames(path, wanted=lambda index: first <= index <= last)):
+            row = frame.index - first
+            face = align_face(frame.image, track.landmarks[row], self.settings.size)
+            yield StoredFrame(frame.index, frame.time, bool(track.detected[row]), self._encode(face))
+            if frame.index == last:
+                return
+
+    def _cropped_frames(self, path: Path) -> Iterator[StoredFrame]:
+        for frame in self._until_damage(read_frames(path)):
+            yield StoredFrame(
+                frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size))
+            )
+
+    def _cropped_pictures(self, folder: Path) -> Iterator[StoredFrame]:
+        """As `_cropped_frames`; a JPEG that has the right size already is kept byte for byte."""
+        pictures = list_pictures(folder)
+        for frame in self._until_damage(iter_picture_frames(folder)):
+            right_size = frame.image.shape[:2] == (self.settings.size, self.settings.size)
+            if right_size and pictures[frame.index].suffix.lower() in (".jpg", ".jpeg"):
+                jpeg = pictures[frame.index].read_bytes()
+            else:
+                jpeg = self._encode(fit(frame.image, self.settings.size))
+            yield StoredFrame(frame.index, frame.time, True, jpeg)
+
+    def _until_damage(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The good frames; what comes after them is kept in `damage`. A clip without any is an error."""
+        try:
+            for frame in frames:
+                self.on_frame()
+                yield frame
+        except DamagedVideoError as damage:
+            if not damage.frames_read:
+                raise
+            self.damage = str(damage)
+
+    def _encode(self, image: UInt8[np.ndarray, "H W 3"]) -> bytes:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.settings.jpeg_quality])
+        return data.tobytes()
+
+
+def read_frames(path: Path, wanted: Callable[[int], bool] | None = None) -> Iterator[Frame]:
+    """The frames of a video, a picture or a folder of pictures, as BGR `[H, W, 3]` uint8."""
+    if path.is_dir():
+        return (f for f in iter_picture_frames(path) if wanted is None or wanted(f.index))
+    return iter_frames(path, pixel_format="bgr24", wanted=wanted)
+
+
+def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Resize a picture to a square, its aspect ratio given up as the data sets' own tools do."""
+    if image.shape[:2] == (size, size):
+        return image
+    shrinks = min(image.shape[:2]) > size
+    return np.asarray(
+        cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    )

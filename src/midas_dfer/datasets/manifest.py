@@ -1,0 +1,349 @@
+"""The manifest: who said what about which video, one row per clip, votes kept as counts.
+
+Every adapter makes one, every later stage reads one. Inside is a polars table, so that a million rows are
+checked, divided and counted by columns; a `Sample` object is made only for the row that is asked for.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int64, Integer
+
+from midas_dfer.datasets.problems import RowProblems
+from midas_dfer.datasets.sample import Sample as Sample
+from midas_dfer.datasets.sample import sample_of_row, table_of_samples
+from midas_dfer.datasets.schema import (
+    read_manifest_file,
+    refuse_wrong_rows,
+    with_core_columns,
+    write_manifest_file,
+)
+from midas_dfer.datasets.splits import balanced_folds, choose_parts, draw_groups, draw_stratified
+from midas_dfer.emotions import check_class_names
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import NO_LABEL, majority_labels
+
+
+class Manifest:
+    """The clips of a dataset with their votes, in a fixed order.
+
+    Args:
+        class_names: the classes, in the order of the votes.
+        table: a row per clip with the columns of `CORE_COLUMNS`; `video_id` and `path` must be there, the
+            others are filled with nulls where they are missing; further columns are kept. `votes` is a list
+            with one count per class or null, `label` the *name* of a class or null (no single label).
+        name: what the dataset is called.
+
+    Raises:
+        RequestError: a video_id that is empty or occurs twice, a path that is empty or leaves the root, votes
+            of the wrong length, negative or all zero, an unknown label; the message names the rows, counted
+            from 1.
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, like a list
+
+    def __init__(self, class_names: Sequence[str], table: pl.DataFrame, name: str = "table") -> None:
+        self._class_names = tuple(class_names)
+        self._name = name
+        check_class_names(self._class_names)
+        self._table = with_core_columns(table, name)
+        refuse_wrong_rows(self._table, self._class_names, name)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the votes."""
+        return self._class_names
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The rows as a polars table, which is never changed in place."""
+        return self._table
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called."""
+        return self._name
+
+    @property
+    def video_ids(self) -> list[str]:
+        """The names of the clips, in order."""
+        return self._table["video_id"].to_list()
+
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """The different folds that occur, in ascending order; empty where none is known."""
+        return tuple(self._table["fold"].drop_nulls().unique().sort().to_list())
+
+    @property
+    def votes(self) -> Int64[np.ndarray, "N K"]:
+        """The votes as counts `[N, K]`, a new array; a clip without votes has one vote for its label.
+
+        Raises:
+            RequestError: a clip has neither votes nor a label.
+        """
+        column = self._table["votes"]
+        known = column.is_not_null().to_numpy()
+        labels = self.labels
+        problems = RowProblems(lambda row: f"row {row + 1}")
+        problems.add(
+            ~known & (labels == NO_LABEL), lambda row: f"{self._table['video_id'][row]!r} has neither"
+        )
+        problems.raise_if_any(self._name, "A clip needs votes or a label here: leave these clips out.")
+        counts = np.zeros((len(self), len(self._class_names)), dtype=np.int64)
+        if known.any():
+            counts[known] = column.drop_nulls().explode().to_numpy().reshape(-1, len(self._class_names))
+        unknown = np.flatnonzero(~known)
+        counts[unknown, labels[unknown]] = 1
+        return counts
+
+    @property
+    def has_votes(self) -> Bool[np.ndarray, " N"]:
+        """True for the clips `[N]` whose votes are known, False where `votes` had to use the label."""
+        known: Bool[np.ndarray, " N"] = self._table["votes"].is_not_null().to_numpy()
+        return known
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " N"]:
+        """The number of the class of each clip `[N]`, -1 where there is no single label; a new array."""
+        numbers = self._table["label"].replace_strict(
+            list(self._class_names),
+            list(range(len(self._class_names))),
+            default=NO_LABEL,
+            return_dtype=pl.Int64,
+        )
+        return np.array(numbers.to_numpy(), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self._table.height
+
+    def __repr__(self) -> str:
+        return f"Manifest({self._name!r}, {len(self)} clips, classes {', '.join(self._class_names)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Manifest):
+            return NotImplemented
+        same = (self._class_names, self._name) == (other._class_names, other._name)
+        return same and self._table.equals(other._table)
+
+    def __iter__(self) -> Iterator[Sample]:
+        numbers = {name: number for number, name in enumerate(self._class_names)}
+        for row in self._table.iter_rows(named=True):
+            yield sample_of_row(row, numbers)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self._name} has {len(self)} clips, there is no clip {index}")
+        numbers = {name: number for number, name in enumerate(self._class_names)}
+        return sample_of_row(self._table.row(index, named=True), numbers)
+
+    def select(
+        self, rows: Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequence[bool]
+    ) -> "Manifest":
+        """Take some of the clips.
+
+        Args:
+            rows: the numbers of the clips, counted from 0, in the order wanted; or a truth value per clip.
+
+        Returns:
+            A manifest of these clips.
+
+        Raises:
+            RequestError: a mask of the wrong length, a number out of range, or a clip taken twice.
+        """
+        chosen = np.asarray(rows)
+        if chosen.size == 0 and chosen.dtype != np.bool_:
+            chosen = np.zeros(0, dtype=np.int64)
+        if chosen.dtype == np.bool_:
+            if chosen.shape != (len(self),):
+                raise RequestError(
+                    f"The mask has the shape {list(chosen.shape)}, but {self._name} has {len(self)} clips. "
+                    "Give one truth value per clip."
+                )
+            chosen = np.flatnonzero(chosen)
+        if chosen.size and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
+            raise RequestError(f"{self._name} has {len(self)} clips, but clip {chosen.max()} was asked for.")
+        chosen = np.where(chosen < 0, chosen + len(self), chosen)
+        if np.unique(chosen).size != chosen.size:
+            raise RequestError("A clip was selected twice. A manifest holds every clip once.")
+        return self._with_valid_table(self._table[chosen])
+
+    def with_columns(self, **columns: Any) -> "Manifest":  # noqa: ANN401 -- whatever polars makes a column of
+        """Set or add columns; each gives one value per clip (a list, an array or a polars series).
+
+        Raises:
+            RequestError: the wrong number of values, or values that the manifest refuses.
+        """
+        table = self._table
+        for name, values in columns.items():
+            if len(values) != len(self):
+                raise RequestError(
+                    f"The column {name!r} has {len(values)} values, but {self._name} has {len(self)} clips."
+                )
+            series = pl.Series(name, values, strict=False)
+            table = table.with_columns(series)
+        return Manifest(self._class_names, table, self._name)
+
+    def with_majority_labels(self, ties: Literal["none", "first"] = "none") -> "Manifest":
+        """Set the label of every clip with votes to the class with the most; see `labels.majority_labels`."""
+        known = self.has_votes
+        labels = self.labels
+        if known.any():
+            labels[known] = majority_labels(self.select(known).votes, ties)
+        names = np.array([*self._class_names, None], dtype=object)
+        return self._with_valid_table(
+            self._table.with_columns(pl.Series("label", names[labels].tolist(), dtype=pl.String))
+        )
+
+    def with_subject_folds(self, k: int = 5, seed: int = 0) -> "Manifest":
+        """Divide the clips into k folds by subject, about equal in clips.
+
+        All clips of a subject are in one fold; a clip whose subject is not known is a subject of its own.
+        The division depends on the names of the subjects, their numbers of clips and the seed alone.
+
+        Args:
+            k: number of folds, 2 or more.
+            seed: which of the many balanced divisions.
+
+        Returns:
+            The same clips with `fold` from 1 to k.
+
+        Raises:
+            RequestError: k is under 2, or there are fewer subjects than folds.
+        """
+        groups = self._subject_groups()
+        subjects = len(set(groups))
+        if k < 2:
+            raise RequestError(f"{k} folds were asked for. Use 2 or more.")
+        if subjects < k:
+            raise RequestError(
+                f"{self._name} has {subjects} subjects, too few for {k} folds. Use at most {subjects} folds."
+            )
+        return self._with_valid_table(
+            self._table.with_columns(pl.Series("fold", balanced_folds(groups, k, seed), dtype=pl.Int64))
+        )
+
+    @classmethod
+    def from_samples(cls, class_names: Sequence[str], samples: Iterable[Sample], name: str = "table") -> Self:
+        """Make a manifest of samples.
+
+        Raises:
+            RequestError: a label that is not the number of a class, or as for `Manifest`.
+        """
+        names = tuple(class_names)
+        check_class_names(names)
+        return cls(names, table_of_samples(names, samples, name), name)
+
+    @classmethod
+    def from_parquet(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a manifest that `to_parquet` wrote.
+
+        Raises:
+            RequestError: there is no such file, it is not one of ours, or its rows are wrong.
+        """
+        class_names, name, table = read_manifest_file(Path(path))
+        return cls(class_names, table, name)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the manifest; a file of that name is replaced at once or not at all.
+
+        Raises:
+            RequestError: the folder does not exist.
+            JobError: the file cannot be written, for example on a full disk.
+        """
+        write_manifest_file(Path(path), self._class_names, self._name, self._table)
+
+    def partition(self, test_fold: int | None = None) -> "Partition":
+        """Say which clips are for training and which for testing.
+
+        - With `test_fold`: the clips of that fold are tested; trained on are the others *that have a fold*.
+        - Else, where the column `split` names parts: its "train", "validation" and "test" clips.
+        - Else, where there are two folds or more: the smallest fold number is tested, as above.
+        - Else everything is for training, and there is no test part.
+
+        Args:
+            test_fold: the number of the fold to test on.
+
+        Returns:
+            The parts, with the rule in words. The training part may be empty where a split column has none.
+
+        Raises:
+            RequestError: the fold does not occur, or no other fold does.
+        """
+        parts = choose_parts(self._table["split"], self._table["fold"], test_fold, self._name)
+        return Partition(
+            train=self.select(parts.train),
+            validation=None if parts.validation is None else self.select(parts.validation),
+            test=None if parts.test is None else self.select(parts.test),
+            rule=parts.rule,
+        )
+
+    def _subject_groups(self) -> list[str]:
+        """Name the group of each clip: its subject, or, apart from all subjects, the clip itself."""
+        subjects = self._table["subject"]
+        own = "clip\0" + self._table["video_id"]
+        return ("subject\0" + subjects).fill_null(own).to_list()
+
+    def _with_valid_table(self, table: pl.DataFrame) -> "Manifest":
+        manifest = object.__new__(Manifest)
+        manifest._class_names, manifest._name, manifest._table = self._class_names, self._name, table
+        return manifest
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The parts of a manifest; no clip is in two of them.
+
+    Attributes:
+        train: the clips to train on; may be empty where a split column names none.
+        test: the clips to test on; None where nothing says which.
+        validation: the clips to choose a model by; None where nothing says which (see `cut_validation`).
+        rule: how the parts were found, in words.
+    """
+
+    train: Manifest
+    test: Manifest | None
+    validation: Manifest | None
+    rule: str
+
+
+def cut_validation(train: Manifest, fraction: float, seed: int) -> tuple[Manifest, Manifest]:
+    """Cut a validation part from the training clips.
+
+    Where the subject of any clip is known, whole subjects are cut, so that nobody is in both parts (a clip
+    without a subject is a subject of its own). Otherwise every class, and the clips without a single label,
+    give the same share. The cut depends on names and the seed alone.
+
+    Args:
+        train: the clips to divide.
+        fraction: the share of clips for validation, between 0 and 1.
+        seed: which of the many cuts.
+
+    Returns:
+        The rest for training, and the validation part; both in the order of `train`, none of them empty.
+
+    Raises:
+        RequestError: the fraction is not between 0 and 1, or there are not two subjects (or clips) to divide.
+    """
+    if not 0 < fraction < 1:
+        raise RequestError(f"The validation part is {fraction} of the clips. Use a number between 0 and 1.")
+    if train.table["subject"].is_not_null().any():
+        groups = train._subject_groups()
+        if len(set(groups)) < 2:
+            raise RequestError(
+                f"All {len(train)} training clips of {train.name} show one subject, so no validation part "
+                "can be cut by subject. Train without one."
+            )
+        cut = draw_groups(groups, fraction, seed)
+    else:
+        if len(train) < 2:
+            raise RequestError(
+                f"{train.name} has {len(train)} training clips, too few to cut a validation part. "
+                "Train without one."
+            )
+        cut = draw_stratified(train.video_ids, train.labels, fraction, seed)
+    return train.select(~cut), train.select(cut)

@@ -1,0 +1,214 @@
+"""What the table inside a manifest looks like, which rows it refuses, and how it lies in a Parquet file."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from midas_dfer.datasets.problems import RowProblems
+from midas_dfer.errors import JobError, RequestError
+
+CORE_COLUMNS: dict[str, pl.DataType] = {
+    "video_id": pl.String(),
+    "path": pl.String(),
+    "votes": pl.List(pl.Int64()),
+    "label": pl.String(),
+    "split": pl.String(),
+    "fold": pl.Int64(),
+    "subject": pl.String(),
+}
+"""The columns that every manifest has, with their types. Further columns are carried along."""
+
+MOST_VOTES = 10**9
+"""More votes than this for one class are taken for a mistake (and their sums cannot overflow below it)."""
+
+_METADATA_KEY = "midas_dfer.manifest"
+_FORMAT = 1
+_CONTROL = r"[\x00-\x1f\x7f]"
+_READ_ERRORS = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
+
+
+def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Bring the core columns into their types and to the front; fill those that are missing with nulls.
+
+    Raises:
+        RequestError: `video_id` or `path` is missing, or a column cannot be brought into its type.
+    """
+    for needed in ("video_id", "path"):
+        if needed not in table.columns:
+            raise RequestError(
+                f"{name} has no column {needed!r}, only: {', '.join(table.columns) or 'none'}. Add it."
+            )
+    columns = []
+    for column, dtype in CORE_COLUMNS.items():
+        if column not in table.columns:
+            columns.append(pl.Series(column, [None] * table.height, dtype=dtype))
+            continue
+        found = table[column]
+        inner = getattr(found.dtype, "inner", found.dtype)
+        wants_integers = column in ("votes", "fold")
+        if wants_integers and found.dtype != pl.Null and not (inner.is_integer() or inner == pl.Null):
+            raise RequestError(
+                f"The column {column!r} of {name} holds {found.dtype}. "
+                f"It must hold {'a list of whole numbers' if column == 'votes' else 'whole numbers'}."
+            )
+        try:
+            columns.append(found.cast(dtype))
+        except pl.exceptions.PolarsError as error:
+            raise RequestError(
+                f"The column {column!r} of {name} holds {found.dtype}, which cannot be read as {dtype}. "
+                f"Give it as {dtype}."
+            ) from error
+    return pl.DataFrame([*columns, *(s for s in table.get_columns() if s.name not in CORE_COLUMNS)])
+
+
+def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> None:
+    """Refuse a table with core columns when a row makes no sense.
+
+    Raises:
+        RequestError: names up to five bad rows, counted from 1.
+    """
+    problems = RowProblems(lambda row: f"row {row + 1}")
+    votes = table["votes"]
+    total, least, most = votes.list.sum(), votes.list.min(), votes.list.max()
+    known = votes.is_not_null()
+    width = len(class_names)
+    size = votes.list.len()
+    counted = votes.list.drop_nulls().list.len()
+
+    def shown(row: int) -> str:
+        return f"{table['video_id'][row]!r} has the votes {votes[row].to_list()}"
+
+    def flags(series: pl.Series) -> Bool[np.ndarray, " N"]:
+        filled: Bool[np.ndarray, " N"] = series.fill_null(value=False).to_numpy()
+        return filled
+
+    add_id_and_path_problems(problems, table["video_id"], table["path"])
+    problems.add(
+        flags(known & (size != width)), lambda row: f"{shown(row)}, not one count for each of {width} classes"
+    )
+    problems.add(flags(known & (counted != size)), lambda row: f"{shown(row)}, one of which is missing")
+    problems.add(flags(known & (least < 0)), lambda row: f"{shown(row)}, one of which is negative")
+    problems.add(flags(known & (most > MOST_VOTES)), lambda row: f"{shown(row)}, more than {MOST_VOTES}")
+    problems.add(flags(known & (total == 0)), lambda row: f"{shown(row)}, which are all zero")
+    label = table["label"]
+    problems.add(
+        flags(label.is_not_null() & ~label.is_in(list(class_names))),
+        lambda row: f"the label {label[row]!r} is not one of {', '.join(class_names)}",
+    )
+    problems.add(flags(table["fold"] < 0), lambda row: f"the fold {table['fold'][row]} is negative")
+    problems.raise_if_any(
+        name,
+        "Each row needs a video_id of its own, a path inside its root, and counts of votes that make sense.",
+    )
+
+
+def add_id_and_path_problems(problems: RowProblems, video_id: pl.Series, path: pl.Series) -> None:
+    """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root."""
+    missing = video_id.is_null() | (video_id == "")
+    problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing")
+    odd = video_id.str.contains(_CONTROL).fill_null(value=False)
+    problems.add(odd.to_numpy(), lambda row: f"the video_id {video_id[row]!r} holds a control character")
+    again = video_id.is_duplicated() & ~video_id.is_first_distinct() & ~missing.fill_null(value=True)
+    if again.any():
+        first = {name: row for row, name in reversed(list(enumerate(video_id.to_list())))}
+        problems.add(
+            again.to_numpy(),
+            lambda row: (
+                f"the video_id {video_id[row]!r} is there a second time (see row {first[video_id[row]] + 1})"
+            ),
+        )
+    empty = (path.is_null() | (path == "")).fill_null(value=True)
+    problems.add(empty.to_numpy(), lambda _: "the path is missing")
+    absolute = path.str.contains(r"^(?:[/\\]|[A-Za-z]:)").fill_null(value=False)
+    problems.add(
+        absolute.to_numpy(), lambda row: f"the path {path[row]!r} is absolute, not relative to the root"
+    )
+    leaves = path.str.contains(r"(?:^|[/\\])\.\.(?:$|[/\\])").fill_null(value=False)
+    problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder with '..'")
+    odd_path = path.str.contains(_CONTROL).fill_null(value=False)
+    problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character")
+
+
+def is_manifest_file(file: Path) -> bool:
+    """Say whether a file is a Parquet file that `write_manifest_file` wrote."""
+    try:
+        with file.open("rb") as stream:
+            return _METADATA_KEY in pl.read_parquet_metadata(stream)
+    except _READ_ERRORS:
+        return False
+
+
+def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
+    """Read class names, dataset name and rows of a manifest file.
+
+    Raises:
+        RequestError: there is no such file, or it is not one of ours.
+    """
+    if not file.is_file():
+        raise RequestError(
+            f"There is no manifest {file}. Give the Parquet file that was written for a dataset."
+        )
+    try:
+        with file.open("rb") as stream:
+            text = pl.read_parquet_metadata(stream).get(_METADATA_KEY)
+        if text is None:
+            raise RequestError(
+                f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
+                "A table of votes is read as the dataset `table`."
+            )
+        about = json.loads(text)
+        if about["format"] != _FORMAT:
+            raise RequestError(
+                f"{file} is a manifest of format {about['format']!r}, this version reads {_FORMAT}. "
+                "Use the version that wrote it, or prepare the dataset again."
+            )
+        class_names, name = tuple(str(part) for part in about["class_names"]), str(about["name"])
+        with file.open("rb") as stream:
+            return class_names, name, pl.read_parquet(stream)
+    except RequestError:
+        raise
+    except _READ_ERRORS as error:
+        raise RequestError(
+            f"{file} cannot be read as a manifest ({first_line(error)}). It is damaged or no Parquet file."
+        ) from error
+
+
+def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame) -> None:
+    """Write a manifest file; a file of that name is replaced at once or not at all.
+
+    Raises:
+        RequestError: the folder does not exist.
+        JobError: the file cannot be written, for example on a full disk.
+    """
+    if not file.parent.is_dir():
+        raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
+    about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
+    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        table.write_parquet(partial, metadata={_METADATA_KEY: about})
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise JobError(
+            f"{file} cannot be written ({first_line(error)}). Nothing was changed; make room and try again."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's message, or the name of its kind where there is none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

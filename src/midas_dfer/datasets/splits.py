@@ -1,0 +1,178 @@
+"""Who goes to which part: folds and validation parts that depend on names and a seed alone.
+
+Nothing here depends on the order of rows, on Python's hash seed or on what else is in memory: the order of
+groups comes from a hash of (seed, name). So a table that was sorted anew keeps its parts.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int64
+
+from midas_dfer.errors import RequestError
+
+
+@dataclass(frozen=True)
+class PartMasks:
+    """Which rows are for what: True for the rows `[N]` of a part; None where there is no such part.
+
+    Attributes:
+        train: the rows to train on.
+        validation: the rows to choose a model by.
+        test: the rows to test on.
+        rule: how they were found, in words.
+    """
+
+    train: Bool[np.ndarray, " N"]
+    validation: Bool[np.ndarray, " N"] | None
+    test: Bool[np.ndarray, " N"] | None
+    rule: str
+
+
+def choose_parts(split: pl.Series, fold: pl.Series, test_fold: int | None, name: str) -> PartMasks:
+    """Find the rows for training and testing; the rules are those of `Manifest.partition`.
+
+    Args:
+        split: the name of the part of each row, or null.
+        fold: the number of the fold in which each row is tested, or null.
+        test_fold: the fold to test on; None to go by the columns.
+        name: what the dataset is called, for messages.
+
+    Raises:
+        RequestError: the fold does not occur, or no other fold does.
+    """
+    folds: list[int] = fold.drop_nulls().unique().sort().to_list()
+    if test_fold is not None and test_fold not in folds:
+        known = f"Its folds are {_listed(folds)}." if folds else "None of its clips has a fold: leave it out."
+        raise RequestError(f"{name} has no clips in fold {test_fold}. {known}")
+    if test_fold is not None and len(folds) == 1:
+        raise RequestError(
+            f"All clips of {name} that have a fold are in fold {test_fold}, so nothing is left for training. "
+            "Give the other clips folds too."
+        )
+    train, validation, test = (
+        (split == part).fill_null(value=False).to_numpy() for part in ("train", "validation", "test")
+    )
+    if test_fold is None and (train.any() or validation.any() or test.any()):
+        return PartMasks(
+            train=train,
+            validation=validation if validation.any() else None,
+            test=test if test.any() else None,
+            rule="the column split says which clips are for training and which for testing",
+        )
+    if test_fold is None and len(folds) < 2:
+        everything = np.ones(len(fold), dtype=np.bool_)
+        return PartMasks(everything, None, None, "all clips are for training: no splits or folds are known")
+    tested = folds[0] if test_fold is None else test_fold
+    is_test = (fold == tested).fill_null(value=False).to_numpy()
+    return PartMasks(
+        train=fold.is_not_null().to_numpy() & ~is_test,
+        validation=None,
+        test=is_test,
+        rule=f"fold {tested} is for testing, {_plural([f for f in folds if f != tested])} for training",
+    )
+
+
+def _listed(folds: list[int]) -> str:
+    return ", ".join(map(str, folds))
+
+
+def _plural(folds: list[int]) -> str:
+    return f"fold{'s' if len(folds) > 1 else ''} {_listed(folds)}"
+
+
+def balanced_folds(groups: Sequence[str], k: int, seed: int) -> Int64[np.ndarray, " N"]:
+    """Put groups into k folds of about the same number of rows; a group is never divided.
+
+    The largest group goes first, each into the fold that is smallest so far; groups of the same size are
+    taken in the order of a hash of (seed, group).
+
+    Args:
+        groups: the group of each row, at least k different ones.
+        k: number of folds.
+        seed: which of the many balanced divisions.
+
+    Returns:
+        The fold of each row `[N]`, from 1 to k.
+    """
+    names, inverse, sizes = _grouped(groups)
+    order = sorted(range(len(names)), key=lambda g: (-int(sizes[g]), rank_key(names[g], seed), names[g]))
+    smallest = [(0, fold) for fold in range(1, k + 1)]
+    fold_of = np.zeros(len(names), dtype=np.int64)
+    for group in order:
+        size, fold = smallest[0]
+        fold_of[group] = fold
+        heapq.heapreplace(smallest, (size + int(sizes[group]), fold))
+    folds: Int64[np.ndarray, " N"] = fold_of[inverse]
+    return folds
+
+
+def draw_groups(groups: Sequence[str], fraction: float, seed: int) -> Bool[np.ndarray, " N"]:
+    """Draw whole groups until about a fraction of the rows is drawn; at least one group, never all.
+
+    Args:
+        groups: the group of each row, at least two different ones.
+        fraction: the share of rows to reach, between 0 and 1.
+        seed: which of the many draws.
+
+    Returns:
+        True for the rows that were drawn `[N]`.
+    """
+    names, inverse, sizes = _grouped(groups)
+    order = sorted(range(len(names)), key=lambda g: (rank_key(names[g], seed), names[g]))
+    totals = np.cumsum(sizes[order])
+    count = 1 + int(np.abs(totals - fraction * len(groups)).argmin())
+    drawn = np.zeros(len(names), dtype=np.bool_)
+    drawn[order[: min(count, len(names) - 1)]] = True
+    rows: Bool[np.ndarray, " N"] = drawn[inverse]
+    return rows
+
+
+def draw_stratified(
+    names: Sequence[str], strata: Int64[np.ndarray, " N"], fraction: float, seed: int
+) -> Bool[np.ndarray, " N"]:
+    """Draw about a fraction of the rows of every stratum; at least one row in all, never all rows.
+
+    Every stratum gives its share, rounded up or down (largest remainders first), so that the total is the
+    rounded fraction of all rows. Which rows of a stratum are drawn is decided by a hash of (seed, name).
+
+    Args:
+        names: a different name for each row, at least two.
+        strata: the stratum of each row `[N]`, for example its class.
+        fraction: the share to draw, between 0 and 1.
+        seed: which of the many draws.
+
+    Returns:
+        True for the rows that were drawn `[N]`.
+    """
+    total = len(names)
+    wanted = min(max(round(fraction * total), 1), total - 1)
+    keys = np.array([rank_key(name, seed) for name in names], dtype=np.uint64)
+    quotas: dict[int, int] = {}
+    remainders: list[tuple[float, int]] = []
+    for stratum, size in zip(*np.unique(strata, return_counts=True), strict=True):
+        share = wanted * int(size) / total
+        quotas[int(stratum)] = int(share)
+        remainders.append((int(share) - share, int(stratum)))
+    for _, stratum in sorted(remainders)[: wanted - sum(quotas.values())]:
+        quotas[stratum] += 1
+    drawn = np.zeros(total, dtype=np.bool_)
+    for stratum, quota in quotas.items():
+        rows = np.flatnonzero(strata == stratum)
+        drawn[rows[np.argsort(keys[rows], kind="stable")[:quota]]] = True
+    return drawn
+
+
+def rank_key(name: str, seed: int) -> int:
+    """Hash (seed, name) to a number of 64 bits; the same on every machine and in every version."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest(), "big")
+
+
+def _grouped(groups: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " N"], Int64[np.ndarray, " G"]]:
+    numbers: dict[str, int] = {}
+    inverse = np.fromiter((numbers.setdefault(name, len(numbers)) for name in groups), np.int64, len(groups))
+    return list(numbers), inverse, np.bincount(inverse, minlength=len(numbers)).astype(np.int64)

@@ -1,0 +1,115 @@
+"""Names of emotion classes: one spelling for each, and the class lists of the datasets in their own order.
+
+Class *names* decide everywhere in this project. The number of a class differs between datasets, and between
+copies of the same dataset, so a number is only ever an index into a list of names that travels with it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from midas_dfer.errors import RequestError
+
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "happy": ("happiness", "joy", "joyful", "happily"),
+    "sad": ("sadness", "sorrow"),
+    "neutral": ("neutrality", "no emotion"),
+    "angry": ("anger",),
+    "surprise": ("surprised",),
+    "disgust": ("disgusted",),
+    "fear": ("fearful", "afraid", "scared"),
+    "contempt": ("contemptuous",),
+    "anxiety": ("anxious",),
+    "helplessness": ("helpless",),
+    "disappointment": ("disappointed",),
+}
+_CANONICAL: dict[str, str] = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
+
+
+def canonical_name(name: str) -> str:
+    """Give the one spelling under which a class is known here: "Anger " becomes "angry".
+
+    Args:
+        name: the name of a class, in any case, with or without blanks around it.
+
+    Returns:
+        The common name. A name that is not known comes back stripped and in lower case.
+    """
+    plain = " ".join(name.split()).lower()
+    return _CANONICAL.get(plain, plain)
+
+
+def is_known_emotion(name: str) -> bool:
+    """Say whether a name is that of an emotion known here, under any of its spellings."""
+    return canonical_name(name) in _ALIASES
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The classes of a dataset, in its order.
+
+    Attributes:
+        name: what the list is called, for messages.
+        names: the class names; the position of a name is the number of its class.
+
+    Raises:
+        RequestError: there are no names, a name is empty, or two names mean the same class.
+    """
+
+    name: str
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_class_names(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def index(self, name: str) -> int:
+        """Find the number of a class by its name; case, outer blanks and aliases do not matter.
+
+        Args:
+            name: the name of a class, or an alias of it such as "anger" for "angry".
+
+        Returns:
+            The position of the class in `names`, counted from 0.
+
+        Raises:
+            RequestError: no class has this name.
+        """
+        wanted = canonical_name(name)
+        for position, own in enumerate(self.names):
+            if canonical_name(own) == wanted:
+                return position
+        raise RequestError(
+            f"{name!r} is not a class of {self.name}. The classes are: {', '.join(self.names)}."
+        )
+
+
+def check_class_names(names: tuple[str, ...]) -> None:
+    """Refuse a list of class names that could not tell its classes apart.
+
+    Raises:
+        RequestError: there are no names, a name is empty, or two names mean the same class.
+    """
+    if not names:
+        raise RequestError("There are no class names. Name the classes, for example happy, sad, neutral.")
+    seen: dict[str, str] = {}
+    for name in names:
+        key = canonical_name(name)
+        if not key:
+            raise RequestError(f"One of the class names {list(names)} is empty. Give each class a name.")
+        if key in seen:
+            raise RequestError(
+                f"The class names {seen[key]!r} and {name!r} mean the same class. Name each class once."
+            )
+        seen[key] = name
+
+
+DFEW = Vocabulary("dfew", ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"))
+"""The seven classes of DFEW (Jiang et al. 2020), in the order of its vote columns."""
+
+CREMA_D = Vocabulary("crema_d", ("angry", "disgust", "fear", "happy", "neutral", "sad"))
+"""The six classes of CREMA-D (Cao et al. 2014), in the order of its vote columns A, D, F, H, N, S."""

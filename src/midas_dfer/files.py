@@ -1,0 +1,61 @@
+"""Files that are there whole or not at all."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from midas_dfer.errors import JobError
+
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; what was written there takes its place at the end.
+
+    If anything goes wrong inside, the temporary file is removed and `path` is as it was.
+
+    Raises:
+        JobError: it cannot be written (a full disk, a folder that is not ours).
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        JobError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        JobError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> JobError:
+    """The error to raise when writing failed: what, why, and what to do."""
+    if error.errno in DISK_IS_FULL:
+        return JobError(
+            f"the disk is full: cannot write {path}. Free some space and run the same command again"
+        )
+    return JobError(f"cannot write {path}: {error.strerror or error}")

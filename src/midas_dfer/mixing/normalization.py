@@ -1,0 +1,103 @@
+"""The softmax that MIDAS puts on mixed labels, and the way back from a trained network to vote shares.
+
+Section 3.1 of the paper: "to take annotation noise such as misjudgment into account, a combined soft label is
+normalized by using a softmax operation". Read literally, the softmax is of *probabilities*, which makes very
+flat targets: a one-hot label of seven classes becomes 0.312 and six times 0.115. That is the default here, as
+in the paper; "none" leaves the mixed label as it is.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from midas_dfer.errors import RequestError
+
+Normalization = Literal["softmax", "none"]
+"""What is done to a mixed label before it becomes the target."""
+
+
+def check_normalization(normalization: str, temperature: float) -> None:
+    """Refuse an unknown normalisation or a temperature that is not positive.
+
+    Raises:
+        RequestError: naming what is possible.
+    """
+    if normalization not in get_args(Normalization):
+        names = ", ".join(get_args(Normalization))
+        raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}.")
+    if not 0.0 < temperature < float("inf"):
+        raise RequestError(
+            f"The softmax temperature is {temperature}; expected a positive number, such as 1.0."
+        )
+
+
+def normalize_targets(
+    mixed: Float[Tensor, "*batch K"], normalization: str = "softmax", temperature: float = 1.0
+) -> Float[Tensor, "*batch K"]:
+    """Turn mixed soft labels into training targets.
+
+    Args:
+        mixed: class probabilities ỹ; left unchanged.
+        normalization: "softmax" for softmax(ỹ / τ), "none" for ỹ itself.
+        temperature: τ > 0; below 1 the targets are sharper, above 1 flatter. Of no effect with "none".
+
+    Returns:
+        probabilities in the dtype of `mixed`; with "none" `mixed` itself.
+
+    Raises:
+        RequestError: an unknown normalisation or a temperature that is not positive.
+    """
+    check_normalization(normalization, temperature)
+    if normalization == "none":
+        return mixed
+    return torch.softmax(mixed / temperature, dim=-1)
+
+
+def implied_vote_shares(
+    logits: Float[Tensor, "*batch K"], normalization: str = "softmax", temperature: float = 1.0
+) -> Float[Tensor, "*batch K"]:
+    """Read off the vote shares that a network's logits imply: the inverse of `normalize_targets`.
+
+    A network that was trained to match softmax(y / τ) has logits z = y / τ + c with any constant c, so its
+    own probabilities are flat by construction. As y sums to 1, y = τ (z - mean(z)) + 1/K. Logits that match
+    no y exactly give the nearest vector of shares (Euclidean projection onto the probability simplex). With
+    "none" the network's probabilities are the shares.
+
+    Args:
+        logits: unnormalised scores, any floating type.
+        normalization: the one that the network was trained with.
+        temperature: τ, the one that the network was trained with.
+
+    Returns:
+        shares that are not negative and sum to 1; float32, or float64 for float64 logits.
+
+    Raises:
+        RequestError: an unknown normalisation or a temperature that is not positive.
+    """
+    check_normalization(normalization, temperature)
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if normalization == "none":
+        return torch.softmax(scores, dim=-1)
+    centred = scores - scores.mean(dim=-1, keepdim=True)
+    return project_to_simplex(temperature * centred + 1.0 / scores.shape[-1])
+
+
+def project_to_simplex(points: Float[Tensor, "*batch K"]) -> Float[Tensor, "*batch K"]:
+    """Find the nearest probability vector to each point, in Euclidean distance.
+
+    Sort-based and exact (Held, Wolfe and Crowder 1974): the result is max(v - θ, 0), with θ such that it sums
+    to 1.
+
+    Args:
+        points: vectors v of any size; a NaN makes NaNs of its vector.
+    """
+    # The projection does not change when a constant is added; with the largest at 0 no digits are lost.
+    points = points - points.amax(dim=-1, keepdim=True)
+    ordered = points.sort(dim=-1, descending=True).values
+    excess = ordered.cumsum(dim=-1) - 1.0
+    count = torch.arange(1, points.shape[-1] + 1, device=points.device, dtype=points.dtype)
+    positive = (ordered * count > excess).sum(dim=-1, keepdim=True).clamp(min=1)
+    theta = excess.gather(-1, positive - 1) / positive
+    return (points - theta).clamp(min=0.0)

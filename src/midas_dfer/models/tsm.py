@@ -1,0 +1,73 @@
+"""The paper's network: a 2-D ResNet whose blocks look at neighbouring frames through a temporal shift."""
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from midas_dfer.errors import RequestError
+from midas_dfer.models.resnet import RESNET_DEPTHS, ResNet
+
+
+class TSMResNet(ResNet):
+    """ResNet with temporal shift (Lin et al. 2019) that classifies clips; section 4.3 of the MIDAS paper.
+
+    The shift is in the residual branch of every block, one eighth of the channels each way. Head: average
+    over the picture, dropout, a linear layer, the mean of the frames' logits over time.
+
+    The paper says no more than "TSM with the ResNet-18 backbone"; the rest follows the TSM authors' code. The
+    state-dict keys are torchvision's, ``fc`` included.
+
+    Args:
+        depths: basic blocks in each of the four layers (`RESNET_DEPTHS`).
+        num_classes: K, length of the output.
+        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
+        width: channels of the first layer, a multiple of 8; 64 is the published one.
+        fold_div: one channel in so many is shifted each way; None gives a network without shift, which
+            averages over frames without seeing their order.
+        generator: source of the initial weights; None is torch's default generator.
+
+    Raises:
+        RequestError: an argument out of range.
+    """
+
+    def __init__(
+        self,
+        depths: tuple[int, int, int, int] = RESNET_DEPTHS[18],
+        *,
+        num_classes: int,
+        dropout: float = 0.5,
+        width: int = 64,
+        fold_div: int | None = 8,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(depths, width=width, fold_div=fold_div, generator=generator)
+        if num_classes < 1:
+            raise RequestError(f"The number of classes is {num_classes}; expected at least 1.")
+        if not 0.0 <= dropout < 1.0:
+            raise RequestError(f"The dropout is {dropout}; expected a probability in [0, 1), such as 0.5.")
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(self.num_features, num_classes)
+        nn.init.normal_(self.fc.weight, std=0.001, generator=generator)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
+        """Compute the logits of clips.
+
+        Args:
+            clips: normalised pictures ``[B, T, 3, H, W]``, floating; any T, H and W.
+
+        Returns:
+            unnormalised scores per class.
+
+        Raises:
+            RequestError: the input is not of that form.
+        """
+        if clips.ndim != 5 or clips.shape[2] != 3 or not clips.is_floating_point():
+            raise RequestError(
+                f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
+                "H, W], as `midas_dfer.clips.augment.normalize_pixels` makes them."
+            )
+        num_clips, num_frames = clips.shape[:2]
+        features = self.features(clips.flatten(0, 1), num_frames)
+        frame_logits: Tensor = self.fc(self.dropout(features))
+        return frame_logits.view(num_clips, num_frames, -1).mean(dim=1)

@@ -1,0 +1,117 @@
+"""What happens around the training steps: checkpoints, the log, and a line for each epoch."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+import lightning
+import safetensors.torch
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from midas_dfer.files import replacing, write_file
+from midas_dfer.training.recognizer import DivergedError, Recognizer
+from midas_dfer.training.runs import METRICS_FILE, Run
+
+BEST_WEIGHTS = "checkpoints/best.safetensors"
+
+
+class RunCheckpoint(Checkpoint):
+    """Keeps the last epoch's state to go on from, and the best epoch's weights where they are asked for.
+
+    A checkpoint takes the place of the one before only when it is whole.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.best_uar = -1.0
+        self.best_epoch = 0
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save, unless the weights are no longer numbers."""
+        for name, parameter in pl_module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise DivergedError(
+                    f"the weights {name} are no longer finite after epoch {trainer.current_epoch + 1}"
+                )
+        if not trainer.is_global_zero:
+            return
+        uar = trainer.callback_metrics.get("val_uar")
+        if uar is not None and float(uar) > self.best_uar:
+            self.best_uar, self.best_epoch = float(uar), trainer.current_epoch + 1
+            if self.run.config.select == "best_validation":
+                with replacing(self.run.path / BEST_WEIGHTS) as temporary:
+                    model = cast(Recognizer, pl_module).model
+                    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+                    safetensors.torch.save_file(state, temporary)
+        with replacing(self.run.last_checkpoint) as temporary:
+            trainer.save_checkpoint(temporary)
+        self.run.update(epochs_done=trainer.current_epoch + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered across a resume."""
+        return {"best_uar": self.best_uar, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.best_uar, self.best_epoch = state_dict["best_uar"], state_dict["best_epoch"]
+
+
+class EpochLog(Callback):
+    """Writes a line per epoch to logs/metrics.csv; after a resume it goes on without gap or repeat."""
+
+    columns = ("epoch", "learning_rate", "seconds", "train_loss", "train_uar", "train_war")
+    validation_columns = ("val_loss", "val_uar", "val_war")
+
+    def __init__(self, run: Run, *, speak: bool) -> None:
+        self.path = run.path / METRICS_FILE
+        self.epochs = run.config.epochs
+        self.speak = speak
+        self.rows: list[dict[str, str]] = []
+        self._began = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take up the lines of the epochs that are behind us."""
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self.rows = [r for r in csv.DictReader(file) if int(r["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the epoch's line."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics["train_loss"] = metrics.get("train_loss_epoch", metrics.get("train_loss", float("nan")))
+        row = {
+            "epoch": str(trainer.current_epoch + 1),
+            "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}",
+            "seconds": f"{time.monotonic() - self._began:.2f}",
+        }
+        names = [n for n in (*self.columns, *self.validation_columns) if n in metrics]
+        row.update((name, f"{metrics[name]:.6f}") for name in names)
+        self.rows.append(row)
+        self._write()
+        if self.speak:
+            print(_sentence(row, self.epochs), flush=True)  # noqa: T201 - this is the printer
+
+    def _write(self) -> None:
+        lines = io.StringIO()
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        writer = csv.DictWriter(lines, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_file(self.path, lines.getvalue())
+
+
+def _sentence(row: Mapping[str, str], epochs: int) -> str:
+    parts = [f"epoch {row['epoch']:>{len(str(epochs))}} of {epochs}", f"loss {float(row['train_loss']):.4f}"]
+    parts += [f"UAR {100 * float(row['train_uar']):5.1f} %", f"WAR {100 * float(row['train_war']):5.1f} %"]
+    if "val_uar" in row:
+        parts.append(
+            f"validation UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %"
+        )
+    return "  ".join([*parts, f"{float(row['seconds']):.1f} s"])

@@ -1,0 +1,178 @@
+"""One typed, validated description of a training run. Its defaults are the paper's recipe (section 4.3)."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import SoftLabelMethod
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a model is trained. The four trainings that the paper compares differ in `labels` and `mixer` alone.
+
+    | training              | labels | mixer |
+    |-----------------------|--------|-------|
+    | hard                  | hard   | none  |
+    | soft                  | soft   | none  |
+    | MIDAS                 | soft   | midas |
+    | MIDAS with hard labels| hard   | midas |
+
+    Attributes:
+        labels: soft, the distribution of the votes; hard, the single label.
+        label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
+        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are.
+        alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from.
+        ratio_per: one mixing ratio for each clip, or one for the whole batch.
+        normalization: of the mixed label; softmax (the paper's) or none.
+        temperature: of that softmax.
+        model: architecture; see midas list models.
+        width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
+        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors).
+        dropout: rate before the classifier.
+        num_segments: frames of a clip that the model sees, one from each segment.
+        size: side of the pictures that the model sees, in pixels.
+        scales: of the multi-scale crop in training; 1 alone switches it off.
+        flip: mirror clips at random in training.
+        epochs: how often every training clip is seen.
+        batch_size: clips per step.
+        learning_rate: at the start; decays to 0 along a cosine.
+        momentum: of SGD.
+        weight_decay: of SGD. The paper does not give it; this is TSM's.
+        test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
+        validation_fraction: part of the training clips that is cut off for validation (by subject where known).
+        select: which epoch's weights are kept; last, or best_validation (needs validation_fraction).
+        seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
+        precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX).
+        device: auto, cpu or cuda.
+        num_threads: of the CPU that computes; 0 leaves it to PyTorch. Results repeat bit by bit only for the same.
+        num_workers: processes that read clips; -1 takes as many as there are cores to spare.
+    """
+
+    labels: Literal["soft", "hard"] = "soft"
+    label_method: SoftLabelMethod = "proportion"
+    mixer: Literal["midas", "none"] = "midas"
+    alpha: float = 0.4
+    ratio_per: Literal["clip", "batch"] = "clip"
+    normalization: Literal["softmax", "none"] = "softmax"
+    temperature: float = 1.0
+    model: str = "tsm_resnet18"
+    width: int = 64
+    weights: str | None = None
+    dropout: float = 0.5
+    num_segments: int = 8
+    size: int = 224
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    flip: bool = True
+    epochs: int = 450
+    batch_size: int = 8
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    test_fold: int | None = None
+    validation_fraction: float = 0.0
+    select: Literal["last", "best_validation"] = "last"
+    seed: int = 0
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_threads: int = 0
+    num_workers: int = -1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                expected = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
+                raise RequestError(f"--{name} is {value}; expected {expected}")
+        for name in ("alpha", "temperature", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise RequestError(f"--{name} is {getattr(self, name)}; expected more than 0")
+        if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
+            raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise RequestError(f"--{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}")
+        if self.select == "best_validation" and not self.validation_fraction:
+            raise RequestError(
+                "--select best_validation needs clips to validate on: add --validation_fraction 0.1"
+            )
+        if self.mixer == "midas" and self.batch_size < 2:
+            raise RequestError(
+                "--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as YAML and JSON take them."""
+        return {**asdict(self), "scales": list(self.scales)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            RequestError: a name that is no setting.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
+        return cls(**values)
+
+    def to_yaml(self) -> str:
+        """A file that `--config` takes."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> Self:
+        """Read what `to_yaml` wrote.
+
+        Raises:
+            RequestError: the file is missing or is no such configuration.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RequestError(
+                f"cannot read the configuration {path}: {' '.join(str(error).split())}"
+            ) from error
+        if not isinstance(values, dict):
+            raise RequestError(f"{path} is no configuration; expected lines such as: epochs: 450")
+        return cls.from_dict(values)
+
+    @property
+    def method_name(self) -> str:
+        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels."""
+        if self.mixer == "none":
+            return self.labels
+        return "MIDAS" if self.labels == "soft" else "MIDAS with hard labels"
+
+
+_ANY = float("inf")
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("width", 4, 512),
+    ("dropout", 0, 0.99),
+    ("num_segments", 1, 512),
+    ("size", 16, 1024),
+    ("epochs", 1, _ANY),
+    ("batch_size", 1, _ANY),
+    ("momentum", 0, 1),
+    ("weight_decay", 0, _ANY),
+    ("validation_fraction", 0, 0.9),
+    ("seed", 0, 2**63 - 1),
+    ("num_threads", 0, _ANY),
+    ("num_workers", -1, _ANY),
+)
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "labels": ("soft", "hard"),
+    "label_method": get_args(SoftLabelMethod),
+    "mixer": ("midas", "none"),
+    "ratio_per": ("clip", "batch"),
+    "normalization": ("softmax", "none"),
+    "select": ("last", "best_validation"),
+    "precision": ("auto", "32", "bf16"),
+    "device": ("auto", "cpu", "cuda"),
+}

@@ -1,0 +1,156 @@
+"""The training step: mix, predict, compare. One Lightning module for every model, label type and mixer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Float, Int64
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
+
+from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.clips.dataset import ClipBatch
+from midas_dfer.clips.sampling import generator_for
+from midas_dfer.errors import JobError
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.mixing.midas import MIDAS
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.schedule import cosine_decay, parameter_groups
+
+CHECK_EVERY_STEPS = 50
+"""On a GPU a look at the loss waits for the device, so it is not taken at each step."""
+
+
+class DivergedError(JobError):
+    """The loss is no longer a number."""
+
+
+class Recognizer(lightning.LightningModule):
+    """Trains a model on clips and soft labels.
+
+    Args:
+        model: `[B, T, 3, H, W]` normalised float -> logits `[B, K]`.
+        config: the recipe.
+        num_classes: K.
+        num_steps: optimiser steps of the whole run, for the cosine.
+    """
+
+    def __init__(self, model: nn.Module, config: RunConfig, num_classes: int, num_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.num_steps = num_steps
+        self.mixer = (
+            MIDAS(
+                alpha=config.alpha,
+                normalization=config.normalization,
+                temperature=config.temperature,
+                ratio_per=config.ratio_per,
+            )
+            if config.mixer == "midas"
+            else None
+        )
+        self.loss = SoftTargetCrossEntropy()
+        self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
+        self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
+
+    def forward(self, batch: ClipBatch) -> Float[Tensor, "B K"]:
+        """Logits of the clips as they are."""
+        logits: Tensor = self.model(normalize_pixels(batch.clips))
+        return logits
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
+        """Loss of one batch: the clips are mixed, predicted, and compared with the mixed labels."""
+        epoch, seed = self.current_epoch, self.config.seed
+        clips: Tensor = normalize_pixels(batch.clips)
+        targets: Tensor = batch.soft_labels
+        if self.mixer is not None:
+            generator = generator_for(seed, epoch, str(batch_idx), purpose="mixing")
+            clips, targets = self.mixer(clips, targets, video_ids=batch.video_ids, generator=generator)
+        with seeded(generator_for(seed, epoch, str(batch_idx), purpose="dropout"), self.device):
+            logits = self.model(clips)
+        loss: Tensor = self.loss(logits, targets)
+        self._check(loss, batch_idx)
+
+        dominant = targets.argmax(dim=1)  # of the mixed label, which is what the model is asked for
+        self.train_uar.update(logits, dominant)
+        self.train_war.update(logits, dominant)
+        show: dict[str, Any] = {
+            "on_step": False,
+            "on_epoch": True,
+            "prog_bar": True,
+            "batch_size": len(clips),
+        }
+        self.log("train_loss", loss, **{**show, "on_step": True})
+        self.log("train_uar", self.train_uar, **show)
+        self.log("train_war", self.train_war, **show)
+        return loss
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Loss and scores of one batch of the validation part, as it is."""
+        logits = self(batch)
+        self.val_uar.update(logits, batch.labels)
+        self.val_war.update(logits, batch.labels)
+        show: dict[str, Any] = {
+            "on_step": False,
+            "on_epoch": True,
+            "prog_bar": True,
+            "batch_size": len(logits),
+        }
+        self.log("val_loss", self.loss(logits, batch.soft_labels), **show)
+        self.log("val_uar", self.val_uar, **show)
+        self.log("val_war", self.val_war, **show)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """SGD with momentum, its rate falling along a cosine from step to step."""
+        config = self.config
+        optimizer = torch.optim.SGD(
+            parameter_groups(self.model, config.weight_decay),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(self.num_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(
+        self, batch: ClipBatch, device: torch.device, dataloader_idx: int
+    ) -> ClipBatch:
+        """Lightning's own way does not know what a `ClipBatch` holds."""
+        return batch.to(device, non_blocking=True)
+
+    def _check(self, loss: Tensor, batch_idx: int) -> None:
+        if self.device.type != "cpu" and batch_idx % CHECK_EVERY_STEPS:
+            return
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}"
+            )
+
+
+def _uar(num_classes: int) -> MulticlassRecall:
+    return MulticlassRecall(num_classes, average="macro", ignore_index=NO_LABEL, validate_args=False)
+
+
+def _war(num_classes: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(num_classes, average="micro", ignore_index=NO_LABEL, validate_args=False)
+
+
+@contextmanager
+def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Draw what has no generator of its own (dropout) from this one, and leave the global state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(generator.initial_seed())
+        yield
+
+
+def predict_logits(
+    model: nn.Module, batch: ClipBatch, device: torch.device, dtype: torch.dtype = torch.float32
+) -> tuple[Float[Tensor, "B K"], Int64[Tensor, "B"]]:
+    """Logits (float32, on the CPU) and labels of a batch; the model must be in evaluation mode."""
+    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        logits = model(normalize_pixels(batch.clips.to(device)))
+    return logits.float().cpu(), batch.labels

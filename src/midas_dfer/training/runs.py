@@ -1,0 +1,253 @@
+"""The run folder: all that is needed to repeat a training, to go on with it, and to use what it learned.
+
+RUN/
+  config.yaml               the recipe; `midas train --config` takes it
+  run.json                  data set, classes, store and its fingerprint, versions, git revision, status
+  parts.parquet             which clip was in which part: train, validation, test
+  weights.safetensors       the model, when training has ended
+  checkpoints/last.ckpt     to go on from, after each epoch
+  logs/metrics.csv          loss and scores of each epoch
+  logs/tensorboard/         the same for TensorBoard
+  evaluation/               written by `midas evaluate`
+"""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import polars as pl
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from midas_dfer.clips.sampling import generator_for
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Partition
+from midas_dfer.errors import RequestError
+from midas_dfer.files import make_folder, replacing, write_file
+from midas_dfer.models.zoo import create_model
+from midas_dfer.training.config import RunConfig
+
+CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
+WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
+METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run was made of and with.
+
+    Attributes:
+        dataset: name of the data set.
+        class_names: in the order of the model's outputs.
+        store: folder of the clip store.
+        store_fingerprint: of its content.
+        face_source: `detect` or `cropped`; how the store's clips were cut, and so how new ones must be.
+        partition: the rule by which clips were parted.
+        num_train, num_validation, num_test: clips in each part.
+        versions: of Python and the libraries.
+        git_revision: of the working directory, or None.
+        started, finished: ISO 8601, UTC.
+        epochs_done: how many epochs are behind the weights.
+        kept: which epoch's weights are kept ("last" or "epoch N, best on validation").
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    store: str
+    store_fingerprint: str
+    face_source: str
+    partition: str
+    num_train: int
+    num_validation: int
+    num_test: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_revision: str | None = None
+    started: str = ""
+    finished: str | None = None
+    epochs_done: int = 0
+    kept: str = "last"
+
+
+class Run:
+    """A run folder. Make one with `Run.create`, open one with `Run.open`.
+
+    Attributes:
+        path: the folder.
+        config: the recipe.
+        provenance: what the run was made of and with.
+    """
+
+    def __init__(self, path: Path, config: RunConfig, provenance: Provenance) -> None:
+        self.path = path
+        self.config = config
+        self.provenance = provenance
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition) -> Self:
+        """Make the folder and write down what is known before training.
+
+        Raises:
+            RequestError: the folder holds a run, or something else.
+            JobError: it cannot be written.
+        """
+        check_is_free(path)
+        parts = {"train": partition.train, "validation": partition.validation, "test": partition.test}
+        provenance = Provenance(
+            dataset=store.dataset,
+            class_names=store.class_names,
+            store=str(store.path.resolve()),
+            store_fingerprint=store.fingerprint,
+            face_source=store.settings.faces,
+            partition=partition.rule,
+            num_train=len(partition.train),
+            num_validation=len(partition.validation) if partition.validation is not None else 0,
+            num_test=len(partition.test) if partition.test is not None else 0,
+            versions=_versions(),
+            git_revision=_git_revision(),
+            started=_now(),
+        )
+        make_folder(path / Path(LAST_CHECKPOINT).parent)
+        make_folder(path / Path(METRICS_FILE).parent)
+        run = cls(path, config, provenance)
+        write_file(path / CONFIG_FILE, config.to_yaml())
+        table = pl.concat(
+            pl.DataFrame({"video_id": manifest.video_ids, "part": [name] * len(manifest)})
+            for name, manifest in parts.items()
+            if manifest is not None
+        )
+        with replacing(path / PARTS_FILE) as temporary:
+            table.write_parquet(temporary)
+        run._write()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a run folder.
+
+        Raises:
+            RequestError: there is none at `path`, or its files are damaged.
+        """
+        path = Path(path)
+        if not (path / RUN_FILE).is_file():
+            raise RequestError(
+                f"{path} is not a run folder; make one with: midas train --store STORE --out {path}"
+            )
+        try:
+            content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+            content["class_names"] = tuple(content["class_names"])
+            provenance = Provenance(**content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RequestError(f"{path / RUN_FILE} is damaged ({error}); train anew") from error
+        return cls(path, RunConfig.from_yaml(path / CONFIG_FILE), provenance)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended."""
+        return self.provenance.finished is not None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where training goes on from."""
+        return self.path / LAST_CHECKPOINT
+
+    def part(self, name: Part) -> set[str]:
+        """The video ids of a part."""
+        table = pl.read_parquet(self.path / PARTS_FILE)
+        return set(table.filter(pl.col("part") == name)["video_id"].to_list())
+
+    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Provenance
+        """Write down what has become known; see `Provenance` for the names."""
+        self.provenance = replace(self.provenance, **changes)
+        self._write()
+
+    def finish(self, model: nn.Module, kept: str) -> None:
+        """Write the weights, and that training has ended."""
+        with replacing(self.path / WEIGHTS_FILE) as temporary:
+            state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+            safetensors.torch.save_file(state, temporary, metadata={"format": "pt"})
+        self.update(finished=_now(), kept=kept)
+
+    def new_model(self, *, pretrained: bool = False) -> nn.Module:
+        """The architecture with fresh weights, drawn from the seed; in the trunk `config.weights` if `pretrained`."""
+        weights = self.config.weights if pretrained else None
+        return create_model(
+            self.config.model,
+            num_classes=len(self.provenance.class_names),
+            dropout=self.config.dropout,
+            width=self.config.width,
+            weights=None if weights is None else Path(weights),
+            generator=generator_for(self.config.seed, 0, "", purpose="weights"),
+        )
+
+    def load_model(self) -> nn.Module:
+        """The trained model, in evaluation mode, on the CPU.
+
+        Raises:
+            RequestError: training has not ended, or the weights do not fit.
+        """
+        path = self.path / WEIGHTS_FILE
+        if not path.is_file():
+            raise RequestError(
+                f"{self.path} holds no trained weights yet; go on with: midas train --resume {self.path}"
+            )
+        model = self.new_model()
+        try:
+            model.load_state_dict(safetensors.torch.load_file(path))
+        except (SafetensorError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise RequestError(f"{path} does not fit the model {self.config.model}: {first}") from error
+        return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _write(self) -> None:
+        write_file(self.path / RUN_FILE, json.dumps(asdict(self.provenance), indent=2) + "\n")
+
+
+def check_is_free(path: Path) -> None:
+    """Refuse a folder that holds something, before any work is done.
+
+    Raises:
+        RequestError: it does.
+    """
+    if (path / RUN_FILE).exists():
+        raise RequestError(f"{path} holds a run already; go on with --resume {path}, or name another --out")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RequestError(f"{path} is not an empty folder; name another --out")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    names = ("midas-dfer", "torch", "lightning", "numpy", "av", "opencv-python-headless", "pyarrow", "polars")
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _git_revision() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

@@ -1,0 +1,212 @@
+"""Recipe and store -> run folder. A training that was killed goes on as if nothing had happened."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import safetensors.torch
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
+from midas_dfer.training.recognizer import DivergedError, Recognizer
+from midas_dfer.training.runs import TENSORBOARD_FOLDER, Run, check_is_free
+
+
+def train(config: RunConfig, store: ClipStore | Path | str, out: Path | str, *, bar: bool = False) -> Run:
+    """Train a model on the training part of a store.
+
+    Args:
+        config: the recipe; its defaults are the paper's.
+        store: the clips, or the folder of their store.
+        out: the run folder, which must not be there yet.
+        bar: show a progress bar with loss, UAR and WAR; if not, a line for each epoch.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        RequestError: the recipe does not fit the store, or `out` is taken.
+        JobError: the loss became NaN (the message names the last good checkpoint), or the disk is full.
+    """
+    out = Path(out)
+    check_is_free(out)
+    store = store if isinstance(store, ClipStore) else ClipStore.open(store)
+    choose_device(config.device)  # refuses before anything is written
+    partition = part_clips(store.manifest, config)
+    ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
+    run = Run.create(out, config, store, partition)
+    return _fit(run, store, bar=bar)
+
+
+def resume(path: Path | str, store: ClipStore | Path | str | None = None, *, bar: bool = False) -> Run:
+    """Go on with a training that was interrupted, from the end of its last whole epoch.
+
+    On the CPU the final weights are bit by bit those of the run that was never interrupted.
+
+    Args:
+        path: the run folder.
+        store: where the clips are now, if they were moved.
+        bar: as in `train`.
+
+    Raises:
+        RequestError: there is no run, or the store's content is another than when training began.
+        JobError: as in `train`.
+    """
+    run = Run.open(path)
+    if run.finished:
+        return run
+    if not isinstance(store, ClipStore):
+        store = ClipStore.open(run.provenance.store if store is None else store)
+    if store.fingerprint != run.provenance.store_fingerprint:
+        raise RequestError(
+            f"the store {store.path} has changed since the run {run.path} began (fingerprint "
+            f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
+        )
+    return _fit(run, store, bar=bar)
+
+
+def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
+    """Which clips are for training, validation and test; the test part is never trained or selected on."""
+    partition = manifest.partition(config.test_fold)
+    if not config.validation_fraction:
+        return partition
+    train, validation = cut_validation(partition.train, config.validation_fraction, config.seed)
+    if not len(train) or not len(validation):
+        raise RequestError(
+            f"--validation_fraction {config.validation_fraction} of {len(partition.train)} clips leaves "
+            f"{len(train)} to train and {len(validation)} to validate on; choose another"
+        )
+    rule = f"{partition.rule}; {len(validation)} of its clips cut off for validation"
+    return Partition(train=train, test=partition.test, validation=validation, rule=rule)
+
+
+def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
+    config = run.config
+    device = choose_device(config.device)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    with _quiet():
+        train_loader = _loader(run, store, "train", device)
+        has_validation = bool(run.provenance.num_validation)
+        validation_loader = _loader(run, store, "validation", device) if has_validation else None
+        model = run.new_model(pretrained=not run.last_checkpoint.exists())
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        recognizer = Recognizer(
+            model, config, len(run.provenance.class_names), config.epochs * len(train_loader)
+        )
+        callbacks: list[Callback] = [EpochLog(run, speak=not bar), RunCheckpoint(run)]
+        if bar:
+            callbacks.append(TQDMProgressBar(leave=True))
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            precision=lightning_precision(choose_dtype(config.precision, device)),
+            max_epochs=config.epochs,
+            callbacks=callbacks,
+            logger=TensorBoardLogger(run.path, name="", version=TENSORBOARD_FOLDER),
+            log_every_n_steps=max(1, min(50, len(train_loader))),
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=run.path,
+        )
+        try:
+            trainer.fit(
+                recognizer,
+                train_loader,
+                validation_loader,
+                ckpt_path=run.last_checkpoint if run.last_checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except DivergedError as error:
+            raise JobError(
+                f"{error}. {_last_good(run)}; train again with a smaller --learning_rate"
+            ) from error
+        except MisconfigurationException as error:
+            raise JobError(" ".join(str(error).split())) from error
+        if trainer.interrupted:
+            raise JobError(f"interrupted; go on with: midas train --resume {run.path}")
+    kept = "last"
+    if config.select == "best_validation":
+        model.load_state_dict(safetensors.torch.load_file(run.path / BEST_WEIGHTS))
+        best = next(c for c in callbacks if isinstance(c, RunCheckpoint)).best_epoch
+        kept = f"epoch {best}, best UAR on the validation part"
+    run.finish(model.cpu(), kept)
+    return run
+
+
+def _loader(
+    run: Run, store: ClipStore, part: Literal["train", "validation"], device: torch.device
+) -> ClipLoader:
+    config = run.config
+    ids = run.part(part)
+    manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])
+    is_train = part == "train"
+    view = ClipView(
+        num_segments=config.num_segments,
+        size=config.size,
+        train=is_train,
+        scales=config.scales,
+        flip=config.flip,
+        seed=config.seed,
+    )
+    labels = config.labels if is_train else "soft"
+    dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method)
+    if dataset.left_out:
+        logging.getLogger(__name__).warning(
+            "%d clips have no single label (their top votes are tied): not in this training", dataset.left_out
+        )
+    return ClipLoader(
+        dataset,
+        config.batch_size,
+        shuffle=is_train,
+        seed=config.seed,
+        num_workers=_num_workers(config, device),
+        pin_memory=device.type == "cuda",
+    )
+
+
+def _num_workers(config: RunConfig, device: torch.device) -> int:
+    if config.num_workers >= 0:
+        return config.num_workers
+    if device.type == "cuda":
+        return min(available_cores(), 16)
+    return 0  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
+
+
+def _last_good(run: Run) -> str:
+    if not run.last_checkpoint.exists():
+        return "There is no good checkpoint yet"
+    return f"The last good checkpoint is {run.last_checkpoint}, after epoch {run.provenance.epochs_done}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's tips, which speak of Lightning's settings and not of ours, off the user's screen."""
+    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

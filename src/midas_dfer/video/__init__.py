@@ -1,0 +1,1 @@
+"""Videos in and out: frames with their times, and files written from frames."""

@@ -1,0 +1,136 @@
+"""Opening a file as a video, or saying in one sentence why it is none."""
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from midas_dfer.errors import VideoError
+
+# The largest picture that is decoded, in pixels: 8192 x 8192, twice as much as 8K video.
+MAX_PIXELS = 8192 * 8192
+
+# Files that hold one picture: a clip of one frame.
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+# Formats that are recognised by their content. Playlists and scripts (HLS, concat), which name other files or
+# addresses and may never end, and text shown as a terminal (tty) are left out on purpose.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,vvc,av1,obu,"
+    "ivf,asf,ogg,gif,apng,mxf,nut,rm,dv,wtv,vc1,mjpeg,yuv4mpegpipe,image2,jpeg_pipe,png_pipe,bmp_pipe,"
+    "webp_pipe,tiff_pipe,mp3,wav,flac,aac,ac3,aiff,amr"
+)
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a local file for reading; use the result as a context manager, which closes it.
+
+    The name is never taken for an address, a pattern of numbered files or a playlist.
+
+    Raises:
+        VideoError: the file is missing, empty, not a plain file, not readable or not a video.
+    """
+    try:
+        if path.is_dir():
+            raise VideoError(f"{path}: is a folder; a video or picture file was expected.")
+        if not path.exists():
+            raise VideoError(f"{path}: no such file.")
+        if not path.is_file():
+            raise VideoError(f"{path}: is a pipe or a device; copy the video to a file first.")
+        if path.stat().st_size == 0:
+            raise VideoError(f"{path}: the file is empty; copy or export it again.")
+        return av.open(
+            f"file:{path}",
+            "r",
+            options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path}: {_why_not_opened(path, error)}") from error
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The picture stream to decode, set to one thread; a cover picture in a sound file is none.
+
+    Raises:
+        VideoError: there is none, its codec is unknown, or its pictures are of an impossible size.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        held = "only sound" if container.streams.audio else "no pictures"
+        raise VideoError(f"{path}: holds {held}; a file with a video stream was expected.")
+    best = container.streams.best("video")
+    stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
+    if stream.codec_context is None:
+        raise VideoError(f"{path}: its video codec is unknown to this FFmpeg; convert it to H.264.")
+    check_size(stream.width, stream.height, path)
+    stream.thread_count = 1
+    options = {"max_pixels": str(MAX_PIXELS)}
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        options["err_detect"] = "explode"  # else the missing half of a JPEG comes back grey
+    stream.codec_context.options = options
+    return stream
+
+
+def check_size(width: int, height: int, path: Path) -> None:
+    """Refuse pictures of a size that cannot be meant or would not fit into memory.
+
+    Raises:
+        VideoError: there is no size, or more than `MAX_PIXELS` pixels.
+    """
+    if width <= 0 or height <= 0:
+        raise VideoError(
+            f"{path}: declares no possible picture size: it is cut off, or far too large; copy or shrink it."
+        )
+    if width * height > MAX_PIXELS:
+        raise VideoError(
+            f"{path}: its pictures are {width}x{height}; at most {MAX_PIXELS // 1_000_000} megapixels are "
+            "read. Shrink it first."
+        )
+
+
+def error_reason(error: Exception) -> str:
+    """FFmpeg's own words for an error, without its number and file name."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return words[:1].lower() + words[1:]
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "may not be read by this user; change its permissions."
+    if isinstance(error, UnicodeError):
+        return "its name is not valid Unicode; rename it."
+    index = _mp4_index(path)
+    if index is not None:
+        return f"its index (the moov box) is {index}: the file was cut off; copy or repair it."
+    return f"is not a video that can be read ({error_reason(error)}); MP4, MKV, WebM, AVI and MOV are."
+
+
+def _mp4_index(path: Path) -> str | None:
+    """What is wrong with the index of an MP4 or MOV: "missing" or "cut off"; None for other files."""
+    boxes: set[bytes] = set()
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            position = 0
+            while position + 8 <= size and len(boxes) < 64:
+                file.seek(position)
+                header = file.read(16)
+                length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+                if not boxes and kind not in (b"ftyp", b"wide", b"mdat", b"moov"):
+                    return None
+                if length == 1:
+                    length = int.from_bytes(header[8:16], "big")
+                elif length == 0:
+                    length = size - position
+                if kind == b"moov" and position + length > size:
+                    return "cut off"
+                boxes.add(kind)
+                if length < 8:
+                    break
+                position += length
+    except OSError:
+        return None
+    return "missing" if boxes and b"moov" not in boxes else None

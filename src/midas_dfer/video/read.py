@@ -1,0 +1,301 @@
+"""Frames of any video, in presentation order, with their times; damage is reported and not hidden.
+
+PyAV (FFmpeg) decodes. What is done beyond it: the rotation that a phone writes into the file is applied,
+times are made relative to the first frame and strictly increasing, a damaged file gives its good frames and
+then a `DamagedVideoError`, and whatever is not a video is refused with a reason. Nothing is written to
+standard error: PyAV passes none of FFmpeg's log on, unless `av.logging.set_level` asks for it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from midas_dfer.errors import DamagedVideoError, VideoError
+from midas_dfer.video.opening import PICTURE_SUFFIXES, check_size, error_reason, open_container, video_stream
+
+PixelFormat = Literal["rgb24", "bgr24"]
+
+# A timestamp that runs back by more than this (s) is a clock that was restarted: two recordings joined.
+_CLOCK_RESTART = 1.0
+# A timestamp that runs back by less is a slip: the frame is put this much (s) behind the one before it.
+_SLIP = 0.001
+_FALLBACK_RATE = 25.0
+# Containers whose header says how long they are; the others' length is guessed from their last packets.
+_DURATION_IN_HEADER = frozenset({"matroska", "webm", "flv", "asf"})
+# In program and transport streams a cut flags packets whose pictures are whole: only the decoder knows there.
+_PACKET_FLAG_UNSURE = frozenset({"mpeg", "mpegts"})
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        path: the file.
+        width: of the picture after rotation, in pixels.
+        height: of the picture after rotation, in pixels.
+        frame_rate: mean frames per second; None if unknown or for a picture.
+        num_frames: as the container declares it, 1 for a picture, None if it does not say. Files with edit
+            lists declare more than they show.
+        duration: in seconds; None if unknown or for a picture.
+        codec: the decoder's name, such as "h264".
+        rotation: degrees counter-clockwise by which the stored picture has to be turned to stand upright
+            (0, 90, 180 or 270); `width`, `height` and the frames of `iter_frames` are turned already.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frame_rate: float | None
+    num_frames: int | None
+    duration: float | None
+    codec: str
+    rotation: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        index: 0 for the first frame that is shown, counted over all frames, wanted or not.
+        time: presentation time in seconds after the first frame.
+        image: [height, width, 3] in the order of channels that was asked for, contiguous.
+    """
+
+    index: int
+    time: float
+    image: UInt8[np.ndarray, "H W 3"]
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read what a video says of itself, and decode its first frame to see that it can be.
+
+    Raises:
+        VideoError: the file is missing or empty, is not a video, has no picture stream, or its first frame
+            cannot be decoded.
+    """
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        first = next((frame for _, _, frame in _Decoding(container, stream, path).frames()), None)
+        if first is None:
+            raise VideoError(f"{path}: the video ends before its first frame; export it again.")
+        turns = _quarter_turns(first)
+        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
+        picture = path.suffix.lower() in PICTURE_SUFFIXES
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            frame_rate=None if picture else _declared_rate(stream),
+            num_frames=1 if picture else (stream.frames or None),
+            duration=None if picture else _declared_duration(container, stream),
+            codec=stream.codec_context.name,
+            rotation=90 * turns,
+        )
+
+
+def iter_frames(
+    path: Path, *, pixel_format: PixelFormat = "rgb24", wanted: Callable[[int], bool] | None = None
+) -> Iterator[Frame]:
+    """Yield the frames of a video in the order in which they are shown.
+
+    Nothing is read before the first frame is asked for, and nothing after the consumer stops: closing the
+    generator closes the file. One frame is held at a time. Decoding takes one thread, since many processes
+    decode side by side.
+
+    Times come from the presentation timestamps, so a variable frame rate is right. A frame without a
+    timestamp comes one mean frame interval after the frame before it; a timestamp that runs back by up to
+    a second puts its frame 1 ms after the frame before it; one that runs back further is a restarted clock
+    (joined recordings), and time goes on from there with one mean interval between.
+
+    Of a damaged file come the frames that the decoder had given out when it failed; what it still held back
+    to put it into order is lost with the rest.
+
+    Args:
+        path: a video, or a picture (a clip of one frame).
+        pixel_format: the order of channels: "rgb24", or "bgr24" as OpenCV wants it.
+        wanted: is given a frame's index; frames for which it is false are decoded, but neither converted
+            nor yielded. None wants all.
+
+    Yields:
+        Frames by increasing index and time. If a stream changes its size, so do the images.
+
+    Raises:
+        VideoError: nothing can be read: see `probe`.
+        DamagedVideoError: after the last good frame, if the file is damaged: a packet or frame that cannot be
+            decoded, or an end before the declared one. Files whose container does not say how long they are
+            (MPEG program and transport streams) can be cut between two frames without a trace.
+    """
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        for index, time, decoded in _Decoding(container, stream, path).frames():
+            if wanted is None or wanted(index):
+                yield Frame(index, time, _to_array(decoded, pixel_format))
+
+
+class _Damage(Exception):  # noqa: N818 - never leaves this module
+    """Decoding cannot go on; the argument says why."""
+
+
+class _Clock:
+    """Turns a stream's timestamps into strictly increasing seconds after its first frame."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.last: float | None = None
+        self._shift: float | None = None
+
+    def tick(self, stamp: float | None) -> float:
+        """The time of the next frame in presentation order, whose timestamp (s, or None) is `stamp`."""
+        following = 0.0 if self.last is None else self.last + self.interval
+        if stamp is None:
+            time = following
+        else:
+            if self._shift is None:
+                self._shift = following - stamp
+            time = stamp + self._shift
+            if self.last is not None and time <= self.last:
+                if self.last - time > _CLOCK_RESTART:
+                    self._shift = following - stamp
+                    time = following
+                else:
+                    time = self.last + min(_SLIP, self.interval / 2)
+        self.last = time
+        return time
+
+
+class _Decoding:
+    """One pass over a video stream: its good frames, then the damage if there is any."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
+        self.container = container
+        self.stream = stream
+        self.path = path
+        self.formats = frozenset(container.format.name.split(","))
+        self.picture = path.suffix.lower() in PICTURE_SUFFIXES
+        self.duration = _declared_duration(container, stream)
+        self.rate = _declared_rate(stream) or _FALLBACK_RATE
+        self.clock = _Clock(1.0 / self.rate)
+        self.frames_read = 0
+        self.packets = 0
+        self.end: float | None = None
+        self.key_seen = False
+        self.doubt: str | None = None
+
+    def frames(self) -> Iterator[tuple[int, float, VideoFrame]]:
+        """Yield (index, time, frame); raises as `iter_frames` does."""
+        damage: str | None = None
+        try:
+            for frame in self._good_frames():
+                check_size(frame.width, frame.height, self.path)
+                time = self.clock.tick(self._stamp(frame))
+                self.frames_read += 1
+                yield self.frames_read - 1, time, frame
+                if self.picture:
+                    return
+            damage = self.doubt or self._early_end()
+        except _Damage as error:
+            damage = str(error)
+        if not self.frames_read:
+            reason = damage or "it holds no frame that can be decoded"
+            raise VideoError(f"{self.path.name}: nothing can be read: {reason}. Export or copy it again.")
+        if damage is not None:
+            raise DamagedVideoError(self._message(damage), self.frames_read, self.clock.last)
+
+    def _stamp(self, frame: VideoFrame) -> float | None:
+        """The frame's presentation timestamp in seconds."""
+        unit = frame.time_base or self.stream.time_base
+        return float(frame.pts * unit) if frame.pts is not None and unit else None
+
+    def _good_frames(self) -> Iterator[VideoFrame]:
+        for packet in self._packets():
+            # A stream that was joined in its middle (a cut broadcast) cannot be decoded up to its first key
+            # frame; that much is skipped. What fails from there on is damage.
+            joined = not (self.key_seen or packet.is_keyframe or self.picture)
+            self.key_seen |= packet.is_keyframe and packet.size > 0
+            if packet.is_corrupt and packet.size:
+                if self.formats.isdisjoint(_PACKET_FLAG_UNSURE):
+                    raise _Damage("its data are cut off or overwritten there")
+                self.doubt = "its data are cut off or overwritten near there"
+            try:
+                frames = self.stream.decode(packet)
+            except av.error.FFmpegError as error:
+                if joined and packet.size:
+                    continue
+                raise _Damage(error_reason(error)) from error
+            for frame in frames:
+                if not frame.is_corrupt:
+                    yield frame
+                elif not joined:
+                    raise _Damage("the frame after it can be decoded only in part")
+
+    def _packets(self) -> Iterator[Packet]:  # type: ignore[type-arg]  # generic for type checkers only
+        """The stream's packets, and at the end an empty one that makes the decoder give what it holds."""
+        # Where the header says how long the file is, sound is read along: it may go on after the pictures.
+        along = not self.formats.isdisjoint(_DURATION_IN_HEADER)
+        packets = self.container.demux() if along else self.container.demux(self.stream)
+        try:
+            for packet in packets:
+                start = packet.pts if packet.pts is not None else packet.dts
+                if start is not None and packet.size:
+                    end = float((start + (packet.duration or 0)) * packet.time_base)
+                    self.end = end if self.end is None else max(self.end, end)
+                if packet.stream.index == self.stream.index:
+                    self.packets += packet.size > 0
+                    yield packet
+        except av.error.FFmpegError as error:
+            raise _Damage(f"its data end early: {error_reason(error)}") from error
+
+    def _early_end(self) -> str | None:
+        """Why the end of the packets cannot be the end of the video; None if it can."""
+        declared = self.stream.frames
+        if "avi" in self.formats and declared - self.packets > max(3, 0.02 * declared):
+            return f"its data end after {self.packets} of {declared} packets"
+        fragmented = "mp4" in self.formats and declared == 0
+        if fragmented or not self.formats.isdisjoint(_DURATION_IN_HEADER):
+            start = (self.container.start_time or 0) / av.time_base
+            length = (self.container.duration or 0) / av.time_base
+            if self.end is not None and length - (self.end - start) > max(0.5, 0.03 * length):
+                return f"its data end early, {length:.1f} s are declared"
+        return None
+
+    def _message(self, damage: str) -> str:
+        seconds = f"{self.clock.last or 0.0:.1f} s"
+        if self.stream.frames > self.frames_read:
+            total = f" of {self.stream.frames}"
+        elif self.duration and self.duration * self.rate > self.frames_read + 0.5:
+            total = f" of about {round(self.duration * self.rate)}"
+        else:
+            total = ""
+        return f"{self.path.name}: damaged after frame {self.frames_read}{total} ({seconds}): {damage}."
+
+
+def _declared_rate(stream: VideoStream) -> float | None:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate and rate > 0 else None
+
+
+def _declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration and container.duration > 0 else None
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise quarter turns (0 to 3) that make the frame stand upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def _to_array(frame: VideoFrame, pixel_format: PixelFormat) -> UInt8[np.ndarray, "H W 3"]:
+    image = frame.to_ndarray(format=pixel_format, threads=1)
+    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)))

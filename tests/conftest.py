@@ -1,0 +1,27 @@
+"""Fixtures and settings for all tests: shapes checked at run time, one thread, the real data if they are there."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads
+
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Every annotation of the package is checked when a function is called or a dataclass is made.
+install_import_hook("midas_dfer", "beartype.beartype")
+
+cv2.setNumThreads(1)
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real videos and annotations beside the checkout."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"the real data are not there: {path}")
+    return path
