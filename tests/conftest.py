@@ -1,4 +1,4 @@
-"""Fixtures and settings for all tests: shapes checked at run time, one thread, the real data if they are there."""
+"""Settings and fixtures of all tests: shapes checked at run time, one thread, the real data if present."""
 
 import os
 

@@ -286,10 +286,11 @@ def test_gradients_pass_through():
     mixer = MIDAS()
     plan = mixer.draw(list("abc"), generator=seeded(0))
     assert torch.autograd.gradcheck(lambda x: mixer.apply(x, labels.detach(), plan)[0], clips)
-    # Moving along the simplex keeps the rows' sums, so the labels' own check does not get in the way.
-    assert mixer.apply(clips, labels, plan)[1].dtype == torch.float64
-    mixer.apply(clips, labels, plan)[1].square().sum().backward()
+    targets = mixer.apply(clips, labels, plan)[1]
+    assert targets.dtype == torch.float64
+    targets.square().sum().backward()
     assert labels.grad.isfinite().all()
+    assert labels.grad.ne(0).any()
 
 
 def test_hard_labels_are_one_hot_encoded():
@@ -402,6 +403,7 @@ def test_wrong_labels_are_refused():
         wrong[1, 2] = value
         refuse(rf"Row 1 of the soft labels is \[.*{shown}.*sum to 1", wrong)
     refuse("Row 0", torch.full((2, 4), 0.26))
+    refuse(r"Row 1 of the soft labels is \[1.5, -0.5\]", torch.tensor([[1.0, 0.0], [1.5, -0.5]]))
     refuse(r"shape \(3, 4\); expected \[B, 7\]", good, num_classes=7)
     refuse(r"shape \(3,\); expected \[B, K\]", torch.ones(3))
     refuse("looks like votes", torch.tensor([[5, 2], [0, 1]]), num_classes=2)
@@ -435,6 +437,10 @@ def test_wrong_settings_are_refused():
     ):
         with pytest.raises(RequestError, match=message):
             MIDAS(**settings_)
+    for wrong in ({"ratio_per": "clips"}, {"normalization": "sofmax"}):
+        # Where types are checked at run time, the check is quicker.
+        with pytest.raises((RequestError, TypeError)):
+            MIDAS(**wrong)
     with pytest.raises(RequestError, match="alpha"):
         draw_ratios(3, -1.0)
     with pytest.raises(RequestError, match="expected one of softmax, none"):

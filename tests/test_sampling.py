@@ -97,7 +97,5 @@ def test_generator_is_the_same_in_every_process():
         "from midas_dfer.clips.sampling import generator_for;"
         "print(generator_for(7, 3, 'Gesicht/ä', 'mix').initial_seed())"
     )
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert int(result.stdout) == generator_for(7, 3, "Gesicht/ä", "mix").initial_seed()

@@ -86,7 +86,7 @@ def test_trunk_loads_one_to_one_and_a_foreign_classifier_stays_out(tmp_path, fil
 def test_classifier_of_the_same_shape_is_loaded_through_create_model(tmp_path):
     weights = random_weights(num_classes=7)
     save_file(weights, tmp_path / "run.safetensors")
-    model = create_model("tsm_resnet18", num_classes=7, width=8, weights=tmp_path / "run.safetensors")
+    model = create_model("tsm_resnet18", num_classes=7, width=8, weights=str(tmp_path / "run.safetensors"))
     assert torch.equal(model.fc.weight, weights["fc.weight"])
     assert torch.equal(model.layer4[1].bn2.running_var, weights["layer4.1.bn2.running_var"])
 

@@ -1,3 +1,88 @@
-"""midas-dfer: emotion recognition in video from ambiguous labels."""
+"""midas-dfer: emotion recognition in video from ambiguous labels.
+
+Votes in, video in; a trained and honestly evaluated model, a report and predictions on any video out. The
+mixing of MIDAS (Kawamura et al., WACV 2024) stands on its own in `midas_dfer.mixing`. The names below are the
+public ones; each is imported when it is first used, so that `import midas_dfer` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "votes_to_soft_labels": "labels",
+    "majority_labels": "labels",
+    "entropy": "labels",
+    "Manifest": "datasets.manifest",
+    "Sample": "datasets.sample",
+    "ClipStore": "clips.store",
+    "ClipDataset": "clips.dataset",
+    "ClipBatch": "clips.dataset",
+    "ClipLoader": "clips.dataset",
+    "ClipView": "clips.dataset",
+    "sample_segments": "clips.sampling",
+    "iter_frames": "video.read",
+    "MIDAS": "mixing.midas",
+    "MixPlan": "mixing.plan",
+    "implied_vote_shares": "mixing.normalization",
+    "create_model": "models.zoo",
+    "list_models": "models.zoo",
+    "SoftTargetCrossEntropy": "losses",
+    "uar": "metrics",
+    "war": "metrics",
+    "confusion_matrix": "metrics",
+    "prepare": "clips.prepare",
+    "RunConfig": "training.config",
+    "train": "training.train",
+    "resume": "training.train",
+    "evaluate": "training.evaluate",
+    "Predictor": "predict.predictor",
+    "MidasError": "errors",
+    "RequestError": "errors",
+}
+
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from midas_dfer.clips.dataset import ClipBatch as ClipBatch
+    from midas_dfer.clips.dataset import ClipDataset as ClipDataset
+    from midas_dfer.clips.dataset import ClipLoader as ClipLoader
+    from midas_dfer.clips.dataset import ClipView as ClipView
+    from midas_dfer.clips.prepare import prepare as prepare
+    from midas_dfer.clips.sampling import sample_segments as sample_segments
+    from midas_dfer.clips.store import ClipStore as ClipStore
+    from midas_dfer.datasets.manifest import Manifest as Manifest
+    from midas_dfer.datasets.sample import Sample as Sample
+    from midas_dfer.errors import MidasError as MidasError
+    from midas_dfer.errors import RequestError as RequestError
+    from midas_dfer.labels import entropy as entropy
+    from midas_dfer.labels import majority_labels as majority_labels
+    from midas_dfer.labels import votes_to_soft_labels as votes_to_soft_labels
+    from midas_dfer.losses import SoftTargetCrossEntropy as SoftTargetCrossEntropy
+    from midas_dfer.metrics import confusion_matrix as confusion_matrix
+    from midas_dfer.metrics import uar as uar
+    from midas_dfer.metrics import war as war
+    from midas_dfer.mixing.midas import MIDAS as MIDAS
+    from midas_dfer.mixing.normalization import implied_vote_shares as implied_vote_shares
+    from midas_dfer.mixing.plan import MixPlan as MixPlan
+    from midas_dfer.models.zoo import create_model as create_model
+    from midas_dfer.models.zoo import list_models as list_models
+    from midas_dfer.predict.predictor import Predictor as Predictor
+    from midas_dfer.training.config import RunConfig as RunConfig
+    from midas_dfer.training.evaluate import evaluate as evaluate
+    from midas_dfer.training.train import resume as resume
+    from midas_dfer.training.train import train as train
+    from midas_dfer.video.read import iter_frames as iter_frames
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'midas_dfer' has no attribute {name!r}")
+    value = getattr(import_module(f"midas_dfer.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PUBLIC]

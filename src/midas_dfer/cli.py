@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from midas_dfer import __version__
-from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.progress import console_progress
 from midas_dfer.training.config import RunConfig
@@ -103,9 +103,7 @@ def _parser() -> ArgumentParser:
     verbs.add_subcommand("demo", _demo_parser(), help="the whole path on made-up faces, in about a minute")
     verbs.add_subcommand("prepare", _prepare_parser(), help="votes and videos -> a store of aligned clips")
     verbs.add_subcommand("describe", _describe_parser(), help="what is in a store, in figures and pictures")
-    verbs.add_subcommand(
-        "train", _train_parser(), help="a store -> a trained run; the paper's recipe by default"
-    )
+    verbs.add_subcommand("train", _train_parser(), help="a store -> a trained run; the paper's recipe by default")
     verbs.add_subcommand("evaluate", _evaluate_parser(), help="a run on clips it has not seen -> scores")
     verbs.add_subcommand("predict", _predict_parser(), help="a run and any video -> its emotions over time")
     verbs.add_subcommand("list", _list_parser(), help="the models, datasets or mixers there are")
@@ -217,7 +215,7 @@ def _prepare(request: Namespace) -> None:
     if report.usable:
         print(f"next: midas describe {request.out}    midas train --store {request.out} --out RUN")
     else:
-        raise RequestError(f"not one clip could be used; see {request.out / 'failures.csv'}")
+        raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
 
 
 def _synthetic(request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late
@@ -291,9 +289,7 @@ def _train(request: Namespace) -> None:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
         config = RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})
-        say(
-            f"training {config.model} with {config.method_name} for {config.epochs} epochs; run folder {request.out}"
-        )
+        say(f"training {config.model} with {config.method_name} for {config.epochs} epochs; run folder {request.out}")
         run = train(config, request.store, request.out, bar=bar)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
@@ -319,12 +315,8 @@ def _evaluate_parser() -> ArgumentParser:
         default="auto",
         help="which clips (default: those that the run kept for testing)",
     )
-    parser.add_argument(
-        "--out", type=Path | None, default=None, help="folder for results (default: RUN/evaluation)"
-    )
-    parser.add_argument(
-        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)"
-    )
+    parser.add_argument("--out", type=Path | None, default=None, help="folder for results (default: RUN/evaluation)")
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
     parser.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     return parser
@@ -364,15 +356,9 @@ def _predict_parser() -> ArgumentParser:
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("videos", type=Path, nargs="+", help="videos or pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for timelines, plots and videos")
-    parser.add_argument(
-        "--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)"
-    )
-    parser.add_argument(
-        "--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)"
-    )
-    parser.add_argument(
-        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)"
-    )
+    parser.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
+    parser.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
     parser.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     parser.add_argument("--json", action="store_true", help="print the timelines as JSON")
     return parser

@@ -83,9 +83,7 @@ class Vocabulary:
         for position, own in enumerate(self.names):
             if canonical_name(own) == wanted:
                 return position
-        raise RequestError(
-            f"{name!r} is not a class of {self.name}. The classes are: {', '.join(self.names)}."
-        )
+        raise RequestError(f"{name!r} is not a class of {self.name}. The classes are: {', '.join(self.names)}.")
 
 
 def check_class_names(names: tuple[str, ...]) -> None:
@@ -102,9 +100,7 @@ def check_class_names(names: tuple[str, ...]) -> None:
         if not key:
             raise RequestError(f"One of the class names {list(names)} is empty. Give each class a name.")
         if key in seen:
-            raise RequestError(
-                f"The class names {seen[key]!r} and {name!r} mean the same class. Name each class once."
-            )
+            raise RequestError(f"The class names {seen[key]!r} and {name!r} mean the same class. Name each class once.")
         seen[key] = name
 
 

@@ -18,7 +18,7 @@ NO_LABEL = -1
 SoftLabelMethod = Literal["proportion", "softmax_counts", "softmax_proportions", "laplace"]
 """The ways from votes to soft labels; see `votes_to_soft_labels`."""
 
-Votes = Num[np.ndarray, "N K"] | Sequence[Sequence[float]]
+Votes = Num[np.ndarray, "N K"] | Sequence[Sequence[int | float]]
 """Votes as the functions here take them: an array `[N, K]`, or rows of numbers."""
 
 _ROWS_NAMED = 5
@@ -35,7 +35,7 @@ def votes_to_soft_labels(
 
     With v the votes of a clip and K classes:
 
-    - "proportion": `v / sum(v)`, the share of each class; what the paper's soft labels are (section 3.1).
+    - "proportion": `v / sum(v)`, the share of each class: the average of one-hot votes, as in the paper.
     - "softmax_counts": `softmax(v / temperature)`, Uma et al. 2020, equation 4: of seven classes, 6 votes
       against 4 become 0.871 against 0.118.
     - "softmax_proportions": `softmax((v / sum(v)) / temperature)`, much flatter.
@@ -98,7 +98,7 @@ def majority_labels(votes: Votes, ties: Literal["none", "first"] = "none") -> In
 
 
 def entropy(
-    soft_labels: Num[np.ndarray, "N K"] | Sequence[Sequence[float]], normalized: bool = False
+    soft_labels: Num[np.ndarray, "N K"] | Sequence[Sequence[int | float]], normalized: bool = False
 ) -> Float64[np.ndarray, " N"]:
     """Measure the ambiguity of distributions by their entropy, `-sum(p * log(p))` with `0 * log(0) = 0`.
 
@@ -138,7 +138,7 @@ def top_share(votes: Votes) -> Float64[np.ndarray, " N"]:
 
 
 def checked_distributions(
-    values: Num[np.ndarray, "N K"] | Sequence[Sequence[float]], what: str
+    values: Num[np.ndarray, "N K"] | Sequence[Sequence[int | float]], what: str
 ) -> Float64[np.ndarray, "N K"]:
     """Give distributions as float64 after checking that they are distributions.
 
@@ -169,18 +169,15 @@ def _checked_votes(votes: Votes) -> Float64[np.ndarray, "N K"]:
 
 
 def _two_axes(
-    values: Num[np.ndarray, "..."] | Sequence[Sequence[float]], what: str
+    values: Num[np.ndarray, "..."] | Sequence[Sequence[int | float]], what: str
 ) -> Float64[np.ndarray, "N K"]:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise RequestError(
-            f"The {what} are not a table of numbers: {error}. Give an array [N, K]."
-        ) from error
+        raise RequestError(f"The {what} are not a table of numbers: {error}. Give an array [N, K].") from error
     if array.ndim != 2 or array.shape[1] == 0:
         raise RequestError(
-            f"The {what} have the shape {list(array.shape)}. "
-            "Give an array [N, K]: a row per clip, a column per class."
+            f"The {what} have the shape {list(array.shape)}. Give an array [N, K]: a row per clip, a column per class."
         )
     return array
 

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from tqdm import tqdm
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a long job reports to."""
 
@@ -85,7 +86,7 @@ class LineProgress:
         """Nothing more."""
 
     def _say(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)  # noqa: T201 - this is the printer
+        print(text, file=self.stream, flush=True)
 
 
 def console_progress(label: str, unit: str, stream: TextIO | None = None) -> Progress:

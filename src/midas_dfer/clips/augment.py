@@ -112,9 +112,7 @@ def _draw_index(count: int, generator: torch.Generator | None) -> int:
     return int(torch.randint(count, (), generator=generator).item())
 
 
-def apply_crop(
-    frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, size: int
-) -> UInt8[Tensor, "T 3 S S"]:
+def apply_crop(frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, size: int) -> UInt8[Tensor, "T 3 S S"]:
     """Cut the same rectangle out of every frame, resize it to a square and mirror it if asked.
 
     Shrinking averages over areas, anything else interpolates linearly (OpenCV's INTER_AREA, INTER_LINEAR).
@@ -133,13 +131,10 @@ def apply_crop(
     num_frames, height, width, _ = frames.shape
     crop = CropAndFlip(0, 0, max(height, 1), max(width, 1)) if crop is None else crop
     if size < 1 or num_frames < 1:
-        raise RequestError(
-            f"Cannot make {num_frames} frames of {size} x {size} pixels; both must be at least 1."
-        )
+        raise RequestError(f"Cannot make {num_frames} frames of {size} x {size} pixels; both must be at least 1.")
     if crop.top + crop.height > height or crop.left + crop.width > width:
         raise RequestError(
-            f"{crop} leaves a picture of {height} x {width} pixels; draw it with the clip's own height and "
-            "width."
+            f"{crop} leaves a picture of {height} x {width} pixels; draw it with the clip's own height and width."
         )
     shrinking = crop.height >= size and crop.width >= size
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR

@@ -6,7 +6,7 @@ what was read before, so a resumed run sees what the uninterrupted one would hav
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -241,7 +241,7 @@ class ClipLoader(DataLoader[ClipBatch]):
             persistent_workers=num_workers > 0,
         )
 
-    def at_epoch(self, epoch: int) -> Self:
+    def at_epoch(self, epoch: int) -> "ClipLoader":
         """This loader, set to give the batches of an epoch."""
         self.order.set_epoch(epoch)
         return self

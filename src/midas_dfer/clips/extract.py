@@ -123,9 +123,7 @@ class ClipExtractor:
 
     def _cropped_frames(self, path: Path) -> Iterator[StoredFrame]:
         for frame in self._until_damage(read_frames(path)):
-            yield StoredFrame(
-                frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size))
-            )
+            yield StoredFrame(frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size)))
 
     def _cropped_pictures(self, folder: Path) -> Iterator[StoredFrame]:
         """As `_cropped_frames`; a JPEG that has the right size already is kept byte for byte."""
@@ -166,6 +164,4 @@ def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size
     if image.shape[:2] == (size, size):
         return image
     shrinks = min(image.shape[:2]) > size
-    return np.asarray(
-        cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    )
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))

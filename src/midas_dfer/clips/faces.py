@@ -96,9 +96,7 @@ class FaceDetector:
         small = np.ascontiguousarray(small)
         self._detector.setInputSize((small.shape[1], small.shape[0]))
         # OpenCV's type hints deny that the second value is None when there is no face.
-        found = cast(
-            Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1]
-        )
+        found = cast(Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1])
         if found is None:
             return []
         rows = np.asarray(found, dtype=np.float32)
@@ -139,9 +137,7 @@ def default_model() -> Path:
     return path
 
 
-def similarity_transform(
-    src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "5 2"]
-) -> Float64[np.ndarray, "2 3"]:
+def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "5 2"]) -> Float64[np.ndarray, "2 3"]:
     """The rotation, scaling and shift (no reflection) that brings `src` closest to `dst` in least squares.
 
     With points as complex numbers, centred, the best factor is sum(conj(p) q) / sum(|p|^2): Umeyama's (1991)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from midas_dfer.errors import JobError
 
@@ -26,6 +26,7 @@ TaskIn = TypeVar("TaskIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
 
+@runtime_checkable
 class Worker(Protocol[TaskIn, ResultOut]):
     """What runs inside a worker process: made once, called once per task, closed at the end."""
 

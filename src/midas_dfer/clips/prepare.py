@@ -129,9 +129,7 @@ def prepare(
                 for outcome in _cut_clips(outcomes, files, out, settings, jobs, stall_seconds):
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
-                    progress.advance(
-                        f"failed: {outcome.video_id}: {outcome.detail}" if outcome.failure else ""
-                    )
+                    progress.advance(f"failed: {outcome.video_id}: {outcome.detail}" if outcome.failure else "")
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)
@@ -168,9 +166,7 @@ def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) 
             files[video_id] = file
     if not files and not earlier:
         example = root / manifest.table["path"][0]
-        raise RequestError(
-            f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}"
-        )
+        raise RequestError(f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}")
     return files
 
 
@@ -257,9 +253,7 @@ class _ClipWorker:
         except VideoError as error:
             return Outcome(task.video_id, task.path, "failed", "unreadable", str(error))
         except MemoryError:
-            return Outcome(
-                task.video_id, task.path, "failed", "out of memory", "its frames do not fit in memory"
-            )
+            return Outcome(task.video_id, task.path, "failed", "out of memory", "its frames do not fit in memory")
         except OSError as error:
             if error.errno in DISK_IS_FULL:
                 raise cannot_write(self.writer.folder, error) from error

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ class Outcome:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, line: str) -> Self:
+    def from_json(cls, line: str) -> "Outcome":
         """The inverse of `to_json`."""
         content = json.loads(line)
         place = content.pop("location")
@@ -110,7 +110,7 @@ class ClipStore:
         self._reader = ShardReader(path / SHARDS_FOLDER)
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str) -> "ClipStore":
         """Open a store; one whose preparation is still running or was killed is usable as far as it got.
 
         Raises:
@@ -191,9 +191,7 @@ class ClipStore:
             data = np.frombuffer(self._reader.jpeg(location, position), np.uint8)
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
             if picture is None or picture.shape != frames.shape[1:]:
-                raise OSError(
-                    f"frame {position} of clip {video_id} in {self.path} is damaged; prepare it again"
-                )
+                raise OSError(f"frame {position} of clip {video_id} in {self.path} is damaged; prepare it again")
             frames[row] = picture
         return frames
 
@@ -229,17 +227,14 @@ def read_description(path: Path) -> dict[str, Any]:
         RequestError: there is no store, or none of this format.
     """
     if not is_store(path):
-        raise RequestError(
-            f"{path} is not a clip store; make one with: midas prepare DATASET ROOT --out {path}"
-        )
+        raise RequestError(f"{path} is not a clip store; make one with: midas prepare DATASET ROOT --out {path}")
     try:
         content: dict[str, Any] = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
         raise RequestError(f"{path / STORE_FILE} is damaged ({error}); prepare the store anew") from error
     if content.get("format") != FORMAT:
         raise RequestError(
-            f"{path} is a store of format {content.get('format')}, this version reads format {FORMAT}; "
-            "prepare it anew"
+            f"{path} is a store of format {content.get('format')}, this version reads format {FORMAT}; prepare it anew"
         )
     return content
 

@@ -1,1 +1,1 @@
-"""See the modules."""
+"""Who said what about which video: the manifest, and the adapters that make one. Nothing here needs torch."""

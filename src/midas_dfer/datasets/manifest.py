@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -90,9 +90,7 @@ class Manifest:
         known = column.is_not_null().to_numpy()
         labels = self.labels
         problems = RowProblems(lambda row: f"row {row + 1}")
-        problems.add(
-            ~known & (labels == NO_LABEL), lambda row: f"{self._table['video_id'][row]!r} has neither"
-        )
+        problems.add(~known & (labels == NO_LABEL), lambda row: f"{self._table['video_id'][row]!r} has neither")
         problems.raise_if_any(self._name, "A clip needs votes or a label here: leave these clips out.")
         counts = np.zeros((len(self), len(self._class_names)), dtype=np.int64)
         if known.any():
@@ -228,7 +226,7 @@ class Manifest:
         )
 
     @classmethod
-    def from_samples(cls, class_names: Sequence[str], samples: Iterable[Sample], name: str = "table") -> Self:
+    def from_samples(cls, class_names: Sequence[str], samples: Iterable[Sample], name: str = "table") -> "Manifest":
         """Make a manifest of samples.
 
         Raises:
@@ -239,7 +237,7 @@ class Manifest:
         return cls(names, table_of_samples(names, samples, name), name)
 
     @classmethod
-    def from_parquet(cls, path: str | os.PathLike[str]) -> Self:
+    def from_parquet(cls, path: str | os.PathLike[str]) -> "Manifest":
         """Read a manifest that `to_parquet` wrote.
 
         Raises:
@@ -342,8 +340,7 @@ def cut_validation(train: Manifest, fraction: float, seed: int) -> tuple[Manifes
     else:
         if len(train) < 2:
             raise RequestError(
-                f"{train.name} has {len(train)} training clips, too few to cut a validation part. "
-                "Train without one."
+                f"{train.name} has {len(train)} training clips, too few to cut a validation part. Train without one."
             )
         cut = draw_stratified(train.video_ids, train.labels, fraction, seed)
     return train.select(~cut), train.select(cut)

@@ -122,9 +122,7 @@ def _refuse_wrong_encoding(file: Path, data: bytes) -> None:
         ) from error
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise RequestError(
-            f"{file} is not a text file: line {line} holds a zero byte. Save it as UTF-8 text."
-        )
+        raise RequestError(f"{file} is not a text file: line {line} holds a zero byte. Save it as UTF-8 text.")
 
 
 def _from_csv(file: Path, data: bytes) -> Records:
@@ -139,9 +137,7 @@ def _from_csv(file: Path, data: bytes) -> Records:
 
     def flush() -> None:
         columns = zip(*cells, strict=True) if cells else [()] * len(header)
-        chunks.append(
-            pl.DataFrame([pl.Series(n, c, dtype=pl.String) for n, c in zip(header, columns, strict=True)])
-        )
+        chunks.append(pl.DataFrame([pl.Series(n, c, dtype=pl.String) for n, c in zip(header, columns, strict=True)]))
         cells.clear()
 
     for line, row in rows:
@@ -193,9 +189,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
     names: dict[str, None] = {}
 
     def flush() -> None:
-        columns = [
-            pl.Series(name, [_as_text(row.get(name)) for row in rows], dtype=pl.String) for name in names
-        ]
+        columns = [pl.Series(name, [_as_text(row.get(name)) for row in rows], dtype=pl.String) for name in names]
         chunks.append(pl.DataFrame(columns))
         rows.clear()
 
@@ -206,7 +200,8 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise RequestError(
-                f"{file}: line {number} is not JSON ({first_line(error)}). Put one object on each line."
+                f"{file}: line {number} is not JSON ({getattr(error, 'msg', first_line(error))}). "
+                "Put one object on each line."
             ) from error
         if not isinstance(row, dict):
             raise RequestError(
@@ -215,9 +210,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
             )
         names.update(dict.fromkeys(row))
         if len(names) > _MOST_COLUMNS:
-            raise RequestError(
-                f"{file} has over {_MOST_COLUMNS} different names in its objects. Use the same."
-            )
+            raise RequestError(f"{file} has over {_MOST_COLUMNS} different names in its objects. Use the same.")
         rows.append(row)
         lines.append(number)
         if len(rows) == _CHUNK:
@@ -231,6 +224,8 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
 def _as_text(value: object) -> str | None:
     if value is None:
         return None
+    if type(value) is int:  # not a bool
+        return str(value)
     text = value if isinstance(value, str) else json.dumps(value)
     # JSON can name half of a surrogate pair, which no UTF-8 text can hold.
     return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
@@ -257,9 +252,7 @@ def _from_parquet(file: Path, data: bytes) -> Records:
 
 def _checked_header(file: Path, names: list[str]) -> list[str]:
     header = [name.strip() or f"{UNNAMED} {number}" for number, name in enumerate(names, start=1)]
-    twice = (
-        sorted({name for name in header if header.count(name) > 1}) if len(set(header)) < len(header) else []
-    )
+    twice = sorted({name for name in header if header.count(name) > 1}) if len(set(header)) < len(header) else []
     if twice:
         raise RequestError(f"{file} has the column {twice[0]!r} twice. Give each column a name of its own.")
     return header

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Bool
 
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import replacing
 
 CORE_COLUMNS: dict[str, pl.DataType] = {
     "video_id": pl.String(),
@@ -27,6 +29,7 @@ MOST_VOTES = 10**9
 
 _METADATA_KEY = "midas_dfer.manifest"
 _FORMAT = 1
+_PATH_ADVICE = "A path is relative to the folder of the videos and stays inside it: name that folder (--videos DIR)."
 _CONTROL = r"[\x00-\x1f\x7f]"
 _READ_ERRORS = (
     pl.exceptions.PolarsError,
@@ -46,9 +49,7 @@ def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
     """
     for needed in ("video_id", "path"):
         if needed not in table.columns:
-            raise RequestError(
-                f"{name} has no column {needed!r}, only: {', '.join(table.columns) or 'none'}. Add it."
-            )
+            raise RequestError(f"{name} has no column {needed!r}, only: {', '.join(table.columns) or 'none'}. Add it.")
     columns = []
     for column, dtype in CORE_COLUMNS.items():
         if column not in table.columns:
@@ -93,10 +94,8 @@ def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: s
         filled: Bool[np.ndarray, " N"] = series.fill_null(value=False).to_numpy()
         return filled
 
-    add_id_and_path_problems(problems, table["video_id"], table["path"])
-    problems.add(
-        flags(known & (size != width)), lambda row: f"{shown(row)}, not one count for each of {width} classes"
-    )
+    add_id_and_path_problems(problems, table["video_id"], table["path"], lambda row: f"row {row + 1}")
+    problems.add(flags(known & (size != width)), lambda row: f"{shown(row)}, not one count for each of {width} classes")
     problems.add(flags(known & (counted != size)), lambda row: f"{shown(row)}, one of which is missing")
     problems.add(flags(known & (least < 0)), lambda row: f"{shown(row)}, one of which is negative")
     problems.add(flags(known & (most > MOST_VOTES)), lambda row: f"{shown(row)}, more than {MOST_VOTES}")
@@ -113,29 +112,44 @@ def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: s
     )
 
 
-def add_id_and_path_problems(problems: RowProblems, video_id: pl.Series, path: pl.Series) -> None:
-    """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root."""
+def add_id_and_path_problems(
+    problems: RowProblems,
+    video_id: pl.Series,
+    path: pl.Series,
+    place: Callable[[int], str],
+    *,
+    one_row_each: bool = True,
+) -> None:
+    """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root.
+
+    Args:
+        problems: takes note of them.
+        video_id: the name of the video of each row, text.
+        path: its path, text.
+        place: names a row, counted from 0.
+        one_row_each: whether a video_id that occurs before is wrong.
+    """
     missing = video_id.is_null() | (video_id == "")
     problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing")
     odd = video_id.str.contains(_CONTROL).fill_null(value=False)
     problems.add(odd.to_numpy(), lambda row: f"the video_id {video_id[row]!r} holds a control character")
     again = video_id.is_duplicated() & ~video_id.is_first_distinct() & ~missing.fill_null(value=True)
-    if again.any():
-        first = {name: row for row, name in reversed(list(enumerate(video_id.to_list())))}
+    if one_row_each and again.any():
+
+        def first(row: int) -> str:
+            return place((video_id == video_id[row]).arg_max() or 0)
+
         problems.add(
             again.to_numpy(),
-            lambda row: (
-                f"the video_id {video_id[row]!r} is there a second time (see row {first[video_id[row]] + 1})"
-            ),
+            lambda row: f"the video_id {video_id[row]!r} is there a second time (see {first(row)})",
+            "Each video has one row and a video_id of its own.",
         )
     empty = (path.is_null() | (path == "")).fill_null(value=True)
-    problems.add(empty.to_numpy(), lambda _: "the path is missing")
+    problems.add(empty.to_numpy(), lambda _: "the path is missing", _PATH_ADVICE)
     absolute = path.str.contains(r"^(?:[/\\]|[A-Za-z]:)").fill_null(value=False)
-    problems.add(
-        absolute.to_numpy(), lambda row: f"the path {path[row]!r} is absolute, not relative to the root"
-    )
+    problems.add(absolute.to_numpy(), lambda row: f"the path {path[row]!r} is absolute", _PATH_ADVICE)
     leaves = path.str.contains(r"(?:^|[/\\])\.\.(?:$|[/\\])").fill_null(value=False)
-    problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder with '..'")
+    problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder", _PATH_ADVICE)
     odd_path = path.str.contains(_CONTROL).fill_null(value=False)
     problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character")
 
@@ -156,9 +170,7 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
         RequestError: there is no such file, or it is not one of ours.
     """
     if not file.is_file():
-        raise RequestError(
-            f"There is no manifest {file}. Give the Parquet file that was written for a dataset."
-        )
+        raise RequestError(f"There is no manifest {file}. Give the Parquet file that was written for a dataset.")
     try:
         with file.open("rb") as stream:
             text = pl.read_parquet_metadata(stream).get(_METADATA_KEY)
@@ -194,18 +206,13 @@ def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, tab
     if not file.parent.is_dir():
         raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
     about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        table.write_parquet(partial, metadata={_METADATA_KEY: about})
-        with partial.open("rb") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise JobError(
-            f"{file} cannot be written ({first_line(error)}). Nothing was changed; make room and try again."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        with replacing(file) as temporary:
+            table.write_parquet(temporary, metadata={_METADATA_KEY: about})
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+    except pl.exceptions.PolarsError as error:
+        raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
 
 
 def first_line(error: BaseException) -> str:

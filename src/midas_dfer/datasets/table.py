@@ -5,19 +5,17 @@ names do not matter.
 """
 
 import os
-import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64, Int64
 
+from midas_dfer.datasets.columns import add_vote_problems, read_classes, read_counts, read_videos
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.records import UNNAMED, Records, read_records
-from midas_dfer.datasets.schema import CORE_COLUMNS, MOST_VOTES, add_id_and_path_problems, is_manifest_file
+from midas_dfer.datasets.schema import CORE_COLUMNS, is_manifest_file
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
 
@@ -31,22 +29,15 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "split": ("split", "partition", "subset"),
     "fold": ("fold", "test_fold"),
 }
-_NO_CLASSES = frozenset(
-    "frames num_frames n_frames frame_count fps frame_rate duration length seconds width height start end onset "
-    "offset time timestamp response_time index order row number id age year level total sum votes num_votes n_votes "
-    "responses num_responses numresponses annotators agreement confidence intensity valence arousal dominance".split()
-)
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-_MEDIA_SUFFIX = r"(?i)\.(?:mp4|avi|mov|mkv|webm|flv|wmv|mpg|mpeg|m4v|3gp|ogv|ts|gif|jpg|jpeg|png|bmp|webp)$"
+# fmt: off
+_NO_CLASSES = frozenset((
+    "frames", "num_frames", "n_frames", "frame_count", "fps", "frame_rate", "duration", "length", "seconds",
+    "width", "height", "start", "end", "onset", "offset", "time", "timestamp", "response_time", "index",
+    "order", "row", "number", "id", "age", "year", "level", "total", "sum", "votes", "num_votes", "n_votes",
+    "responses", "num_responses", "numresponses", "annotators", "agreement", "confidence", "intensity",
+    "valence", "arousal", "dominance",
+))
+# fmt: on
 _EXPECTED = (
     "Expected is a column video_id (or path), and either one column of counts per class or, with one row per "
     "single vote, a column emotion and one called annotator"
@@ -56,12 +47,12 @@ _EXPECTED = (
 def read_table(
     path: str | os.PathLike[str], *, class_names: Sequence[str] | None = None, name: str | None = None
 ) -> Manifest:
-    """Read a table of votes.
+    r"""Read a table of votes.
 
     Columns of either form:
 
     - `video_id`, and `path` (or file, filename, video): where the video lies, relative to the folder of the
-      videos, with "/" or "\\" between parts. Where only a path is given, the video_id is the path without
+      videos, with "/" or "\" between parts. Where only a path is given, the video_id is the path without
       its suffix. Where only a video_id is given, it is the path as well; it may be without a suffix, and
       whoever looks for the file then tries the suffixes of videos.
     - `subject` (or actor, speaker), `split` (train, validation, test), `fold`: optional.
@@ -106,9 +97,9 @@ def read_table(
         return manifest
     records = read_records(file)
     roles = _find_roles(records)
-    classes = _class_columns(records, roles, wanted)
     if "video_id" not in roles and "path" not in roles:
         raise RequestError(f"{_found(records)}, none of which names the video. {_EXPECTED}.")
+    classes = _class_columns(records, roles, wanted)
     title = name if name is not None else file.stem
     if "vote" in roles and ("annotator" in roles or len(classes) < 2):
         return _read_long(records, roles, wanted, title)
@@ -116,20 +107,6 @@ def read_table(
         what = f"of which only {next(iter(classes))!r} holds counts" if classes else "none of which holds counts"
         raise RequestError(f"{_found(records)}, {what}. {_EXPECTED}.")
     return _read_wide(records, roles, classes, title)
-
-
-@dataclass(frozen=True)
-class _Videos:
-    """What both forms say about the video of each row."""
-
-    video_id: pl.Series
-    path: pl.Series
-    subject: pl.Series
-    split: pl.Series
-    fold: pl.Series
-
-    def columns(self) -> list[pl.Series]:
-        return [self.video_id, self.path, self.split, self.fold, self.subject]
 
 
 def _found(records: Records) -> str:
@@ -197,67 +174,50 @@ def _holds_counts(column: str, cells: pl.Series) -> bool:
 
 def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str], name: str) -> Manifest:
     problems = RowProblems(records.place)
-    videos = _read_videos(records, roles, problems, one_row_each=True)
-    counts = np.stack([_counts(records, column, problems) for column in classes.values()], axis=1)
+    videos = read_videos(records, roles, problems, one_row_each=True)
+    counts = np.stack([read_counts(records, column, problems) for column in classes.values()], axis=1)
     problems.add(
         counts.sum(axis=1) == 0,
         lambda row: f"all counts of {videos.video_id[row]!r} are zero",
         "Each video needs at least one vote.",
     )
-    columns = [*videos.columns(), pl.Series("votes", counts.astype(np.int64)).cast(pl.List(pl.Int64))]
-    class_names = tuple(classes)
+    columns = videos.series()
+    columns.append(pl.Series("votes", counts.astype(np.int64)).cast(pl.List(pl.Int64)))
     if "label" in roles:
-        columns.append(_class_of(records, roles["label"], class_names, problems).alias("label"))
-    problems.raise_if_any(str(records.file), "Counts of votes are whole numbers, 0 or more: correct these rows.")
-    used = {*classes.values(), *(column for role, column in roles.items() if role != "annotator")}
+        columns.append(read_classes(records, roles["label"], tuple(classes), problems).alias("label"))
+    problems.raise_if_any(str(records.file), "A count of votes is a whole number, 0 or more.")
+    used = {*classes.values(), *(column for role, column in roles.items() if role not in ("vote", "annotator"))}
     for column in records.table.columns:
         if column not in used and not column.startswith(UNNAMED):
-            columns.append(records.natural(column).alias(column if column not in CORE_COLUMNS else f"{column}_in_file"))
-    manifest = Manifest(class_names, pl.DataFrame(columns), name)
+            title = column if column not in CORE_COLUMNS else f"{column}_in_file"
+            columns.append(records.natural(column).alias(title))
+    manifest = Manifest(tuple(classes), pl.DataFrame(columns), name)
     return manifest if "label" in roles else manifest.with_majority_labels()
 
 
-def _counts(records: Records, column: str, problems: RowProblems) -> Float64[np.ndarray, " N"]:
-    cells = records.table[column]
-    numbers = cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-    empty = cells.is_null().to_numpy()
-    problems.add(empty, lambda _: f"{column!r} is empty", "Write 0 where nobody voted for a class.")
-    for bad, what in (
-        (~np.isfinite(numbers), "not a number"),
-        (numbers < 0, "negative"),
-        (numbers != np.floor(numbers), "not a whole number"),
-        (numbers > MOST_VOTES, "more than votes can be"),
-    ):
-        problems.add(bad & ~empty, lambda row, what=what: f"{column!r} is {cells[row]!r}, {what}")  # type: ignore[misc]
-    counts: Float64[np.ndarray, " N"] = np.nan_to_num(numbers, nan=1.0, posinf=1.0, neginf=1.0)
-    return counts
-
-
-def _read_long(
-    records: Records, roles: dict[str, str], wanted: tuple[str, ...] | None, name: str
-) -> Manifest:
+def _read_long(records: Records, roles: dict[str, str], wanted: tuple[str, ...] | None, name: str) -> Manifest:
     problems = RowProblems(records.place)
-    videos = _read_videos(records, roles, problems, one_row_each=False)
-    votes = records.table[roles["vote"]]
-    class_names = wanted or tuple(sorted({canonical_name(vote) for vote in votes.drop_nulls().unique()}))
-    chosen = _class_of(records, roles["vote"], class_names, problems)
-    problems.add(votes.is_null().to_numpy(), lambda _: f"{roles['vote']!r} is empty", "Each row is one vote.")
-    table = pl.DataFrame([*videos.columns(), chosen.alias("vote")])
-    keys = ["video_id"]
+    videos = read_videos(records, roles, problems, one_row_each=False)
+    cells = records.table[roles["vote"]]
+    class_names = wanted or tuple(sorted({canonical_name(cell) for cell in cells.drop_nulls().unique()}))
+    votes = read_classes(records, roles["vote"], class_names, problems)
+    problems.add(cells.is_null().to_numpy(), lambda _: f"{roles['vote']!r} is empty")
+    table = pl.DataFrame([*videos.series(), votes.alias("annotator_votes")])
+    kept = []
     if "annotator" in roles:
         table = table.with_columns(records.table[roles["annotator"]].alias("annotator"))
-        keys = ["video_id", "annotator"]
-        _add_annotator_problems(table, problems)
-    _add_contradictions(table, problems)
-    problems.raise_if_any(str(records.file), "Each row is one vote for one class: correct these rows.")
+        kept = [pl.col("annotator").alias("annotators"), pl.col("annotator_votes")]
+    add_vote_problems(table, records, problems)
+    problems.raise_if_any(str(records.file), "Each row is the vote of one annotator for one class.")
     if len(class_names) < 2:
         raise RequestError(
-            f"{records.file} holds votes for {class_names[0]!r} only. Name all classes that could be chosen."
+            f"{records.file} holds votes for {class_names[0]!r} only. Name all the classes that could be chosen."
         )
-    single = [pl.col(key).alias(f"annotator_{key}s" if key == "vote" else "annotators") for key in ("vote", *keys[1:])]
     grouped = table.group_by("video_id", maintain_order=True).agg(
         pl.col("path", "split", "fold", "subject").first(),
-        pl.concat_list((pl.col("vote") == each).sum().cast(pl.Int64) for each in class_names).alias("votes"),
-        *(single if len(keys) > 1 else []),
+        *((pl.col("annotator_votes") == each).sum().alias(f"votes {k}") for k, each in enumerate(class_names)),
+        *kept,
     )
-    return Manifest(class_names, grouped, name).with_majority_labels()
+    counts = [f"votes {k}" for k in range(len(class_names))]
+    rows = grouped.with_columns(pl.concat_list(pl.col(counts).cast(pl.Int64)).alias("votes")).drop(counts)
+    return Manifest(class_names, rows, name).with_majority_labels()

@@ -49,9 +49,7 @@ class MIDAS:
     def __post_init__(self) -> None:
         check_normalization(self.normalization, self.temperature)
         if not 0.0 < self.alpha < float("inf"):
-            raise RequestError(
-                f"The alpha of the Beta distribution is {self.alpha}; expected a positive number."
-            )
+            raise RequestError(f"The alpha of the Beta distribution is {self.alpha}; expected a positive number.")
         if self.num_classes is not None and self.num_classes < 1:
             raise RequestError(f"The number of classes is {self.num_classes}; expected at least 1.")
         if self.ratio_per not in get_args(RatioPer):

@@ -28,9 +28,7 @@ def check_normalization(normalization: str, temperature: float) -> None:
         names = ", ".join(get_args(Normalization))
         raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}.")
     if not 0.0 < temperature < float("inf"):
-        raise RequestError(
-            f"The softmax temperature is {temperature}; expected a positive number, such as 1.0."
-        )
+        raise RequestError(f"The softmax temperature is {temperature}; expected a positive number, such as 1.0.")
 
 
 def normalize_targets(

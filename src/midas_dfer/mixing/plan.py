@@ -66,9 +66,7 @@ class MixPlan:
         )
 
 
-def draw_ratios(
-    count: int, alpha: float, generator: torch.Generator | None = None
-) -> Float32[Tensor, " count"]:
+def draw_ratios(count: int, alpha: float, generator: torch.Generator | None = None) -> Float32[Tensor, " count"]:
     """Draw mixing ratios from Beta(α, α), independently.
 
     torch has no Beta sampler that takes a generator, so NumPy's (PCG64) is seeded by one draw from it.

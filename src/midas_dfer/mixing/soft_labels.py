@@ -40,8 +40,7 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
         )
     if num_classes is None:
         raise RequestError(
-            "The labels are class numbers, and how many classes there are is not known; give the mixer "
-            "num_classes."
+            "The labels are class numbers, and how many classes there are is not known; give the mixer num_classes."
         )
     if labels.device.type == "cpu":
         inside = (labels >= 0) & (labels < num_classes)

@@ -5,9 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def temporal_shift(
-    frames: Float[Tensor, "BT C H W"], num_frames: int, fold_div: int = 8
-) -> Float[Tensor, "BT C H W"]:
+def temporal_shift(frames: Float[Tensor, "BT C H W"], num_frames: int, fold_div: int = 8) -> Float[Tensor, "BT C H W"]:
     """Exchange some channels between neighbouring frames (Lin et al., TSM, ICCV 2019).
 
     The first ``C // fold_div`` channels of a frame take the values of the *next* frame, as many after them

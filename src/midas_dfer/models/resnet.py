@@ -62,9 +62,7 @@ class ResNet(nn.Module):
         output: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(frames))))
         return output
 
-    def feature_maps(
-        self, frames: Float[Tensor, "BT 3 H W"], num_frames: int = 1
-    ) -> Float[Tensor, "BT D h w"]:
+    def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
         """Compute the last layer's maps: 1/32 of the height and width, `num_features` channels.
 
         Args:

@@ -49,7 +49,7 @@ class WeightsReport:
         return text
 
 
-def load_trunk(model: nn.Module, path: Path) -> WeightsReport:
+def load_trunk(model: nn.Module, path: Path | str) -> WeightsReport:
     """Load a weight file into a model: the whole trunk, and the classifier if it is of the same shape.
 
     Args:
@@ -65,6 +65,7 @@ def load_trunk(model: nn.Module, path: Path) -> WeightsReport:
         RequestError: there is no such file, it is not a weight file, it needs code to be unpickled, or its
             weights are not those of this model's trunk.
     """
+    path = Path(path)
     found = read_weights(path)
     own = model.state_dict()
     trunk = [key for key in own if not key.startswith(HEAD)]
@@ -105,7 +106,7 @@ def load_trunk(model: nn.Module, path: Path) -> WeightsReport:
     )
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path | str) -> dict[str, Tensor]:
     """Read a state dict from a file, without ever running code from it.
 
     Args:
@@ -117,6 +118,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         RequestError: there is no such file, it cannot be read, or it holds something else.
     """
+    path = Path(path)
     if not path.is_file():
         raise RequestError(f"There is no weight file {path}; check the path.")
     if path.suffix == ".safetensors":
@@ -127,15 +129,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     elif path.suffix in (".pth", ".pt"):
         content = _read_torch_file(path)
     else:
-        raise RequestError(
-            f"{path} ends in '{path.suffix}'; a weight file ends in .safetensors, .pth or .pt."
-        )
+        raise RequestError(f"{path} ends in '{path.suffix}'; a weight file ends in .safetensors, .pth or .pt.")
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping):
-        raise RequestError(
-            f"{path} holds a {type(content).__name__}; expected a state dict, weights by name."
-        )
+        raise RequestError(f"{path} holds a {type(content).__name__}; expected a state dict, weights by name.")
     weights = {}
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
@@ -156,9 +154,7 @@ def _read_torch_file(path: Path) -> object:
         raise RequestError(f"{path} is not a weight file, or was cut short; expected what torch.save wrote.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
+    except Exception as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
         if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
             raise RequestError(
                 f"{path} holds more than tensors and would have to run code to be read, which is refused; "

@@ -18,27 +18,17 @@ from midas_dfer.models.weights import load_trunk
 class Builder(Protocol):
     """Makes a model whose ``forward`` maps clips ``[B, T, 3, H, W]`` to logits ``[B, K]``."""
 
-    def __call__(
-        self, *, num_classes: int, dropout: float, width: int, generator: torch.Generator | None
-    ) -> nn.Module:
+    def __call__(self, *, num_classes: int, dropout: float, width: int, generator: torch.Generator | None) -> nn.Module:
         """Build the model with fresh weights."""
         ...
 
 
-def _tsm_resnet18(
-    *, num_classes: int, dropout: float, width: int, generator: torch.Generator | None
-) -> nn.Module:
-    return TSMResNet(
-        RESNET_DEPTHS[18], num_classes=num_classes, dropout=dropout, width=width, generator=generator
-    )
+def _tsm_resnet18(*, num_classes: int, dropout: float, width: int, generator: torch.Generator | None) -> nn.Module:
+    return TSMResNet(RESNET_DEPTHS[18], num_classes=num_classes, dropout=dropout, width=width, generator=generator)
 
 
-def _tsm_resnet34(
-    *, num_classes: int, dropout: float, width: int, generator: torch.Generator | None
-) -> nn.Module:
-    return TSMResNet(
-        RESNET_DEPTHS[34], num_classes=num_classes, dropout=dropout, width=width, generator=generator
-    )
+def _tsm_resnet34(*, num_classes: int, dropout: float, width: int, generator: torch.Generator | None) -> nn.Module:
+    return TSMResNet(RESNET_DEPTHS[34], num_classes=num_classes, dropout=dropout, width=width, generator=generator)
 
 
 _BUILDERS: Mapping[str, Builder] = MappingProxyType(
@@ -59,7 +49,7 @@ def create_model(
     *,
     num_classes: int,
     dropout: float = 0.5,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     width: int = 64,
     generator: torch.Generator | None = None,
 ) -> nn.Module:

@@ -16,6 +16,7 @@ from matplotlib import colors as mcolors
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
@@ -53,7 +54,7 @@ _EMOTIONS: dict[str, str] = {
 _FURTHER = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499")
 
 _DPI = 200
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "figure.dpi": 100,
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
@@ -77,7 +78,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
-    "axes.prop_cycle": matplotlib.cycler(color=[ACCENT, *_EMOTIONS.values()]),
+    "axes.prop_cycle": cycler(color=[ACCENT, *_EMOTIONS.values()]),
     "grid.color": "#E8EBEE",
     "grid.linewidth": 0.8,
     "xtick.color": HAIRLINE,
@@ -139,9 +140,8 @@ def _further_color(name: str, taken: set[str]) -> str:
 def tint(color: str, strength: float, background: str = PAPER) -> str:
     """A colour thinned with the background: strength 1 is the colour itself, 0 the background; #RRGGBB."""
     front, back = mcolors.to_rgb(color), mcolors.to_rgb(background)
-    return mcolors.to_hex(
-        [strength * f + (1 - strength) * b for f, b in zip(front, back, strict=True)]
-    ).upper()
+    red, green, blue = (strength * f + (1 - strength) * b for f, b in zip(front, back, strict=True))
+    return mcolors.to_hex((red, green, blue)).upper()
 
 
 def ink_on(color: str) -> str:

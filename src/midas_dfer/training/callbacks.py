@@ -33,9 +33,7 @@ class RunCheckpoint(Checkpoint):
         """Save, unless the weights are no longer numbers."""
         for name, parameter in pl_module.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise DivergedError(
-                    f"the weights {name} are no longer finite after epoch {trainer.current_epoch + 1}"
-                )
+                raise DivergedError(f"the weights {name} are no longer finite after epoch {trainer.current_epoch + 1}")
         if not trainer.is_global_zero:
             return
         uar = trainer.callback_metrics.get("val_uar")
@@ -111,7 +109,5 @@ def _sentence(row: Mapping[str, str], epochs: int) -> str:
     parts = [f"epoch {row['epoch']:>{len(str(epochs))}} of {epochs}", f"loss {float(row['train_loss']):.4f}"]
     parts += [f"UAR {100 * float(row['train_uar']):5.1f} %", f"WAR {100 * float(row['train_war']):5.1f} %"]
     if "val_uar" in row:
-        parts.append(
-            f"validation UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %"
-        )
+        parts.append(f"validation UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %")
     return "  ".join([*parts, f"{float(row['seconds']):.1f} s"])

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -97,20 +97,16 @@ class RunConfig:
             if getattr(self, name) not in choices:
                 raise RequestError(f"--{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}")
         if self.select == "best_validation" and not self.validation_fraction:
-            raise RequestError(
-                "--select best_validation needs clips to validate on: add --validation_fraction 0.1"
-            )
+            raise RequestError("--select best_validation needs clips to validate on: add --validation_fraction 0.1")
         if self.mixer == "midas" and self.batch_size < 2:
-            raise RequestError(
-                "--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none"
-            )
+            raise RequestError("--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
         return {**asdict(self), "scales": list(self.scales)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of `to_dict`.
 
         Raises:
@@ -127,7 +123,7 @@ class RunConfig:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod
-    def from_yaml(cls, path: Path) -> Self:
+    def from_yaml(cls, path: Path) -> "RunConfig":
         """Read what `to_yaml` wrote.
 
         Raises:
@@ -136,9 +132,7 @@ class RunConfig:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RequestError(
-                f"cannot read the configuration {path}: {' '.join(str(error).split())}"
-            ) from error
+            raise RequestError(f"cannot read the configuration {path}: {' '.join(str(error).split())}") from error
         if not isinstance(values, dict):
             raise RequestError(f"{path} is no configuration; expected lines such as: epochs: 450")
         return cls.from_dict(values)

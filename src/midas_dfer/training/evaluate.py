@@ -235,9 +235,7 @@ def predict_clips(
             progress.advance()
     progress.finish()
     outputs = torch.cat(logits).double()
-    order = [
-        manifest.class_names.index(n) if n in manifest.class_names else -1 for n in run.provenance.class_names
-    ]
+    order = [manifest.class_names.index(n) if n in manifest.class_names else -1 for n in run.provenance.class_names]
     return Predictions(
         video_ids=dataset.video_ids,
         labels=_renumber(torch.cat(labels).numpy(), order),
@@ -338,11 +336,7 @@ def _predictions_table(predictions: Predictions, class_names: Iterable[str]) -> 
     writer.writerow(["video_id", "label", "predicted", *columns])
     for row, video_id in enumerate(predictions.video_ids):
         label = predictions.labels[row]
-        shown = np.concatenate(
-            [predictions.votes[row], predictions.probabilities[row], predictions.vote_shares[row]]
-        )
+        shown = np.concatenate([predictions.votes[row], predictions.probabilities[row], predictions.vote_shares[row]])
         predicted = names[int(predictions.probabilities[row].argmax())]
-        writer.writerow(
-            [video_id, "" if label == NO_LABEL else names[label], predicted, *(f"{v:.6f}" for v in shown)]
-        )
+        writer.writerow([video_id, "" if label == NO_LABEL else names[label], predicted, *(f"{v:.6f}" for v in shown)])
     return lines.getvalue()

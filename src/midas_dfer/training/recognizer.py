@@ -116,9 +116,7 @@ class Recognizer(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(self.num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def transfer_batch_to_device(
-        self, batch: ClipBatch, device: torch.device, dataloader_idx: int
-    ) -> ClipBatch:
+    def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Lightning's own way does not know what a `ClipBatch` holds."""
         return batch.to(device, non_blocking=True)
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import polars as pl
 import safetensors.torch
@@ -93,7 +93,7 @@ class Run:
         self.provenance = provenance
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition) -> Self:
+    def create(cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition) -> "Run":
         """Make the folder and write down what is known before training.
 
         Raises:
@@ -131,7 +131,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str) -> "Run":
         """Open a run folder.
 
         Raises:
@@ -139,9 +139,7 @@ class Run:
         """
         path = Path(path)
         if not (path / RUN_FILE).is_file():
-            raise RequestError(
-                f"{path} is not a run folder; make one with: midas train --store STORE --out {path}"
-            )
+            raise RequestError(f"{path} is not a run folder; make one with: midas train --store STORE --out {path}")
         try:
             content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
             content["class_names"] = tuple(content["class_names"])

@@ -10,9 +10,9 @@ from typing import Literal
 import lightning
 import safetensors.torch
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.prepare import available_cores
@@ -105,9 +105,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
         validation_loader = _loader(run, store, "validation", device) if has_validation else None
         model = run.new_model(pretrained=not run.last_checkpoint.exists())
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        recognizer = Recognizer(
-            model, config, len(run.provenance.class_names), config.epochs * len(train_loader)
-        )
+        recognizer = Recognizer(model, config, len(run.provenance.class_names), config.epochs * len(train_loader))
         callbacks: list[Callback] = [EpochLog(run, speak=not bar), RunCheckpoint(run)]
         if bar:
             callbacks.append(TQDMProgressBar(leave=True))
@@ -133,9 +131,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
                 weights_only=True,
             )
         except DivergedError as error:
-            raise JobError(
-                f"{error}. {_last_good(run)}; train again with a smaller --learning_rate"
-            ) from error
+            raise JobError(f"{error}. {_last_good(run)}; train again with a smaller --learning_rate") from error
         except MisconfigurationException as error:
             raise JobError(" ".join(str(error).split())) from error
         if trainer.interrupted:
@@ -149,9 +145,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
     return run
 
 
-def _loader(
-    run: Run, store: ClipStore, part: Literal["train", "validation"], device: torch.device
-) -> ClipLoader:
+def _loader(run: Run, store: ClipStore, part: Literal["train", "validation"], device: torch.device) -> ClipLoader:
     config = run.config
     ids = run.part(part)
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])

@@ -48,6 +48,7 @@ def open_container(path: Path) -> InputContainer:
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        _refuse_broken_index(path)
         raise VideoError(f"{path}: {_why_not_opened(path, error)}") from error
 
 
@@ -59,6 +60,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
+        _refuse_broken_index(path)
         held = "only sound" if container.streams.audio else "no pictures"
         raise VideoError(f"{path}: holds {held}; a file with a video stream was expected.")
     best = container.streams.best("video")
@@ -100,12 +102,13 @@ def error_reason(error: Exception) -> str:
 def _why_not_opened(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "may not be read by this user; change its permissions."
-    if isinstance(error, UnicodeError):
-        return "its name is not valid Unicode; rename it."
+    return f"is not a video that can be read ({error_reason(error)}); MP4, MKV, WebM, AVI and MOV are."
+
+
+def _refuse_broken_index(path: Path) -> None:
     index = _mp4_index(path)
     if index is not None:
-        return f"its index (the moov box) is {index}: the file was cut off; copy or repair it."
-    return f"is not a video that can be read ({error_reason(error)}); MP4, MKV, WebM, AVI and MOV are."
+        raise VideoError(f"{path}: its index (the moov box) is {index}: the file was cut off; copy or repair it.")
 
 
 def _mp4_index(path: Path) -> str | None:

@@ -86,9 +86,7 @@ def probe(path: Path) -> VideoInfo:
     """
     with open_container(path) as container:
         stream = video_stream(container, path)
-        first = next((frame for _, _, frame in _Decoding(container, stream, path).frames()), None)
-        if first is None:
-            raise VideoError(f"{path}: the video ends before its first frame; export it again.")
+        _, _, first = next(_Decoding(container, stream, path).frames())
         turns = _quarter_turns(first)
         width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
         picture = path.suffix.lower() in PICTURE_SUFFIXES
@@ -182,6 +180,8 @@ class _Decoding:
         self.stream = stream
         self.path = path
         self.formats = frozenset(container.format.name.split(","))
+        fragmented = "mp4" in self.formats and not stream.frames
+        self.length_known = fragmented or not self.formats.isdisjoint(_DURATION_IN_HEADER)
         self.picture = path.suffix.lower() in PICTURE_SUFFIXES
         self.duration = _declared_duration(container, stream)
         self.rate = _declared_rate(stream) or _FALLBACK_RATE
@@ -241,9 +241,8 @@ class _Decoding:
 
     def _packets(self) -> Iterator[Packet]:  # type: ignore[type-arg]  # generic for type checkers only
         """The stream's packets, and at the end an empty one that makes the decoder give what it holds."""
-        # Where the header says how long the file is, sound is read along: it may go on after the pictures.
-        along = not self.formats.isdisjoint(_DURATION_IN_HEADER)
-        packets = self.container.demux() if along else self.container.demux(self.stream)
+        # Where the file's length is known, sound is read along: it may go on after the pictures.
+        packets = self.container.demux() if self.length_known else self.container.demux(self.stream)
         try:
             for packet in packets:
                 start = packet.pts if packet.pts is not None else packet.dts
@@ -261,11 +260,10 @@ class _Decoding:
         declared = self.stream.frames
         if "avi" in self.formats and declared - self.packets > max(3, 0.02 * declared):
             return f"its data end after {self.packets} of {declared} packets"
-        fragmented = "mp4" in self.formats and declared == 0
-        if fragmented or not self.formats.isdisjoint(_DURATION_IN_HEADER):
+        if self.length_known:
             start = (self.container.start_time or 0) / av.time_base
             length = (self.container.duration or 0) / av.time_base
-            if self.end is not None and length - (self.end - start) > max(0.5, 0.03 * length):
+            if self.end is not None and length - (self.end - start) > max(0.25, 0.01 * length):
                 return f"its data end early, {length:.1f} s are declared"
         return None
 

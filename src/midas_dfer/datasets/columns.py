@@ -1,0 +1,159 @@
+"""The columns of a table of votes, each read from text with its checks: who, where, which part, how many."""
+
+import posixpath
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float64
+
+from midas_dfer.datasets.problems import RowProblems
+from midas_dfer.datasets.records import Records
+from midas_dfer.datasets.schema import MOST_VOTES, add_id_and_path_problems
+from midas_dfer.emotions import canonical_name
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_MEDIA_SUFFIX = r"(?i)\.(?:mp4|avi|mov|mkv|webm|flv|wmv|mpg|mpeg|m4v|3gp|ogv|ts|gif|jpg|jpeg|png|bmp|webp)$"
+_UNTIDY = r"\\|//|/$|^\./|/\./"
+
+
+@dataclass(frozen=True)
+class VideoColumns:
+    """What a table says about the video of each row, beside votes.
+
+    Attributes:
+        video_id: the name of the video.
+        path: its path, relative to the folder of the videos.
+        split: "train", "validation", "test" or null.
+        fold: the number of the fold, or null.
+        subject: who is seen, or null.
+    """
+
+    video_id: pl.Series
+    path: pl.Series
+    split: pl.Series
+    fold: pl.Series
+    subject: pl.Series
+
+    def series(self) -> list[pl.Series]:
+        """Give the columns, named as in a manifest."""
+        return [self.video_id, self.path, self.split, self.fold, self.subject]
+
+
+def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, *, one_row_each: bool) -> VideoColumns:
+    """Read the columns about the video; `roles` names the column for each role that was found.
+
+    Args:
+        records: the rows.
+        roles: the column of each role, of "video_id" and "path" at least one.
+        problems: takes note of wrong rows.
+        one_row_each: whether a video_id that occurs twice is wrong.
+    """
+    text = records.table
+    path = _tidy_paths(text[roles.get("path", roles.get("video_id", ""))]).alias("path")
+    video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(_MEDIA_SUFFIX, "")
+    video_id = video_id.alias("video_id")
+    add_id_and_path_problems(problems, video_id, path, records.place, one_row_each=one_row_each)
+    nothing = pl.Series([None] * text.height, dtype=pl.String)
+    split, fold, subject = (
+        (text[roles[role]] if role in roles else nothing).alias(role) for role in ("split", "fold", "subject")
+    )
+    parts = split.str.to_lowercase().replace_strict(_SPLITS, default=None, return_dtype=pl.String)
+    problems.add(
+        (split.is_not_null() & parts.is_null()).to_numpy(),
+        lambda row: f"the split {split[row]!r} is not known",
+        "Use train, validation or test.",
+    )
+    numbers = fold.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+    whole = (numbers >= 0) & (numbers == fold.cast(pl.Float64, strict=False))
+    problems.add(
+        (fold.is_not_null() & ~whole.fill_null(value=False)).to_numpy(),
+        lambda row: f"the fold {fold[row]!r} is not the number of a fold",
+        "Number the folds 1, 2, 3 and so on.",
+    )
+    return VideoColumns(video_id, path, parts, numbers, subject)
+
+
+def read_counts(records: Records, column: str, problems: RowProblems) -> Float64[np.ndarray, " N"]:
+    """Read a column of counts; a cell that is not a count of votes is noted, and comes back as 1."""
+    cells = records.table[column]
+    numbers = cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    empty = cells.is_null().to_numpy()
+    problems.add(empty, lambda _: f"{column!r} is empty", "Write 0 where nobody voted for a class.")
+
+    def note(bad: Bool[np.ndarray, " N"], what: str) -> None:
+        problems.add(bad, lambda row: f"{column!r} is {cells[row]!r}, {what}")
+
+    note(~np.isfinite(numbers) & ~empty, "not a number")
+    note(numbers < 0, "a negative number")
+    note(np.isfinite(numbers) & (numbers != np.floor(numbers)), "not a whole number")
+    note(np.isfinite(numbers) & (numbers > MOST_VOTES), "too many votes to be true")
+    usable = np.isfinite(numbers) & (numbers >= 0) & (numbers <= MOST_VOTES)
+    counts: Float64[np.ndarray, " N"] = np.where(usable, numbers, 1.0)
+    return counts
+
+
+def read_classes(records: Records, column: str, class_names: tuple[str, ...], problems: RowProblems) -> pl.Series:
+    """Read a column of class names, under any spelling, as the names in `class_names`; an empty cell is null."""
+    cells = records.table[column]
+    by_name = {canonical_name(name): name for name in class_names}
+    spellings = cells.drop_nulls().unique().to_list()
+    own = {spelling: by_name[canonical_name(spelling)] for spelling in spellings if canonical_name(spelling) in by_name}
+    names = cells.replace_strict(own, default=None, return_dtype=pl.String)
+    problems.add(
+        (cells.is_not_null() & names.is_null()).to_numpy(),
+        lambda row: f"{column!r} is {cells[row]!r}, which is not a class",
+        f"The classes are {', '.join(class_names)}.",
+    )
+    return names
+
+
+def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProblems) -> None:
+    """Note second votes of an annotator on a video, and rows that contradict the first row of their video.
+
+    Args:
+        table: one row per vote, the columns of `VideoColumns` and possibly "annotator".
+        records: where they came from, for the names of rows.
+        problems: takes note of wrong rows.
+    """
+    numbered = table.with_row_index("row")
+    if "annotator" in table.columns:
+        annotator, video_id = table["annotator"], table["video_id"]
+        problems.add(annotator.is_null().to_numpy(), lambda _: "the annotator is missing")
+        earlier = numbered.select(pl.col("row").min().over("video_id", "annotator")).to_series().to_numpy()
+        problems.add(
+            earlier < np.arange(len(earlier)),
+            lambda row: (
+                f"{annotator[row]!r} votes on {video_id[row]!r} a second time (see {records.place(int(earlier[row]))})"
+            ),
+            "An annotator has one vote for each video: keep one of them.",
+        )
+    first = numbered.select(pl.col("row").min().over("video_id")).to_series().to_numpy()
+    for column in ("path", "split", "fold", "subject"):
+        values = table[column]
+        said = values.gather(first)
+        problems.add(
+            values.ne_missing(said).to_numpy(),
+            lambda row, column=column, values=values, said=said: (  # type: ignore[misc]
+                f"the {column} is {values[row]!r}, but {said[row]!r} in {records.place(int(first[row]))}"
+            ),
+            "All votes on a video must say the same about it.",
+        )
+
+
+def _tidy_paths(paths: pl.Series) -> pl.Series:
+    """Write paths with "/" and without empty and "." parts; resolve ".." where it stays inside."""
+    untidy = paths.str.contains(_UNTIDY) | paths.str.contains("..", literal=True)
+    rows = np.flatnonzero(untidy.fill_null(value=False).to_numpy())
+    if rows.size == 0:
+        return paths
+    return paths.scatter(rows, [posixpath.normpath(paths[int(row)].replace("\\", "/")) for row in rows])

@@ -1,0 +1,108 @@
+"""First pass over a video: who is where, when. Only numbers are kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from midas_dfer.clips.extract import ExtractSettings, read_frames
+from midas_dfer.clips.faces import TEMPLATE, FaceDetector
+from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
+from midas_dfer.errors import DamagedVideoError, NoFaceError
+from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.predict.windows import time_shown
+from midas_dfer.video.read import Frame
+
+SHORTEST_TRACK = 0.3
+"""Faces that are in view for a shorter time (s) are left out, unless that is half of the video."""
+
+
+@dataclass(eq=False)
+class Seen:
+    """What the first pass found out.
+
+    Attributes:
+        num_frames: that could be read.
+        width, height: of the first one, in pixels.
+        last_time: of the last one, in seconds after the first.
+        damage: what was wrong with the video; "" if nothing was.
+        tracks: the faces, by their first frame, the larger first; at least one.
+    """
+
+    num_frames: int = 0
+    width: int = 0
+    height: int = 0
+    last_time: float = 0.0
+    damage: str = ""
+    tracks: list[Track] = field(default_factory=list)
+
+    @property
+    def duration(self) -> float:
+        """Seconds; the last frame is shown as long as the others on average."""
+        return self.last_time * self.num_frames / (self.num_frames - 1) if self.num_frames > 1 else 0.0
+
+    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Pass the good frames on, and keep what is known of all of them."""
+        try:
+            for frame in frames:
+                if not self.num_frames:
+                    self.height, self.width = frame.image.shape[:2]
+                self.num_frames += 1
+                self.last_time = frame.time
+                yield frame
+        except DamagedVideoError as damage:
+            if not damage.frames_read:
+                raise
+            self.damage = str(damage)
+
+
+def find_people(path: Path, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> Seen:
+    """Find the faces of a video and follow them, as when clips are prepared.
+
+    Args:
+        path: a video, a picture or a folder of pictures.
+        settings: with `cropped` nothing is looked for: there is one face, and each frame is its crop.
+        steps: told of each frame.
+        most: keep the tracks that are longest in view, at most so many; None keeps all.
+
+    Raises:
+        VideoError: nothing of the video can be read.
+        NoFaceError: no face could be followed.
+    """
+    seen = Seen()
+    frames = steps.looking(seen.watch(read_frames(path)))
+    if settings.faces == "cropped":
+        seen.tracks = [_whole_frames(frames)]
+        return seen
+    detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
+    detections = ((frame.index, frame.time, detector.detect(frame.image)) for frame in frames)
+    tracks = follow_faces(detections, max_gap=settings.max_gap)
+    needed = min(SHORTEST_TRACK, seen.duration / 2)
+    lasting = [t for t in tracks if t.times[-1] - t.times[0] + time_shown(t.times) >= needed - 1e-6]
+    if not lasting:
+        reason = f"no face stays in view for {needed:.1f} s" if tracks else "no face found"
+        damage = f"; {seen.damage}" if seen.damage else ""
+        raise NoFaceError(f"{path.name}: {reason} in {seen.num_frames} frames{damage}")
+    seen.tracks = [smooth(track, settings.smoothing) for track in _longest(lasting, most)]
+    return seen
+
+
+def _longest(tracks: list[Track], number: int | None) -> list[Track]:
+    """The tracks that are longest in view, in the order in which they come."""
+    order = sorted(range(len(tracks)), key=lambda i: (tracks[i].times[0] - tracks[i].times[-1], -mean_size(tracks[i])))
+    return [tracks[i] for i in sorted(order[:number])]
+
+
+def _whole_frames(frames: Iterator[Frame]) -> Track:
+    """Frames that are face crops, as a track: boxes are the frames, landmarks are where alignment puts them."""
+    rows = [(frame.index, frame.time, *frame.image.shape[:2]) for frame in frames]
+    indices, times, heights, widths = (np.array(column) for column in zip(*rows, strict=True))
+    sides = np.stack([widths, heights], axis=1).astype(np.float32)
+    return Track(
+        frames=indices.astype(np.int64),
+        times=times.astype(np.float64),
+        landmarks=(TEMPLATE.astype(np.float32) * sides[:, None] - np.float32(0.5)),
+        boxes=np.concatenate([np.zeros_like(sides), sides], axis=1),
+        detected=np.ones(len(rows), dtype=np.bool_),
+    )

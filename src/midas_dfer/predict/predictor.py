@@ -1,0 +1,189 @@
+"""A run folder and any video -> a timeline of the emotions of every face in it.
+
+The video is decoded twice, as when clips are prepared: once to find and follow the faces, of which only numbers
+are kept, and once to cut out the frames that the windows ask for. A crop is dropped as soon as no open window
+needs it, so memory does not grow with the length of the video.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from midas_dfer.clips.augment import apply_crop
+from midas_dfer.clips.dataset import ClipBatch
+from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
+from midas_dfer.clips.faces import align_face
+from midas_dfer.clips.tracks import Track
+from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.predict.people import find_people
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.windows import WindowPlan, check_windows
+from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.training.devices import choose_device, choose_dtype
+from midas_dfer.training.evaluate import to_vote_shares
+from midas_dfer.training.recognizer import predict_logits
+from midas_dfer.training.runs import Run
+from midas_dfer.video.read import Frame
+
+WINDOWS_PER_BATCH = 8
+
+
+class Predictor:
+    """Reads emotions from videos with a trained model. Make one with `Predictor.from_run`.
+
+    Args:
+        run: whose model, classes and settings are used.
+        model: the trained model, in evaluation mode.
+        device: auto, cpu or cuda.
+
+    Attributes:
+        class_names: in the order of all results.
+    """
+
+    def __init__(self, run: Run, model: nn.Module, device: str = "auto") -> None:
+        self.run = run
+        self.class_names = run.provenance.class_names
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(run.config.precision, self.device)
+        self.model = model.to(self.device)
+        # A run does not keep the size of its store's pictures; 224 is what `midas prepare` makes unless told.
+        self.settings = ExtractSettings(faces="cropped" if run.provenance.face_source == "cropped" else "detect")
+
+    @classmethod
+    def from_run(cls, path: Path | str, device: str = "auto") -> Self:
+        """Open a run folder and load its weights.
+
+        Args:
+            path: the run folder.
+            device: auto (a GPU if there is one), cpu or cuda.
+
+        Raises:
+            RequestError: there is no run, its training has not ended, or there is no such device.
+        """
+        run = Run.open(path)
+        return cls(run, run.load_model(), device)
+
+    def predict_clips(self, clips: UInt8[Tensor, "B T 3 H W"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        """Read clips that are aligned and cut already.
+
+        Args:
+            clips: RGB, 0 to 255, as `ClipDataset` gives them.
+
+        Returns:
+            probabilities (the softmax of the network's output) and vote shares (the annotators' distribution that
+            the output implies); rows sum to 1, float32, on the CPU.
+        """
+        count = len(clips)
+        labels = torch.full((count,), NO_LABEL)
+        batch = ClipBatch(clips, torch.zeros(count, len(self.class_names)), labels, ("",) * count)
+        logits, _ = predict_logits(self.model, batch, self.device, self.dtype)
+        return logits.softmax(dim=1), to_vote_shares(logits, self.run.config)
+
+    def predict_video(
+        self,
+        path: Path | str,
+        *,
+        window_seconds: float = 2.0,
+        stride_seconds: float = 0.5,
+        max_people: int | None = None,
+        progress: Progress | None = None,
+    ) -> Timeline:
+        """Read the emotions of every face in a video over time.
+
+        Faces are found, followed, steadied and aligned as when clips are prepared. A face that is in view for less
+        than 0.3 s is left out, unless that is half of the video. If the run's clips were face crops already
+        (`--faces cropped`), so must be the frames of this video: nothing is looked for, each frame is the face.
+
+        Args:
+            path: a video, a picture or a folder of pictures.
+            window_seconds: length of the piece that one reading is made from; a face that is in view for a shorter
+                time gets one window.
+            stride_seconds: from the start of a window to the start of the next; the last one ends with the track.
+            max_people: keep the tracks that are longest in view, at most so many; None keeps all.
+            progress: told of each frame twice: when faces are looked for in it, and when it is read.
+
+        Returns:
+            the timeline; of a damaged video, that of what came before the damage, which its `note` describes.
+
+        Raises:
+            RequestError: a length or number makes no sense.
+            VideoError: nothing of the video can be read.
+            NoFaceError: no face could be followed.
+        """
+        path = Path(path)
+        check_windows(window_seconds, stride_seconds)
+        if max_people is not None and max_people < 1:
+            raise RequestError(f"max_people is {max_people}; expected 1 or more.")
+        progress = NoProgress() if progress is None else progress
+        steps = TwoPasses(progress, path)
+        try:
+            seen = find_people(path, self.settings, steps, max_people)
+            plans = [
+                WindowPlan.of(number, track, window_seconds, stride_seconds, self.run.config.num_segments)
+                for number, track in enumerate(seen.tracks, start=1)
+            ]
+            self._read_windows(path, plans, steps)
+            steps.complete()
+        finally:
+            progress.finish()
+        return Timeline(
+            video=path.name,
+            class_names=self.class_names,
+            duration=seen.duration,
+            num_frames=seen.num_frames,
+            width=seen.width,
+            height=seen.height,
+            method=self.run.config.method_name,
+            window_seconds=window_seconds,
+            stride_seconds=stride_seconds,
+            tracks=tuple(plan.result() for plan in plans),
+            note=seen.damage,
+        )
+
+    def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses) -> None:
+        wanted = {frame for plan in plans for frame in plan.frames_wanted()}
+        last = max(wanted)
+        frames = _before_damage(read_frames(path, wanted=wanted.__contains__))
+        batch: list[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]] = []
+        for frame in steps.reading(frames):
+            for plan in plans:
+                if plan.wants(frame.index):
+                    crop = self._crop(frame, plan.track)
+                    plan.give(frame, crop, apply_crop(crop[None], None, self.run.config.size)[0])
+                    batch += [(plan, clip) for clip in plan.complete(frame.index)]
+            while len(batch) >= WINDOWS_PER_BATCH:
+                self._read_batch(batch[:WINDOWS_PER_BATCH])
+                del batch[:WINDOWS_PER_BATCH]
+            if frame.index == last:
+                break
+        if batch:
+            self._read_batch(batch)
+        if any(plan.open for plan in plans):
+            raise JobError(f"{path.name} could be read less far the second time; do not change it meanwhile.")
+
+    def _crop(self, frame: Frame, track: Track) -> UInt8[np.ndarray, "S S 3"]:
+        """The face, RGB, in the size in which a store keeps it."""
+        if self.settings.faces == "cropped":
+            face = fit(frame.image, self.settings.size)
+        else:
+            face = align_face(frame.image, track.landmarks[frame.index - int(track.frames[0])], self.settings.size)
+        return np.ascontiguousarray(face[:, :, ::-1])
+
+    def _read_batch(self, batch: Sequence[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]]) -> None:
+        probabilities, shares = self.predict_clips(torch.stack([clip for _, clip in batch]))
+        for (plan, _), p, v in zip(batch, probabilities.double().numpy(), shares.double().numpy(), strict=True):
+            plan.readings.append((p, v))
+
+
+def _before_damage(frames: Iterator[Frame]) -> Iterator[Frame]:
+    try:
+        yield from frames
+    except DamagedVideoError:
+        return  # known from the first pass

@@ -1,0 +1,318 @@
+"""What a model read from a video: for each face, the emotions over time, in two readings.
+
+`probabilities` is the softmax of the network's output. A network that was trained on softmax-normalised
+targets (section 3.1 of the paper) is flat by construction: even where it is certain, no class of seven gets
+more than 0.31. `vote_shares` undoes that normalisation: it is the distribution of annotators' votes that the
+output implies. Without the normalisation in training the two are the same.
+"""
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from midas_dfer.clips.tracks import Track, mean_size
+from midas_dfer.errors import RequestError
+
+FORMAT, VERSION = "midas-dfer timeline", 1
+READINGS = {
+    "probabilities": "softmax of the network's output; flat by construction where it was trained on "
+    "softmax-normalised targets",
+    "vote_shares": "the distribution of annotators' votes that the output implies: how many would choose each class",
+}
+"""Which reading is which, in words."""
+
+
+class Reading(NamedTuple):
+    """The emotions at one moment, or on average.
+
+    Attributes:
+        probabilities: softmax of the network's output, sums to 1.
+        vote_shares: the annotators' distribution that the output implies, sums to 1.
+    """
+
+    probabilities: Float64[np.ndarray, "K"]
+    vote_shares: Float64[np.ndarray, "K"]
+
+    @property
+    def top(self) -> int:
+        """Index of the predicted class: of the largest vote share.
+
+        In one window that is the most probable class too; in a mean over windows it need not be.
+        """
+        return int(self.vote_shares.argmax())
+
+
+class Steps(NamedTuple):
+    """Readings over time that stay the same between edges.
+
+    Attributes:
+        edges: seconds, increasing, the track's start and end included.
+        probabilities: between each edge and the next.
+        vote_shares: likewise.
+    """
+
+    edges: Float64[np.ndarray, "m1"]
+    probabilities: Float64[np.ndarray, "m K"]
+    vote_shares: Float64[np.ndarray, "m K"]
+
+    def number(self, time: float) -> int:
+        """Which step holds at a time; the first or last one outside."""
+        found = int(np.searchsorted(self.edges, time + 1e-6, side="right")) - 1
+        return min(max(found, 0), len(self.probabilities) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One reading of the model.
+
+    Attributes:
+        start, end: seconds; the frames that begin in between were seen, the middle one of each segment.
+        probabilities: softmax of the network's output, sums to 1.
+        vote_shares: the annotators' distribution that the output implies, sums to 1.
+    """
+
+    start: float
+    end: float
+    probabilities: Float64[np.ndarray, "K"]
+    vote_shares: Float64[np.ndarray, "K"]
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """What the model saw at one moment.
+
+    Attributes:
+        time: seconds.
+        image: RGB, the aligned face, small.
+    """
+
+    time: float
+    image: UInt8[np.ndarray, "S S 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrackTimeline:
+    """One face, from where it comes into view to where it is lost.
+
+    A person who leaves and comes back, or is seen again after a cut, is a new track.
+
+    Attributes:
+        track: number of the face, from 1, in order of appearance.
+        start, end: seconds; the last frame is shown until `end`.
+        windows: by increasing start; at least one.
+        face: where the face is in each frame.
+        thumbnails: a few, evenly spread, for pictures.
+    """
+
+    track: int
+    start: float
+    end: float
+    windows: tuple[Window, ...]
+    face: Track
+    thumbnails: tuple[Thumbnail, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The mean of the windows that cover each moment, as a step function of time.
+
+        Where no window covers a moment (a stride longer than the windows), the nearest one counts.
+        """
+        starts = np.array([w.start for w in self.windows])
+        ends = np.array([w.end for w in self.windows])
+        values = np.stack([np.stack([w.probabilities, w.vote_shares]) for w in self.windows])
+        edges = np.unique(np.concatenate([starts, ends]))
+        if len(edges) == 1:  # a single frame
+            return Steps(np.repeat(edges, 2), *values.mean(axis=0)[:, None])
+        sums = np.zeros((len(edges), *values.shape[1:]))
+        counts = np.zeros(len(edges), dtype=np.int64)
+        for positions, sign in ((np.searchsorted(edges, starts), 1), (np.searchsorted(edges, ends), -1)):
+            np.add.at(sums, positions, sign * values)
+            np.add.at(counts, positions, sign)
+        sums, counts = sums.cumsum(axis=0)[:-1], counts.cumsum()[:-1]
+        means = np.clip(sums / np.maximum(counts, 1)[:, None, None], 0.0, 1.0)
+        covered = np.flatnonzero(counts)
+        for hole in np.flatnonzero(counts == 0):  # between two windows: half to each
+            after = int(covered[np.searchsorted(covered, hole)])
+            means[hole] = means[[after - 2, after]].mean(axis=0)
+        return Steps(edges, means[:, 0], means[:, 1])
+
+    def at(self, time: float) -> Reading:
+        """The mean of the windows that cover a time; a time outside the track counts as its nearer end.
+
+        Args:
+            time: in seconds.
+        """
+        step = self.steps.number(time)
+        return Reading(self.steps.probabilities[step], self.steps.vote_shares[step])
+
+    @cached_property
+    def summary(self) -> Reading:
+        """The mean over the whole track, every moment with the same weight."""
+        lengths = np.diff(self.steps.edges)
+        weights = lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
+        return Reading(weights @ self.steps.probabilities, weights @ self.steps.vote_shares)
+
+    def box(self, start: float, end: float) -> list[float]:
+        """The mean box x, y, width, height of the face in a span of time, in pixels."""
+        first, last = np.searchsorted(self.face.times, [start - 1e-6, end - 1e-6]).tolist()
+        rows = slice(min(first, len(self.face) - 1), max(last, first + 1))
+        return [round(float(v), 1) for v in self.face.boxes[rows].mean(axis=0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The emotions of every face in a video over time.
+
+    Attributes:
+        video: name of the file.
+        class_names: in the order of all vectors.
+        duration: in seconds, up to the damage if there is any; 0 for a picture.
+        num_frames: that could be read.
+        width, height: of the upright picture, in pixels.
+        method: how the network was trained, in the paper's words.
+        window_seconds: length of a window.
+        stride_seconds: from the start of a window to the start of the next.
+        tracks: the faces, in order of appearance; at least one.
+        note: what was wrong with the video although part of it could be read; "" if nothing was.
+    """
+
+    video: str
+    class_names: tuple[str, ...]
+    duration: float
+    num_frames: int
+    width: int
+    height: int
+    method: str
+    window_seconds: float
+    stride_seconds: float
+    tracks: tuple[TrackTimeline, ...]
+    note: str = ""
+
+    def at(self, track: int, time: float) -> Reading:
+        """The mean of the windows of a track that cover a time.
+
+        Args:
+            track: number of the face, from 1.
+            time: in seconds.
+
+        Raises:
+            RequestError: there is no such track, or it is not in view at that time.
+        """
+        for found in self.tracks:
+            if found.track == track:
+                if not found.start - 1e-6 <= time <= found.end + 1e-6:
+                    raise RequestError(
+                        f"Face {track} is not in view at {time:g} s; it is from {found.start:g} to {found.end:g} s."
+                    )
+                return found.at(time)
+        raise RequestError(f"There is no face {track}; the faces are {[t.track for t in self.tracks]}.")
+
+    def longest(self, number: int) -> tuple[TrackTimeline, ...]:
+        """The faces that are longest in view, the larger of equals, in order of appearance."""
+        order = sorted(self.tracks, key=lambda t: (t.start - t.end, -mean_size(t.face)))
+        return tuple(sorted(order[:number], key=lambda t: t.track))
+
+    def summary(self) -> str:
+        """A few lines for a terminal: each face, when it is in view, and its mean vote shares."""
+        faces = f"{len(self.tracks)} face{'s' if len(self.tracks) > 1 else ''}"
+        length = f"{self.duration:.1f} s, " if self.duration else ""
+        lines = [f"{self.video}: {length}{faces}; vote shares as the {self.method} model implies them"]
+        for track in self.tracks:
+            mean = track.summary
+            order = np.argsort(-mean.vote_shares, kind="stable")[:3]
+            shares = ", ".join(f"{self.class_names[k]} {mean.vote_shares[k]:.0%}" for k in order)
+            when = f"  {track.start:6.1f} - {track.end:.1f} s" if self.duration else ""
+            lines.append(f"  face {track.track}{when}  {shares}")
+        if self.note:
+            lines.append(f"  note: {self.note}")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The timeline as JSON, for other programs.
+
+        ```text
+        format, version         "midas-dfer timeline", 1
+        video, duration (s), num_frames, width, height (pixels), note
+        method, window_seconds, stride_seconds, class_names
+        readings                which reading is which, in words
+        tracks: for each face
+          track, start, end     its number from 1; seconds
+          predicted, probabilities, vote_shares     means over the track; vectors in the order of class_names
+          windows: for each     start, end (s), box (mean x, y, width, height in pixels),
+                                predicted, probabilities, vote_shares
+        ```
+        """
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "video": self.video,
+            "duration": round(self.duration, 6),
+            "num_frames": self.num_frames,
+            "width": self.width,
+            "height": self.height,
+            "note": self.note,
+            "method": self.method,
+            "window_seconds": self.window_seconds,
+            "stride_seconds": self.stride_seconds,
+            "class_names": list(self.class_names),
+            "readings": READINGS,
+            "tracks": [
+                {
+                    "track": track.track,
+                    "start": round(track.start, 6),
+                    "end": round(track.end, 6),
+                    **self._values(track.summary),
+                    "windows": [
+                        {
+                            "start": window.start,
+                            "end": window.end,
+                            "box": track.box(window.start, window.end),
+                            **self._values(Reading(window.probabilities, window.vote_shares)),
+                        }
+                        for window in track.windows
+                    ],
+                }
+                for track in self.tracks
+            ],
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        # A vector on one line; in JSON text a line break is never inside a string.
+        return re.sub(r"\[\n\s+[^\[\]{}]*?\]", _on_one_line, text) + "\n"
+
+    def to_csv(self) -> str:
+        """The timeline as CSV: one row per face and window.
+
+        Columns: track, start, end (s), predicted, probability_CLASS for each class, vote_share_CLASS likewise.
+        """
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        columns = [f"{kind}_{name}" for kind in ("probability", "vote_share") for name in self.class_names]
+        writer.writerow(["track", "start", "end", "predicted", *columns])
+        for track in self.tracks:
+            for window in track.windows:
+                values = self._values(Reading(window.probabilities, window.vote_shares))
+                writer.writerow(
+                    [
+                        *(track.track, window.start, window.end, values["predicted"]),
+                        *(*values["probabilities"], *values["vote_shares"]),
+                    ]
+                )
+        return file.getvalue()
+
+    def _values(self, reading: Reading) -> dict[str, Any]:
+        return {
+            "predicted": self.class_names[reading.top],
+            "probabilities": [round(float(v), 6) for v in reading.probabilities],
+            "vote_shares": [round(float(v), 6) for v in reading.vote_shares],
+        }
+
+
+def _on_one_line(vector: re.Match[str]) -> str:
+    return re.sub(r"\n\s+", "", vector[0].replace(",\n", ", \n"))

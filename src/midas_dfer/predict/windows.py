@@ -1,0 +1,167 @@
+"""Where the windows of a track lie, which frames the model sees in each, and how long their crops are kept."""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+from torch import Tensor
+
+from midas_dfer.clips.sampling import sample_segments
+from midas_dfer.clips.tracks import Track
+from midas_dfer.errors import RequestError
+from midas_dfer.predict.timeline import Thumbnail, TrackTimeline, Window
+from midas_dfer.video.read import Frame
+
+MAX_OVERLAP = 50
+"""How many windows may cover one moment; the crops of all of them are in memory at once."""
+MAX_THUMBNAILS, THUMBNAIL_SIZE = 12, 96
+_MIN_SECONDS = 0.01
+_TOLERANCE = 1e-6  # s; times are compared and written with it
+
+
+def check_windows(window_seconds: float, stride_seconds: float) -> None:
+    """Refuse windows that cannot be.
+
+    Raises:
+        RequestError: a length is below 0.01 s or not finite, or more than 50 windows would overlap.
+    """
+    for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride_seconds)):
+        if not (math.isfinite(value) and value >= _MIN_SECONDS):
+            raise RequestError(f"{name} is {value}; expected {_MIN_SECONDS} or more.")
+    if window_seconds > MAX_OVERLAP * stride_seconds:
+        raise RequestError(
+            f"Windows of {window_seconds:g} s every {stride_seconds:g} s overlap {window_seconds / stride_seconds:.0f} "
+            f"times; take a stride of at least {window_seconds / MAX_OVERLAP:g} s."
+        )
+
+
+def plan_windows(start: float, end: float, window_seconds: float, stride_seconds: float) -> list[tuple[float, float]]:
+    """Lay windows over a track: one every stride, the last one flush with the end.
+
+    Args:
+        start: of the track, in seconds.
+        end: of the track; its last frame is shown until then.
+        window_seconds: length of a window. A track that is shorter gets one window, as long as itself.
+        stride_seconds: from the start of a window to the start of the next.
+
+    Returns:
+        (start, end) of each window, in seconds, both increasing; at least one.
+    """
+    if end - start <= window_seconds + _TOLERANCE:
+        return [(_rounded(start), _rounded(end))]
+    number = math.floor((end - start - window_seconds + _TOLERANCE) / stride_seconds) + 1
+    starts = [start + k * stride_seconds for k in range(number)]
+    if end - window_seconds - starts[-1] > _TOLERANCE:
+        starts.append(end - window_seconds)
+    return [(_rounded(s), _rounded(s + window_seconds)) for s in starts]
+
+
+def frames_of_window(times: Float64[np.ndarray, "n"], start: float, end: float, num_segments: int) -> list[int]:
+    """Choose the frames that the model sees: the middle one of each segment, as in evaluation.
+
+    Args:
+        times: when each frame of the track is shown, in seconds, increasing.
+        start: of the window; frames from here on belong to it.
+        end: of the window; frames from here on do not.
+        num_segments: how many frames are chosen.
+
+    Returns:
+        positions in `times`, ascending; if no frame begins in the window, the one that is shown then.
+    """
+    first, last = np.searchsorted(times, [start - _TOLERANCE, end - _TOLERANCE]).tolist()
+    if last <= first:
+        first = min(max(first - 1, 0), len(times) - 1) if first == len(times) or times[first] > start else first
+        last = first + 1
+    return [first + i for i in sample_segments(last - first, num_segments).tolist()]
+
+
+def time_shown(times: Float64[np.ndarray, "n"]) -> float:
+    """How long the last frame is taken to be shown: the median interval; 0 for a single frame."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+class Job(NamedTuple):
+    """One window, and the frames of the video that the model sees in it."""
+
+    start: float
+    end: float
+    frames: list[int]
+
+
+@dataclass(eq=False)
+class WindowPlan:
+    """The windows of one face: those still open, the crops they need, and the readings of the closed ones."""
+
+    number: int
+    track: Track
+    spans: list[tuple[float, float]]
+    open: deque[Job]
+    thumbnail_times: deque[float]
+    crops: dict[int, UInt8[Tensor, "3 S S"]] = field(default_factory=dict)
+    readings: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    thumbnails: list[Thumbnail] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int) -> Self:
+        """Lay windows over a track; see `plan_windows`."""
+        start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
+        spans = plan_windows(start, end, window_seconds, stride_seconds)
+        first = int(track.frames[0])
+        jobs = (Job(*s, [first + i for i in frames_of_window(track.times, *s, num_segments)]) for s in spans)
+        thumbnails = np.linspace(start, end, MAX_THUMBNAILS, endpoint=False) if end > start else [start]
+        return cls(number, track, spans, deque(jobs), deque(float(t) for t in thumbnails))
+
+    def frames_wanted(self) -> set[int]:
+        """All frames that any window still needs."""
+        return {frame for job in self.open for frame in job.frames}
+
+    def wants(self, frame: int) -> bool:
+        """Whether an open window needs this frame; windows that begin after it are not looked at."""
+        for job in self.open:
+            if job.frames[0] > frame:
+                return False
+            if frame in job.frames:
+                return True
+        return False
+
+    def give(self, frame: Frame, crop: UInt8[np.ndarray, "C C 3"], view: UInt8[Tensor, "3 S S"]) -> None:
+        """Take the face in a frame that is wanted: as the store would keep it, and as the model sees it."""
+        self.crops[frame.index] = view
+        if self.thumbnail_times and frame.time >= self.thumbnail_times[0] - 1e-6:
+            size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+            small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            self.thumbnails.append(Thumbnail(frame.time, small))
+            while self.thumbnail_times and self.thumbnail_times[0] <= frame.time + 1e-6:
+                self.thumbnail_times.popleft()
+
+    def complete(self, frame: int) -> Iterator[UInt8[Tensor, "T 3 S S"]]:
+        """Close the windows whose last frame this is; drop the crops that no later window needs."""
+        while self.open and self.open[0].frames[-1] <= frame:
+            job = self.open.popleft()
+            clip = torch.stack([self.crops[index] for index in job.frames])
+            needed_from = self.open[0].frames[0] if self.open else frame + 1
+            for index in [index for index in self.crops if index < needed_from]:
+                del self.crops[index]
+            yield clip
+
+    def result(self) -> TrackTimeline:
+        """What was read, when all windows are closed."""
+        windows = (Window(*span, p, v) for span, (p, v) in zip(self.spans, self.readings, strict=True))
+        return TrackTimeline(
+            track=self.number,
+            start=float(self.track.times[0]),
+            end=float(self.track.times[-1]) + time_shown(self.track.times),
+            windows=tuple(windows),
+            face=self.track,
+            thumbnails=tuple(self.thumbnails),
+        )
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 6)

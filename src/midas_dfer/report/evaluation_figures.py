@@ -1,0 +1,305 @@
+"""Pictures of an evaluation: confusion, recall, calibration, agreement with the votes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import MaxNLocator
+
+from midas_dfer import metrics
+from midas_dfer.files import make_folder
+from midas_dfer.labels import entropy
+from midas_dfer.report.layout import add_heading, draw_matrix, matrix_size, name_rows, widest_name, write_beside
+from midas_dfer.report.style import (
+    ACCENT,
+    INK,
+    PAPER,
+    SOFT_INK,
+    emotion_colors,
+    house_style,
+    new_figure,
+    new_grid,
+    save_figure,
+    tint,
+)
+from midas_dfer.training.evaluate import Evaluation, Predictions
+
+_READING_TITLES = {"probabilities": "Probabilities", "vote_shares": "Vote shares"}
+_MOST_DOTS = 2000
+_RELIABILITY_BINS = 15
+
+
+def draw_evaluation(evaluation: Evaluation, predictions: Predictions, folder: Path) -> list[Path]:
+    """Draw all pictures that the clips allow: without labels no confusion, without votes no agreement.
+
+    Args:
+        evaluation: the scores.
+        predictions: what they were computed from.
+        folder: for confusion.png, recall.png, calibration.png, agreement.png; made if it is not there.
+
+    Returns:
+        the files.
+
+    Raises:
+        JobError: they cannot be written.
+    """
+    make_folder(folder)
+    paths = []
+    if evaluation.num_labelled:
+        paths += [folder / "confusion.png", folder / "recall.png", folder / "calibration.png"]
+        draw_confusion(evaluation, paths[0])
+        draw_recall(evaluation, paths[1])
+        draw_calibration(evaluation, predictions, paths[2])
+    if evaluation.num_voted:
+        paths.append(folder / "agreement.png")
+        draw_agreement(evaluation, predictions, paths[-1])
+    return paths
+
+
+def draw_confusion(evaluation: Evaluation, path: Path) -> None:
+    """Draw the confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper."""
+    counts = np.array(evaluation.confusion, dtype=np.int64)
+    totals = counts.sum(axis=1)
+    shares = np.divide(counts, totals[:, None], out=np.full(counts.shape, np.nan), where=totals[:, None] > 0)
+    names = evaluation.class_names
+    rows = [f"{name}  {total:,}" for name, total in zip(names, totals, strict=True)]
+    with house_style():
+        figure, axes = new_figure(*matrix_size(rows, names))
+        cells = [
+            [
+                (f"{100 * share:.1f}", f"{count:,}") if total else ("", "")
+                for share, count in zip(row, line, strict=True)
+            ]
+            for row, line, total in zip(shares, counts, totals, strict=True)
+        ]
+        draw_matrix(axes, shares, cells, rows, names, top=1.0)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("label, clips")
+        add_heading(
+            figure,
+            "Confusion matrix",
+            [*_subject(evaluation), f"{_scores(evaluation)}   rows in %"],
+            _caution(evaluation),
+        )
+        save_figure(figure, path)
+
+
+def draw_recall(evaluation: Evaluation, path: Path) -> None:
+    """Draw the recall of each class with its 95 % interval (Wilson's) and number of clips."""
+    counts = np.array(evaluation.confusion, dtype=np.int64)
+    totals, found = counts.sum(axis=1), counts.diagonal()
+    low, high = wilson_interval(found, totals)
+    names, colors = evaluation.class_names, emotion_colors(evaluation.class_names)
+    with house_style():
+        figure, axes = new_figure(max(5.6, 4.6 + widest_name(names)), 0.45 + 0.34 * len(names))
+        for row, (name, recall, total) in enumerate(zip(names, evaluation.recall, totals, strict=True)):
+            if recall is None:
+                axes.text(1.2, row, "no clips", va="center", color=SOFT_INK, fontsize=8)
+                continue
+            axes.barh(row, 100 * recall, height=0.62, color=colors[name])
+            axes.plot([100 * low[row], 100 * high[row]], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt")
+            for end in (low[row], high[row]):
+                axes.plot([100 * end] * 2, [row - 0.13, row + 0.13], color=INK, linewidth=1.1)
+            write_beside(axes, row, f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}")
+        if evaluation.uar is not None:
+            axes.axvline(100 * evaluation.uar, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
+            axes.annotate(
+                "UAR",
+                (100 * evaluation.uar, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=INK,
+            )
+        axes.set(xlim=(0, 100), xlabel="recall with 95 % interval, %")
+        axes.grid(axis="x")
+        name_rows(axes, names)
+        add_heading(figure, "Recall of each class", [*_subject(evaluation), _scores(evaluation)], _caution(evaluation))
+        save_figure(figure, path)
+
+
+def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
+    """Draw reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
+    with house_style():
+        figure, panels = new_grid(7.2, 4.3, 2, 2, sharex=True, sharey="row", height_ratios=[4, 1])
+        for column, (reading, title) in enumerate(_READING_TITLES.items()):
+            shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
+            found = metrics.reliability(shown, predictions.labels, _RELIABILITY_BINS)
+            _draw_reliability(panels[0][column], found)
+            panels[0][column].set_title(title)
+            _draw_confidences(panels[1][column], found, len(evaluation.class_names))
+        panels[0][0].set_ylabel("share found, %")
+        panels[1][0].set_ylabel("clips")
+        lines = [
+            *_subject(evaluation),
+            f"Over {evaluation.num_labelled:,} clips with a single label; bars: 95 % intervals",
+        ]
+        add_heading(
+            figure, "Calibration: how often a prediction of a given confidence is right", lines, _caution(evaluation)
+        )
+        save_figure(figure, path)
+
+
+def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
+    """Draw how the predicted vote shares agree with the votes: in ambiguity clip by clip, and class by class."""
+    voted = predictions.has_votes
+    votes, shown = predictions.votes[voted], predictions.vote_shares[voted]
+    names = evaluation.class_names
+    with house_style():
+        height = max(3.4, 0.7 + 0.3 * len(names))
+        figure, panels = new_grid(4.6 + height + widest_name(names), height, 1, 2, width_ratios=[height, 4.2])
+        left, right = panels[0]
+        _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True))
+        left.set_title("Ambiguity of each clip")
+        _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
+        right.set_title("Mean share of each class")
+        lines = [*_subject(evaluation), _agreement_sentence(evaluation)]
+        note = "Entropy is divided by log(number of classes). Vote shares are the annotators' distribution that the output implies."
+        add_heading(figure, "Predicted vote shares against the votes", lines, " ".join([note, _caution(evaluation)]))
+        save_figure(figure, path)
+
+
+def wilson_interval(
+    found: Int64[np.ndarray, " K"], totals: Int64[np.ndarray, " K"], z: float = 1.959964
+) -> tuple[Float64[np.ndarray, " K"], Float64[np.ndarray, " K"]]:
+    """Limits between which the true share lies, 95 % of the time, if `found` of `totals` were counted.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Args:
+        found: how often.
+        totals: out of how many.
+        z: quantile of the normal distribution; 1.96 for 95 %.
+
+    Returns:
+        lower and upper limits, from 0 to 1; 0 and 1 where `totals` is 0.
+    """
+    n = np.maximum(totals, 1).astype(np.float64)
+    share = found / n
+    centre = share + z**2 / (2 * n)
+    margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    unknown = totals == 0
+    low = np.where(unknown, 0.0, np.clip((centre - margin) / (1 + z**2 / n), 0.0, share))
+    high = np.where(unknown, 1.0, np.clip((centre + margin) / (1 + z**2 / n), share, 1.0))
+    return low, high
+
+
+def _draw_reliability(axes: Axes, found: metrics.Reliability) -> None:
+    filled = found.counts > 0
+    right = np.rint(found.accuracy[filled] * found.counts[filled]).astype(np.int64)
+    low, high = wilson_interval(right, found.counts[filled])
+    confidence, accuracy = 100 * found.confidence[filled], 100 * found.accuracy[filled]
+    axes.plot([0, 100], [0, 100], color=SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.text(
+        4,
+        6.5,
+        "perfect",
+        color=SOFT_INK,
+        fontsize=7.5,
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+    )
+    axes.vlines(confidence, 100 * low, 100 * high, color=tint(ACCENT, 0.45), linewidth=1.4)
+    axes.plot(confidence, accuracy, color=ACCENT, linewidth=1.2, marker="o", markersize=4.5, markeredgecolor=PAPER)
+    axes.text(0.035, 0.96, f"ECE {found.error:.3f}", transform=axes.transAxes, va="top", fontsize=9, fontweight="bold")
+    axes.set(xlim=(0, 100), ylim=(0, 100))
+    axes.grid(visible=True)
+
+
+def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) -> None:
+    edges = 100 * found.edges
+    axes.bar(edges[:-1], found.counts, width=np.diff(edges) * 0.92, align="edge", color=tint(ACCENT, 0.6))
+    axes.axvline(100 / num_classes, color=SOFT_INK, linewidth=0.9)
+    axes.annotate(
+        f"1/{num_classes}",
+        (100 / num_classes, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-2, 0),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color=SOFT_INK,
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    axes.set(xlabel="confidence (largest share), %", ylim=(0, max(1.0, 1.08 * found.counts.max())))
+
+
+def _draw_entropies(axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: Float64[np.ndarray, " V"]) -> None:
+    axes.plot([0, 1], [0, 1], color=SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    if len(of_votes) <= _MOST_DOTS:
+        opacity = float(np.clip(60 / len(of_votes), 0.12, 0.85))
+        axes.scatter(of_votes, predicted, s=16, color=ACCENT, alpha=opacity, linewidths=0, clip_on=False, zorder=2)
+    else:
+        cells = axes.hexbin(
+            of_votes,
+            predicted,
+            gridsize=28,
+            extent=(0, 1, 0, 1),
+            mincnt=1,
+            bins="log",
+            linewidths=0.2,
+            zorder=2,
+            cmap=LinearSegmentedColormap.from_list("house", [tint(ACCENT, 0.12), ACCENT]),
+        )
+        cells.set_edgecolor(PAPER)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="entropy of the votes", ylabel="entropy of the predicted vote shares")
+    axes.set_box_aspect(1)
+    axes.grid(visible=True)
+
+
+def _draw_means(
+    axes: Axes, votes: Float64[np.ndarray, " K"], shown: Float64[np.ndarray, " K"], names: Sequence[str]
+) -> None:
+    colors = emotion_colors(names)
+    for row, (name, voted, predicted) in enumerate(zip(names, 100 * votes, 100 * shown, strict=True)):
+        axes.plot([voted, predicted], [row, row], color=tint(colors[name], 0.5), linewidth=2.2, zorder=1)
+        axes.plot(voted, row, "o", color=colors[name], markersize=8, zorder=3, clip_on=False)
+        axes.plot(
+            predicted,
+            row,
+            "o",
+            color=PAPER,
+            markersize=7,
+            markeredgecolor=colors[name],
+            markeredgewidth=1.8,
+            zorder=2,
+            clip_on=False,
+        )
+        write_beside(axes, row, f"{voted:.1f}", f"{predicted:.1f}")
+    name_rows(axes, names)
+    write_beside(axes, -0.75, "\u25cf votes", "\u25cb predicted", colors=(SOFT_INK, SOFT_INK))
+    axes.set(xlim=(0, None), xlabel="share, %")
+    axes.grid(axis="x")
+
+
+def _subject(evaluation: Evaluation) -> list[str]:
+    e = evaluation
+    which = "all clips" if e.part == "all" else f"{e.part} part"
+    return [f"{e.method} ({e.model}) on {e.dataset}, {which}"]
+
+
+def _scores(evaluation: Evaluation) -> str:
+    uar, war = evaluation.uar or 0.0, evaluation.war or 0.0
+    return f"UAR {100 * uar:.2f} %   WAR {100 * war:.2f} %   {evaluation.num_labelled:,} clips"
+
+
+def _agreement_sentence(evaluation: Evaluation) -> str:
+    found = (evaluation.agreement or {}).get("vote_shares")
+    parts = [f"{evaluation.num_voted:,} clips with votes"]
+    if found is not None:
+        parts.append(f"Jensen-Shannon divergence {found.jensen_shannon:.3f} nats")
+        parts.append(f"total variation {found.total_variation:.3f}")
+        if found.entropy_spearman is not None:
+            parts.append(f"entropy correlation (Spearman) {found.entropy_spearman:.2f}")
+    return ", ".join(parts)
+
+
+def _caution(evaluation: Evaluation) -> str:
+    return f"CAUTION: {evaluation.caution}." if evaluation.caution else ""

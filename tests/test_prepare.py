@@ -1,0 +1,218 @@
+"""Preparation: wrong clips, kills, full disks; nothing is lost and nothing is done twice."""
+
+import csv
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.prepare import PrepareReport, prepare
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.sample import Sample
+from midas_dfer.errors import JobError, RequestError
+from tests.factories import CLASS_NAMES, SIDE, write_clip, write_dataset
+
+CROPPED = ExtractSettings(faces="cropped", size=SIDE)
+
+
+def run_prepare(manifest: Manifest, folder: Path, **more) -> PrepareReport:
+    return prepare(manifest, folder / "videos", folder / "store", settings=CROPPED, jobs=1, **more)
+
+
+def stored_rows(store: Path) -> list[str]:
+    """The video id of every frame in every shard, as any Arrow reader sees them."""
+    rows = []
+    for shard in sorted((store / "shards").iterdir()):
+        with pa.memory_map(str(shard)) as source:
+            rows += pa.ipc.open_stream(source).read_all().column("video_id").to_pylist()
+    return rows
+
+
+def sample(video_id: str, path: str) -> Sample:
+    return Sample(
+        video_id=video_id, path=path, votes=(3, 1, 0), label=0, split=None, fold=None, subject=None, extra={}
+    )
+
+
+def test_counts_and_failures(tmp_path):
+    videos = tmp_path / "videos"
+    write_clip(videos / "good", 0, 5, 1)
+    write_clip(videos / "torn", 0, 5, 2)
+    (videos / "torn" / "4.png").write_bytes(b"not a picture")
+    (videos / "empty").mkdir()
+    (videos / "text.mp4").write_text("this is not a video")
+    (videos / "nothing.avi").touch()
+    names = ("good", "torn", "empty", "text.mp4", "nothing.avi", "gone.mp4")
+    manifest = Manifest.from_samples(CLASS_NAMES, [sample(n, n) for n in names], "toy")
+    report = run_prepare(manifest, tmp_path)
+    assert report == PrepareReport(
+        done=6, skipped=0, failed={"unreadable": 3, "no file": 1}, left_out=0, damaged=1, usable=2
+    )
+    store = ClipStore.open(tmp_path / "store")
+    assert store.manifest.video_ids == ["good", "torn"]
+    assert store.num_frames("torn") == 3  # up to the damage
+    assert "4.png" in store.outcomes["torn"].detail
+    with (tmp_path / "store" / "failures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["video_id"] for r in rows] == ["empty", "text.mp4", "nothing.avi", "gone.mp4"]
+    assert all(len(r["detail"]) > 10 for r in rows)
+    assert sorted(set(stored_rows(tmp_path / "store"))) == ["good", "torn"]
+
+
+def test_again_skips_what_is_there_and_takes_new_votes(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=6)
+    run_prepare(manifest, tmp_path)
+    before = sorted(stored_rows(tmp_path / "store"))
+    changed = Manifest.from_samples(
+        CLASS_NAMES, [sample(s.video_id, s.path) if s.video_id == "clip01" else s for s in manifest], "toy"
+    )
+    report = run_prepare(changed, tmp_path)
+    assert (report.done, report.skipped, report.usable) == (0, 6, 6)
+    store = ClipStore.open(tmp_path / "store")
+    assert store.manifest[1].votes == (3, 1, 0)
+    assert sorted(stored_rows(tmp_path / "store")) == before
+
+
+def test_failed_clips_are_tried_again_when_asked(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    (tmp_path / "videos" / "clip01").rename(tmp_path / "aside")
+    assert run_prepare(manifest, tmp_path).failed == {"no file": 1}
+    (tmp_path / "aside").rename(tmp_path / "videos" / "clip01")
+    assert run_prepare(manifest, tmp_path).failed == {"no file": 1}
+    report = run_prepare(manifest, tmp_path, retry_failed=True)
+    assert (report.done, report.failed, report.usable) == (1, {}, 3)
+
+
+def test_clips_without_a_video_can_be_left_out(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=4)
+    (tmp_path / "videos" / "clip02").rename(tmp_path / "aside")
+    report = run_prepare(manifest, tmp_path, missing="leave_out")
+    assert (report.usable, report.left_out, report.failed) == (3, 1, {})
+    (tmp_path / "aside").rename(tmp_path / "videos" / "clip02")
+    report = run_prepare(manifest, tmp_path, missing="leave_out")
+    assert (report.done, report.skipped, report.usable, report.left_out) == (1, 3, 4, 0)
+
+
+def test_wrong_requests_leave_nothing(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    store = tmp_path / "store"
+    with pytest.raises(RequestError, match="not a folder"):
+        prepare(manifest, tmp_path / "nowhere", store, settings=CROPPED)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(RequestError, match="none of the 3 annotated videos"):
+        prepare(manifest, tmp_path / "other", store, settings=CROPPED)
+    assert not store.exists()
+    with pytest.raises(RequestError, match="holds other files"):
+        prepare(manifest, tmp_path / "videos", tmp_path / "videos", settings=CROPPED)
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="is a file"):
+        prepare(manifest, tmp_path / "videos", tmp_path / "file", settings=CROPPED)
+    with pytest.raises(RequestError, match="--size is 3"):
+        ExtractSettings(size=3)
+
+
+def test_another_request_for_the_same_store_is_refused(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    run_prepare(manifest, tmp_path)
+    with pytest.raises(RequestError, match=r"size 32 \(now 64\)"):
+        prepare(
+            manifest, tmp_path / "videos", tmp_path / "store", settings=ExtractSettings(faces="cropped", size=64)
+        )
+    with pytest.raises(RequestError, match="holds 2 clips that these annotations do not name"):
+        run_prepare(manifest.select([0]), tmp_path)
+    assert len(ClipStore.open(tmp_path / "store")) == 3
+
+
+def test_two_at_once(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    run_prepare(manifest, tmp_path)
+    file = os.open(tmp_path / "store" / ".lock", os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    with pytest.raises(JobError, match="another process"):
+        run_prepare(manifest, tmp_path)
+    os.close(file)
+    assert run_prepare(manifest, tmp_path).skipped == 3
+
+
+def write_table(folder: Path, clips: int, frames: int) -> list[str]:
+    """Folders of pictures and votes.csv; the command that prepares them."""
+    lines = ["video_id,happy,sad,angry"]
+    for number in range(clips):
+        write_clip(folder / "videos" / f"c{number:02d}", number % 3, frames, number)
+        lines.append(f"c{number:02d},3,1,1")
+    (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    where = ["table", str(folder / "votes.csv"), "--videos", str(folder / "videos"), "--out", str(folder / "store")]
+    return [sys.executable, "-m", "midas_dfer.cli", "prepare", *where, "--faces", "cropped", "--size", "32"]
+
+
+def test_kill_9_loses_nothing_and_nothing_is_done_twice(tmp_path):
+    command = write_table(tmp_path, clips=60, frames=130)
+    store = tmp_path / "store"
+    killed = 0
+    for wanted in (4, 12):  # killed twice, at different places
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(
+                [*command, "--jobs", "2"], stdout=log, stderr=log, start_new_session=True
+            )
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                journal = store / "journal.jsonl"
+                if journal.exists() and len(journal.read_text().splitlines()) >= wanted:
+                    break
+                time.sleep(0.005)
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        left = ClipStore.open(store)
+        assert killed < len(left) < 60
+        killed = len(left)
+        for video_id in left.manifest.video_ids:
+            assert left.read(video_id, [0, 129]).shape == (2, 32, 32, 3)
+    done = subprocess.run([*command, "--jobs", "1", "--json"], capture_output=True, text=True, check=True)
+    counts = json.loads(done.stdout)
+    assert counts["skipped"] == killed
+    assert counts["done"] == 60 - killed
+    assert not (store / "journal.jsonl").exists()
+    rows = stored_rows(store)
+    assert len(rows) == 60 * 130
+    assert {rows.count(f"c{n:02d}") for n in range(60)} == {130}
+
+
+def limit_files_to_100_kib() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024, 100 * 1024))
+
+
+def test_a_full_disk_ends_the_job_in_a_sentence(tmp_path):
+    """A limit on the size of files stands for the disk: the system refuses a write in the middle of a clip."""
+    command = write_table(tmp_path, clips=12, frames=60)
+    refused = subprocess.run(
+        [*command, "--jobs", "1"], capture_output=True, text=True, preexec_fn=limit_files_to_100_kib, check=False
+    )
+    assert refused.returncode == 1
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith("midas: the disk is full")
+    assert "Traceback" not in refused.stderr
+    usable = len(ClipStore.open(tmp_path / "store"))
+    assert 0 < usable < 12
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["skipped"] == usable
+    assert len(ClipStore.open(tmp_path / "store")) == 12
+
+
+def test_votes_that_never_had_a_face_end_with_a_reason(tmp_path):
+    command = write_table(tmp_path, clips=2, frames=3)
+    command[command.index("cropped")] = "detect"
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "no face" in failed.stdout
+    assert "not one clip could be used" in failed.stderr
