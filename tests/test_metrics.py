@@ -41,7 +41,7 @@ def two_distributions(draw):
     def distributions():
         votes = draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 10)))
         votes[votes.sum(axis=1) == 0, draw(st.integers(0, shape[1] - 1))] = 1
-        return votes_to_soft_labels(votes)
+        return votes / votes.sum(axis=1, keepdims=True)
 
     return distributions(), distributions()
 

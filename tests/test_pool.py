@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -84,3 +86,14 @@ def failing_start(reason, serial, beat):
 def test_a_worker_that_cannot_start_says_why():
     with pytest.raises(JobError, match="no detector"):
         list(run_tasks(partial(failing_start, "no detector"), ["a"], 1))
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from midas_dfer.clips.pool import run_tasks\nfrom functools import partial\n"
+        "print(list(run_tasks(partial(dict), ['a'], 2)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.strip().splitlines()[-1]

@@ -1,6 +1,7 @@
 """Faces are followed; two people are never mixed."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -105,6 +106,55 @@ def test_nobody_is_ever_mixed(data):
         assert track.detected[[0, -1]].all()
     # every detection is in at most one track
     assert sum(int(track.detected.sum()) for track in tracks) <= len(owner)
+
+
+@pytest.mark.parametrize(("other", "parts"), [(ANNA, 1), (BEN, 2)], ids=["the same", "another"])
+def test_somebody_half_hidden_before_and_after_a_gap(other: np.ndarray, parts: int):
+    """Another part is hidden before and after, so that the change between is that between two people."""
+    part = np.arange(192)
+    detections = []
+    for i in range(60):
+        hidden = (part < 64) if 22 <= i < 26 else (part >= 128) if 34 <= i < 38 else part < 0
+        look = np.where(hidden, np.float32(0.5), ANNA if i < 30 else other)
+        face = face_at(100 + 2 * i, size=54 if hidden.any() else 60, look=look)
+        detections.append((i, i / 25, [] if 26 <= i < 34 else [face]))
+    tracks = follow_faces(detections)
+    assert len(tracks) == parts
+    if parts == 1:
+        np.testing.assert_array_equal(np.flatnonzero(~tracks[0].detected), range(26, 34))
+    assert len(follow_faces(detections, max_gap=0.3)) == 2
+
+
+@pytest.mark.parametrize(("first", "second"), [("d18.mp4", "d19.mp4"), ("d12.mp4", "d10.mp4")])
+def test_real_people_pasted_crossing(shared_data: Path, first: str, second: str):
+    """One person passes before another; the two of the first pair look much alike."""
+    detector = FaceDetector(max_side=320)
+    clips = [
+        [
+            cv2.resize(frame.image, (100, 100), interpolation=cv2.INTER_AREA)
+            for frame in itertools.islice(iter_frames(shared_data / "videos" / name, pixel_format="bgr24"), 45)
+        ]
+        for name in (first, second)
+    ]
+    y, x = np.mgrid[:100, :100]
+    oval = ((((x - 50) / 37) ** 2 + ((y - 50) / 49) ** 2) < 1)[..., None]
+    detections, truth = [], []
+    for i in range(45):
+        canvas = np.full((180, 320, 3), 128, np.uint8)
+        lefts = (10 + 4 * i, 210 - 4 * i)
+        for person in (1, 0):
+            part = canvas[40:140, lefts[person] : lefts[person] + 100]
+            part[:] = np.where(oval, clips[person][i], part)
+        detections.append((i, i / 25, detector.detect(canvas)))
+        truth.append([left + 50 for left in lefts])
+    tracks = follow_faces(detections)
+    assert len(tracks) == 2
+    for track in tracks:
+        assert len(track) == 45
+        known = track.detected
+        off = np.abs(track.landmarks[known, 2, :1] - np.array(truth)[known])
+        assert off.max(axis=0).min() < 28  # near one and the same person all the time
+    assert sorted(int(track.detected.sum()) for track in tracks)[1] == 45
 
 
 def test_a_face_that_might_be_eithers_goes_to_neither():

@@ -42,7 +42,7 @@ class ExtractSettings:
     size: int = 224
     jpeg_quality: int = 95
     max_gap: float = 0.5
-    smoothing: float = 0.08
+    smoothing: float = 0.04
     min_score: float = 0.7
     max_side: int = 640
 

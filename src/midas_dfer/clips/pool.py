@@ -89,20 +89,18 @@ def run_tasks(
         serial += 1
         return _Process(process, ours)
 
-    def give(worker: _Process[TaskT]) -> bool:
+    def give(worker: _Process[TaskT]) -> None:
         for task in pending:
             worker.task, worker.heard = task, time.monotonic()
             with suppress(BrokenPipeError):  # it died meanwhile: noticed at the next wait
                 worker.pipe.send(task)
-            return True
-        return False
+            return
 
     try:
-        while len(processes) < jobs:
-            worker = start()
-            processes.append(worker)
-            if not give(worker):
-                break
+        processes += [start() for _ in range(jobs)]
+        for worker in processes:
+            _await_ready(worker)
+            give(worker)
         while any(p.task is not None for p in processes):
             ready = set(wait([p.pipe for p in processes if p.task is not None], timeout=HEARTBEAT_SECONDS))
             for place, worker in enumerate(processes):
@@ -120,6 +118,7 @@ def run_tasks(
                 if isinstance(outcome, Lost):
                     _stop(worker)
                     processes[place] = worker = start()
+                    _await_ready(worker)
                 else:
                     worker.task = None
                 yield outcome
@@ -132,6 +131,20 @@ def run_tasks(
     finally:
         for worker in processes:
             _stop(worker)
+
+
+def _await_ready(worker: _Process[TaskT]) -> None:
+    """A process that dies before it is ready would do so at every task: end the job instead."""
+    try:
+        kind, value = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(timeout=5)
+        raise JobError(
+            f"a worker process could not start (exit status {worker.process.exitcode}). In a script of your own, "
+            'call this below: if __name__ == "__main__":'
+        ) from None
+    if kind == "error":
+        raise JobError(value)
 
 
 def _receive(worker: _Process[TaskT]) -> Any:  # noqa: ANN401 - what the worker made, or Lost, or None
@@ -172,6 +185,7 @@ def _serve(pipe: Connection, make_worker: MakeWorker[TaskT, ResultT], serial: in
     with suppress(EOFError, BrokenPipeError):
         try:
             worker = make_worker(serial, beat)
+            pipe.send(("ready", None))
             while (task := pipe.recv()) is not None:
                 pipe.send(("result", worker(task)))
             worker.close()

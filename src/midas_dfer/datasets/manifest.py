@@ -14,14 +14,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64, Integer
 
+from midas_dfer.datasets.parquet import read_manifest_file, write_manifest_file
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.sample import Sample as Sample
 from midas_dfer.datasets.sample import sample_of_row, table_of_samples
 from midas_dfer.datasets.schema import (
-    read_manifest_file,
     refuse_wrong_rows,
     with_core_columns,
-    write_manifest_file,
 )
 from midas_dfer.datasets.splits import balanced_folds, choose_parts, draw_groups, draw_stratified
 from midas_dfer.emotions import check_class_names

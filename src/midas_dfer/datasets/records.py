@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from midas_dfer.datasets.parquet import first_line, read_parquet
 from midas_dfer.datasets.problems import RowProblems
-from midas_dfer.datasets.schema import first_line
 from midas_dfer.errors import RequestError
 
 SUFFIXES: dict[str, str] = {
@@ -100,7 +100,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
     if not data.removeprefix(_BOM).strip():
         raise RequestError(f"{file} is empty. It should hold a header, then one row per video or per vote.")
     if kind == "parquet":
-        records = _from_parquet(file, data)
+        records = _from_parquet(file)
     else:
         _refuse_wrong_encoding(file, data)
         records = _from_csv(file, data) if kind == "csv" else _from_json_lines(file, data)
@@ -129,7 +129,10 @@ def _from_csv(file: Path, data: bytes) -> Records:
     head = data.removeprefix(_BOM).lstrip()[: 1 << 16].split(b"\n", 1)[0].split(b"\r", 1)[0]
     separator = max(",;\t", key=lambda sign: head.count(sign.encode()))
     rows = _csv_rows(file, data, separator)
-    header = _checked_header(file, next(rows)[1])
+    names = next(rows, None)
+    if names is None:
+        raise RequestError(f"{file} holds no header. It should begin with the names of the columns.")
+    header = _checked_header(file, names[1])
     chunks: list[pl.DataFrame] = []
     lines: list[int] = []
     cells: list[list[str]] = []
@@ -208,6 +211,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
                 f"{file}: line {number} holds {type(row).__name__}, not an object. "
                 'Put one object on each line, such as {"video_id": "a", "happy": 3}.'
             )
+        row = {_as_text(key) or "": value for key, value in row.items()}
         names.update(dict.fromkeys(row))
         if len(names) > _MOST_COLUMNS:
             raise RequestError(f"{file} has over {_MOST_COLUMNS} different names in its objects. Use the same.")
@@ -231,22 +235,15 @@ def _as_text(value: object) -> str | None:
     return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _from_parquet(file: Path, data: bytes) -> Records:
-    try:
-        table = pl.read_parquet(data)
-        table.columns = _checked_header(file, table.columns)
-        text = table.select(
-            pl.lit(None, pl.String).alias(name)
-            if dtype.is_nested() or dtype in (pl.Object, pl.Binary)
-            else pl.col(name).cast(pl.String)
-            for name, dtype in table.schema.items()
-        )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(
-            f"{file} cannot be read as Parquet ({first_line(error)}). It is damaged or in another format."
-        ) from error
+def _from_parquet(file: Path) -> Records:
+    table = read_parquet(file)
+    table.columns = _checked_header(file, table.columns)
+    text = table.select(
+        pl.lit(None, pl.String).alias(name)
+        if dtype.is_nested() or dtype in (pl.Object, pl.Binary)
+        else pl.col(name).cast(pl.String)
+        for name, dtype in table.schema.items()
+    )
     return Records(file, _tidy(text), table, None)
 
 

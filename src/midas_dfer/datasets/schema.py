@@ -1,17 +1,13 @@
-"""What the table inside a manifest looks like, which rows it refuses, and how it lies in a Parquet file."""
+"""What the table inside a manifest looks like, which rows it refuses."""
 
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
 from midas_dfer.datasets.problems import RowProblems
-from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import replacing
+from midas_dfer.errors import RequestError
 
 CORE_COLUMNS: dict[str, pl.DataType] = {
     "video_id": pl.String(),
@@ -27,18 +23,8 @@ CORE_COLUMNS: dict[str, pl.DataType] = {
 MOST_VOTES = 10**9
 """More votes than this for one class are taken for a mistake (and their sums cannot overflow below it)."""
 
-_METADATA_KEY = "midas_dfer.manifest"
-_FORMAT = 1
 _PATH_ADVICE = "A path is relative to the folder of the videos and stays inside it: name that folder (--videos DIR)."
 _CONTROL = r"[\x00-\x1f\x7f]"
-_READ_ERRORS = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-)
 
 
 def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -152,70 +138,3 @@ def add_id_and_path_problems(
     problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder", _PATH_ADVICE)
     odd_path = path.str.contains(_CONTROL).fill_null(value=False)
     problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character")
-
-
-def is_manifest_file(file: Path) -> bool:
-    """Say whether a file is a Parquet file that `write_manifest_file` wrote."""
-    try:
-        with file.open("rb") as stream:
-            return _METADATA_KEY in pl.read_parquet_metadata(stream)
-    except _READ_ERRORS:
-        return False
-
-
-def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
-    """Read class names, dataset name and rows of a manifest file.
-
-    Raises:
-        RequestError: there is no such file, or it is not one of ours.
-    """
-    if not file.is_file():
-        raise RequestError(f"There is no manifest {file}. Give the Parquet file that was written for a dataset.")
-    try:
-        with file.open("rb") as stream:
-            text = pl.read_parquet_metadata(stream).get(_METADATA_KEY)
-        if text is None:
-            raise RequestError(
-                f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
-                "A table of votes is read as the dataset `table`."
-            )
-        about = json.loads(text)
-        if about["format"] != _FORMAT:
-            raise RequestError(
-                f"{file} is a manifest of format {about['format']!r}, this version reads {_FORMAT}. "
-                "Use the version that wrote it, or prepare the dataset again."
-            )
-        class_names, name = tuple(str(part) for part in about["class_names"]), str(about["name"])
-        with file.open("rb") as stream:
-            return class_names, name, pl.read_parquet(stream)
-    except RequestError:
-        raise
-    except _READ_ERRORS as error:
-        raise RequestError(
-            f"{file} cannot be read as a manifest ({first_line(error)}). It is damaged or no Parquet file."
-        ) from error
-
-
-def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame) -> None:
-    """Write a manifest file; a file of that name is replaced at once or not at all.
-
-    Raises:
-        RequestError: the folder does not exist.
-        JobError: the file cannot be written, for example on a full disk.
-    """
-    if not file.parent.is_dir():
-        raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
-    about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
-    try:
-        with replacing(file) as temporary:
-            table.write_parquet(temporary, metadata={_METADATA_KEY: about})
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-    except pl.exceptions.PolarsError as error:
-        raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message, or the name of its kind where there is none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -13,9 +13,10 @@ import polars as pl
 
 from midas_dfer.datasets.columns import add_vote_problems, read_classes, read_counts, read_videos
 from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.parquet import is_manifest_file
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.records import UNNAMED, Records, read_records
-from midas_dfer.datasets.schema import CORE_COLUMNS, is_manifest_file
+from midas_dfer.datasets.schema import CORE_COLUMNS
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
 

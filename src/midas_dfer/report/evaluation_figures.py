@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from midas_dfer import metrics
 from midas_dfer.files import make_folder
 from midas_dfer.labels import entropy
-from midas_dfer.report.layout import add_heading, draw_matrix, matrix_size, name_rows, widest_name, write_beside
+from midas_dfer.report.layout import add_heading, clips, draw_matrix, matrix_size, name_rows, widest_name, write_beside
 from midas_dfer.report.style import (
     ACCENT,
     INK,
@@ -65,7 +66,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     totals = counts.sum(axis=1)
     shares = np.divide(counts, totals[:, None], out=np.full(counts.shape, np.nan), where=totals[:, None] > 0)
     names = evaluation.class_names
-    rows = [f"{name}  {total:,}" for name, total in zip(names, totals, strict=True)]
+    rows = [f"{name} ({total:,})" for name, total in zip(names, totals, strict=True)]
     with house_style():
         figure, axes = new_figure(*matrix_size(rows, names))
         cells = [
@@ -77,14 +78,8 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
         ]
         draw_matrix(axes, shares, cells, rows, names, top=1.0)
         axes.set_xlabel("predicted")
-        axes.set_ylabel("label, clips")
-        add_heading(
-            figure,
-            "Confusion matrix",
-            [*_subject(evaluation), f"{_scores(evaluation)}   rows in %"],
-            _caution(evaluation),
-        )
-        save_figure(figure, path)
+        axes.set_ylabel("label (clips)")
+        _finish(figure, "Confusion matrix", evaluation, _scores(evaluation), path)
 
 
 def draw_recall(evaluation: Evaluation, path: Path) -> None:
@@ -95,15 +90,15 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
     names, colors = evaluation.class_names, emotion_colors(evaluation.class_names)
     with house_style():
         figure, axes = new_figure(max(5.6, 4.6 + widest_name(names)), 0.45 + 0.34 * len(names))
+        beside = []
         for row, (name, recall, total) in enumerate(zip(names, evaluation.recall, totals, strict=True)):
+            beside.append(("no clips" if recall is None else f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}"))
             if recall is None:
-                axes.text(1.2, row, "no clips", va="center", color=SOFT_INK, fontsize=8)
                 continue
             axes.barh(row, 100 * recall, height=0.62, color=colors[name])
             axes.plot([100 * low[row], 100 * high[row]], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt")
             for end in (low[row], high[row]):
                 axes.plot([100 * end] * 2, [row - 0.13, row + 0.13], color=INK, linewidth=1.1)
-            write_beside(axes, row, f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}")
         if evaluation.uar is not None:
             axes.axvline(100 * evaluation.uar, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
             axes.annotate(
@@ -119,30 +114,32 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
         axes.set(xlim=(0, 100), xlabel="recall with 95 % interval, %")
         axes.grid(axis="x")
         name_rows(axes, names)
-        add_heading(figure, "Recall of each class", [*_subject(evaluation), _scores(evaluation)], _caution(evaluation))
-        save_figure(figure, path)
+        write_beside(axes, beside)
+        _finish(figure, "Recall of each class", evaluation, _scores(evaluation), path)
 
 
 def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
     """Draw reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
     with house_style():
-        figure, panels = new_grid(7.2, 4.3, 2, 2, sharex=True, sharey="row", height_ratios=[4, 1])
+        figure, panels = new_grid(7.4, 4.3, 2, 2, sharex=True, sharey="row", height_ratios=[4, 1])
+        most = 1
         for column, (reading, title) in enumerate(_READING_TITLES.items()):
             shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
             found = metrics.reliability(shown, predictions.labels, _RELIABILITY_BINS)
+            most = max(most, int(found.counts.max()))
             _draw_reliability(panels[0][column], found)
             panels[0][column].set_title(title)
+            panels[0][column].set_title(f"ECE {found.error:.3f}", loc="right", fontsize=9, fontweight="normal")
             _draw_confidences(panels[1][column], found, len(evaluation.class_names))
         panels[0][0].set_ylabel("share found, %")
-        panels[1][0].set_ylabel("clips")
-        lines = [
-            *_subject(evaluation),
-            f"Over {evaluation.num_labelled:,} clips with a single label; bars: 95 % intervals",
-        ]
-        add_heading(
-            figure, "Calibration: how often a prediction of a given confidence is right", lines, _caution(evaluation)
+        panels[1][0].set(ylabel="clips", ylim=(0, 1.05 * most))
+        line = f"{clips(evaluation.num_labelled)} with a single label · bars: 95 % intervals"
+        note = (
+            "Confidence is the largest share of a clip, sorted into 15 bins. ECE: expected calibration error. "
+            "Vote shares are the annotators' distribution that the network's output implies."
         )
-        save_figure(figure, path)
+        title = "Calibration: how often a prediction of a given confidence is right"
+        _finish(figure, title, evaluation, line, path, note)
 
 
 def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
@@ -151,17 +148,21 @@ def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path)
     votes, shown = predictions.votes[voted], predictions.vote_shares[voted]
     names = evaluation.class_names
     with house_style():
-        height = max(3.4, 0.7 + 0.3 * len(names))
-        figure, panels = new_grid(4.6 + height + widest_name(names), height, 1, 2, width_ratios=[height, 4.2])
+        height = max(3.6, 0.7 + 0.3 * len(names))
+        figure, panels = new_grid(4.4 + height + widest_name(names), height, 1, 2, width_ratios=[height, 4.0])
         left, right = panels[0]
         _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True))
         left.set_title("Ambiguity of each clip")
         _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
         right.set_title("Mean share of each class")
-        lines = [*_subject(evaluation), _agreement_sentence(evaluation)]
-        note = "Entropy is divided by log(number of classes). Vote shares are the annotators' distribution that the output implies."
-        add_heading(figure, "Predicted vote shares against the votes", lines, " ".join([note, _caution(evaluation)]))
-        save_figure(figure, path)
+        note = (
+            "Entropy is divided by log(number of classes). Vote shares are the annotators' distribution that the "
+            "network's output implies."
+        )
+        if voted.sum() > _MOST_DOTS:
+            note += " Darker cells hold more clips."
+        title = "Predicted vote shares against the votes"
+        _finish(figure, title, evaluation, _agreement_sentence(evaluation), path, note)
 
 
 def wilson_interval(
@@ -206,8 +207,17 @@ def _draw_reliability(axes: Axes, found: metrics.Reliability) -> None:
         transform_rotates_text=True,
     )
     axes.vlines(confidence, 100 * low, 100 * high, color=tint(ACCENT, 0.45), linewidth=1.4)
-    axes.plot(confidence, accuracy, color=ACCENT, linewidth=1.2, marker="o", markersize=4.5, markeredgecolor=PAPER)
-    axes.text(0.035, 0.96, f"ECE {found.error:.3f}", transform=axes.transAxes, va="top", fontsize=9, fontweight="bold")
+    axes.plot(
+        confidence,
+        accuracy,
+        color=ACCENT,
+        linewidth=1.2,
+        marker="o",
+        markersize=4.5,
+        markeredgecolor=PAPER,
+        clip_on=False,
+        zorder=3,
+    )
     axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(visible=True)
 
@@ -220,15 +230,15 @@ def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) 
         f"1/{num_classes}",
         (100 / num_classes, 1),
         xycoords=("data", "axes fraction"),
-        xytext=(-2, 0),
+        xytext=(0, 1.5),
         textcoords="offset points",
-        ha="right",
-        va="top",
+        ha="center",
+        va="bottom",
         fontsize=7.5,
         color=SOFT_INK,
     )
     axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
-    axes.set(xlabel="confidence (largest share), %", ylim=(0, max(1.0, 1.08 * found.counts.max())))
+    axes.set_xlabel("confidence, %")
 
 
 def _draw_entropies(axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: Float64[np.ndarray, " V"]) -> None:
@@ -250,7 +260,6 @@ def _draw_entropies(axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: 
         )
         cells.set_edgecolor(PAPER)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="entropy of the votes", ylabel="entropy of the predicted vote shares")
-    axes.set_box_aspect(1)
     axes.grid(visible=True)
 
 
@@ -259,47 +268,38 @@ def _draw_means(
 ) -> None:
     colors = emotion_colors(names)
     for row, (name, voted, predicted) in enumerate(zip(names, 100 * votes, 100 * shown, strict=True)):
-        axes.plot([voted, predicted], [row, row], color=tint(colors[name], 0.5), linewidth=2.2, zorder=1)
+        axes.plot([voted, predicted], [row, row], color=tint(colors[name], 0.5), linewidth=2.2, zorder=2)
         axes.plot(voted, row, "o", color=colors[name], markersize=8, zorder=3, clip_on=False)
-        axes.plot(
-            predicted,
-            row,
-            "o",
-            color=PAPER,
-            markersize=7,
-            markeredgecolor=colors[name],
-            markeredgewidth=1.8,
-            zorder=2,
-            clip_on=False,
-        )
-        write_beside(axes, row, f"{voted:.1f}", f"{predicted:.1f}")
+        ring = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.3, "markersize": 8}
+        axes.plot(predicted, row, "o", zorder=4, clip_on=False, **ring)
     name_rows(axes, names)
-    write_beside(axes, -0.75, "\u25cf votes", "\u25cb predicted", colors=(SOFT_INK, SOFT_INK))
+    axes.tick_params(axis="y", pad=8)
+    texts = [(f"{100 * voted:.1f}", f"{100 * predicted:.1f}") for voted, predicted in zip(votes, shown, strict=True)]
+    write_beside(axes, texts, ("\u25cf votes", "\u25cb predicted"))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.set(xlim=(0, None), xlabel="share, %")
     axes.grid(axis="x")
 
 
-def _subject(evaluation: Evaluation) -> list[str]:
+def _finish(figure: Figure, title: str, evaluation: Evaluation, line: str, path: Path, note: str = "") -> None:
     e = evaluation
     which = "all clips" if e.part == "all" else f"{e.part} part"
-    return [f"{e.method} ({e.model}) on {e.dataset}, {which}"]
+    lines = [f"{e.method} ({e.model}) on {e.dataset}, {which}", line]
+    add_heading(figure, title, lines, caution=f"CAUTION: {e.caution}." if e.caution else "", note=note)
+    save_figure(figure, path)
 
 
 def _scores(evaluation: Evaluation) -> str:
     uar, war = evaluation.uar or 0.0, evaluation.war or 0.0
-    return f"UAR {100 * uar:.2f} %   WAR {100 * war:.2f} %   {evaluation.num_labelled:,} clips"
+    return f"UAR {100 * uar:.2f} % · WAR {100 * war:.2f} % · {clips(evaluation.num_labelled)}"
 
 
 def _agreement_sentence(evaluation: Evaluation) -> str:
     found = (evaluation.agreement or {}).get("vote_shares")
-    parts = [f"{evaluation.num_voted:,} clips with votes"]
+    parts = [f"{clips(evaluation.num_voted)} with votes"]
     if found is not None:
         parts.append(f"Jensen-Shannon divergence {found.jensen_shannon:.3f} nats")
         parts.append(f"total variation {found.total_variation:.3f}")
         if found.entropy_spearman is not None:
             parts.append(f"entropy correlation (Spearman) {found.entropy_spearman:.2f}")
     return ", ".join(parts)
-
-
-def _caution(evaluation: Evaluation) -> str:
-    return f"CAUTION: {evaluation.caution}." if evaluation.caution else ""

@@ -3,16 +3,18 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
-from midas_dfer.report.style import ACCENT, INK, PAPER, SHADE, SOFT_INK, ink_on, tint
+from midas_dfer.report.style import ACCENT, INK, SHADE, SOFT_INK, ink_on, tint
 
 MARGIN = 0.18
 """Around a figure's content, in inches."""
@@ -21,13 +23,13 @@ _TITLE_SIZE, _LINE_SIZE, _NOTE_SIZE = 11.5, 9.0, 7.5
 NAME_SIZE = 8.5
 """Of class names, in points."""
 
+_WARNING = "#A63F00"
 _LONGEST_NAME = 26
 _SLANT = 38
-_COLUMN_POINTS = 62
 
 
-def add_heading(figure: Figure, title: str, lines: Sequence[str] = (), note: str = "") -> None:
-    """Write title and lines at the top left, and a note at the bottom; the panels share the rest.
+def add_heading(figure: Figure, title: str, lines: Sequence[str] = (), *, caution: str = "", note: str = "") -> None:
+    """Write title, lines and a caution at the top left, and a note at the bottom; the panels share the rest.
 
     Text that is wider than the figure is wrapped, and the figure becomes as much higher as the text needs:
     the height that a figure was made with is that of its panels.
@@ -36,37 +38,28 @@ def add_heading(figure: Figure, title: str, lines: Sequence[str] = (), note: str
         figure: with a constrained layout, made inside `house_style()`.
         title: what is to be seen.
         lines: of second rank, below the title.
-        note: small print, such as a caution; "" for none.
+        caution: what a reader must not miss, below the lines; "" for none.
+        note: small print at the bottom; "" for none.
     """
     width, height = figure.get_size_inches()
     room = width - 2 * MARGIN
-    top = [(text, _TITLE_SIZE, True) for text in wrap(title, room, _TITLE_SIZE, bold=True)]
-    top += [(text, _LINE_SIZE, False) for line in lines for text in wrap(line, room, _LINE_SIZE)]
-    bottom = wrap(note, room, _NOTE_SIZE) if note else []
+    top = [(text, _TITLE_SIZE, INK) for text in wrap(title, room, _TITLE_SIZE, bold=True)]
+    top += [(text, _LINE_SIZE, SOFT_INK) for line in lines for text in wrap(line, room, _LINE_SIZE)]
+    top += [(text, _LINE_SIZE, _WARNING) for text in (wrap(caution, room, _LINE_SIZE) if caution else [])]
+    bottom = [(text, _NOTE_SIZE, SOFT_INK) for text in (wrap(note, room, _NOTE_SIZE) if note else [])]
     header = MARGIN + sum(_line_height(size) for _, size, _ in top) + 0.12
-    footer = MARGIN + sum(_line_height(_NOTE_SIZE) for _ in bottom) + (0.05 if bottom else 0.0)
+    footer = MARGIN + sum(_line_height(size) for _, size, _ in bottom)
     total = height + header + footer
     figure.set_size_inches(width, total)
-    y = total - MARGIN
-    for text, size, bold in top:
-        figure.text(
-            MARGIN / width,
-            y / total,
-            text,
-            ha="left",
-            va="top",
-            fontsize=size,
-            fontweight="bold" if bold else "normal",
-            color=INK if bold else SOFT_INK,
-        )
-        y -= _line_height(size)
-    y = footer - 0.05
-    for text in bottom:
-        figure.text(MARGIN / width, y / total, text, ha="left", va="top", fontsize=_NOTE_SIZE, color=SOFT_INK)
-        y -= _line_height(_NOTE_SIZE)
+    for lines_there, y in ((top, total - MARGIN), (bottom, footer - 0.05)):
+        for text, size, color in lines_there:
+            weight = "bold" if size == _TITLE_SIZE else "normal"
+            place = (MARGIN / width, y / total)
+            figure.text(*place, text, ha="left", va="top", fontsize=size, fontweight=weight, color=color)
+            y -= _line_height(size)
     engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(MARGIN / width, footer / total, 1 - 2 * MARGIN / width, height / total))
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(wspace=0.04, rect=(MARGIN / width, footer / total, 1 - 2 * MARGIN / width, height / total))
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -115,21 +108,28 @@ def name_columns(axes: Axes, names: Sequence[str], room: float) -> None:
             label.set(rotation=_SLANT, ha="right", rotation_mode="anchor")
 
 
-def write_beside(axes: Axes, row: float, *texts: str, colors: Sequence[str] = ()) -> None:
-    """Write texts to the right of a panel at the height of a row, in right-aligned columns."""
-    for column, text in enumerate(texts):
-        axes.annotate(
-            text,
-            (1.0, row),
-            xycoords=("axes fraction", "data"),
-            xytext=(44 + column * _COLUMN_POINTS, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=8.5 if column == 0 else 8.0,
-            color=colors[column] if colors else (INK if column == 0 else SOFT_INK),
-            annotation_clip=False,
-        )
+def write_beside(axes: Axes, rows: Sequence[Sequence[str]], heads: Sequence[str] = ()) -> None:
+    """Write a line of texts to the right of a panel at each of 0, 1, 2 ..., in right-aligned columns.
+
+    Args:
+        axes: a panel with one row for each of `rows`.
+        rows: the texts, the same number in each.
+        heads: texts above the columns; none if empty.
+    """
+    right = 8.0
+    for column, texts in enumerate(zip(*rows, strict=True)):
+        size = 8.5 if column == 0 else 8.0
+        head = heads[column] if heads else ""
+        right += 72 * max([text_width(head, 8.0), *(text_width(text, size) for text in texts)]) + 6
+        color = INK if column == 0 else SOFT_INK
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
+        for row, text in enumerate(texts):
+            place = {"xycoords": ("axes fraction", "data"), "xytext": (right, 0), "va": "center"}
+            axes.annotate(text, (1.0, row), fontsize=size, color=color, **place, **style)
+        if head:
+            place = {"xycoords": "axes fraction", "xytext": (right, 9), "va": "bottom"}
+            axes.annotate(head, (1.0, 1.0), fontsize=8.0, color=SOFT_INK, **place, **style)
+        right += 8
 
 
 def matrix_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
@@ -167,7 +167,7 @@ def draw_matrix(
     for row, line in enumerate(cells):
         for column, (text, small) in enumerate(line):
             value = values[row, column]
-            strength = 0.05 + 0.95 * min(value / top, 1.0) if np.isfinite(value) and top > 0 else 0.0
+            strength = 0.04 + 0.58 * min(value / top, 1.0) if np.isfinite(value) and top > 0 else 0.0
             color = tint(ACCENT, strength)
             if (plain_diagonal and row == column) or not np.isfinite(value):
                 color = SHADE
@@ -183,13 +183,18 @@ def draw_matrix(
                 fontsize=size,
                 color=ink,
             )
-            soft = ink if ink == PAPER else SOFT_INK
+            soft = ink if strength > 0.2 else SOFT_INK
             axes.text(column, row + 0.14, small, ha="center", va="top", fontsize=size - 2.5, color=soft)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     name_rows(axes, rows)
     name_columns(axes, columns, 0.92 * _cell_width(len(columns)))
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def clips(number: int) -> str:
+    """So many clips, in words."""
+    return f"{number:,} clip{'' if number == 1 else 's'}"
 
 
 def _cell_width(num_columns: int) -> float:

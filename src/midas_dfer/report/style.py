@@ -8,6 +8,7 @@ import colorsys
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from matplotlib import colors as mcolors
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 from matplotlib.rcsetup import cycler
 
 from midas_dfer.emotions import canonical_name
@@ -160,6 +162,16 @@ def _luminance(color: str) -> float:
 def font_file(*, bold: bool = False) -> Path:
     """DejaVu Sans as a TrueType file, as matplotlib ships it; for drawing with Pillow."""
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(FT2Font(str(font_file())).get_charmap())
+
+
+def drawable(text: str) -> str:
+    """The text with a box for each character that the font lacks; file names may hold anything."""
+    return "".join(c if ord(c) in _glyphs() else "\N{WHITE SQUARE}" for c in text)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class RunConfig:
         validation_fraction: part of the training clips that is cut off for validation (by subject where known).
         select: which epoch's weights are kept; last, or best_validation (needs validation_fraction).
         seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
-        precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX).
+        precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
         device: auto, cpu or cuda.
         num_threads: of the CPU that computes; 0 leaves it to PyTorch. Results repeat bit by bit only for the same.
         num_workers: processes that read clips; -1 takes as many as there are cores to spare.
@@ -116,6 +116,8 @@ class RunConfig:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
+        if isinstance(values.get("scales"), list):
+            values = {**values, "scales": tuple(values["scales"])}
         return cls(**values)
 
     def to_yaml(self) -> str:

@@ -35,5 +35,6 @@ def lightning_precision(dtype: torch.dtype) -> Literal["32-true", "bf16-mixed"]:
 def _bf16_pays(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return bool(has_amx())
+    # PyTorch names these with an underscore; where a version has them no more, float32 is the safe answer
+    tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in tests)

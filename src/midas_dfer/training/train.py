@@ -195,8 +195,8 @@ def _quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\..*", category=UserWarning)
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        for category in (UserWarning, FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", module=r"lightning\..*", category=category)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:

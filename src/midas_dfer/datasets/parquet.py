@@ -1,0 +1,99 @@
+"""Parquet files: any that somebody made, and the manifests that we write."""
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import replacing
+
+_METADATA_KEY = b"midas_dfer.manifest"
+_FORMAT = 1
+_READ_ERRORS = (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, TypeError, MemoryError)
+
+
+def read_parquet(file: Path) -> pl.DataFrame:
+    """Read a Parquet file, checking its content: a damaged one must not end in nonsense.
+
+    Raises:
+        RequestError: it is damaged, or in another format.
+    """
+    # pyarrow, because polars prints a trace of its own where a damaged file makes it panic.
+    try:
+        table = pq.ParquetFile(file).read()
+        table.validate(full=True)
+        frame = pl.from_arrow(table)
+    except _READ_ERRORS as error:
+        raise RequestError(
+            f"{file} cannot be read as Parquet ({first_line(error)}). It is damaged or in another format."
+        ) from error
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+def is_manifest_file(file: Path) -> bool:
+    """Say whether a file is a Parquet file that `write_manifest_file` wrote."""
+    try:
+        return _METADATA_KEY in (pq.read_metadata(file).metadata or {})
+    except _READ_ERRORS:
+        return False
+
+
+def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
+    """Read class names, dataset name and rows of a manifest file.
+
+    Raises:
+        RequestError: there is no such file, or it is not one of ours.
+    """
+    if not file.is_file():
+        raise RequestError(f"There is no manifest {file}. Give the Parquet file that was written for a dataset.")
+    table = read_parquet(file)
+    if not is_manifest_file(file):
+        raise RequestError(
+            f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
+            "A table of votes is read as the dataset `table`."
+        )
+    try:
+        about = json.loads(pq.read_metadata(file).metadata[_METADATA_KEY])
+        written, name, names = about["format"], about["name"], about["class_names"]
+        class_names = tuple(each for each in names if isinstance(each, str))
+        if not isinstance(name, str) or len(class_names) != len(names):
+            raise TypeError("names are not text")
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(
+            f"{file} does not say what its classes are ({first_line(error)}). It is damaged: write it again."
+        ) from error
+    if written != _FORMAT:
+        raise RequestError(
+            f"{file} is a manifest of format {written!r}, this version reads {_FORMAT}. "
+            "Use the version that wrote it, or prepare the dataset again."
+        )
+    return class_names, name, table
+
+
+def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame) -> None:
+    """Write a manifest file; a file of that name is replaced at once or not at all.
+
+    Raises:
+        RequestError: the folder does not exist.
+        JobError: the file cannot be written, for example on a full disk.
+    """
+    if not file.parent.is_dir():
+        raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
+    about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
+    try:
+        with replacing(file) as temporary:
+            table.write_parquet(temporary, metadata={_METADATA_KEY.decode(): about})
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+    except pl.exceptions.PolarsError as error:
+        raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's message, or the name of its kind where there is none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
