@@ -38,7 +38,8 @@ def test_evaluation_sees_the_middle_frames_whole(store):
     dataset = ClipDataset(store, view=ClipView(num_segments=4, size=32))
     for place, video_id in enumerate(store.manifest.video_ids):
         count = store.num_frames(video_id)
-        middle = [int((segment + 0.5) * count / 4) for segment in range(4)]
+        edges = [segment * count // 4 for segment in range(5)]
+        middle = [(a + b) // 2 for a, b in zip(edges, edges[1:], strict=False)]
         expected = store.read(video_id, middle).transpose(0, 3, 1, 2)
         assert np.array_equal(dataset[place].clips[0].numpy(), expected)
 

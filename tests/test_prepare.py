@@ -39,9 +39,7 @@ def stored_rows(store: Path) -> list[str]:
 
 
 def sample(video_id: str, path: str) -> Sample:
-    return Sample(
-        video_id=video_id, path=path, votes=(3, 1, 0), label=0, split=None, fold=None, subject=None, extra={}
-    )
+    return Sample(video_id=video_id, path=path, votes=(3, 1, 0), label=0, split=None, fold=None, subject=None, extra={})
 
 
 def test_counts_and_failures(tmp_path):
@@ -125,9 +123,7 @@ def test_another_request_for_the_same_store_is_refused(tmp_path):
     manifest = write_dataset(tmp_path / "videos", clips=3)
     run_prepare(manifest, tmp_path)
     with pytest.raises(RequestError, match=r"size 32 \(now 64\)"):
-        prepare(
-            manifest, tmp_path / "videos", tmp_path / "store", settings=ExtractSettings(faces="cropped", size=64)
-        )
+        prepare(manifest, tmp_path / "videos", tmp_path / "store", settings=ExtractSettings(faces="cropped", size=64))
     with pytest.raises(RequestError, match="holds 2 clips that these annotations do not name"):
         run_prepare(manifest.select([0]), tmp_path)
     assert len(ClipStore.open(tmp_path / "store")) == 3
@@ -161,9 +157,7 @@ def test_kill_9_loses_nothing_and_nothing_is_done_twice(tmp_path):
     killed = 0
     for wanted in (4, 12):  # killed twice, at different places
         with (tmp_path / "log").open("w") as log:
-            process = subprocess.Popen(
-                [*command, "--jobs", "2"], stdout=log, stderr=log, start_new_session=True
-            )
+            process = subprocess.Popen([*command, "--jobs", "2"], stdout=log, stderr=log, start_new_session=True)
             deadline = time.monotonic() + 60
             while process.poll() is None and time.monotonic() < deadline:
                 journal = store / "journal.jsonl"

@@ -284,13 +284,13 @@ def _train(request: Namespace) -> None:
             raise RequestError("--resume goes on in its own folder; leave out --out")
         if Run.open(request.resume).finished:
             say(f"the run {request.resume} has ended already; its weights are there")
-        run = resume(request.resume, request.store, bar=bar)
+        run = resume(request.resume, request.store, bar=bar, say=say)
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
         config = RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})
         say(f"training {config.model} with {config.method_name} for {config.epochs} epochs; run folder {request.out}")
-        run = train(config, request.store, request.out, bar=bar)
+        run = train(config, request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves)

@@ -89,7 +89,7 @@ def run_demo(
 
     config = RunConfig.from_dict({**RECIPE.to_dict(), "seed": seed, "num_threads": jobs})
     say(f"\n4/6  Training a small {config.model} with {config.method_name} for {config.epochs} epochs, into {run_path}")
-    run = train(config, store, run_path)
+    run = train(config, store, run_path, say=say)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
 
     say("\n5/6  Evaluating on the people it has not seen")

@@ -13,7 +13,15 @@ from midas_dfer.files import replacing
 
 _METADATA_KEY = b"midas_dfer.manifest"
 _FORMAT = 1
-_READ_ERRORS = (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, TypeError, MemoryError)
+_READ_ERRORS = (
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    ValueError,
+    TypeError,
+    MemoryError,
+)
 
 
 def read_parquet(file: Path) -> pl.DataFrame:
@@ -24,14 +32,23 @@ def read_parquet(file: Path) -> pl.DataFrame:
     """
     # pyarrow, because polars prints a trace of its own where a damaged file makes it panic.
     try:
-        table = pq.ParquetFile(file).read()
+        table = pq.ParquetFile(file).read().replace_schema_metadata(None)
         table.validate(full=True)
+        for field in table.schema:
+            _check_names(field)
         frame = pl.from_arrow(table)
     except _READ_ERRORS as error:
         raise RequestError(
             f"{file} cannot be read as Parquet ({first_line(error)}). It is damaged or in another format."
         ) from error
     return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+def _check_names(field: pa.Field) -> None:
+    """Read the names of a column and of its parts: they raise where they are not in UTF-8; no check does."""
+    field.name.encode()
+    for number in range(field.type.num_fields):
+        _check_names(field.type.field(number))
 
 
 def is_manifest_file(file: Path) -> bool:

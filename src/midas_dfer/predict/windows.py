@@ -114,7 +114,8 @@ class WindowPlan:
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])
         jobs = (Job(*s, [first + i for i in frames_of_window(track.times, *s, num_segments)]) for s in spans)
-        thumbnails = np.linspace(start, end, MAX_THUMBNAILS, endpoint=False) if end > start else [start]
+        # The middles of equal parts of the track.
+        thumbnails = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
         return cls(number, track, spans, deque(jobs), deque(float(t) for t in thumbnails))
 
     def frames_wanted(self) -> set[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -92,9 +93,10 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
         figure, axes = new_figure(max(5.6, 4.6 + widest_name(names)), 0.45 + 0.34 * len(names))
         beside = []
         for row, (name, recall, total) in enumerate(zip(names, evaluation.recall, totals, strict=True)):
-            beside.append(("no clips" if recall is None else f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}"))
             if recall is None:
+                beside.append(("no clips", ""))
                 continue
+            beside.append((f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}"))
             axes.barh(row, 100 * recall, height=0.62, color=colors[name])
             axes.plot([100 * low[row], 100 * high[row]], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt")
             for end in (low[row], high[row]):
@@ -270,7 +272,12 @@ def _draw_means(
     for row, (name, voted, predicted) in enumerate(zip(names, 100 * votes, 100 * shown, strict=True)):
         axes.plot([voted, predicted], [row, row], color=tint(colors[name], 0.5), linewidth=2.2, zorder=2)
         axes.plot(voted, row, "o", color=colors[name], markersize=8, zorder=3, clip_on=False)
-        ring = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.3, "markersize": 8}
+        ring: dict[str, Any] = {
+            "markerfacecolor": "none",
+            "markeredgecolor": INK,
+            "markeredgewidth": 1.3,
+            "markersize": 8,
+        }
         axes.plot(predicted, row, "o", zorder=4, clip_on=False, **ring)
     name_rows(axes, names)
     axes.tick_params(axis="y", pad=8)

@@ -124,7 +124,7 @@ def write_beside(axes: Axes, rows: Sequence[Sequence[str]], heads: Sequence[str]
         color = INK if column == 0 else SOFT_INK
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
         for row, text in enumerate(texts):
-            place = {"xycoords": ("axes fraction", "data"), "xytext": (right, 0), "va": "center"}
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (right, 0), "va": "center"}
             axes.annotate(text, (1.0, row), fontsize=size, color=color, **place, **style)
         if head:
             place = {"xycoords": "axes fraction", "xytext": (right, 9), "va": "bottom"}

@@ -1,8 +1,6 @@
 """A timeline as a picture: for each face, what annotators would vote over time, and the network's own output."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,8 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.report.picture_plot import draw_picture
 from midas_dfer.report.style import (
-    HAIRLINE,
     INK,
     PAPER,
     SHADE,
@@ -26,16 +24,31 @@ from midas_dfer.report.style import (
     new_canvas,
     save_figure,
 )
+from midas_dfer.report.timeline_page import (
+    CAPTION_LINE,
+    HEADER_HEIGHT,
+    PAGE_EDGE,
+    PAGE_WIDTH,
+    Place,
+    add_footer,
+    add_header,
+    caption_lines,
+    clipped,
+    readings_differ,
+    training_name,
+)
 
 MOST_TRACKS = 4
-"""How many faces are drawn; of more, those that are longest in view."""
+"""How many faces of a video are drawn; of more, those that are longest in view."""
+MOST_FACES = 6
+"""How many faces of a picture are drawn; of more, the largest."""
 
 # Lengths are in inches.
-_WIDTH, _LEFT, _RIGHT = 10.0, 0.72, 1.62
-_HEADER, _AXIS, _BLOCK_GAP = 0.82, 0.42, 0.34
+_LEFT, _RIGHT = 1.22, 1.75
+_AXIS, _BLOCK_GAP = 0.42, 0.34
 _TITLE, _FACE, _STRIP, _OUTPUT, _GAP = 0.30, 0.58, 0.20, 0.50, 0.07
-_LINE, _LABEL = 0.155, 0.178
-_CARD_HEIGHT, _CARD_GAP = 0.62, 0.45
+_LABEL = 0.178
+_LONG = 120.0  # s; longer videos are labelled in minutes
 
 
 def plot_timeline(timeline: Timeline, path: Path, *, faces: bool = True) -> None:
@@ -55,99 +68,45 @@ def plot_timeline(timeline: Timeline, path: Path, *, faces: bool = True) -> None
         JobError: it cannot be written.
     """
     with house_style():
-        tracks = timeline.longest(MOST_TRACKS)
-        caption = _caption(timeline, len(tracks))
-        draw = _draw_over_time if timeline.duration > 0 else _draw_picture
+        over_time = timeline.duration > 0
+        tracks = timeline.longest(MOST_TRACKS if over_time else MOST_FACES)
+        caption = caption_lines(timeline, len(tracks))
+        draw = _draw_over_time if over_time else draw_picture
         save_figure(draw(timeline, tracks, caption, faces), path)
-
-
-def _caption(timeline: Timeline, shown: int) -> list[str]:
-    flat = (
-        "Trained on softmax-normalised targets, the network is flat by construction; vote shares undo that."
-        if timeline.method.startswith("MIDAS")
-        else "For this network both are the same."
-    )
-    sentences = [
-        "Vote shares: how the votes of annotators would be distributed, as the network's output implies them. "
-        f"Network output: its softmax. {flat}"
-    ]
-    if shown < len(timeline.tracks):
-        which = "longest in view" if timeline.duration > 0 else "largest"
-        sentences.append(f"{len(timeline.tracks)} faces were found; the {shown} {which} are shown.")
-    if timeline.note:
-        sentences.append(f"Note: {timeline.note}")
-    return [line for s in sentences for line in textwrap.wrap(drawable(s), 150)]
-
-
-def _header(figure: Figure, timeline: Timeline, subtitle: str) -> None:
-    height = figure.get_figheight()
-    name = textwrap.shorten(drawable(timeline.video), 80, placeholder="…")
-    left = (_LEFT - 0.42) / _WIDTH
-    figure.text(left, 1 - 0.24 / height, name or "video", size=13, weight="bold", va="center")
-    figure.text(left, 1 - 0.48 / height, drawable(subtitle), size=9, color=SOFT_INK, va="center")
-
-
-def _footer(figure: Figure, lines: Sequence[str]) -> None:
-    height = figure.get_figheight()
-    for number, line in enumerate(reversed(lines)):
-        y = (0.14 + number * _LINE) / height
-        figure.text((_LEFT - 0.42) / _WIDTH, y, line, size=7.2, color=SOFT_INK, va="center")
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a block of panels goes, in inches; panels are laid from its top downwards."""
-
-    figure: Figure
-    left: float
-    width: float
-    top: float
-
-    def panel(self, below: float, height: float) -> Axes:
-        """An empty panel, so far below the block's top."""
-        full_width, full_height = self.figure.get_size_inches()
-        bottom = self.top - below - height
-        axes = self.figure.add_axes(
-            (self.left / full_width, bottom / full_height, self.width / full_width, height / full_height)
-        )
-        axes.set_facecolor("none")
-        return axes
-
-
-# --- a video --------------------------------------------------------------------------------------------------
 
 
 def _draw_over_time(timeline: Timeline, tracks: Sequence[TrackTimeline], caption: list[str], faces: bool) -> Figure:
     shares = max(1.45 if len(tracks) < 3 else 1.2, _LABEL * len(timeline.class_names))
     face = _FACE if faces and any(t.thumbnails for t in tracks) else 0.0
-    block = _TITLE + face + _STRIP + shares + _OUTPUT + _GAP * 3
-    footer = _AXIS + 0.16 + _LINE * len(caption)
-    height = _HEADER + len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + footer
-    figure = new_canvas(_WIDTH, height)
-    _header(
-        figure,
-        timeline,
-        f"Perceived expression over time, read by a model trained with {timeline.method} labels"
-        if not timeline.method.startswith("MIDAS")
-        else f"Perceived expression over time, read by a {timeline.method} model",
-    )
+    output = _OUTPUT + _GAP if readings_differ(timeline) else 0.0
+    block = _TITLE + face + _STRIP + shares + output + _GAP * 2
+    footer = _AXIS + 0.16 + CAPTION_LINE * len(caption)
+    height = HEADER_HEIGHT + len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + footer
+    figure = new_canvas(PAGE_WIDTH, height)
+    add_header(figure, timeline, f"Perceived expression over time; model trained with {training_name(timeline)}")
     aside = f"windows of {timeline.window_seconds:g} s, one every {timeline.stride_seconds:g} s"
-    figure.text(1 - 0.3 / _WIDTH, 1 - 0.48 / height, aside, size=8, color=SOFT_INK, va="center", ha="right")
-    _footer(figure, caption)
+    figure.text(1 - PAGE_EDGE / PAGE_WIDTH, 1 - 0.48 / height, aside, size=8, color=SOFT_INK, va="center", ha="right")
+    add_footer(figure, caption)
     for number, track in enumerate(tracks):
-        top = height - _HEADER - number * (block + _BLOCK_GAP)
-        place = _Place(figure, _LEFT, _WIDTH - _LEFT - _RIGHT, top)
-        _draw_track(place, timeline, track, shares, face, last=number == len(tracks) - 1)
+        top = height - HEADER_HEIGHT - number * (block + _BLOCK_GAP)
+        place = Place(figure, _LEFT, PAGE_WIDTH - _LEFT - _RIGHT, top)
+        _draw_track(place, timeline, track, (face, shares, output), last=number == len(tracks) - 1)
     return figure
 
 
 def _draw_track(
-    place: _Place, timeline: Timeline, track: TrackTimeline, shares: float, face: float, *, last: bool
+    place: Place,
+    timeline: Timeline,
+    track: TrackTimeline,
+    heights: tuple[float, float, float],
+    *,
+    last: bool,
 ) -> None:
+    face, shares, output = heights
     names = timeline.class_names
     colors = emotion_colors(names)
     mean = track.summary
-    top = f"mostly {names[mean.top]}, {mean.vote_shares[mean.top]:.0%} of the votes on average"
+    top = f"most votes for {names[mean.top]}, {mean.vote_shares[mean.top]:.0%} on average"
     title = place.panel(0.0, _TITLE)
     title.axis("off")
     title.text(0, 0.66, f"Face {track.track}", size=10, weight="bold", va="center")
@@ -160,14 +119,12 @@ def _draw_track(
     _draw_leaders(place.panel(below, _STRIP), timeline, track, colors, place.width)
     below += _STRIP + _GAP / 2
     times, probabilities, votes = _polyline(track)
-    _draw_shares(place.panel(below, shares), timeline, track, times, votes, colors)
-    below += shares + _GAP
-    output = place.panel(below, _OUTPUT)
-    _draw_output(output, timeline, track, times, probabilities, colors)
-    if last:
-        output.set_xlabel("minutes" if timeline.duration >= 120 else "seconds", labelpad=2)
-    else:
-        output.tick_params(labelbottom=False)
+    lowest = place.panel(below, shares)
+    _draw_shares(lowest, timeline, track, times, votes, colors)
+    if output:
+        lowest = place.panel(below + shares + _GAP, output - _GAP)
+        _draw_output(lowest, timeline, track, times, probabilities, colors)
+    _draw_time_axis(lowest, timeline, labels=last)
 
 
 def _polyline(
@@ -186,7 +143,7 @@ def _frame_time(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
     axes.spines[["left", "bottom", "top", "right"]].set_visible(False)
     axes.tick_params(left=False, bottom=False, labelbottom=False, labelleft=False)
     for start, end in ((0.0, track.start), (track.end, timeline.duration)):
-        if end > start:
+        if end - start > 1e-6:
             axes.axvspan(start, end, facecolor=SHADE, edgecolor="none", zorder=0)
 
 
@@ -198,8 +155,11 @@ def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: flo
     scale = width / timeline.duration
     side = height - 0.04
     free_from = -1.0
-    for thumbnail in track.thumbnails:
-        left = min(max(thumbnail.time * scale, track.start * scale), width - side)
+    room = max(1, int((track.end - track.start) * scale / (side + 0.04)))
+    chosen = np.linspace(0, len(track.thumbnails), min(room, len(track.thumbnails)), endpoint=False)
+    middle = len(track.thumbnails) / (2 * max(1, len(chosen)))
+    for thumbnail in (track.thumbnails[int(i + middle)] for i in chosen):
+        left = min(max(thumbnail.time * scale - side / 2, track.start * scale), width - side)
         if left < free_from:
             continue
         free_from = left + side + 0.04
@@ -261,14 +221,15 @@ def _draw_shares(
     for k, name in enumerate(names):
         axes.fill_between(times, tops[:, k + 1], tops[:, k], color=colors[name], linewidth=0, zorder=2)
         axes.plot(times, tops[:, k + 1], color=PAPER, linewidth=0.7, zorder=3, solid_capstyle="butt")
-    axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    axes.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
     axes.tick_params(labelleft=True)
-    axes.set_ylabel("vote shares", color=INK)
+    _name_axis(axes, "vote\nshares")
+    _say_absent(axes, timeline, track)
     for level in (0.25, 0.5, 0.75):
         axes.plot([track.start, track.end], [level, level], color=PAPER, linewidth=0.5, alpha=0.45, zorder=4)
     order = np.linspace(1, 0, 2 * len(names) + 1)[1::2]
     mean = track.summary.vote_shares
-    legend = axes.inset_axes((1.0, 0.0, _RIGHT / (_WIDTH - _LEFT - _RIGHT), 1.0))
+    legend = axes.inset_axes((1.0, 0.0, _RIGHT / (PAGE_WIDTH - _LEFT - _RIGHT), 1.0))
     legend.set_xlim(0, _RIGHT)
     legend.set_ylim(0, 1)
     legend.axis("off")
@@ -277,9 +238,11 @@ def _draw_shares(
         weight = "bold" if strong else "normal"
         color = INK if mean[k] >= 0.05 else SOFT_INK
         legend.scatter([0.2], [order[k]], s=34, marker="s", color=colors[name], linewidths=0)
-        label = textwrap.shorten(drawable(name), 15, placeholder="…")
+        label = clipped(name, 15)
         legend.text(0.32, order[k], label, va="center", size=8, weight=weight, color=color)
-        legend.text(1.5, order[k], f"{mean[k]:.0%}", va="center", ha="right", size=8, weight=weight, color=color)
+        legend.text(
+            _RIGHT - PAGE_EDGE, order[k], f"{mean[k]:.0%}", va="center", ha="right", size=8, weight=weight, color=color
+        )
 
 
 def _draw_output(
@@ -308,79 +271,34 @@ def _draw_output(
     for k in np.argsort(probabilities.mean(axis=0)):
         axes.plot(times, probabilities[:, k], color=colors[names[k]], linewidth=1.2, zorder=3)
     axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 3, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}".replace("%", " %")))
-    axes.set_ylabel("network\noutput", color=INK)
-    axes.tick_params(labelleft=True, labelbottom=True, bottom=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    _name_axis(axes, "network\noutput")
+    axes.tick_params(labelleft=True)
+
+
+def _name_axis(axes: Axes, name: str) -> None:
+    width = axes.get_position().width * PAGE_WIDTH
+    axes.text((PAGE_EDGE - _LEFT) / width, 0.5, name, transform=axes.transAxes, size=8, color=INK, va="center")
+
+
+def _say_absent(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
+    for start, end in ((0.0, track.start), (track.end, timeline.duration)):
+        if end - start > 0.12 * timeline.duration:
+            axes.text((start + end) / 2, 0.5, "not in view", size=8, color=SOFT_INK, ha="center", va="center")
+
+
+def _draw_time_axis(axes: Axes, timeline: Timeline, *, labels: bool) -> None:
+    axes.tick_params(labelbottom=labels, bottom=True)
     axes.spines["bottom"].set_visible(True)
-    if timeline.duration >= 120:
+    if timeline.duration >= _LONG:
         step = next((s for s in (15, 30, 60, 120, 300, 600, 1800) if timeline.duration / s <= 12), 3600)
         axes.xaxis.set_major_locator(FixedLocator(np.arange(0, timeline.duration + 1e-6, step).tolist()))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, timeline.duration)))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
+    if labels:
+        axes.set_xlabel("minutes" if timeline.duration >= _LONG else "seconds", labelpad=2)
 
 
 def _clock(seconds: float, duration: float) -> str:
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d}" if duration >= 120 else f"{seconds:.1f} s"
-
-
-# --- a picture ------------------------------------------------------------------------------------------------
-
-
-def _draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], caption: list[str], faces: bool) -> Figure:
-    columns = min(2, len(tracks))
-    rows = -(-len(tracks) // columns)
-    names = timeline.class_names
-    card = 0.35 + 0.2 * len(names)
-    footer = 0.3 + _LINE * len(caption)
-    height = _HEADER + rows * card + (rows - 1) * _CARD_GAP + footer
-    figure = new_canvas(_WIDTH, height)
-    model = (
-        f"a {timeline.method} model"
-        if timeline.method.startswith("MIDAS")
-        else f"a model trained on {timeline.method} labels"
-    )
-    _header(figure, timeline, f"Perceived expression, read by {model}.  Bar: vote share; ring: network output")
-    _footer(figure, caption)
-    half = (_WIDTH - 0.6 - _CARD_GAP) / 2
-    side = min(card - 0.35, 1.5) if faces and any(t.thumbnails for t in tracks) else 0.0
-    for number, track in enumerate(tracks):
-        left = 0.3 + (number % columns) * (half + _CARD_GAP)
-        top = height - _HEADER - (number // columns) * (card + _CARD_GAP)
-        title = _Place(figure, left, half, top).panel(0, 0.28)
-        title.axis("off")
-        mean = track.summary
-        title.text(0, 0.6, f"Face {track.track}", size=10, weight="bold", va="center")
-        title.text(0.16, 0.595, drawable(f"mostly {names[mean.top]}"), size=8.5, color=SOFT_INK, va="center")
-        if side and track.thumbnails:
-            picture = _Place(figure, left, side, top).panel(0.35, side)
-            picture.imshow(track.thumbnails[0].image, interpolation="lanczos", aspect="auto")
-            picture.axis("off")
-        bars = _Place(figure, left + side + 0.95, half - side - 1.05, top).panel(0.35, card - 0.35)
-        _draw_bars(bars, timeline, track)
-    return figure
-
-
-def _draw_bars(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
-    names, mean = timeline.class_names, track.summary
-    colors = emotion_colors(names)
-    rows = np.arange(len(names))
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(0, 1.12)
-    axes.barh(rows, np.ones(len(names)), height=0.62, color=SHADE)
-    axes.barh(rows, mean.vote_shares, height=0.62, color=[colors[n] for n in names], zorder=2)
-    axes.scatter(mean.probabilities, rows, s=22, facecolor=PAPER, edgecolor=INK, linewidth=0.9, zorder=3)
-    for k, share in enumerate(mean.vote_shares):
-        axes.text(
-            1.03,
-            k,
-            f"{share:.0%}",
-            va="center",
-            size=8,
-            weight="bold" if k == mean.top else "normal",
-            color=INK if share >= 0.05 else SOFT_INK,
-        )
-    axes.set_yticks(rows, [textwrap.shorten(drawable(n), 15, placeholder="…") for n in names])
-    axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK, pad=4)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    axes.axvline(0, color=HAIRLINE, linewidth=0.8)
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}" if duration >= _LONG else f"{seconds:.1f} s"

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -107,7 +108,8 @@ def read_curves(metrics_csv: Path) -> Curves:
 def _draw(axes: Axes, curves: Curves, lines: Sequence[_Line]) -> list[_End]:
     """Draw lines, and say where each one ends, to be named there by `_name_ends`."""
     epochs = curves["epoch"]
-    marker = "o" if len(epochs) <= _MOST_MARKED else None
+    few = len(epochs) <= _MOST_MARKED
+    look: dict[str, Any] = {"marker": "o" if few else None, "markersize": 3.5, "linewidth": 1.6 if few else 1.1}
     ends = []
     for column, name, color, style in lines:
         values = curves.get(column, np.full(len(epochs), np.nan))
@@ -115,7 +117,7 @@ def _draw(axes: Axes, curves: Curves, lines: Sequence[_Line]) -> list[_End]:
         if not known.any():
             continue
         values = np.where(known, values, np.nan)
-        axes.plot(epochs, values, color=color, linestyle=style, marker=marker, markersize=3.5, clip_on=False, zorder=3)
+        axes.plot(epochs, values, color=color, linestyle=style, clip_on=False, zorder=3, **look)
         ends.append((float(values[known][-1]), name, color))
     axes.grid(axis="y")
     return ends

@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import lightning
@@ -63,10 +63,10 @@ class EpochLog(Callback):
     columns = ("epoch", "learning_rate", "seconds", "train_loss", "train_uar", "train_war")
     validation_columns = ("val_loss", "val_uar", "val_war")
 
-    def __init__(self, run: Run, *, speak: bool) -> None:
+    def __init__(self, run: Run, say: Callable[[str], None] | None) -> None:
         self.path = run.path / METRICS_FILE
         self.epochs = run.config.epochs
-        self.speak = speak
+        self.say = say
         self.rows: list[dict[str, str]] = []
         self._began = 0.0
 
@@ -93,8 +93,8 @@ class EpochLog(Callback):
         row.update((name, f"{metrics[name]:.6f}") for name in names)
         self.rows.append(row)
         self._write()
-        if self.speak:
-            print(_sentence(row, self.epochs), flush=True)  # noqa: T201 - this is the printer
+        if self.say is not None:
+            self.say(_sentence(row, self.epochs))
 
     def _write(self) -> None:
         lines = io.StringIO()

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -26,14 +26,22 @@ from midas_dfer.training.recognizer import DivergedError, Recognizer
 from midas_dfer.training.runs import TENSORBOARD_FOLDER, Run, check_is_free
 
 
-def train(config: RunConfig, store: ClipStore | Path | str, out: Path | str, *, bar: bool = False) -> Run:
+def train(
+    config: RunConfig,
+    store: ClipStore | Path | str,
+    out: Path | str,
+    *,
+    bar: bool = False,
+    say: Callable[[str], None] = print,
+) -> Run:
     """Train a model on the training part of a store.
 
     Args:
         config: the recipe; its defaults are the paper's.
         store: the clips, or the folder of their store.
         out: the run folder, which must not be there yet.
-        bar: show a progress bar with loss, UAR and WAR; if not, a line for each epoch.
+        bar: show a progress bar with loss, UAR and WAR; if not, say a line for each epoch.
+        say: prints a line.
 
     Returns:
         The finished run.
@@ -49,10 +57,16 @@ def train(config: RunConfig, store: ClipStore | Path | str, out: Path | str, *, 
     partition = part_clips(store.manifest, config)
     ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
     run = Run.create(out, config, store, partition)
-    return _fit(run, store, bar=bar)
+    return _fit(run, store, bar=bar, say=say)
 
 
-def resume(path: Path | str, store: ClipStore | Path | str | None = None, *, bar: bool = False) -> Run:
+def resume(
+    path: Path | str,
+    store: ClipStore | Path | str | None = None,
+    *,
+    bar: bool = False,
+    say: Callable[[str], None] = print,
+) -> Run:
     """Go on with a training that was interrupted, from the end of its last whole epoch.
 
     On the CPU the final weights are bit by bit those of the run that was never interrupted.
@@ -61,6 +75,7 @@ def resume(path: Path | str, store: ClipStore | Path | str | None = None, *, bar
         path: the run folder.
         store: where the clips are now, if they were moved.
         bar: as in `train`.
+        say: as in `train`.
 
     Raises:
         RequestError: there is no run, or the store's content is another than when training began.
@@ -76,7 +91,7 @@ def resume(path: Path | str, store: ClipStore | Path | str | None = None, *, bar
             f"the store {store.path} has changed since the run {run.path} began (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
-    return _fit(run, store, bar=bar)
+    return _fit(run, store, bar=bar, say=say)
 
 
 def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
@@ -94,19 +109,19 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
     return Partition(train=train, test=partition.test, validation=validation, rule=rule)
 
 
-def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
+def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -> Run:
     config = run.config
     device = choose_device(config.device)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     with _quiet():
-        train_loader = _loader(run, store, "train", device)
+        train_loader = _loader(run, store, "train", device, say)
         has_validation = bool(run.provenance.num_validation)
-        validation_loader = _loader(run, store, "validation", device) if has_validation else None
+        validation_loader = _loader(run, store, "validation", device, say) if has_validation else None
         model = run.new_model(pretrained=not run.last_checkpoint.exists())
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         recognizer = Recognizer(model, config, len(run.provenance.class_names), config.epochs * len(train_loader))
-        callbacks: list[Callback] = [EpochLog(run, speak=not bar), RunCheckpoint(run)]
+        callbacks: list[Callback] = [EpochLog(run, None if bar else say), RunCheckpoint(run)]
         if bar:
             callbacks.append(TQDMProgressBar(leave=True))
         trainer = lightning.Trainer(
@@ -145,7 +160,13 @@ def _fit(run: Run, store: ClipStore, *, bar: bool) -> Run:
     return run
 
 
-def _loader(run: Run, store: ClipStore, part: Literal["train", "validation"], device: torch.device) -> ClipLoader:
+def _loader(
+    run: Run,
+    store: ClipStore,
+    part: Literal["train", "validation"],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> ClipLoader:
     config = run.config
     ids = run.part(part)
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])
@@ -161,9 +182,7 @@ def _loader(run: Run, store: ClipStore, part: Literal["train", "validation"], de
     labels = config.labels if is_train else "soft"
     dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method)
     if dataset.left_out:
-        logging.getLogger(__name__).warning(
-            "%d clips have no single label (their top votes are tied): not in this training", dataset.left_out
-        )
+        say(f"{dataset.left_out} clips have no single label (their top votes are tied): not in this training")
     return ClipLoader(
         dataset,
         config.batch_size,

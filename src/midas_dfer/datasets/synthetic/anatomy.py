@@ -64,9 +64,7 @@ class Expression:
     asymmetry: float = 0.0
 
 
-ACTION_UNITS: tuple[str, ...] = tuple(
-    field.name for field in fields(Expression) if field.name.startswith("au")
-)
+ACTION_UNITS: tuple[str, ...] = tuple(field.name for field in fields(Expression) if field.name.startswith("au"))
 """Names of the action units, in the order of Expression's fields."""
 
 
@@ -172,14 +170,7 @@ def eye(identity: Identity, expression: Expression, side: int) -> Eye:
     e = expression
     half = 0.215 * identity.eye_size
     centre_x, centre_y = 0.42 * identity.eye_distance * side, 0.0
-    upper = (
-        0.118 * identity.eye_size
-        + 0.062 * e.au5
-        - 0.034 * e.au7
-        - 0.03 * e.au6
-        - 0.022 * e.au4
-        - 0.014 * e.au9
-    )
+    upper = 0.118 * identity.eye_size + 0.062 * e.au5 - 0.034 * e.au7 - 0.03 * e.au6 - 0.022 * e.au4 - 0.014 * e.au9
     lower = 0.072 * identity.eye_size + 0.014 * e.au5 - 0.032 * e.au7 - 0.038 * e.au6 - 0.018 * e.au9
     upper, lower = max(upper, 0.02), max(lower, 0.008)
     crease_rise = 0.062 + 0.02 * (e.au1 + e.au2) / 2 - 0.03 * e.au4 - 0.01 * e.au5
@@ -225,28 +216,26 @@ def brow(identity: Identity, expression: Expression, side: int) -> Float64[np.nd
 
 
 def _jaw(expression: Expression) -> float:
-    return 0.27 * expression.au26 - 0.035 * expression.au24 - 0.02 * expression.au17
+    return 0.32 * expression.au26 - 0.035 * expression.au24 - 0.02 * expression.au17
 
 
 def mouth(identity: Identity, expression: Expression) -> Mouth:
     """Both lips and the opening between them."""
     e = expression
-    middle = 0.955 * identity.face_length
+    middle = 0.91 * identity.face_length
     x = np.linspace(-1.0, 1.0, 21)
     side = np.where(x < 0, -1.0, 1.0) * e.asymmetry
     reach = np.abs(x)
     half = 0.345 * identity.mouth_width
     half += 0.125 * e.au12 + 0.115 * e.au20 + 0.02 * e.au15 - 0.045 * e.au23 - 0.02 * e.au24
-    half -= 0.085 * e.au26 * (1.0 - 0.9 * max(e.au12, e.au20)) + 0.02 * e.au17
-    corner = -0.185 * e.au12 + 0.165 * e.au15 + 0.045 * e.au20 + 0.05 * e.au26 * (1.0 - e.au12)
+    half -= 0.125 * e.au26 * (1.0 - 0.9 * max(e.au12, e.au20)) + 0.02 * e.au17
+    corner = -0.185 * e.au12 + 0.14 * e.au15 + 0.045 * e.au20 + 0.10 * e.au26 * (1.0 - e.au12)
     line = middle + corner * (1.0 + side) * (reach**1.7 - 0.25)
     line += (-0.05 * e.au10 - 0.03 * e.au9 - 0.03 * e.au17) * (1.0 - reach**2)
     arch = 1.0 - reach**2
     opening = np.sqrt(np.clip(arch, 0.0, 1.0))
-    gap_up = 0.035 * e.au25 + 0.03 * e.au10 * e.au25 + 0.035 * e.au25 * e.au12
-    gap_down = (
-        0.05 * e.au25 + 0.09 * e.au25 * e.au12 + 0.035 * e.au25 * e.au20 + _jaw(e) * (0.35 + 0.65 * e.au25)
-    )
+    gap_up = (0.035 + 0.03 * e.au10 + 0.035 * e.au12 + 0.045 * e.au26) * e.au25
+    gap_down = 0.05 * e.au25 + 0.09 * e.au25 * e.au12 + 0.035 * e.au25 * e.au20 + _jaw(e) * (0.35 + 0.65 * e.au25)
     gap_down = max(gap_down, 0.0)
     squeeze = (1.0 - 0.45 * e.au23) * (1.0 - 0.5 * e.au24)
     stretch = 1.0 - 0.25 * e.au12 - 0.25 * e.au20 - 0.2 * e.au26
@@ -255,7 +244,7 @@ def mouth(identity: Identity, expression: Expression) -> Mouth:
     bow = np.interp(reach, [0.0, 0.2, 0.6, 1.0], [0.86, 1.0, 0.62, 0.12])
     belly = np.interp(reach, [0.0, 0.3, 0.7, 1.0], [1.0, 0.95, 0.62, 0.10])
     raise_sides = 0.05 * e.au10 * np.exp(-(((reach - 0.45) / 0.3) ** 2))
-    upper_inner = line - gap_up * arch - raise_sides * 0.6 * e.au25
+    upper_inner = line - gap_up * (arch + (opening - arch) * e.au26) - raise_sides * 0.6 * e.au25
     lower_inner = line + gap_down * opening
     upper_outer = upper_inner - upper_lip * bow - raise_sides * (1.0 - 0.6 * e.au25)
     lower_outer = lower_inner + lower_lip * belly
@@ -272,9 +261,7 @@ def mouth(identity: Identity, expression: Expression) -> Mouth:
     )
 
 
-def outline(
-    identity: Identity, expression: Expression
-) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N"]]:
+def outline(identity: Identity, expression: Expression) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N"]]:
     """The head's silhouette without hair and ears, and the depth of each of its points, in face units."""
     width, jaw, length = identity.face_width, identity.face_width * identity.jaw_width, identity.face_length
     drop = _jaw(expression)

@@ -39,9 +39,7 @@ class Canvas:
         top: where its upper edge lies.
     """
 
-    def __init__(
-        self, image: UInt8[np.ndarray, "H W ..."], scale: float, left: int = 0, top: int = 0
-    ) -> None:
+    def __init__(self, image: UInt8[np.ndarray, "H W ..."], scale: float, left: int = 0, top: int = 0) -> None:
         self.image = image
         self.scale = scale
         shift = 0.5 * scale - 0.5
@@ -59,9 +57,7 @@ class Canvas:
     def stroke(self, points: Float[np.ndarray, "N 2"], colour: Colour, width: float) -> None:
         """Draw the open curve with a width in pixels of the final picture."""
         thickness = max(round(width * self.scale), 1)
-        cv2.polylines(
-            self.image, [self._fixed(points)], False, colour, thickness, cv2.LINE_AA, _FRACTION_BITS
-        )
+        cv2.polylines(self.image, [self._fixed(points)], False, colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
 
     def oval(
         self, centre: Float[np.ndarray, "2"], half_axes: tuple[float, float], angle: float, colour: Colour
@@ -69,14 +65,10 @@ class Canvas:
         """Fill an ellipse; half axes in pixels of the final picture, angle in degrees, clockwise."""
         x, y = self._fixed(centre[None])[0]
         axes = (max(round(half_axes[0] * self._factor), 1), max(round(half_axes[1] * self._factor), 1))
-        cv2.ellipse(
-            self.image, (int(x), int(y)), axes, angle, 0, 360, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS
-        )
+        cv2.ellipse(self.image, (int(x), int(y)), axes, angle, 0, 360, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def ribbon(
-    points: Float[np.ndarray, "N 2"], half_widths: Float[np.ndarray, "N"]
-) -> Float64[np.ndarray, "M 2"]:
+def ribbon(points: Float[np.ndarray, "N 2"], half_widths: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "M 2"]:
     """The polygon of a curve with a width of its own at each point: brows, lashes, folds."""
     along = np.empty_like(points)
     along[1:-1] = points[2:] - points[:-2]
@@ -108,9 +100,7 @@ def _spline_weights(controls: int, closed: bool, steps: int) -> Float64[np.ndarr
 _WEIGHTS: dict[tuple[int, bool, int], Float64[np.ndarray, "M C"]] = {}
 
 
-def curve(
-    controls: Float[np.ndarray, "C D"], *, closed: bool = False, steps: int = 5
-) -> Float64[np.ndarray, "M D"]:
+def curve(controls: Float[np.ndarray, "C D"], *, closed: bool = False, steps: int = 5) -> Float64[np.ndarray, "M D"]:
     """A smooth curve (Catmull-Rom) through the control points."""
     key = (len(controls), closed, steps)
     if key not in _WEIGHTS:
@@ -118,9 +108,7 @@ def curve(
     return np.asarray(_WEIGHTS[key] @ controls)
 
 
-def inside(
-    points: Float[np.ndarray, "N 2"], width: int, height: int, margin: float = 0.0
-) -> Bool[np.ndarray, "N"]:
+def inside(points: Float[np.ndarray, "N 2"], width: int, height: int, margin: float = 0.0) -> Bool[np.ndarray, "N"]:
     """Which points lie inside a picture of that size, at least `margin` pixels from its edge."""
     x, y = points[:, 0], points[:, 1]
     return np.asarray((x >= margin) & (y >= margin) & (x <= width - 1 - margin) & (y <= height - 1 - margin))

@@ -76,9 +76,7 @@ def draw_brow(
 ) -> None:
     """A brow along its centre line (face units, from its inner to its outer end)."""
     steps = np.linspace(0.0, 1.0, len(line))
-    thickness = (
-        np.interp(steps, [0.0, 0.12, 0.5, 1.0], [0.030, 0.052, 0.046, 0.008]) * identity.brow_thickness
-    )
+    thickness = np.interp(steps, [0.0, 0.12, 0.5, 1.0], [0.030, 0.052, 0.046, 0.008]) * identity.brow_thickness
     colour = mix(colours.hair_dark, colours.skin, 0.14)
     shape = ribbon(projection(line, 0.03), thickness * projection.unit)
     canvas.fill(shape, colour)
@@ -106,17 +104,13 @@ def draw_nose(
         line = projection(curve(wing * np.array([side, 1.0])), 0.06)
         canvas.fill(ribbon(line, np.sin(np.linspace(0.2, np.pi - 0.15, len(line))) * 0.016 * unit), soft)
         nostril = projection.point(side * 0.5 * half, base + 0.005, 0.5 * lift)
-        canvas.oval(
-            nostril, (0.050 * unit * projection.narrowing, 0.024 * unit), projection.roll - 16 * side, dark
-        )
+        canvas.oval(nostril, (0.050 * unit * projection.narrowing, 0.024 * unit), projection.roll - 16 * side, dark)
     under = np.array([[-0.42 * half, base + 0.02], [0.0, base + 0.05], [0.42 * half, base + 0.02]])
     line = projection(curve(under), 0.6 * lift)
     canvas.fill(ribbon(line, np.sin(np.linspace(0.1, np.pi - 0.1, len(line))) * 0.013 * unit), soft)
 
 
-def draw_mouth(
-    canvas: Canvas, lips: Mouth, expression: Expression, colours: Palette, projection: Projection
-) -> None:
+def draw_mouth(canvas: Canvas, lips: Mouth, expression: Expression, colours: Palette, projection: Projection) -> None:
     """Lips, and teeth and tongue where the mouth is open."""
     unit = projection.unit
     lift = 0.05
@@ -136,23 +130,17 @@ def draw_mouth(
         if lips.gap > 0.12:
             tongue = _between(depth, np.clip(0.62 + 0.5 * reach**2, 0.0, 1.0), reach < 0.72)
             canvas.fill(_closed(tongue, depth[1], reach < 0.72, projection, lift), (178.0, 84.0, 84.0))
-        teeth = 0.115 * (1.0 - 0.5 * reach**2) * min(1.0, lips.gap / 0.10)
+        teeth = 0.115 * (1.0 - 0.45 * expression.au26) * (1.0 - reach**3) * min(1.0, lips.gap / 0.10)
         gap = depth[1, :, 1] - depth[0, :, 1]
         share = np.minimum(teeth / np.maximum(gap, 1e-6), 1.0)
-        canvas.fill(
-            _closed(_between(depth, share, reach < 0.93), depth[0], reach < 0.93, projection, lift), _TEETH
-        )
+        canvas.fill(_closed(_between(depth, share, reach < 0.93), depth[0], reach < 0.93, projection, lift), _TEETH)
         if expression.au20 > 0.3:
             low = np.clip(1.0 - 0.06 * expression.au20 / np.maximum(gap, 1e-6), share, 1.0)
-            canvas.fill(
-                _closed(_between(depth, low, reach < 0.8), depth[1], reach < 0.8, projection, lift), _TEETH
-            )
+            canvas.fill(_closed(_between(depth, low, reach < 0.8), depth[1], reach < 0.8, projection, lift), _TEETH)
     weight = np.interp(reach, [0.0, 0.8, 1.0], [0.010, 0.014, 0.020]) * unit
     canvas.fill(ribbon(inner_up, weight), times(colours.lip, 0.45))
     for index in (0, -1):
-        canvas.oval(
-            inner_up[index], (0.026 * unit, 0.02 * unit), 0.0, mix(colours.fold, times(colours.lip, 0.5), 0.5)
-        )
+        canvas.oval(inner_up[index], (0.026 * unit, 0.02 * unit), 0.0, mix(colours.fold, times(colours.lip, 0.5), 0.5))
 
 
 _TEETH: Colour = (242.0, 238.0, 230.0)

@@ -1,110 +1,40 @@
-"""Hair, beards and head scarves: one layer behind the head, one in front of it."""
+"""Hair: one layer behind the head, one in front of it."""
 
 import numpy as np
 from jaxtyping import Float64
 
-from midas_dfer.datasets.synthetic.anatomy import Expression, Mouth, Projection, outline
+from midas_dfer.datasets.synthetic.anatomy import Projection
 from midas_dfer.datasets.synthetic.canvas import Canvas, Colour, curve, mix, ribbon, times
 from midas_dfer.datasets.synthetic.identity import HairStyle, Identity, Light
 from midas_dfer.datasets.synthetic.skin import Palette
 
 # Hairlines from the left temple over the forehead to the right temple, in face units.
+# fmt: off
 _HAIRLINES: dict[HairStyle, list[tuple[float, float]]] = {
-    "short": [
-        (-0.97, -0.05),
-        (-0.88, -0.55),
-        (-0.60, -0.92),
-        (-0.2, -1.0),
-        (0.25, -1.02),
-        (0.62, -0.9),
-        (0.88, -0.55),
-        (0.97, -0.05),
-    ],
-    "side_part": [
-        (-0.98, 0.0),
-        (-0.90, -0.5),
-        (-0.66, -0.78),
-        (-0.1, -0.86),
-        (0.34, -1.12),
-        (0.66, -0.92),
-        (0.9, -0.5),
-        (0.98, 0.0),
-    ],
-    "fringe": [
-        (-0.99, 0.1),
-        (-0.86, -0.32),
-        (-0.55, -0.55),
-        (-0.15, -0.6),
-        (0.3, -0.58),
-        (0.6, -0.52),
-        (0.87, -0.32),
-        (0.99, 0.1),
-    ],
-    "bob": [
-        (-0.99, 0.3),
-        (-0.86, -0.3),
-        (-0.62, -0.72),
-        (-0.25, -1.0),
-        (0.12, -1.12),
-        (0.6, -0.78),
-        (0.86, -0.3),
-        (0.99, 0.3),
-    ],
-    "long": [
-        (-1.0, 0.4),
-        (-0.87, -0.25),
-        (-0.6, -0.75),
-        (-0.2, -1.06),
-        (0.02, -1.16),
-        (0.5, -0.86),
-        (0.86, -0.25),
-        (1.0, 0.4),
-    ],
-    "curly": [
-        (-0.97, 0.0),
-        (-0.86, -0.5),
-        (-0.6, -0.86),
-        (-0.2, -0.96),
-        (0.2, -0.97),
-        (0.6, -0.86),
-        (0.86, -0.5),
-        (0.97, 0.0),
-    ],
-    "bun": [
-        (-0.97, -0.05),
-        (-0.89, -0.55),
-        (-0.6, -0.98),
-        (-0.2, -1.12),
-        (0.2, -1.12),
-        (0.6, -0.98),
-        (0.89, -0.55),
-        (0.97, -0.05),
-    ],
-    "buzz": [
-        (-0.97, -0.1),
-        (-0.9, -0.58),
-        (-0.68, -0.92),
-        (-0.25, -1.04),
-        (0.25, -1.04),
-        (0.68, -0.92),
-        (0.9, -0.58),
-        (0.97, -0.1),
-    ],
-    "scarf": [
-        (-0.93, 0.55),
-        (-0.88, -0.2),
-        (-0.72, -0.72),
-        (-0.3, -0.96),
-        (0.3, -0.96),
-        (0.72, -0.72),
-        (0.88, -0.2),
-        (0.93, 0.55),
-    ],
+    "short": [(-0.97, -0.05), (-0.88, -0.55), (-0.60, -0.92), (-0.2, -1.0),
+              (0.25, -1.02), (0.62, -0.9), (0.88, -0.55), (0.97, -0.05)],
+    "side_part": [(-0.98, 0.0), (-0.90, -0.5), (-0.66, -0.78), (-0.1, -0.86),
+                  (0.34, -1.12), (0.66, -0.92), (0.9, -0.5), (0.98, 0.0)],
+    "fringe": [(-1.0, 0.15), (-0.89, -0.25), (-0.72, -0.5), (-0.3, -0.60),
+               (0.0, -0.68), (0.42, -0.64), (0.80, -0.42), (1.0, 0.15)],
+    "bob": [(-0.99, 0.3), (-0.86, -0.3), (-0.62, -0.72), (-0.25, -1.0),
+            (0.12, -1.12), (0.6, -0.78), (0.86, -0.3), (0.99, 0.3)],
+    "long": [(-1.0, 0.4), (-0.87, -0.25), (-0.6, -0.75), (-0.2, -1.06),
+             (0.02, -1.16), (0.5, -0.86), (0.86, -0.25), (1.0, 0.4)],
+    "curly": [(-0.97, 0.0), (-0.86, -0.5), (-0.6, -0.86), (-0.2, -0.96),
+              (0.2, -0.97), (0.6, -0.86), (0.86, -0.5), (0.97, 0.0)],
+    "bun": [(-0.97, -0.05), (-0.89, -0.55), (-0.6, -0.98), (-0.2, -1.12),
+            (0.2, -1.12), (0.6, -0.98), (0.89, -0.55), (0.97, -0.05)],
+    "buzz": [(-0.97, -0.1), (-0.9, -0.58), (-0.68, -0.92), (-0.25, -1.04),
+             (0.25, -1.04), (0.68, -0.92), (0.9, -0.58), (0.97, -0.1)],
+    "scarf": [(-0.92, 0.5), (-0.90, -0.2), (-0.72, -0.72), (-0.3, -0.96),
+              (0.3, -0.96), (0.72, -0.72), (0.90, -0.2), (0.92, 0.5)],
 }
+# fmt: on
 _VOLUME: dict[HairStyle, tuple[float, float]] = {
     "short": (0.07, 0.17),
     "side_part": (0.08, 0.22),
-    "fringe": (0.10, 0.18),
+    "fringe": (0.09, 0.17),
     "bob": (0.14, 0.20),
     "long": (0.11, 0.20),
     "curly": (0.14, 0.26),
@@ -114,7 +44,7 @@ _VOLUME: dict[HairStyle, tuple[float, float]] = {
 }
 
 
-def _colours(identity: Identity, colours: Palette) -> tuple[Colour, Colour, Colour]:
+def hair_colours(identity: Identity, colours: Palette) -> tuple[Colour, Colour, Colour]:
     """Base, light and dark colour of what is on the head: hair, or cloth for a scarf."""
     if identity.hair_style == "scarf":
         cloth = mix(colours.clothing, colours.hair, 0.25)
@@ -138,16 +68,19 @@ def _curls(
     placed = projection(points) if front else projection.outline(points)
     for index, centre in enumerate(placed):
         size = (0.15 if front else 0.25) * unit * (1.0 + 0.18 * ((index * 7) % 5 - 2) / 2)
-        canvas.oval(centre, (size, size), 0.0, (base, base, dark)[index % 3])
-        if index % 2 == 0:
-            glint = centre + np.array([-0.02, -0.04]) * unit
-            canvas.oval(glint, (size * 0.42, size * 0.36), 0.0, mix(base, light, 0.35))
+        canvas.oval(centre, (size, size), 0.0, mix(base, dark, 0.5 if index % 3 == 2 else 0.0))
+    for index, centre in enumerate(placed):
+        size = (0.075 if front else 0.10) * unit * (1.0 + 0.2 * ((index * 5) % 3 - 1))
+        spiral = np.linspace(0.4 * index, 0.4 * index + 3.6, 9)
+        ring = centre + np.stack([np.cos(spiral), np.sin(spiral)], axis=1) * size
+        shade = mix(base, light, 0.45) if index % 2 else mix(base, dark, 0.6)
+        canvas.fill(ribbon(ring, np.sin(np.linspace(0.2, 2.94, 9)) * 0.02 * unit), shade)
 
 
 def draw_hair_behind(canvas: Canvas, identity: Identity, colours: Palette, projection: Projection) -> None:
     """What of the hair lies behind head and neck."""
     style, width = identity.hair_style, identity.face_width
-    base, light, dark = _colours(identity, colours)
+    base, light, dark = hair_colours(identity, colours)
     if style in ("bob", "long", "scarf"):
         if style == "bob":
             half = [
@@ -198,9 +131,7 @@ def draw_hair_behind(canvas: Canvas, identity: Identity, colours: Palette, proje
         canvas.oval(centre - [0.05 * unit, 0.06 * unit], (0.30 * unit, 0.24 * unit), projection.roll, base)
 
 
-def _cap(
-    identity: Identity, projection: Projection
-) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N 2"]]:
+def cap(identity: Identity, projection: Projection) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N 2"]]:
     """The outer edge and the hairline of the hair in front, both from left to right, in pixels."""
     style, width = identity.hair_style, identity.face_width
     aside, above = _VOLUME[style]
@@ -227,16 +158,11 @@ def _cap(
     return projection.outline(curve(outer, steps=5)), inner
 
 
-def draw_hair_front(
-    canvas: Canvas, identity: Identity, light: Light, colours: Palette, projection: Projection
-) -> None:
+def draw_hair_front(canvas: Canvas, identity: Identity, light: Light, colours: Palette, projection: Projection) -> None:
     """What of the hair lies on the head, with strands that catch the light."""
-    base, bright, dark = _colours(identity, colours)
+    base, bright, dark = hair_colours(identity, colours)
     unit = projection.unit
-    outer, inner = _cap(identity, projection)
-    if identity.hair_style == "scarf":
-        _draw_scarf(canvas, colours, projection, (base, bright, dark), outer, inner)
-        return
+    outer, inner = cap(identity, projection)
     canvas.fill(np.concatenate([outer, inner[::-1]]), base)
     if identity.hair_style == "curly":
         _curls(canvas, projection, (base, bright, dark), identity.face_width, front=True)
@@ -256,94 +182,3 @@ def draw_hair_front(
         strand = mix(dark, bright, lit) if number % 2 else mix(base, bright, 0.75 * lit)
         taper = np.sin(np.linspace(0.08, np.pi - 0.08, len(line))) * (0.024 + 0.016 * (number % 3)) * unit
         canvas.fill(ribbon(line, taper), mix(base, strand, 0.62))
-
-
-def _draw_scarf(
-    canvas: Canvas,
-    colours: Palette,
-    projection: Projection,
-    cloth: tuple[Colour, Colour, Colour],
-    outer: Float64[np.ndarray, "N 2"],
-    inner: Float64[np.ndarray, "M 2"],
-) -> None:
-    base, bright, dark = cloth
-    unit = projection.unit
-    left, right = (
-        projection.outline(
-            curve(np.array([[1.09, 0.5], [1.04, 1.1], [0.85, 1.72], [0.3, 2.12]]) * [side, 1.0]),
-            np.linspace(0.0, 0.1, 16),
-        )
-        for side in (-1.0, 1.0)
-    )
-    inner_left, inner_right = (
-        projection.outline(
-            curve(np.array([[0.93, 0.55], [0.80, 1.02], [0.48, 1.42], [0.0, 1.62]]) * [side, 1.0]),
-            np.linspace(0.0, 0.33, 16),
-        )
-        for side in (-1.0, 1.0)
-    )
-    canvas.fill(np.concatenate([left, inner_left[::-1]]), base)
-    canvas.fill(np.concatenate([right, inner_right[::-1]]), mix(base, dark, 0.5))
-    canvas.fill(np.concatenate([outer, inner[::-1]]), base)
-    edge = np.concatenate([inner_left[::-1], inner, inner_right])
-    canvas.fill(ribbon(edge, np.full(len(edge), 0.025 * unit)), mix(base, dark, 0.7))
-    for share in (0.3, 0.62):
-        fold = outer[6:-6] * share + np.stack(
-            [
-                np.interp(np.linspace(0, 1, len(outer) - 12), np.linspace(0, 1, len(inner)), inner[:, axis])
-                for axis in (0, 1)
-            ],
-            axis=1,
-        ) * (1.0 - share)
-        taper = np.sin(np.linspace(0.1, np.pi - 0.1, len(fold))) * 0.02 * unit
-        canvas.fill(ribbon(fold, taper), mix(base, bright, 0.6))
-
-
-def draw_beard(
-    canvas: Canvas,
-    identity: Identity,
-    expression: Expression,
-    lips: Mouth,
-    colours: Palette,
-    projection: Projection,
-) -> None:
-    """A beard on jaw and upper lip; the mouth is drawn over it."""
-    if identity.beard == "none":
-        return
-    unit = projection.unit
-    colour = mix(colours.hair, colours.skin, 0.78 if identity.beard == "stubble" else 0.10)
-    head, depth = outline(identity, expression)
-    if identity.beard != "moustache":
-        low = head[:, 1] > 0.28
-        right = np.flatnonzero(low)
-        jaw = projection.outline(head[right], depth[right])
-        corner = lips.lower_outer
-        under = float(corner[10, 1]) + 0.05
-        line = np.array(
-            [
-                [-0.86, 0.30],
-                [-0.78, 0.62],
-                [-0.56, 0.80],
-                [-0.42, 1.0],
-                [-0.2, under + 0.04],
-                [0.0, under + 0.07],
-                [0.2, under + 0.04],
-                [0.42, 1.0],
-                [0.56, 0.80],
-                [0.78, 0.62],
-                [0.86, 0.30],
-            ]
-        ) * [identity.face_width, 1.0]
-        canvas.fill(np.concatenate([jaw, projection(curve(line))]), colour)
-    top = lips.upper_outer
-    half = float(abs(top[0, 0])) + 0.06
-    steps = np.linspace(-1.0, 1.0, 15)
-    edge = float(top[10, 1])
-    corner_y = float((top[0, 1] + top[-1, 1]) / 2)
-    y = edge - 0.055 + (corner_y - edge + 0.10) * np.abs(steps) ** 1.8
-    moustache = np.stack([steps * half, y], axis=1)
-    thick = (0.06 - 0.035 * np.abs(steps) ** 2 - 0.02 * np.exp(-((steps / 0.12) ** 2))) * unit
-    canvas.fill(
-        ribbon(projection(curve(moustache, steps=2), 0.05), np.interp(np.linspace(-1, 1, 29), steps, thick)),
-        colour,
-    )

@@ -16,9 +16,10 @@ from midas_dfer.datasets.synthetic.anatomy import (
     nose_tip,
     outline,
 )
+from midas_dfer.datasets.synthetic.beard_and_scarf import draw_beard, draw_scarf_front, draw_scarf_neck
 from midas_dfer.datasets.synthetic.canvas import Canvas, curve, ribbon, times
 from midas_dfer.datasets.synthetic.features import draw_brow, draw_eye, draw_glasses, draw_mouth, draw_nose
-from midas_dfer.datasets.synthetic.hair import draw_beard, draw_hair_behind, draw_hair_front
+from midas_dfer.datasets.synthetic.hair import draw_hair_behind, draw_hair_front
 from midas_dfer.datasets.synthetic.identity import Identity, Light
 from midas_dfer.datasets.synthetic.skin import draw_ears, draw_head, draw_neck, palette
 
@@ -58,7 +59,7 @@ class Portrait:
         self.width, self.height = width, height
         self._colours = palette(identity, light)
         self._rest = Projection(Pose(), width, height)
-        self._collar = self._rest.outline(np.array([[0.0, 2.12]]))[0]
+        self._collar = self._rest.outline(np.array([[0.0, 2.02]]))[0]
         self._backdrop = self._draw_backdrop()
         noise = np.random.default_rng([width, height]).normal(0.0, 1.0, (height + 32, width + 32))
         self._noise = np.clip(np.rint(noise * light.noise), -127, 127).astype(np.int16)
@@ -83,11 +84,9 @@ class Portrait:
         lit = self.light.side
         canvas.fill(points, colours.clothing)
         far = -1.0 if lit > 0 else 1.0
-        side = np.array([[1.05, 0.13], [1.62, 0.34], [2.02, 0.72], [2.2, 1.6], [1.7, 1.6], [1.55, 0.9]]) * [
-            far,
-            1.0,
-        ]
-        canvas.fill(curve(side * unit + base, closed=True), times(colours.clothing, 0.86))
+        inside = np.array([[2.2, 1.6], [0.95, 1.6], [1.25, 0.95], [1.3, 0.6], [1.0, 0.12]])
+        side = np.concatenate([curve(half[1:5]), curve(inside)]) * [far, 1.0]
+        canvas.fill(side * unit + base, times(colours.clothing, 0.88))
 
     def render(self, expression: Expression, pose: Pose, *, noise_seed: int = 0) -> Picture:
         """Render one frame.
@@ -111,7 +110,10 @@ class Portrait:
         self._draw_torso(canvas)
         draw_neck(canvas, colours, projection, head, self._collar, self._rest.unit)
         self._draw_collar(canvas)
-        draw_ears(canvas, identity, colours, projection)
+        if identity.hair_style == "scarf":
+            draw_scarf_neck(canvas, identity, colours, projection, head, self._collar)
+        if identity.hair_style not in ("bob", "long", "scarf"):
+            draw_ears(canvas, identity, colours, projection)
         draw_head(canvas, identity, expression, light, colours, projection, head, lips)
         draw_beard(canvas, identity, expression, lips, colours, projection)
         draw_nose(canvas, identity, expression, colours, projection)
@@ -120,7 +122,10 @@ class Portrait:
             lashes = identity.beard == "none" and identity.lip_colour > 0.5
             draw_eye(canvas, shape, side, expression, light, colours, projection, long_lashes=lashes)
             draw_brow(canvas, brow(identity, expression, side), identity, colours, projection)
-        draw_hair_front(canvas, identity, light, colours, projection)
+        if identity.hair_style == "scarf":
+            draw_scarf_front(canvas, identity, colours, projection, head)
+        else:
+            draw_hair_front(canvas, identity, light, colours, projection)
         if identity.glasses:
             draw_glasses(canvas, eyes, colours, projection)
         image = cv2.resize(canvas.image, (self.width, self.height), interpolation=cv2.INTER_AREA)
@@ -138,10 +143,7 @@ class Portrait:
 
     def _draw_collar(self, canvas: Canvas) -> None:
         unit, base = self._rest.unit, self._collar
-        line = (
-            curve(np.array([[-0.74, -0.02], [-0.55, 0.3], [0.0, 0.46], [0.55, 0.3], [0.74, -0.02]])) * unit
-            + base
-        )
+        line = curve(np.array([[-0.74, -0.02], [-0.55, 0.3], [0.0, 0.46], [0.55, 0.3], [0.74, -0.02]])) * unit + base
         below = np.array([[0.74, 0.9], [-0.74, 0.9]]) * unit + base
         canvas.fill(np.concatenate([line, below]), self._colours.clothing)
         canvas.fill(ribbon(line, np.full(len(line), 0.045 * unit)), times(self._colours.clothing, 0.80))

@@ -40,9 +40,7 @@ def palette(identity: Identity, light: Light) -> Palette:
     hair = times(identity.hair, factor)
 
     def shadow(depth: float) -> Colour:
-        return times(
-            skin, (1.0 - 0.85 * depth * strength, 1.0 - 1.1 * depth * strength, 1.0 - 1.15 * depth * strength)
-        )
+        return times(skin, (1.0 - 0.85 * depth * strength, 1.0 - 1.1 * depth * strength, 1.0 - 1.15 * depth * strength))
 
     return Palette(
         skin=skin,
@@ -148,9 +146,7 @@ def _draw_soft(
     """Broad light and shadow on the face; the canvas is blurred afterwards."""
     e, unit, roll = expression, projection.unit, projection.roll
 
-    def spot(
-        x: float, y: float, rx: float, ry: float, colour: Colour, lift: float = 0.0, tilt: float = 0.0
-    ) -> None:
+    def spot(x: float, y: float, rx: float, ry: float, colour: Colour, lift: float = 0.0, tilt: float = 0.0) -> None:
         soft.oval(projection.point(x, y, lift), (rx * unit, ry * unit), roll + tilt, colour)
 
     side = light.side
@@ -203,18 +199,11 @@ def _draw_folds(
     e, unit = expression, projection.unit
     age = identity.age
 
-    def fold(
-        points: list[tuple[float, float]], strength: float, width: float = 0.03, lift: float = 0.0
-    ) -> None:
+    def fold(points: list[tuple[float, float]], strength: float, width: float = 0.03, lift: float = 0.0) -> None:
         if strength <= 0.06:
             return
         line = projection(curve(np.array(points)), lift)
-        taper = (
-            np.sin(np.linspace(0.12, np.pi - 0.12, len(line)))
-            * width
-            * unit
-            * (0.5 + 0.5 * min(strength, 1.0))
-        )
+        taper = np.sin(np.linspace(0.12, np.pi - 0.12, len(line))) * width * unit * (0.5 + 0.5 * min(strength, 1.0))
         detail.fill(ribbon(line, taper), mix(colours.skin, colours.fold, min(strength, 1.0)))
 
     chin = float(lips.lower_outer[10, 1])
@@ -267,9 +256,7 @@ def _draw_folds(
     if e.au17 > 0.15:
         for x, y in ((-0.1, 0.2), (0.02, 0.17), (0.11, 0.22), (-0.03, 0.25)):
             spot = projection.point(x, chin + y)
-            detail.oval(
-                spot, (0.025 * unit, 0.018 * unit), 0.0, mix(colours.skin, colours.fold, 0.6 * e.au17)
-            )
+            detail.oval(spot, (0.025 * unit, 0.018 * unit), 0.0, mix(colours.skin, colours.fold, 0.6 * e.au17))
     freckles = np.random.default_rng(identity.freckles)
     for _ in range(identity.freckles):
         x, y = freckles.uniform(-0.62, 0.62), freckles.uniform(0.22, 0.5)

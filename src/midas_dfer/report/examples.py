@@ -1,0 +1,228 @@
+"""A picture of a few clear and a few ambiguous clips: some frames of each, and its votes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import JobError
+from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
+from midas_dfer.report.description import CLEAR_SHARE
+from midas_dfer.report.layout import MARGIN, NAME_SIZE, short_name, text_width
+from midas_dfer.report.style import INK, SOFT_INK, emotion_colors, house_style, new_canvas, save_figure
+
+EXAMPLES = 3
+"""How many clear and how many ambiguous clips are shown."""
+
+_FRAMES = 5
+_MOST_BARS = 5
+_SIDE, _GAP, _BAR, _TITLE = 0.88, 0.04, 0.19, 0.24  # inches: a frame, between frames, a bar's row, a clip's title
+_BETWEEN = 0.45  # inches between the columns, and below a clip
+_HEAD = 1.05  # inches above the clips
+_STRIP = _FRAMES * _SIDE + (_FRAMES - 1) * _GAP
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Which clips are shown, by their row in the manifest.
+
+    Attributes:
+        clear: those whose votes agree most.
+        ambiguous: those whose votes are split most.
+        all_clear: whether over 90 % of the votes of each of `clear` are for one class; without any such clip,
+            the clearest of those in which one class has more than half of the votes are taken.
+        voted: whether they have votes; if no clip has, clips with a label are taken, as `clear`.
+    """
+
+    clear: tuple[int, ...]
+    ambiguous: tuple[int, ...]
+    all_clear: bool
+    voted: bool
+
+
+@dataclass(frozen=True)
+class _Clip:
+    video_id: str
+    frames: UInt8[np.ndarray, "n size size 3"]
+    votes: Int64[np.ndarray, " K"]
+    voted: bool
+    entropy: float
+
+
+def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
+    """Choose the clearest and the most ambiguous clips, of different classes and people where that can be had.
+
+    The choice depends on the annotations alone.
+
+    Args:
+        manifest: the clips.
+        number: how many of each, at most.
+    """
+    voted = bool(manifest.has_votes.any())
+    rows = np.flatnonzero(manifest.has_votes if voted else manifest.labels != NO_LABEL)
+    if not len(rows):
+        return Examples((), (), all_clear=False, voted=voted)
+    known = manifest.select(rows)
+    votes = known.votes
+    share, spread = top_share(votes), entropy(votes_to_soft_labels(votes), normalized=True)
+    classes = majority_labels(votes)
+    subjects = known.table["subject"].fill_null("").to_numpy().astype(object)
+    over = share > CLEAR_SHARE
+    all_clear = bool(over.any())
+    clear = _best_of_each(share, over if all_clear else share > 0.5, classes, subjects, number)
+    rest = ~over
+    rest[clear] = False
+    split = _best_of_each(spread, rest, classes, subjects, number)
+    return Examples(
+        tuple(int(rows[i]) for i in clear), tuple(int(rows[i]) for i in split), all_clear=all_clear, voted=voted
+    )
+
+
+def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
+    """Draw clear clips beside ambiguous ones, each with frames over its votes, as figures 1 and 3 of the paper.
+
+    Raises:
+        JobError: a frame cannot be read, or the picture cannot be written.
+    """
+    heading = ("Clear", "over 90 % of the votes are for one class")
+    if not examples.all_clear:
+        heading = ("Clearest", "most of the votes are for one class")
+    if not examples.voted:
+        heading = ("Labelled", "no votes are known")
+    chosen = ((heading, examples.clear), (("Ambiguous", "the votes are split"), examples.ambiguous))
+    columns = [(*names, [_load(store, row) for row in rows]) for names, rows in chosen if rows]
+    colors = emotion_colors(store.class_names)
+    heights = [
+        max(_clip_height(clips[row]) for _, _, clips in columns if row < len(clips))
+        for row in range(max((len(clips) for _, _, clips in columns), default=0))
+    ]
+    width = 2 * MARGIN + max(1, len(columns)) * (_STRIP + _BETWEEN) - _BETWEEN
+    height = _HEAD + sum(heights) - 0.2
+    with house_style():
+        figure = new_canvas(width, height)
+        _write(figure, MARGIN, height - MARGIN, f"Examples of {store.dataset}", size=11.5, bold=True)
+        for number, (title, line, clips) in enumerate(columns):
+            left = MARGIN + number * (_STRIP + _BETWEEN)
+            _write(figure, left, height - 0.55, title, size=10, bold=True)
+            beside = left + text_width(title, 10, bold=True) + 0.1
+            _write(figure, beside, height - 0.565, line, size=8.5, color=SOFT_INK)
+            top = height - _HEAD + 0.2
+            for clip, room in zip(clips, heights, strict=False):
+                _draw_clip(figure, clip, left, top, store.class_names, colors)
+                top -= room
+        save_figure(figure, path)
+
+
+def _best_of_each(
+    score: Float64[np.ndarray, " N"],
+    allowed: Bool[np.ndarray, " N"],
+    classes: Int64[np.ndarray, " N"],
+    subjects: Shaped[np.ndarray, " N"],
+    number: int,
+) -> list[int]:
+    """The best of the classes in turn, somebody new each time; when all classes had their turn, from the start."""
+    chosen: list[int] = []
+    left = allowed.copy()
+    turn: set[int] = set()
+    while left.any() and len(chosen) < number:
+        candidates = left & ~np.isin(classes, list(turn))
+        if not candidates.any():
+            turn.clear()
+            continue
+        new = candidates & ~np.isin(subjects, [subjects[i] for i in chosen if subjects[i]])
+        pool = np.flatnonzero(new if new.any() else candidates)
+        best = int(pool[score[pool].argmax()])
+        chosen.append(best)
+        turn.add(int(classes[best]))
+        left[best] = False
+    return chosen
+
+
+def _load(store: ClipStore, row: int) -> _Clip:
+    manifest = store.manifest.select([row])
+    video_id = manifest.video_ids[0]
+    length = store.num_frames(video_id)
+    shown = min(_FRAMES, length)
+    positions = [int((i + 0.5) * length / shown) for i in range(shown)]
+    try:
+        frames = store.read(video_id, positions)
+    except OSError as error:
+        raise JobError(str(error)) from error
+    votes = manifest.votes
+    spread = float(entropy(votes_to_soft_labels(votes), normalized=True)[0])
+    return _Clip(video_id, frames, votes[0], bool(manifest.has_votes[0]), spread)
+
+
+def _clip_height(clip: _Clip) -> float:
+    """Inches from the top of a clip's title to that of the next clip's."""
+    return _TITLE + _SIDE + 0.1 + _BAR * min(_MOST_BARS, int((clip.votes > 0).sum())) + _BETWEEN
+
+
+def _draw_clip(
+    figure: Figure, clip: _Clip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
+) -> None:
+    width, height = figure.get_size_inches()
+    spread = f"entropy {clip.entropy:.2f}" if clip.voted else "a label, no votes"
+    room = _STRIP - text_width(spread, 8) - 0.2
+    _write(figure, left, top, _fitted(clip.video_id, room, 8.5), size=8.5)
+    _write(figure, left + _STRIP, top, spread, size=8, color=SOFT_INK, align="right")
+    top -= _TITLE + _SIDE
+    for number, frame in enumerate(clip.frames):
+        box = ((left + number * (_SIDE + _GAP)) / width, top / height, _SIDE / width, _SIDE / height)
+        axes = figure.add_axes(box)
+        axes.imshow(frame, aspect="auto")
+        axes.set_axis_off()
+    order = [int(k) for k in np.argsort(-clip.votes, kind="stable")[:_MOST_BARS] if clip.votes[k] > 0]
+    total = int(clip.votes.sum())
+    indent = max(1.0, *(text_width(short_name(names[k]), NAME_SIZE) for k in order)) + 0.08
+    longest = _STRIP - indent - text_width(f"{total} of {total}", 8) - 0.1
+    top -= 0.1
+    for k in order:
+        middle = top - _BAR / 2
+        _write(figure, left + indent - 0.08, middle, short_name(names[k]), size=NAME_SIZE, align="right", middle=True)
+        length = longest * int(clip.votes[k]) / total
+        corner = ((left + indent) / width, (middle - 0.065) / height)
+        figure.add_artist(Rectangle(corner, length / width, 0.13 / height, color=colors[names[k]], linewidth=0))
+        text = f"{clip.votes[k]} of {total}" if clip.voted else "label"
+        _write(figure, left + indent + length + 0.06, middle, text, size=8, color=SOFT_INK, middle=True)
+        top -= _BAR
+
+
+def _write(
+    figure: Figure,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float,
+    bold: bool = False,
+    color: str = INK,
+    align: str = "left",
+    middle: bool = False,
+) -> None:
+    """Write a line of text; places in inches from the lower left corner."""
+    width, height = figure.get_size_inches()
+    figure.text(
+        x / width,
+        y / height,
+        text,
+        fontsize=size,
+        fontweight="bold" if bold else "normal",
+        color=color,
+        ha=align,
+        va="center_baseline" if middle else "top",
+    )
+
+
+def _fitted(text: str, room: float, size: float) -> str:
+    """Text that is at most so many inches wide: the beginning, and what was cut away is shown by dots."""
+    if text_width(text, size) <= room:
+        return text
+    while text and text_width(text + "\u2026", size) > room:
+        text = text[:-1]
+    return text + "\u2026"
