@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -31,6 +31,7 @@ def plain_soft_label(row, method, temperature, smoothing):
     return [power / sum(powers) for power in powers]
 
 
+@settings(deadline=None)
 @given(vote_tables(), st.sampled_from(METHODS), st.floats(0.2, 5), st.floats(0, 3))
 def test_soft_labels_equal_the_plain_formula(votes, method, temperature, smoothing):
     soft = votes_to_soft_labels(votes, method, temperature=temperature, smoothing=smoothing)
@@ -72,6 +73,7 @@ def test_tie_rule():
     assert majority_labels(votes, ties="first").tolist() == [0, 1, 0, 2, 1]
 
 
+@settings(deadline=None)
 @given(vote_tables())
 def test_majority_equals_a_plain_loop(votes):
     for row, label, first in zip(votes, majority_labels(votes), majority_labels(votes, "first"), strict=True):
@@ -80,6 +82,7 @@ def test_majority_equals_a_plain_loop(votes):
         assert label == (best[0] if len(best) == 1 else NO_LABEL)
 
 
+@settings(deadline=None)
 @given(vote_tables())
 def test_entropy_equals_the_plain_formula_and_lies_between_its_limits(votes):
     soft = votes_to_soft_labels(votes)

@@ -4,7 +4,7 @@ from contextlib import suppress
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.datasets.manifest import Manifest, Sample, cut_validation
@@ -144,6 +144,7 @@ def test_columns_are_added_and_checked():
         manifest.with_columns(video_id=["a"] * 12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=6, max_size=60), st.integers(2, 5), st.integers(0, 3))
 def test_folds_keep_subjects_together_and_are_balanced(subjects, k, seed):
     names = [f"s{i}" for i in subjects]
@@ -209,6 +210,7 @@ def test_partition_without_a_fold_goes_by_split_then_by_folds():
     assert "all clips are for training" in parts.rule
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(2, 8), st.floats(0.05, 0.95), st.integers(0, 5))
 def test_validation_by_subject_shares_nobody(n, subjects, fraction, seed):
     manifest = manifest_of(n, subjects)

@@ -53,6 +53,7 @@ def labels_and_predictions(draw):
     return labels, draw(hnp.arrays(np.int64, n, elements=st.integers(0, k - 1))), k
 
 
+@settings(deadline=None)
 @given(labels_and_predictions())
 def test_scores_equal_plain_loops(case):
     labels, predictions, k = case
@@ -96,6 +97,7 @@ def test_absent_classes_do_not_count_and_perfect_is_one():
     assert math.isnan(war([-1], [0]))
 
 
+@settings(deadline=None)
 @given(labels_and_predictions(), st.randoms(use_true_random=False))
 def test_order_of_clips_does_not_matter(case, random):
     labels, predictions, k = case
@@ -107,6 +109,7 @@ def test_order_of_clips_does_not_matter(case, random):
     )
 
 
+@settings(deadline=None)
 @given(two_distributions())
 def test_distances_equal_plain_loops_and_keep_their_limits(case):
     p, q = case
@@ -135,6 +138,7 @@ def test_nothing_in_common_is_the_largest_distance():
     assert soft_cross_entropy(p, q) == pytest.approx(-math.log(1e-12))
 
 
+@settings(deadline=None)
 @given(two_distributions(), st.randoms(use_true_random=False))
 def test_order_of_classes_does_not_matter(case, random):
     p, q = case
@@ -146,7 +150,7 @@ def test_order_of_classes_does_not_matter(case, random):
     np.testing.assert_allclose([ours.pearson, ours.spearman], [theirs.pearson, theirs.spearman], atol=1e-6)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000))
 def test_entropy_correlation_equals_numpy_and_torchmetrics(seed):
     rng = np.random.default_rng(seed)

@@ -238,7 +238,7 @@ def test_columns_that_would_clash_with_ours_are_renamed(read):
     assert manifest[0].extra == {"votes_in_file": 3}
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.tuples(st.lists(st.integers(0, 20), min_size=3, max_size=3).filter(any), st.text("ab;,\"' é", max_size=5)),
@@ -262,7 +262,7 @@ def test_what_polars_writes_is_read_back(tmp_path_factory, rows):
     assert read_table(folder / "t.parquet") == expected
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_mutated_files_end_in_a_manifest_or_one_sentence(read, data):
     name = data.draw(st.sampled_from(["votes.csv", "votes.jsonl"]))

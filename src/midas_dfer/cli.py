@@ -76,8 +76,15 @@ def _underscored(argument: str) -> str:
     return "--" + name[2:].replace("-", "_") + equals + value
 
 
+def _as_flag(name: str) -> str:
+    return name if name in ("verb", "dataset", "root", "run", "videos", "what") else f"--{name}"
+
+
 class _Parser(ArgumentParser):
     """Says what is wrong with a flag in a sentence, not in a page of usage."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**settings, allow_abbrev=False)  # --epoch is a typing error, not --epochs
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
@@ -85,6 +92,11 @@ class _Parser(ArgumentParser):
         text = re.sub(
             r"Parser key \"(\w+)\": Expected an? (?:<class '(\w+)'>|(.+))\. Got value: (.*)",
             lambda m: f"--{m[1]} is {m[4]}; expected {m[2] or m[3]}",
+            text,
+        )
+        text = re.sub(
+            r"the following arguments are required: (?:\w+\.)?(\w+)",
+            lambda m: f"{_as_flag(m[1])} is missing",
             text,
         )
         name = self.prog.replace(" [options]", "")

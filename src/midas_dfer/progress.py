@@ -2,9 +2,23 @@
 
 import sys
 import time
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Where lines go: standard output, standard error, a log file."""
+
+    def write(self, text: str, /) -> int:
+        """Write a piece of text."""
+
+    def flush(self) -> None:
+        """Let it be seen."""
+
+    def isatty(self) -> bool:
+        """Whether somebody watches."""
 
 
 @runtime_checkable
@@ -37,7 +51,7 @@ class NoProgress:
 class BarProgress:
     """A bar for a terminal; notes scroll by above it."""
 
-    def __init__(self, label: str, unit: str, stream: TextIO) -> None:
+    def __init__(self, label: str, unit: str, stream: Stream) -> None:
         self.label, self.unit, self.stream = label, unit, stream
         self._bar: tqdm[Any] | None = None
 
@@ -64,7 +78,7 @@ class BarProgress:
 class LineProgress:
     """Lines for a log file: notes as they come, and how far it is every few seconds."""
 
-    def __init__(self, label: str, unit: str, stream: TextIO, every_seconds: float = 10.0) -> None:
+    def __init__(self, label: str, unit: str, stream: Stream, every_seconds: float = 10.0) -> None:
         self.label, self.unit, self.stream, self.every = label, unit, stream, every_seconds
         self._total = self._done = 0
         self._last = 0.0
@@ -89,7 +103,7 @@ class LineProgress:
         print(text, file=self.stream, flush=True)
 
 
-def console_progress(label: str, unit: str, stream: TextIO | None = None) -> Progress:
+def console_progress(label: str, unit: str, stream: Stream | None = None) -> Progress:
     """A bar if the stream (standard error by default) is a terminal, lines if not."""
     stream = sys.stderr if stream is None else stream
     return BarProgress(label, unit, stream) if stream.isatty() else LineProgress(label, unit, stream)

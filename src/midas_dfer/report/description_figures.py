@@ -15,9 +15,11 @@ from midas_dfer.report.examples import choose_examples, draw_examples
 from midas_dfer.report.layout import (
     add_heading,
     clips,
+    counted,
     draw_matrix,
     matrix_size,
     name_rows,
+    short_name,
     widest_name,
     write_beside,
 )
@@ -48,7 +50,8 @@ def draw_description(store: ClipStore | Manifest, description: Description, fold
             made if it is not there.
 
     Returns:
-        the files; without votes there is no coexistence and no ambiguity, of an empty store nothing.
+        the files; without votes (or with one class) there is no coexistence and no ambiguity, of an empty store
+        nothing.
 
     Raises:
         JobError: a picture cannot be written, or a frame cannot be read.
@@ -58,7 +61,7 @@ def draw_description(store: ClipStore | Manifest, description: Description, fold
     make_folder(folder)
     paths = [folder / "class_distribution.png"]
     draw_class_distribution(description, paths[0])
-    if description.ambiguity is not None:
+    if description.ambiguity is not None and len(description.class_names) > 1:
         paths.append(folder / "coexistence.png")
         draw_coexistence(description, paths[-1])
         paths.append(folder / "ambiguity.png")
@@ -81,12 +84,14 @@ def draw_class_distribution(description: Description, path: Path) -> None:
     if d.num_unlabelled:
         names.append(_NO_LABEL)
     with house_style():
-        figure, axes = new_figure(max(5.8, 4.8 + widest_name(names)), 0.6 + 0.34 * len(names))
+        figure, axes = new_figure(
+            max(5.8, 4.8 + widest_name([short_name(name) for name in names])), 0.6 + 0.34 * len(names)
+        )
         for row, (name, count) in enumerate(zip(names, counts, strict=True)):
             axes.barh(row, count, height=0.62, color=colors.get(name, "#DDE1E6"))
         for row, mass in enumerate(d.soft_label_mass):
             axes.plot([mass, mass], [row - 0.4, row + 0.4], color=INK, linewidth=1.8, solid_capstyle="butt")
-        name_rows(axes, names)
+        name_rows(axes, [short_name(name) for name in names])
         axes.set(xlim=(0, 1.04 * max(1.0, *counts, *d.soft_label_mass)), xlabel="clips")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10]))
         axes.grid(axis="x")
@@ -104,14 +109,15 @@ def draw_coexistence(description: Description, path: Path) -> None:
     shares = np.array([row if row is not None else [np.nan] * width for row in d.coexistence], dtype=np.float64)
     others = shares[~np.eye(width, dtype=bool) & np.isfinite(shares)]
     top = float(others.max(initial=0.0))
-    rows = [f"{name} ({count:,})" for name, count in zip(d.class_names, d.majority_clips, strict=True)]
+    names = [short_name(name) for name in d.class_names]
+    rows = [counted(name, count) for name, count in zip(names, d.majority_clips, strict=True)]
     cells = [[(f"{100 * v:.1f}" if np.isfinite(v) else "", "") for v in row] for row in shares]
     with house_style():
-        figure, axes = new_figure(*matrix_size(rows, d.class_names))
-        draw_matrix(axes, shares, cells, rows, d.class_names, top=top, plain_diagonal=True)
+        figure, axes = new_figure(*matrix_size(rows, names))
+        draw_matrix(axes, shares, cells, rows, names, top=top, plain_diagonal=True)
         axes.set_xlabel("mean share of the votes, %")
-        axes.set_ylabel("class with the most votes (clips)")
-        lines = [_subject(d), "mean soft label of the clips in which a class has the most votes, in %"]
+        axes.set_ylabel("top class (clips)")
+        lines = [_subject(d), "rows: clips in which a class has the most votes; columns: their mean soft label, in %"]
         note = f"{clips(d.num_tied)} with a tie for the most votes left out." if d.num_tied else ""
         add_heading(figure, "Which emotions coexist", lines, note=note)
         save_figure(figure, path)
@@ -123,14 +129,16 @@ def draw_ambiguity(description: Description, ambiguity: Ambiguity, path: Path) -
     names, colors = d.class_names, emotion_colors(d.class_names)
     with house_style():
         height = max(3.0, 0.7 + 0.3 * len(names))
-        figure, panels = new_grid(7.4 + widest_name(names), height, 1, 2, width_ratios=[4.6, 3.0])
+        figure, panels = new_grid(
+            7.4 + widest_name([short_name(name) for name in names]), height, 1, 2, width_ratios=[4.6, 3.0]
+        )
         left, right = panels[0]
         _draw_entropy(left, ambiguity)
         texts = []
         for row, (name, share) in enumerate(zip(names, ambiguity.clear_by_class, strict=True)):
             texts.append(("-" if share is None else f"{100 * share:.1f} %", f"{d.majority_clips[row]:,}"))
             right.barh(row, 100 * (share or 0.0), height=0.62, color=colors[name])
-        name_rows(right, names)
+        name_rows(right, [short_name(name) for name in names])
         right.set_title("Clear clips of each class")
         right.set(xlim=(0, 100), xlabel="share of clear clips, %")
         right.grid(axis="x")

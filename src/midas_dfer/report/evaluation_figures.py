@@ -14,7 +14,17 @@ from matplotlib.ticker import MaxNLocator
 from midas_dfer import metrics
 from midas_dfer.files import make_folder
 from midas_dfer.labels import entropy
-from midas_dfer.report.layout import add_heading, clips, draw_matrix, matrix_size, name_rows, widest_name, write_beside
+from midas_dfer.report.layout import (
+    add_heading,
+    clips,
+    counted,
+    draw_matrix,
+    matrix_size,
+    name_rows,
+    short_name,
+    widest_name,
+    write_beside,
+)
 from midas_dfer.report.style import (
     ACCENT,
     INK,
@@ -66,8 +76,8 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     counts = np.array(evaluation.confusion, dtype=np.int64)
     totals = counts.sum(axis=1)
     shares = np.divide(counts, totals[:, None], out=np.full(counts.shape, np.nan), where=totals[:, None] > 0)
-    names = evaluation.class_names
-    rows = [f"{name} ({total:,})" for name, total in zip(names, totals, strict=True)]
+    names = [short_name(name) for name in evaluation.class_names]
+    rows = [counted(name, int(total)) for name, total in zip(names, totals, strict=True)]
     with house_style():
         figure, axes = new_figure(*matrix_size(rows, names))
         cells = [
@@ -90,7 +100,9 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
     low, high = wilson_interval(found, totals)
     names, colors = evaluation.class_names, emotion_colors(evaluation.class_names)
     with house_style():
-        figure, axes = new_figure(max(5.6, 4.6 + widest_name(names)), 0.45 + 0.34 * len(names))
+        figure, axes = new_figure(
+            max(5.6, 4.6 + widest_name([short_name(name) for name in names])), 0.45 + 0.34 * len(names)
+        )
         beside = []
         for row, (name, recall, total) in enumerate(zip(names, evaluation.recall, totals, strict=True)):
             if recall is None:
@@ -115,7 +127,7 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
             )
         axes.set(xlim=(0, 100), xlabel="recall with 95 % interval, %")
         axes.grid(axis="x")
-        name_rows(axes, names)
+        name_rows(axes, [short_name(name) for name in names])
         write_beside(axes, beside)
         _finish(figure, "Recall of each class", evaluation, _scores(evaluation), path)
 
@@ -151,7 +163,9 @@ def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path)
     names = evaluation.class_names
     with house_style():
         height = max(3.6, 0.7 + 0.3 * len(names))
-        figure, panels = new_grid(4.4 + height + widest_name(names), height, 1, 2, width_ratios=[height, 4.0])
+        figure, panels = new_grid(
+            4.4 + height + widest_name([short_name(name) for name in names]), height, 1, 2, width_ratios=[height, 4.0]
+        )
         left, right = panels[0]
         _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True))
         left.set_title("Ambiguity of each clip")
@@ -279,7 +293,7 @@ def _draw_means(
             "markersize": 8,
         }
         axes.plot(predicted, row, "o", zorder=4, clip_on=False, **ring)
-    name_rows(axes, names)
+    name_rows(axes, [short_name(name) for name in names])
     axes.tick_params(axis="y", pad=8)
     texts = [(f"{100 * voted:.1f}", f"{100 * predicted:.1f}") for voted, predicted in zip(votes, shown, strict=True)]
     write_beside(axes, texts, ("\u25cf votes", "\u25cb predicted"))

@@ -86,14 +86,19 @@ def short_name(name: str) -> str:
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
 
 
+def counted(name: str, count: int) -> str:
+    """A class name with the number of its clips."""
+    return f"{short_name(name)} ({count:,})"
+
+
 def widest_name(names: Sequence[str], size: float = NAME_SIZE) -> float:
-    """The width of the widest class name as it is shown, in inches."""
-    return max((text_width(short_name(name), size) for name in names), default=0.0)
+    """The width of the widest of some names, in inches."""
+    return max((text_width(name, size) for name in names), default=0.0)
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Put class names at 0, 1, 2 ... of the vertical axis, from top to bottom."""
-    axes.set_yticks(range(len(names)), [short_name(name) for name in names])
+    axes.set_yticks(range(len(names)), list(names))
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, labelsize=NAME_SIZE, labelcolor=INK)
     axes.spines["left"].set_visible(False)
@@ -101,7 +106,7 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 def name_columns(axes: Axes, names: Sequence[str], room: float) -> None:
     """Put class names at 0, 1, 2 ... of the horizontal axis; slanted if one is wider than `room` inches."""
-    axes.set_xticks(range(len(names)), [short_name(name) for name in names])
+    axes.set_xticks(range(len(names)), list(names))
     axes.tick_params(axis="x", length=0, labelsize=NAME_SIZE, labelcolor=INK)
     if widest_name(names) > room:
         for label in axes.get_xticklabels():
@@ -139,7 +144,7 @@ def matrix_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, flo
     below = 0.2 if names <= 0.92 * cell else 0.1 + names * math.sin(math.radians(_SLANT))
     side = widest_name(rows) + 0.55
     width = max(4.4, 2 * MARGIN + side + cell * len(columns))
-    return width, max(0.5, 0.74 * cell) * len(rows) + below + 0.45
+    return width, max(1.3, max(0.5, 0.74 * cell) * len(rows)) + below + 0.45
 
 
 def draw_matrix(

@@ -1,0 +1,174 @@
+"""The command line: wrong requests end with 2 and a sentence, jobs that fail with 1, and nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from midas_dfer.cli import main
+from tests.factories import make_store, write_clip
+
+
+def refused(capsys, *arguments: object) -> str:
+    """The sentence with which a wrong request is refused."""
+    assert main([str(a) for a in arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    lines = told.err.strip().splitlines()
+    assert len(lines) <= 2, told.err
+    return lines[0]
+
+
+@pytest.fixture
+def videos(tmp_path) -> Path:
+    write_clip(tmp_path / "videos" / "a", 0, 4, 1)
+    write_clip(tmp_path / "videos" / "b", 1, 4, 2)
+    return tmp_path / "videos"
+
+
+HEADER = "video_id,happy,sad\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("", "empty"),
+        (HEADER, "no rows"),
+        (HEADER + "a,1,2\nb,-1,2\n", "row 2"),
+        (HEADER + "a,1,2\nb,x,2\n", "row 2"),
+        (HEADER + "a,0,0\nb,1,2\n", "row 1"),
+        (HEADER + "a,1.5,0\nb,1,2\n", "row 1"),
+        (HEADER + "a,1,2\nb,1,2\na,3,4\n", "row 3"),
+        (HEADER + ",1,2\n", "row 1"),
+        (HEADER + "../a,1,2\n", "row 1"),
+        ("name,comment\na,fine\n", "column"),
+    ],
+)
+def test_wrong_votes(content, named, videos, tmp_path, capsys):
+    votes = tmp_path / "votes.csv"
+    votes.write_text(content)
+    sentence = refused(
+        capsys, "prepare", "table", votes, "--videos", videos, "--out", tmp_path / "store", "--faces", "cropped"
+    )
+    assert "votes.csv" in sentence
+    assert named in sentence
+    assert not (tmp_path / "store").exists()
+
+
+def test_missing_things(tmp_path, videos, capsys):
+    store = tmp_path / "store"
+    assert "nowhere.csv" in refused(capsys, "prepare", "table", tmp_path / "nowhere.csv", "--out", store)
+    assert "nowhere" in refused(capsys, "prepare", "crema_d", tmp_path / "nowhere", "--out", store)
+    (tmp_path / "votes.csv").write_text(HEADER + "a,1,2\n")
+    told = refused(capsys, "prepare", "table", tmp_path / "votes.csv", "--videos", tmp_path / "nowhere", "--out", store)
+    assert "nowhere is not a folder" in told
+    assert "not a clip store" in refused(capsys, "describe", tmp_path / "nowhere")
+    assert "not a clip store" in refused(capsys, "train", "--store", videos, "--out", tmp_path / "run")
+    assert "not a run folder" in refused(capsys, "train", "--resume", tmp_path / "run")
+    assert "not a run folder" in refused(capsys, "evaluate", tmp_path / "run", "--store", store)
+    assert "not a run folder" in refused(capsys, "predict", tmp_path / "run", "x.mp4", "--out", tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["videos", "votes.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", "--epoch", "3"], "--epoch"),
+        (["train", "--epochs", "many"], "--epochs"),
+        (["train", "--labels", "fuzzy"], "--labels"),
+        (["train"], "--store STORE --out RUN"),
+        (["train", "--store", "s", "--out", "r", "--epochs", "0"], "--epochs is 0"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["prepare", "table", "v.csv"], "--out"),
+        (["prepare", "dfeww", "v.csv", "--out", "s"], "dfeww"),
+        (["prepare", "table", "v.csv", "--out", "s", "--jobs", "0"], "--jobs is 0"),
+        (["prepare", "table", "v.csv", "--out", "s", "--size", "1"], "--size is 1"),
+        (["predict", "run"], "videos"),
+        (["fly"], "fly"),
+        ([], "verb"),
+    ],
+)
+def test_wrong_flags(arguments, named, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert named in refused(capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dashes_are_as_good_as_underscores(capsys):
+    assert "--batch_size is 0" in refused(capsys, "train", "--store", "s", "--out", "r", "--batch-size", "0")
+    assert "--batch_size is -1" in refused(capsys, "train", "--store", "s", "--out", "r", "--batch-size=-1")
+
+
+def test_help_and_lists(capsys):
+    for arguments in (["--help"], ["train", "--help"], ["prepare", "--help"], ["predict", "--help"], ["--version"]):
+        assert main(arguments) == 0
+        assert len(capsys.readouterr().out) > 4
+    assert main(["list", "models", "--json"]) == 0
+    assert "tsm_resnet18" in json.loads(capsys.readouterr().out)
+    assert main(["list", "datasets"]) == 0
+    assert "crema_d" in capsys.readouterr().out
+
+
+def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
+    for number in range(2, 8):
+        write_clip(videos / f"c{number}", number % 2, 5, number)
+    lines = [f"{n},{3 - i % 2},{1 + 2 * (i % 2)},{1 + i // 2}" for i, n in enumerate(sorted(os.listdir(videos)))]
+    (tmp_path / "votes.csv").write_text("video_id,happy,sad,fold\n" + "\n".join(lines) + "\n")
+    store, run = tmp_path / "store", tmp_path / "run"
+    prepare = ["prepare", "table", str(tmp_path / "votes.csv"), "--videos", str(videos), "--out", str(store)]
+    assert main([*prepare, "--faces", "cropped", "--size", "32"]) == 0
+    assert "8" in capsys.readouterr().out
+    assert main(["describe", str(store)]) == 0
+    assert "happy" in capsys.readouterr().out
+    pictures = list((store / "description").glob("*.png"))
+    assert len(pictures) >= 4
+    small = ["--width", "8", "--size", "24", "--epochs", "2", "--num_threads", "1", "--num_segments", "2"]
+    assert main(["train", "--store", str(store), "--out", str(run), *small]) == 0
+    told = capsys.readouterr().out
+    assert "epoch 2 of 2" in told
+    assert "midas evaluate" in told
+    assert (run / "logs" / "training.png").stat().st_size > 1000
+    assert main(["evaluate", str(run), "--store", str(store)]) == 0
+    assert "UAR" in capsys.readouterr().out
+    assert (run / "evaluation" / "evaluation.json").exists()
+    assert list((run / "evaluation").glob("*.png"))
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "has ended already" in capsys.readouterr().out
+    assert "holds a run already" in refused(capsys, "train", "--store", store, "--out", run)
+
+
+def test_a_full_disk_in_training_keeps_what_was_good(tmp_path):
+    """A limit on the size of files stands for the disk; the checkpoint is what does not fit."""
+    store = make_store(tmp_path).path
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
+        "from midas_dfer.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    flags = ["--width", "8", "--size", "24", "--epochs", "2", "--num_threads", "1", "--num_segments", "2"]
+    command = [sys.executable, "-c", code, "train", "--store", str(store), "--out", str(tmp_path / "run"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("midas: the disk is full")
+    assert "Traceback" not in done.stderr
+    assert not [p for p in (tmp_path / "run").rglob("*") if p.suffix == ".tmp" or ".tmp" in p.name]
+    again = subprocess.run(
+        [sys.executable, "-m", "midas_dfer.cli", "train", "--resume", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_it_starts_quickly():
+    """--help must not wait for torch."""
+    began = time.monotonic()
+    code = "import sys; from midas_dfer.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.monotonic() - began < 20

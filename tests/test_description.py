@@ -1,0 +1,280 @@
+"""What is in a store: against plain loops, at the edges, and in pictures."""
+
+import json
+from collections import Counter
+from math import log
+from pathlib import Path
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.shards import Location, ShardWriter, StoredFrame
+from midas_dfer.clips.store import ClipStore, Outcome
+from midas_dfer.datasets.crema_d import read_crema_d
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import JobError
+from midas_dfer.report.description import Description, Spread, clip_lengths, describe
+from midas_dfer.report.description_figures import draw_clip_lengths, draw_coexistence, draw_description
+from midas_dfer.report.examples import choose_examples, draw_examples
+
+NAMES = ("happy", "sad", "angry")
+
+
+def manifest_of(votes, labels=None, names=NAMES, **columns) -> Manifest:
+    """Clips v0, v1 ...; a label is a class name or None, the class with the most votes if none are given."""
+    number = len(votes)
+    table = pl.DataFrame(
+        {
+            "video_id": [f"v{i}" for i in range(number)],
+            "path": [f"v{i}.mp4" for i in range(number)],
+            "votes": pl.Series(votes, dtype=pl.List(pl.Int64)),
+            "label": pl.Series([None] * number if labels is None else labels, dtype=pl.String),
+            **columns,
+        }
+    )
+    manifest = Manifest(names, table, "toy")
+    return manifest.with_majority_labels() if labels is None else manifest
+
+
+def store_of(manifest: Manifest, folder: Path, lengths=None, outcomes=None) -> ClipStore:
+    """A store of plain coloured frames; a clip has 3 frames if nothing else is said."""
+    (folder / "shards").mkdir(parents=True)
+    made = {}
+    with ShardWriter(folder / "shards", "shard-0000-0000") as writer:
+        for number, video_id in enumerate(manifest.video_ids):
+            length = 3 if lengths is None else lengths[number]
+            picture = np.full((16, 16, 3), 40 + 37 * number % 200, np.uint8)
+            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            place = writer.write_clip(video_id, [StoredFrame(i, i / 25, True, jpeg) for i in range(length)])
+            made[video_id] = Outcome(video_id, f"{video_id}.mp4", "done", location=place)
+    made.update(outcomes or {})
+    return ClipStore(folder, "toy", ExtractSettings(size=16), manifest, made)
+
+
+def plain_description(manifest: Manifest) -> dict:
+    """The same numbers by loops over the clips."""
+    names = manifest.class_names
+    width = len(names)
+    labels, mass, majority, tied = Counter(), [0.0] * width, Counter(), 0
+    sums = [[0.0] * width for _ in names]
+    entropies, shares, clear = [], [], Counter()
+    for sample in manifest:
+        labels[sample.label] += 1
+        if sample.votes is None:
+            if sample.label is not None:
+                mass[sample.label] += 1
+            continue
+        soft = [v / sum(sample.votes) for v in sample.votes]
+        for k in range(width):
+            mass[k] += soft[k]
+        entropies.append(-sum(p * log(p) for p in soft if p) / log(width))
+        shares.append(max(soft))
+        if sample.votes.count(max(sample.votes)) > 1:
+            tied += 1
+            continue
+        top = sample.votes.index(max(sample.votes))
+        majority[top] += 1
+        clear[top] += max(soft) > 0.9
+        for k in range(width):
+            sums[top][k] += soft[k]
+    histogram = [0] * 20
+    for value in entropies:
+        histogram[min(19, int(np.digitize(value, np.linspace(0, 1, 21)) - 1))] += 1
+    count = range(width)
+    return {
+        "class_clips": [labels[k] for k in count],
+        "num_unlabelled": labels[None],
+        "mass": mass,
+        "num_tied": tied,
+        "majority_clips": [majority[k] for k in count],
+        "coexistence": [[v / majority[k] for v in sums[k]] if majority[k] else None for k in count],
+        "mean_entropy": sum(entropies) / len(entropies) if entropies else None,
+        "clear": sum(s > 0.9 for s in shares) / len(shares) if shares else None,
+        "clear_by_class": [clear[k] / majority[k] if majority[k] else None for k in count],
+        "histogram": histogram,
+    }
+
+
+row = st.one_of(st.none(), st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any))
+clip = st.tuples(row, st.sampled_from([*NAMES, None]))
+
+
+@given(clips=st.lists(clip, max_size=25))
+@settings(max_examples=60, deadline=None)
+def test_description_is_what_plain_loops_count(clips):
+    manifest = manifest_of([votes for votes, _ in clips], [label for _, label in clips])
+    found, plain = describe(manifest), plain_description(manifest)
+    assert list(found.class_clips) == plain["class_clips"]
+    assert found.num_unlabelled == plain["num_unlabelled"]
+    assert found.num_tied == plain["num_tied"]
+    assert list(found.majority_clips) == plain["majority_clips"]
+    assert found.soft_label_mass == pytest.approx(plain["mass"])
+    for mine, theirs in zip(found.coexistence, plain["coexistence"], strict=True):
+        assert (mine is None) == (theirs is None)
+        assert mine is None or mine == pytest.approx(theirs)
+    assert (found.ambiguity is None) == (plain["mean_entropy"] is None) == (found.votes_per_clip is None)
+    if found.ambiguity is not None:
+        assert found.ambiguity.mean_entropy == pytest.approx(plain["mean_entropy"])
+        assert found.ambiguity.clear == pytest.approx(plain["clear"])
+        assert list(found.ambiguity.clear_by_class) == plain["clear_by_class"]
+        assert sum(found.ambiguity.histogram) == found.num_voted == sum(plain["histogram"])
+        assert list(found.ambiguity.histogram) == plain["histogram"]
+    assert json.loads(json.dumps(found.to_dict()))["num_clips"] == len(clips)
+
+
+def test_annotations_are_counted():
+    manifest = manifest_of(
+        [[5, 0, 0], [0, 3, 1], [2, 2, 0], None],
+        ["happy", "sad", None, "angry"],
+        subject=["a", "b", "a", None],
+        split=["train", "test", "train", None],
+        fold=[2, 1, 2, None],
+    )
+    found = describe(manifest)
+    assert (found.num_clips, found.num_voted, found.num_subjects, found.num_without_subject) == (4, 3, 2, 1)
+    assert found.splits == {"test": 1, "train": 2}
+    assert found.folds == {1: 1, 2: 2}
+    assert found.votes_per_clip == Spread(min=4, median=4.0, mean=13 / 3, max=5, total=13)
+    assert found.coexistence == ((1.0, 0.0, 0.0), (0.0, 0.75, 0.25), None)
+    assert found.frames is None and found.settings is None and found.fingerprint == ""
+    assert found.to_dict()["folds"] == {"1": 1, "2": 2}
+
+
+def test_a_store_is_described_with_what_became_of_its_clips(tmp_path):
+    manifest = manifest_of([[5, 0, 0], [0, 5, 0], [0, 0, 5], [1, 0, 4], [3, 1, 0], [0, 2, 0]])
+    place = Location("x.arrow", (0,), 10, 9)
+    outcomes = {
+        "v2": Outcome("v2", "v2.mp4", "failed", "no face", "no face in it"),
+        "v3": Outcome("v3", "v3.mp4", "failed", "unreadable", "not a video"),
+        "v4": Outcome("v4", "v4.mp4", "failed", "no face", "no face in it"),
+        "v5": Outcome("v5", "v5.mp4", "pending"),
+        "v1": Outcome("v1", "v1.mp4", "done", detail="damaged after frame 9", location=place),
+    }
+    store = store_of(manifest, tmp_path / "s", lengths=[4, 9, 1, 1, 1, 1], outcomes=outcomes)
+    found = describe(store)
+    assert (found.num_clips, found.num_pending, found.num_damaged) == (2, 1, 1)
+    assert list(found.failures.items()) == [("no face", 2), ("unreadable", 1)]
+    assert found.frames == Spread(min=4, median=6.5, mean=6.5, max=9, total=13)
+    assert clip_lengths(store).tolist() == [4, 9]
+    assert found.class_clips == (1, 1, 0)
+    assert found.settings == store.settings and found.fingerprint == store.fingerprint
+    assert found.to_dict()["settings"]["size"] == 16
+
+
+def test_crema_d_is_described(shared_data):
+    found = describe(read_crema_d(shared_data / "crema_d"))
+    assert (found.num_clips, found.num_subjects, found.num_voted) == (7442, 91, 7442)
+    assert sum(found.class_clips) + found.num_unlabelled == 7442
+    assert found.num_unlabelled == found.num_tied  # its labels are the majority
+    assert found.votes_per_clip is not None
+    assert (found.votes_per_clip.min, found.votes_per_clip.max) == (6, 12)
+    assert sum(found.soft_label_mass) == pytest.approx(7442)
+    happy = found.class_names.index("happy")
+    assert found.ambiguity is not None
+    assert max(v for v in found.ambiguity.clear_by_class if v is not None) == found.ambiguity.clear_by_class[happy]
+
+
+def test_examples_differ_in_class_and_person():
+    votes = [[10, 0, 0]] * 5 + [[0, 10, 0], [5, 5, 0], [4, 3, 3], [3, 4, 3], [9, 1, 0]]
+    subjects = ["a"] * 5 + ["b", "a", "a", "b", "c"]
+    chosen = choose_examples(manifest_of(votes, subject=subjects), 3)
+    assert chosen.all_clear and chosen.voted
+    assert chosen.clear[:2] == (0, 5)  # another class and person before the second of the same
+    assert len(chosen.clear) == 3 and all(max(votes[i]) == 10 for i in chosen.clear)
+    assert chosen.ambiguous[:2] == (7, 8)  # the most even votes of each class, by different people
+    assert not set(chosen.clear) & set(chosen.ambiguous)
+
+
+@given(
+    votes=st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any), min_size=1, max_size=15),
+    number=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_examples_are_never_shown_twice(votes, number):
+    chosen = choose_examples(manifest_of(votes), number)
+    both = [*chosen.clear, *chosen.ambiguous]
+    assert len(set(both)) == len(both)
+    assert max(len(chosen.clear), len(chosen.ambiguous)) <= number
+    share = [max(v) / sum(v) for v in votes]
+    assert chosen.all_clear == any(s > 0.9 for s in share)
+    assert all(share[i] > (0.9 if chosen.all_clear else 0.5) for i in chosen.clear)
+    assert all(share[i] <= 0.9 for i in chosen.ambiguous)
+    if len(votes) >= 2 * number and all(s <= 0.9 for s in share):
+        assert len(chosen.ambiguous) == number
+
+
+def test_examples_without_votes_are_those_with_labels():
+    chosen = choose_examples(manifest_of([None, None, None], ["sad", None, "happy"]))
+    assert (chosen.clear, chosen.ambiguous, chosen.voted) == ((0, 2), (), False)
+    assert choose_examples(manifest_of([None], [None])).clear == ()
+
+
+def draw(store, folder: Path) -> tuple[Description, dict[str, np.ndarray]]:
+    found = describe(store)
+    return found, {path.name: imread(path) for path in draw_description(store, found, folder)}
+
+
+def test_pictures_show_the_store(tmp_path):
+    rng = np.random.default_rng(0)
+    votes = [rng.multinomial(10, rng.dirichlet([0.4] * 3)).tolist() for _ in range(12)]
+    store = store_of(manifest_of(votes), tmp_path / "s", lengths=[1 + i for i in range(12)])
+    _, pictures = draw(store, tmp_path / "a")
+    names = ["class_distribution.png", "coexistence.png", "ambiguity.png", "examples.png", "clip_lengths.png"]
+    assert list(pictures) == names
+    for name, picture in pictures.items():
+        assert 600 < picture.shape[1] < 2400 and 300 < picture.shape[0] < 2400, name
+        assert picture[..., :3].std() > 0.02, name
+    other = store_of(manifest_of([v[::-1] for v in votes]), tmp_path / "t", lengths=[3] * 12)
+    _, others = draw(other, tmp_path / "b")
+    for name in names:
+        assert pictures[name].shape != others[name].shape or not np.array_equal(pictures[name], others[name]), name
+
+
+def test_pictures_at_the_edges(tmp_path):
+    long_names = ("a class with an extraordinarily long name $x_1$", "b")
+    cases = {
+        "no votes": (manifest_of([None] * 3, ["sad", "happy", None]), 3),
+        "no votes, no labels": (manifest_of([None], [None]), 2),
+        "one clip": (manifest_of([[0, 3, 0]]), 5),
+        "one class": (manifest_of([[3], [1]], names=("only",)), 3),
+        "long names": (manifest_of([[3, 1]], names=long_names), 5),
+    }
+    for number, (name, (manifest, expected)) in enumerate(cases.items()):
+        store = store_of(manifest, tmp_path / f"s{number}", lengths=[1, 2, 70][: len(manifest)])
+        _, pictures = draw(store, tmp_path / f"p{number}")
+        assert len(pictures) == expected, name
+    empty = manifest_of([[0, 3, 0]]).select(np.zeros(1, dtype=bool))
+    assert draw(empty, tmp_path / "empty")[1] == {}
+    assert not (tmp_path / "empty").exists()
+
+
+def test_lengths_of_one_size_and_of_many(tmp_path):
+    found = describe(manifest_of([[0, 3, 0]] * 3))
+    for number, lengths in enumerate(([7, 7, 7], [5, 8, 900], [1, 2, 3])):
+        draw_clip_lengths(found, np.array(lengths, dtype=np.int64), tmp_path / f"{number}.png")
+    pictures = [imread(tmp_path / f"{number}.png") for number in range(3)]
+    assert not any(np.array_equal(pictures[0], other) for other in pictures[1:])
+
+
+def test_the_colour_of_coexistence_follows_the_votes(tmp_path):
+    """The more two classes coexist, the darker their cell."""
+    draw_coexistence(describe(manifest_of([[6, 4, 0], [5, 4, 1], [0, 9, 1], [0, 0, 5]])), tmp_path / "c.png")
+    picture = imread(tmp_path / "c.png")[..., :3]
+    much = int((picture.mean(axis=2) < 0.68).sum())
+    draw_coexistence(describe(manifest_of([[6, 0, 0], [5, 0, 0], [0, 9, 0], [0, 0, 5]])), tmp_path / "d.png")
+    assert much > 3 * int((imread(tmp_path / "d.png")[..., :3].mean(axis=2) < 0.68).sum())
+
+
+def test_a_lost_frame_is_told(tmp_path):
+    store = store_of(manifest_of([[0, 3, 0]]), tmp_path / "s")
+    for shard in (tmp_path / "s" / "shards").iterdir():
+        shard.unlink()
+    with pytest.raises(JobError):
+        draw_examples(store, choose_examples(store.manifest), tmp_path / "e.png")
+    assert not (tmp_path / "e.png").exists()
