@@ -9,10 +9,17 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
+import tests.typechecker  # noqa: F401 - the hook below looks it up
+
 # Every annotation of the package is checked when a function is called or a dataclass is made.
-install_import_hook("midas_dfer", "beartype.beartype")
+install_import_hook("midas_dfer", "tests.typechecker.checked")
+
+# A deadline would test the machine: the suite shares its cores.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 cv2.setNumThreads(1)
 torch.set_num_threads(1)

@@ -80,6 +80,10 @@ def _as_flag(name: str) -> str:
     return name if name in ("verb", "dataset", "root", "run", "videos", "what") else f"--{name}"
 
 
+def _as_words(expected: str) -> str:
+    return re.sub(r"typing\.Literal\[(.*)\]", lambda m: m[1].replace("'", ""), expected)
+
+
 class _Parser(ArgumentParser):
     """Says what is wrong with a flag in a sentence, not in a page of usage."""
 
@@ -91,14 +95,13 @@ class _Parser(ArgumentParser):
         text = " ".join(line for line in lines if not line.lower().startswith(("tip:", "for more")))
         text = re.sub(
             r"Parser key \"(\w+)\": Expected an? (?:<class '(\w+)'>|(.+))\. Got value: (.*)",
-            lambda m: f"--{m[1]} is {m[4]}; expected {m[2] or m[3]}",
+            lambda m: f"{_as_flag(m[1])} is {m[4]}; expected {_as_words(m[2] or m[3])}",
             text,
         )
-        text = re.sub(
-            r"the following arguments are required: (?:\w+\.)?(\w+)",
-            lambda m: f"{_as_flag(m[1])} is missing",
-            text,
-        )
+        required = re.match(r"the following arguments are required: (.*)", text)
+        if required:
+            names = (_as_flag(name.rpartition(".")[2]) for name in required[1].split(", "))
+            text = f"{' and '.join(names)} missing"
         name = self.prog.replace(" [options]", "")
         print(f"{name}: {text}\nSee: {name} --help", file=sys.stderr)
         raise SystemExit(2)
@@ -301,7 +304,6 @@ def _train(request: Namespace) -> None:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
         config = RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})
-        say(f"training {config.model} with {config.method_name} for {config.epochs} epochs; run folder {request.out}")
         run = train(config, request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"

@@ -88,7 +88,7 @@ def run_demo(
     drawn = draw_description(store, description, pictures)
 
     config = RunConfig.from_dict({**RECIPE.to_dict(), "seed": seed, "num_threads": jobs})
-    say(f"\n4/6  Training a small {config.model} with {config.method_name} for {config.epochs} epochs, into {run_path}")
+    say("\n4/6  Training a small network with MIDAS")
     run = train(config, store, run_path, say=say)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
 

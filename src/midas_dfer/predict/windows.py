@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -108,7 +108,7 @@ class WindowPlan:
     thumbnails: list[Thumbnail] = field(default_factory=list)
 
     @classmethod
-    def of(cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int) -> Self:
+    def of(cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int) -> "WindowPlan":
         """Lay windows over a track; see `plan_windows`."""
         start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
         spans = plan_windows(start, end, window_seconds, stride_seconds)

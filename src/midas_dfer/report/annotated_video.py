@@ -86,7 +86,9 @@ class _Scene:
         self.actors = [_Actor(track, several, self.artist) for track in timeline.tracks]
         sizes = [actor.panel(0).size for actor in self.actors]
         margin = round(0.7 * self.artist.unit)
-        for actor, place in zip(self.actors, place_panels(timeline, (width, height), sizes, margin), strict=True):
+        tag = (9.0 * self.artist.unit, 2.2 * self.artist.unit)
+        places = place_panels(timeline, (width, height), sizes, margin, tag)
+        for actor, place in zip(self.actors, places, strict=True):
             actor.place = place
 
     def draw(self, image: UInt8[np.ndarray, "H W 3"], frame: Frame, scale: tuple[float, float]) -> None:

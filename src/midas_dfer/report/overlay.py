@@ -74,7 +74,7 @@ class Artist:
 
     def __init__(self, colors: dict[str, str], short_side: int) -> None:
         self.colors = colors
-        self.unit = max(9.0, 0.0205 * short_side + 1.4)
+        self.unit = max(10.0, 0.019 * short_side + 2.6)
         self.line = max(2, round(self.unit / 5.5))
         self._plain = ImageFont.truetype(str(font_file()), self.unit)
         self._bold = ImageFont.truetype(str(font_file(bold=True)), self.unit)

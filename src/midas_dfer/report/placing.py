@@ -11,11 +11,12 @@ from midas_dfer.predict.timeline import Timeline, TrackTimeline
 _PLACES = 13  # tried along each edge
 _MOMENTS = 24  # of a track that are looked at
 _FEATURES = 4.0  # how much worse it is to hide eyes and mouth than the rest of a face
+_MOST_AREA = 0.4  # of the picture that all panels that are seen together may take
 _DISTANCE = 0.12  # the diagonal of the picture as a distance from the face, against hiding a whole face
 
 
 def place_panels(
-    timeline: Timeline, size: tuple[int, int], panels: Sequence[tuple[int, int]], margin: int
+    timeline: Timeline, size: tuple[int, int], panels: Sequence[tuple[int, int]], margin: int, tag: tuple[float, float]
 ) -> list[tuple[int, int] | None]:
     """Choose one place for the panel of each face, where it stays for as long as the face is in view.
 
@@ -26,6 +27,7 @@ def place_panels(
         size: width and height of the picture that is drawn on; may be larger than that of the video.
         panels: width and height of each face's panel, in the order of `timeline.tracks`.
         margin: between panels and the edge, in pixels.
+        tag: width and height of what stands above each face's box, in pixels.
 
     Returns:
         x and y of each panel's upper left corner; None where there is no room for it.
@@ -38,16 +40,19 @@ def place_panels(
         tried = _along_the_edge(size, panels[i], margin)
         if not len(tried):
             continue
-        cost = _hidden(tried, tracks[i], tracks, scale)
+        cost = _hidden(tried, tracks[i], tracks, scale, tag)
         own = tracks[i].face.boxes.astype(np.float64).mean(axis=0) * scale
         away = tried[:, :2] + tried[:, 2:] / 2 - (own[:2] + own[2:] / 2)
         cost += _DISTANCE * np.hypot(away[:, 0], away[:, 1]) / np.hypot(*size)
+        area = panels[i][0] * panels[i][1]
         for j, other in enumerate(places):
             if other is not None and tracks[i].start <= tracks[j].end and tracks[j].start <= tracks[i].end:
                 taken = np.array([[*other, *panels[j]]], dtype=np.float64)
                 cost[_overlap(tried, taken)[:, 0] > 0] = np.inf
+                area += panels[j][0] * panels[j][1]
         best = int(cost.argmin())
-        if np.isfinite(cost[best]):
+        alone = area == panels[i][0] * panels[i][1]
+        if np.isfinite(cost[best]) and (alone or area <= _MOST_AREA * size[0] * size[1]):
             places[i] = (int(tried[best, 0]), int(tried[best, 1]))
     return places
 
@@ -64,7 +69,11 @@ def _along_the_edge(size: tuple[int, int], panel: tuple[int, int], margin: int) 
 
 
 def _hidden(
-    tried: Float64[np.ndarray, "c 4"], track: TrackTimeline, tracks: Sequence[TrackTimeline], scale: float
+    tried: Float64[np.ndarray, "c 4"],
+    track: TrackTimeline,
+    tracks: Sequence[TrackTimeline],
+    scale: float,
+    tag: tuple[float, float],
 ) -> Float64[np.ndarray, "c"]:
     """How much of the faces each place hides, on average over the time of a track."""
     moments = np.unique(np.linspace(0, len(track.face) - 1, _MOMENTS).round().astype(int))
@@ -79,8 +88,9 @@ def _hidden(
                 low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
                 features = np.concatenate([low, high - low])
                 area = max(1.0, float(face[2] * face[3]))
-                seen = _overlap(tried, np.stack([face, features]))
-                cost += (seen[:, 0] + _FEATURES * seen[:, 1]) / area
+                above = np.array([face[0], face[1] - tag[1], *tag])
+                seen = _overlap(tried, np.stack([face, features, above]))
+                cost += seen @ np.array([1.0, _FEATURES, 1.0]) / area
     return cost / len(moments)
 
 

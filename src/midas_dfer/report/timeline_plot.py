@@ -159,9 +159,9 @@ def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: flo
     chosen = np.linspace(0, len(track.thumbnails), min(room, len(track.thumbnails)), endpoint=False)
     middle = len(track.thumbnails) / (2 * max(1, len(chosen)))
     for thumbnail in (track.thumbnails[int(i + middle)] for i in chosen):
-        left = min(max(thumbnail.time * scale - side / 2, track.start * scale), width - side)
-        if left < free_from:
-            continue
+        left = max(thumbnail.time * scale - side / 2, track.start * scale, free_from)
+        if left > width - side + 0.02:
+            break
         free_from = left + side + 0.04
         picture = axes.imshow(
             thumbnail.image, extent=(left, left + side, 0.04, height), aspect="auto", interpolation="lanczos"

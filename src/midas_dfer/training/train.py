@@ -57,6 +57,10 @@ def train(
     partition = part_clips(store.manifest, config)
     ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
     run = Run.create(out, config, store, partition)
+    say(
+        f"training {config.model} with {config.method_name} on {len(partition.train)} clips for "
+        f"{config.epochs} epochs; run folder {out}"
+    )
     return _fit(run, store, bar=bar, say=say)
 
 

@@ -1,1 +1,46 @@
-"""x."""
+"""Made-up faces and made-up annotators: the embedded default and the fixture of the tests.
+
+Nobody is seen and nobody has voted. That everything is known (what was performed, what ideal observers see,
+who errs how) makes it good for checking a pipeline; it is never a benchmark of emotion recognition.
+"""
+
+from midas_dfer.datasets.synthetic.annotators import Annotator, cast_votes, draw_annotators, expected_votes
+from midas_dfer.datasets.synthetic.corpus import read_synthetic, write_corpus
+from midas_dfer.datasets.synthetic.expressions import EMOTIONS
+from midas_dfer.datasets.synthetic.identity import Identity, Light, draw_identity, draw_light
+from midas_dfer.datasets.synthetic.new_video import write_new_video, write_two_people
+from midas_dfer.datasets.synthetic.performances import (
+    Performance,
+    activations,
+    draw_performance,
+    render_clip,
+    true_distribution,
+)
+from midas_dfer.datasets.synthetic.plan import ClipPlan, plan_clip
+from midas_dfer.datasets.synthetic.portrait import Picture, Portrait, render_face
+
+__all__ = [
+    "EMOTIONS",
+    "Annotator",
+    "ClipPlan",
+    "Identity",
+    "Light",
+    "Performance",
+    "Picture",
+    "Portrait",
+    "activations",
+    "cast_votes",
+    "draw_annotators",
+    "draw_identity",
+    "draw_light",
+    "draw_performance",
+    "expected_votes",
+    "plan_clip",
+    "read_synthetic",
+    "render_clip",
+    "render_face",
+    "true_distribution",
+    "write_corpus",
+    "write_new_video",
+    "write_two_people",
+]

@@ -127,7 +127,7 @@ class Projection:
         return np.asarray(points @ self._surface + depth[:, None] * self._depth + self._origin)
 
     def outline(
-        self, points: Float[np.ndarray, "N 2"], depth: Float[np.ndarray, "N"] | float = 0.0
+        self, points: Float[np.ndarray, "N 2"], depth: Float[np.ndarray, " N"] | float = 0.0
     ) -> Float64[np.ndarray, "N 2"]:
         """Points of the head's silhouette, which does not narrow when the head turns, in pixels."""
         depths = np.broadcast_to(np.asarray(depth, dtype=np.float64), (len(points),))
@@ -249,7 +249,7 @@ def mouth(identity: Identity, expression: Expression) -> Mouth:
     upper_outer = upper_inner - upper_lip * bow - raise_sides * (1.0 - 0.6 * e.au25)
     lower_outer = lower_inner + lower_lip * belly
 
-    def curve_of(y: Float64[np.ndarray, "N"]) -> Float64[np.ndarray, "N 2"]:
+    def curve_of(y: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, "N 2"]:
         return np.stack([x * half, y], axis=1)
 
     return Mouth(
@@ -261,7 +261,7 @@ def mouth(identity: Identity, expression: Expression) -> Mouth:
     )
 
 
-def outline(identity: Identity, expression: Expression) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N"]]:
+def outline(identity: Identity, expression: Expression) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, " N"]]:
     """The head's silhouette without hair and ears, and the depth of each of its points, in face units."""
     width, jaw, length = identity.face_width, identity.face_width * identity.jaw_width, identity.face_length
     drop = _jaw(expression)

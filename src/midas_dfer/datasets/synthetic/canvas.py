@@ -4,7 +4,7 @@ import math
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 
 Colour = tuple[float, float, float]
 """Red, green, blue, 0 to 255."""
@@ -47,7 +47,7 @@ class Canvas:
         self._factor = scale * _FRACTION
 
     def _fixed(self, points: Float[np.ndarray, "N 2"]) -> np.ndarray:
-        return np.rint(points * self._factor + self._offset).astype(np.int32)
+        return np.asarray(np.rint(points * self._factor + self._offset), dtype=np.int32)
 
     def fill(self, points: Float[np.ndarray, "N 2"], colour: Colour, *, smooth: bool = True) -> None:
         """Fill the polygon; its edge is anti-aliased unless `smooth` is off."""
@@ -68,7 +68,7 @@ class Canvas:
         cv2.ellipse(self.image, (int(x), int(y)), axes, angle, 0, 360, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def ribbon(points: Float[np.ndarray, "N 2"], half_widths: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "M 2"]:
+def ribbon(points: Float[np.ndarray, "N 2"], half_widths: Float[np.ndarray, " N"]) -> Float64[np.ndarray, "M 2"]:
     """The polygon of a curve with a width of its own at each point: brows, lashes, folds."""
     along = np.empty_like(points)
     along[1:-1] = points[2:] - points[:-2]
@@ -106,12 +106,6 @@ def curve(controls: Float[np.ndarray, "C D"], *, closed: bool = False, steps: in
     if key not in _WEIGHTS:
         _WEIGHTS[key] = _spline_weights(*key)
     return np.asarray(_WEIGHTS[key] @ controls)
-
-
-def inside(points: Float[np.ndarray, "N 2"], width: int, height: int, margin: float = 0.0) -> Bool[np.ndarray, "N"]:
-    """Which points lie inside a picture of that size, at least `margin` pixels from its edge."""
-    x, y = points[:, 0], points[:, 1]
-    return np.asarray((x >= margin) & (y >= margin) & (x <= width - 1 - margin) & (y <= height - 1 - margin))
 
 
 def soften(image: UInt8[np.ndarray, "H W ..."], sigma: float) -> UInt8[np.ndarray, "H W ..."]:

@@ -32,9 +32,9 @@ _MATRIX: Float64[np.ndarray, "K A"] = np.array(
 
 
 def expression_of(
-    activations: Float64[np.ndarray, "K"],
+    activations: Float64[np.ndarray, " K"],
     *,
-    style: Float64[np.ndarray, "A"] | None = None,
+    style: Float64[np.ndarray, " A"] | None = None,
     asymmetry: float = 0.0,
 ) -> Expression:
     """The face of a mixture of emotions.

@@ -147,11 +147,11 @@ _TEETH: Colour = (242.0, 238.0, 230.0)
 
 
 def _between(
-    depth: Float64[np.ndarray, "2 N 2"], share: Float64[np.ndarray, "N"], keep: np.ndarray
+    depth: Float64[np.ndarray, "2 N 2"], share: Float64[np.ndarray, " N"], keep: np.ndarray
 ) -> Float64[np.ndarray, "M 2"]:
     """Points `share` of the way from the upper to the lower edge of the opening."""
     points: Float64[np.ndarray, "N 2"] = depth[0] + (depth[1] - depth[0]) * share[:, None]
-    return points[keep]
+    return np.asarray(points[keep])
 
 
 def _closed(

@@ -119,9 +119,18 @@ def _pick(options: tuple[Colour, ...], generator: np.random.Generator) -> Colour
     return options[int(generator.integers(len(options)))]
 
 
-def draw_identity(generator: np.random.Generator) -> Identity:
-    """Make up a person."""
-    tone = int(generator.integers(len(SKIN_TONES)))
+def draw_identity(
+    generator: np.random.Generator, *, hair_style: HairStyle | None = None, tone: int | None = None
+) -> Identity:
+    """Make up a person.
+
+    Args:
+        generator: source of everything that is drawn.
+        hair_style: how the hair is worn; None: drawn.
+        tone: index into `SKIN_TONES`; None: drawn.
+    """
+    drawn_tone = int(generator.integers(len(SKIN_TONES)))
+    tone = drawn_tone if tone is None else tone
     # Darker skin goes with darker hair and eyes more often than not; grey hair with age.
     darkness = tone / (len(SKIN_TONES) - 1)
     age = float(generator.beta(1.2, 2.2))
@@ -129,7 +138,8 @@ def draw_identity(generator: np.random.Generator) -> Identity:
     if age > 0.62:
         hair_index = len(HAIR_COLOURS) - 1
     iris_index = int(generator.integers(0, 2 if darkness > 0.5 else len(IRIS_COLOURS)))
-    style = HAIR_STYLES[int(generator.integers(len(HAIR_STYLES)))]
+    drawn_style = HAIR_STYLES[int(generator.integers(len(HAIR_STYLES)))]
+    style = drawn_style if hair_style is None else hair_style
     beard: Beard = "none"
     if style in ("short", "side_part", "buzz", "curly") and generator.random() < 0.45:
         beard = ("stubble", "full", "moustache")[int(generator.integers(3))]

@@ -1,0 +1,226 @@
+"""`make bench`: preparation, loading and training, each on one thread, with n, median and spread."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import cv2
+import torch
+
+from midas_dfer import __version__
+from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
+from midas_dfer.clips.faces import FaceDetector
+from midas_dfer.clips.prepare import prepare
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.sample import Sample
+from midas_dfer.datasets.synthetic import write_new_video
+from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.models.zoo import create_model
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.devices import choose_dtype
+from midas_dfer.training.train import train
+from midas_dfer.video.read import iter_frames
+
+CLASS_NAMES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
+Result = dict[str, float | int | str]
+
+
+def repeat(measure: Callable[[], float], unit: str, what: str, n: int = 5) -> Result:
+    """Measure once to warm up and n times to count."""
+    measure()
+    values = [measure() for _ in range(n)]
+    result: Result = {
+        "what": what,
+        "unit": unit,
+        "n": n,
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+    }
+    show(result)
+    return result
+
+
+def show(result: Result) -> None:
+    """One line of the table."""
+    print(
+        f"{result['what']:<52} {result['median']:8.1f} {result['unit']:<10}"
+        f" ({result['min']:.1f} to {result['max']:.1f}, n={result['n']})",
+        flush=True,
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a piece of work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def bench_preparation(folder: Path) -> list[Result]:
+    """A 640x480 clip with one face: read, find, follow, align, encode."""
+    video = folder / "clip.mp4"
+    write_new_video(video, seed=1, seconds_each=1.0, size=(640, 480))
+    frames = list(iter_frames(video, pixel_format="bgr24"))
+    detector = FaceDetector()
+    extractor = ClipExtractor(ExtractSettings())
+    return [
+        repeat(
+            lambda: len(frames) / seconds(lambda: list(iter_frames(video, pixel_format="bgr24"))),
+            "frames/s",
+            "read a 640x480 clip",
+        ),
+        repeat(
+            lambda: 1000 * seconds(lambda: [detector.detect(f.image) for f in frames]) / len(frames),
+            "ms/frame",
+            "detect faces at 640x480",
+        ),
+        repeat(
+            lambda: len(frames) / seconds(lambda: list(extractor.extract(video))),
+            "frames/s",
+            "prepare a 640x480 clip, from file to JPEG (aim: 40)",
+        ),
+    ]
+
+
+def make_store(folder: Path, clips: int) -> ClipStore:
+    """One clip many times over: the work of reading is the same as for different ones."""
+    samples = [
+        Sample(
+            video_id=f"clip{n}",
+            path="clip.mp4",
+            votes=tuple(1 + (n + k) % 7 for k in range(7)),
+            label=n % 7,
+            split=None,
+            fold=None,
+            subject=None,
+            extra={},
+        )
+        for n in range(clips)
+    ]
+    prepare(Manifest.from_samples(CLASS_NAMES, samples, "bench"), folder, folder / "store")
+    return ClipStore.open(folder / "store")
+
+
+def bench_loading(store: ClipStore) -> list[Result]:
+    """Eight frames drawn, decoded, cropped, flipped and joined to batches of eight clips."""
+
+    def loader(size: int) -> ClipLoader:
+        view = ClipView(num_segments=8, size=size, train=True)
+        return ClipLoader(ClipDataset(store, view=view), 8, shuffle=True)
+
+    return [
+        repeat(lambda size=size: len(store) / seconds(lambda: list(loader(size))), "clips/s", f"load 8x{size}x{size}")
+        for size in (112, 224)
+    ]
+
+
+def bench_training(store: ClipStore, folder: Path, n: int = 3) -> list[Result]:
+    """Whole training steps beside the bare model's forward and backward, in turn, on the same thread."""
+    config = RunConfig(size=112, epochs=1, num_threads=1, device="cpu")
+    dtype = choose_dtype(config.precision, torch.device("cpu"))
+    model = create_model("tsm_resnet18", num_classes=7).to(memory_format=torch.channels_last)
+    clips = normalize_pixels(torch.randint(0, 256, (8, 8, 3, 112, 112), dtype=torch.uint8))
+    targets = torch.full((8, 7), 1 / 7)
+    loss = SoftTargetCrossEntropy()
+
+    def step() -> None:
+        model.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            logits = model(clips)
+        loss(logits, targets).backward()
+
+    def bare() -> float:
+        return len(store) / seconds(lambda: [step() for _ in range(len(store) // 8)])
+
+    rates: list[float] = []
+
+    def trained(number: int) -> float:
+        lines: list[str] = []
+        train(config, store, folder / f"run{number}", say=lines.append)
+        return len(store) / float(lines[-1].split()[-2])
+
+    step()
+    pairs = [(bare(), trained(number)) for number in range(n)]
+    names = (f"bare forward and backward, 8x112x112, {dtype}", f"training, 8x112x112, {dtype}")
+    results: list[Result] = []
+    for place, name in enumerate(names):
+        rates = [pair[place] for pair in pairs]
+        results.append(
+            {
+                "what": name.replace("torch.", ""),
+                "unit": "clips/s",
+                "n": n,
+                "median": statistics.median(rates),
+                "min": min(rates),
+                "max": max(rates),
+            }
+        )
+    ratios = [100 * b / a for a, b in pairs]
+    results.append(
+        {
+            "what": "training as part of the bare model (aim: 90)",
+            "unit": "%",
+            "n": n,
+            "median": statistics.median(ratios),
+            "min": min(ratios),
+            "max": max(ratios),
+        }
+    )
+    for result in results:
+        show(result)
+    return results
+
+
+def machine() -> dict[str, str | int]:
+    """What it was measured on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {
+        "cpu": model,
+        "cores": os.cpu_count() or 1,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "opencv": cv2.__version__,
+        "midas-dfer": __version__,
+    }
+
+
+def main() -> None:
+    """Run all and write the figures down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--clips", type=int, default=24)
+    request = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    print("one thread; one run to warm up, then the median of n (lowest to highest)")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        results = bench_preparation(folder)
+        store = make_store(folder, request.clips)
+        results += bench_loading(store)
+        results += bench_training(store, folder)
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    request.out.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
+    print(f"written to {request.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
