@@ -106,7 +106,7 @@ clip = st.tuples(row, st.sampled_from([*NAMES, None]))
 
 
 @given(clips=st.lists(clip, max_size=25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_description_is_what_plain_loops_count(clips):
     manifest = manifest_of([votes for votes, _ in clips], [label for _, label in clips])
     found, plain = describe(manifest), plain_description(manifest)
@@ -142,7 +142,9 @@ def test_annotations_are_counted():
     assert found.folds == {1: 1, 2: 2}
     assert found.votes_per_clip == Spread(min=4, median=4.0, mean=13 / 3, max=5, total=13)
     assert found.coexistence == ((1.0, 0.0, 0.0), (0.0, 0.75, 0.25), None)
-    assert found.frames is None and found.settings is None and found.fingerprint == ""
+    assert found.frames is None
+    assert found.settings is None
+    assert found.fingerprint == ""
     assert found.to_dict()["folds"] == {"1": 1, "2": 2}
 
 
@@ -163,7 +165,8 @@ def test_a_store_is_described_with_what_became_of_its_clips(tmp_path):
     assert found.frames == Spread(min=4, median=6.5, mean=6.5, max=9, total=13)
     assert clip_lengths(store).tolist() == [4, 9]
     assert found.class_clips == (1, 1, 0)
-    assert found.settings == store.settings and found.fingerprint == store.fingerprint
+    assert found.settings == store.settings
+    assert found.fingerprint == store.fingerprint
     assert found.to_dict()["settings"]["size"] == 16
 
 
@@ -184,9 +187,11 @@ def test_examples_differ_in_class_and_person():
     votes = [[10, 0, 0]] * 5 + [[0, 10, 0], [5, 5, 0], [4, 3, 3], [3, 4, 3], [9, 1, 0]]
     subjects = ["a"] * 5 + ["b", "a", "a", "b", "c"]
     chosen = choose_examples(manifest_of(votes, subject=subjects), 3)
-    assert chosen.all_clear and chosen.voted
+    assert chosen.all_clear
+    assert chosen.voted
     assert chosen.clear[:2] == (0, 5)  # another class and person before the second of the same
-    assert len(chosen.clear) == 3 and all(max(votes[i]) == 10 for i in chosen.clear)
+    assert len(chosen.clear) == 3
+    assert all(max(votes[i]) == 10 for i in chosen.clear)
     assert chosen.ambiguous[:2] == (7, 8)  # the most even votes of each class, by different people
     assert not set(chosen.clear) & set(chosen.ambiguous)
 
@@ -195,7 +200,7 @@ def test_examples_differ_in_class_and_person():
     votes=st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any), min_size=1, max_size=15),
     number=st.integers(1, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_examples_are_never_shown_twice(votes, number):
     chosen = choose_examples(manifest_of(votes), number)
     both = [*chosen.clear, *chosen.ambiguous]
@@ -228,7 +233,8 @@ def test_pictures_show_the_store(tmp_path):
     names = ["class_distribution.png", "coexistence.png", "ambiguity.png", "examples.png", "clip_lengths.png"]
     assert list(pictures) == names
     for name, picture in pictures.items():
-        assert 600 < picture.shape[1] < 2400 and 300 < picture.shape[0] < 2400, name
+        assert 600 < picture.shape[1] < 2400, name
+        assert 300 < picture.shape[0] < 2400, name
         assert picture[..., :3].std() > 0.02, name
     other = store_of(manifest_of([v[::-1] for v in votes]), tmp_path / "t", lengths=[3] * 12)
     _, others = draw(other, tmp_path / "b")
@@ -237,7 +243,7 @@ def test_pictures_show_the_store(tmp_path):
 
 
 def test_pictures_at_the_edges(tmp_path):
-    long_names = ("a class with an extraordinarily long name $x_1$", "b")
+    long_names = ("\u8868 a class with an extraordinarily long name $x_1$", "b")
     cases = {
         "no votes": (manifest_of([None] * 2, ["sad", "happy"]), 3),
         "one clip": (manifest_of([[0, 3, 0]]), 5),

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from midas_dfer.clips.dataset import ClipBatch, ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.losses import SoftTargetCrossEntropy
@@ -218,6 +219,31 @@ def test_a_wrong_fold_is_refused_before_anything_is_written(store, tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(RequestError, match="not a run folder"):
         resume(tmp_path / "run")
+
+
+def test_every_epoch_sees_its_own_order_and_draws(store, tmp_path, monkeypatch):
+    """What reaches the training step is what the loader gives for that epoch, and no two epochs are alike."""
+    seen: dict[int, list[ClipBatch]] = {}
+    real = Recognizer.training_step
+
+    def step(self, batch, batch_idx):
+        seen.setdefault(self.current_epoch, []).append(batch)
+        return real(self, batch, batch_idx)
+
+    monkeypatch.setattr(Recognizer, "training_step", step)
+    run = train(small(), store, tmp_path / "run")
+    ids = run.part("train")
+    manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])
+    dataset = ClipDataset(store, manifest, view=ClipView(num_segments=4, size=24, train=True))
+    for epoch, batches in seen.items():
+        expected = list(ClipLoader(dataset, 8, shuffle=True).at_epoch(epoch))
+        assert [b.video_ids for b in batches] == [b.video_ids for b in expected]
+        assert all(torch.equal(a.clips, b.clips) for a, b in zip(batches, expected, strict=True))
+    orders = {tuple(i for b in batches for i in b.video_ids) for batches in seen.values()}
+    pictures = {e: {i: c for b in bs for i, c in zip(b.video_ids, b.clips, strict=True)} for e, bs in seen.items()}
+    assert len(orders) == len(seen) == 3
+    same_draws = [torch.equal(pictures[0][i], pictures[1][i]) for i in ids]
+    assert sum(same_draws) < len(same_draws) / 2
 
 
 def test_schedule():

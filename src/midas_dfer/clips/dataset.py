@@ -188,7 +188,7 @@ class BatchSampler(Sampler[list[Draw]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning calls this."""
+        """Say which epoch comes next."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:

@@ -152,11 +152,8 @@ class ClipStore:
         """16 hex digits that change when the settings, a clip, its votes or its length change."""
         digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
         digest.update(json.dumps(self.class_names).encode())
-        for video_id, votes, label in zip(
-            self.manifest.video_ids, self.manifest.votes, self.manifest.labels, strict=True
-        ):
-            row = (video_id, self.num_frames(video_id), votes.tolist(), int(label))
-            digest.update(json.dumps(row).encode())
+        for video_id, votes, label in self.manifest.table.select("video_id", "votes", "label").iter_rows():
+            digest.update(json.dumps((video_id, self.num_frames(video_id), votes, label)).encode())
         return digest.hexdigest()[:16]
 
     def num_frames(self, video_id: str) -> int:

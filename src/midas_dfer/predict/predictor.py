@@ -7,7 +7,6 @@ needs it, so memory does not grow with the length of the video.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -57,7 +56,7 @@ class Predictor:
         self.settings = ExtractSettings(faces="cropped" if run.provenance.face_source == "cropped" else "detect")
 
     @classmethod
-    def from_run(cls, path: Path | str, device: str = "auto") -> Self:
+    def from_run(cls, path: Path | str, device: str = "auto") -> "Predictor":
         """Open a run folder and load its weights.
 
         Args:

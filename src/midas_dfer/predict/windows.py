@@ -108,7 +108,9 @@ class WindowPlan:
     thumbnails: list[Thumbnail] = field(default_factory=list)
 
     @classmethod
-    def of(cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int) -> "WindowPlan":
+    def of(
+        cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int
+    ) -> "WindowPlan":
         """Lay windows over a track; see `plan_windows`."""
         start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
         spans = plan_windows(start, end, window_seconds, stride_seconds)

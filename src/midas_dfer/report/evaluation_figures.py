@@ -147,9 +147,10 @@ def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Pat
             _draw_confidences(panels[1][column], found, len(evaluation.class_names))
         panels[0][0].set_ylabel("share found, %")
         panels[1][0].set(ylabel="clips", ylim=(0, 1.05 * most))
-        line = f"{clips(evaluation.num_labelled)} with a single label · bars: 95 % intervals"
+        line = f"{clips(evaluation.num_labelled)} with a single label · strokes: 95 % intervals"
         note = (
-            "Confidence is the largest share of a clip, sorted into 15 bins. ECE: expected calibration error. "
+            "Confidence is the largest share of a clip, at least 1/number of classes, sorted into 15 bins. "
+            "ECE: expected calibration error. "
             "Vote shares are the annotators' distribution that the network's output implies."
         )
         title = "Calibration: how often a prediction of a given confidence is right"

@@ -13,7 +13,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError
 from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.report.description import CLEAR_SHARE
-from midas_dfer.report.layout import MARGIN, NAME_SIZE, short_name, text_width
+from midas_dfer.report.layout import MARGIN, NAME_SIZE, drawable, short_name, text_width
 from midas_dfer.report.style import INK, SOFT_INK, emotion_colors, house_style, new_canvas, save_figure
 
 EXAMPLES = 3
@@ -105,11 +105,11 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
     height = _HEAD + sum(heights) - 0.2
     with house_style():
         figure = new_canvas(width, height)
-        _write(figure, MARGIN, height - MARGIN, f"Examples of {store.dataset}", size=11.5, bold=True)
+        _write(figure, MARGIN, height - MARGIN, drawable(f"Examples of {store.dataset}"), size=11.5, bold=True)
         for number, (title, line, clips) in enumerate(columns):
             left = MARGIN + number * (_STRIP + _BETWEEN)
-            _write(figure, left, height - 0.55, title, size=10, bold=True)
-            beside = left + text_width(title, 10, bold=True) + 0.1
+            _write(figure, left, height - 0.55, title, size=10.0, bold=True)
+            beside = left + text_width(title, 10.0, bold=True) + 0.1
             _write(figure, beside, height - 0.565, line, size=8.5, color=SOFT_INK)
             top = height - _HEAD + 0.2
             for clip, room in zip(clips, heights, strict=False):
@@ -168,9 +168,9 @@ def _draw_clip(
 ) -> None:
     width, height = figure.get_size_inches()
     spread = f"entropy {clip.entropy:.2f}" if clip.voted else "a label, no votes"
-    room = _STRIP - text_width(spread, 8) - 0.2
+    room = _STRIP - text_width(spread, 8.0) - 0.2
     _write(figure, left, top, _fitted(clip.video_id, room, 8.5), size=8.5)
-    _write(figure, left + _STRIP, top, spread, size=8, color=SOFT_INK, align="right")
+    _write(figure, left + _STRIP, top, spread, size=8.0, color=SOFT_INK, align="right")
     top -= _TITLE + _SIDE
     for number, frame in enumerate(clip.frames):
         box = ((left + number * (_SIDE + _GAP)) / width, top / height, _SIDE / width, _SIDE / height)
@@ -180,7 +180,7 @@ def _draw_clip(
     order = [int(k) for k in np.argsort(-clip.votes, kind="stable")[:_MOST_BARS] if clip.votes[k] > 0]
     total = int(clip.votes.sum())
     indent = max(1.0, *(text_width(short_name(names[k]), NAME_SIZE) for k in order)) + 0.08
-    longest = _STRIP - indent - text_width(f"{total} of {total}", 8) - 0.1
+    longest = _STRIP - indent - text_width(f"{total} of {total}", 8.0) - 0.1
     top -= 0.1
     for k in order:
         middle = top - _BAR / 2
@@ -189,7 +189,7 @@ def _draw_clip(
         corner = ((left + indent) / width, (middle - 0.065) / height)
         figure.add_artist(Rectangle(corner, length / width, 0.13 / height, color=colors[names[k]], linewidth=0))
         text = f"{clip.votes[k]} of {total}" if clip.voted else "label"
-        _write(figure, left + indent + length + 0.06, middle, text, size=8, color=SOFT_INK, middle=True)
+        _write(figure, left + indent + length + 0.06, middle, text, size=8.0, color=SOFT_INK, middle=True)
         top -= _BAR
 
 
@@ -221,6 +221,7 @@ def _write(
 
 def _fitted(text: str, room: float, size: float) -> str:
     """Text that is at most so many inches wide: the beginning, and what was cut away is shown by dots."""
+    text = drawable(text)
     if text_width(text, size) <= room:
         return text
     while text and text_width(text + "\u2026", size) > room:

@@ -7,7 +7,6 @@ frames; only the pixels below them are touched.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
 
 import cv2
 import numpy as np
@@ -42,7 +41,7 @@ class Sprite:
     clear: UInt16[np.ndarray, "h w 1"]
 
     @classmethod
-    def of(cls, picture: Image.Image) -> Self:
+    def of(cls, picture: Image.Image) -> "Sprite":
         """Prepare an RGBA picture."""
         pixels = np.asarray(picture).astype(np.uint16)
         opacity = pixels[:, :, 3:]

@@ -238,7 +238,7 @@ def new_grid(
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG or SVG, by the ending of the name; whole or not at all.
 
-    The same figure gives the same bytes: no date or version is written.
+    A figure that is made in the same way gives the same bytes: no date or version is written.
 
     Raises:
         RequestError: the name ends in neither .png nor .svg.

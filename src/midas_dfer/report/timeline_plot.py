@@ -153,21 +153,21 @@ def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: flo
     axes.set_ylim(0, height)
     axes.axis("off")
     scale = width / timeline.duration
-    side = height - 0.04
-    free_from = -1.0
-    room = max(1, int((track.end - track.start) * scale / (side + 0.04)))
-    chosen = np.linspace(0, len(track.thumbnails), min(room, len(track.thumbnails)), endpoint=False)
-    middle = len(track.thumbnails) / (2 * max(1, len(chosen)))
-    for thumbnail in (track.thumbnails[int(i + middle)] for i in chosen):
-        left = max(thumbnail.time * scale - side / 2, track.start * scale, free_from)
-        if left > width - side + 0.02:
-            break
-        free_from = left + side + 0.04
+    side = height - 0.06
+    pitch = side + 0.04
+    first, last = track.start * scale, min(max(track.end * scale, track.start * scale + side), width) - side
+    number = min(max(1, int((last - first) / pitch) + 1), len(track.thumbnails))
+    chosen = [track.thumbnails[int((i + 0.5) * len(track.thumbnails) / number)] for i in range(number)]
+    # Each in the middle of its moment, moved as little as keeps them apart and inside.
+    slots = pitch * np.arange(number)
+    lefts = np.maximum.accumulate(np.array([t.time * scale - side / 2 for t in chosen]) - slots)
+    lefts = np.clip(lefts, min(first, last), max(last - pitch * (number - 1), min(first, last))) + slots
+    for thumbnail, left in zip(chosen, lefts.tolist(), strict=True):
         picture = axes.imshow(
-            thumbnail.image, extent=(left, left + side, 0.04, height), aspect="auto", interpolation="lanczos"
+            thumbnail.image, extent=(left, left + side, 0.06, height), aspect="auto", interpolation="lanczos"
         )
         frame = FancyBboxPatch(
-            (left + 0.06, 0.1), side - 0.12, side - 0.12, boxstyle="round,pad=0.06", transform=axes.transData
+            (left + 0.06, 0.12), side - 0.12, side - 0.12, boxstyle="round,pad=0.06", transform=axes.transData
         )
         picture.set_clip_path(frame)
     axes.set_xlim(0, width)

@@ -100,9 +100,13 @@ def read_curves(metrics_csv: Path) -> Curves:
     if missing:
         raise RequestError(f"{metrics_csv} has no column {' or '.join(missing)}; name the metrics.csv of a run")
     try:
-        return {name: np.array([float(row.get(name) or "nan") for row in rows]) for name in rows[0] if name is not None}
+        columns = [name for name in rows[0] if name is not None]
+        curves = {name: np.array([float(row.get(name) or "nan") for row in rows]) for name in columns}
     except ValueError as error:
         raise RequestError(f"{metrics_csv} is damaged ({error}); name the metrics.csv of a run") from error
+    if not np.isfinite(curves["epoch"]).all():
+        raise RequestError(f"{metrics_csv} is damaged (an epoch has no number); name the metrics.csv of a run")
+    return curves
 
 
 def _draw(axes: Axes, curves: Curves, lines: Sequence[_Line]) -> list[_End]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from midas_dfer.clips.augment import normalize_pixels
-from midas_dfer.clips.dataset import ClipBatch
+from midas_dfer.clips.dataset import ClipBatch, ClipLoader
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.errors import JobError
 from midas_dfer.labels import NO_LABEL
@@ -57,6 +57,15 @@ class Recognizer(lightning.LightningModule):
         self.loss = SoftTargetCrossEntropy()
         self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
         self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the loader which epoch this is: its order and its draws are the epoch's own.
+
+        Lightning would tell a loader's sampler, but not a batch sampler.
+        """
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, ClipLoader):
+            loader.at_epoch(self.current_epoch)
 
     def forward(self, batch: ClipBatch) -> Float[Tensor, "B K"]:
         """Logits of the clips as they are."""

@@ -13,10 +13,15 @@ import av.error
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.errors import JobError, RequestError
+from midas_dfer.errors import RequestError
+from midas_dfer.files import cannot_write
 
 TICKS_PER_SECOND = 90_000
 """Resolution of presentation times; a multiple of the common frame rates."""
+
+
+def _system_error(error: av.error.FFmpegError | OSError) -> OSError:
+    return error if isinstance(error, OSError) else OSError(error.errno, error.strerror)
 
 
 class VideoWriter:
@@ -65,7 +70,7 @@ class VideoWriter:
         try:
             handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
         except OSError as error:
-            raise JobError(f"Cannot write {self.path}: {error.strerror}.") from error
+            raise cannot_write(self.path, _system_error(error)) from error
         os.close(handle)
         self._partial = Path(name)
         try:
@@ -121,7 +126,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
-            raise JobError(f"Cannot write {self.path}: {error.strerror}.") from error
+            raise cannot_write(self.path, _system_error(error)) from error
         self._last_tick = tick
         self.frames_written += 1
 
@@ -137,7 +142,7 @@ class VideoWriter:
             self._partial.replace(self.path)
         except (av.error.FFmpegError, OSError) as error:
             self.discard()
-            raise JobError(f"Cannot write {self.path}: {error.strerror}.") from error
+            raise cannot_write(self.path, _system_error(error)) from error
 
     def discard(self) -> None:
         """Give up: leave no file behind. A file that was there before under this name stays."""

@@ -222,14 +222,14 @@ def _jaw(expression: Expression) -> float:
 def mouth(identity: Identity, expression: Expression) -> Mouth:
     """Both lips and the opening between them."""
     e = expression
-    middle = 0.91 * identity.face_length
+    middle = 0.885 * identity.face_length
     x = np.linspace(-1.0, 1.0, 21)
     side = np.where(x < 0, -1.0, 1.0) * e.asymmetry
     reach = np.abs(x)
     half = 0.345 * identity.mouth_width
     half += 0.125 * e.au12 + 0.115 * e.au20 + 0.02 * e.au15 - 0.045 * e.au23 - 0.02 * e.au24
     half -= 0.125 * e.au26 * (1.0 - 0.9 * max(e.au12, e.au20)) + 0.02 * e.au17
-    corner = -0.185 * e.au12 + 0.14 * e.au15 + 0.045 * e.au20 + 0.10 * e.au26 * (1.0 - e.au12)
+    corner = -0.185 * e.au12 + 0.13 * e.au15 + 0.045 * e.au20 + 0.10 * e.au26 * (1.0 - e.au12)
     line = middle + corner * (1.0 + side) * (reach**1.7 - 0.25)
     line += (-0.05 * e.au10 - 0.03 * e.au9 - 0.03 * e.au17) * (1.0 - reach**2)
     arch = 1.0 - reach**2
@@ -276,7 +276,7 @@ def outline(identity: Identity, expression: Expression) -> tuple[Float64[np.ndar
             [(0.92 + puff) * width, 0.5 * length],
             [(0.80 + puff) * jaw, 0.95 * length],
             [0.55 * jaw, 1.30 * length + 0.6 * drop],
-            [0.24 * jaw, 1.51 * length + drop],
+            [0.27 * jaw, 1.475 * length + 0.95 * drop],
             [0.0, 1.545 * length + drop],
         ]
     )

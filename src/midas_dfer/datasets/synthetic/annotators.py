@@ -1,6 +1,7 @@
 """Made-up annotators: ten people who look at the same clip and do not agree."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -31,6 +32,7 @@ class Annotator:
     confusion: Float64[np.ndarray, "K K"]
 
 
+@lru_cache(maxsize=16)
 def draw_annotators(seed: int, count: int = 10) -> tuple[Annotator, ...]:
     """Make up annotators: each gets 78 to 95 % right, and errs in a way of their own.
 

@@ -24,7 +24,8 @@ def draw_scarf_front(
     canvas.fill(np.concatenate([outer, inner[::-1]]), base)
     # The lower edge runs along the jaw: the silhouette, from the right temple down to the chin and up again.
     low = head[len(head) * 4 // 18 : len(head) * 14 // 18 + 1]
-    canvas.fill(ribbon(low, np.full(len(low), 0.065 * unit)), base)
+    ends = np.clip(np.sin(np.linspace(0.0, np.pi, len(low))) * 2.5, 0.0, 1.0)
+    canvas.fill(ribbon(low, ends * 0.065 * unit), base)
     canvas.fill(ribbon(inner, np.full(len(inner), 0.025 * unit)), mix(base, dark, 0.8))
     count = len(outer) - 12
     along = [np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(inner)), inner[:, axis]) for axis in (0, 1)]
@@ -74,15 +75,16 @@ def draw_beard(
     colour = mix(colours.hair, colours.skin, 0.78 if identity.beard == "stubble" else 0.10)
     head, depth = outline(identity, expression)
     if identity.beard != "moustache":
-        low = head[:, 1] > 0.28
+        low = head[:, 1] > -0.08
         right = np.flatnonzero(low)
         jaw = projection.outline(head[right], depth[right])
         corner = lips.lower_outer
         under = float(corner[10, 1]) + 0.05
         line = np.array(
             [
-                [-0.86, 0.30],
-                [-0.78, 0.62],
+                [-0.93, -0.08],
+                [-0.86, 0.34],
+                [-0.76, 0.62],
                 [-0.56, 0.80],
                 [-0.42, 1.0],
                 [-0.2, under + 0.04],
@@ -90,8 +92,9 @@ def draw_beard(
                 [0.2, under + 0.04],
                 [0.42, 1.0],
                 [0.56, 0.80],
-                [0.78, 0.62],
-                [0.86, 0.30],
+                [0.76, 0.62],
+                [0.86, 0.34],
+                [0.93, -0.08],
             ]
         ) * [identity.face_width, 1.0]
         canvas.fill(np.concatenate([jaw, projection(curve(line))]), colour)

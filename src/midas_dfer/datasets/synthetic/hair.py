@@ -131,7 +131,7 @@ def draw_hair_behind(canvas: Canvas, identity: Identity, colours: Palette, proje
         canvas.oval(centre - [0.05 * unit, 0.06 * unit], (0.30 * unit, 0.24 * unit), projection.roll, base)
 
 
-def cap(identity: Identity, projection: Projection) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "N 2"]]:
+def cap(identity: Identity, projection: Projection) -> tuple[Float64[np.ndarray, "N 2"], Float64[np.ndarray, "M 2"]]:
     """The outer edge and the hairline of the hair in front, both from left to right, in pixels."""
     style, width = identity.hair_style, identity.face_width
     aside, above = _VOLUME[style]
