@@ -242,7 +242,7 @@ def test_votes_follow_truth_times_confusion() -> None:
 
 
 def test_majority_agrees_on_clear_clips_and_less_on_others() -> None:
-    plans = [plan_clip(number) for number in range(500)]
+    plans = [plan_clip(number) for number in range(320)]
     agrees: dict[str, list[bool]] = {"single": [], "blend": [], "turn": []}
     for plan in plans:
         majority = np.bincount(plan.votes, minlength=7).argmax()

@@ -32,7 +32,7 @@ def caption_lines(timeline: Timeline, shown: int) -> list[str]:
             "Network output: its softmax. Trained on softmax-normalised targets, it is flat by construction; the vote "
             "shares undo that."
             if readings_differ(timeline)
-            else "They are the softmax of the output: this network was trained on distributions as they are."
+            else "They are the softmax of the output: the targets that this network was trained on were not normalised."
         )
     ]
     if shown < len(timeline.tracks):

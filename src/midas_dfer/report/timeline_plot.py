@@ -44,7 +44,7 @@ MOST_FACES = 6
 """How many faces of a picture are drawn; of more, the largest."""
 
 # Lengths are in inches.
-_LEFT, _RIGHT = 1.22, 1.75
+_LEFT, _RIGHT = 1.22, 1.88
 _AXIS, _BLOCK_GAP = 0.42, 0.34
 _TITLE, _FACE, _STRIP, _OUTPUT, _GAP = 0.30, 0.58, 0.20, 0.50, 0.07
 _LABEL = 0.178
