@@ -1,7 +1,6 @@
 """The command line: wrong requests end with 2 and a sentence, jobs that fail with 1, and nothing half-written."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -117,7 +116,7 @@ def test_help_and_lists(capsys):
 def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
     for number in range(2, 8):
         write_clip(videos / f"c{number}", number % 2, 5, number)
-    lines = [f"{n},{3 - i % 2},{1 + 2 * (i % 2)},{1 + i // 2}" for i, n in enumerate(sorted(os.listdir(videos)))]
+    lines = [f"{n},{3 - i % 2},{1 + 2 * (i % 2)},{1 + i // 2}" for i, n in enumerate(sorted(p.name for p in videos.iterdir()))]
     (tmp_path / "votes.csv").write_text("video_id,happy,sad,fold\n" + "\n".join(lines) + "\n")
     store, run = tmp_path / "store", tmp_path / "run"
     prepare = ["prepare", "table", str(tmp_path / "votes.csv"), "--videos", str(videos), "--out", str(store)]

@@ -1,5 +1,6 @@
 """Batches: what is drawn depends on (seed, epoch, video id) alone, and every clip comes exactly once."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_evaluation_sees_the_middle_frames_whole(store):
     for place, video_id in enumerate(store.manifest.video_ids):
         count = store.num_frames(video_id)
         edges = [segment * count // 4 for segment in range(5)]
-        middle = [(a + b) // 2 for a, b in zip(edges, edges[1:], strict=False)]
+        middle = [(a + b) // 2 for a, b in itertools.pairwise(edges)]
         expected = store.read(video_id, middle).transpose(0, 3, 1, 2)
         assert np.array_equal(dataset[place].clips[0].numpy(), expected)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.prepare import available_cores, prepare
 from midas_dfer.clips.store import ClipStore

@@ -34,6 +34,9 @@ _MAX_CHANGE = 0.16  # mean absolute difference of the signatures
 _MAX_CHANGE_OF_MEAN = 0.08
 # By how much a track must suit a face better than the next track does, in units of the cost (at most 1).
 _MARGIN = 0.1
+# Time (s) for which a track is thought to go on as it moved; a picture that stood still says nothing of motion.
+_LONGEST_COAST = 0.5
+
 # Time (s) over which a track's velocity is averaged.
 _VELOCITY_TIME = 0.1
 
@@ -234,7 +237,7 @@ class _OpenTrack:
         missed = position - self.positions[-1] - 1
         patience = 1.0 + min(1.0, 2.0 * elapsed) if missed else 1.0
         size = _size(face)
-        miss = _center(face) - self.center - self.velocity * elapsed
+        miss = _center(face) - self.center - self.velocity * min(elapsed, _LONGEST_COAST)
         shift = math.hypot(float(miss[0]), float(miss[1])) / math.sqrt(size * self.size)
         growth = abs(math.log(size / self.size))
         change = 0.0

@@ -14,12 +14,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.dataset import ClipBatch
-from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
+from midas_dfer.clips.extract import fit, read_frames
 from midas_dfer.clips.faces import align_face
 from midas_dfer.clips.tracks import Track
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
-from midas_dfer.labels import NO_LABEL
 from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.people import find_people
 from midas_dfer.predict.timeline import Timeline
@@ -52,8 +50,7 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = choose_dtype(run.config.precision, self.device)
         self.model = model.to(self.device)
-        # A run does not keep the size of its store's pictures; 224 is what `midas prepare` makes unless told.
-        self.settings = ExtractSettings(faces="cropped" if run.provenance.face_source == "cropped" else "detect")
+        self.settings = run.provenance.extract  # faces are cut as those were that the model learned from
 
     @classmethod
     def from_run(cls, path: Path | str, device: str = "auto") -> "Predictor":
@@ -79,10 +76,7 @@ class Predictor:
             probabilities (the softmax of the network's output) and vote shares (the annotators' distribution that
             the output implies); rows sum to 1, float32, on the CPU.
         """
-        count = len(clips)
-        labels = torch.full((count,), NO_LABEL)
-        batch = ClipBatch(clips, torch.zeros(count, len(self.class_names)), labels, ("",) * count)
-        logits, _ = predict_logits(self.model, batch, self.device, self.dtype)
+        logits = predict_logits(self.model, clips, self.device, self.dtype)
         return logits.softmax(dim=1), to_vote_shares(logits, self.run.config)
 
     def predict_video(

@@ -228,9 +228,8 @@ def predict_clips(
     logits, labels = [], []
     progress.start(len(dataset))
     for batch in loader:
-        of_batch, labels_of_batch = predict_logits(model, batch, where, dtype)
-        logits.append(of_batch)
-        labels.append(labels_of_batch)
+        logits.append(predict_logits(model, batch.clips, where, dtype))
+        labels.append(batch.labels)
         for _ in batch.video_ids:
             progress.advance()
     progress.finish()

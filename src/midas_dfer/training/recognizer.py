@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, UInt8
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
@@ -155,9 +155,9 @@ def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
 
 
 def predict_logits(
-    model: nn.Module, batch: ClipBatch, device: torch.device, dtype: torch.dtype = torch.float32
-) -> tuple[Float[Tensor, "B K"], Int64[Tensor, "B"]]:
-    """Logits (float32, on the CPU) and labels of a batch; the model must be in evaluation mode."""
+    model: nn.Module, clips: UInt8[Tensor, "B T 3 H W"], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "B K"]:
+    """Logits of clips as they are, float32 on the CPU; the model must be in evaluation mode."""
     with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        logits = model(normalize_pixels(batch.clips.to(device)))
-    return logits.float().cpu(), batch.labels
+        logits: Tensor = model(normalize_pixels(clips.to(device)))
+    return logits.float().cpu()

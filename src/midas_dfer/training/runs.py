@@ -27,6 +27,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Partition
@@ -51,7 +52,7 @@ class Provenance:
         class_names: in the order of the model's outputs.
         store: folder of the clip store.
         store_fingerprint: of its content.
-        face_source: `detect` or `cropped`; how the store's clips were cut, and so how new ones must be.
+        extract: how the store's clips were cut (`ExtractSettings`), and so how new ones must be.
         partition: the rule by which clips were parted.
         num_train, num_validation, num_test: clips in each part.
         versions: of Python and the libraries.
@@ -65,7 +66,7 @@ class Provenance:
     class_names: tuple[str, ...]
     store: str
     store_fingerprint: str
-    face_source: str
+    extract: ExtractSettings
     partition: str
     num_train: int
     num_validation: int
@@ -107,7 +108,7 @@ class Run:
             class_names=store.class_names,
             store=str(store.path.resolve()),
             store_fingerprint=store.fingerprint,
-            face_source=store.settings.faces,
+            extract=store.settings,
             partition=partition.rule,
             num_train=len(partition.train),
             num_validation=len(partition.validation) if partition.validation is not None else 0,
@@ -143,6 +144,7 @@ class Run:
         try:
             content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
             content["class_names"] = tuple(content["class_names"])
+            content["extract"] = ExtractSettings(**content["extract"])
             provenance = Provenance(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise RequestError(f"{path / RUN_FILE} is damaged ({error}); train anew") from error

@@ -1,0 +1,30 @@
+"""midas demo: the whole path on made-up faces."""
+
+import json
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, check_jobs, say_for
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(
+        description="Render made-up faces with made-up votes, prepare, describe, train, evaluate and predict."
+    )
+    flags.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
+    flags.add_argument("--seed", type=int, default=0, help="same seed, same scores (default: 0)")
+    flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
+    flags.add_argument("--json", action="store_true", help="end with a line of JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.demo import run_demo
+
+    check_jobs(request.jobs)
+    result = run_demo(request.out, seed=request.seed, jobs=request.jobs, say=say_for(request))
+    if request.json:
+        print(json.dumps(result))

@@ -1,0 +1,34 @@
+"""midas describe: what is in a store."""
+
+import json
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, print_paths
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Say what is in a store: clips, classes, votes, ambiguity, failures.")
+    flags.add_argument("store", type=Path, help="folder of the store")
+    flags.add_argument("--out", type=Path | None, default=None, help="folder for pictures (default: STORE/description)")
+    flags.add_argument("--json", action="store_true", help="print it as JSON, draw no pictures")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.clips.store import ClipStore
+    from midas_dfer.report.description import describe
+    from midas_dfer.report.tables import description_table
+
+    store = ClipStore.open(request.store)
+    description = describe(store)
+    if request.json:
+        print(json.dumps(description.to_dict()))
+        return
+    print(description_table(description))
+    from midas_dfer.report.description_figures import draw_description
+
+    print_paths(draw_description(store, description, request.out or request.store / "description"))

@@ -1,0 +1,56 @@
+"""midas evaluate: a run on clips it has not seen -> scores."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, print_paths
+from midas_dfer.errors import RequestError
+from midas_dfer.progress import console_progress
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Score a run: UAR, WAR, recalls, and how close it comes to the votes.")
+    flags.add_argument("run", type=Path, help="the run folder")
+    flags.add_argument("--store", type=Path, required=True, help="folder of the store")
+    flags.add_argument(
+        "--part",
+        type=Literal["auto", "test", "validation", "train", "all"],
+        default="auto",
+        help="which clips (default: those that the run kept for testing)",
+    )
+    flags.add_argument("--out", type=Path | None, default=None, help="folder for results (default: RUN/evaluation)")
+    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+    flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
+    flags.add_argument("--json", action="store_true", help="print the scores as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.report.evaluation_figures import draw_evaluation
+    from midas_dfer.report.tables import evaluation_table
+    from midas_dfer.training.evaluate import evaluate
+    from midas_dfer.training.runs import EVALUATION_FOLDER
+
+    if request.batch_size < 1:
+        raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
+    out = request.out or request.run / EVALUATION_FOLDER
+    evaluation, predictions = evaluate(
+        request.run,
+        request.store,
+        part=request.part,
+        out=out,
+        device=request.device,
+        batch_size=request.batch_size,
+        progress=console_progress("evaluate", "clip"),
+    )
+    pictures = draw_evaluation(evaluation, predictions, out)
+    if request.json:
+        print(json.dumps(evaluation.to_dict()))
+        return
+    print(evaluation_table(evaluation))
+    print_paths([out / "evaluation.json", out / "predictions.csv", *pictures])

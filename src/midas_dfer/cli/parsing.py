@@ -1,0 +1,80 @@
+"""What the verbs share: flags, complaints, paths."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from midas_dfer.errors import RequestError
+
+_POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "videos", "what"})
+
+
+class Parser(ArgumentParser):
+    """Says what is wrong with a flag in a sentence, not in a page of usage."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**settings, allow_abbrev=False)  # --epoch is a typing error, not --epochs
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the sentence and leave with 2."""
+        lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+        text = " ".join(line for line in lines if not line.lower().startswith(("tip:", "for more")))
+        text = re.sub(
+            r"Parser key \"(\w+)\": Expected an? (?:<class '(\w+)'>|(.+))\. Got value: (.*)",
+            lambda m: f"{self._flag(m[1])} is {m[4]}; expected {_in_words(m[2] or m[3])}",
+            text,
+        )
+        required = re.match(r"the following arguments are required: (.*)", text)
+        if required:
+            names = (self._flag(name.rpartition(".")[2]) for name in required[1].split(", "))
+            text = f"{' and '.join(names)} missing"
+        name = self.prog.replace(" [options]", "")
+        print(f"{name}: {text}\nSee: {name} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _flag(self, name: str) -> str:
+        return f"--{name}" if f"--{name}" in self._option_string_actions or name not in _POSITIONAL else name
+
+
+def _in_words(expected: str) -> str:
+    return re.sub(r"typing\.Literal\[(.*)\]", lambda m: m[1].replace("'", ""), expected)
+
+
+def underscored(argument: str) -> str:
+    """Flags may be typed with dashes: --batch-size is --batch_size."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def complain(message: str, status: int) -> int:
+    """Say on standard error what is wrong; gives the exit status back."""
+    print(f"midas: {message}", file=sys.stderr)
+    return status
+
+
+def say_for(request: Namespace) -> Callable[[str], None]:
+    """Prints a line for people: on stdout, or on stderr where stdout is for a machine (`--json`)."""
+    stream = sys.stderr if request.json else sys.stdout
+
+    def say(text: str) -> None:
+        print(text, file=stream, flush=True)
+
+    return say
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Refuse a number of processes below one."""
+    if jobs is not None and jobs < 1:
+        raise RequestError(f"--jobs is {jobs}; expected 1 or more")
+
+
+def print_paths(paths: Sequence[Path]) -> None:
+    """One path a line."""
+    for path in paths:
+        print(f"  {path}")

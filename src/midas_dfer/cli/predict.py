@@ -1,0 +1,75 @@
+"""midas predict: a run and any video -> its emotions over time."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, complain, print_paths
+from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.progress import console_progress
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Read the emotions of each person in a video over time.")
+    flags.add_argument("run", type=Path, help="the run folder")
+    flags.add_argument("videos", type=Path, nargs="+", help="videos or pictures")
+    flags.add_argument("--out", type=Path, required=True, help="folder for timelines, plots and videos")
+    flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
+    flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
+    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+    flags.add_argument(
+        "--max_people", type=int | None, default=None, help="only the people who are in view longest; all by default"
+    )
+    flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
+    flags.add_argument("--json", action="store_true", help="print the timelines as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.predict.predictor import Predictor
+    from midas_dfer.report.predictions import write_prediction
+
+    predictor = Predictor.from_run(request.run, device=request.device)
+    failed, timelines = [], []
+    for video, folder in zip(request.videos, _folders(request.videos, request.out), strict=True):
+        try:
+            timeline = predictor.predict_video(
+                video,
+                window_seconds=request.window,
+                stride_seconds=request.stride,
+                max_people=request.max_people,
+                progress=console_progress(video.name, "frame"),
+            )
+        except RequestError:
+            raise
+        except MidasError as error:  # the other videos go on
+            failed.append(video)
+            complain(str(error), 1)
+            continue
+        paths = write_prediction(timeline, video, folder, annotate=not request.no_video)
+        timelines.append(json.loads(timeline.to_json()))
+        if not request.json:
+            print(timeline.summary())
+            print_paths(paths)
+    if request.json:
+        print(json.dumps({"timelines": timelines, "failed": [str(video) for video in failed]}))
+    if failed:
+        which = ", ".join(str(v) for v in failed)
+        raise MidasError(f"{len(failed)} of {len(request.videos)} videos could not be predicted: {which}")
+
+
+def _folders(videos: Sequence[Path], out: Path) -> list[Path]:
+    """A folder for each video; the name's number is added where two have the same name."""
+    folders: list[Path] = []
+    for video in videos:
+        folder, number = out / video.stem, 1
+        while folder in folders:
+            number += 1
+            folder = out / f"{video.stem}-{number}"
+        folders.append(folder)
+    return [out] if len(videos) == 1 else folders

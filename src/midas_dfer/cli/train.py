@@ -1,0 +1,57 @@
+"""midas train: a store -> a trained run, or go on with one."""
+
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
+
+from midas_dfer.cli.parsing import Parser, print_paths, say_for
+from midas_dfer.errors import RequestError
+from midas_dfer.training.config import RunConfig
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(
+        description="Train on the training part of a store. Every setting of the recipe is a flag; --config takes "
+        "them from a file, such as the config.yaml of another run, and flags behind it go before it."
+    )
+    flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
+    flags.add_argument("--out", type=Path | None, default=None, help="the run folder, not there yet")
+    flags.add_argument("--resume", type=Path | None, default=None, help="go on with this run folder")
+    flags.add_argument("--config", action=ActionConfigFile, help="settings from a YAML or JSON file")
+    flags.add_argument("--json", action="store_true", help="end with a line of JSON")
+    flags.add_class_arguments(RunConfig, as_group=True)
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.report.training_curves import draw_training
+    from midas_dfer.training.runs import METRICS_FILE, Run
+    from midas_dfer.training.train import resume, train
+
+    bar = sys.stderr.isatty() and not request.json
+    say = say_for(request)
+    if request.resume is not None:
+        if request.out is not None:
+            raise RequestError("--resume goes on in its own folder; leave out --out")
+        if Run.open(request.resume).finished:
+            say(f"the run {request.resume} has ended already; its weights are there")
+        run = resume(request.resume, request.store, bar=bar, say=say)
+    else:
+        if request.store is None or request.out is None:
+            raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
+        config = RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})
+        run = train(config, request.store, request.out, bar=bar, say=say)
+    made = run.provenance
+    curves = run.path / "logs" / "training.png"
+    draw_training(run.path / METRICS_FILE, curves)
+    if request.json:
+        print(json.dumps({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
+        return
+    print(f"trained on {made.num_train} clips ({made.partition}); weights kept: {made.kept}")
+    print_paths([run.path / "weights.safetensors", curves])
+    print(f"next: midas evaluate {run.path} --store {made.store}")
