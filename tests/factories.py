@@ -1,5 +1,6 @@
 """Tiny made-up data sets for the tests: folders of pictures whose colour tells the class."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -63,3 +64,8 @@ def make_store(folder: Path, clips: int = 24) -> ClipStore:
     settings = ExtractSettings(faces="cropped", size=SIDE)
     prepare(manifest, folder / "videos", folder / "store", settings=settings, jobs=1)
     return ClipStore.open(folder / "store")
+
+
+def plain_environment() -> dict[str, str]:
+    """For a process with little room on its disk: without coverage, which would want to write there too."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}

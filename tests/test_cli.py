@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from midas_dfer.cli import main
-from tests.factories import make_store, write_clip
+from tests.factories import make_store, plain_environment, write_clip
 
 
 def refused(capsys, *arguments: object) -> str:
@@ -116,7 +116,10 @@ def test_help_and_lists(capsys):
 def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
     for number in range(2, 8):
         write_clip(videos / f"c{number}", number % 2, 5, number)
-    lines = [f"{n},{3 - i % 2},{1 + 2 * (i % 2)},{1 + i // 2}" for i, n in enumerate(sorted(p.name for p in videos.iterdir()))]
+    lines = [
+        f"{n},{3 - i % 2},{1 + 2 * (i % 2)},{1 + i // 2}"
+        for i, n in enumerate(sorted(p.name for p in videos.iterdir()))
+    ]
     (tmp_path / "votes.csv").write_text("video_id,happy,sad,fold\n" + "\n".join(lines) + "\n")
     store, run = tmp_path / "store", tmp_path / "run"
     prepare = ["prepare", "table", str(tmp_path / "votes.csv"), "--videos", str(videos), "--out", str(store)]
@@ -150,7 +153,7 @@ def test_a_full_disk_in_training_keeps_what_was_good(tmp_path):
     )
     flags = ["--width", "8", "--size", "24", "--epochs", "2", "--num_threads", "1", "--num_segments", "2"]
     command = [sys.executable, "-c", code, "train", "--store", str(store), "--out", str(tmp_path / "run"), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain_environment())
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("midas: the disk is full")
     assert "Traceback" not in done.stderr

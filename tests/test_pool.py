@@ -23,10 +23,10 @@ class Doubler:
         if task == "leave":
             os._exit(3)
         if task == "hang":
-            time.sleep(60)
+            time.sleep(3600)
         if task == "slow":
-            for _ in range(30):
-                time.sleep(0.1)
+            for _ in range(35):
+                time.sleep(0.2)
                 self.beat()
         if task == "full":
             raise JobError("the disk is full")
@@ -62,11 +62,9 @@ def test_a_crash_names_its_task_and_the_rest_goes_on():
 
 
 def test_a_hang_ends_but_slow_work_does_not():
-    began = time.monotonic()
-    done, lost = outcome_of(["hang", "slow", "a"], jobs=2, stall_seconds=2.0)
+    done, lost = outcome_of(["hang", "slow", "a"], jobs=2, stall_seconds=5.0)
     assert done == {"slow": "slowslow", "a": "aa"}
-    assert lost == {"hang": "no progress for 2 seconds"}
-    assert time.monotonic() - began < 30
+    assert lost == {"hang": "no progress for 5 seconds"}
 
 
 @pytest.mark.parametrize(("task", "message"), [("full", "the disk is full"), ("bug", "ZeroDivisionError: ours")])

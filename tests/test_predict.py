@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.clips.augment import apply_crop, normalize_pixels
+from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.faces import TEMPLATE, Face, align_face
 from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.tracks import Track, follow_faces, smooth
@@ -29,7 +30,7 @@ SIZE = 32
 
 def make_run(path: Path, *, faces: str = "detect", **settings) -> Path:
     config = RunConfig(width=8, size=SIZE, num_segments=4, precision="32", device="cpu", **settings)
-    provenance = Provenance("toy", NAMES, "store", "0" * 16, faces, "all clips", 1, 0, 0)
+    provenance = Provenance("toy", NAMES, "store", "0" * 16, ExtractSettings(faces=faces), "all clips", 1, 0, 0)
     path.mkdir()
     (path / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
     run = Run(path, config, provenance)

@@ -20,7 +20,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import JobError, RequestError
-from tests.factories import CLASS_NAMES, SIDE, write_clip, write_dataset
+from tests.factories import CLASS_NAMES, SIDE, plain_environment, write_clip, write_dataset
 
 CROPPED = ExtractSettings(faces="cropped", size=SIDE)
 
@@ -190,7 +190,12 @@ def test_a_full_disk_ends_the_job_in_a_sentence(tmp_path):
     """A limit on the size of files stands for the disk: the system refuses a write in the middle of a clip."""
     command = write_table(tmp_path, clips=12, frames=60)
     refused = subprocess.run(
-        [*command, "--jobs", "1"], capture_output=True, text=True, preexec_fn=limit_files_to_100_kib, check=False
+        [*command, "--jobs", "1"],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit_files_to_100_kib,
+        check=False,
+        env=plain_environment(),
     )
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]

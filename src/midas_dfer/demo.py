@@ -27,7 +27,7 @@ from midas_dfer.training.runs import METRICS_FILE
 from midas_dfer.training.train import train
 
 MARK = "demo.json"
-CLIPS = 120
+CLIPS, PEOPLE, SECONDS = 200, 25, 1.0
 STORED_SIZE = 112
 
 RECIPE = RunConfig(
@@ -36,9 +36,7 @@ RECIPE = RunConfig(
     scales=(1.0, 0.875),
     dropout=0.2,
     temperature=0.25,
-    epochs=20,
-    batch_size=8,
-    learning_rate=0.05,
+    epochs=24,
 )
 """A small network for two cores and a minute. Everything that is not named is the paper's."""
 
@@ -72,7 +70,9 @@ def run_demo(
     say("     (they show that the parts fit together; scores on them say nothing about real faces)")
     bar = console_progress("render", "clip")
     bar.start(clips)
-    write_corpus(videos, clips=clips, seed=seed, jobs=jobs, progress=bar.advance)
+    write_corpus(
+        videos, clips=clips, identities=PEOPLE, seconds=SECONDS, seed=seed, jobs=jobs, progress=bar.advance
+    )
     bar.finish()
 
     say(f"\n2/6  Preparing: finding, following and aligning the face in each clip, into {store_path}")

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from midas_dfer.errors import JobError
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.[^.]*)?")
 
 DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -28,6 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether this is a file that `replacing` was writing when its process was killed, or still writes."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def write_file(path: Path, content: bytes | str) -> None:

@@ -1,12 +1,11 @@
 """Manifest and videos -> clip store: on all cores, resumable, and never stopped by a wrong clip."""
 
 import csv
-import fcntl
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,13 @@ import cv2
 
 from midas_dfer.clips import store as stores
 from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
+from midas_dfer.clips.journal import LOCK_FILE, Journal, only_one
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.clips.shards import ShardWriter, seal_shard
 from midas_dfer.clips.store import Outcome
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
-from midas_dfer.files import DISK_IS_FULL, cannot_write, make_folder, write_file
+from midas_dfer.files import is_temporary, make_folder, write_file
 from midas_dfer.progress import NoProgress, Progress
 
 VIDEO_SUFFIXES = (
@@ -39,9 +39,6 @@ VIDEO_SUFFIXES = (
     ".png",
 )
 """Tried in this order when the annotations name a video without its suffix and there is no such folder."""
-
-
-LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -118,15 +115,19 @@ def prepare(
     _check_nothing_is_lost(out, manifest, earlier)
 
     make_folder(out / stores.SHARDS_FOLDER)
-    with _only_one(out):
+    with only_one(out):
+        _check_request(out, settings)  # once more: until now another process may have been at it
+        earlier = _earlier_outcomes(out)
+        _check_nothing_is_lost(out, manifest, earlier)
         outcomes = _carry_over(earlier, manifest, out / stores.SHARDS_FOLDER, retry_failed=retry_failed)
         skipped = sum(o.status != "pending" for o in outcomes.values())
         _write_manifest(out, manifest, outcomes)
         stores.write_description(out, manifest.name, settings, root)
         try:
-            with _Journal(out) as journal:
+            cut = _cut_clips(outcomes, files, out, settings, jobs, stall_seconds)
+            with Journal(out) as journal, closing(cut):  # no worker outlives the block
                 progress.start(len(manifest), skipped)
-                for outcome in _cut_clips(outcomes, files, out, settings, jobs, stall_seconds):
+                for outcome in cut:
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
                     progress.advance(f"failed: {outcome.video_id}: {outcome.detail}" if outcome.failure else "")
@@ -140,8 +141,8 @@ def _check_request(out: Path, settings: ExtractSettings) -> None:
     if out.exists() and not out.is_dir():
         raise RequestError(f"{out} is a file; name a folder for the store")
     if not stores.is_store(out):
-        ours = {stores.SHARDS_FOLDER, stores.MANIFEST_FILE, LOCK_FILE}  # a kill can leave these
-        if out.is_dir() and any(p.name not in ours for p in out.iterdir()):
+        ours = {stores.SHARDS_FOLDER, stores.MANIFEST_FILE, LOCK_FILE}  # a kill can leave these, and half-written ones
+        if out.is_dir() and any(p.name not in ours and not is_temporary(p) for p in out.iterdir()):
             raise RequestError(f"{out} holds other files and is not a clip store; name a new folder")
         return
     earlier = asdict(stores.settings_from(stores.read_description(out)))
@@ -213,7 +214,7 @@ def _cut_clips(
     settings: ExtractSettings,
     jobs: int | None,
     stall_seconds: float,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     pending = [o for o in outcomes.values() if o.status == "pending"]
     for clip in pending:
         if clip.video_id not in files:
@@ -254,43 +255,19 @@ class _ClipWorker:
             return Outcome(task.video_id, task.path, "failed", "unreadable", str(error))
         except MemoryError:
             return Outcome(task.video_id, task.path, "failed", "out of memory", "its frames do not fit in memory")
-        except OSError as error:
-            if error.errno in DISK_IS_FULL:
-                raise cannot_write(self.writer.folder, error) from error
+        except OSError as error:  # of reading: the writer's own are a JobError
             return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: {error}")
         except JobError:
             raise
         except Exception as error:  # a fault of ours must not stop the other clips; it is told in full
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return Outcome(task.video_id, task.path, "failed", "unexpected", reason)
+        if not location.num_frames:
+            return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: gave no frame")
         return Outcome(task.video_id, task.path, "done", detail=self.extractor.damage, location=location)
 
     def close(self) -> None:
         self.writer.close()
-
-
-class _Journal:
-    """Appends a line for each finished clip, so that a kill loses none."""
-
-    def __init__(self, store: Path) -> None:
-        self.path = store / stores.JOURNAL_FILE
-
-    def __enter__(self) -> "_Journal":
-        self._file = self.path.open("w", encoding="utf-8")  # earlier lines are in the manifest by now
-        return self
-
-    def add(self, outcome: Outcome) -> None:
-        try:
-            self._file.write(outcome.to_json() + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._file.close()
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
 
 def _write_manifest(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
@@ -315,6 +292,8 @@ def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> N
         else:
             shard.unlink()
     (out / stores.JOURNAL_FILE).unlink(missing_ok=True)
+    for remains in filter(is_temporary, out.iterdir()):  # of a process that was killed
+        remains.unlink(missing_ok=True)
 
 
 def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> PrepareReport:
@@ -328,19 +307,6 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> Pre
         damaged=sum(bool(o.detail) for o in usable),
         usable=len(usable),
     )
-
-
-@contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Hold the store's lock; the system lets go of it however this process ends."""
-    file = os.open(out / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise JobError(f"another process prepares the store {out}; wait for it or end it") from error
-    finally:
-        os.close(file)
 
 
 def available_cores() -> int:

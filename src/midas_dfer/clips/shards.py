@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from midas_dfer.errors import JobError
+from midas_dfer.files import cannot_write
+
 CHUNK_FRAMES = 64
 SHARD_BYTES = 256 * 2**20
 
@@ -26,6 +29,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+_CUT_ANEW = "run the same midas prepare again: it cuts the clips that were in it anew"
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
@@ -78,7 +82,7 @@ class ShardWriter:
         Whatever goes wrong on the way (in the iterator too), the shard is cut back to where it was.
 
         Raises:
-            OSError: it cannot be written (a full disk).
+            JobError: it cannot be written (a full disk). What the iterator raises comes through as it is.
         """
         file = self._open_shard()
         start = self._position
@@ -118,7 +122,10 @@ class ShardWriter:
         if self._file is None:
             self._name = f"{self.prefix}-{self._count:04d}.arrow"
             self._count += 1
-            self._file = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                self._file = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            except OSError as error:
+                raise cannot_write(self.folder / self._name, error) from error
             self._position = 0
             self._write(self._file, SCHEMA.serialize())
         return self._file
@@ -126,7 +133,10 @@ class ShardWriter:
     def _write(self, file: int, data: "pa.Buffer | bytes") -> None:
         rest = memoryview(data)
         while rest:  # a nearly full disk takes a part before it refuses
-            written = os.write(file, rest)
+            try:
+                written = os.write(file, rest)
+            except OSError as error:
+                raise cannot_write(self.folder / self._name, error) from error
             self._position += written
             rest = rest[written:]
 
@@ -143,7 +153,7 @@ class ShardReader:
 
         Raises:
             IndexError: a position lies outside the clip.
-            OSError: the shard is missing or cut short.
+            JobError: the shard is missing or damaged.
         """
         current, batch = -1, None
         for position in frames:
@@ -166,24 +176,38 @@ class ShardReader:
         return memoryview(batch.column(4)[row].as_buffer())
 
     def _batch(self, shard: str, offset: int) -> pa.RecordBatch:
-        mapped = self._maps.get(shard)
-        if mapped is None:
-            mapped = self._maps[shard] = pa.memory_map(str(self.folder / shard), "r")
-        mapped.seek(offset)
         try:
-            return pa.ipc.read_record_batch(pa.ipc.read_message(mapped), SCHEMA)
-        except (pa.ArrowInvalid, EOFError) as error:
-            raise OSError(f"shard {shard} is damaged at byte {offset}: {error}") from error
+            mapped = self._maps.get(shard)
+            if mapped is None:
+                mapped = self._maps[shard] = pa.memory_map(str(self.folder / shard), "r")
+            mapped.seek(offset)
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(mapped), SCHEMA)
+            batch.validate(full=True)  # offsets that point out of a damaged batch would crash the process
+        except FileNotFoundError as error:
+            raise JobError(f"{self.folder / shard} is missing; {_CUT_ANEW}") from error
+        except (pa.ArrowException, EOFError, OSError, ValueError) as error:
+            raise damaged_shard(self.folder / shard) from error
+        return batch
+
+
+def damaged_shard(path: Path) -> JobError:
+    """The error to raise when the content of a shard makes no sense."""
+    return JobError(f"{path} is damaged; delete it, then {_CUT_ANEW}")
 
 
 def seal_shard(path: Path, end: int) -> None:
-    """Cut off what an interrupted writer left behind byte `end`, and end the stream there."""
-    file = os.open(path, os.O_WRONLY)
+    """Cut off what an interrupted writer left behind byte `end`, and end the stream there.
+
+    Raises:
+        JobError: it cannot be written.
+    """
     try:
-        os.ftruncate(file, end)
-        os.pwrite(file, _END_OF_STREAM, end)
-    finally:
-        os.close(file)
+        with path.open("r+b", buffering=0) as file:
+            file.truncate(end)
+            file.seek(end)
+            file.write(_END_OF_STREAM)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _serialize(video_id: str, frames: Sequence[StoredFrame]) -> pa.Buffer:

@@ -21,7 +21,7 @@ import polars as pl
 from jaxtyping import UInt8
 
 from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.shards import Location, ShardReader, StoredFrame
+from midas_dfer.clips.shards import Location, ShardReader, StoredFrame, damaged_shard
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.files import write_file
@@ -66,7 +66,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """One line of the journal."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Outcome":
@@ -118,9 +118,10 @@ class ClipStore:
         """
         path = Path(path)
         description = read_description(path)
+        journal = read_journal(path)  # before the manifest, into which `prepare` may be moving it right now
         table = Manifest.from_parquet(path / MANIFEST_FILE)
         outcomes = outcomes_of(table)
-        outcomes.update((o.video_id, o) for o in read_journal(path) if o.video_id in outcomes)
+        outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
         return cls(
             path,
             description["dataset"],
@@ -149,7 +150,10 @@ class ClipStore:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when the settings, a clip, its votes or its length change."""
+        """16 hex digits that change with the settings, the classes, and which clips there are, in which order.
+
+        Of each clip, id, number of frames, votes and label count; its pictures are not looked at.
+        """
         digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
         digest.update(json.dumps(self.class_names).encode())
         for video_id, votes, label in self.manifest.table.select("video_id", "votes", "label").iter_rows():
@@ -177,7 +181,7 @@ class ClipStore:
         Raises:
             RequestError: no usable clip has this id.
             IndexError: a position lies outside the clip.
-            OSError: the shard is missing or damaged.
+            JobError: the shard is missing or damaged.
         """
         location = self._location(video_id)
         size = self.settings.size
@@ -188,7 +192,7 @@ class ClipStore:
             data = np.frombuffer(self._reader.jpeg(location, position), np.uint8)
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
             if picture is None or picture.shape != frames.shape[1:]:
-                raise OSError(f"frame {position} of clip {video_id} in {self.path} is damaged; prepare it again")
+                raise damaged_shard(self.path / SHARDS_FOLDER / location.shard)
             frames[row] = picture
         return frames
 
@@ -226,14 +230,26 @@ def read_description(path: Path) -> dict[str, Any]:
     if not is_store(path):
         raise RequestError(f"{path} is not a clip store; make one with: midas prepare DATASET ROOT --out {path}")
     try:
-        content: dict[str, Any] = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
+        content = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RequestError(f"{path / STORE_FILE} is damaged ({error}); prepare the store anew") from error
+        raise _damaged_description(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _damaged_description(path, f"it holds a {type(content).__name__}")
     if content.get("format") != FORMAT:
         raise RequestError(
             f"{path} is a store of format {content.get('format')}, this version reads format {FORMAT}; prepare it anew"
         )
+    if not isinstance(content.get("dataset"), str):
+        raise _damaged_description(path, "it names no data set")
+    try:
+        settings_from(content)
+    except (KeyError, AttributeError, TypeError, RequestError) as error:
+        raise _damaged_description(path, "it holds no settings that make sense") from error
     return content
+
+
+def _damaged_description(path: Path, reason: str) -> RequestError:
+    return RequestError(f"{path / STORE_FILE} is damaged ({reason}); prepare the store anew, in another folder")
 
 
 def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
@@ -289,11 +305,12 @@ def outcomes_of(table: Manifest) -> dict[str, Outcome]:
 
 def read_journal(path: Path) -> list[Outcome]:
     """What became of clips since the manifest was last written; a line cut short by a kill is passed over."""
-    journal = path / JOURNAL_FILE
-    if not journal.exists():
+    try:
+        lines = (path / JOURNAL_FILE).read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
         return []
     outcomes = []
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines:
         try:
             outcomes.append(Outcome.from_json(line))
         except (ValueError, KeyError, TypeError):

@@ -1,5 +1,6 @@
 """Parquet files: any that somebody made, and the manifests that we write."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -101,13 +102,15 @@ def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, tab
     if not file.parent.is_dir():
         raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
     about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
+    content = io.BytesIO()  # polars' own writing to a file has no errno to tell a full disk by
     try:
-        with replacing(file) as temporary:
-            table.write_parquet(temporary, metadata={_METADATA_KEY.decode(): about})
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
+        table.write_parquet(content, metadata={_METADATA_KEY.decode(): about})
     except pl.exceptions.PolarsError as error:
         raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
+    with replacing(file) as temporary, temporary.open("wb") as stream:
+        stream.write(content.getbuffer())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,6 @@ from matplotlib.patches import Rectangle
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.errors import JobError
 from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.report.description import CLEAR_SHARE
 from midas_dfer.report.layout import MARGIN, NAME_SIZE, drawable, short_name, text_width
@@ -149,10 +148,7 @@ def _load(store: ClipStore, row: int) -> _Clip:
     length = store.num_frames(video_id)
     shown = min(_FRAMES, length)
     positions = [int((i + 0.5) * length / shown) for i in range(shown)]
-    try:
-        frames = store.read(video_id, positions)
-    except OSError as error:
-        raise JobError(str(error)) from error
+    frames = store.read(video_id, positions)
     votes = manifest.votes
     spread = float(entropy(votes_to_soft_labels(votes), normalized=True)[0])
     return _Clip(video_id, frames, votes[0], bool(manifest.has_votes[0]), spread)

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import lightning
-import safetensors.torch
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from midas_dfer.files import replacing, write_file
 from midas_dfer.training.recognizer import DivergedError, Recognizer
-from midas_dfer.training.runs import METRICS_FILE, Run
+from midas_dfer.training.runs import METRICS_FILE, Run, write_weights
 
 BEST_WEIGHTS = "checkpoints/best.safetensors"
 
@@ -40,10 +39,7 @@ class RunCheckpoint(Checkpoint):
         if uar is not None and float(uar) > self.best_uar:
             self.best_uar, self.best_epoch = float(uar), trainer.current_epoch + 1
             if self.run.config.select == "best_validation":
-                with replacing(self.run.path / BEST_WEIGHTS) as temporary:
-                    model = cast(Recognizer, pl_module).model
-                    state = {k: v.contiguous() for k, v in model.state_dict().items()}
-                    safetensors.torch.save_file(state, temporary)
+                write_weights(self.run.path / BEST_WEIGHTS, cast(Recognizer, pl_module).model)
         with replacing(self.run.last_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
         self.run.update(epochs_done=trainer.current_epoch + 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args
 
 import yaml
@@ -43,8 +44,9 @@ class RunConfig:
         momentum: of SGD.
         weight_decay: of SGD. The paper does not give it; this is TSM's.
         test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
-        validation_fraction: part of the training clips that is cut off for validation (by subject where known).
-        select: which epoch's weights are kept; last, or best_validation (needs validation_fraction).
+        validation_fraction: part of the training clips that is cut off for validation (by subject where known);
+            0 where the data set's split names validation clips, or to do without.
+        select: which epoch's weights are kept; last, or best_validation (by UAR on the validation part).
         seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
         precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
         device: auto, cpu or cuda.
@@ -82,24 +84,37 @@ class RunConfig:
     num_workers: int = -1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        try:
+            object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        except (TypeError, ValueError):
+            raise RequestError(f"--scales is {self.scales!r}; expected numbers from 0.1 to 1") from None
+        self._check_kinds()
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
                 expected = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
                 raise RequestError(f"--{name} is {value}; expected {expected}")
         for name in ("alpha", "temperature", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise RequestError(f"--{name} is {getattr(self, name)}; expected more than 0")
+            if not 0 < getattr(self, name) < _ANY:
+                raise RequestError(f"--{name} is {getattr(self, name)}; expected more than 0, and finite")
         if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
             raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise RequestError(f"--{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}")
-        if self.select == "best_validation" and not self.validation_fraction:
-            raise RequestError("--select best_validation needs clips to validate on: add --validation_fraction 0.1")
         if self.mixer == "midas" and self.batch_size < 2:
             raise RequestError("--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none")
+
+    def _check_kinds(self) -> None:
+        """A file can hold words where numbers belong."""
+        for setting in fields(self):
+            kinds = get_args(setting.type) or (setting.type,)
+            if set(kinds) <= _KINDS.keys():
+                value = getattr(self, setting.name)
+                allowed = tuple(kind for k in kinds for kind in _KINDS[k][0])
+                if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
+                    expected = " or ".join(_KINDS[k][1] for k in kinds)
+                    raise RequestError(f"--{setting.name} is {value!r}; expected {expected}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
@@ -148,8 +163,15 @@ class RunConfig:
 
 
 _ANY = float("inf")
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    bool: ((bool,), "true or false"),
+    str: ((str,), "text"),
+    NoneType: ((NoneType,), "nothing"),
+}
 _RANGES: tuple[tuple[str, float, float], ...] = (
-    ("width", 4, 512),
+    ("width", 8, 512),
     ("dropout", 0, 0.99),
     ("num_segments", 1, 512),
     ("size", 16, 1024),

@@ -61,7 +61,8 @@ class Recognizer(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Tell the loader which epoch this is: its order and its draws are the epoch's own.
 
-        Lightning would tell a loader's sampler, but not a batch sampler.
+        Lightning would tell a loader's sampler, but not a batch sampler. The epoch that a training begins or
+        goes on with is told by `Batches`.
         """
         loader = self.trainer.train_dataloader
         if isinstance(loader, ClipLoader):
@@ -138,8 +139,55 @@ class Recognizer(lightning.LightningModule):
             )
 
 
-def _uar(num_classes: int) -> MulticlassRecall:
-    return MulticlassRecall(num_classes, average="macro", ignore_index=NO_LABEL, validate_args=False)
+class Batches(lightning.LightningDataModule):
+    """The loaders of a training; a checkpoint remembers which epoch comes next.
+
+    A loader's processes begin to read as soon as Lightning sets it up, before `on_train_epoch_start`: a
+    training that goes on with epoch 7 must not be given the batches of epoch 0.
+
+    Args:
+        train: the training part.
+        validation: the validation part; None if there is none.
+    """
+
+    def __init__(self, train: ClipLoader, validation: ClipLoader | None) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self.next_epoch = 0
+
+    def train_dataloader(self) -> ClipLoader:
+        """The training part, set to the epoch that comes first."""
+        return self.train.at_epoch(self.next_epoch)
+
+    def val_dataloader(self) -> ClipLoader | list[ClipLoader]:
+        """The validation part, or nothing."""
+        return [] if self.validation is None else self.validation
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: it is written at the end of an epoch."""
+        return {"next_epoch": 0 if self.trainer is None else self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.next_epoch = state_dict["next_epoch"]
+
+
+class UnweightedRecall(MulticlassRecall):
+    """UAR as in `midas_dfer.metrics.uar`: the mean recall over the classes that occur in the labels.
+
+    torchmetrics' own macro recall also counts, with 0, a class that was predicted but occurs in no label.
+    """
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The score, from 0 to 1; 0 where no clip has a single label."""
+        found, _, _, missed = self._final_state()
+        occurs = (found + missed) > 0
+        recall = found[occurs] / (found + missed)[occurs]
+        return recall.mean() if len(recall) else torch.zeros((), device=recall.device)
+
+
+def _uar(num_classes: int) -> UnweightedRecall:
+    return UnweightedRecall(num_classes, average="macro", ignore_index=NO_LABEL, validate_args=False)
 
 
 def _war(num_classes: int) -> MulticlassAccuracy:

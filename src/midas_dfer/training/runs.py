@@ -11,6 +11,7 @@ RUN/
   evaluation/               written by `midas evaluate`
 """
 
+import io
 import json
 import platform
 import subprocess
@@ -32,7 +33,7 @@ from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, replacing, write_file
+from midas_dfer.files import make_folder, write_file
 from midas_dfer.models.zoo import create_model
 from midas_dfer.training.config import RunConfig
 
@@ -126,8 +127,9 @@ class Run:
             for name, manifest in parts.items()
             if manifest is not None
         )
-        with replacing(path / PARTS_FILE) as temporary:
-            table.write_parquet(temporary)
+        content = io.BytesIO()
+        table.write_parquet(content)
+        write_file(path / PARTS_FILE, content.getvalue())
         run._write()
         return run
 
@@ -161,8 +163,15 @@ class Run:
         return self.path / LAST_CHECKPOINT
 
     def part(self, name: Part) -> set[str]:
-        """The video ids of a part."""
-        table = pl.read_parquet(self.path / PARTS_FILE)
+        """The video ids of a part.
+
+        Raises:
+            RequestError: the file that says so is missing or damaged.
+        """
+        try:
+            table = pl.read_parquet((self.path / PARTS_FILE).read_bytes())
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise RequestError(f"{self.path / PARTS_FILE} is missing or damaged; train anew") from error
         return set(table.filter(pl.col("part") == name)["video_id"].to_list())
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Provenance
@@ -172,22 +181,12 @@ class Run:
 
     def finish(self, model: nn.Module, kept: str) -> None:
         """Write the weights, and that training has ended."""
-        with replacing(self.path / WEIGHTS_FILE) as temporary:
-            state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-            safetensors.torch.save_file(state, temporary, metadata={"format": "pt"})
-        self.update(finished=_now(), kept=kept)
+        write_weights(self.path / WEIGHTS_FILE, model)
+        self.update(finished=_now(), kept=kept, epochs_done=self.config.epochs)
 
     def new_model(self, *, pretrained: bool = False) -> nn.Module:
-        """The architecture with fresh weights, drawn from the seed; in the trunk `config.weights` if `pretrained`."""
-        weights = self.config.weights if pretrained else None
-        return create_model(
-            self.config.model,
-            num_classes=len(self.provenance.class_names),
-            dropout=self.config.dropout,
-            width=self.config.width,
-            weights=None if weights is None else Path(weights),
-            generator=generator_for(self.config.seed, 0, "", purpose="weights"),
-        )
+        """The architecture with fresh weights; see `new_model`."""
+        return new_model(self.config, len(self.provenance.class_names), pretrained=pretrained)
 
     def load_model(self) -> nn.Module:
         """The trained model, in evaluation mode, on the CPU.
@@ -204,12 +203,43 @@ class Run:
         try:
             model.load_state_dict(safetensors.torch.load_file(path))
         except (SafetensorError, RuntimeError) as error:
-            first = str(error).splitlines()[0]
-            raise RequestError(f"{path} does not fit the model {self.config.model}: {first}") from error
+            what = "is damaged" if isinstance(error, SafetensorError) else "holds the weights of another network"
+            raise RequestError(
+                f"{path} {what}: expected those of {self.config.model} with --width {self.config.width} and "
+                f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train anew"
+            ) from error
         return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _write(self) -> None:
         write_file(self.path / RUN_FILE, json.dumps(asdict(self.provenance), indent=2) + "\n")
+
+
+def write_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's weights as safetensors, whole or not at all.
+
+    Raises:
+        JobError: they cannot be written (a full disk).
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # Not save_file: it has no errno to tell a full disk by.
+    write_file(path, safetensors.torch.save(state, metadata={"format": "pt"}))
+
+
+def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> nn.Module:
+    """The architecture with fresh weights, drawn from the seed; in the trunk `config.weights` if `pretrained`.
+
+    Raises:
+        RequestError: there is no such model or width, or the file of weights does not fit.
+    """
+    weights = config.weights if pretrained else None
+    return create_model(
+        config.model,
+        num_classes=num_classes,
+        dropout=config.dropout,
+        width=config.width,
+        weights=None if weights is None else Path(weights),
+        generator=generator_for(config.seed, 0, "", purpose="weights"),
+    )
 
 
 def check_is_free(path: Path) -> None:

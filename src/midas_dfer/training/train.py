@@ -19,11 +19,12 @@ from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
-from midas_dfer.training.recognizer import DivergedError, Recognizer
-from midas_dfer.training.runs import TENSORBOARD_FOLDER, Run, check_is_free
+from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
+from midas_dfer.training.runs import TENSORBOARD_FOLDER, Run, check_is_free, new_model
 
 
 def train(
@@ -53,9 +54,12 @@ def train(
     out = Path(out)
     check_is_free(out)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
-    choose_device(config.device)  # refuses before anything is written
+    choose_device(config.device)  # this and what follows refuse before anything is written
     partition = part_clips(store.manifest, config)
-    ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
+    dataset = ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
+    if config.mixer != "none" and len(dataset) < 2:
+        raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
+    new_model(config, len(store.class_names), pretrained=True)
     run = Run.create(out, config, store, partition)
     say(
         f"training {config.model} with {config.method_name} on {len(partition.train)} clips for "
@@ -99,10 +103,23 @@ def resume(
 
 
 def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
-    """Which clips are for training, validation and test; the test part is never trained or selected on."""
+    """Which clips are for training, validation and test; the test part is never trained or selected on.
+
+    The validation part is the data set's own, or `--validation_fraction` of the training clips.
+
+    Raises:
+        RequestError: the fold does not occur, or the validation part that is asked for cannot be had.
+    """
     partition = manifest.partition(config.test_fold)
+    own = len(partition.validation) if partition.validation is not None else 0
     if not config.validation_fraction:
-        return partition
+        if config.select == "best_validation" and not own:
+            raise RequestError("--select best_validation needs clips to validate on: add --validation_fraction 0.1")
+        return _checked(partition, config)
+    if own:
+        raise RequestError(
+            f"{manifest.name} has a validation part of {own} clips already; leave out --validation_fraction"
+        )
     train, validation = cut_validation(partition.train, config.validation_fraction, config.seed)
     if not len(train) or not len(validation):
         raise RequestError(
@@ -110,7 +127,16 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
             f"{len(train)} to train and {len(validation)} to validate on; choose another"
         )
     rule = f"{partition.rule}; {len(validation)} of its clips cut off for validation"
-    return Partition(train=train, test=partition.test, validation=validation, rule=rule)
+    return _checked(Partition(train=train, test=partition.test, validation=validation, rule=rule), config)
+
+
+def _checked(partition: Partition, config: RunConfig) -> Partition:
+    validation = partition.validation
+    if config.select == "best_validation" and validation is not None and (validation.labels == NO_LABEL).all():
+        raise RequestError(
+            "--select best_validation goes by UAR, but no validation clip has a single label; take --select last"
+        )
+    return partition
 
 
 def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -> Run:
@@ -144,8 +170,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         try:
             trainer.fit(
                 recognizer,
-                train_loader,
-                validation_loader,
+                datamodule=Batches(train_loader, validation_loader),
                 ckpt_path=run.last_checkpoint if run.last_checkpoint.exists() else None,
                 weights_only=True,
             )
