@@ -110,11 +110,11 @@ def test_wrong_crops_are_refused():
     with pytest.raises(RequestError, match="not a rectangle"):
         CropAndFlip(0, -1, 8, 8)
     with pytest.raises(RequestError, match="scales"):
-        multi_scale_crop(10, 10, generator=None, scales=(1.0, 1.5))
+        multi_scale_crop(10, 10, generator=torch.Generator(), scales=(1.0, 1.5))
     with pytest.raises(RequestError, match="scales"):
-        multi_scale_crop(10, 10, generator=None, scales=())
+        multi_scale_crop(10, 10, generator=torch.Generator(), scales=())
     with pytest.raises(RequestError, match="0 x 10"):
-        multi_scale_crop(0, 10, generator=None)
+        multi_scale_crop(0, 10, generator=torch.Generator())
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.bfloat16])

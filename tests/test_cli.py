@@ -174,3 +174,35 @@ def test_it_starts_quickly():
     code = "import sys; from midas_dfer.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.monotonic() - began < 20
+
+
+def test_files_that_are_no_configuration(tmp_path, capsys):
+    start = ("train", "--store", "s", "--out", "o", "--config")
+    (tmp_path / "bytes.yaml").write_bytes(b"epochs: \xff\xfe")
+    assert "not text in UTF-8" in refused(capsys, *start, tmp_path / "bytes.yaml")
+    (tmp_path / "kind.yaml").write_text("weights: {a: 1}")
+    assert "--weights is {'a': 1}; expected text" in refused(capsys, *start, tmp_path / "kind.yaml")
+    assert "--config: File does not exist" in refused(capsys, *start, tmp_path / "nowhere.yaml")
+
+
+def test_a_name_that_cannot_be_written_down(capsys):
+    assert "not in UTF-8" in refused(capsys, "predict", "run", "bad\udcff.mp4", "--out", "o")
+
+
+def test_an_impossible_place_for_results_is_refused_before_the_work(tmp_path, capsys):
+    store = make_store(tmp_path).path
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert "file is a file" in refused(capsys, "describe", store, "--out", out)
+        assert "file is a file" in refused(capsys, "evaluate", "run", "--store", store, "--out", out)
+        assert "file is a file" in refused(capsys, "predict", "run", "video.mp4", "--out", out)
+
+
+def test_nothing_usable_is_a_failure_with_json_too(tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "votes.csv").write_text(HEADER + "a,1,2\n")
+    out = tmp_path / "store"
+    assert main(["prepare", "table", str(tmp_path / "votes.csv"), "--out", str(out), "--jobs", "1", "--json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["usable"] == 0
+    assert "not one clip could be used" in told.err

@@ -19,7 +19,14 @@ def test_the_whole_path_and_the_same_scores_again(tmp_path, monkeypatch):
     for path in (*first["pictures"], first["store"], first["run"]):
         assert (tmp_path / path).exists()
     names = {path.rsplit("/", 1)[1] for path in first["pictures"]}
-    assert {"confusion.png", "coexistence.png", "examples.png", "training.png", "timeline.png", "annotated.mp4"} <= names
+    assert {
+        "confusion.png",
+        "coexistence.png",
+        "examples.png",
+        "training.png",
+        "timeline.png",
+        "annotated.mp4",
+    } <= names
     windows = json.loads((tmp_path / "demo" / "prediction" / "timeline.json").read_text())["tracks"][0]["windows"]
     assert len(windows) > 3
     again = demo.run_demo(tmp_path / "demo", jobs=1, clips=20, say=told.append)

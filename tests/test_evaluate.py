@@ -77,7 +77,7 @@ def test_another_data_set(run, tmp_path):
     order = ("angry", "happy", "sad")
     samples = [
         Sample(
-            video_id=s.video_id,
+            video_id=f"other/{s.video_id}",
             path=s.path,
             votes=(s.votes[2], s.votes[0], s.votes[1]),
             label=None if s.label is None else (s.label + 1) % 3,
@@ -99,6 +99,15 @@ def test_another_data_set(run, tmp_path):
     prepare(strange, tmp_path / "videos", tmp_path / "strange", settings=CROPPED)
     with pytest.raises(RequestError, match="classes bored, which the run"):
         evaluate(run, tmp_path / "strange")
+
+
+def test_the_training_clips_under_another_title_come_with_a_caution(run, store):
+    """A store that was prepared again under another name has another split, of clips that were trained on."""
+    renamed = ClipStore(store.path, "renamed", store.settings, store.annotations, store.outcomes)
+    shown, part, caution = choose_clips(run, renamed, "all")
+    assert (len(shown), part) == (24, "all")
+    assert caution.startswith("18 of these 24 clips bear the names of clips that were used in training")
+    assert choose_clips(run, renamed, "test")[2] == ""  # fold 1 is the test part here too
 
 
 def test_scores_by_hand():

@@ -28,6 +28,10 @@ class Doubler:
             for _ in range(35):
                 time.sleep(0.2)
                 self.beat()
+        if task == "nap":
+            for _ in range(30):
+                time.sleep(0.1)
+                self.beat()
         if task == "full":
             raise JobError("the disk is full")
         if task == "bug":
@@ -65,6 +69,13 @@ def test_a_hang_ends_but_slow_work_does_not():
     done, lost = outcome_of(["hang", "slow", "a"], jobs=2, stall_seconds=5.0)
     assert done == {"slow": "slowslow", "a": "aa"}
     assert lost == {"hang": "no progress for 5 seconds"}
+
+
+def test_who_takes_results_slowly_is_not_taken_for_a_hang():
+    results = run_tasks(Doubler, ["a", "nap"], 2, stall_seconds=2.0)
+    assert next(results) == ("a", "aa")
+    time.sleep(2.5)  # longer than a worker may be silent
+    assert list(results) == [("nap", "napnap")]
 
 
 @pytest.mark.parametrize(("task", "message"), [("full", "the disk is full"), ("bug", "ZeroDivisionError: ours")])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from midas_dfer.clips import prepare as preparing
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.prepare import PrepareReport, prepare
 from midas_dfer.clips.store import ClipStore
@@ -138,6 +139,45 @@ def test_two_at_once(tmp_path):
         run_prepare(manifest, tmp_path)
     os.close(file)
     assert run_prepare(manifest, tmp_path).skipped == 3
+
+
+def test_what_another_process_finished_meanwhile_is_not_done_again(tmp_path, monkeypatch):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    real = preparing._find_files
+
+    def find_files(*arguments):
+        monkeypatch.undo()
+        run_prepare(manifest, tmp_path)
+        return real(*arguments)
+
+    monkeypatch.setattr(preparing, "_find_files", find_files)
+    report = run_prepare(manifest, tmp_path)
+    assert (report.done, report.skipped, report.usable) == (0, 3, 3)
+
+
+def test_half_written_files_of_a_kill_are_cleared_away(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=3)
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".manifest.123.tmp.parquet").write_bytes(b"half")
+    assert run_prepare(manifest, tmp_path).usable == 3
+    assert sorted(p.name for p in store.iterdir()) == sorted(
+        [".lock", "failures.csv", "manifest.parquet", "shards", "store.json"]
+    )
+
+
+def test_a_clip_that_gives_no_frame_has_failed(tmp_path):
+    worker = preparing._ClipWorker(CROPPED, tmp_path, 0, 0, lambda: None)
+    worker.extractor.extract = lambda path: iter(())
+    outcome = worker(preparing._Task("a", "a.mp4", tmp_path / "a.mp4"))
+    assert (outcome.status, outcome.failure) == ("failed", "unreadable")
+    worker.close()
+
+
+def test_a_folder_that_cannot_be_written_ends_the_job(tmp_path):
+    worker = preparing._ClipWorker(CROPPED, tmp_path / "gone", 0, 0, lambda: None)
+    with pytest.raises(JobError, match="cannot write"):
+        worker(preparing._Task("a", "a.mp4", tmp_path / "a.mp4"))
 
 
 def write_table(folder: Path, clips: int, frames: int) -> list[str]:

@@ -15,7 +15,7 @@ from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.report.description import Ambiguity, Description, Spread
 from midas_dfer.report.evaluation_figures import draw_evaluation, draw_recall, wilson_interval
-from midas_dfer.report.layout import drawable, short_name, text_width, wrap
+from midas_dfer.report.layout import one_line, short_name, text_width, wrap
 from midas_dfer.report.tables import description_table, evaluation_table, prepare_table
 from midas_dfer.report.training_curves import draw_training, read_curves, spread_out
 from midas_dfer.training.evaluate import Evaluation, Predictions, VoteAgreement, score
@@ -342,7 +342,7 @@ def test_names_are_spread_out(places, gap):
 @settings(max_examples=40)
 def test_wrapped_text_keeps_its_words_and_fits(text, room):
     lines = wrap(text, room, 9.0)
-    assert "".join("".join(lines).split()) == "".join(drawable(text).split())
+    assert "".join("".join(lines).split()) == "".join(one_line(text).split())
     assert all(text_width(line, 9.0) <= room or len(line) <= 8 for line in lines)
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.clips.shards import CHUNK_FRAMES, SCHEMA, ShardReader, ShardWriter, StoredFrame, seal_shard
-from midas_dfer.clips.store import ClipStore, Outcome
-from midas_dfer.errors import RequestError
+from midas_dfer.clips.store import ClipStore, Outcome, with_outcomes
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import JobError, RequestError
 from tests.factories import make_store
 
 
@@ -80,9 +82,30 @@ def test_outcomes_survive_the_journal():
     for outcome in (
         Outcome("a", "x/a.mp4", "done", detail="damaged", location=Location("s", (8, 900), 1000, 70)),
         Outcome("ü\n", "x", "failed", "no face", "no face found"),
+        Outcome("a\u2028b", "x", "failed", "unreadable", "of a name that is no UTF-8: \udcff"),
     ):
         assert Outcome.from_json(outcome.to_json()) == outcome
-        assert "\n" not in outcome.to_json()
+        assert len(outcome.to_json().splitlines()) == 1
+        outcome.to_json().encode()
+
+
+def test_opening_while_prepare_comes_to_its_end_loses_no_clip(tmp_path, monkeypatch):
+    """The journal goes into the manifest, then away: whoever read the manifest before must have the journal."""
+    done = make_store(tmp_path, clips=6)
+    nothing_yet = {i: Outcome(i, o.path, "pending") for i, o in done.outcomes.items()}
+    journal, manifest = done.path / "journal.jsonl", done.path / "manifest.parquet"
+    journal.write_text("".join(o.to_json() + "\n" for o in done.outcomes.values()))
+    with_outcomes(done.annotations, nothing_yet).to_parquet(manifest)
+    real = Manifest.from_parquet
+
+    def just_before_the_end(path):
+        table = real(path)
+        with_outcomes(done.annotations, done.outcomes).to_parquet(manifest)
+        journal.unlink()
+        return table
+
+    monkeypatch.setattr(Manifest, "from_parquet", just_before_the_end)
+    assert len(ClipStore.open(done.path)) == 6
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +167,41 @@ def test_what_is_no_store(tmp_path):
     (tmp_path / "store.json").write_text('{"format": 99}')
     with pytest.raises(RequestError, match="format 99"):
         ClipStore.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"format": 1}',
+        '{"format": 1, "dataset": "toy"}',
+        '{"format": 1, "dataset": "toy", "settings": []}',
+        '{"format": 1, "dataset": "toy", "settings": {"size": "big"}}',
+        '{"format": 1, "dataset": "toy", "settings": {"size": 3}}',
+    ],
+)
+def test_a_description_that_makes_no_sense(content, tmp_path):
+    (tmp_path / "store.json").write_text(content)
+    with pytest.raises(RequestError, match=r"store\.json is damaged .*; prepare the store anew"):
+        ClipStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "garbled", "zeros"])
+def test_a_harmed_shard_is_named_and_preparing_again_mends_it(harm, toy_store, tmp_path):
+    folder = tmp_path / "store"
+    shutil.copytree(toy_store.path, folder)
+    shard = next((folder / "shards").iterdir())
+    content = shard.read_bytes()
+    start = toy_store.outcomes["clip00"].location.chunks[0]
+    harmed = {
+        "cut": content[: start + 20],
+        "garbled": content[:start] + bytes(b ^ 0x55 for b in content[start:]),
+        "zeros": content[:start] + bytes(len(content) - start),
+    }
+    shard.unlink()
+    if harm in harmed:
+        shard.write_bytes(harmed[harm])
+    store = ClipStore.open(folder)
+    for read in (lambda: store.read("clip00", [0]), lambda: list(store.stored_frames("clip00"))):
+        with pytest.raises(JobError, match=rf"{shard.name} is (missing|damaged); .*run the same midas prepare again"):
+            read()

@@ -1,7 +1,9 @@
 """Training: the four methods, resume to the bit, and what happens when it goes wrong."""
 
 import csv
+import errno
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +11,19 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from midas_dfer.clips.dataset import ClipBatch, ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.metrics import uar
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.recognizer import Recognizer
-from midas_dfer.training.runs import Run
+from midas_dfer.training.recognizer import Recognizer, UnweightedRecall
+from midas_dfer.training.runs import Run, write_weights
 from midas_dfer.training.schedule import cosine_decay, parameter_groups
-from midas_dfer.training.train import resume, train
+from midas_dfer.training.train import part_clips, resume, train
 from tests.factories import make_store
 
 SMALL = {"width": 8, "size": 24, "num_segments": 4, "num_threads": 1, "precision": "32", "dropout": 0.5}
@@ -69,7 +74,8 @@ def test_config_round_trip(tmp_path):
         ({"alpha": 0.0}, "--alpha is 0.0; expected more than 0"),
         ({"dropout": 1.0}, "--dropout is 1.0; expected 0 to 0.99"),
         ({"scales": (1.0, 2.0)}, "--scales"),
-        ({"select": "best_validation"}, "--validation_fraction 0.1"),
+        ({"batch_size": True}, "--batch_size is True; expected a whole number"),
+        ({"temperature": float("inf")}, "--temperature is inf"),
         ({"batch_size": 1}, "--mixer none"),
         ({"learning_rate": float("nan")}, "--learning_rate is nan"),
     ],
@@ -77,6 +83,38 @@ def test_config_round_trip(tmp_path):
 def test_values_that_make_no_sense(changes, message):
     with pytest.raises(RequestError, match=message):
         RunConfig(**changes)
+
+
+READ_LINES = """
+import sys
+from pathlib import Path
+from midas_dfer.errors import RequestError
+from midas_dfer.training.config import RunConfig
+for line in sys.argv[2:]:
+    Path(sys.argv[1]).write_text(line)
+    try:
+        print("taken:", RunConfig.from_yaml(Path(sys.argv[1])) != RunConfig())
+    except RequestError as error:
+        print(error)
+"""
+
+
+def test_a_file_that_holds_values_of_the_wrong_kind(tmp_path):
+    """In a process of its own: here, the run-time checks of the tests would speak first."""
+    expected = {
+        "epochs: ten": "--epochs is 'ten'; expected a whole number",
+        "epochs: 2.5": "--epochs is 2.5; expected a whole number",
+        "flip: 1": "--flip is 1; expected true or false",
+        "weights: 3": "--weights is 3; expected text or nothing",
+        "scales: [whole]": "--scales is ('whole',); expected numbers from 0.1 to 1",
+        "scales: 1": "--scales is 1; expected numbers from 0.1 to 1",
+        "labels: [soft]": "--labels is ['soft']; expected soft or hard",
+        "test_fold: 3": "taken: True",
+        "alpha: 1": "taken: True",
+    }
+    command = [sys.executable, "-c", READ_LINES, str(tmp_path / "c.yaml"), *expected]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == list(expected.values())
 
 
 def test_the_four_methods_differ_by_configuration_alone(store, tmp_path):
@@ -169,6 +207,28 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit(store, tmp_path, precis
     assert resume(run).path == run  # nothing more to do
 
 
+def test_a_resume_with_reading_processes_and_a_best_epoch_changes_no_bit(store, tmp_path, monkeypatch):
+    """The processes begin to read before the epoch begins: they must know which one it is."""
+    config = small(num_workers=2, validation_fraction=0.3, select="best_validation", learning_rate=0.05)
+    whole = train(config, store, tmp_path / "whole")
+    real = Recognizer.training_step
+
+    def breaks(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (2, 1):
+            raise JobError("the lights went out")
+        return real(self, batch, batch_idx)
+
+    monkeypatch.setattr(Recognizer, "training_step", breaks)
+    with pytest.raises(JobError, match="lights"):
+        train(config, store, tmp_path / "run")
+    monkeypatch.undo()
+    run = resume(tmp_path / "run")
+    last = [torch.load(r.last_checkpoint, weights_only=True)["state_dict"] for r in (run, whole)]
+    assert same(*last)
+    assert same(weights(run), weights(whole))
+    assert run.provenance.kept == whole.provenance.kept
+
+
 def test_resume_refuses_another_store(store, tmp_path, monkeypatch):
     def interrupted(self, batch, batch_idx):
         raise KeyboardInterrupt
@@ -221,6 +281,65 @@ def test_a_wrong_fold_is_refused_before_anything_is_written(store, tmp_path):
         resume(tmp_path / "run")
 
 
+def test_a_wrong_model_is_refused_before_anything_is_written(store, tmp_path):
+    for changes, message in (
+        ({"model": "resnet99"}, "no model 'resnet99'"),
+        ({"width": 12}, "width is 12"),
+        ({"weights": str(tmp_path / "none.pth")}, "no weight file"),
+        ({"select": "best_validation"}, "--validation_fraction 0.1"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            train(small(**changes), store, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    one = store.annotations.with_columns(split=["train", *["test"] * 23])
+    lonely = ClipStore(store.path, store.dataset, store.settings, one, store.outcomes)
+    with pytest.raises(RequestError, match=r"one training clip.*--mixer none"):
+        train(small(), lonely, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_data_sets_own_validation_part_is_used(store):
+    split = ["train"] * 12 + ["validation"] * 6 + ["test"] * 6
+    own = store.manifest.with_columns(split=split)
+    parts = part_clips(own, small(select="best_validation"))
+    assert parts.validation is not None
+    assert parts.validation.video_ids == own.video_ids[12:18]
+    with pytest.raises(RequestError, match="validation part of 6 clips already; leave out --validation_fraction"):
+        part_clips(own, small(validation_fraction=0.2))
+    tied = own.with_columns(label=[None if s == "validation" else "happy" for s in split])
+    with pytest.raises(RequestError, match="no validation clip has a single label"):
+        part_clips(tied, small(select="best_validation"))
+    assert len(part_clips(tied, small()).train) == 12
+
+
+@given(
+    labels=st.lists(st.integers(-1, 3), min_size=1, max_size=12),
+    seed=st.integers(0, 99),
+)
+def test_the_uar_that_is_shown_is_that_of_the_evaluation(labels, seed):
+    """Also where a class is predicted that occurs in no label."""
+    logits = torch.randn(len(labels), 4, generator=torch.Generator().manual_seed(seed))
+    score = UnweightedRecall(4, average="macro", ignore_index=-1, validate_args=False)
+    for row, label in zip(logits, labels, strict=True):
+        score.update(row[None], torch.tensor([label]))
+    expected = uar(labels, logits.numpy())
+    assert score.compute().item() == pytest.approx(0.0 if math.isnan(expected) else expected)
+
+
+def test_weights_on_a_full_disk(store, tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    path.write_text("what was there")
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(JobError, match="the disk is full"):
+        write_weights(path, torch.nn.Linear(2, 2))
+    assert path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_every_epoch_sees_its_own_order_and_draws(store, tmp_path, monkeypatch):
     """What reaches the training step is what the loader gives for that epoch, and no two epochs are alike."""
     seen: dict[int, list[ClipBatch]] = {}
@@ -256,3 +375,47 @@ def test_schedule():
     assert [p.ndim for p in decaying["params"]] == [4]
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0)
     assert len(others["params"]) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", None, {"a": 1}, {"state_dict": {}}])
+def test_a_damaged_checkpoint_is_named_and_resume_begins_anew_without_it(content, store, tmp_path, monkeypatch):
+    whole = train(small(epochs=2), store, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "finish", lambda *_: None)
+        run = train(small(epochs=2), store, tmp_path / "run")
+    path = run.last_checkpoint
+    if isinstance(content, dict):
+        torch.save(content, path)
+    else:
+        path.write_bytes(path.read_bytes()[:5000] if content is None else content)
+    with pytest.raises(RequestError, match=r"last\.ckpt .*; delete it, and --resume begins at the first epoch"):
+        resume(run.path)
+    path.unlink()
+    assert same(weights(resume(run.path)), weights(whole))
+
+
+def test_a_run_that_could_not_begin_can_be_begun_again(store, tmp_path, monkeypatch):
+    def full(*_):
+        raise JobError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_write", full)
+        with pytest.raises(JobError):
+            train(small(), store, tmp_path / "run")
+    (tmp_path / "run" / ".run.123.tmp.json").write_text("{")
+    assert train(small(epochs=1), store, tmp_path / "run").finished
+    (tmp_path / "other" / "logs").mkdir(parents=True)
+    (tmp_path / "other" / "logs" / "mine.txt").write_text("")
+    with pytest.raises(RequestError, match="not an empty folder"):
+        train(small(), store, tmp_path / "other")
+
+
+def test_weights_of_another_network_are_told_from_damaged_ones(store, tmp_path):
+    run = train(small(epochs=1), store, tmp_path / "run")
+    file = run.path / "weights.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, file)
+    with pytest.raises(RequestError, match=r"holds the weights of another network: expected .* --width 8 and 3 classes"):
+        run.load_model()
+    file.write_bytes(b"hello")
+    with pytest.raises(RequestError, match=r"weights\.safetensors is damaged"):
+        run.load_model()

@@ -27,7 +27,7 @@ from midas_dfer.training.runs import METRICS_FILE
 from midas_dfer.training.train import train
 
 MARK = "demo.json"
-CLIPS, PEOPLE, SECONDS = 200, 25, 1.0
+CLIPS, PEOPLE, SECONDS = 240, 30, 0.8
 STORED_SIZE = 112
 
 RECIPE = RunConfig(
@@ -36,7 +36,7 @@ RECIPE = RunConfig(
     scales=(1.0, 0.875),
     dropout=0.2,
     temperature=0.25,
-    epochs=24,
+    epochs=20,
 )
 """A small network for two cores and a minute. Everything that is not named is the paper's."""
 
@@ -64,18 +64,17 @@ def run_demo(
     videos, store_path, run_path = out / "videos", out / "store", out / "run"
     pictures, prediction = out / "pictures", out / "prediction"
     jobs = jobs or available_cores()
-    _take_folder(out, {"seed": seed, "clips": clips}, (videos, store_path), (run_path, pictures, prediction))
+    mark = {"seed": seed, "clips": clips, "people": PEOPLE, "seconds": SECONDS}
+    _take_folder(out, mark, (videos, store_path), (run_path, pictures, prediction))
 
-    say(f"1/6  Rendering {clips} clips of made-up faces, with ten made-up annotators' votes each, into {videos}")
-    say("     (they show that the parts fit together; scores on them say nothing about real faces)")
+    say(f"1/6  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
+    say("     They show that the parts fit together, and nothing about real faces.")
     bar = console_progress("render", "clip")
     bar.start(clips)
-    write_corpus(
-        videos, clips=clips, identities=PEOPLE, seconds=SECONDS, seed=seed, jobs=jobs, progress=bar.advance
-    )
+    write_corpus(videos, clips=clips, identities=PEOPLE, seconds=SECONDS, seed=seed, jobs=jobs, progress=bar.advance)
     bar.finish()
 
-    say(f"\n2/6  Preparing: finding, following and aligning the face in each clip, into {store_path}")
+    say(f"\n2/6  Preparing: finding and aligning the face in each clip: {store_path}")
     settings = ExtractSettings(size=STORED_SIZE)
     bar = console_progress("prepare", "clip")
     say(prepare_table(prepare(read_synthetic(videos), videos, store_path, settings=settings, jobs=jobs, progress=bar)))
@@ -87,7 +86,7 @@ def run_demo(
     drawn = draw_description(store, description, pictures)
 
     config = RunConfig.from_dict({**RECIPE.to_dict(), "seed": seed, "num_threads": jobs})
-    say("\n4/6  Training a small network with MIDAS")
+    say(f"\n4/6  Training a small network with MIDAS: {run_path}")
     run = train(config, store, run_path, say=say)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
 
@@ -96,7 +95,7 @@ def run_demo(
     say(evaluation_table(evaluation))
     drawn += [pictures / "training.png", *draw_evaluation(evaluation, predictions, pictures)]
 
-    say(f"\n6/6  Reading a new video, into {prediction}")
+    say(f"\n6/6  Reading a new video: {prediction}")
     make_folder(prediction)
     new_video = prediction / "new_video.mp4"
     write_new_video(new_video, seed=seed + 1)
@@ -116,7 +115,7 @@ def run_demo(
     }
 
 
-def _take_folder(out: Path, mark: dict[str, int], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:
+def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:
     """Make the folder, or clear away what an earlier demo left there and this one makes anew."""
     earlier = None
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

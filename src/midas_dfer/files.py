@@ -63,5 +63,5 @@ def make_folder(path: Path) -> None:
 def cannot_write(path: Path, error: OSError) -> JobError:
     """The error to raise when writing failed: what, why, and what to do."""
     if error.errno in DISK_IS_FULL:
-        return JobError(f"the disk is full: cannot write {path}. Free some space and run the same command again")
+        return JobError(f"the disk is full: cannot write {path}. Free some space and try again")
     return JobError(f"cannot write {path}: {error.strerror or error}")

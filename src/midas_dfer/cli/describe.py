@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, print_paths
+from midas_dfer.cli.parsing import Parser, check_out, print_paths
 
 
 def parser() -> Parser:
@@ -23,7 +23,10 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.description import describe
     from midas_dfer.report.tables import description_table
 
+    pictures = request.out or request.store / "description"
     store = ClipStore.open(request.store)
+    if not request.json:
+        check_out(pictures)
     description = describe(store)
     if request.json:
         print(json.dumps(description.to_dict()))
@@ -31,4 +34,4 @@ def run(request: Namespace) -> None:
     print(description_table(description))
     from midas_dfer.report.description_figures import draw_description
 
-    print_paths(draw_description(store, description, request.out or request.store / "description"))
+    print_paths(draw_description(store, description, pictures))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, print_paths
+from midas_dfer.cli.parsing import Parser, check_out, print_paths
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import console_progress
 
@@ -39,6 +39,7 @@ def run(request: Namespace) -> None:
     if request.batch_size < 1:
         raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
     out = request.out or request.run / EVALUATION_FOLDER
+    check_out(out)
     evaluation, predictions = evaluate(
         request.run,
         request.store,

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from midas_dfer import __version__
 from midas_dfer.cli import demo, describe, evaluate, listing, predict, prepare, train
-from midas_dfer.cli.parsing import Parser, complain, underscored
+from midas_dfer.cli.parsing import Parser, complain, is_text, underscored
 from midas_dfer.errors import MidasError
 from midas_dfer.files import DISK_IS_FULL
 
@@ -34,9 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait must not hold the cores
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        for argument in arguments:
+            if not is_text(argument):
+                return complain(f"the name {argument!a} is not in UTF-8; rename the file and try again", 2)
         request = _parser().parse_args([underscored(a) for a in arguments])
         VERBS[request.verb][0].run(request[request.verb])
         sys.stdout.flush()
+    except UnicodeDecodeError:
+        return complain("the file given with --config is not text in UTF-8; expected lines such as: epochs: 450", 2)
     except SystemExit as leaving:  # --help, --version, or a flag that is wrong
         return int(leaving.code or 0)
     except MidasError as error:

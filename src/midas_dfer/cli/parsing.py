@@ -1,5 +1,6 @@
 """What the verbs share: flags, complaints, paths."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from jsonargparse import ArgumentParser, Namespace
 from midas_dfer.errors import RequestError
 
 _POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "videos", "what"})
+
+
+_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "Path": "a path"}
 
 
 class Parser(ArgumentParser):
@@ -28,6 +32,12 @@ class Parser(ArgumentParser):
             lambda m: f"{self._flag(m[1])} is {m[4]}; expected {_in_words(m[2] or m[3])}",
             text,
         )
+        text = re.sub(
+            r"Parser key \"(\w+)\": Does not validate .*Subtypes: \[(.*?)\] Errors: .*Given value: (.*)",
+            lambda m: f"{self._flag(m[1])} is {m[3]}; expected {_in_words(m[2])}",
+            text,
+        )
+        text = re.sub(r"Parser key \"(\w+)\"(?: element \d+)?: ", lambda m: f"{self._flag(m[1])}: ", text)
         required = re.match(r"the following arguments are required: (.*)", text)
         if required:
             names = (self._flag(name.rpartition(".")[2]) for name in required[1].split(", "))
@@ -41,7 +51,17 @@ class Parser(ArgumentParser):
 
 
 def _in_words(expected: str) -> str:
-    return re.sub(r"typing\.Literal\[(.*)\]", lambda m: m[1].replace("'", ""), expected)
+    """Python's names of types as a user knows them: a whole number, one of some words."""
+    words = re.sub(r"typing\.Literal\[(.*?)\]", lambda m: m[1].replace("'", ""), expected)
+    words = re.sub(r"<class '(?:\w+\.)*(\w+)'>", lambda m: m[1], words)
+    words = re.sub(r"(list|tuple)(\[.*?\])?(?=$|,)", "a list in square brackets", words)
+    words = re.sub(r"\b(int|float|str|bool|Path)\b", lambda m: _WORDS[m[1]], words)
+    return " or ".join(each for each in words.split(", ") if each != "NoneType") if "NoneType" in words else words
+
+
+def is_text(argument: str) -> bool:
+    """Whether it can be written down again: a file's name may hold bytes that mean nothing in UTF-8."""
+    return not any("\ud800" <= each <= "\udfff" for each in argument)
 
 
 def underscored(argument: str) -> str:
@@ -72,6 +92,15 @@ def check_jobs(jobs: int | None) -> None:
     """Refuse a number of processes below one."""
     if jobs is not None and jobs < 1:
         raise RequestError(f"--jobs is {jobs}; expected 1 or more")
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder for results that cannot be one, before the work is done and not after it."""
+    place = next(each for each in (out, *out.parents) if each.exists() or each == each.parent)
+    if place.exists() and not place.is_dir():
+        raise RequestError(f"--out {out}: {place} is a file; name a folder")
+    if not os.access(place, os.W_OK):
+        raise RequestError(f"--out {out}: {place} may not be written to by this user; name another folder")
 
 
 def print_paths(paths: Sequence[Path]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, complain, print_paths
+from midas_dfer.cli.parsing import Parser, check_out, complain, print_paths
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.progress import console_progress
 
@@ -34,6 +34,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.predict.predictor import Predictor
     from midas_dfer.report.predictions import write_prediction
 
+    check_out(request.out)
     predictor = Predictor.from_run(request.run, device=request.device)
     failed, timelines = [], []
     for video, folder in zip(request.videos, _folders(request.videos, request.out), strict=True):

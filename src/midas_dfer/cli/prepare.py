@@ -86,13 +86,13 @@ def run(request: Namespace) -> None:
     )
     if request.json:
         print(json.dumps({**vars(report), "store": str(request.out)}))
-        return
-    print(prepare_table(report))
-    if report.failed:
-        print(f"failures are listed in {request.out / 'failures.csv'}")
-    if report.usable:
-        print(f"next: midas describe {request.out}    midas train --store {request.out} --out RUN")
     else:
+        print(prepare_table(report))
+        if report.failed:
+            print(f"failures are listed in {request.out / 'failures.csv'}")
+        if report.usable:
+            print(f"next: midas describe {request.out}    midas train --store {request.out} --out RUN")
+    if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
 
 

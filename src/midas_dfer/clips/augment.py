@@ -57,7 +57,7 @@ def multi_scale_crop(
     height: int,
     width: int,
     *,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     size: int | None = None,
     scales: Sequence[float] = (1.0, 0.875, 0.75, 0.66),
     flip_probability: float = 0.5,
@@ -71,7 +71,7 @@ def multi_scale_crop(
     Args:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
-        generator: source of the draws; None is torch's default generator.
+        generator: source of the draws.
         size: side of the network's input; a crop side less than 3 pixels away from it becomes it, which
             saves the resize. None leaves the crop as it is.
         scales: parts of the shorter side, each in (0, 1].
@@ -108,7 +108,7 @@ def multi_scale_crop(
     )
 
 
-def _draw_index(count: int, generator: torch.Generator | None) -> int:
+def _draw_index(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator).item())
 
 

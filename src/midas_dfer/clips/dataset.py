@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -238,6 +239,7 @@ class ClipLoader(DataLoader[ClipBatch]):
             collate_fn=collate_clips,
             num_workers=num_workers,
             pin_memory=pin_memory,
+            worker_init_fn=_start_reader,
             persistent_workers=num_workers > 0,
         )
 
@@ -245,6 +247,11 @@ class ClipLoader(DataLoader[ClipBatch]):
         """This loader, set to give the batches of an epoch."""
         self.order.set_epoch(epoch)
         return self
+
+
+def _start_reader(number: int) -> None:
+    """In a process that reads: the processes share the cores, so none takes more threads for its pictures."""
+    cv2.setNumThreads(1)
 
 
 def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:

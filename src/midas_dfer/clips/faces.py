@@ -93,7 +93,6 @@ class FaceDetector:
             factor = self.max_side / max(height, width)
             size = (max(1, round(width * factor)), max(1, round(height * factor)))
             small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-        small = np.ascontiguousarray(small)
         self._detector.setInputSize((small.shape[1], small.shape[0]))
         # OpenCV's type hints deny that the second value is None when there is no face.
         found = cast(Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1])

@@ -79,6 +79,7 @@ def run_tasks(
     pending = iter(tasks)
     processes: list[_Process[TaskT]] = []
     serial = 0
+    awake = 0.0  # seconds spent waiting; not those in which this process was stopped, or whoever takes results was slow
 
     def start() -> _Process[TaskT]:
         nonlocal serial
@@ -91,7 +92,7 @@ def run_tasks(
 
     def give(worker: _Process[TaskT]) -> None:
         for task in pending:
-            worker.task, worker.heard = task, time.monotonic()
+            worker.task, worker.heard = task, awake
             with suppress(BrokenPipeError):  # it died meanwhile: noticed at the next wait
                 worker.pipe.send(task)
             return
@@ -102,13 +103,15 @@ def run_tasks(
             _await_ready(worker)
             give(worker)
         while any(p.task is not None for p in processes):
+            began = time.monotonic()
             ready = set(wait([p.pipe for p in processes if p.task is not None], timeout=HEARTBEAT_SECONDS))
+            awake += min(time.monotonic() - began, 2 * HEARTBEAT_SECONDS)
             for place, worker in enumerate(processes):
                 if worker.task is None:
                     continue
                 if worker.pipe in ready:
-                    outcome = _receive(worker)
-                elif time.monotonic() - worker.heard > stall_seconds:
+                    outcome, worker.heard = _receive(worker), awake
+                elif awake - worker.heard > stall_seconds:
                     worker.process.kill()
                     outcome = Lost(worker.task, f"no progress for {stall_seconds:.0f} seconds")
                 else:
@@ -156,7 +159,6 @@ def _receive(worker: _Process[TaskT]) -> Any:  # noqa: ANN401 - what the worker 
         code = worker.process.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return Lost(task, f"the reader crashed on it ({how})")
-    worker.heard = time.monotonic()
     if kind == "beat":
         return None
     if kind == "error":

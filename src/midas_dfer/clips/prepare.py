@@ -160,15 +160,22 @@ def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) 
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
     files = {}
     for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
-        file = root / path
-        if not file.exists():
-            file = next((f for s in VIDEO_SUFFIXES if (f := root / (path + s)).is_file()), file)
-        if file.exists():
+        file = _find_file(root, path)
+        if file is not None:
             files[video_id] = file
     if not files and not earlier:
         example = root / manifest.table["path"][0]
         raise RequestError(f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}")
     return files
+
+
+def _find_file(root: Path, path: str) -> Path | None:
+    try:
+        if (root / path).exists():
+            return root / path
+        return next((f for s in VIDEO_SUFFIXES if (f := root / (path + s)).is_file()), None)
+    except OSError:  # a name that is too long for a file, a folder that may not be looked into
+        return None
 
 
 def _earlier_outcomes(out: Path) -> dict[str, Outcome]:

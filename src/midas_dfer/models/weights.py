@@ -1,6 +1,7 @@
 """Pretrained weights from a file that the user names; nothing is downloaded and no code is unpickled."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -153,9 +154,11 @@ def _read_torch_file(path: Path) -> object:
     if not looks_pickled and not zipfile.is_zipfile(path):
         raise RequestError(f"{path} is not a weight file, or was cut short; expected what torch.save wrote.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's own doubts; what cannot be read is told below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
-        if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+        if isinstance(error, pickle.UnpicklingError) and "unsupported" in str(error).lower():
             raise RequestError(
                 f"{path} holds more than tensors and would have to run code to be read, which is refused; "
                 "convert it to .safetensors where you trust it."

@@ -122,7 +122,8 @@ class TrackTimeline:
     def steps(self) -> Steps:
         """The mean of the windows that cover each moment, as a step function of time.
 
-        Where no window covers a moment (a stride longer than the windows), the nearest one counts.
+        Where no window covers a moment (a stride longer than the windows), it is the mean of the windows before
+        and after it.
         """
         starts = np.array([w.start for w in self.windows])
         ends = np.array([w.end for w in self.windows])

@@ -12,7 +12,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.report.description import CLEAR_SHARE
-from midas_dfer.report.layout import MARGIN, NAME_SIZE, drawable, short_name, text_width
+from midas_dfer.report.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width
 from midas_dfer.report.style import INK, SOFT_INK, emotion_colors, house_style, new_canvas, save_figure
 
 EXAMPLES = 3
@@ -104,7 +104,7 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
     height = _HEAD + sum(heights) - 0.2
     with house_style():
         figure = new_canvas(width, height)
-        _write(figure, MARGIN, height - MARGIN, drawable(f"Examples of {store.dataset}"), size=11.5, bold=True)
+        _write(figure, MARGIN, height - MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
         for number, (title, line, clips) in enumerate(columns):
             left = MARGIN + number * (_STRIP + _BETWEEN)
             _write(figure, left, height - 0.55, title, size=10.0, bold=True)
@@ -217,7 +217,7 @@ def _write(
 
 def _fitted(text: str, room: float, size: float) -> str:
     """Text that is at most so many inches wide: the beginning, and what was cut away is shown by dots."""
-    text = drawable(text)
+    text = one_line(text)
     if text_width(text, size) <= room:
         return text
     while text and text_width(text + "\u2026", size) > room:

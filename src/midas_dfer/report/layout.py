@@ -3,19 +3,18 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
-from midas_dfer.report.style import ACCENT, INK, SHADE, SOFT_INK, font_file, ink_on, tint
+from midas_dfer.report.style import ACCENT, INK, SHADE, SOFT_INK, drawable, ink_on, tint
 
 MARGIN = 0.18
 """Around a figure's content, in inches."""
@@ -72,7 +71,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 def wrap(text: str, room: float, size: float, *, bold: bool = False) -> list[str]:
     """Break text into lines that are at most `room` inches wide; a word that is wider is broken too."""
-    plain = drawable(text)
+    plain = one_line(text)
     longest = max(8, len(plain))
     while True:
         lines = textwrap.wrap(plain, longest) or [""]
@@ -81,21 +80,14 @@ def wrap(text: str, room: float, size: float, *, bold: bool = False) -> list[str
         longest = max(8, int(longest * 0.95) - 1)
 
 
-def drawable(text: str) -> str:
-    """Text on one line, with a box in place of each character that the project's typeface does not have."""
-    known = _characters()
-    return "".join(c if ord(c) in known else "\u25a1" for c in " ".join(text.split()))
-
-
-@cache
-def _characters() -> frozenset[int]:
-    regular, bold = (frozenset(get_font(font_file(bold=bold)).get_charmap()) for bold in (False, True))
-    return regular & bold
+def one_line(text: str) -> str:
+    """Text that can be drawn (see `drawable`), on one line."""
+    return drawable(" ".join(text.split()))
 
 
 def short_name(name: str) -> str:
     """A class name on one line, cut if it is very long."""
-    plain = drawable(name)
+    plain = one_line(name)
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
 
 

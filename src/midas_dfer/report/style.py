@@ -166,7 +166,8 @@ def font_file(*, bold: bool = False) -> Path:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    return frozenset(FT2Font(str(font_file())).get_charmap())
+    regular, bold = (frozenset(FT2Font(str(font_file(bold=bold))).get_charmap()) for bold in (False, True))
+    return regular & bold
 
 
 def drawable(text: str) -> str:

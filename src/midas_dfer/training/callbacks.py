@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, cast
 
 import lightning
@@ -30,8 +31,8 @@ class RunCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save, unless the weights are no longer numbers."""
-        for name, parameter in pl_module.named_parameters():
-            if not torch.isfinite(parameter).all():
+        for name, values in chain(pl_module.named_parameters(), pl_module.named_buffers()):
+            if not torch.isfinite(values).all():
                 raise DivergedError(f"the weights {name} are no longer finite after epoch {trainer.current_epoch + 1}")
         if not trainer.is_global_zero:
             return

@@ -181,18 +181,18 @@ def choose_clips(run: Run, store: ClipStore, part: EvaluatedPart) -> tuple[Manif
             f"it knows {', '.join(run.provenance.class_names)}"
         )
     ids = manifest.video_ids
+    seen = run.part("train") | run.part("validation")
     if store.dataset != run.provenance.dataset:
         partition = manifest.partition()
         if part == "all" or (part == "auto" and partition.test is None):
-            return manifest, "all", ""
+            return manifest, "all", _same_names(manifest, seen)
         parts = {"train": partition.train, "validation": partition.validation, "test": partition.test}
         name = "test" if part == "auto" else part
         chosen = parts[name]
         if chosen is None or not len(chosen):
             raise RequestError(f"the store {store.path} has no {name} part; evaluate with --part all")
-        return chosen, name, ""
+        return chosen, name, _same_names(chosen, seen)
 
-    seen = run.part("train") | run.part("validation")
     if part == "auto":
         part = "test" if run.part("test") else "all"
     wanted = set(ids) if part == "all" else run.part(part)
@@ -207,6 +207,17 @@ def choose_clips(run: Run, store: ClipStore, part: EvaluatedPart) -> tuple[Manif
             "this says how well they were learned, not how well others are recognised"
         )
     return manifest.select(chosen_rows), part, caution
+
+
+def _same_names(manifest: Manifest, seen: set[str]) -> str:
+    """A caution about clips of a store of another name that may be those of the training all the same."""
+    same = len(seen & set(manifest.video_ids))
+    if not same:
+        return ""
+    return (
+        f"{same} of these {len(manifest)} clips bear the names of clips that were used in training: "
+        "if they are the same videos, this does not say how well others are recognised"
+    )
 
 
 def predict_clips(

@@ -33,7 +33,7 @@ from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import is_temporary, make_folder, write_file
 from midas_dfer.models.zoo import create_model
 from midas_dfer.training.config import RunConfig
 
@@ -250,8 +250,15 @@ def check_is_free(path: Path) -> None:
     """
     if (path / RUN_FILE).exists():
         raise RequestError(f"{path} holds a run already; go on with --resume {path}, or name another --out")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or not all(_is_beginning(each) for each in path.iterdir())):
         raise RequestError(f"{path} is not an empty folder; name another --out")
+
+
+def _is_beginning(path: Path) -> bool:
+    """Whether this is what `Run.create` leaves where a full disk or a kill ended it before run.json was written."""
+    if path.is_dir():
+        return path.name in ("checkpoints", "logs") and not any(path.iterdir())
+    return path.name in (CONFIG_FILE, PARTS_FILE) or is_temporary(path)
 
 
 def _now() -> str:

@@ -13,18 +13,20 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors import SafetensorError
 
 from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import cannot_write
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
-from midas_dfer.training.runs import TENSORBOARD_FOLDER, Run, check_is_free, new_model
+from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Run, check_is_free, new_model
 
 
 def train(
@@ -61,10 +63,7 @@ def train(
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     new_model(config, len(store.class_names), pretrained=True)
     run = Run.create(out, config, store, partition)
-    say(
-        f"training {config.model} with {config.method_name} on {len(partition.train)} clips for "
-        f"{config.epochs} epochs; run folder {out}"
-    )
+    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips, {config.epochs} epochs: {out}")
     return _fit(run, store, bar=bar, say=say)
 
 
@@ -148,7 +147,8 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         train_loader = _loader(run, store, "train", device, say)
         has_validation = bool(run.provenance.num_validation)
         validation_loader = _loader(run, store, "validation", device, say) if has_validation else None
-        model = run.new_model(pretrained=not run.last_checkpoint.exists())
+        checkpoint = _last_checkpoint(run)
+        model = run.new_model(pretrained=checkpoint is None)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         recognizer = Recognizer(model, config, len(run.provenance.class_names), config.epochs * len(train_loader))
         callbacks: list[Callback] = [EpochLog(run, None if bar else say), RunCheckpoint(run)]
@@ -171,18 +171,23 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             trainer.fit(
                 recognizer,
                 datamodule=Batches(train_loader, validation_loader),
-                ckpt_path=run.last_checkpoint if run.last_checkpoint.exists() else None,
+                ckpt_path=checkpoint,
                 weights_only=True,
             )
         except DivergedError as error:
             raise JobError(f"{error}. {_last_good(run)}; train again with a smaller --learning_rate") from error
         except MisconfigurationException as error:
             raise JobError(" ".join(str(error).split())) from error
+        except OSError as error:  # of TensorBoard's writer
+            raise cannot_write(run.path, error) from error
         if trainer.interrupted:
             raise JobError(f"interrupted; go on with: midas train --resume {run.path}")
     kept = "last"
     if config.select == "best_validation":
-        model.load_state_dict(safetensors.torch.load_file(run.path / BEST_WEIGHTS))
+        try:
+            model.load_state_dict(safetensors.torch.load_file(run.path / BEST_WEIGHTS))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise JobError(f"{run.path / BEST_WEIGHTS} is missing or damaged; train anew") from error
         best = next(c for c in callbacks if isinstance(c, RunCheckpoint)).best_epoch
         kept = f"epoch {best}, best UAR on the validation part"
     run.finish(model.cpu(), kept)
@@ -228,6 +233,25 @@ def _num_workers(config: RunConfig, device: torch.device) -> int:
     if device.type == "cuda":
         return min(available_cores(), 16)
     return 0  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
+
+
+def _last_checkpoint(run: Run) -> Path | None:
+    """The checkpoint to go on from; None if there is none yet."""
+    path = run.last_checkpoint
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        expected = {f"model.{name}": value.shape for name, value in run.new_model().state_dict().items()}
+        found = {name: value.shape for name, value in state.items() if name.startswith("model.")}
+    except Exception as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
+        raise RequestError(f"{path} is damaged; delete it, and --resume begins at the first epoch") from error
+    if found != expected:
+        raise RequestError(
+            f"{path} holds the weights of another network than {CONFIG_FILE} describes; "
+            "delete it, and --resume begins at the first epoch"
+        )
+    return path
 
 
 def _last_good(run: Run) -> str:

@@ -28,7 +28,7 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     pictures = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()]
     if not pictures:
-        raise VideoError(f"{folder.name}: no pictures in this folder; expected one .jpg or .png per frame")
+        raise VideoError(f"{folder.name or folder}: no pictures in this folder; expected one .jpg or .png per frame")
     return sorted(pictures, key=_natural_order)
 
 
@@ -65,4 +65,4 @@ def decode_picture(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"] | Non
 
 def _natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
     parts = re.split(r"(\d+)", path.name)
-    return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts)
+    return tuple((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts)

@@ -151,7 +151,9 @@ def _refuse_wrong_settings(
     jobs: int | None,
 ) -> None:
     if clips < 1 or (jobs is not None and jobs < 1):
-        raise RequestError(f"{clips} clips in {jobs} processes cannot be rendered; both must be at least 1.")
+        raise RequestError(
+            f"{clips} clips{'' if jobs is None else f' in {jobs} processes'} cannot be rendered; expected 1 or more."
+        )
     if seed < 0:
         raise RequestError(f"The seed is {seed}. Use 0 or more.")
     if identities < FOLDS:
