@@ -279,8 +279,8 @@ def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(JobError, match="full"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(JobError, match="the disk is full"):
         manifest_of(5).to_parquet(file)
     assert len(Manifest.from_parquet(file)) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["m.parquet"]

@@ -92,6 +92,12 @@ def test_failed_clips_are_tried_again_when_asked(tmp_path):
     assert (report.done, report.failed, report.usable) == (1, {}, 3)
 
 
+def test_a_name_that_no_file_can_have_is_no_file(tmp_path):
+    write_clip(tmp_path / "videos" / "good", 0, 3, 1)
+    manifest = Manifest.from_samples(CLASS_NAMES, [sample(n, n) for n in ("good", "x" * 300)], "toy")
+    assert run_prepare(manifest, tmp_path).failed == {"no file": 1}
+
+
 def test_clips_without_a_video_can_be_left_out(tmp_path):
     manifest = write_dataset(tmp_path / "videos", clips=4)
     (tmp_path / "videos" / "clip02").rename(tmp_path / "aside")

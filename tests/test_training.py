@@ -4,10 +4,13 @@ import csv
 import errno
 import json
 import math
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import safetensors.torch
 import torch
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 
 from midas_dfer.clips.dataset import ClipBatch, ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar
@@ -263,6 +267,20 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(store, tmp_path
         train(small(learning_rate=1e30), store, tmp_path / "other")
 
 
+def test_statistics_that_are_no_numbers_are_not_kept(store, tmp_path, monkeypatch):
+    """Batch norm's running statistics play no part in the loss of training, but in every prediction."""
+    real = Recognizer.training_step
+
+    def step(self, batch, batch_idx):
+        loss = real(self, batch, batch_idx)
+        self.model.bn1.running_var.data.fill_(float("inf"))
+        return loss
+
+    monkeypatch.setattr(Recognizer, "training_step", step)
+    with pytest.raises(JobError, match=r"bn1\.running_var are no longer finite after epoch 1"):
+        train(small(), store, tmp_path / "run")
+
+
 def test_the_best_epoch_on_validation_is_kept_when_asked_for(store, tmp_path):
     config = small(epochs=5, validation_fraction=0.3, select="best_validation", learning_rate=0.05)
     run = train(config, store, tmp_path / "run")
@@ -414,8 +432,45 @@ def test_weights_of_another_network_are_told_from_damaged_ones(store, tmp_path):
     run = train(small(epochs=1), store, tmp_path / "run")
     file = run.path / "weights.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(1)}, file)
-    with pytest.raises(RequestError, match=r"holds the weights of another network: expected .* --width 8 and 3 classes"):
+    with pytest.raises(RequestError, match=r"weights of another network: expected .* --width 8 and 3 classes"):
         run.load_model()
     file.write_bytes(b"hello")
     with pytest.raises(RequestError, match=r"weights\.safetensors is damaged"):
         run.load_model()
+
+
+def test_the_bar_shows_loss_uar_and_war_on_80_columns(store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (80, 24))
+    train(small(epochs=2), store, tmp_path / "run", bar=True)
+    told = capsys.readouterr()
+    lines = [line for line in re.split(r"[\r\n]+", told.out + told.err) if line.startswith("epoch 2/2: 100%")]
+    assert re.search(r" 3/3 \[.*, loss=\d\.\d{3}, UAR=\d+%, WAR=\d+%\]$", lines[-1].rstrip()), lines
+
+
+def test_clips_of_which_none_is_for_training_are_refused(store, tmp_path):
+    table = store.manifest.table.with_columns(pl.lit("test").alias("split"), pl.lit(None, pl.Int64).alias("fold"))
+    with pytest.raises(RequestError, match="no clip is left to train on"):
+        part_clips(Manifest(store.class_names, table), small())
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_training_with_a_word_on_how_to_go_on(signal_number, store, tmp_path):
+    """Lightning leaves with status 0 at SIGTERM: a training that was cut off must not look like a finished one."""
+    run = tmp_path / "run"
+    flags = [f"--{name}={value}" for name, value in SMALL.items()]
+    command = [sys.executable, "-m", "midas_dfer.cli", "train", f"--store={store.path}", f"--out={run}", *flags]
+    process = subprocess.Popen(
+        [*command, "--epochs=100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            break
+    process.send_signal(signal_number)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert told == f"midas: interrupted; go on with: midas train --resume {run}\n"
+    assert not Run.open(run).finished

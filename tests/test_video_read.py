@@ -20,6 +20,7 @@ from PIL import Image
 
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.video.opening import check_size
+from midas_dfer.video.pictures import list_pictures
 from midas_dfer.video.read import _Clock, iter_frames, probe
 
 REAL = {
@@ -449,3 +450,13 @@ def test_bad_timestamps_are_mended_as_documented():
     stamps = [5.0, 5.04, None, 5.06, 5.12, 0.0, 0.04]
     times = [clock.tick(stamp) for stamp in stamps]
     np.testing.assert_allclose(times, [0.0, 0.04, 0.08, 0.081, 0.12, 0.16, 0.20])
+
+
+def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
+    for name in ("10.jpg", "2.jpg", "a1.jpg", "1²2.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "3.jpg").mkdir()
+    assert [p.name for p in list_pictures(tmp_path)] == ["1²2.jpg", "2.jpg", "10.jpg", "a1.jpg"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(VideoError, match="no pictures"):
+        list_pictures(tmp_path / "none")

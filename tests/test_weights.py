@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -192,8 +193,16 @@ def test_code_is_never_unpickled(tmp_path):
             return (open, (str(marker), "w"))
 
     path = tmp_path / "weights.pth"
-    for save in (torch.save, lambda content, to: to.write_bytes(pickle.dumps(content, protocol=2))):
-        for content in ({"conv1.weight": Harmful()}, {"conv1.weight": Anything()}):
+
+    class Blocked:
+        def __reduce__(self):
+            return (os.system, (f"touch {marker}",))
+
+    def dump(protocol):
+        return lambda content, to: to.write_bytes(pickle.dumps(content, protocol=protocol))
+
+    for save in (torch.save, dump(2), dump(4)):
+        for content in ({"conv1.weight": Harmful()}, {"conv1.weight": Blocked()}, {"conv1.weight": Anything()}):
             save(content, path)
             refuse(path, "more than tensors", "convert it to .safetensors")
     assert not marker.exists()

@@ -5,11 +5,11 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from midas_dfer.files import replacing, write_file
 from midas_dfer.training.recognizer import DivergedError, Recognizer
@@ -52,6 +52,40 @@ class RunCheckpoint(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.best_uar, self.best_epoch = state_dict["best_uar"], state_dict["best_epoch"]
+
+
+class EpochBar(TQDMProgressBar):
+    """A bar for each epoch, short enough for loss, UAR and WAR to be seen on a terminal of 80 columns."""
+
+    BAR_FORMAT = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+    shown: ClassVar[Mapping[str, str]] = {
+        "train_loss_step": "loss",
+        "train_uar": "UAR",
+        "train_war": "WAR",
+        "val_uar": "val UAR",
+        "val_war": "val WAR",
+    }
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(leave=True)
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *args: Any) -> None:  # noqa: ANN401 - Lightning's own
+        """Count the epochs from 1, as everything else here does."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{self.epochs}")
+
+    def get_metrics(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Loss and scores, shares in per cent."""
+        values = super().get_metrics(trainer, pl_module)
+        metrics: dict[str, int | str | float | dict[str, float]] = {}
+        for name, label in self.shown.items():
+            value = values.get(name)
+            if isinstance(value, int | float):
+                metrics[label] = f"{value:.3f}" if label == "loss" else f"{value:.0%}"
+        return metrics
 
 
 class EpochLog(Callback):

@@ -11,7 +11,7 @@ import lightning
 import safetensors.torch
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors import SafetensorError
 
@@ -22,7 +22,7 @@ from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write
 from midas_dfer.labels import NO_LABEL
-from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
+from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
@@ -130,6 +130,8 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
 
 
 def _checked(partition: Partition, config: RunConfig) -> Partition:
+    if not len(partition.train):
+        raise RequestError(f"no clip is left to train on: {partition.rule}; mark some as train, or choose another fold")
     validation = partition.validation
     if config.select == "best_validation" and validation is not None and (validation.labels == NO_LABEL).all():
         raise RequestError(
@@ -153,7 +155,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         recognizer = Recognizer(model, config, len(run.provenance.class_names), config.epochs * len(train_loader))
         callbacks: list[Callback] = [EpochLog(run, None if bar else say), RunCheckpoint(run)]
         if bar:
-            callbacks.append(TQDMProgressBar(leave=True))
+            callbacks.append(EpochBar(config.epochs))
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=1,
@@ -178,6 +180,10 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             raise JobError(f"{error}. {_last_good(run)}; train again with a smaller --learning_rate") from error
         except MisconfigurationException as error:
             raise JobError(" ".join(str(error).split())) from error
+        except SystemExit as error:  # Lightning leaves so at Ctrl-C and at SIGTERM, at the latter with status 0
+            raise JobError(f"interrupted; go on with: midas train --resume {run.path}") from error
+        except BrokenPipeError:
+            raise
         except OSError as error:  # of TensorBoard's writer
             raise cannot_write(run.path, error) from error
         if trainer.interrupted:

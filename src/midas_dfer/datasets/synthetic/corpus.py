@@ -152,7 +152,7 @@ def _refuse_wrong_settings(
 ) -> None:
     if clips < 1 or (jobs is not None and jobs < 1):
         raise RequestError(
-            f"{clips} clips{'' if jobs is None else f' in {jobs} processes'} cannot be rendered; expected 1 or more."
+            f"{clips} clips{'' if jobs is None else f' in {jobs} processes'} cannot be rendered; it must be at least 1."
         )
     if seed < 0:
         raise RequestError(f"The seed is {seed}. Use 0 or more.")
