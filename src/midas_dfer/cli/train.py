@@ -52,6 +52,7 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json.dumps({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
         return
-    print(f"trained on {made.num_train} clips ({made.partition}); weights kept: {made.kept}")
+    print(f"trained on {made.num_train} clips: {made.partition}")
+    print(f"weights kept: {made.kept}")
     print_paths([run.path / "weights.safetensors", curves])
     print(f"next: midas evaluate {run.path} --store {made.store}")

@@ -66,7 +66,9 @@ def choose_parts(split: pl.Series, fold: pl.Series, test_fold: int | None, name:
         )
     if test_fold is None and len(folds) < 2:
         everything = np.ones(len(fold), dtype=np.bool_)
-        return PartMasks(everything, None, None, "all clips are for training: no splits or folds are known")
+        return PartMasks(
+            everything, None, None, "all clips are for training: neither a split nor a second fold says otherwise"
+        )
     tested = folds[0] if test_fold is None else test_fold
     is_test = (fold == tested).fill_null(value=False).to_numpy()
     return PartMasks(
