@@ -81,7 +81,8 @@ class VideoWriter:
             stream.codec_context.time_base = Fraction(1, TICKS_PER_SECOND)
             stream.codec_context.thread_count = 1
             # Without B-frames decoding order is showing order, so frame durations are right at any rate.
-            threads = "threads=1:lookahead-threads=1:bframes=0"
+            # With its lookahead, x264 gives other bytes now and then for the same frames in the same process.
+            threads = "threads=1:lookahead-threads=1:bframes=0:rc-lookahead=0:mbtree=0"
             stream.options = {"crf": str(crf), "preset": preset, "x264-params": threads}
             self._stream = stream
         except BaseException:
