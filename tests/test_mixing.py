@@ -443,7 +443,7 @@ def test_wrong_settings_are_refused():
             MIDAS(**wrong)
     with pytest.raises(RequestError, match="alpha"):
         draw_ratios(3, -1.0)
-    with pytest.raises(RequestError, match="expected one of softmax, none"):
+    with pytest.raises(RequestError, match="expected one of softmax, softmax_counts, none"):
         normalize_targets(torch.eye(3), "sofmax")
 
 

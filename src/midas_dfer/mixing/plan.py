@@ -1,31 +1,36 @@
 """Who is mixed with whom, and how much: drawn first, kept in a small frozen object, applied later."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
 
-_TRIES = 64  # permutations drawn before one is constructed; distinct ids fail that often with chance 2e-13
+RatioPer = Literal["clip", "batch"]
+"""Whether every virtual clip has a mixing ratio of its own, or a batch has one."""
 
 
 @dataclass(frozen=True)
 class MixPlan:
     """What was drawn for one batch; it can be logged, replayed and applied to any tensors of the batch.
 
-    Row b of the mixed batch is ``ratio[b]`` times row b plus ``1 - ratio[b]`` times row ``partner[b]``.
+    Row b of the mixed batch is made of ``ratio[b]`` of row b and ``1 - ratio[b]`` of row ``partner[b]``. What
+    else a mixer draws (where a box lies, at which layer it mixes) is in a subclass, in fractions, never in
+    pixels: a plan fits pictures of any size.
 
     The ranges are checked where the tensors lie on the CPU, where plans are drawn; looking at values on an
     accelerator would make the host wait for it.
 
     Attributes:
         ratio: λ of the paper's equations 2 and 3, float32 ``[B]`` in [0, 1].
-        partner: row of the other clip, int64 ``[B]`` in 0 .. B - 1.
+        partner: row of the other clip, int64 ``[B]``: of the batch, 0 .. B - 1, or of the pool.
+        pool_size: None where the partners are rows of the batch; the number of rows of the pool (the training
+            set, `PartnerPool`) that they were drawn from where they are not.
 
     Raises:
         RequestError: the fields are not of this form.
@@ -33,6 +38,7 @@ class MixPlan:
 
     ratio: Shaped[Tensor, "..."]
     partner: Shaped[Tensor, "..."]
+    pool_size: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         ratio, partner = self.ratio, self.partner
@@ -46,24 +52,130 @@ class MixPlan:
                 f"{tuple(ratio.shape)}, one per ratio."
             )
         if ratio.device.type == "cpu" and not (inside := (ratio >= 0.0) & (ratio <= 1.0)).all():
-            row = _first_false(inside)
+            row = first_false(inside)
             raise RequestError(f"The mixing ratio of row {row} is {ratio[row].item()}; expected 0 to 1.")
-        if partner.device.type == "cpu" and not (inside := (partner >= 0) & (partner < len(partner))).all():
-            row = _first_false(inside)
-            raise RequestError(
-                f"The partner of row {row} is row {partner[row].item()}; expected 0 to {len(partner) - 1}."
-            )
+        rows = len(partner) if self.pool_size is None else self.pool_size
+        if partner.device.type == "cpu" and not (inside := (partner >= 0) & (partner < rows)).all():
+            row = first_false(inside)
+            raise RequestError(f"The partner of row {row} is row {partner[row].item()}; expected 0 to {rows - 1}.")
 
     def __len__(self) -> int:
         return len(self.ratio)
 
     def to(self, device: torch.device | str) -> "MixPlan":
-        """Give the same plan on a device; itself if it is there already."""
-        if self.ratio.device == torch.device(device) == self.partner.device:
+        """Give the same plan, of the same class, on a device; itself if it is there already."""
+        tensors: dict[str, Any] = {
+            f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        if all(value.device == torch.device(device) for value in tensors.values()):
             return self
-        return MixPlan(
-            ratio=self.ratio.to(device, non_blocking=True), partner=self.partner.to(device, non_blocking=True)
-        )
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for a log, which JSON holds without loss; `plan_from_dict` is the way back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {n: v.tolist() if isinstance(v, Tensor) else v for n, v in values.items() if v is not None}
+        return {"kind": type(self).__name__, **plain}
+
+
+@dataclass(frozen=True)
+class RegionPlan(MixPlan):
+    """A plan of a mixer that cuts a region out of one clip and pastes it into the other.
+
+    Attributes:
+        place: where the region lies, float32 ``[B, 3]``: its centre in time, height and width, as fractions
+            of the clip in [0, 1). A mixer that needs fewer leaves the others unused.
+
+    Raises:
+        RequestError: the fields are not of this form.
+    """
+
+    place: Shaped[Tensor, "..."] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        place = self.place
+        if place.shape != (len(self), 3) or place.dtype != torch.float32:
+            raise RequestError(
+                f"The places are {place.dtype} of shape {tuple(place.shape)}; expected float32 {(len(self), 3)}."
+            )
+        if place.device.type == "cpu" and not (inside := ((place >= 0.0) & (place < 1.0)).all(dim=1)).all():
+            row = first_false(inside)
+            raise RequestError(f"The place of row {row} is {place[row].tolist()}; expected fractions from 0 to 1.")
+
+
+@dataclass(frozen=True)
+class FeaturePlan(MixPlan):
+    """A plan of a mixer that works inside a network.
+
+    Attributes:
+        depth: which of the network's mix points, as a fraction of their list in [0, 1): point number
+            ``floor(depth * number of points)``.
+        seed: of the masks that are drawn when the size of the features is known; 0 or more.
+
+    Raises:
+        RequestError: the fields are not of this form.
+    """
+
+    depth: float = field(kw_only=True)
+    seed: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.depth < 1.0 or self.seed < 0:
+            raise RequestError(
+                f"The depth is {self.depth} and the seed {self.seed}; expected a fraction from 0 to 1 and 0 or more."
+            )
+
+
+@dataclass(frozen=True)
+class ChoicePlan(MixPlan):
+    """A plan of `RandomChoice`: which of its mixers, and that mixer's own plan.
+
+    Attributes:
+        choice: number of the mixer.
+        plan: what that mixer drew; its ratio and partner are this plan's too.
+    """
+
+    choice: int = field(kw_only=True)
+    plan: MixPlan = field(kw_only=True)
+
+    def to(self, device: torch.device | str) -> "ChoicePlan":
+        """Give the same plan on a device."""
+        plan = self.plan.to(device)
+        return replace(self, ratio=plan.ratio, partner=plan.partner, plan=plan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for a log."""
+        return {"kind": "ChoicePlan", "choice": self.choice, "plan": self.plan.to_dict()}
+
+
+_KINDS: dict[str, type[MixPlan]] = {kind.__name__: kind for kind in (MixPlan, RegionPlan, FeaturePlan)}
+_TENSORS = {"ratio": torch.float32, "partner": torch.int64, "place": torch.float32}
+
+
+def plan_from_dict(values: Mapping[str, Any]) -> MixPlan:
+    """Make a plan from what `MixPlan.to_dict` gave, equal to the one that was logged.
+
+    Raises:
+        RequestError: these are not such values.
+    """
+    rest = dict(values)
+    kind = rest.pop("kind", None)
+    try:
+        if kind == "ChoicePlan":
+            plan = plan_from_dict(rest.pop("plan"))
+            return ChoicePlan(plan.ratio, plan.partner, pool_size=plan.pool_size, plan=plan, **rest)
+        tensors: dict[str, Any] = {
+            name: torch.tensor(rest.pop(name), dtype=d) for name, d in _TENSORS.items() if name in rest
+        }
+        return _KINDS[str(kind)](**tensors, **rest)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"These are no values of a mixing plan ({error}): {str(dict(values))[:200]}; give what to_dict gave."
+        ) from None
 
 
 def draw_ratios(count: int, alpha: float, generator: torch.Generator | None = None) -> Float32[Tensor, " count"]:
@@ -79,93 +191,33 @@ def draw_ratios(count: int, alpha: float, generator: torch.Generator | None = No
     Raises:
         RequestError: `alpha` is not a positive number.
     """
-    if not 0.0 < alpha < float("inf"):
-        raise RequestError(f"The alpha of the Beta distribution is {alpha}; expected a positive number.")
-    device = "cpu" if generator is None else generator.device
-    seed = torch.randint(2**63 - 1, (), generator=generator, device=device).item()
-    ratios = np.random.Generator(np.random.PCG64(int(seed))).beta(alpha, alpha, size=count)
+    check_alpha(alpha)
+    ratios = np.random.Generator(np.random.PCG64(draw_seed(generator))).beta(alpha, alpha, size=count)
     return torch.from_numpy(ratios.astype(np.float32))
 
 
-def draw_partners(
-    video_ids: Sequence[str] | Sequence[int] | Tensor, generator: torch.Generator | None = None
-) -> Int64[Tensor, "B"]:
-    """Draw for each row of a batch the row it is mixed with, never one of the same video.
+def draw_places(count: int, generator: torch.Generator | None = None) -> Float32[Tensor, "count 3"]:
+    """Draw the places of regions (`RegionPlan.place`), uniformly, on the CPU."""
+    device = "cpu" if generator is None else generator.device
+    return torch.rand(count, 3, generator=generator, device=device).cpu()
 
-    Section 3.1 of the paper: "MIDAS does not allow the same video to be selected". Over-sampling can put a
-    video into a batch more than once, so it is the ids that must differ, not the rows. Where possible the
-    partners are a permutation: every clip is used as a partner exactly once. All such permutations are
-    equally likely unless they are so rare that 64 tries find none; then one is constructed, in random order.
-    No such permutation exists where one video fills more than half of the batch; each row then draws a row of
-    another video, uniformly and independently.
 
-    Args:
-        video_ids: the video of each row.
-        generator: source of the draws; None is torch's default generator.
+def draw_seed(generator: torch.Generator | None = None) -> int:
+    """Draw the seed of a generator of another kind or for later."""
+    device = "cpu" if generator is None else generator.device
+    return int(torch.randint(2**63 - 1, (), generator=generator, device=device).item())
 
-    Returns:
-        partner rows, on the CPU.
+
+def check_alpha(alpha: float) -> None:
+    """Refuse an α that makes no Beta distribution.
 
     Raises:
-        RequestError: the batch holds a single video.
+        RequestError: it is not a positive number.
     """
-    videos = _number_videos(video_ids)
-    sizes = torch.bincount(videos)
-    if len(sizes) < 2:
-        raise RequestError(
-            f"All {len(videos)} clips of the batch are of one video, and a clip is never mixed with its "
-            "own video; give at least two videos to a batch (a larger batch, another sampler, or drop the "
-            "last short batch)."
-        )
-    device = torch.device("cpu") if generator is None else generator.device
-    largest = int(sizes.max())
-    if 2 * largest > len(videos):
-        return _draw_others(videos, sizes, generator, device)
-    for _ in range(_TRIES):
-        partner = torch.randperm(len(videos), generator=generator, device=device).cpu()
-        if bool((videos[partner] != videos).all()):
-            return partner
-    # In an order in which a video's rows stand together, a turn by the largest video's size leaves every
-    # video.
-    order = _random_order_by_video(videos, len(sizes), generator, device)
-    partner = torch.empty_like(order)
-    partner[order] = order.roll(-largest)
-    return partner
+    if not 0.0 < alpha < float("inf"):
+        raise RequestError(f"The alpha of the Beta distribution is {alpha}; expected a positive number.")
 
 
-def _number_videos(video_ids: Sequence[str] | Sequence[int] | Tensor) -> Int64[Tensor, "B"]:
-    if isinstance(video_ids, str):
-        raise RequestError(f"The video ids are the single text {video_ids!r}; expected one id per clip.")
-    ids = video_ids.tolist() if isinstance(video_ids, Tensor) else list(video_ids)
-    ids = [value.item() if isinstance(value, Tensor) else value for value in ids]
-    if not ids:
-        raise RequestError("The batch is empty: there are no video ids to draw partners for.")
-    numbers = {video: number for number, video in enumerate(Counter(ids))}
-    return torch.tensor([numbers[video] for video in ids])
-
-
-def _random_order_by_video(
-    videos: Int64[Tensor, "B"], num_videos: int, generator: torch.Generator | None, device: torch.device
-) -> Int64[Tensor, "B"]:
-    rank = torch.randperm(num_videos, generator=generator, device=device).cpu()
-    shuffled = torch.randperm(len(videos), generator=generator, device=device).cpu()
-    return shuffled[torch.argsort(rank[videos[shuffled]], stable=True)]
-
-
-def _draw_others(
-    videos: Int64[Tensor, "B"],
-    sizes: Int64[Tensor, "V"],
-    generator: torch.Generator | None,
-    device: torch.device,
-) -> Int64[Tensor, "B"]:
-    # Rows ordered by video: a video's rows are one stretch, which a draw from the others skips.
-    order = torch.argsort(videos, stable=True)
-    size = sizes[videos]
-    start = (sizes.cumsum(0) - sizes)[videos]
-    chance = torch.rand(len(videos), generator=generator, dtype=torch.float64, device=device).cpu()
-    place = (chance * (len(videos) - size)).long()
-    return order[torch.where(place < start, place, place + size)]
-
-
-def _first_false(rows: Bool[Tensor, "B"]) -> int:
+def first_false(rows: Bool[Tensor, "B"]) -> int:
+    """Give the first row that is False; there must be one."""
     return int(torch.argmin(rows.to(torch.uint8)).item())

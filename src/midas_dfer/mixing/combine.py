@@ -1,0 +1,50 @@
+"""The convex combination at the heart of all mixing."""
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from midas_dfer.mixing.plan import MixPlan
+
+
+def combine(
+    values: Shaped[Tensor, "B ..."],
+    others: Shaped[Tensor, "B ..."] | None,
+    share: Float[Tensor, "B"],
+    plan: MixPlan,
+) -> Float[Tensor, "B ..."]:
+    """Compute ``share * values + (1 - share) * others`` (equations 2 and 3) in a new tensor.
+
+    By `torch.lerp`, which gives exactly the row at share 1 and exactly its partner at share 0.
+
+    Args:
+        values: rows of the batch, of any shape and any real dtype.
+        others: their partners, row by row; None takes ``values[plan.partner]``.
+        share: of each row, in [0, 1], on the device of `values`.
+        plan: says who the partners are; on the device of `values`.
+
+    Returns:
+        the dtype of `values` if it is floating, float32 if not; half precision is computed in float32.
+    """
+    out_dtype = float_dtype(values)
+    dtype = torch.promote_types(out_dtype, torch.float32)
+    weight = per_row(share.to(dtype), values)
+    partner = partner_rows(values, others, plan).to(dtype, copy=others is not None)
+    return partner.lerp_(values.to(dtype), weight).to(out_dtype)
+
+
+def partner_rows(
+    values: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
+) -> Shaped[Tensor, "B ..."]:
+    """Give each row's partner: the one that came from outside, or the row of the batch."""
+    return values.index_select(0, plan.partner) if others is None else others
+
+
+def float_dtype(values: Shaped[Tensor, "..."]) -> torch.dtype:
+    """Give the dtype that mixed values have: their own if it is floating, else float32."""
+    return values.dtype if values.is_floating_point() else torch.float32
+
+
+def per_row(numbers: Shaped[Tensor, "B"], values: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
+    """Give one number per row a shape that spreads over all values of the row."""
+    return numbers.view(-1, *[1] * (values.ndim - 1))

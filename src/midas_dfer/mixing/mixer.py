@@ -1,0 +1,261 @@
+"""What all mixers have in common: draw a plan, apply it, or go through a model with it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import get_args
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from midas_dfer.errors import RequestError
+from midas_dfer.mixing.combine import combine
+from midas_dfer.mixing.partners import PartnerPool, VideoIds, draw_partners
+from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios
+from midas_dfer.mixing.soft_labels import as_soft_labels
+
+Partners = tuple[Shaped[Tensor, "B ..."], Shaped[Tensor, "..."]]
+"""Clips and labels that came from outside the batch: row b is the partner of row b."""
+
+
+class Mixer(ABC):
+    """Makes virtual clips, with their targets, of the clips of a batch.
+
+    A mixer has no state and no randomness of its own: `draw` makes a plan, `apply` carries it out, calling the
+    object does both. `through` does it with the model in hand, which the mixers that work inside a network
+    need and all others understand; a training loop that uses it takes every mixer.
+    """
+
+    @abstractmethod
+    def draw(
+        self,
+        video_ids: VideoIds,
+        *,
+        labels: Shaped[Tensor, "..."] | None = None,
+        pool: PartnerPool | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Draw what is done to a batch.
+
+        Args:
+            video_ids: the video of each clip; a clip is never mixed with one of the same video.
+            labels: of the batch; only mixers with ``class_balanced=True`` look at them.
+            pool: the clips that partners are drawn from; None draws them from the batch.
+            generator: source of the draws; None is torch's default generator.
+
+        Returns:
+            the plan, on the CPU.
+
+        Raises:
+            RequestError: there is no clip of another video to mix with.
+        """
+
+    @abstractmethod
+    def apply(
+        self,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+        """Mix a batch as planned. The inputs stay as they are, and the host never waits for the device.
+
+        The labels' values are checked where the labels lie on the CPU, at the cost of a pass over ``B x K``
+        numbers; on an accelerator only their shape and dtype are, because looking at values would make the
+        host wait for the device.
+
+        Args:
+            clips: clips ``[B,T,C,H,W]``, stills ``[B,C,H,W]``, or what the mixer says it takes. Integer values
+                (uint8 pixels) or floating.
+            labels: soft labels ``[B, K]``, floating, rows sum to 1; or integer class labels ``[B]``.
+            plan: what `draw` gave for this batch; moved to the device of each tensor.
+            partners: clips and labels of the planned partners, row by row, where they were drawn from a pool;
+                None takes them from the batch.
+
+        Returns:
+            the mixed clips, and the targets. Floating clips keep their dtype (half precision is computed in
+            float32); integer clips come back as float32 *in the scale they had* (0..255 for uint8 pixels).
+            The targets are float32, or float64 where the labels are.
+
+        Raises:
+            RequestError: batch sizes that differ, a plan of another mixer, partners that are missing, or
+                labels that are neither of the two kinds, with the first wrong row named.
+        """
+
+    def __call__(
+        self,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        *,
+        video_ids: VideoIds,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+        """Draw a plan and apply it: `draw` followed by `apply`, which say what goes in and comes out."""
+        return self.apply(clips, labels, self.draw(video_ids, labels=labels, generator=generator))
+
+    def through(
+        self,
+        model: nn.Module,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        """Run a model on a batch that is mixed as planned, before the model or inside it.
+
+        Args:
+            model: takes such clips and gives logits ``[B, K]``.
+            clips: as for `apply`, and as the model wants them (normalised).
+            labels: as for `apply`.
+            plan: as for `apply`.
+            partners: as for `apply`.
+
+        Returns:
+            the logits, and the targets that they are to be compared with.
+
+        Raises:
+            RequestError: as `apply` does.
+        """
+        mixed, targets = self.apply(clips, labels, plan, partners=partners)
+        return model(mixed), targets
+
+
+@dataclass(frozen=True)
+class PairMixer(Mixer):
+    """A mixer of pairs of clips with a ratio that is drawn from Beta(α, α).
+
+    Attributes:
+        alpha: α of the ratio's distribution.
+        num_classes: K. Needed for integer class labels, which are one-hot encoded; soft labels are checked
+            against it where it is given.
+        ratio_per: "clip" draws a ratio for every virtual clip, "batch" one for all.
+        class_balanced: draw partners so that every class is equally likely (`PartnerPool.class_balanced`)
+            instead of shuffling the batch. A pool that is given to `draw` has weights of its own instead.
+
+    Raises:
+        RequestError: one of these is out of range.
+    """
+
+    alpha: float = 1.0
+    num_classes: int | None = field(default=None, kw_only=True)
+    ratio_per: RatioPer = field(default="clip", kw_only=True)
+    class_balanced: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+        if self.num_classes is not None and self.num_classes < 1:
+            raise RequestError(f"The number of classes is {self.num_classes}; expected at least 1.")
+        if self.ratio_per not in get_args(RatioPer):
+            raise RequestError(f"A ratio per '{self.ratio_per}' is not known; expected 'clip' or 'batch'.")
+
+    def draw(
+        self,
+        video_ids: VideoIds,
+        *,
+        labels: Shaped[Tensor, "..."] | None = None,
+        pool: PartnerPool | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Draw partners and ratios for a batch; see `Mixer.draw`."""
+        if pool is not None:
+            partner = pool.draw(video_ids, generator)
+        elif self.class_balanced:
+            if labels is None:
+                raise RequestError("Class-balanced partners depend on the labels; give draw the batch's labels.")
+            balanced = PartnerPool.class_balanced(video_ids, labels, num_classes=self.num_classes)
+            partner = balanced.draw(video_ids, generator)
+        else:
+            partner = draw_partners(video_ids, generator)
+        if self.ratio_per == "batch":
+            ratio = draw_ratios(1, self.alpha, generator).repeat(len(partner))
+        else:
+            ratio = draw_ratios(len(partner), self.alpha, generator)
+        plan = MixPlan(ratio=ratio, partner=partner, pool_size=None if pool is None else len(pool))
+        return self._extend(plan, generator)
+
+    def apply(
+        self,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+        """Mix a batch as planned; see `Mixer.apply`."""
+        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
+        others, other_soft = _checked_partners(clips, soft, plan, partners, self.num_classes)
+        mixed, share = self._mix(clips, others, plan)
+        on_labels = plan.to(soft.device)
+        return mixed, self._target(combine(soft, other_soft, share.to(soft.device, non_blocking=True), on_labels))
+
+    def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
+        """Draw what this mixer needs besides partners and ratios."""
+        return plan
+
+    @abstractmethod
+    def _mix(
+        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+        """Mix clips, and say how much of each target is the clip's own label.
+
+        Args:
+            clips: as for `apply`.
+            others: the partners, row by row; None takes ``clips[plan.partner]``.
+            plan: of this batch, wherever it lies.
+
+        Returns:
+            new clips, and the share of the own label ``[B]``, float32.
+        """
+
+    def _target(self, mixed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+        """Turn mixed labels into targets."""
+        return mixed
+
+
+def checked_batch(
+    clips: Shaped[Tensor, "B ..."], labels: Shaped[Tensor, "..."], plan: MixPlan, *, num_classes: int | None
+) -> Float[Tensor, "B K"]:
+    """Refuse a batch that cannot be mixed as planned.
+
+    Returns:
+        the labels as soft labels.
+
+    Raises:
+        RequestError: as `Mixer.apply` says.
+    """
+    soft = as_soft_labels(labels, num_classes=num_classes)
+    if clips.ndim < 1 or not len(clips) == len(soft) == len(plan):
+        raise RequestError(
+            f"There are clips of shape {tuple(clips.shape)}, labels of shape {tuple(labels.shape)} and "
+            f"a plan for {len(plan)} rows; the first axis of all three must be the batch."
+        )
+    if clips.is_complex() or clips.dtype == torch.bool:
+        raise RequestError(f"The clips are {clips.dtype}; expected integer or floating values.")
+    return soft
+
+
+def _checked_partners(
+    clips: Shaped[Tensor, "B ..."],
+    soft: Float[Tensor, "B K"],
+    plan: MixPlan,
+    partners: Partners | None,
+    num_classes: int | None,
+) -> tuple[Shaped[Tensor, "B ..."] | None, Float[Tensor, "B K"] | None]:
+    if partners is None:
+        if plan.pool_size is not None:
+            raise RequestError(
+                f"The plan's partners are rows of a pool of {plan.pool_size} clips, not of the batch; load those "
+                "rows and give their clips and labels as partners=(clips, labels)."
+            )
+        return None, None
+    others, labels = partners
+    other_soft = as_soft_labels(labels, num_classes=soft.shape[1] if num_classes is None else num_classes)
+    if others.shape != clips.shape or others.dtype != clips.dtype or other_soft.shape != soft.shape:
+        raise RequestError(
+            f"The partners are {others.dtype} of shape {tuple(others.shape)} with labels of shape "
+            f"{tuple(labels.shape)}; expected those of the batch, {clips.dtype} {tuple(clips.shape)} and "
+            f"{tuple(soft.shape)}: one partner for each row."
+        )
+    return others, other_soft

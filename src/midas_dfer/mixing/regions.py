@@ -1,0 +1,291 @@
+"""Mixers that cut a box out of one clip and paste it into another: CutMix and VideoMix; and Cutout."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+from midas_dfer.errors import RequestError
+from midas_dfer.mixing.combine import float_dtype, partner_rows
+from midas_dfer.mixing.mixer import Mixer, PairMixer, Partners, checked_batch
+from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list
+from midas_dfer.mixing.plan import MixPlan, RegionPlan, draw_places
+
+BoxRule = Literal["inside", "clipped"]
+"""Where a box may lie: whole inside of the picture, or around any pixel and cut off at the border."""
+
+BoxKind = Literal["space", "time", "spacetime"]
+"""What a box spans: a rectangle in every frame, whole frames for a while, or a rectangle for a while."""
+
+
+@dataclass(frozen=True)
+class CutMix(PairMixer):
+    """Pastes a rectangle of the partner into the clip, the same in every frame (Yun et al., CutMix, ICCV 2019).
+
+    The rectangle has the clip's proportions and ``1 - ratio`` of its area. The target's ratio is the area that
+    is really left of the clip, counted in pixels.
+
+    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+
+    Attributes:
+        alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.
+        box: "inside" draws the rectangle among all that lie in the picture, so that its area is ``1 - ratio``
+            up to rounding, as the publication's formula has it, and ratio 0 gives the partner; "clipped" draws
+            its centre among all pixels and cuts it off at the border, as the authors' code does, which leaves
+            more of the clip than ``ratio``.
+    """
+
+    box: BoxRule = field(default="inside", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_box_rule(self.box)
+
+    def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
+        return with_places(plan, generator)
+
+    def _mix(
+        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+        return paste_boxes(clips, others, as_region_plan(plan), "space", self.box)
+
+
+@dataclass(frozen=True)
+class VideoMix(PairMixer):
+    """Pastes a box in space and time of the partner into the clip (Yun et al., VideoMix, 2020).
+
+    The box has ``1 - ratio`` of the clip's volume; the target's ratio is the volume that is really left of the
+    clip, counted in pixels. A box in time is whole frames, so of eight frames the ratios are eighths.
+
+    Takes clips ``[B,T,C,H,W]``; with ``kind="space"`` stills ``[B,C,H,W]`` too.
+
+    Attributes:
+        alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.
+        kind: "space" for the same rectangle in every frame, which the publication found best and which is
+            CutMix; "time" for some frames in a row; "spacetime" for a rectangle in some frames in a row, its
+            three sides the same fraction of the clip's.
+        box: as for `CutMix`.
+    """
+
+    kind: BoxKind = field(default="space", kw_only=True)
+    box: BoxRule = field(default="inside", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_box_rule(self.box)
+        if self.kind not in get_args(BoxKind):
+            raise RequestError(f"A box in '{self.kind}' is not known; expected {' or '.join(get_args(BoxKind))}.")
+
+    def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
+        return with_places(plan, generator)
+
+    def _mix(
+        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+        return paste_boxes(clips, others, as_region_plan(plan), self.kind, self.box)
+
+
+@dataclass(frozen=True)
+class Cutout(Mixer):
+    """Blanks out a square of the clip, the same in every frame (DeVries and Taylor, Cutout, 2017).
+
+    It has no partner (``plan.partner`` is the row itself and ``plan.ratio`` is 1), leaves the labels as they
+    are, and takes batches of a single video. As in the publication the square's centre is any pixel, so part
+    of it may lie outside of the picture.
+
+    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+
+    Attributes:
+        size: side of the square, as a fraction of the picture's shorter side; 0.5 is the publication's 16
+            pixels of CIFAR-10's 32.
+        fill: what it is filled with, in the scale of the clips, for all channels or for each. 0 is the mean of
+            normalised clips, as in the publication, and black in pixels 0..255.
+        num_classes: K; needed for integer class labels.
+
+    Raises:
+        RequestError: one of these is out of range.
+    """
+
+    size: float = 0.5
+    fill: float | tuple[float, ...] = 0.0
+    num_classes: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.size <= 1.0:
+            raise RequestError(f"The size of the square is {self.size}; expected a fraction from 0 to 1.")
+
+    def draw(
+        self,
+        video_ids: VideoIds,
+        *,
+        labels: Shaped[Tensor, "..."] | None = None,
+        pool: PartnerPool | None = None,
+        generator: torch.Generator | None = None,
+    ) -> RegionPlan:
+        """Draw where the squares lie; `labels` and `pool` are of no effect."""
+        rows = len(as_list(video_ids))
+        places = draw_places(rows, generator)
+        return RegionPlan(ratio=torch.ones(rows), partner=torch.arange(rows), place=places)
+
+    def apply(
+        self,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+        """Blank the squares out, in a copy; `partners` are of no effect. See `Mixer.apply`."""
+        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
+        plan = as_region_plan(plan)
+        _, channels, height, width = frame_sizes(clips)
+        side = torch.full((len(plan),), round(self.size * min(height, width)), device=plan.place.device)
+        mask = box_mask(
+            (box_span(plan.place[:, 1], side, height, "clipped"), height),
+            (box_span(plan.place[:, 2], side, width, "clipped"), width),
+            clips.device,
+        )
+        fill = torch.tensor(self.fill, dtype=float_dtype(clips))
+        if fill.ndim and len(fill) != channels:
+            raise RequestError(
+                f"There are {len(fill)} fill values for {channels} channels; expected one or {channels}."
+            )
+        fill = fill.to(clips.device, non_blocking=True).view(-1, 1, 1)
+        mask = mask.view(len(mask), *[1] * (clips.ndim - 3), height, width)
+        return torch.where(mask, fill, clips.to(float_dtype(clips))), soft.clone() if soft is labels else soft
+
+
+def paste_boxes(
+    clips: Shaped[Tensor, "B ..."],
+    others: Shaped[Tensor, "B ..."] | None,
+    plan: RegionPlan,
+    kind: BoxKind,
+    rule: BoxRule,
+) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    """Paste a box of each row's partner into it.
+
+    Args:
+        clips: clips or stills.
+        others: the partners; None takes ``clips[plan.partner]``.
+        plan: whose ratio gives the size of the box, and whose place where it lies.
+        kind: what the box spans.
+        rule: whether it may be cut off at the border.
+
+    Returns:
+        new clips, and the share of the volume that is left of the clip ``[B]``, from the count of pixels, on the
+        device of the plan.
+
+    Raises:
+        RequestError: not clips or stills, or stills where the box is one in time.
+    """
+    frames, _, height, width = frame_sizes(clips)
+    if kind != "space" and clips.ndim != 5:
+        raise RequestError(
+            f"A box in {kind} needs clips [B,T,C,H,W]; these have the shape {tuple(clips.shape)}. Use kind='space'."
+        )
+    pasted = (1.0 - plan.ratio).double()
+    part = {"space": pasted.sqrt(), "time": pasted, "spacetime": pasted.pow(1.0 / 3.0)}[kind]
+    whole = torch.ones_like(part)
+    parts = (whole if kind == "space" else part, whole if kind == "time" else part, whole if kind == "time" else part)
+    lengths = (frames, height, width)
+    spans = [
+        box_span(plan.place[:, axis], (parts[axis] * lengths[axis]).round().long(), lengths[axis], rule)
+        if parts[axis] is part
+        else whole_span(plan, lengths[axis])
+        for axis in range(3)
+    ]
+    counts = [high - low for low, high in spans]
+    share = 1.0 - (counts[0] * counts[1] * counts[2]).double() / (frames * height * width)
+    mask = box_mask((spans[1], height), (spans[2], width), clips.device)[:, None, None]
+    if clips.ndim == 4:
+        mask = mask[:, 0]
+    elif kind != "space":
+        mask = mask & inside_span(spans[0], frames, clips.device).view(-1, frames, 1, 1, 1)
+    others = partner_rows(clips, others, plan.to(clips.device))
+    return torch.where(mask, others, clips).to(float_dtype(clips)), share.float()
+
+
+Span = tuple[Int64[Tensor, "B"], Int64[Tensor, "B"]]
+"""The first place inside of a box along one axis, and the first behind it."""
+
+
+def box_span(place: Float[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
+    """Find the span of boxes along one axis.
+
+    Args:
+        place: where the box lies, as a fraction in [0, 1).
+        side: how long it is, 0 to `length`.
+        length: of the axis.
+        rule: "inside" picks, by `place`, one of the ``length - side + 1`` spans that lie inside; "clipped"
+            puts the middle at pixel ``floor(place * length)`` and cuts off what lies outside.
+    """
+    if rule == "inside":
+        low = (place.double() * (length - side + 1)).floor().long()
+        return low, low + side
+    low = (place.double() * length).floor().long() - side // 2
+    return low.clamp(min=0), (low + side).clamp(max=length)
+
+
+def whole_span(plan: RegionPlan, length: int) -> Span:
+    """Give the span of boxes that go from end to end."""
+    low = torch.zeros_like(plan.partner)
+    return low, low + length
+
+
+def inside_span(span: Span, length: int, device: torch.device) -> Bool[Tensor, "B length"]:
+    """Mark the places of an axis that lie in each row's span, on a device."""
+    low, high = (bound.to(device, non_blocking=True).unsqueeze(1) for bound in span)
+    places = torch.arange(length, device=device)
+    return (places >= low) & (places < high)
+
+
+def box_mask(rows: tuple[Span, int], columns: tuple[Span, int], device: torch.device) -> Bool[Tensor, "B H W"]:
+    """Mark the pixels of each row's rectangle, given its spans in height and width and those lengths."""
+    return inside_span(*rows, device).unsqueeze(2) & inside_span(*columns, device).unsqueeze(1)
+
+
+def with_places(plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
+    """Draw places for a plan."""
+    places = draw_places(len(plan), generator)
+    return RegionPlan(plan.ratio, plan.partner, pool_size=plan.pool_size, place=places)
+
+
+def as_region_plan(plan: MixPlan) -> RegionPlan:
+    """Refuse a plan that another kind of mixer drew.
+
+    Raises:
+        RequestError: it has no places.
+    """
+    if not isinstance(plan, RegionPlan):
+        raise RequestError(
+            f"This is a {type(plan).__name__} without places; expected a plan that this mixer's draw gave."
+        )
+    return plan
+
+
+def frame_sizes(clips: Shaped[Tensor, "B ..."]) -> tuple[int, int, int, int]:
+    """Give T, C, H and W of clips, or of stills with T = 1.
+
+    Raises:
+        RequestError: the tensor is neither.
+    """
+    if clips.ndim not in (4, 5):
+        raise RequestError(
+            f"The clips have the shape {tuple(clips.shape)}; this mixer cuts in pictures and expects clips "
+            "[B,T,C,H,W] or stills [B,C,H,W]."
+        )
+    frames = clips.shape[1] if clips.ndim == 5 else 1
+    channels, height, width = clips.shape[-3:]
+    return frames, channels, height, width
+
+
+def check_box_rule(rule: str) -> None:
+    """Refuse an unknown rule.
+
+    Raises:
+        RequestError: naming the rules.
+    """
+    if rule not in get_args(BoxRule):
+        raise RequestError(f"The box rule is '{rule}'; expected {' or '.join(get_args(BoxRule))}.")
