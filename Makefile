@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit bench clean
+.PHONY: demo test lint unit bench bench-mixing clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -25,6 +25,9 @@ unit: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
 
+bench-mixing: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.mixing
+
 clean:
 	rm -rf .venv demo build dist
 
@@ -37,4 +40,5 @@ clean:
 
 .venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps crowd-kit
 	touch $@ .venv/.installed

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
+from midas_dfer.labels import (
+    NO_LABEL,
+    entropy,
+    majority_labels,
+    sampled_hard_labels,
+    top_share,
+    votes_to_soft_labels,
+)
 
 METHODS = ("proportion", "softmax_counts", "softmax_proportions", "laplace")
 
@@ -82,6 +89,41 @@ def test_majority_equals_a_plain_loop(votes):
         assert label == (best[0] if len(best) == 1 else NO_LABEL)
 
 
+def test_sampled_labels_follow_the_votes():
+    votes = np.tile([[0, 5, 0, 3, 2]], (20_000, 1))
+    drawn = sampled_hard_labels(votes, np.random.default_rng(0))
+    assert drawn.dtype == np.int64
+    # Four standard deviations of a share of 20,000 draws are at most 0.015.
+    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / 20_000, [0, 0.5, 0, 0.3, 0.2], atol=0.015)
+
+
+@given(vote_tables(), st.integers(0, 2**32))
+def test_sampled_labels_have_votes_and_repeat_with_the_seed(votes, seed):
+    drawn = sampled_hard_labels(votes, np.random.default_rng(seed))
+    assert (votes[np.arange(len(votes)), drawn] > 0).all()
+    np.testing.assert_array_equal(drawn, sampled_hard_labels(votes, np.random.default_rng(seed)))
+    points = np.random.default_rng(seed).random(len(votes))
+    for row, point, label in zip(votes.tolist(), points, drawn, strict=True):
+        assert sum(row[:label]) <= point * sum(row) <= sum(row[: label + 1])  # the plain formula
+
+
+class Fixed(np.random.Generator):
+    """Always draws the same number."""
+
+    def __init__(self, number):
+        super().__init__(np.random.PCG64(0))
+        self.number = number
+
+    def random(self, size):
+        return np.full(size, self.number)
+
+
+def test_the_smallest_and_the_largest_random_number_draw_a_class_with_votes():
+    votes = np.array([[0, k, 0, 1, 0] for k in range(1, 100)])
+    assert (sampled_hard_labels(votes, Fixed(0.0)) == 1).all()
+    assert (sampled_hard_labels(votes, Fixed(np.nextafter(1, 0))) == 3).all()
+
+
 @settings(deadline=None)
 @given(vote_tables())
 def test_entropy_equals_the_plain_formula_and_lies_between_its_limits(votes):
@@ -104,6 +146,10 @@ def test_top_share():
     np.testing.assert_allclose(top_share([[10, 0], [6, 4], [1, 1]]), [1.0, 0.6, 0.5])
 
 
+def drawn_once(votes):
+    return sampled_hard_labels(votes, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("votes", "message"),
     [
@@ -116,7 +162,7 @@ def test_top_share():
         ([], r"the shape \[0\]"),
     ],
 )
-@pytest.mark.parametrize("function", [votes_to_soft_labels, majority_labels, top_share])
+@pytest.mark.parametrize("function", [votes_to_soft_labels, majority_labels, top_share, drawn_once])
 def test_wrong_votes_are_refused_by_row(function, votes, message):
     with pytest.raises(RequestError, match=message):
         function(votes)

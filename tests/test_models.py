@@ -268,6 +268,19 @@ def test_traced_as_a_whole_graph():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("depth", RESNET_DEPTHS)
+def test_mix_points_are_modules_that_each_pass_runs_once(depth):
+    model = TSMResNet(RESNET_DEPTHS[depth], num_classes=2, width=8)
+    assert model.mix_points[0] == "input"
+    rows = []
+    for number, name in enumerate(model.mix_points[1:], start=1):
+        module = model.get_submodule(name)
+        assert module is getattr(model, f"layer{number}")[-1]
+        module.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    model(torch.zeros(2, 3, 3, 32, 32))
+    assert rows == [6, 6, 6]  # one per frame
+
+
 # --- by name
 
 

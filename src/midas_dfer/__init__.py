@@ -24,11 +24,17 @@ _PUBLIC = {
     "sample_segments": "clips.sampling",
     "iter_frames": "video.read",
     "MIDAS": "mixing.midas",
+    "Mixup": "mixing.midas",
+    "CutMix": "mixing.regions",
+    "ManifoldMixup": "mixing.features",
     "MixPlan": "mixing.plan",
+    "mix_and_normalize": "mixing.fused",
     "implied_vote_shares": "mixing.normalization",
     "create_model": "models.zoo",
     "list_models": "models.zoo",
     "SoftTargetCrossEntropy": "losses",
+    "IntensityAwareLoss": "losses",
+    "balanced_class_weights": "losses",
     "uar": "metrics",
     "war": "metrics",
     "confusion_matrix": "metrics",
@@ -59,13 +65,19 @@ if TYPE_CHECKING:
     from midas_dfer.labels import entropy as entropy
     from midas_dfer.labels import majority_labels as majority_labels
     from midas_dfer.labels import votes_to_soft_labels as votes_to_soft_labels
+    from midas_dfer.losses import IntensityAwareLoss as IntensityAwareLoss
     from midas_dfer.losses import SoftTargetCrossEntropy as SoftTargetCrossEntropy
+    from midas_dfer.losses import balanced_class_weights as balanced_class_weights
     from midas_dfer.metrics import confusion_matrix as confusion_matrix
     from midas_dfer.metrics import uar as uar
     from midas_dfer.metrics import war as war
+    from midas_dfer.mixing.features import ManifoldMixup as ManifoldMixup
+    from midas_dfer.mixing.fused import mix_and_normalize as mix_and_normalize
     from midas_dfer.mixing.midas import MIDAS as MIDAS
+    from midas_dfer.mixing.midas import Mixup as Mixup
     from midas_dfer.mixing.normalization import implied_vote_shares as implied_vote_shares
     from midas_dfer.mixing.plan import MixPlan as MixPlan
+    from midas_dfer.mixing.regions import CutMix as CutMix
     from midas_dfer.models.zoo import create_model as create_model
     from midas_dfer.models.zoo import list_models as list_models
     from midas_dfer.predict.predictor import Predictor as Predictor

@@ -28,5 +28,6 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json.dumps(list(entries)))
         return
+    width = max(map(len, entries))
     for name, text in entries.items():
-        print(f"{name:<14} {text}".rstrip())
+        print(f"{name:<{width}}  {text}".rstrip())

@@ -4,7 +4,7 @@ What a sample looks like depends only on (seed, epoch, video id), never on which
 what was read before, so a resumed run sees what the uninterrupted one would have seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,9 @@ from midas_dfer.labels import NO_LABEL, SoftLabelMethod, votes_to_soft_labels
 
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
+
+FindPartners = Callable[[int, int, Sequence[int]], Sequence[int]]
+"""From an epoch, the number of a batch in it and the places of its clips, to the places of their partners."""
 
 
 class ClipBatch(NamedTuple):
@@ -182,10 +185,14 @@ class BatchSampler(Sampler[list[Draw]]):
         batch_size: how many make up a batch.
         shuffle: in an order of the epoch's own, or as they are.
         seed: of the order.
+        partners: names the clips that a batch is mixed with, which then follow its own.
     """
 
-    def __init__(self, num_clips: int, batch_size: int, *, shuffle: bool, seed: int = 0) -> None:
+    def __init__(
+        self, num_clips: int, batch_size: int, *, shuffle: bool, seed: int = 0, partners: FindPartners | None = None
+    ) -> None:
         self.num_clips, self.batch_size, self.shuffle, self.seed = num_clips, batch_size, shuffle, seed
+        self.partners = partners
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -197,8 +204,10 @@ class BatchSampler(Sampler[list[Draw]]):
         if self.shuffle:
             generator = generator_for(self.seed, self.epoch, "", purpose="order")
             order = torch.randperm(self.num_clips, generator=generator).tolist()
-        for start, end in self._bounds():
-            yield [Draw(self.epoch, place) for place in order[start:end]]
+        for number, (start, end) in enumerate(self._bounds()):
+            places = order[start:end]
+            others = [] if self.partners is None else self.partners(self.epoch, number, places)
+            yield [Draw(self.epoch, place) for place in (*places, *others)]
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -220,6 +229,7 @@ class ClipLoader(DataLoader[ClipBatch]):
         seed: of the order.
         num_workers: processes that read; 0 reads in this one.
         pin_memory: for copies to a GPU.
+        partners: as in `BatchSampler`; a batch of n clips then has 2n rows, row n + b the partner of row b.
     """
 
     def __init__(
@@ -231,8 +241,9 @@ class ClipLoader(DataLoader[ClipBatch]):
         seed: int = 0,
         num_workers: int = 0,
         pin_memory: bool = False,
+        partners: FindPartners | None = None,
     ) -> None:
-        self.order = BatchSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed)
+        self.order = BatchSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners)
         super().__init__(
             dataset,
             batch_sampler=self.order,

@@ -36,8 +36,13 @@ def combine(
 def partner_rows(
     values: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
 ) -> Shaped[Tensor, "B ..."]:
-    """Give each row's partner: the one that came from outside, or the row of the batch."""
-    return values.index_select(0, plan.partner) if others is None else others
+    """Give each row's partner: the one that came from outside, or the row of the batch in a new tensor."""
+    if others is not None:
+        return others
+    # In the order of memory, which keeps channels_last; index_select alone would not.
+    order = [0, *sorted(range(1, values.ndim), key=values.stride, reverse=True)]
+    back = sorted(range(values.ndim), key=order.__getitem__)
+    return values.permute(order).index_select(0, plan.partner).permute(back)
 
 
 def float_dtype(values: Shaped[Tensor, "..."]) -> torch.dtype:

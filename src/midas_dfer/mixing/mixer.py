@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, draw_partners
-from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios
+from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios, to_device
 from midas_dfer.mixing.soft_labels import as_soft_labels
 
-Partners = tuple[Shaped[Tensor, "B ..."], Shaped[Tensor, "..."]]
+Partners = tuple[Shaped[Tensor, "..."], Shaped[Tensor, "..."]]
 """Clips and labels that came from outside the batch: row b is the partner of row b."""
 
 
@@ -185,10 +185,10 @@ class PairMixer(Mixer):
     ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
         """Mix a batch as planned; see `Mixer.apply`."""
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
-        others, other_soft = _checked_partners(clips, soft, plan, partners, self.num_classes)
+        others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
         mixed, share = self._mix(clips, others, plan)
-        on_labels = plan.to(soft.device)
-        return mixed, self._target(combine(soft, other_soft, share.to(soft.device, non_blocking=True), on_labels))
+        share = to_device(share, soft.device)
+        return mixed, self._target(combine(soft, other_soft, share, plan.to(soft.device)))
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         """Draw what this mixer needs besides partners and ratios."""
@@ -236,13 +236,21 @@ def checked_batch(
     return soft
 
 
-def _checked_partners(
+def checked_partners(
     clips: Shaped[Tensor, "B ..."],
     soft: Float[Tensor, "B K"],
     plan: MixPlan,
     partners: Partners | None,
     num_classes: int | None,
 ) -> tuple[Shaped[Tensor, "B ..."] | None, Float[Tensor, "B K"] | None]:
+    """Refuse partners that do not fit the batch, or that are missing.
+
+    Returns:
+        the partners' clips and soft labels; two times None where they are rows of the batch.
+
+    Raises:
+        RequestError: as `Mixer.apply` says.
+    """
     if partners is None:
         if plan.pool_size is not None:
             raise RequestError(

@@ -78,7 +78,7 @@ class PartnerPool:
 
     Attributes:
         video_ids: the video of each clip of the pool.
-        weights: float64 ``[N]``, 0 or more; None draws uniformly.
+        weights: float64 ``[N]``, 0 or more; None draws uniformly. What is below 1e-15 of the sum counts as 0.
 
     Raises:
         RequestError: no clips, or weights of another form.

@@ -69,7 +69,8 @@ class MixPlan:
         }
         if all(value.device == torch.device(device) for value in tensors.values()):
             return self
-        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        moved: dict[str, Any] = {name: to_device(value, device) for name, value in tensors.items()}
+        return replace(self, **moved)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for a log, which JSON holds without loss; `plan_from_dict` is the way back."""
@@ -206,6 +207,11 @@ def draw_seed(generator: torch.Generator | None = None) -> int:
     """Draw the seed of a generator of another kind or for later."""
     device = "cpu" if generator is None else generator.device
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device).item())
+
+
+def to_device(values: Shaped[Tensor, "..."], device: torch.device | str) -> Shaped[Tensor, "..."]:
+    """Copy to a device; the host waits only where it is the host that is copied to, as it must."""
+    return values.to(device, non_blocking=torch.device(device).type != "cpu")
 
 
 def check_alpha(alpha: float) -> None:

@@ -26,6 +26,10 @@ class TSMResNet(ResNet):
             averages over frames without seeing their order.
         generator: source of the initial weights; None is torch's default generator.
 
+    Attributes:
+        mix_points: where mixers that work inside a network may mix: the clips ("input") and the outputs of the
+            first three layers, each as its last block, because the forward pass calls the blocks one by one.
+
     Raises:
         RequestError: an argument out of range.
     """
@@ -45,6 +49,8 @@ class TSMResNet(ResNet):
             raise RequestError(f"The number of classes is {num_classes}; expected at least 1.")
         if not 0.0 <= dropout < 1.0:
             raise RequestError(f"The dropout is {dropout}; expected a probability in [0, 1), such as 0.5.")
+        last_blocks = [f"layer{number}.{depth - 1}" for number, depth in enumerate(depths[:3], start=1)]
+        self.mix_points: tuple[str, ...] = ("input", *last_blocks)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
         nn.init.normal_(self.fc.weight, std=0.001, generator=generator)

@@ -14,7 +14,14 @@ from jaxtyping import Float64, Int64
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
+from midas_dfer.labels import (
+    NO_LABEL,
+    coexistence_matrix,
+    entropy,
+    majority_labels,
+    top_share,
+    votes_to_soft_labels,
+)
 
 CLEAR_SHARE = 0.9
 """A clip is clear if its top class has a larger share of the votes than this (section 5.5 of the paper)."""
@@ -170,22 +177,18 @@ def _describe_annotations(manifest: Manifest) -> dict[str, Any]:
         "num_tied": int((majority == NO_LABEL).sum()),
         "soft_label_mass": tuple(float(m) for m in mass),
         "majority_clips": _integers(majority_clips),
-        "coexistence": _coexistence(votes, majority, majority_clips),
+        "coexistence": _coexistence(votes, majority),
         "ambiguity": _ambiguity(votes, majority) if len(votes) else None,
     }
 
 
 def _coexistence(
-    votes: Int64[np.ndarray, "V K"], majority: Int64[np.ndarray, " V"], counts: Int64[np.ndarray, " K"]
+    votes: Int64[np.ndarray, "V K"], majority: Int64[np.ndarray, " V"]
 ) -> tuple[tuple[float, ...] | None, ...]:
     if not len(votes):
-        return (None,) * len(counts)
-    decided = majority != NO_LABEL
-    sums = np.zeros((len(counts), len(counts)))
-    np.add.at(sums, majority[decided], votes_to_soft_labels(votes)[decided])
-    return tuple(
-        tuple(float(v) for v in row / count) if count else None for row, count in zip(sums, counts, strict=True)
-    )
+        return tuple(None for _ in range(votes.shape[1]))
+    matrix = coexistence_matrix(votes_to_soft_labels(votes), majority)
+    return tuple(None if np.isnan(row).any() else tuple(float(share) for share in row) for row in matrix)
 
 
 def _ambiguity(votes: Int64[np.ndarray, "V K"], majority: Int64[np.ndarray, " V"]) -> Ambiguity:

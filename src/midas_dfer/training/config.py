@@ -10,6 +10,22 @@ import yaml
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import SoftLabelMethod
 
+PUBLISHED_ALPHA: dict[str, float] = {
+    "midas": 0.4,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "videomix": 1.0,
+    "cutout": 1.0,
+    "saliencymix": 1.0,
+    "attentive_cutmix": 1.0,
+    "puzzlemix": 1.0,
+    "transmix": 1.0,
+    "manifold_mixup": 2.0,
+    "patchup": 2.0,
+    "background_mix": 1.0,
+}
+"""The mixers by name, with the alpha of their publications (1, where there is none)."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -25,11 +41,19 @@ class RunConfig:
     Attributes:
         labels: soft, the distribution of the votes; hard, the single label.
         label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
-        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are.
-        alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from.
+        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are; see
+            midas list mixers for others. Several with commas between: one of them for each batch, by chance.
+        alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from; if not given, that of the mixer's
+            publication, 0.4 for midas.
         ratio_per: one mixing ratio for each clip, or one for the whole batch.
-        normalization: of the mixed label; softmax (the paper's) or none.
+        partners: where the other clip comes from; batch, or training_set (reads twice as many clips).
+        class_balanced: draw partners so that every class is equally likely.
+        normalization: of midas's mixed label; softmax (the paper's), softmax_counts (of votes) or none.
         temperature: of that softmax.
+        num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
+        loss: cross_entropy (the paper's), kl, jensen_shannon, brier or intensity_aware.
+        class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
+        label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models.
         width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
         weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors).
@@ -56,11 +80,17 @@ class RunConfig:
 
     labels: Literal["soft", "hard"] = "soft"
     label_method: SoftLabelMethod = "proportion"
-    mixer: Literal["midas", "none"] = "midas"
-    alpha: float = 0.4
+    mixer: str = "midas"
+    alpha: float | None = None
     ratio_per: Literal["clip", "batch"] = "clip"
-    normalization: Literal["softmax", "none"] = "softmax"
+    partners: Literal["batch", "training_set"] = "batch"
+    class_balanced: bool = False
+    normalization: Literal["softmax", "softmax_counts", "none"] = "softmax"
     temperature: float = 1.0
+    num_votes: float | None = None
+    loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware"] = "cross_entropy"
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = 0.0
     model: str = "tsm_resnet18"
     width: int = 64
     weights: str | None = None
@@ -94,16 +124,37 @@ class RunConfig:
             if not low <= value <= high:
                 expected = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
                 raise RequestError(f"--{name} is {value}; expected {expected}")
-        for name in ("alpha", "temperature", "learning_rate"):
-            if not 0 < getattr(self, name) < _ANY:
-                raise RequestError(f"--{name} is {getattr(self, name)}; expected more than 0, and finite")
+        for name in ("alpha", "temperature", "num_votes", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < _ANY:
+                raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
         if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
             raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise RequestError(f"--{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}")
-        if self.mixer == "midas" and self.batch_size < 2:
+        if self.loss != "cross_entropy" and (self.class_weights != "none" or self.label_smoothing):
+            raise RequestError(
+                f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
+                "leave them out"
+            )
+        self._check_mixer()
+
+    def _check_mixer(self) -> None:
+        names = self.mixer_names
+        if self.mixer != "none" and (unknown := [name for name in names if name not in PUBLISHED_ALPHA]):
+            raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(PUBLISHED_ALPHA)}")
+        if self.mixer == "none":
+            return
+        if self.batch_size < 2:
             raise RequestError("--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none")
+        if len(names) > 1 and "midas" in names and self.normalization != "none":
+            raise RequestError(
+                f"--mixer {self.mixer} would normalise the labels of some batches and not of others; take "
+                "--normalization none"
+            )
+        if self.alpha is None and len(names) == 1:
+            object.__setattr__(self, "alpha", PUBLISHED_ALPHA[self.mixer])
 
     def _check_kinds(self) -> None:
         """A file can hold words where numbers belong."""
@@ -155,11 +206,21 @@ class RunConfig:
         return cls.from_dict(values)
 
     @property
+    def mixer_names(self) -> tuple[str, ...]:
+        """The mixers that are chosen from, by name; none if clips are not mixed."""
+        return () if self.mixer == "none" else tuple(name.strip() for name in self.mixer.split(","))
+
+    def alpha_of(self, mixer: str) -> float:
+        """The alpha for one of the mixers: the recipe's, or its publication's."""
+        return PUBLISHED_ALPHA[mixer] if self.alpha is None else self.alpha
+
+    @property
     def method_name(self) -> str:
-        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels."""
+        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels; or the mixer's name."""
         if self.mixer == "none":
             return self.labels
-        return "MIDAS" if self.labels == "soft" else "MIDAS with hard labels"
+        name = "MIDAS" if self.mixer == "midas" else " or ".join(self.mixer_names)
+        return name if self.labels == "soft" else f"{name} with hard labels"
 
 
 _ANY = float("inf")
@@ -172,6 +233,7 @@ _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("width", 8, 512),
+    ("label_smoothing", 0, 0.99),
     ("dropout", 0, 0.99),
     ("num_segments", 1, 512),
     ("size", 16, 1024),
@@ -187,9 +249,11 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 _CHOICES: dict[str, tuple[str, ...]] = {
     "labels": ("soft", "hard"),
     "label_method": get_args(SoftLabelMethod),
-    "mixer": ("midas", "none"),
     "ratio_per": ("clip", "batch"),
-    "normalization": ("softmax", "none"),
+    "partners": ("batch", "training_set"),
+    "normalization": ("softmax", "softmax_counts", "none"),
+    "loss": ("cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware"),
+    "class_weights": ("none", "balanced"),
     "select": ("last", "best_validation"),
     "precision": ("auto", "32", "bf16"),
     "device": ("auto", "cpu", "cuda"),

@@ -259,7 +259,7 @@ def predict_clips(
 def to_vote_shares(logits: torch.Tensor, config: RunConfig) -> torch.Tensor:
     """The annotators' distribution `[B, K]` that logits `[B, K]` imply, given what the network was trained on."""
     normalization = config.normalization if config.mixer == "midas" else "none"
-    return implied_vote_shares(logits, normalization, config.temperature)
+    return implied_vote_shares(logits, normalization, config.temperature, num_votes=config.num_votes)
 
 
 def score(

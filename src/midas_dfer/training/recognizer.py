@@ -17,8 +17,9 @@ from midas_dfer.clips.sampling import generator_for
 from midas_dfer.errors import JobError
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.losses import SoftTargetCrossEntropy
-from midas_dfer.mixing.midas import MIDAS
+from midas_dfer.mixing import Mixup
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.schedule import cosine_decay, parameter_groups
 
 CHECK_EVERY_STEPS = 50
@@ -37,24 +38,25 @@ class Recognizer(lightning.LightningModule):
         config: the recipe.
         num_classes: K.
         num_steps: optimiser steps of the whole run, for the cosine.
+        mixing: makes virtual clips of a batch; None trains on the clips as they are.
+        loss: of logits and targets; None is the cross-entropy.
     """
 
-    def __init__(self, model: nn.Module, config: RunConfig, num_classes: int, num_steps: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: RunConfig,
+        num_classes: int,
+        num_steps: int,
+        mixing: Mixing | None = None,
+        loss: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
         self.num_steps = num_steps
-        self.mixer = (
-            MIDAS(
-                alpha=config.alpha,
-                normalization=config.normalization,
-                temperature=config.temperature,
-                ratio_per=config.ratio_per,
-            )
-            if config.mixer == "midas"
-            else None
-        )
-        self.loss = SoftTargetCrossEntropy()
+        self.mixing = mixing
+        self.loss = SoftTargetCrossEntropy() if loss is None else loss
         self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
         self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
 
@@ -75,14 +77,8 @@ class Recognizer(lightning.LightningModule):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch: the clips are mixed, predicted, and compared with the mixed labels."""
-        epoch, seed = self.current_epoch, self.config.seed
-        clips: Tensor = normalize_pixels(batch.clips)
-        targets: Tensor = batch.soft_labels
-        if self.mixer is not None:
-            generator = generator_for(seed, epoch, str(batch_idx), purpose="mixing")
-            clips, targets = self.mixer(clips, targets, video_ids=batch.video_ids, generator=generator)
-        with seeded(generator_for(seed, epoch, str(batch_idx), purpose="dropout"), self.device):
-            logits = self.model(clips)
+        with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), "dropout"), self.device):
+            logits, targets = self._predict(batch, batch_idx)
         loss: Tensor = self.loss(logits, targets)
         self._check(loss, batch_idx)
 
@@ -93,12 +89,32 @@ class Recognizer(lightning.LightningModule):
             "on_step": False,
             "on_epoch": True,
             "prog_bar": True,
-            "batch_size": len(clips),
+            "batch_size": len(targets),
         }
         self.log("train_loss", loss, **{**show, "on_step": True})
         self.log("train_uar", self.train_uar, **show)
         self.log("train_war", self.train_war, **show)
         return loss
+
+    def _predict(self, batch: ClipBatch, number: int) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        """Logits of a training batch, and what they are compared with."""
+        clips: Tensor = batch.clips
+        labels: Tensor = batch.soft_labels
+        if self.mixing is None:
+            return self.model(normalize_pixels(clips)), labels
+        partners = None
+        if self.mixing.pool is not None:  # the loader put them behind the batch's own clips
+            clips, others = clips.chunk(2)
+            labels, other_labels = labels.chunk(2)
+            partners = (others, other_labels)
+        plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], labels)
+        mixer = self.mixing.mixer
+        if isinstance(mixer, Mixup):  # as MIDAS is
+            mixed, targets = mixer.apply_to_pixels(clips, labels, plan, partners=partners)
+            return self.model(mixed), targets
+        if partners is not None:
+            partners = (normalize_pixels(partners[0]), partners[1])
+        return mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Loss and scores of one batch of the validation part, as it is."""

@@ -2,8 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,9 @@ from midas_dfer.files import cannot_write
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
+from midas_dfer.training.mixers import Mixing, make_mixing
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
 from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Run, check_is_free, new_model
 
@@ -62,6 +65,8 @@ def train(
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     new_model(config, len(store.class_names), pretrained=True)
+    if config.normalization == "softmax_counts" and config.num_votes is None:
+        config = replace(config, num_votes=_mean_votes(partition.train))
     run = Run.create(out, config, store, partition)
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips, {config.epochs} epochs: {out}")
     return _fit(run, store, bar=bar, say=say)
@@ -140,19 +145,31 @@ def _checked(partition: Partition, config: RunConfig) -> Partition:
     return partition
 
 
+def _mean_votes(manifest: Manifest) -> float:
+    votes = manifest.votes[manifest.has_votes]
+    if not len(votes):
+        raise RequestError("--normalization softmax_counts needs votes, and these clips have none; give --num_votes")
+    return float(votes.sum(axis=1).mean())
+
+
 def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -> Run:
     config = run.config
     device = choose_device(config.device)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     with _quiet():
-        train_loader = _loader(run, store, "train", device, say)
-        has_validation = bool(run.provenance.num_validation)
-        validation_loader = _loader(run, store, "validation", device, say) if has_validation else None
+        train_set = _dataset(run, store, "train", say)
+        mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
+        train_loader = _loader(train_set, config, device, shuffle=True, mixing=mixing)
+        validation_loader = None
+        if run.provenance.num_validation:
+            validation_loader = _loader(_dataset(run, store, "validation", say), config, device, shuffle=False)
         checkpoint = _last_checkpoint(run)
         model = run.new_model(pretrained=checkpoint is None)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        recognizer = Recognizer(model, config, len(run.provenance.class_names), config.epochs * len(train_loader))
+        num_steps = config.epochs * len(train_loader)
+        loss = make_loss(config, train_set.soft_labels)
+        recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss)
         callbacks: list[Callback] = [EpochLog(run, None if bar else say), RunCheckpoint(run)]
         if bar:
             callbacks.append(EpochBar(config.epochs))
@@ -200,13 +217,9 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
     return run
 
 
-def _loader(
-    run: Run,
-    store: ClipStore,
-    part: Literal["train", "validation"],
-    device: torch.device,
-    say: Callable[[str], None],
-) -> ClipLoader:
+def _dataset(
+    run: Run, store: ClipStore, part: Literal["train", "validation"], say: Callable[[str], None]
+) -> ClipDataset:
     config = run.config
     ids = run.part(part)
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])
@@ -223,13 +236,25 @@ def _loader(
     dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method)
     if dataset.left_out:
         say(f"{dataset.left_out} clips have no single label (their top votes are tied): not in this training")
+    return dataset
+
+
+def _loader(
+    dataset: ClipDataset, config: RunConfig, device: torch.device, *, shuffle: bool, mixing: Mixing | None = None
+) -> ClipLoader:
+    def find_partners(epoch: int, number: int, places: Sequence[int]) -> Sequence[int]:
+        video_ids = [dataset.video_ids[place] for place in places]
+        partners: list[int] = mixing.plan(epoch, number, video_ids).partner.tolist() if mixing else []
+        return partners
+
     return ClipLoader(
         dataset,
         config.batch_size,
-        shuffle=is_train,
+        shuffle=shuffle,
         seed=config.seed,
         num_workers=_num_workers(config, device),
         pin_memory=device.type == "cuda",
+        partners=find_partners if mixing is not None and mixing.pool is not None else None,
     )
 
 

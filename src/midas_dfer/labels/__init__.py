@@ -1,0 +1,47 @@
+"""From the votes of several annotators to labels: soft labels, hard labels, and how ambiguous a clip is.
+
+Votes are counts, one row per clip and one column per class. They are kept as they were cast; the functions here
+compute from them what a training or an evaluation needs, in float64. The rooms: `soft` (votes to labels),
+`ferplus` (the targets of FER+), `crowd` (single annotators' votes, weighed by their reliability), `ambiguity`
+(entropy, clear and mixed clips, coexistence), `agreement` (between annotators).
+"""
+
+from midas_dfer.labels.agreement import MeasurementLevel, fleiss_kappa, krippendorff_alpha
+from midas_dfer.labels.ambiguity import (
+    AmbiguityGroups,
+    ambiguity_groups,
+    clear_clips,
+    coexistence_matrix,
+    entropy,
+    top_share,
+)
+from midas_dfer.labels.checks import NO_LABEL, Distributions, Votes, checked_distributions
+from midas_dfer.labels.crowd import CrowdLabels, CrowdMethod, crowd_labels
+from midas_dfer.labels.ferplus import FerplusMode, FerplusTargets, ferplus_targets
+from midas_dfer.labels.soft import SoftLabelMethod, majority_labels, sampled_hard_labels, votes_to_soft_labels
+
+__all__ = [
+    "NO_LABEL",
+    "AmbiguityGroups",
+    "CrowdLabels",
+    "CrowdMethod",
+    "Distributions",
+    "FerplusMode",
+    "FerplusTargets",
+    "MeasurementLevel",
+    "SoftLabelMethod",
+    "Votes",
+    "ambiguity_groups",
+    "checked_distributions",
+    "clear_clips",
+    "coexistence_matrix",
+    "crowd_labels",
+    "entropy",
+    "ferplus_targets",
+    "fleiss_kappa",
+    "krippendorff_alpha",
+    "majority_labels",
+    "sampled_hard_labels",
+    "top_share",
+    "votes_to_soft_labels",
+]

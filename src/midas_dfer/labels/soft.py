@@ -1,0 +1,115 @@
+"""Votes to labels, clip by clip: a distribution, the majority, or a class drawn by chance."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels.checks import NO_LABEL, Votes, checked_votes
+
+SoftLabelMethod = Literal["proportion", "softmax_counts", "softmax_proportions", "laplace"]
+"""The ways from votes to soft labels; see `votes_to_soft_labels`."""
+
+
+def votes_to_soft_labels(
+    votes: Votes,
+    method: SoftLabelMethod = "proportion",
+    *,
+    temperature: float = 1.0,
+    smoothing: float = 1.0,
+) -> Float64[np.ndarray, "N K"]:
+    """Turn votes into soft labels: a distribution over the classes for every clip.
+
+    With v the votes of a clip and K classes:
+
+    - "proportion": `v / sum(v)`, the share of each class: the average of one-hot votes, as in the paper.
+    - "softmax_counts": `softmax(v / temperature)`, Uma et al. 2020, equation 4: of seven classes, 6 votes
+      against 4 become 0.871 against 0.118.
+    - "softmax_proportions": `softmax((v / sum(v)) / temperature)`, much flatter.
+    - "laplace": `(v + smoothing) / (sum(v) + K * smoothing)`.
+
+    Args:
+        votes: counts `[N, K]`, finite and not negative, at least one vote a row.
+        method: the way, one of the above.
+        temperature: divides what the softmax is taken of; over 0. Only the two softmax methods use it.
+        smoothing: votes added to every class, 0 or more. Only "laplace" uses it.
+
+    Returns:
+        The soft labels `[N, K]`; each row sums to 1.
+
+    Raises:
+        RequestError: a row has a negative, missing or infinite count or no vote at all (the message names
+            the rows), or the method, temperature or smoothing makes no sense.
+    """
+    counts = checked_votes(votes)
+    if method not in get_args(SoftLabelMethod):
+        known = ", ".join(get_args(SoftLabelMethod))
+        raise RequestError(f"{method!r} is not a way to make soft labels. Use one of: {known}.")
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise RequestError(f"The temperature is {temperature}. It must be a number over 0.")
+    if not (np.isfinite(smoothing) and smoothing >= 0):
+        raise RequestError(f"The smoothing is {smoothing}. It must be a number of votes, 0 or more.")
+    if method == "softmax_counts":
+        return _softmax(counts / temperature)
+    if method == "laplace":
+        counts = counts + smoothing
+    proportions: Float64[np.ndarray, "N K"] = counts / counts.sum(axis=1, keepdims=True)
+    return _softmax(proportions / temperature) if method == "softmax_proportions" else proportions
+
+
+def majority_labels(votes: Votes, ties: Literal["none", "first"] = "none") -> Int64[np.ndarray, " N"]:
+    """Give every clip the class with the most votes.
+
+    Tie rule: a clip whose top votes are tied has no single label, `NO_LABEL` (-1), as DFEW's label 0: it can
+    be used in training with soft labels and is left out of UAR and WAR. With `ties="first"` it gets, of the
+    tied classes, the one that comes first in the vocabulary.
+
+    Args:
+        votes: counts `[N, K]`, finite and not negative, at least one vote a row.
+        ties: "none" or "first", as above.
+
+    Returns:
+        The number of the class `[N]`, or -1.
+
+    Raises:
+        RequestError: as for `votes_to_soft_labels`, or `ties` is something else.
+    """
+    counts = checked_votes(votes)
+    if ties not in ("none", "first"):
+        raise RequestError(f"{ties!r} is not a tie rule. Use 'none' or 'first'.")
+    labels: Int64[np.ndarray, " N"] = counts.argmax(axis=1).astype(np.int64)
+    if ties == "none":
+        at_top = (counts == counts.max(axis=1, keepdims=True)).sum(axis=1)
+        labels[at_top > 1] = NO_LABEL
+    return labels
+
+
+def sampled_hard_labels(votes: Votes, generator: np.random.Generator) -> Int64[np.ndarray, " N"]:
+    """Draw one class per clip, each with the probability of its share of the votes.
+
+    Over many epochs a network sees every class as often as annotators chose it, and yet hard labels only: the
+    "probabilistic label drawing" of Barsoum et al. 2016 without FER+'s own rules (for those: `ferplus_targets`).
+    Ties need no rule, and a class without votes is never drawn.
+
+    Args:
+        votes: counts `[N, K]`, or distributions; finite and not negative, at least one vote a row.
+        generator: one number is drawn from it per clip, in the order of the rows.
+
+    Returns:
+        The number of the class `[N]`.
+
+    Raises:
+        RequestError: as for `votes_to_soft_labels`.
+    """
+    upper = checked_votes(votes).cumsum(axis=1)
+    # random() is below 1, so the point lies below the last sum and never in a class of width 0.
+    points = generator.random(len(upper)) * upper[:, -1]
+    labels: Int64[np.ndarray, " N"] = (upper <= points[:, None]).sum(axis=1).astype(np.int64)
+    return labels
+
+
+def _softmax(logits: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, "N K"]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax: Float64[np.ndarray, "N K"] = powers / powers.sum(axis=1, keepdims=True)
+    return softmax

@@ -1,0 +1,70 @@
+"""Divergences between the target's distribution and the model's.
+
+Kullback and Leibler 1951, "On information and sufficiency". Lin 1991, "Divergence measures based on the
+Shannon entropy".
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from midas_dfer.losses.inputs import batch_mean, checked_inputs, log_of, log_probabilities
+
+
+class KLDivergence(nn.Module):
+    """Kullback-Leibler divergence of the model from the target, KL(y || p), averaged over the batch, in nats.
+
+    ``mean_b sum_k y[b, k] * (log y[b, k] - log p[b, k])`` with p the softmax of the logits: cross-entropy less
+    the entropy of the targets. The gradient is cross-entropy's; the value is 0 where the model is right, so that
+    losses of data with different ambiguity can be compared. From 0 (rounding may give -1e-7) without bound.
+
+    The other direction, KL(p || y), is not offered: it is infinite as soon as one class has no vote, which is
+    the rule in vote data. `JensenShannonDivergence` is symmetric and stays finite.
+    """
+
+    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """Compute the mean divergence of a batch.
+
+        Args:
+            logits: unnormalised scores ``[B, K]``, any floating type.
+            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
+
+        Returns:
+            a scalar in nats; float32, or float64 where either input is.
+
+        Raises:
+            RequestError: the logits or targets are not of this form.
+        """
+        scores, soft = checked_inputs(logits, targets)
+        return batch_mean((soft * (log_of(soft) - log_probabilities(scores))).sum(dim=-1))
+
+
+class JensenShannonDivergence(nn.Module):
+    """Jensen-Shannon divergence between target and model, averaged over the batch, in nats.
+
+    With m = (y + p) / 2: ``(KL(y || m) + KL(p || m)) / 2``, the divergence, not its root. Symmetric in y and p,
+    from 0 to log 2 = 0.693 (within rounding, 1e-7 in float32). As it is bounded, one mislabelled clip cannot
+    dominate a batch; for the same reason its gradient vanishes where the model is confidently wrong.
+    """
+
+    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """Compute the mean divergence of a batch.
+
+        Args:
+            logits: unnormalised scores ``[B, K]``, any floating type.
+            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
+
+        Returns:
+            a scalar in nats; float32, or float64 where either input is.
+
+        Raises:
+            RequestError: the logits or targets are not of this form.
+        """
+        scores, soft = checked_inputs(logits, targets)
+        # In logarithms throughout: p log p has the gradient log p, which is -inf where p underflows to 0.
+        log_model, log_target = log_probabilities(scores), log_of(soft)
+        log_middle = torch.logaddexp(log_model, log_target) - math.log(2.0)
+        terms = soft * (log_target - log_middle) + log_model.exp() * (log_model - log_middle)
+        return batch_mean(terms.sum(dim=-1) / 2.0)

@@ -1,0 +1,5 @@
+"""Mixing and normalisation in one pass: uint8 clips and a plan in, what the network takes out."""
+
+from midas_dfer.mixing.fused.mix import mix_and_normalize
+
+__all__ = ["mix_and_normalize"]

@@ -1,0 +1,48 @@
+"""What the three ways of computing `mix_and_normalize` are given: checked tensors, nothing left to decide."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from midas_dfer.clips.augment import CropAndFlip
+
+CROP_FIELDS = 5
+"""Numbers that describe a crop in the table of `crop_table`: top, left, height, width, flip."""
+
+
+@dataclass(frozen=True)
+class MixJob:
+    """One batch to mix. All tensors lie on one device and are contiguous.
+
+    Output row b is ``(ratio[b] * clips[b] + (1 - ratio[b]) * partner_clips[partner_rows[b]]) * scale - shift``,
+    each of the two clips cut, resampled and mirrored before that where there are crops.
+
+    Attributes:
+        clips: pixels.
+        partner_clips: where the partners are found; the same tensor, or another of the same shape.
+        partner_rows: row of each partner in `partner_clips`.
+        ratio: of the first clip, in [0, 1].
+        scale: per channel; 1 / (255 std).
+        shift: per channel; mean / std.
+        crops: of each row of `clips`; None takes the pictures as they are, and `out` has their size.
+        partner_crops: of each row of `partner_clips`; None exactly where `crops` is.
+        out: where the result goes.
+    """
+
+    clips: UInt8[Tensor, "B T C H W"]
+    partner_clips: UInt8[Tensor, "B T C H W"]
+    partner_rows: Int64[Tensor, "B"]
+    ratio: Float32[Tensor, "B"]
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+    crops: tuple[CropAndFlip, ...] | None
+    partner_crops: tuple[CropAndFlip, ...] | None
+    out: Float[Tensor, "B T C out_height out_width"]
+
+
+def crop_table(crops: tuple[CropAndFlip, ...], device: torch.device) -> Int64[Tensor, "B fields"]:
+    """Write crops as rows of `CROP_FIELDS` integers on a device, without waiting for it."""
+    rows = [(crop.top, crop.left, crop.height, crop.width, int(crop.flip)) for crop in crops]
+    return torch.tensor(rows, dtype=torch.int64, device="cpu").to(device, non_blocking=True)

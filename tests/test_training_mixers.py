@@ -1,0 +1,169 @@
+"""Every mixer trains by configuration alone; partners from the whole training set; counts of votes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from midas_dfer.cli.catalogue import MIXERS
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.errors import RequestError
+from midas_dfer.training.config import PUBLISHED_ALPHA, RunConfig
+from midas_dfer.training.evaluate import evaluate, to_vote_shares
+from midas_dfer.training.mixers import make_mixing
+from midas_dfer.training.recognizer import Recognizer
+from midas_dfer.training.runs import Run
+from midas_dfer.training.train import train
+from tests.factories import make_store
+
+
+def small(**changes) -> RunConfig:
+    fixed = {
+        "width": 8,
+        "size": 24,
+        "num_segments": 2,
+        "num_threads": 1,
+        "precision": "32",
+        "epochs": 1,
+        "batch_size": 6,
+    }
+    return RunConfig(**{**fixed, **changes})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> ClipStore:
+    return make_store(tmp_path_factory.mktemp("mixers"))
+
+
+@pytest.fixture(scope="module")
+def unmixed(store, tmp_path_factory) -> dict[str, torch.Tensor]:
+    return weights(train(small(mixer="none"), store, tmp_path_factory.mktemp("runs") / "none", say=lambda line: None))
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run.path / "weights.safetensors")
+
+
+def test_there_is_one_list_of_mixers():
+    assert [name for name in MIXERS if name != "none"] == list(PUBLISHED_ALPHA)
+    for name, alpha in PUBLISHED_ALPHA.items():
+        config = small(mixer=name)
+        assert config.alpha == alpha
+        mixer = make_mixing(config, ["a", "b"], torch.eye(2)).mixer
+        assert getattr(type(mixer), "alpha", alpha) == alpha  # the class's own default is the publication's
+        assert make_mixing(small(mixer=name, alpha=0.7), ["a"], torch.eye(2)).mixer == mixer or name != "cutout"
+        assert getattr(make_mixing(small(mixer=name, alpha=0.7), ["a"], torch.eye(2)).mixer, "alpha", 0.7) == 0.7
+
+
+@pytest.mark.parametrize("mixer", [*PUBLISHED_ALPHA, "mixup, cutmix"])
+def test_every_mixer_trains(mixer, store, unmixed, tmp_path):
+    run = train(small(mixer=mixer), store, tmp_path / "run", say=lambda line: None)
+    trained = weights(run)
+    assert all(value.isfinite().all() for value in trained.values())
+    assert any(not torch.equal(trained[key], unmixed[key]) for key in trained)
+    expected = {"midas": "MIDAS", "mixup, cutmix": "mixup or cutmix"}
+    assert run.config.method_name == expected.get(mixer, mixer)
+    assert evaluate(run, store)[0].method == run.config.method_name
+
+
+def test_partners_from_the_training_set_are_read_with_the_batch(store, tmp_path, monkeypatch):
+    seen = []
+    step = Recognizer.training_step
+
+    def watched(self, batch, batch_idx):
+        seen.append(batch.video_ids)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Recognizer, "training_step", watched)
+    config = small(partners="training_set", batch_size=3)
+    runs = [
+        train(replace(config, num_workers=workers), store, tmp_path / f"{workers}", say=lambda line: None)
+        for workers in (0, 1)
+    ]
+    drawn = set(seen[0]) | {video for batch in seen for video in batch}
+    train_ids = runs[0].part("train")
+    assert drawn <= train_ids
+    outside = 0
+    for ids in seen:
+        own, partners = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+        assert all(a != b for a, b in zip(own, partners, strict=True))
+        outside += len(set(partners) - set(own))
+    assert outside > 0
+    same = [torch.equal(a, b) for a, b in zip(weights(runs[0]).values(), weights(runs[1]).values(), strict=True)]
+    assert all(same)
+
+
+def test_balanced_partners_from_the_training_set():
+    config = small(partners="training_set", class_balanced=True)
+    labels = torch.eye(2)[[0, 0, 0, 1]]
+    pool = make_mixing(config, list("abcd"), labels).pool
+    torch.testing.assert_close(pool.weights, torch.tensor([1 / 3, 1 / 3, 1 / 3, 1.0], dtype=torch.float64))
+    assert make_mixing(small(partners="training_set"), list("abcd"), labels).pool.weights is None
+    assert make_mixing(small(class_balanced=True), list("abcd"), labels).mixer.class_balanced
+
+
+def test_the_number_of_votes_is_taken_from_the_training_clips_and_kept(store, tmp_path):
+    run = train(small(normalization="softmax_counts"), store, tmp_path / "run", say=lambda line: None)
+    ids = run.part("train")
+    rows = [n for n, video in enumerate(store.manifest.video_ids) if video in ids]
+    expected = store.manifest.select(rows).votes.sum(axis=1).mean()
+    assert Run.open(run.path).config.num_votes == pytest.approx(expected)
+    shares = torch.tensor([[0.6, 0.4, 0.0]], dtype=torch.float64)
+    logits = run.config.num_votes * shares + 3.0
+    np.testing.assert_allclose(to_vote_shares(logits, run.config).numpy(), shares.numpy(), atol=1e-12)
+    given = train(
+        small(normalization="softmax_counts", num_votes=4.0), store, tmp_path / "given", say=lambda line: None
+    )
+    assert given.config.num_votes == 4.0
+    assert any(not torch.equal(a, b) for a, b in zip(weights(run).values(), weights(given).values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "kl"},
+        {"loss": "jensen_shannon"},
+        {"loss": "brier"},
+        {"loss": "intensity_aware"},
+        {"class_weights": "balanced"},
+        {"label_smoothing": 0.2},
+    ],
+)
+def test_every_loss_trains(changes, store, unmixed, tmp_path):
+    run = train(small(mixer="none", validation_fraction=0.3, **changes), store, tmp_path / "run", say=lambda line: None)
+    plain = train(small(mixer="none", validation_fraction=0.3), store, tmp_path / "plain", say=lambda line: None)
+    trained, other = weights(run), weights(plain)
+    assert all(value.isfinite().all() for value in trained.values())
+    # KL has cross-entropy's gradient, up to rounding; all others have gradients of their own.
+    close = all(torch.allclose(trained[key].double(), other[key].double(), atol=1e-5) for key in trained)
+    assert close == (changes == {"loss": "kl"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "kl", "class_weights": "balanced"}, "belong to the cross-entropy, not to --loss kl"),
+        ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; expected 0 to 0.99"),
+        ({"mixer": "cutmx"}, "--mixer is 'cutmx'; expected none or midas, mixup, cutmix"),
+        ({"mixer": "mixup,none"}, "--mixer is 'none'"),
+        ({"mixer": ""}, "--mixer is ''"),
+        ({"mixer": "midas,cutmix"}, "--normalization none"),
+        ({"mixer": "cutmix", "batch_size": 1}, "no partner to mix with"),
+        ({"num_votes": 0.0, "normalization": "softmax_counts"}, "--num_votes is 0.0; expected more than 0"),
+    ],
+)
+def test_recipes_that_make_no_sense(changes, message):
+    with pytest.raises(RequestError, match=message):
+        RunConfig(**changes)
+
+
+def test_several_mixers_keep_their_own_alpha():
+    config = RunConfig(mixer="midas,cutmix", normalization="none")
+    assert config.alpha is None
+    assert (config.alpha_of("midas"), config.alpha_of("cutmix")) == (0.4, 1.0)
+    assert RunConfig(mixer="midas,cutmix", normalization="none", alpha=0.3).alpha_of("cutmix") == 0.3
+    assert json.loads(json.dumps(config.to_dict()))["mixer"] == "midas,cutmix"
+    assert RunConfig.from_dict(config.to_dict()) == config
