@@ -21,6 +21,7 @@ from midas_dfer.clips.dataset import ClipBatch, ClipDataset, ClipLoader, ClipVie
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import only_one
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar
 from midas_dfer.training.config import RunConfig
@@ -231,6 +232,18 @@ def test_a_resume_with_reading_processes_and_a_best_epoch_changes_no_bit(store, 
     assert same(*last)
     assert same(weights(run), weights(whole))
     assert run.provenance.kept == whole.provenance.kept
+
+
+def test_two_processes_do_not_train_the_same_run(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("midas_dfer.training.train.LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr(Run, "finished", property(lambda self: False))
+    run = train(small(epochs=1), store, tmp_path / "run")
+    with (
+        only_one(run.path / "config.yaml", "busy"),
+        pytest.raises(JobError, match=r"another process trains the run .*run"),
+    ):
+        resume(run.path)
+    assert resume(run.path).provenance.epochs_done == 1
 
 
 def test_resume_refuses_another_store(store, tmp_path, monkeypatch):

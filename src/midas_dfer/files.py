@@ -1,8 +1,10 @@
 """Files that are there whole or not at all."""
 
 import errno
+import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +48,39 @@ def write_file(path: Path, content: bytes | str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def only_one(lock: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
+    """Be the only process that holds a lock; the system lets go of it however this process ends.
+
+    Args:
+        lock: a file, made if it is not there; its content stays as it is.
+        busy: the message where another process holds it.
+        patience: how many seconds to wait for it.
+
+    Raises:
+        JobError: another process holds it, or it cannot be opened.
+    """
+    try:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise cannot_write(lock, error) from error
+    until = time.monotonic() + patience
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise JobError(busy) from error
+                time.sleep(0.1)
+            except OSError as error:
+                raise cannot_write(lock, error) from error
+        yield
+    finally:
+        os.close(file)
 
 
 def make_folder(path: Path) -> None:

@@ -1,40 +1,11 @@
-"""While a store is being prepared: who is at it, and which clips are finished."""
+"""While a store is being prepared: which clips are finished."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from midas_dfer.clips.store import JOURNAL_FILE, Outcome
-from midas_dfer.errors import JobError
 from midas_dfer.files import cannot_write
 
 LOCK_FILE = ".lock"
-
-
-@contextmanager
-def only_one(store: Path) -> Iterator[None]:
-    """Hold the store's lock; the system lets go of it however this process ends.
-
-    Raises:
-        JobError: another process holds it, or the folder cannot be written to.
-    """
-    path = store / LOCK_FILE
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise JobError(f"another process prepares the store {store}; wait for it or end it") from error
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        yield
-    finally:
-        os.close(file)
 
 
 class Journal:

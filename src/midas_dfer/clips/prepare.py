@@ -15,13 +15,13 @@ import cv2
 
 from midas_dfer.clips import store as stores
 from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
-from midas_dfer.clips.journal import LOCK_FILE, Journal, only_one
+from midas_dfer.clips.journal import LOCK_FILE, Journal
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.clips.shards import ShardWriter, seal_shard
 from midas_dfer.clips.store import Outcome
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
-from midas_dfer.files import is_temporary, make_folder, write_file
+from midas_dfer.files import is_temporary, make_folder, only_one, write_file
 from midas_dfer.progress import NoProgress, Progress
 
 VIDEO_SUFFIXES = (
@@ -115,7 +115,7 @@ def prepare(
     _check_nothing_is_lost(out, manifest, earlier)
 
     make_folder(out / stores.SHARDS_FOLDER)
-    with only_one(out):
+    with only_one(out / LOCK_FILE, f"another process prepares the store {out}; wait for it or end it"):
         _check_request(out, settings)  # once more: until now another process may have been at it
         earlier = _earlier_outcomes(out)
         _check_nothing_is_lost(out, manifest, earlier)

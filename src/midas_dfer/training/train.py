@@ -21,7 +21,7 @@ from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import cannot_write
+from midas_dfer.files import cannot_write, only_one
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
@@ -30,6 +30,9 @@ from midas_dfer.training.devices import choose_device, choose_dtype, lightning_p
 from midas_dfer.training.mixers import Mixing, make_mixing
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
 from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Run, check_is_free, new_model
+
+LOCK_PATIENCE = 10.0
+"""Seconds to wait for a run's lock: the reading processes of a training that was killed hold it a little longer."""
 
 
 def train(
@@ -157,7 +160,8 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
     device = choose_device(config.device)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    with _quiet():
+    busy = f"another process trains the run {run.path}; wait for it or end it"
+    with only_one(run.path / CONFIG_FILE, busy, LOCK_PATIENCE), _quiet():
         train_set = _dataset(run, store, "train", say)
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
         train_loader = _loader(train_set, config, device, shuffle=True, mixing=mixing)
