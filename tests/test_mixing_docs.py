@@ -37,12 +37,13 @@ def names():
         "train_ids": ["x", "y", "z", "a"],
         "train_clips": torch.rand(4, 2, 3, 16, 16),
         "train_labels": soft_labels,
+        "attention_maps": torch.rand(4, 7, 7, generator=generator),
     }
 
 
 def test_every_example_runs(names):
     fixed = dict(names)
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     before = names["model"][1].weight.clone()
     for code in EXAMPLES:
         names.update({key: fixed[key] for key in ("clips", "soft_labels", "video_ids")})
