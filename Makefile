@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit bench bench-mixing clean
+.PHONY: demo test lint unit bench bench-mixing bench-scale clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -27,6 +27,9 @@ bench: .venv/.installed-dev
 
 bench-mixing: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.mixing
+
+bench-scale: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.scale
 
 clean:
 	rm -rf .venv demo build dist

@@ -29,9 +29,29 @@ def test_all_clips_of_the_real_file(real):
     assert sample.label == 0
     assert sample.path == "VideoFlash/1001_DFA_ANG_XX.flv"
     assert sample.subject == "1001"
-    assert sample.extra == {"sentence": "DFA", "acted": "angry", "level": "unspecified"}
+    assert sample.extra == {
+        "sentence": "DFA",
+        "sentence_text": "Don't forget a jacket",
+        "acted": "angry",
+        "level": "unspecified",
+        "age": 51,
+        "sex": "Male",
+        "race": "Caucasian",
+        "ethnicity": "Not Hispanic",
+    }
     assert set(real.video_ids) >= KNOWN_BROKEN
-    assert len(KNOWN_BROKEN) == 4
+    assert real.notes == (
+        "Clips whose published videos are known to be broken and may fail: "
+        "1064_IEO_DIS_MD, 1064_TIE_SAD_XX, 1076_MTI_NEU_XX, 1076_MTI_SAD_XX.",
+    )
+
+
+def test_real_actors_and_sentences(real):
+    assert not any(real.table[column].has_nulls() for column in ("age", "sex", "race", "ethnicity", "sentence_text"))
+    actors = real.table.unique("subject")
+    assert dict(actors["sex"].value_counts().iter_rows()) == {"Male": 48, "Female": 43}
+    assert (actors["age"].min(), actors["age"].max()) == (20, 74)
+    assert real.table["sentence"].n_unique() == real.table["sentence_text"].n_unique() == 12
 
 
 def test_real_folds_are_by_actor_and_balanced(real):
@@ -65,11 +85,44 @@ def test_ties_have_no_label_and_few_actors_no_folds(tmp_path):
     )
     manifest = read_crema_d(root)
     assert manifest.labels.tolist() == [0, -1]
-    assert manifest[1].extra == {"sentence": "IEO", "acted": "happy", "level": "low"}
+    text = "It's eleven o'clock"
+    assert manifest[1].extra == {"sentence": "IEO", "sentence_text": text, "acted": "happy", "level": "low"}
+    assert manifest.notes == ("tabulatedVotes.csv, face votes: 2 clips; 7,442 are published.",)
     assert manifest.fold_numbers == ()
     assert read_crema_d(root, votes="voice").votes.tolist() == [[0, 0, 0, 0, 9, 0]]
     with pytest.raises(RequestError, match="holds no audiovisual votes"):
         read_crema_d(root, votes="audiovisual")
+
+
+ACTORS = "ActorID,Age,Sex,Race,Ethnicity"
+
+
+def test_actors_join_by_number(tmp_path):
+    root = write(tmp_path, GOOD, '200002,4,4,0,0,0,0,"1076_MTI_SAD_XX",8')
+    (root / "VideoDemographics.csv").write_text(f"{ACTORS}\n1002,30,Male,Asian,Hispanic\n1001,51,Female,Asian,\n")
+    manifest = read_crema_d(root)
+    first, second = manifest
+    assert (first.extra["age"], first.extra["sex"], first.extra["ethnicity"]) == (51, "Female", None)
+    assert second.extra["age"] is None
+    assert "may fail: 1076_MTI_SAD_XX." in manifest.notes[1]
+    assert manifest.notes[2] == "Actors who are not in VideoDemographics.csv: 1076 (1 in all)."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("ActorID,Age\n1001,51\n", "no column Sex, Race, Ethnicity"),
+        (f"{ACTORS}\n1001,51,Male,,\n1001,51,Male,,\n", r"row 2 \(line 3\): the actor 1001 is there a second time"),
+        (f"{ACTORS}\n1,51,Male,,\n", "the ActorID is '1'"),
+        (f"{ACTORS}\n1001,old,Male,,\n", "the Age is 'old'"),
+        (f"{ACTORS}\n1001,51,,a,b\n", "the Sex is missing"),
+    ],
+)
+def test_wrong_rows_of_actors_are_named(tmp_path, content, message):
+    root = write(tmp_path, GOOD)
+    (root / "VideoDemographics.csv").write_text(content)
+    with pytest.raises(RequestError, match=message):
+        read_crema_d(root)
 
 
 def test_other_folders_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """What is in a store: against plain loops, at the edges, and in pictures."""
 
 import json
+import sys
 from collections import Counter
 from math import log
 from pathlib import Path
@@ -19,9 +20,19 @@ from midas_dfer.clips.store import ClipStore, Outcome
 from midas_dfer.datasets.crema_d import read_crema_d
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError
-from midas_dfer.report.description import Description, Spread, clip_lengths, describe
+from midas_dfer.report.description import (
+    Description,
+    FailedClip,
+    Part,
+    Spread,
+    clip_lengths,
+    describe,
+    length_histogram,
+)
+from midas_dfer.report.description_agreement import measure_agreement
 from midas_dfer.report.description_figures import draw_clip_lengths, draw_coexistence, draw_description
 from midas_dfer.report.examples import choose_examples, draw_examples
+from midas_dfer.report.tables import description_table
 
 NAMES = ("happy", "sad", "angry")
 
@@ -140,6 +151,13 @@ def test_annotations_are_counted():
     assert (found.num_clips, found.num_voted, found.num_subjects, found.num_without_subject) == (4, 3, 2, 1)
     assert found.splits == {"test": 1, "train": 2}
     assert found.folds == {1: 1, 2: 2}
+    assert found.clips_per_subject == Spread(min=1, median=1.5, mean=1.5, max=2, total=3)
+    assert found.parts == (
+        Part("split", "test", 1, 1, (0, 1, 0)),
+        Part("split", "train", 2, 1, (1, 0, 0)),
+        Part("fold", "1", 1, 1, (0, 1, 0)),
+        Part("fold", "2", 2, 1, (1, 0, 0)),
+    )
     assert found.votes_per_clip == Spread(min=4, median=4.0, mean=13 / 3, max=5, total=13)
     assert found.coexistence == ((1.0, 0.0, 0.0), (0.0, 0.75, 0.25), None)
     assert found.frames is None
@@ -162,12 +180,94 @@ def test_a_store_is_described_with_what_became_of_its_clips(tmp_path):
     found = describe(store)
     assert (found.num_clips, found.num_pending, found.num_damaged) == (2, 1, 1)
     assert list(found.failures.items()) == [("no face", 2), ("unreadable", 1)]
+    assert [clip.video_id for clip in found.failed_clips["no face"]] == ["v2", "v4"]
+    assert found.failed_clips["unreadable"] == (FailedClip("v3", "v3.mp4", "not a video"),)
+    assert found.damaged_clips == (FailedClip("v1", "v1.mp4", "damaged after frame 9"),)
     assert found.frames == Spread(min=4, median=6.5, mean=6.5, max=9, total=13)
     assert clip_lengths(store).tolist() == [4, 9]
     assert found.class_clips == (1, 1, 0)
     assert found.settings == store.settings
     assert found.fingerprint == store.fingerprint
     assert found.to_dict()["settings"]["size"] == 16
+
+
+def test_only_the_first_failures_are_named(tmp_path):
+    manifest = manifest_of([[1, 0, 0]] * 9)
+    lost = {f"v{i}": Outcome(f"v{i}", f"v{i}.mp4", "failed", "no face", "none") for i in range(9)}
+    found = describe(store_of(manifest, tmp_path / "s", outcomes=lost))
+    assert found.failures == {"no face": 9}
+    assert [clip.video_id for clip in found.failed_clips["no face"]] == ["v0", "v1", "v2"]
+
+
+@given(votes=st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_agreeing_pairs_are_counted_one_by_one(votes):
+    found = measure_agreement(np.array(votes, dtype=np.int64))
+    shares = []
+    for row in votes:
+        cast = [k for k, count in enumerate(row) for _ in range(count)]
+        pairs = [a == b for i, a in enumerate(cast) for b in cast[:i]]
+        if pairs:
+            shares.append(sum(pairs) / len(pairs))
+    assert found.num_clips == len(shares)
+    assert found.pairs == (pytest.approx(sum(shares) / len(shares)) if shares else None)
+    assert (found.fleiss_kappa is None) == bool(found.fleiss_note)
+    assert (found.krippendorff_alpha is None) == bool(found.krippendorff_note)
+    if found.fleiss_kappa is not None:
+        assert len({sum(row) for row in votes}) == 1
+        total = sum(map(sum, votes))
+        assert 1 - found.fleiss_kappa == pytest.approx((1 - found.krippendorff_alpha) * total / (total - 1))
+
+
+def test_why_there_is_no_kappa():
+    def of(*votes):
+        return measure_agreement(np.array(votes, dtype=np.int64))
+
+    assert "here there are 4 to 5" in of([5, 0], [3, 1]).fleiss_note
+    assert of([5, 0], [3, 1]).krippendorff_alpha is not None
+    assert "nobody can agree" in of([1, 0], [0, 1]).fleiss_note
+    assert of([1, 0], [0, 1]).pairs is None
+    assert "one class" in of([4, 0], [3, 0]).krippendorff_note
+    assert of([4, 0], [3, 0]).pairs == 1.0
+
+
+def test_agreement_without_the_optional_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    found = measure_agreement(np.array([[5, 0], [3, 2]], dtype=np.int64))
+    assert found.krippendorff_alpha is None
+    assert "pip install 'midas-dfer[agreement]'" in found.krippendorff_note
+    assert found.fleiss_kappa is not None
+
+
+def test_alpha_of_very_many_clips_is_that_of_some(monkeypatch):
+    votes = np.random.default_rng(0).multinomial(10, [0.5, 0.3, 0.2], size=900)
+    full = measure_agreement(votes)
+    monkeypatch.setattr("midas_dfer.report.description_agreement._ALPHA_CELLS", 400 * 9)
+    some = measure_agreement(votes)
+    assert full.krippendorff_note == ""
+    assert some.krippendorff_note == "Of 400 of the 900 clips, drawn at random."
+    assert some.krippendorff_alpha != full.krippendorff_alpha
+    assert some.krippendorff_alpha == pytest.approx(full.krippendorff_alpha, abs=0.05)
+    assert some == measure_agreement(votes)
+
+
+def test_the_table_tells_agreement_and_notes():
+    manifest = manifest_of([[5, 0, 0], [3, 2, 0]]).with_notes("One row was left out. " + "It had no votes. " * 6)
+    table = description_table(describe(manifest))
+    assert "Fleiss' kappa" in table
+    assert "note: One row was left out." in table
+    assert max(map(len, table.splitlines())) <= 80
+    many = description_table(describe(manifest.with_notes(*(f"number {i}." for i in range(30)))))
+    assert "and 11 notes more" in many
+
+
+@given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=60))
+def test_every_length_is_in_one_bin(lengths):
+    binned = length_histogram(np.array(lengths, dtype=np.int64))
+    for low, high, count in zip(binned.edges[:-1], binned.edges[1:], binned.counts, strict=True):
+        assert low < high
+        assert count == sum(low <= length < high for length in lengths)
+    assert sum(binned.counts) == len(lengths)
 
 
 def test_crema_d_is_described(shared_data):
@@ -194,6 +294,10 @@ def test_examples_differ_in_class_and_person():
     assert all(max(votes[i]) == 10 for i in chosen.clear)
     assert chosen.ambiguous[:2] == (7, 8)  # the most even votes of each class, by different people
     assert not set(chosen.clear) & set(chosen.ambiguous)
+
+
+def test_of_two_clear_clips_the_one_with_more_votes_is_shown():
+    assert choose_examples(manifest_of([[1, 0, 0], [9, 0, 0], [4, 0, 0]]), 2).clear == (1, 2)
 
 
 @given(

@@ -3,17 +3,25 @@
 import csv
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from midas_dfer.clips.prepare import prepare
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.classes import DroppedClass
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import RequestError
+from midas_dfer.report.tables import evaluation_table
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions, choose_clips, evaluate, score
+from midas_dfer.training.evaluate import Predictions, choose_clips, evaluate, score, shares_among, to_vote_shares
+from midas_dfer.training.runs import Run
 from midas_dfer.training.train import train
 from tests.factories import make_store, write_dataset
 from tests.test_prepare import CROPPED
@@ -63,16 +71,16 @@ def test_files(run, store, tmp_path):
 
 
 def test_clips_that_were_trained_on_come_with_a_caution(run, store):
-    manifest, part, caution = choose_clips(run, store, "all")
-    assert (len(manifest), part) == (24, "all")
-    assert caution.startswith("18 of these 24 clips were used in training")
-    assert choose_clips(run, store, "train")[2].startswith("18 of these 18")
+    chosen = choose_clips(run, store, "all")
+    assert (chosen.clips, chosen.part, chosen.mapping) == (store.manifest, "all", None)
+    assert chosen.caution.startswith("18 of these 24 clips were used in training")
+    assert choose_clips(run, store, "train").caution.startswith("18 of these 18")
     with pytest.raises(RequestError, match="no clip of the run's validation part"):
         choose_clips(run, store, "validation")
 
 
-def test_another_data_set(run, tmp_path):
-    """Classes are matched by name, whatever their order; unknown ones are refused."""
+def test_another_data_set(run, store, tmp_path):
+    """Classes are matched by name, whatever their order and spelling."""
     manifest = write_dataset(tmp_path / "videos", clips=6, seed=9)
     order = ("angry", "happy", "sad")
     samples = [
@@ -88,26 +96,137 @@ def test_another_data_set(run, tmp_path):
         )
         for s in manifest
     ]
-    prepare(Manifest.from_samples(order, samples, "other"), tmp_path / "videos", tmp_path / "store", settings=CROPPED)
+    prepare(
+        Manifest.from_samples(order, samples, "other"),
+        tmp_path / "videos",
+        tmp_path / "store",
+        settings=CROPPED,
+        jobs=1,
+    )
     evaluation, predictions = evaluate(run, tmp_path / "store", out=tmp_path / "out")
     assert (evaluation.part, evaluation.num_clips, evaluation.caution) == ("all", 6, "")
     expected = np.array([s.votes for s in manifest]) / np.array([s.votes for s in manifest]).sum(1, keepdims=True)
     assert np.allclose(predictions.votes, expected)
     assert predictions.labels.tolist() == [-1 if s.label is None else s.label for s in manifest]
 
-    strange = Manifest.from_samples(("angry", "happy", "bored"), samples, "strange")
-    prepare(strange, tmp_path / "videos", tmp_path / "strange", settings=CROPPED)
-    with pytest.raises(RequestError, match="classes bored, which the run"):
+    spelled = Manifest.from_samples(("Anger", "joy", "SADNESS"), samples, "spelled")
+    prepare(spelled, tmp_path / "videos", tmp_path / "spelled", settings=CROPPED, jobs=1)
+    again, same = evaluate(run, tmp_path / "spelled", out=tmp_path / "out")
+    assert (again.confusion, again.class_names, again.mapping) == (evaluation.confusion, store.class_names, None)
+    assert np.array_equal(same.probabilities, predictions.probabilities)
+
+    strange = Manifest.from_samples(("angry", "bored", "awed"), samples, "strange")
+    prepare(strange, tmp_path / "videos", tmp_path / "strange", settings=CROPPED, jobs=1)
+    with pytest.raises(RequestError, match=r"has the classes angry, bored, awed.*fewer than two are in both"):
         evaluate(run, tmp_path / "strange")
 
 
 def test_the_training_clips_under_another_title_come_with_a_caution(run, store):
     """A store that was prepared again under another name has another split, of clips that were trained on."""
     renamed = ClipStore(store.path, "renamed", store.settings, store.annotations, store.outcomes)
-    shown, part, caution = choose_clips(run, renamed, "all")
-    assert (len(shown), part) == (24, "all")
-    assert caution.startswith("18 of these 24 clips bear the names of clips that were used in training")
-    assert choose_clips(run, renamed, "test")[2] == ""  # fold 1 is the test part here too
+    chosen = choose_clips(run, renamed, "all")
+    assert (len(chosen.clips), chosen.part) == (24, "all")
+    assert chosen.caution.startswith("18 of these 24 clips bear the names of clips that were used in training")
+    assert choose_clips(run, renamed, "test").caution == ""  # fold 1 is the test part here too
+
+
+SEVEN = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
+OTHERS = ("Fear", "sadness", "contempt", "neutral", "joy", "anger", "disgust")
+"""Of the seven, six under other names and in another order; contempt is none of them."""
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory) -> tuple[Run, Path]:
+    """A run with seven classes, and the folder of the videos that it was trained on."""
+    folder = tmp_path_factory.mktemp("seven")
+    manifest = write_dataset(folder / "videos", clips=21, seed=4)
+    samples = [
+        replace(s, votes=tuple(int(k == i % 7) + 1 for k in range(7)), label=i % 7) for i, s in enumerate(manifest)
+    ]
+    prepare(
+        Manifest.from_samples(SEVEN, samples, "seven"), folder / "videos", folder / "store", settings=CROPPED, jobs=1
+    )
+    config = replace(SMALL, epochs=2, labels="soft")
+    return train(config, folder / "store", folder / "run"), folder / "videos"
+
+
+def test_a_run_of_seven_classes_on_six_of_another_data_set(seven, tmp_path):
+    run, videos = seven
+    ids = sorted(folder.name for folder in videos.iterdir())
+    rng = np.random.default_rng(0)
+    votes = rng.integers(0, 4, (21, 7))
+    votes[:, 2] += 1
+    votes[5] = [0, 0, 9, 0, 0, 0, 0]
+    labels = [
+        2,
+        2,
+        *(int(row) for row in rng.integers(3, 7, 2)),
+        None,
+        None,
+        *(int(row) for row in rng.integers(3, 7, 15)),
+    ]
+    samples = [
+        Sample(f"other/{name}", name, tuple(int(n) for n in row), label)
+        for name, row, label in zip(ids, votes, labels, strict=True)
+    ]
+    manifest = Manifest.from_samples(OTHERS, samples, "other")
+    prepare(manifest, videos, tmp_path / "store", settings=CROPPED, jobs=1)
+    evaluation, predictions = evaluate(run, tmp_path / "store", out=tmp_path / "out")
+
+    shared = ("happy", "sad", "neutral", "angry", "disgust", "fear")  # in the order of the run
+    there = [4, 1, 3, 5, 6, 0]
+    kept = [row for row in range(21) if labels[row] != 2 and votes[row, there].any()]
+    assert len(kept) == 18  # two for their label, one for its votes
+    assert evaluation.class_names == shared
+    assert predictions.video_ids == tuple(samples[row].video_id for row in kept)
+    expected = votes[kept][:, there] / votes[kept][:, there].sum(axis=1, keepdims=True)
+    assert np.allclose(predictions.votes, expected)
+    assert predictions.labels.tolist() == [-1 if labels[r] is None else there.index(labels[r]) for r in kept]
+
+    # The same clips under the run's own classes: its probabilities, renormalised over the six.
+    mine = Manifest.from_samples(SEVEN, [replace(s, votes=None, label=0) for s in samples], "mine")
+    prepare(mine, videos, tmp_path / "mine", settings=CROPPED, jobs=1)
+    whole, all_seven = evaluate(run, tmp_path / "mine", out=tmp_path / "out2")
+    columns = [SEVEN.index(name) for name in shared]
+    for name in ("probabilities", "vote_shares"):
+        plain = getattr(all_seven, name)[kept][:, columns]
+        assert np.allclose(getattr(predictions, name), plain / plain.sum(axis=1, keepdims=True))
+    assert whole.mapping is None
+
+    assert evaluation.mapping is not None
+    assert evaluation.mapping.absent == ("surprise",)
+    dropped = DroppedClass("contempt", int(votes[:, 2].sum()), 21, 2)
+    assert evaluation.mapping.dropped == (dropped,)
+    assert (evaluation.num_clips, evaluation.num_labelled) == (18, 17)
+    shown = " ".join(evaluation_table(evaluation).split())
+    assert "Scored over the 6 classes that the run and other both have." in shown
+    assert f"contempt ({dropped.votes} votes in 21 clips, the label of 2 clips)" in shown
+    assert "3 of 21 clips left out, 2 for their label, 1 without any other vote" in shown
+    assert "other: a class is never seen there: surprise." in shown
+    content = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert content["mapping"]["dropped"] == [
+        {"name": "contempt", "votes": dropped.votes, "voted_clips": 21, "labelled_clips": 2}
+    ]
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        assert {row["predicted"] for row in csv.DictReader(file)} <= set(shared)
+
+    lost = Manifest.from_samples(OTHERS, [replace(s, label=2) for s in samples], "lost")
+    prepare(lost, videos, tmp_path / "lost", settings=CROPPED, jobs=1)
+    with pytest.raises(RequestError, match="is left under the classes happy, sad, neutral, angry, disgust, fear"):
+        evaluate(run, tmp_path / "lost")
+
+
+@given(st.lists(st.floats(-3, 3), min_size=5, max_size=5), st.sampled_from(["softmax", "none"]))
+def test_shares_among_some_classes_agree_with_the_prediction(logits, normalization):
+    """Also where the implied votes all go to the other classes."""
+    outputs = torch.tensor([logits, [9.0, 9.0, 0.1, 0.2, 0.3]], dtype=torch.float64)
+    config = RunConfig(normalization=normalization)
+    shares = shares_among(outputs, [4, 2, 3], config)
+    assert torch.allclose(shares.sum(dim=1), torch.ones(2, dtype=torch.float64))
+    assert (shares >= 0).all()
+    best = outputs[:, [4, 2, 3]].argmax(dim=1)
+    assert torch.allclose(shares.gather(1, best[:, None])[:, 0], shares.amax(dim=1))
+    assert torch.equal(shares_among(outputs, [0, 1, 2, 3, 4], config), to_vote_shares(outputs, config))
 
 
 def test_scores_by_hand():

@@ -4,7 +4,7 @@ Class *names* decide everywhere in this project. The number of a class differs b
 copies of the same dataset, so a number is only ever an index into a list of names that travels with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from midas_dfer.errors import RequestError
@@ -104,8 +104,74 @@ def check_class_names(names: tuple[str, ...]) -> None:
         seen[key] = name
 
 
+@dataclass(frozen=True)
+class ClassMatch:
+    """Which classes of two lists are the same, by name; see `match_classes`.
+
+    Attributes:
+        source: the classes that are there.
+        target: the classes that are wanted.
+        places: for each class of `target` its number in `source`, None where `source` has no such class.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    places: tuple[int | None, ...]
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        """The classes of `target` that `source` has too, in the order and spelling of `target`."""
+        return tuple(name for name, place in zip(self.target, self.places, strict=True) if place is not None)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The classes of `source` that `target` does not have."""
+        return tuple(name for place, name in enumerate(self.source) if place not in self.places)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes of `target` that `source` does not have."""
+        return tuple(name for name, place in zip(self.target, self.places, strict=True) if place is None)
+
+
+def match_classes(source: Sequence[str], target: Sequence[str]) -> ClassMatch:
+    """Find the classes of one list in another; names decide, in any spelling known here, never numbers.
+
+    No class is taken for a related one: FER+'s contempt is not disgust, MAFW's helplessness is not sad.
+
+    Args:
+        source: the classes that are there, for example those of a dataset.
+        target: the classes that are wanted, for example those that a network knows.
+
+    Raises:
+        RequestError: a list is empty, or two names of it mean the same class.
+    """
+    check_class_names(tuple(source))
+    check_class_names(tuple(target))
+    numbers = {canonical_name(name): number for number, name in enumerate(source)}
+    return ClassMatch(tuple(source), tuple(target), tuple(numbers.get(canonical_name(name)) for name in target))
+
+
 DFEW = Vocabulary("dfew", ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"))
 """The seven classes of DFEW (Jiang et al. 2020), in the order of its vote columns."""
 
 CREMA_D = Vocabulary("crema_d", ("angry", "disgust", "fear", "happy", "neutral", "sad"))
 """The six classes of CREMA-D (Cao et al. 2014), in the order of its vote columns A, D, F, H, N, S."""
+
+FERV39K = Vocabulary("ferv39k", DFEW.names)
+"""The seven classes of FERV39k (Wang et al. 2022); copies number them in two orders, so the names decide."""
+
+AFEW = Vocabulary("afew", DFEW.names)
+"""The seven classes of AFEW (Dhall et al. 2012)."""
+
+MAFW = Vocabulary(
+    "mafw",
+    (
+        *("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
+        *("contempt", "anxiety", "helplessness", "disappointment"),
+    ),
+)
+"""The eleven classes of MAFW (Liu et al. 2022), in the order in which the publication names them."""
+
+FERPLUS = Vocabulary("ferplus", ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt"))
+"""The eight classes of FER+ (Barsoum et al. 2016), in the order of its vote columns; then unknown and not a face."""

@@ -1,9 +1,17 @@
-"""What `midas prepare` and `midas train` know by name, with a line on each."""
+"""What `midas prepare`, `midas check` and `midas train` know by name, with a line on each."""
 
 DATASETS = {
-    "crema_d": "CREMA-D in its official layout: ROOT/processedResults, ROOT/VideoFlash",
-    "table": "any data with votes: ROOT is a .csv, .jsonl or .parquet file, its videos lie in --videos",
-    "synthetic": "made-up faces and votes, rendered into ROOT if they are not there yet",
+    "dfew": "DFEW: ROOT holds Annotation, EmoLabel_DataSplit, Clip",
+    "ferv39k": "FERV39k: ROOT holds 4_setups, 2_ClipsforFaceCrop",
+    "afew": "AFEW: ROOT holds train and validation, a folder per emotion",
+    "mafw": "MAFW: ROOT holds 'Train & Test Set' and the clips",
+    "crema_d": "CREMA-D: ROOT holds processedResults, VideoFlash",
+    "ferplus": "FER+ stills: ROOT holds fer2013new.csv, data",
+    "table": "any votes: ROOT is a .csv, .jsonl or .parquet, see --videos",
+    "folders": "any clips or pictures: ROOT holds a folder per class",
+    "label_studio": "Label Studio: ROOT is a JSON export, see --videos",
+    "cvat": "CVAT: ROOT is a Datumaro JSON, or a folder of them",
+    "synthetic": "made-up faces and votes, rendered into ROOT by prepare",
 }
 
 MIXERS = {

@@ -1,4 +1,4 @@
-"""midas describe: what is in a store."""
+"""midas describe: what is in a store, as a table, pictures and a page."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,10 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Say what is in a store: clips, classes, votes, ambiguity, failures.")
     flags.add_argument("store", type=Path, help="folder of the store")
-    flags.add_argument("--out", type=Path | None, default=None, help="folder for pictures (default: STORE/description)")
-    flags.add_argument("--json", action="store_true", help="print it as JSON, draw no pictures")
+    flags.add_argument(
+        "--out", type=Path | None, default=None, help="folder for pictures and a page (default: STORE/description)"
+    )
+    flags.add_argument("--json", action="store_true", help="print it as JSON, draw no pictures and no page")
     return flags
 
 
@@ -33,5 +35,7 @@ def run(request: Namespace) -> None:
         return
     print(description_table(description))
     from midas_dfer.report.description_figures import draw_description
+    from midas_dfer.report.description_page import write_description_page
 
-    print_paths(draw_description(store, description, pictures))
+    drawn = draw_description(store, description, pictures)
+    print_paths([*drawn, write_description_page(store, description, pictures)])

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from midas_dfer import __version__
-from midas_dfer.cli import demo, describe, evaluate, listing, predict, prepare, train
+from midas_dfer.cli import check, demo, describe, evaluate, listing, predict, prepare, train
 from midas_dfer.cli.parsing import Parser, complain, is_text, underscored
 from midas_dfer.errors import MidasError
 from midas_dfer.files import DISK_IS_FULL
 
 VERBS: dict[str, tuple[ModuleType, str]] = {
     "demo": (demo, "the whole path on made-up faces, in about a minute"),
+    "check": (check, "before a long job: is a data set whole, and does it leak"),
     "prepare": (prepare, "votes and videos -> a store of aligned clips"),
     "describe": (describe, "what is in a store, in figures and pictures"),
     "train": (train, "a store -> a trained run; the paper's recipe by default"),

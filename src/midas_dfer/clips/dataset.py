@@ -99,6 +99,8 @@ class ClipDataset(Dataset[ClipBatch]):
         labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
             without a single label are left out (see `left_out`).
         method: how votes become soft labels; see `votes_to_soft_labels`.
+        times: how often each clip of the manifest is a sample; once each if None. In training, each time has
+            draws of its own.
 
     Attributes:
         left_out: how many clips have no single label and are therefore not in a data set of hard labels.
@@ -115,11 +117,16 @@ class ClipDataset(Dataset[ClipBatch]):
         view: ClipView | None = None,
         labels: LabelKind = "soft",
         method: SoftLabelMethod = "proportion",
+        times: Int64[np.ndarray, " N"] | None = None,
     ) -> None:
         manifest = store.manifest if manifest is None else manifest
         given = len(manifest)
+        if times is not None and (len(times) != given or (times < 1).any()):
+            raise RequestError(f"Of {given} clips, {len(times)} have a number of times. Give each 1 or more.")
         if labels == "hard":
-            manifest = manifest.select(manifest.labels != NO_LABEL)
+            labelled = manifest.labels != NO_LABEL
+            manifest = manifest.select(labelled)
+            times = None if times is None else times[labelled]
         self.left_out = given - len(manifest)
         if not len(manifest):
             raise RequestError(
@@ -136,6 +143,17 @@ class ClipDataset(Dataset[ClipBatch]):
         else:
             self.soft_labels = torch.from_numpy(votes_to_soft_labels(manifest.votes, method)).float()
         self.video_ids = tuple(manifest.video_ids)
+        self._copies = [0] * len(manifest)
+        if times is not None:
+            rows = np.repeat(np.arange(len(manifest)), times)
+            self.labels, self.soft_labels = self.labels[rows], self.soft_labels[rows]
+            self.video_ids = tuple(self.video_ids[row] for row in rows)
+            self._copies = [copy for count in times.tolist() for copy in range(count)]
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether some clip is a sample several times."""
+        return any(self._copies)
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -150,7 +168,9 @@ class ClipDataset(Dataset[ClipBatch]):
         if not 0 <= place < len(self):
             raise IndexError(f"clip {place} of {len(self)}")
         video_id, view = self.video_ids[place], self.view
-        generator = generator_for(view.seed, epoch, video_id) if view.train else None
+        copy = self._copies[place]
+        purpose = f"copy {copy}" if copy else ""
+        generator = generator_for(view.seed, epoch, video_id, purpose=purpose) if view.train else None
         num_frames = self.store.num_frames(video_id)
         positions = sample_segments(num_frames, view.num_segments, generator=generator)
         frames = self.store.read(video_id, positions.tolist())
@@ -177,7 +197,7 @@ class BatchSampler(Sampler[list[Draw]]):
     """Which clips make up the batches of an epoch.
 
     The order depends only on (seed, epoch). A last batch of a single clip is joined to the one before it:
-    it could not be mixed, and batch normalisation would have one sample to go by. Every clip comes
+    it could not be mixed, and batch normalisation would have one sample to go by. Every sample comes
     exactly once in an epoch.
 
     Args:
@@ -186,13 +206,22 @@ class BatchSampler(Sampler[list[Draw]]):
         shuffle: in an order of the epoch's own, or as they are.
         seed: of the order.
         partners: names the clips that a batch is mixed with, which then follow its own.
+        videos: the video of each clip, where some are there several times: a shuffled batch of nothing but one
+            video, which could not be mixed, then changes one sample with another batch if it can.
     """
 
     def __init__(
-        self, num_clips: int, batch_size: int, *, shuffle: bool, seed: int = 0, partners: FindPartners | None = None
+        self,
+        num_clips: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        partners: FindPartners | None = None,
+        videos: Sequence[str] | None = None,
     ) -> None:
         self.num_clips, self.batch_size, self.shuffle, self.seed = num_clips, batch_size, shuffle, seed
-        self.partners = partners
+        self.partners, self.videos = partners, videos
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -204,6 +233,8 @@ class BatchSampler(Sampler[list[Draw]]):
         if self.shuffle:
             generator = generator_for(self.seed, self.epoch, "", purpose="order")
             order = torch.randperm(self.num_clips, generator=generator).tolist()
+            if self.videos is not None:
+                self._part_copies(order, self.videos)
         for number, (start, end) in enumerate(self._bounds()):
             places = order[start:end]
             others = [] if self.partners is None else self.partners(self.epoch, number, places)
@@ -211,6 +242,22 @@ class BatchSampler(Sampler[list[Draw]]):
 
     def __len__(self) -> int:
         return len(self._bounds())
+
+    def _part_copies(self, order: list[int], videos: Sequence[str]) -> None:
+        bounds = self._bounds()
+        for start, end in bounds:
+            own = {videos[place] for place in order[start:end]}
+            if end - start < 2 or len(own) > 1:
+                continue
+            for other_start, other_end in bounds:
+                theirs = [videos[place] for place in order[other_start:other_end]]
+                fit = [
+                    at for at, video in enumerate(theirs) if {video} != own and {*theirs[:at], *theirs[at + 1 :]} != own
+                ]
+                if fit:
+                    there = other_start + fit[0]
+                    order[start], order[there] = order[there], order[start]
+                    break
 
     def _bounds(self) -> list[tuple[int, int]]:
         starts = list(range(0, self.num_clips, self.batch_size))
@@ -243,7 +290,10 @@ class ClipLoader(DataLoader[ClipBatch]):
         pin_memory: bool = False,
         partners: FindPartners | None = None,
     ) -> None:
-        self.order = BatchSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners)
+        videos = dataset.video_ids if dataset.has_copies else None
+        self.order = BatchSampler(
+            len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners, videos=videos
+        )
         super().__init__(
             dataset,
             batch_sampler=self.order,

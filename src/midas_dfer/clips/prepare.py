@@ -160,7 +160,7 @@ def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) 
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
     files = {}
     for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
-        file = _find_file(root, path)
+        file = find_file(root, path)
         if file is not None:
             files[video_id] = file
     if not files and not earlier:
@@ -169,7 +169,8 @@ def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) 
     return files
 
 
-def _find_file(root: Path, path: str) -> Path | None:
+def find_file(root: Path, path: str) -> Path | None:
+    """The file or folder of a clip, given its path in the annotations; None if there is none."""
     try:
         if (root / path).exists():
             return root / path

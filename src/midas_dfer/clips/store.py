@@ -284,12 +284,12 @@ def with_outcomes(annotations: Manifest, outcomes: Mapping[str, Outcome]) -> Man
         "clip_end": [None if p is None else p.end for p in places],
     }
     added = [pl.Series(name, columns[name], dtype=dtype) for name, dtype in _OUTCOME_COLUMNS.items()]
-    return Manifest(annotations.class_names, annotations.table.with_columns(added), annotations.name)
+    return Manifest(annotations.class_names, annotations.table.with_columns(added), annotations.name, annotations.notes)
 
 
 def without_outcomes(table: Manifest) -> Manifest:
     """The annotations alone."""
-    return Manifest(table.class_names, table.table.drop(list(_OUTCOME_COLUMNS)), table.name)
+    return Manifest(table.class_names, table.table.drop(list(_OUTCOME_COLUMNS)), table.name, table.notes)
 
 
 def outcomes_of(table: Manifest) -> dict[str, Outcome]:

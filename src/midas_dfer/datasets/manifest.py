@@ -12,20 +12,20 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int64, Integer
+from jaxtyping import Bool, Int64
 
 from midas_dfer.datasets.parquet import read_manifest_file, write_manifest_file
-from midas_dfer.datasets.problems import RowProblems
+from midas_dfer.datasets.rows import Rows, label_numbers, row_numbers, strata_of, subject_groups, votes_or_label
 from midas_dfer.datasets.sample import Sample as Sample
 from midas_dfer.datasets.sample import sample_of_row, table_of_samples
 from midas_dfer.datasets.schema import (
     refuse_wrong_rows,
     with_core_columns,
 )
-from midas_dfer.datasets.splits import balanced_folds, choose_parts, draw_groups, draw_stratified
+from midas_dfer.datasets.splits import balanced_folds, choose_parts, draw_groups, draw_stratified, stratified_folds
 from midas_dfer.emotions import check_class_names
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import NO_LABEL, majority_labels
+from midas_dfer.labels import majority_labels
 
 
 class Manifest:
@@ -37,6 +37,8 @@ class Manifest:
             others are filled with nulls where they are missing; further columns are kept. `votes` is a list
             with one count per class or null, `label` the *name* of a class or null (no single label).
         name: what the dataset is called.
+        notes: what its reader noticed and a user should know, a sentence each: counts that differ from the
+            published ones, rows that were left out. They travel with the clips and take no part in equality.
 
     Raises:
         RequestError: a video_id that is empty or occurs twice, a path that is empty or leaves the root, votes
@@ -46,9 +48,12 @@ class Manifest:
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a list
 
-    def __init__(self, class_names: Sequence[str], table: pl.DataFrame, name: str = "table") -> None:
+    def __init__(
+        self, class_names: Sequence[str], table: pl.DataFrame, name: str = "table", notes: Sequence[str] = ()
+    ) -> None:
         self._class_names = tuple(class_names)
         self._name = name
+        self._notes = tuple(notes)
         check_class_names(self._class_names)
         self._table = with_core_columns(table, name)
         refuse_wrong_rows(self._table, self._class_names, name)
@@ -69,6 +74,11 @@ class Manifest:
         return self._name
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the dataset noticed, a sentence each."""
+        return self._notes
+
+    @property
     def video_ids(self) -> list[str]:
         """The names of the clips, in order."""
         return self._table["video_id"].to_list()
@@ -85,18 +95,7 @@ class Manifest:
         Raises:
             RequestError: a clip has neither votes nor a label.
         """
-        column = self._table["votes"]
-        known = column.is_not_null().to_numpy()
-        labels = self.labels
-        problems = RowProblems(lambda row: f"row {row + 1}")
-        problems.add(~known & (labels == NO_LABEL), lambda row: f"{self._table['video_id'][row]!r} has neither")
-        problems.raise_if_any(self._name, "A clip needs votes or a label here: leave these clips out.")
-        counts = np.zeros((len(self), len(self._class_names)), dtype=np.int64)
-        if known.any():
-            counts[known] = column.drop_nulls().explode().to_numpy().reshape(-1, len(self._class_names))
-        unknown = np.flatnonzero(~known)
-        counts[unknown, labels[unknown]] = 1
-        return counts
+        return votes_or_label(self._table, self._class_names, self._name)
 
     @property
     def has_votes(self) -> Bool[np.ndarray, " N"]:
@@ -107,13 +106,7 @@ class Manifest:
     @property
     def labels(self) -> Int64[np.ndarray, " N"]:
         """The number of the class of each clip `[N]`, -1 where there is no single label; a new array."""
-        numbers = self._table["label"].replace_strict(
-            list(self._class_names),
-            list(range(len(self._class_names))),
-            default=NO_LABEL,
-            return_dtype=pl.Int64,
-        )
-        return np.array(numbers.to_numpy(), dtype=np.int64)
+        return label_numbers(self._table["label"], self._class_names)
 
     def __len__(self) -> int:
         return self._table.height
@@ -138,9 +131,7 @@ class Manifest:
         numbers = {name: number for number, name in enumerate(self._class_names)}
         return sample_of_row(self._table.row(index, named=True), numbers)
 
-    def select(
-        self, rows: Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequence[bool]
-    ) -> "Manifest":
+    def select(self, rows: Rows) -> "Manifest":
         """Take some of the clips.
 
         Args:
@@ -152,22 +143,7 @@ class Manifest:
         Raises:
             RequestError: a mask of the wrong length, a number out of range, or a clip taken twice.
         """
-        chosen = np.asarray(rows)
-        if chosen.size == 0 and chosen.dtype != np.bool_:
-            chosen = np.zeros(0, dtype=np.int64)
-        if chosen.dtype == np.bool_:
-            if chosen.shape != (len(self),):
-                raise RequestError(
-                    f"The mask has the shape {list(chosen.shape)}, but {self._name} has {len(self)} clips. "
-                    "Give one truth value per clip."
-                )
-            chosen = np.flatnonzero(chosen)
-        if chosen.size and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
-            raise RequestError(f"{self._name} has {len(self)} clips, but clip {chosen.max()} was asked for.")
-        chosen = np.where(chosen < 0, chosen + len(self), chosen)
-        if np.unique(chosen).size != chosen.size:
-            raise RequestError("A clip was selected twice. A manifest holds every clip once.")
-        return self._with_valid_table(self._table[chosen])
+        return self._with_valid_table(self._table[row_numbers(rows, len(self), self._name)])
 
     def with_columns(self, **columns: Any) -> "Manifest":  # noqa: ANN401 -- whatever polars makes a column of
         """Set or add columns; each gives one value per clip (a list, an array or a polars series).
@@ -183,7 +159,13 @@ class Manifest:
                 )
             series = pl.Series(name, values, strict=False)
             table = table.with_columns(series)
-        return Manifest(self._class_names, table, self._name)
+        return Manifest(self._class_names, table, self._name, self._notes)
+
+    def with_notes(self, *notes: str) -> "Manifest":
+        """Add sentences to `notes`."""
+        manifest = self._with_valid_table(self._table)
+        manifest._notes = (*self._notes, *notes)
+        return manifest
 
     def with_majority_labels(self, ties: Literal["none", "first"] = "none") -> "Manifest":
         """Set the label of every clip with votes to the class with the most; see `labels.majority_labels`."""
@@ -196,15 +178,20 @@ class Manifest:
             self._table.with_columns(pl.Series("label", names[labels].tolist(), dtype=pl.String))
         )
 
-    def with_subject_folds(self, k: int = 5, seed: int = 0) -> "Manifest":
+    def with_subject_folds(self, k: int = 5, seed: int = 0, *, stratified: bool = False) -> "Manifest":
         """Divide the clips into k folds by subject, about equal in clips.
 
-        All clips of a subject are in one fold; a clip whose subject is not known is a subject of its own.
-        The division depends on the names of the subjects, their numbers of clips and the seed alone.
+        All clips of a subject are in one fold; a clip whose subject is not known is a subject of its own. No
+        fold is larger than another by more than the clips of one subject. The division depends on the names of
+        the subjects, their numbers of clips (of each class, if stratified) and the seed alone.
 
         Args:
             k: number of folds, 2 or more.
             seed: which of the many balanced divisions.
+            stratified: balance every class too: the label, or the majority of the votes where no clip has a
+                label; clips without a single class count as one more class. Without subjects, the folds differ
+                by at most one clip in every class. Not stratified, the folds are the same whichever votes
+                (of the face, of the voice) were read.
 
         Returns:
             The same clips with `fold` from 1 to k.
@@ -212,7 +199,7 @@ class Manifest:
         Raises:
             RequestError: k is under 2, or there are fewer subjects than folds.
         """
-        groups = self._subject_groups()
+        groups = subject_groups(self._table)
         subjects = len(set(groups))
         if k < 2:
             raise RequestError(f"{k} folds were asked for. Use 2 or more.")
@@ -220,9 +207,11 @@ class Manifest:
             raise RequestError(
                 f"{self._name} has {subjects} subjects, too few for {k} folds. Use at most {subjects} folds."
             )
-        return self._with_valid_table(
-            self._table.with_columns(pl.Series("fold", balanced_folds(groups, k, seed), dtype=pl.Int64))
-        )
+        if stratified:
+            folds = stratified_folds(groups, strata_of(self._table, self._class_names), k, seed)
+        else:
+            folds = balanced_folds(groups, k, seed)
+        return self._with_valid_table(self._table.with_columns(pl.Series("fold", folds, dtype=pl.Int64)))
 
     @classmethod
     def from_samples(cls, class_names: Sequence[str], samples: Iterable[Sample], name: str = "table") -> "Manifest":
@@ -242,8 +231,11 @@ class Manifest:
         Raises:
             RequestError: there is no such file, it is not one of ours, or its rows are wrong.
         """
-        class_names, name, table = read_manifest_file(Path(path))
-        return cls(class_names, table, name)
+        class_names, name, table, notes = read_manifest_file(Path(path))
+        try:
+            return cls(class_names, table, name, notes)
+        except RequestError as error:
+            raise RequestError(f"{path}: {error}") from error
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the manifest; a file of that name is replaced at once or not at all.
@@ -252,7 +244,7 @@ class Manifest:
             RequestError: the folder does not exist.
             JobError: the file cannot be written, for example on a full disk.
         """
-        write_manifest_file(Path(path), self._class_names, self._name, self._table)
+        write_manifest_file(Path(path), self._class_names, self._name, self._table, self._notes)
 
     def partition(self, test_fold: int | None = None) -> "Partition":
         """Say which clips are for training and which for testing.
@@ -279,15 +271,10 @@ class Manifest:
             rule=parts.rule,
         )
 
-    def _subject_groups(self) -> list[str]:
-        """Name the group of each clip: its subject, or, apart from all subjects, the clip itself."""
-        subjects = self._table["subject"]
-        own = "clip\0" + self._table["video_id"]
-        return ("subject\0" + subjects).fill_null(own).to_list()
-
     def _with_valid_table(self, table: pl.DataFrame) -> "Manifest":
         manifest = object.__new__(Manifest)
         manifest._class_names, manifest._name, manifest._table = self._class_names, self._name, table
+        manifest._notes = self._notes
         return manifest
 
 
@@ -300,12 +287,14 @@ class Partition:
         test: the clips to test on; None where nothing says which.
         validation: the clips to choose a model by; None where nothing says which (see `cut_validation`).
         rule: how the parts were found, in words.
+        times: how often each clip of `train` comes in an epoch, 1 or more; None where each comes once.
     """
 
     train: Manifest
     test: Manifest | None
     validation: Manifest | None
     rule: str
+    times: Int64[np.ndarray, " N"] | None = None
 
 
 def cut_validation(train: Manifest, fraction: float, seed: int) -> tuple[Manifest, Manifest]:
@@ -329,7 +318,7 @@ def cut_validation(train: Manifest, fraction: float, seed: int) -> tuple[Manifes
     if not 0 < fraction < 1:
         raise RequestError(f"The validation part is {fraction} of the clips. Use a number between 0 and 1.")
     if train.table["subject"].is_not_null().any():
-        groups = train._subject_groups()
+        groups = subject_groups(train.table)
         if len(set(groups)) < 2:
             raise RequestError(
                 f"All {len(train)} training clips of {train.name} show one subject, so no validation part "

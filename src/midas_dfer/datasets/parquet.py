@@ -14,6 +14,7 @@ from midas_dfer.files import replacing
 
 _METADATA_KEY = b"midas_dfer.manifest"
 _FORMAT = 1
+_MOST_CELLS = 500_000_000
 _READ_ERRORS = (
     pa.ArrowException,
     pl.exceptions.PolarsError,
@@ -33,16 +34,30 @@ def read_parquet(file: Path) -> pl.DataFrame:
     """
     # pyarrow, because polars prints a trace of its own where a damaged file makes it panic.
     try:
-        table = pq.ParquetFile(file).read().replace_schema_metadata(None)
+        opened = pq.ParquetFile(file)
+        _refuse_bombs(file, opened.metadata)
+        table = opened.read().replace_schema_metadata(None)
         table.validate(full=True)
         for field in table.schema:
             _check_names(field)
         frame = pl.from_arrow(table)
+    except RequestError:
+        raise
     except _READ_ERRORS as error:
         raise RequestError(
             f"{file} cannot be read as Parquet ({first_line(error)}). It is damaged or in another format."
         ) from error
     return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+def _refuse_bombs(file: Path, about: pq.FileMetaData) -> None:
+    """Refuse a small file that would fill the memory: Parquet packs equal cells to almost nothing."""
+    cells = about.num_rows * about.num_columns
+    if cells > _MOST_CELLS:
+        raise RequestError(
+            f"{file} holds {about.num_rows} rows of {about.num_columns} columns; up to {_MOST_CELLS} cells are read. "
+            "Leave out rows or columns."
+        )
 
 
 def _check_names(field: pa.Field) -> None:
@@ -60,8 +75,8 @@ def is_manifest_file(file: Path) -> bool:
         return False
 
 
-def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
-    """Read class names, dataset name and rows of a manifest file.
+def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, tuple[str, ...]]:
+    """Read class names, dataset name, rows and notes of a manifest file.
 
     Raises:
         RequestError: there is no such file, or it is not one of ours.
@@ -78,9 +93,10 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
         about = json.loads(pq.read_metadata(file).metadata[_METADATA_KEY])
         written, name, names = about["format"], about["name"], about["class_names"]
         class_names = tuple(each for each in names if isinstance(each, str))
+        notes = tuple(each for each in about.get("notes", []) if isinstance(each, str))
         if not isinstance(name, str) or len(class_names) != len(names):
             raise TypeError("names are not text")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"{file} does not say what its classes are ({first_line(error)}). It is damaged: write it again."
         ) from error
@@ -89,10 +105,12 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame]:
             f"{file} is a manifest of format {written!r}, this version reads {_FORMAT}. "
             "Use the version that wrote it, or prepare the dataset again."
         )
-    return class_names, name, table
+    return class_names, name, table, notes
 
 
-def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame) -> None:
+def write_manifest_file(
+    file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame, notes: tuple[str, ...] = ()
+) -> None:
     """Write a manifest file; a file of that name is replaced at once or not at all.
 
     Raises:
@@ -101,7 +119,7 @@ def write_manifest_file(file: Path, class_names: tuple[str, ...], name: str, tab
     """
     if not file.parent.is_dir():
         raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
-    about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names)})
+    about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names), "notes": list(notes)})
     content = io.BytesIO()  # polars' own writing to a file has no errno to tell a full disk by
     try:
         table.write_parquet(content, metadata={_METADATA_KEY.decode(): about})

@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from midas_dfer.errors import RequestError
 
 _NAMED = 5
+_LONGEST = 400
 
 
 class RowProblems:
@@ -37,7 +38,7 @@ class RowProblems:
         """
         rows = [int(row) for row in np.flatnonzero(bad)]
         fresh = [row for row in rows if row not in self._bad_rows]
-        self._described += [(row, describe(row), advice) for row in fresh[:_NAMED]]
+        self._described += [(row, _shortened(describe(row)), advice) for row in fresh[:_NAMED]]
         self._bad_rows.update(fresh)
 
     def raise_if_any(self, where: str, advice: str) -> None:
@@ -57,3 +58,8 @@ class RowProblems:
         text = "; ".join(f"{self._place(row)}: {what}" for row, what, _ in named)
         more = len(self._bad_rows) - len(named)
         raise RequestError(f"{where}: {text}{f'; and {more} more' if more else ''}. {named[0][2] or advice}")
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a text that quotes a cell of many letters."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 100]} ... {text[-80:]}"

@@ -8,7 +8,9 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ UNNAMED = "unnamed column"
 
 _CHUNK = 50_000
 _MOST_COLUMNS = 10_000
+_FREE_CELLS = 20_000_000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -136,7 +139,7 @@ def _from_csv(file: Path, data: bytes) -> Records:
     chunks: list[pl.DataFrame] = []
     lines: list[int] = []
     cells: list[list[str]] = []
-    sizes: list[tuple[int, int]] = []
+    sizes: dict[int, int] = {}
 
     def flush() -> None:
         columns = zip(*cells, strict=True) if cells else [()] * len(header)
@@ -144,24 +147,22 @@ def _from_csv(file: Path, data: bytes) -> Records:
         cells.clear()
 
     for line, row in rows:
-        if len(row) > len(header):
-            while len(row) > len(header) and not row[-1].strip():
-                row.pop()
-        if len(row) != len(header):
-            sizes.append((len(lines), len(row)))
-            row = [""] * len(header)
         lines.append(line)
+        while len(row) > len(header) and not row[-1].strip():
+            row.pop()
+        if len(row) != len(header):
+            sizes[len(lines) - 1] = len(row)
+            continue  # the table is refused below: only its lines are still counted
         cells.append(row)
         if len(cells) == _CHUNK:
             flush()
     flush()
     records = Records(file, _tidy(pl.concat(chunks)), None, np.array(lines, dtype=np.int64))
     if sizes:
-        found = dict(sizes)
         bad = np.zeros(len(lines), dtype=np.bool_)
-        bad[list(found)] = True
+        bad[list(sizes)] = True
         problems = RowProblems(records.place)
-        problems.add(bad, lambda row: f"{found[row]} cells")
+        problems.add(bad, lambda row: f"{sizes[row]} cells")
         problems.raise_if_any(str(file), f"Each row must have {len(header)} cells, as the header has.")
     return records
 
@@ -192,8 +193,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
     names: dict[str, None] = {}
 
     def flush() -> None:
-        columns = [pl.Series(name, [_as_text(row.get(name)) for row in rows], dtype=pl.String) for name in names]
-        chunks.append(pl.DataFrame(columns))
+        chunks.append(pl.DataFrame([_text_column(name, [row.get(name) for row in rows]) for name in names]))
         rows.clear()
 
     for number, line in enumerate(io.BytesIO(data.removeprefix(_BOM)), start=1):
@@ -211,18 +211,34 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
                 f"{file}: line {number} holds {type(row).__name__}, not an object. "
                 'Put one object on each line, such as {"video_id": "a", "happy": 3}.'
             )
-        row = {_as_text(key) or "": value for key, value in row.items()}
-        names.update(dict.fromkeys(row))
-        if len(names) > _MOST_COLUMNS:
-            raise RequestError(f"{file} has over {_MOST_COLUMNS} different names in its objects. Use the same.")
+        if not all(map(str.isascii, row)):
+            row = {_as_text(key) or "": value for key, value in row.items()}
+        if not row.keys() <= names.keys():
+            names.update(dict.fromkeys(row))
         rows.append(row)
         lines.append(number)
+        # What the objects leave out is held too, as null: few bytes could ask for any number of cells.
+        if len(names) > _MOST_COLUMNS or len(names) * len(lines) > max(len(data), _FREE_CELLS):
+            raise RequestError(
+                f"{file}: the objects up to line {number} have {len(names)} different names, most of which most "
+                "of them leave out. Use the same names in all of them."
+            )
         if len(rows) == _CHUNK:
             flush()
     flush()
     table = pl.concat(chunks, how="diagonal")
     table.columns = _checked_header(file, list(names))
     return Records(file, _tidy(table), None, np.array(lines, dtype=np.int64))
+
+
+def _text_column(name: str, values: list[object]) -> pl.Series:
+    kinds = set(map(type, values)) - {type(None)}
+    with suppress(UnicodeEncodeError, TypeError, OverflowError, pl.exceptions.PolarsError):  # the same, but by columns
+        if kinds == {str}:
+            return pl.Series(name, values, dtype=pl.String)
+        if kinds == {int}:
+            return pl.Series(name, values, dtype=pl.Int64).cast(pl.String)
+    return pl.Series(name, [_as_text(value) for value in values], dtype=pl.String)
 
 
 def _as_text(value: object) -> str | None:
@@ -240,7 +256,7 @@ def _from_parquet(file: Path) -> Records:
     table.columns = _checked_header(file, table.columns)
     text = table.select(
         pl.lit(None, pl.String).alias(name)
-        if dtype.is_nested() or dtype in (pl.Object, pl.Binary)
+        if dtype.is_nested() or dtype in (pl.Object, pl.Binary, pl.Duration)  # none of them is text
         else pl.col(name).cast(pl.String)
         for name, dtype in table.schema.items()
     )
@@ -249,7 +265,9 @@ def _from_parquet(file: Path) -> Records:
 
 def _checked_header(file: Path, names: list[str]) -> list[str]:
     header = [name.strip() or f"{UNNAMED} {number}" for number, name in enumerate(names, start=1)]
-    twice = sorted({name for name in header if header.count(name) > 1}) if len(set(header)) < len(header) else []
+    if len(header) > _MOST_COLUMNS:
+        raise RequestError(f"{file} has {len(header)} columns; up to {_MOST_COLUMNS} are read. Leave some out.")
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise RequestError(f"{file} has the column {twice[0]!r} twice. Give each column a name of its own.")
     return header

@@ -113,6 +113,64 @@ def balanced_folds(groups: Sequence[str], k: int, seed: int) -> Int64[np.ndarray
     return folds
 
 
+def stratified_folds(
+    groups: Sequence[str], strata: Int64[np.ndarray, " N"], k: int, seed: int
+) -> Int64[np.ndarray, " N"]:
+    """Put groups into k folds that are alike in size and in their share of every stratum; no group is divided.
+
+    Greedy, as scikit-learn's StratifiedGroupKFold, but balanced in size too and the same for the same names:
+    the largest group goes first, each into the fold that holds least of what the group is made of, measured
+    in shares of the whole. Two things are certain:
+
+    - no fold is larger than another by more than the largest group;
+    - where every row is a group of its own, folds differ by at most one row, in all and in every stratum.
+
+    Args:
+        groups: the group of each row, at least k different ones.
+        strata: the stratum of each row `[N]`, 0 or more, for example its class.
+        k: number of folds.
+        seed: which of the many divisions.
+
+    Returns:
+        The fold of each row `[N]`, from 1 to k.
+    """
+    names, inverse, sizes = _grouped(groups)
+    keys = [rank_key(name, seed) for name in names]
+    if len(names) == len(groups):  # what the rule below comes to, for a million rows in two seconds
+        order = np.lexsort((np.array(names), np.array(keys, dtype=np.uint64), strata))
+        dealt = np.empty(len(groups), dtype=np.int64)
+        dealt[order] = np.arange(len(groups)) % k + 1
+        return dealt
+    pairs, counts = np.unique(np.stack([inverse, strata]), axis=1, return_counts=True)
+    content: list[list[tuple[int, int]]] = [[] for _ in names]
+    for group, stratum, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+        content[group].append((stratum, count))
+    totals: list[int] = np.bincount(strata).tolist()
+    kinds = sum(total > 0 for total in totals)
+    held = [[0] * len(totals) for _ in range(k)]
+    filled = [0] * k
+    largest = int(sizes.max())
+
+    def load(fold: int, group: int) -> float:
+        same_kind: float = sum(count * held[fold][stratum] / totals[stratum] ** 2 for stratum, count in content[group])
+        return same_kind / kinds + int(sizes[group]) * filled[fold] / len(groups) ** 2
+
+    def rank(group: int) -> tuple[int, int, int, str]:
+        main = max(content[group], key=lambda part: (part[1], -part[0]))[0]
+        return -int(sizes[group]), main, keys[group], names[group]
+
+    fold_of = np.zeros(len(names), dtype=np.int64)
+    for group in sorted(range(len(names)), key=rank):
+        most = min(filled) + largest - int(sizes[group])
+        fold = min((f for f in range(k) if filled[f] <= most), key=lambda f: (load(f, group), filled[f], f))
+        fold_of[group] = fold + 1
+        filled[fold] += int(sizes[group])
+        for stratum, count in content[group]:
+            held[fold][stratum] += count
+    folds: Int64[np.ndarray, " N"] = fold_of[inverse]
+    return folds
+
+
 def draw_groups(groups: Sequence[str], fraction: float, seed: int) -> Bool[np.ndarray, " N"]:
     """Draw whole groups until about a fraction of the rows is drawn; at least one group, never all.
 

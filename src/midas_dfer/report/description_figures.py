@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.files import make_folder
-from midas_dfer.report.description import Ambiguity, Description, clip_lengths
+from midas_dfer.report.description import Ambiguity, Description, clip_lengths, length_histogram
 from midas_dfer.report.examples import choose_examples, draw_examples
 from midas_dfer.report.layout import (
     add_heading,
@@ -36,8 +36,6 @@ from midas_dfer.report.style import (
 )
 
 _NO_LABEL = "no single label"
-_WIDE_RANGE = 8.0
-"""Lengths are drawn on a logarithmic axis if the longest clip is so many times as long as the middle one."""
 
 
 def draw_description(store: ClipStore | Manifest, description: Description, folder: Path) -> list[Path]:
@@ -157,21 +155,15 @@ def draw_clip_lengths(description: Description, lengths: Int64[np.ndarray, " N"]
     d = description
     middle, longest = float(np.median(lengths)), int(lengths.max())
     shortest = int(lengths.min())
-    wide = longest > _WIDE_RANGE * middle
-    number = int(np.clip(np.sqrt(len(lengths)) * 2, 8, 48))
-    if wide:
-        edges = np.unique(np.round(np.geomspace(shortest, longest + 1, number + 1)))
-    else:
-        step = max(1, -(-(longest + 1 - shortest) // number))
-        edges = np.arange(shortest, longest + 1 + step, step, dtype=np.float64)
-    counts, _ = np.histogram(lengths, bins=edges)
+    binned = length_histogram(lengths)
+    edges, counts = np.array(binned.edges, dtype=np.float64), binned.counts
     with house_style():
         figure, axes = new_figure(6.4, 2.6)
         widths = np.diff(edges)
         axes.bar(edges[:-1] - 0.5, counts, width=widths * 0.94, align="edge", color=tint(ACCENT, 0.6))
-        if wide:
+        if binned.logarithmic:
             axes.set_xscale("log")
-            ticks = [t for t in _round_numbers(longest) if shortest <= t <= longest]
+            ticks = [t for t in round_numbers(longest) if shortest <= t <= longest]
             axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
         else:
@@ -180,7 +172,7 @@ def draw_clip_lengths(description: Description, lengths: Int64[np.ndarray, " N"]
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _mark(axes, middle, f"median {middle:g}")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        axes.set(xlabel="frames of a clip", ylabel="clips", ylim=(0, 1.16 * max(1, int(counts.max()))))
+        axes.set(xlabel="frames of a clip", ylabel="clips", ylim=(0, 1.16 * max(1, *counts)))
         axes.grid(axis="y")
         reach = f"{shortest:,} to {longest:,} frames" if longest > shortest else f"{longest:,} frames each"
         add_heading(figure, "Length of the clips", [f"{_subject(d)} \u00b7 {reach} \u00b7 {lengths.sum():,} in all"])
@@ -216,7 +208,7 @@ def _mark(axes: Axes, place: float, text: str) -> None:
     )
 
 
-def _round_numbers(limit: int) -> list[int]:
+def round_numbers(limit: int) -> list[int]:
     """1, 2, 5, 10, 20, 50 ... up to a limit."""
     return [digit * 10**power for power in range(len(str(limit))) for digit in (1, 2, 5)]
 

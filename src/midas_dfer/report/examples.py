@@ -45,12 +45,36 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class _Clip:
+class ExampleClip:
+    """A clip that is shown.
+
+    Attributes:
+        video_id: which.
+        frames: a few of its frames from beginning to end, RGB.
+        votes: counts by class; one vote for its label if it has none.
+        voted: whether these are votes.
+        entropy: of the votes, divided by log(number of classes).
+    """
+
     video_id: str
     frames: UInt8[np.ndarray, "n size size 3"]
     votes: Int64[np.ndarray, " K"]
     voted: bool
     entropy: float
+
+    @property
+    def order(self) -> list[int]:
+        """The classes that were voted for, most votes first; five at most."""
+        return [int(k) for k in np.argsort(-self.votes, kind="stable")[:_MOST_BARS] if self.votes[k] > 0]
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """Clips that are shown together: what they are, in a word and in a line, and they themselves."""
+
+    title: str
+    line: str
+    clips: tuple[ExampleClip, ...]
 
 
 def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
@@ -73,7 +97,9 @@ def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
     subjects = known.table["subject"].fill_null("").to_numpy().astype(object)
     over = share > CLEAR_SHARE
     all_clear = bool(over.any())
-    clear = _best_of_each(share, over if all_clear else share > 0.5, classes, subjects, number)
+    most = votes.sum(axis=1)
+    surest = share + 1e-9 * most / most.max()  # of two clips that all agree on, the one that more people saw
+    clear = _best_of_each(surest, over if all_clear else share > 0.5, classes, subjects, number)
     rest = ~over
     rest[clear] = False
     split = _best_of_each(spread, rest, classes, subjects, number)
@@ -82,11 +108,11 @@ def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
     )
 
 
-def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
-    """Draw clear clips beside ambiguous ones, each with frames over its votes, as figures 1 and 3 of the paper.
+def load_examples(store: ClipStore, examples: Examples) -> tuple[ExampleGroup, ...]:
+    """Read the frames and the votes of the clips that were chosen, clear ones first; no group is empty.
 
     Raises:
-        JobError: a frame cannot be read, or the picture cannot be written.
+        JobError: a frame cannot be read.
     """
     heading = ("Clear", "over 90 % of the votes are for one class")
     if not examples.all_clear:
@@ -94,24 +120,33 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
     if not examples.voted:
         heading = ("Labelled", "no votes are known")
     chosen = ((heading, examples.clear), (("Ambiguous", "the votes are split"), examples.ambiguous))
-    columns = [(*names, [_load(store, row) for row in rows]) for names, rows in chosen if rows]
+    return tuple(ExampleGroup(*names, tuple(_load(store, row) for row in rows)) for names, rows in chosen if rows)
+
+
+def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
+    """Draw clear clips beside ambiguous ones, each with frames over its votes, as figures 1 and 3 of the paper.
+
+    Raises:
+        JobError: a frame cannot be read, or the picture cannot be written.
+    """
+    columns = load_examples(store, examples)
     colors = emotion_colors(store.class_names)
     heights = [
-        max(_clip_height(clips[row]) for _, _, clips in columns if row < len(clips))
-        for row in range(max((len(clips) for _, _, clips in columns), default=0))
+        max(_clip_height(group.clips[row]) for group in columns if row < len(group.clips))
+        for row in range(max((len(group.clips) for group in columns), default=0))
     ]
     width = 2 * MARGIN + max(1, len(columns)) * (_STRIP + _BETWEEN) - _BETWEEN
     height = _HEAD + sum(heights) - 0.2
     with house_style():
         figure = new_canvas(width, height)
         _write(figure, MARGIN, height - MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
-        for number, (title, line, clips) in enumerate(columns):
+        for number, group in enumerate(columns):
             left = MARGIN + number * (_STRIP + _BETWEEN)
-            _write(figure, left, height - 0.55, title, size=10.0, bold=True)
-            beside = left + text_width(title, 10.0, bold=True) + 0.1
-            _write(figure, beside, height - 0.565, line, size=8.5, color=SOFT_INK)
+            _write(figure, left, height - 0.55, group.title, size=10.0, bold=True)
+            beside = left + text_width(group.title, 10.0, bold=True) + 0.1
+            _write(figure, beside, height - 0.565, group.line, size=8.5, color=SOFT_INK)
             top = height - _HEAD + 0.2
-            for clip, room in zip(clips, heights, strict=False):
+            for clip, room in zip(group.clips, heights, strict=False):
                 _draw_clip(figure, clip, left, top, store.class_names, colors)
                 top -= room
         save_figure(figure, path)
@@ -142,7 +177,7 @@ def _best_of_each(
     return chosen
 
 
-def _load(store: ClipStore, row: int) -> _Clip:
+def _load(store: ClipStore, row: int) -> ExampleClip:
     manifest = store.manifest.select([row])
     video_id = manifest.video_ids[0]
     length = store.num_frames(video_id)
@@ -151,16 +186,16 @@ def _load(store: ClipStore, row: int) -> _Clip:
     frames = store.read(video_id, positions)
     votes = manifest.votes
     spread = float(entropy(votes_to_soft_labels(votes), normalized=True)[0])
-    return _Clip(video_id, frames, votes[0], bool(manifest.has_votes[0]), spread)
+    return ExampleClip(video_id, frames, votes[0], bool(manifest.has_votes[0]), spread)
 
 
-def _clip_height(clip: _Clip) -> float:
+def _clip_height(clip: ExampleClip) -> float:
     """Inches from the top of a clip's title to that of the next clip's."""
     return _TITLE + _SIDE + 0.1 + _BAR * min(_MOST_BARS, int((clip.votes > 0).sum())) + _BETWEEN
 
 
 def _draw_clip(
-    figure: Figure, clip: _Clip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
+    figure: Figure, clip: ExampleClip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
 ) -> None:
     width, height = figure.get_size_inches()
     spread = f"entropy {clip.entropy:.2f}" if clip.voted else "a label, no votes"
@@ -173,7 +208,7 @@ def _draw_clip(
         axes = figure.add_axes(box)
         axes.imshow(frame, aspect="auto")
         axes.set_axis_off()
-    order = [int(k) for k in np.argsort(-clip.votes, kind="stable")[:_MOST_BARS] if clip.votes[k] > 0]
+    order = clip.order
     total = int(clip.votes.sum())
     indent = max(1.0, *(text_width(short_name(names[k]), NAME_SIZE) for k in order)) + 0.08
     longest = _STRIP - indent - text_width(f"{total} of {total}", 8.0) - 0.1

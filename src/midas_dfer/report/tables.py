@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
+from midas_dfer.report.description_agreement import Agreement
 from midas_dfer.training.evaluate import Evaluation, VoteAgreement
 
 WIDTH = 80
 _NAME_WIDTH = 30
 _PARTS_NAMED = 8
+_NOTES_SHOWN = 20
 
 _READINGS_SENTENCE = (
     "probabilities: the softmax of the network's output, flat where the training targets were. "
@@ -34,6 +36,9 @@ def evaluation_table(evaluation: Evaluation) -> str:
     ]
     if e.caution:
         blocks.append(_wrap(f"CAUTION: {e.caution}."))
+    if e.mapping is not None:
+        shared = f"Scored over the {len(e.class_names)} classes that the run and {e.dataset} both have."
+        blocks.append(_wrap(" ".join([shared, *e.mapping.sentences()])))
     if e.uar is not None and e.war is not None:
         occurring = sum(r is not None for r in e.recall)
         blocks.append(
@@ -80,7 +85,7 @@ def prepare_table(report: PrepareReport) -> str:
 
 
 def description_table(description: Description) -> str:
-    """What is in a store: clips, lengths, votes, classes, ambiguity, coexisting emotions, failures.
+    """What is in a store: clips, lengths, votes, agreement, classes, ambiguity, failures, notes.
 
     Returns:
         Lines of at most 80 columns, without a line break at the end.
@@ -104,6 +109,8 @@ def description_table(description: Description) -> str:
             ("clear", f"{_percent(d.ambiguity.clear).strip()} of the clips have over 90 % of their votes in one class"),
             ("entropy", f"{d.ambiguity.mean_entropy:.3f} on average; 0: all agree, 1: all classes equally likely"),
         ]
+    if d.agreement is not None:
+        facts.append(("agreement", _agreement_sentence(d.agreement)))
     if d.settings is not None:
         cut = f"{d.settings.size}x{d.settings.size} pixels, faces {d.settings.faces}"
         facts.append(("settings", f"{cut}; fingerprint {d.fingerprint}"))
@@ -111,7 +118,21 @@ def description_table(description: Description) -> str:
     if d.failures:
         rows = [(reason, _number(count)) for reason, count in d.failures.items()]
         blocks.append(_columns(("failed", "clips"), rows))
-    return _joined(blocks)
+    notes = [line for note in d.notes[:_NOTES_SHOWN] for line in _wrap(f"note: {note}")]
+    if len(d.notes) > _NOTES_SHOWN:
+        notes.append(f"and {_count(len(d.notes) - _NOTES_SHOWN, 'note')} more")
+    return _joined([*blocks, notes] if notes else blocks)
+
+
+def _agreement_sentence(agreement: Agreement) -> str:
+    a = agreement
+    parts = [] if a.pairs is None else [f"{_percent(a.pairs).strip()} of the pairs of votes agree"]
+    if a.fleiss_kappa is not None:
+        parts.append(f"Fleiss' kappa {a.fleiss_kappa:.3f}")
+    if a.krippendorff_alpha is not None:
+        parts.append(f"Krippendorff's alpha {a.krippendorff_alpha:.3f}")
+    reasons = dict.fromkeys(note for note in (a.fleiss_note, a.krippendorff_note) if note)
+    return ". ".join(part for part in (", ".join(parts), " ".join(reasons)) if part)
 
 
 def _agreement_lines(evaluation: Evaluation) -> list[str]:

@@ -70,6 +70,12 @@ class RunConfig:
         test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
         validation_fraction: part of the training clips that is cut off for validation (by subject where known);
             0 where the data set's split names validation clips, or to do without.
+        use_unassigned: train also on the clips that are in no fold and no split, such as DFEW's 4,313 without a
+            single label; with soft labels only.
+        group: which training clips; all, or one of the groups of section 5.5: clear, of clips with over 0.9 of
+            their votes in one class, or mixed, of any, both with the classes in the shares of all.
+        group_size: how many clips that group has in an epoch, some of them several times; if not given, as many
+            as there are clear ones. The paper's has 4275.
         select: which epoch's weights are kept; last, or best_validation (by UAR on the validation part).
         seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
         precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
@@ -106,6 +112,9 @@ class RunConfig:
     weight_decay: float = 1e-4
     test_fold: int | None = None
     validation_fraction: float = 0.0
+    use_unassigned: bool = False
+    group: Literal["all", "clear", "mixed"] = "all"
+    group_size: int | None = None
     select: Literal["last", "best_validation"] = "last"
     seed: int = 0
     precision: Literal["auto", "32", "bf16"] = "auto"
@@ -138,7 +147,22 @@ class RunConfig:
                 f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
                 "leave them out"
             )
+        self._check_clips()
         self._check_mixer()
+
+    def _check_clips(self) -> None:
+        if self.use_unassigned and self.labels == "hard":
+            raise RequestError(
+                "--use_unassigned adds clips without a single label, which hard labels cannot use; take --labels soft"
+            )
+        if self.use_unassigned and self.group != "all":
+            raise RequestError(
+                f"--group {self.group} is drawn from clips with a single label; leave out --use_unassigned"
+            )
+        if self.group_size is not None and self.group == "all":
+            raise RequestError("--group_size is that of a group; take --group clear or --group mixed with it")
+        if self.group_size is not None and self.group_size < 1:
+            raise RequestError(f"--group_size is {self.group_size}; expected 1 or more")
 
     def _check_mixer(self) -> None:
         names = self.mixer_names
@@ -254,6 +278,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "normalization": ("softmax", "softmax_counts", "none"),
     "loss": ("cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware"),
     "class_weights": ("none", "balanced"),
+    "group": ("all", "clear", "mixed"),
     "select": ("last", "best_validation"),
     "precision": ("auto", "32", "bf16"),
     "device": ("auto", "cpu", "cuda"),

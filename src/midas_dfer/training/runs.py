@@ -3,7 +3,7 @@
 RUN/
   config.yaml               the recipe; `midas train --config` takes it
   run.json                  data set, classes, store and its fingerprint, versions, git revision, status
-  parts.parquet             which clip was in which part: train, validation, test
+  parts.parquet             which clip was in which part: train, validation, test; more than once if over-sampled
   weights.safetensors       the model, when training has ended
   checkpoints/last.ckpt     to go on from, after each epoch
   logs/metrics.csv          loss and scores of each epoch
@@ -15,6 +15,7 @@ import io
 import json
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import safetensors.torch
 import torch
@@ -122,10 +124,14 @@ class Run:
         make_folder(path / Path(METRICS_FILE).parent)
         run = cls(path, config, provenance)
         write_file(path / CONFIG_FILE, config.to_yaml())
+        rows = {name: [] if manifest is None else manifest.video_ids for name, manifest in parts.items()}
+        if partition.times is not None:
+            rows["train"] = np.repeat(rows["train"], partition.times).tolist()
         table = pl.concat(
-            pl.DataFrame({"video_id": manifest.video_ids, "part": [name] * len(manifest)})
-            for name, manifest in parts.items()
-            if manifest is not None
+            pl.DataFrame(
+                {"video_id": ids, "part": [name] * len(ids)}, schema={"video_id": pl.String, "part": pl.String}
+            )
+            for name, ids in rows.items()
         )
         content = io.BytesIO()
         table.write_parquet(content)
@@ -168,11 +174,19 @@ class Run:
         Raises:
             RequestError: the file that says so is missing or damaged.
         """
+        return set(self.times(name))
+
+    def times(self, name: Part) -> dict[str, int]:
+        """How often each clip of a part comes in an epoch, by video id; more than once where it is over-sampled.
+
+        Raises:
+            RequestError: the file that says so is missing or damaged.
+        """
         try:
             table = pl.read_parquet((self.path / PARTS_FILE).read_bytes())
+            return dict(Counter(table.filter(pl.col("part") == name)["video_id"].to_list()))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise RequestError(f"{self.path / PARTS_FILE} is missing or damaged; train anew") from error
-        return set(table.filter(pl.col("part") == name)["video_id"].to_list())
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Provenance
         """Write down what has become known; see `Provenance` for the names."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import lightning
+import numpy as np
 import safetensors.torch
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -19,7 +20,9 @@ from safetensors import SafetensorError
 from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.groups import draw_group
 from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
+from midas_dfer.datasets.unassigned import add_unassigned
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write, only_one
 from midas_dfer.labels import NO_LABEL
@@ -71,7 +74,8 @@ def train(
     if config.normalization == "softmax_counts" and config.num_votes is None:
         config = replace(config, num_votes=_mean_votes(partition.train))
     run = Run.create(out, config, store, partition)
-    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips, {config.epochs} epochs: {out}")
+    repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
+    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
     return _fit(run, store, bar=bar, say=say)
 
 
@@ -112,17 +116,39 @@ def resume(
 def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
     """Which clips are for training, validation and test; the test part is never trained or selected on.
 
-    The validation part is the data set's own, or `--validation_fraction` of the training clips.
+    The validation part is the data set's own, or `--validation_fraction` of the training clips. What is left
+    for training is, if asked for, joined by the clips in no part, or replaced by a group drawn from it.
 
     Raises:
-        RequestError: the fold does not occur, or the validation part that is asked for cannot be had.
+        RequestError: the fold does not occur, or the part or the clips that are asked for cannot be had.
     """
+    partition = _with_validation(manifest, config)
+    if config.use_unassigned:
+        partition = add_unassigned(partition, manifest)
+    if not len(partition.train):
+        raise RequestError(f"no clip is left to train on: {partition.rule}; mark some as train, or choose another fold")
+    validation = partition.validation
+    if config.select == "best_validation" and validation is not None and (validation.labels == NO_LABEL).all():
+        raise RequestError(
+            "--select best_validation goes by UAR, but no validation clip has a single label; take --select last"
+        )
+    if config.group == "all":
+        return partition
+    drawn = draw_group(partition.train, config.group, size=config.group_size, seed=config.seed)
+    rule = (
+        f"{partition.rule}; of the {len(partition.train)} training clips, a {config.group} group of "
+        f"{drawn.times.sum()} samples drawn from {len(drawn.clips)} clips"
+    )
+    return replace(partition, train=drawn.clips, times=drawn.times, rule=rule)
+
+
+def _with_validation(manifest: Manifest, config: RunConfig) -> Partition:
     partition = manifest.partition(config.test_fold)
     own = len(partition.validation) if partition.validation is not None else 0
     if not config.validation_fraction:
         if config.select == "best_validation" and not own:
             raise RequestError("--select best_validation needs clips to validate on: add --validation_fraction 0.1")
-        return _checked(partition, config)
+        return partition
     if own:
         raise RequestError(
             f"{manifest.name} has a validation part of {own} clips already; leave out --validation_fraction"
@@ -134,18 +160,7 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
             f"{len(train)} to train and {len(validation)} to validate on; choose another"
         )
     rule = f"{partition.rule}; {len(validation)} of its clips cut off for validation"
-    return _checked(Partition(train=train, test=partition.test, validation=validation, rule=rule), config)
-
-
-def _checked(partition: Partition, config: RunConfig) -> Partition:
-    if not len(partition.train):
-        raise RequestError(f"no clip is left to train on: {partition.rule}; mark some as train, or choose another fold")
-    validation = partition.validation
-    if config.select == "best_validation" and validation is not None and (validation.labels == NO_LABEL).all():
-        raise RequestError(
-            "--select best_validation goes by UAR, but no validation clip has a single label; take --select last"
-        )
-    return partition
+    return Partition(train=train, test=partition.test, validation=validation, rule=rule)
 
 
 def _mean_votes(manifest: Manifest) -> float:
@@ -225,8 +240,9 @@ def _dataset(
     run: Run, store: ClipStore, part: Literal["train", "validation"], say: Callable[[str], None]
 ) -> ClipDataset:
     config = run.config
-    ids = run.part(part)
-    manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in ids])
+    counts = run.times(part)
+    manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in counts])
+    times = np.array([counts[name] for name in manifest.video_ids], dtype=np.int64)
     is_train = part == "train"
     view = ClipView(
         num_segments=config.num_segments,
@@ -237,7 +253,7 @@ def _dataset(
         seed=config.seed,
     )
     labels = config.labels if is_train else "soft"
-    dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method)
+    dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method, times=times)
     if dataset.left_out:
         say(f"{dataset.left_out} clips have no single label (their top votes are tied): not in this training")
     return dataset

@@ -1,14 +1,18 @@
 """Folders of pictures, one per frame, as DFEW and others ship their clips."""
 
+import io
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from midas_dfer.errors import DamagedVideoError, VideoError
+from midas_dfer.video.opening import MAX_PIXELS
 from midas_dfer.video.read import Frame
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -44,7 +48,7 @@ def iter_picture_frames(folder: Path) -> Iterator[Frame]:
         image = decode_picture(path.read_bytes())
         if image is None:
             raise DamagedVideoError(
-                f"{folder.name}: {path.name} is not a picture that can be read; "
+                f"{folder.name}: {path.name} is not a picture that can be read, or far too large; "
                 f"the {index} of {len(pictures)} frames before it were",
                 frames_read=index,
                 time=(index - 1) / FOLDER_FRAME_RATE if index else None,
@@ -53,14 +57,28 @@ def iter_picture_frames(folder: Path) -> Iterator[Frame]:
 
 
 def decode_picture(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"] | None:
-    """Decode a JPEG or PNG file's bytes to BGR; None if they are not a picture."""
-    if len(data) == 0:
+    """Decode the bytes of a picture file to BGR; None if they are no picture, or one of over `MAX_PIXELS` pixels."""
+    # OpenCV fills what is missing: five damaged bytes in a head would cost it gigabytes and half a minute.
+    if not 0 < _declared_pixels(data) <= MAX_PIXELS:
         return None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
     return None if image is None else np.asarray(image)
+
+
+def _declared_pixels(data: bytes | memoryview) -> int:
+    """How many pixels a picture says it has, before any is decoded; 0 if it is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's own limit, and of odd metadata
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "BMP", "WEBP")) as image:
+                return image.width * image.height
+    except Image.DecompressionBombError:
+        return MAX_PIXELS + 1
+    except Exception:  # Pillow's readers raise many kinds for files that they cannot make sense of
+        return 0
 
 
 def _natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:

@@ -1,0 +1,327 @@
+"""The data sets of the command line: how each is read, its own flags, its defaults.
+
+One table for `midas prepare` and `midas check`, so that both read the same clips. Readers are imported when
+one is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.parsing import Parser
+from midas_dfer.errors import RequestError
+
+FaceSource = Literal["detect", "cropped"]
+Missing = Literal["fail", "leave_out"]
+Duplicates = Literal["drop", "keep"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set of the command line.
+
+    Attributes:
+        read: request -> Manifest.
+        flags: the names of the flags of its own.
+        faces: paths of the clips -> the default of `--faces`.
+        missing: the default of `--missing`: leave_out where the published files lack annotated clips.
+        root_is_file: whether ROOT may be a file, so that the videos lie in --videos or beside it.
+        duplicates: the default of `--duplicates`.
+    """
+
+    read: Callable[[Namespace], Any]
+    flags: tuple[str, ...] = ()
+    faces: Callable[[list[str]], FaceSource] = lambda _: "detect"
+    missing: Missing = "fail"
+    root_is_file: bool = False
+    duplicates: Duplicates = "keep"
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A data set as a verb needs it.
+
+    Attributes:
+        manifest: its annotations.
+        videos: the folder to which their paths are relative.
+        faces: find faces, or take pictures for face crops.
+        missing: what a clip without a file is.
+        duplicates: what training clips are that are validated or tested on as well.
+    """
+
+    manifest: Any
+    videos: Path
+    faces: FaceSource
+    missing: Missing
+    duplicates: Duplicates
+
+
+def add_source_flags(flags: Parser) -> None:
+    """Add the data set, its folder, and the flags that say how to read it."""
+    flags.add_argument("dataset", type=Literal[tuple(DATASETS)], help="whose annotations to read")
+    flags.add_argument("root", type=Path, help="folder of the data set, or the file of votes")
+    for name, (kind, default, help_text) in _FLAGS.items():
+        owners = ", ".join(owner for owner, source in SOURCES.items() if name in source.flags)
+        flags.add_argument(f"--{name}", type=kind, default=default, help=f"{owners}: {help_text}")
+    flags.add_argument("--captions", action="store_true", help="mafw: the lists with captions")
+    flags.add_argument(
+        "--folds", type=int | None, default=None, help="make so many folds, by subject, for data without folds"
+    )
+    flags.add_argument("--folds_seed", type=int, default=0, help="with --folds: which of many divisions (default: 0)")
+    flags.add_argument(
+        "--faces",
+        type=Literal["detect", "cropped"] | None,
+        default=None,
+        help="find and align faces, or take frames that are face crops already (default: cropped for ferv39k, "
+        "ferplus, and copies of dfew, afew and mafw that are folders of faces; else detect)",
+    )
+    flags.add_argument(
+        "--missing",
+        type=Literal["fail", "leave_out"] | None,
+        default=None,
+        help="what becomes of annotated clips without a file (default: leave_out for crema_d, dfew and mafw, whose "
+        "published files lack some; else fail)",
+    )
+    flags.add_argument(
+        "--duplicates",
+        type=Literal["drop", "keep"] | None,
+        default=None,
+        help="what becomes of training clips whose very pixels are validated or tested on too (default: drop for "
+        "ferplus, which has hundreds; else keep)",
+    )
+
+
+_FLAGS: dict[str, tuple[Any, Any, str]] = {
+    "videos": (Path | None, None, "folder of the videos or pictures (default: that of ROOT)"),
+    "classes": (list[str] | None, None, "the classes and their order, as [happy, sad, ...]"),
+    "votes": (
+        Literal["face", "voice", "audiovisual"],
+        "face",
+        "votes of people who saw the face only, heard the voice only, or both (default: face)",
+    ),
+    "layout": (
+        Literal["auto", "original", "clip_224x224", "clip_224x224_16f", "videos", "frames", "faces"],
+        "auto",
+        "which copy of the clips: original, clip_224x224 or clip_224x224_16f of dfew, videos or frames of afew, "
+        "videos, frames or faces of mafw (default: auto, what is there)",
+    ),
+    "split_lists": (Path | None, None, "folder of the train and test lists, if it is elsewhere"),
+    "lists": (list[Path] | None, None, "list files to read instead, as [a, b]"),
+    "labels": (
+        Literal["single", "compound"],
+        "single",
+        "clips with one emotion, or also with several (default: single)",
+    ),
+    "no_emotion": (
+        Literal["drop", "keep"],
+        "drop",
+        "pictures that most people called unknown or not a face (default: drop)",
+    ),
+    "question": (str | None, None, "the name of the Choices whose answers are the votes, if there are several"),
+    "key": (str | None, None, "the key of a task's data that holds the address of the video, if it is not clear"),
+    "uploads": (
+        Literal["stored", "original"],
+        "stored",
+        "whether uploaded files have the names that Label Studio gave them, or their own (default: stored)",
+    ),
+    "attribute": (str | None, None, "the attribute that holds the class, if it is not the label of the tag"),
+    "annotator_attribute": (str, "annotator", "the attribute that names the annotator (default: annotator)"),
+    "ignore": (list[str] | None, None, "answers that are no votes, as [unclear, ...]"),
+    "several": (
+        Literal["each", "leave_out"],
+        "each",
+        "what several answers of one person count: a vote each, or nothing (default: each)",
+    ),
+}
+"""Flags of some data sets only: type, default, help."""
+
+
+def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
+    """Read the data set that a request names, and say what its reader noticed.
+
+    Args:
+        request: with the flags of `add_source_flags`.
+        say: prints a line.
+
+    Raises:
+        RequestError: the annotations are wrong, or folds are asked for that cannot be made.
+    """
+    source = SOURCES[request.dataset]
+    manifest = source.read(request)
+    if request.folds is not None:
+        from midas_dfer.datasets.folds import add_folds
+
+        manifest = add_folds(manifest, request.folds, request.folds_seed)
+    for note in manifest.notes:
+        say(f"note: {note}")
+    folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
+    return Annotated(
+        manifest=manifest,
+        videos=request.videos or folder,
+        faces=request.faces or source.faces(manifest.table["path"].to_list()),
+        missing=request.missing or source.missing,
+        duplicates=request.duplicates or source.duplicates,
+    )
+
+
+def refuse_foreign_flags(request: Namespace, defaults: Parser) -> None:
+    """Refuse a flag that is set and does nothing for this data set.
+
+    Args:
+        request: with the flags of `add_source_flags`, and the verb's own.
+        defaults: the verb's flags, to tell which were set.
+
+    Raises:
+        RequestError: names the flag and the data sets it is for.
+    """
+    owners: dict[str, list[str]] = {}
+    for name, source in SOURCES.items():
+        for flag in source.flags:
+            owners.setdefault(flag, []).append(name)
+    for flag, names in owners.items():
+        given = flag in request and request[flag] != defaults.get_default(flag)
+        if given and request.dataset not in names:
+            raise RequestError(f"--{flag} is for {', '.join(names)}; leave it out with {request.dataset}")
+    if request.folds is None and request.folds_seed != defaults.get_default("folds_seed"):
+        raise RequestError("--folds_seed is for --folds; say how many with --folds 5, or leave it out")
+
+
+def _read_dfew(request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late; so below
+    from midas_dfer.datasets.dfew import read_dfew
+
+    return read_dfew(request.root, layout=request.layout, splits=request.split_lists)
+
+
+def _read_ferv39k(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.ferv39k import read_ferv39k
+
+    return read_ferv39k(request.root, lists=request.lists or ())
+
+
+def _read_afew(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.afew import read_afew
+
+    return read_afew(request.root, clips=request.layout, lists=request.lists or ())
+
+
+def _read_mafw(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.mafw import read_mafw
+
+    return read_mafw(request.root, labels=request.labels, captions=request.captions, clips=request.layout)
+
+
+def _read_crema_d(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.crema_d import read_crema_d
+
+    return read_crema_d(request.root, votes=request.votes)
+
+
+def _read_ferplus(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.ferplus import read_ferplus
+
+    return read_ferplus(request.root, no_emotion=request.no_emotion)
+
+
+def _read_table(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.table import read_table
+
+    return read_table(request.root, class_names=request.classes)
+
+
+def _read_folders(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.folders import read_folders
+
+    return read_folders(request.root, class_names=request.classes)
+
+
+def _read_label_studio(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.label_studio import read_label_studio
+
+    return read_label_studio(
+        request.root,
+        question=request.question,
+        key=request.key,
+        class_names=request.classes,
+        ignore=request.ignore or (),
+        several=request.several,
+        uploads=request.uploads,
+    )
+
+
+def _read_cvat(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.cvat import read_cvat
+
+    return read_cvat(
+        request.root,
+        attribute=request.attribute,
+        annotator_attribute=request.annotator_attribute,
+        class_names=request.classes,
+        ignore=request.ignore or (),
+        several=request.several,
+    )
+
+
+def _read_synthetic(request: Namespace) -> Any:  # noqa: ANN401
+    from midas_dfer.datasets.synthetic import read_synthetic
+
+    return read_synthetic(request.root)
+
+
+def _crops(_: list[str]) -> FaceSource:
+    return "cropped"
+
+
+def _folders_are_crops(paths: list[str]) -> FaceSource:
+    """Where clips are folders of pictures, whoever published them had cut the faces out; videos are whole."""
+    return "detect" if any(PurePosixPath(path).suffix for path in paths) else "cropped"
+
+
+def _named_as_crops(paths: list[str]) -> FaceSource:
+    """MAFW has folders of whole pictures as well: the folder's name tells."""
+    return "cropped" if any("face" in path or "crop" in path for path in paths[:1]) else "detect"
+
+
+SOURCES: dict[str, Source] = {
+    "dfew": Source(_read_dfew, ("layout", "split_lists"), _folders_are_crops, "leave_out"),
+    "ferv39k": Source(_read_ferv39k, ("lists",), _crops),
+    "afew": Source(_read_afew, ("layout", "lists"), _folders_are_crops),
+    "mafw": Source(_read_mafw, ("layout", "labels", "captions"), _named_as_crops, "leave_out"),
+    "crema_d": Source(_read_crema_d, ("votes",), missing="leave_out"),
+    "ferplus": Source(_read_ferplus, ("videos", "no_emotion"), _crops, duplicates="drop"),
+    "table": Source(_read_table, ("videos", "classes"), root_is_file=True),
+    "folders": Source(_read_folders, ("classes",)),
+    "label_studio": Source(
+        _read_label_studio, ("videos", "classes", "question", "key", "ignore", "several", "uploads"), root_is_file=True
+    ),
+    "cvat": Source(
+        _read_cvat,
+        ("videos", "classes", "attribute", "annotator_attribute", "ignore", "several"),
+        root_is_file=True,
+    ),
+    "synthetic": Source(_read_synthetic, ("clips", "seed")),
+}
+"""Every data set by name; `catalogue.DATASETS` has a line on each."""
+
+
+def pixel_table(request: Namespace, source: Annotated) -> Path | None:
+    """The table that still holds FER+'s pictures as text, if it is there and not all are written as files yet."""
+    if request.dataset != "ferplus":
+        return None
+    from midas_dfer.clips.fer2013 import find_pixel_file
+
+    table = find_pixel_file(request.root)
+    paths = source.manifest.table["path"].to_list()
+    return None if table is None or all((source.videos / path).is_file() for path in paths) else table
+
+
+def known_broken(dataset: str) -> frozenset[str]:
+    """The clips whose published files are known to be damaged."""
+    if dataset != "crema_d":
+        return frozenset()
+    from midas_dfer.datasets.crema_d import KNOWN_BROKEN
+
+    return KNOWN_BROKEN

@@ -1,0 +1,1 @@
+"""Before a long job: is a data set whole, readable, and parted so that nothing leaks."""

@@ -1,0 +1,216 @@
+"""What the annotations alone tell: subjects in two parts, votes that look odd, clips without a label.
+
+Everything is counted by columns, so that a million rows take a second.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, first_few
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.labels import NO_LABEL
+
+USUAL_SHARE = 0.9
+"""Where so many clips have the same number of votes, another number is odd; else the numbers just differ."""
+
+MISJOINED_SHARE = 0.1
+"""Where more labels than this are not what the votes say, votes and labels were joined wrongly."""
+
+
+def check_annotations(manifest: Manifest) -> Iterator[Finding]:
+    """What is wrong or odd about a manifest, files apart.
+
+    Args:
+        manifest: the annotations.
+
+    Yields:
+        Findings, errors and notes mixed.
+    """
+    yield from (Finding("reader", "note", note) for note in manifest.notes)
+    yield from _without_label(manifest)
+    yield from _subjects_in_two_parts(manifest)
+    yield from _shared_files(manifest)
+    yield from _vote_sums(manifest)
+    yield from _labels_against_votes(manifest)
+    yield from _classes_to_train_on(manifest)
+
+
+def leak(splits: Iterable[str | None], folds: Iterable[int | None]) -> Severity | None:
+    """How bad it is that clips in these parts have something in common (a subject, their pixels).
+
+    Args:
+        splits: the split of each, or None.
+        folds: the fold in which each is tested, or None.
+
+    Returns:
+        "error" if they are in two folds, or in train and another split, so that one is trained on where the
+        other is tested; "note" if they are in two other splits; None if they are in one part.
+    """
+    parts = set(splits) - {None}
+    if len(set(folds) - {None}) > 1 or (len(parts) > 1 and "train" in parts):
+        return "error"
+    return "note" if len(parts) > 1 else None
+
+
+def parts_of(splits: Iterable[str | None], folds: Iterable[int | None]) -> str:
+    """The parts of some clips in words, with numbers of clips: "train 3, test 1" or "fold 1: 2, fold 4: 7"."""
+    counted: dict[str, int] = {}
+    for split, fold in zip(splits, folds, strict=True):
+        part = ", ".join(p for p in (split or "", "" if fold is None else f"fold {fold}") if p) or "no part"
+        counted[part] = counted.get(part, 0) + 1
+    return "; ".join(f"{part}: {number}" for part, number in sorted(counted.items()))
+
+
+def _without_label(manifest: Manifest) -> Iterator[Finding]:
+    bare = ~manifest.has_votes & (manifest.labels == NO_LABEL)
+    if not bare.any():
+        return
+    assigned = (manifest.table["split"].is_not_null() | manifest.table["fold"].is_not_null()).to_numpy()
+    harmful = bare & assigned if assigned.any() else bare
+    if harmful.any():
+        yield Finding(
+            "no_label",
+            "error",
+            "clips with neither votes nor a label",
+            int(harmful.sum()),
+            _names(manifest, harmful),
+            "No model can be trained or scored on them: annotate them or leave their rows out.",
+        )
+    harmless = bare & ~harmful
+    if harmless.any():
+        yield Finding(
+            "no_label_no_part",
+            "note",
+            "clips with neither votes nor a label, in no part",
+            int(harmless.sum()),
+            _names(manifest, harmless),
+            "They are neither trained nor tested on.",
+        )
+
+
+def _subjects_in_two_parts(manifest: Manifest) -> Iterator[Finding]:
+    table = manifest.table.select("subject", "split", "fold").drop_nulls("subject")
+    parts = table.group_by("subject").agg(pl.col("split", "fold").drop_nulls().unique()).sort("subject")
+    torn = parts.filter((pl.col("split").list.len() > 1) | (pl.col("fold").list.len() > 1))
+    severities = [(subject, leak(splits, folds)) for subject, splits, folds in torn.iter_rows()]
+    wanted: tuple[tuple[Severity, str, str], ...] = (
+        (
+            "error",
+            "subjects who are both trained and tested on",
+            "Scores would be too good: part the clips by subject, for example with --folds 5.",
+        ),
+        ("note", "subjects who are in both validation and test", ""),
+    )
+    for severity, what, advice in wanted:
+        found = [subject for subject, how_bad in severities if how_bad == severity]
+        if found:
+            examples = first_few(f"{subject} ({_parts_of_subject(table, subject)})" for subject in found)
+            yield Finding("subject_in_two_parts", severity, what, len(found), examples, advice)
+
+
+def _parts_of_subject(table: pl.DataFrame, subject: str) -> str:
+    rows = table.filter(pl.col("subject") == subject)
+    return parts_of(rows["split"].to_list(), rows["fold"].to_list())
+
+
+def _shared_files(manifest: Manifest) -> Iterator[Finding]:
+    again = manifest.table["path"].is_duplicated().to_numpy()
+    if again.any():
+        paths = manifest.table["path"].filter(again).unique(maintain_order=True)
+        yield Finding(
+            "shared_file",
+            "note",
+            "files that are named by more than one clip",
+            len(paths),
+            first_few(paths.to_list()),
+            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them.",
+        )
+
+
+def _vote_sums(manifest: Manifest) -> Iterator[Finding]:
+    sums = manifest.table["votes"].list.sum()
+    known = sums.drop_nulls()
+    if not len(known):
+        return
+    usual, number = known.value_counts().sort(["count", known.name], descending=True).row(0)
+    odd = (sums != usual).fill_null(value=False).to_numpy()
+    if odd.any() and number >= USUAL_SHARE * len(known):
+        yield Finding(
+            "odd_vote_sum",
+            "note",
+            f"clips that do not have {usual} votes, as the others have",
+            int(odd.sum()),
+            _names(manifest, odd, lambda row: f"{sums[row]} votes"),
+            "Soft labels are shares, so any number will do; see that no column of votes is missing.",
+        )
+
+
+def _labels_against_votes(manifest: Manifest) -> Iterator[Finding]:
+    labels = manifest.labels
+    rows = np.flatnonzero(manifest.has_votes & (labels != NO_LABEL))
+    if not rows.size:
+        return
+    votes = manifest.select(rows).votes
+    wrong = np.zeros(len(manifest), dtype=np.bool_)
+    wrong[rows] = votes[np.arange(rows.size), labels[rows]] < votes.max(axis=1)
+    if not wrong.any():
+        return
+    many = bool(wrong.sum() > MISJOINED_SHARE * rows.size)
+    names = manifest.class_names
+
+    def shown(row: int) -> str:
+        counts = manifest.table["votes"][row].to_list()
+        cast = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True) if count)
+        return f"label {names[labels[row]]}, votes {cast}"
+
+    yield Finding(
+        "label_against_votes",
+        "error" if many else "note",
+        "clips whose label is not the class with the most votes",
+        int(wrong.sum()),
+        _names(manifest, wrong, shown),
+        "So many are no accident: votes and labels were joined wrongly. Join them by name, not by row."
+        if many
+        else "Soft labels follow the votes, scores follow the label.",
+    )
+
+
+def _classes_to_train_on(manifest: Manifest) -> Iterator[Finding]:
+    partition = manifest.partition()
+    train = partition.train
+    if not len(train):
+        yield Finding(
+            "no_training_clips",
+            "note",
+            "There is no clip to train on",
+            advice=f"It can only be used for testing: {partition.rule}.",
+        )
+        return
+    seen = np.zeros(len(manifest.class_names), dtype=np.bool_)
+    labels = train.labels
+    seen[labels[labels != NO_LABEL]] = True
+    voted = train.has_votes
+    if voted.any():
+        seen |= train.select(voted).votes.sum(axis=0) > 0
+    absent = [name for name, there in zip(manifest.class_names, seen, strict=True) if not there]
+    if absent:
+        yield Finding(
+            "class_without_clips",
+            "note",
+            "classes without a clip to train on",
+            len(absent),
+            first_few(absent),
+            "No model will learn them; UAR is the mean over the classes that are tested.",
+        )
+
+
+def _names(
+    manifest: Manifest, chosen: Bool[np.ndarray, " N"], told: Callable[[int], str] | None = None
+) -> tuple[str, ...]:
+    """The first chosen clips by name, each with a word on it."""
+    rows: Sequence[int] = np.flatnonzero(chosen)[:EXAMPLES].tolist()
+    names = manifest.table["video_id"]
+    return tuple(f"{names[row]} ({told(row)})" if told else str(names[row]) for row in rows)

@@ -1,0 +1,197 @@
+"""Reading clips to see that it can be done, in processes that a broken file may crash or hang."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from midas_dfer.clips.checking.finding import Finding, first_few
+from midas_dfer.clips.extract import read_frames
+from midas_dfer.clips.pool import Lost, run_tasks
+from midas_dfer.errors import DamagedVideoError, VideoError
+from midas_dfer.progress import Progress
+
+READ_SECONDS = 5.0
+"""A clip that takes longer is not read to its end."""
+
+STALL_SECONDS = 9.0
+"""A clip whose reader has not come back by then hangs; its process is ended."""
+
+WIDEST_CROP = 1.25
+"""A picture whose long side is more than this much longer than the short one is no face crop."""
+
+State = Literal["good", "damaged", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading a clip gave.
+
+    Attributes:
+        state: "damaged" if there were good frames before something that cannot be read.
+        detail: what is wrong with it; "" if it is good.
+        whole: whether it was read to its end or damage, and not stopped for taking too long.
+        aspect: long side of the first picture over the short one; 0 if there was none.
+    """
+
+    state: State
+    detail: str = ""
+    whole: bool = True
+    aspect: float = 0.0
+
+
+def spread(count: int, sample: int | None) -> list[int]:
+    """Choose `sample` of `count` things, evenly over all of them; all if None or if there are no more.
+
+    Returns:
+        Different numbers from 0 to `count` - 1 in ascending order; with two or more, the first and the last.
+    """
+    if sample is None or sample >= count:
+        return list(range(count))
+    numbers: list[int] = np.linspace(0, count - 1, sample).round().astype(np.int64).tolist()
+    return numbers
+
+
+def read_clip(file: Path, seconds: float) -> Reading:
+    """Decode a clip as `prepare` would, without looking for faces.
+
+    Args:
+        file: a video, a picture or a folder of pictures.
+        seconds: when to stop.
+    """
+    deadline = time.monotonic() + seconds
+    aspect = 0.0
+    try:
+        frames = read_frames(file)
+        for frame in frames:
+            if not frame.index:
+                height, width = frame.image.shape[:2]
+                aspect = max(height, width) / min(height, width)
+            if time.monotonic() > deadline:
+                return Reading("good", whole=False, aspect=aspect)
+    except DamagedVideoError as error:
+        return Reading("damaged" if error.frames_read else "unreadable", str(error), aspect=aspect)
+    except VideoError as error:
+        return Reading("unreadable", str(error))
+    except (OSError, MemoryError) as error:
+        return Reading("unreadable", f"{file.name}: {error or type(error).__name__}")
+    return Reading("good", aspect=aspect) if aspect else Reading("unreadable", f"{file.name}: gave no frame")
+
+
+def read_clips(
+    files: Mapping[str, Path],
+    chosen: Sequence[str],
+    jobs: int,
+    progress: Progress,
+    read_seconds: float = READ_SECONDS,
+    stall_seconds: float = STALL_SECONDS,
+) -> dict[str, Reading]:
+    """Read clips in processes; none of them takes longer than `stall_seconds`.
+
+    Args:
+        files: the file of each clip, by video_id.
+        chosen: which clips to read.
+        jobs: how many processes.
+        progress: told of each clip.
+        read_seconds: when reading a clip stops, good so far.
+        stall_seconds: when a clip hangs.
+
+    Returns:
+        What reading gave, by video_id, in the order chosen.
+    """
+    tasks = [(video_id, files[video_id]) for video_id in chosen]
+    if not tasks:
+        return {}
+    told: dict[str, Reading] = {}
+    progress.start(len(tasks))
+    try:
+        for result in run_tasks(partial(_Reader, read_seconds), tasks, min(jobs, len(tasks)), stall_seconds):
+            if isinstance(result, Lost):
+                told[result.task[0]] = Reading("unreadable", f"{result.task[1].name}: {result.reason}")
+            else:
+                told[result[0][0]] = result[1]
+            progress.advance()
+    finally:
+        progress.finish()
+    return {video_id: told[video_id] for video_id in chosen}
+
+
+def check_readings(
+    readings: Mapping[str, Reading], known_broken: frozenset[str], *, cropped: bool, sampled: bool
+) -> Iterator[Finding]:
+    """What is wrong with the clips that were read.
+
+    Args:
+        readings: what reading gave, by video_id.
+        known_broken: clips whose published files are known to be damaged: those are a note.
+        cropped: whether the clips are taken for face crops.
+        sampled: whether there are clips that were not read.
+    """
+    more = " More may be: read every clip with --all." if sampled else ""
+    bad = {v: r for v, r in readings.items() if r.state == "unreadable"}
+    new = [r.detail for v, r in bad.items() if v not in known_broken]
+    if new:
+        yield Finding(
+            "unreadable",
+            "error",
+            "clips that cannot be read" + _of_those_read(readings, sampled=sampled),
+            len(new),
+            first_few(new),
+            "Copy them from the source again, or leave their rows out." + more,
+        )
+    known = [v for v, r in readings.items() if v in known_broken and r.state != "good"]
+    if known:
+        yield Finding(
+            "known_broken",
+            "note",
+            "clips that cannot be read whole, as is known of the published files",
+            len(known),
+            first_few(readings[v].detail for v in known),
+            "Nothing to do: prepare uses the frames before the damage, or lists the clip as failed.",
+        )
+    damaged = [r.detail for v, r in readings.items() if r.state == "damaged" and v not in known_broken]
+    if damaged:
+        yield Finding(
+            "damaged",
+            "note",
+            "damaged clips" + _of_those_read(readings, sampled=sampled),
+            len(damaged),
+            first_few(damaged),
+            "The frames before the damage are used. Copy them from the source again to have all." + more,
+        )
+    wide = [f"{v} (sides {r.aspect:.2f} to 1)" for v, r in readings.items() if r.aspect > WIDEST_CROP]
+    if cropped and wide:
+        yield Finding(
+            "not_cropped",
+            "note",
+            "clips that are taken for face crops, but whose pictures are not nearly square",
+            len(wide),
+            first_few(wide),
+            "If they show whole scenes, prepare with --faces detect.",
+        )
+
+
+def _of_those_read(readings: Mapping[str, Reading], *, sampled: bool) -> str:
+    return f" (of {len(readings):,} that were read)" if sampled else ""
+
+
+class _Reader:
+    """Lives in a worker process."""
+
+    def __init__(self, seconds: float, serial: int, beat: Callable[[], None]) -> None:
+        cv2.setNumThreads(1)
+        self.seconds = seconds
+
+    def __call__(self, task: tuple[str, Path]) -> Reading:
+        try:
+            return read_clip(task[1], self.seconds)
+        except Exception as error:  # a fault of ours must not stop the other clips; it is told in full
+            return Reading("unreadable", f"{task[1].name}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,200 @@
+"""A folder per class: the simplest form in which videos and pictures come with labels.
+
+Only names are looked at; whether the files can be read is seen by whoever opens them.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from midas_dfer.datasets.exports import counted, names_media, names_of_paths, split_of
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.parquet import first_line
+from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
+from midas_dfer.errors import RequestError
+from midas_dfer.video.pictures import PICTURE_SUFFIXES
+
+_EXPECTED = (
+    "Expected is a folder per class with the clips in it, ROOT/happy/clip.mp4 or ROOT/happy/clip/1.jpg, or one such "
+    "folder for each of train, validation and test, ROOT/train/happy/clip.mp4"
+)
+
+
+@dataclass
+class _Found:
+    """What is in the folders."""
+
+    paths: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    spellings: dict[str, set[str]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    stray: list[str] = field(default_factory=list)
+
+
+def read_folders(
+    root: str | os.PathLike[str], *, class_names: Sequence[str] | None = None, name: str | None = None
+) -> Manifest:
+    """Read clips that lie in a folder per class.
+
+    The layout is `root/<class>/<clip>.<suffix>` (a video, or a picture, which is a clip of one frame) or
+    `root/<class>/<clip>/<pictures, one per frame>`, or one level deeper, below folders that are all called train
+    (or training), validation (val, valid, dev) or test. A class is known by the name of its folder, under any
+    spelling: `Anger` and `angry` are one class. Other files and hidden ones are passed over.
+
+    Args:
+        root: the folder.
+        class_names: the classes in the order wanted; None for the names of the folders, under their common
+            spelling and in alphabetical order. A folder without clips is a class if it has the name of an emotion.
+        name: what to call the dataset; None for the name of the folder.
+
+    Returns:
+        The clips in the order of their paths, each with a label and without votes. The notes say what was passed
+        over, which class folders are empty, and which were taken together.
+
+    Raises:
+        RequestError: there is no such folder, it has another layout, or it has a folder for no class in
+            `class_names`.
+    """
+    top = Path(root)
+    if not top.is_dir():
+        raise RequestError(f"{top} is not a folder. {_EXPECTED}.")
+    found = _Found()
+    folders = [entry for entry in _entries(top, found) if _is_folder(entry, found, "")]
+    parts = {entry.name: split_of(entry.name) for entry in folders}
+    if any(parts.values()) and not all(parts.values()):
+        known, others = (
+            ", ".join(each for each, part in parts.items() if bool(part) is is_part) for is_part in (True, False)
+        )
+        raise RequestError(
+            f"{top} has the folders {known} beside {others:.200}: it is not clear whether these are parts or classes. "
+            f"{_EXPECTED}."
+        )
+    for folder in folders:
+        if parts[folder.name] is None:
+            _take_class(folder, f"{folder.name}/", None, found)
+            continue
+        for inner in _entries(folder, found):
+            if _is_folder(inner, found, f"{folder.name}/"):
+                _take_class(inner, f"{folder.name}/{inner.name}/", parts[folder.name], found)
+    if not found.paths:
+        raise RequestError(f"{top} holds no clips in folders of classes. {_EXPECTED}.")
+    names = _choose_classes(top, found, class_names)
+    own = {canonical_name(each): each for each in names}
+    table = pl.DataFrame(
+        [
+            pl.Series("video_id", names_of_paths(found.paths), dtype=pl.String),
+            pl.Series("path", found.paths, dtype=pl.String),
+            pl.Series("label", [own[each] for each in found.labels], dtype=pl.String),
+            pl.Series("split", found.splits, dtype=pl.String),
+        ]
+    )
+    title = name if name is not None else top.resolve().name or "folders"
+    return Manifest(names, table, title, _notes(found))
+
+
+def _entries(folder: os.DirEntry[str] | Path, found: _Found) -> list[os.DirEntry[str]]:
+    """List a folder in the order of its names, without hidden files and names that are no UTF-8."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise RequestError(f"A folder cannot be listed ({first_line(error)}). Check its permissions.") from error
+    usable = []
+    for entry in entries:
+        encodable = entry.name.isascii() or entry.name == entry.name.encode("utf-8", "replace").decode("utf-8")
+        if entry.name.startswith(".") or not encodable or not entry.name.isprintable():
+            found.stray.append(entry.name)
+        else:
+            usable.append(entry)
+    return usable
+
+
+def _is_folder(entry: os.DirEntry[str], found: _Found, above: str) -> bool:
+    """Say whether this is a folder; a file is stray here."""
+    if _is_dir(entry):
+        return True
+    found.stray.append(above + entry.name)
+    return False
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _take_class(folder: os.DirEntry[str], path: str, split: str | None, found: _Found) -> None:
+    """Take the clips in the folder of a class."""
+    label = canonical_name(folder.name)
+    before = len(found.paths)
+    for entry in _entries(folder, found):
+        if _is_dir(entry):
+            if not _holds_pictures(entry):
+                found.strange.append(path + entry.name)
+                continue
+        elif not names_media(entry.name):
+            found.stray.append(path + entry.name)
+            continue
+        found.paths.append(path + entry.name)
+        found.labels.append(label)
+        found.splits.append(split)
+    found.spellings.setdefault(label, set()).add(folder.name)
+    if len(found.paths) == before:
+        found.empty.append(path)
+
+
+def _holds_pictures(folder: os.DirEntry[str]) -> bool:
+    def suffixes() -> Iterator[str]:
+        with os.scandir(folder) as listing:
+            yield from (Path(entry.name).suffix.lower() for entry in listing if not entry.name.startswith("."))
+
+    try:
+        return any(suffix in PICTURE_SUFFIXES for suffix in suffixes())
+    except OSError:  # may not be looked into
+        return False
+
+
+def _choose_classes(top: Path, found: _Found, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    if class_names is None:
+        used = set(found.labels)
+        names = tuple(sorted(label for label in found.spellings if label in used or is_known_emotion(label)))
+        if len(names) < 2:
+            raise RequestError(f"{top} has a folder for one class only, {names[0]!r}. {_EXPECTED}.")
+        return names
+    names = tuple(class_names)
+    check_class_names(names)
+    others = sorted(set(found.labels) - {canonical_name(each) for each in names})
+    if others:
+        raise RequestError(
+            f"{top} has folders for {', '.join(map(repr, others[:5]))}, not among the classes {', '.join(names)}. "
+            "Add them to the classes, or move these folders away."
+        )
+    return names
+
+
+def _notes(found: _Found) -> list[str]:
+    notes = []
+    for label, spellings in sorted(found.spellings.items()):
+        if len(spellings) > 1:
+            notes.append(f"Folders taken as one class, {label!r}: {', '.join(sorted(spellings))}.")
+    if found.empty:
+        notes.append(f"Without any clip: {_shown(found.empty, 'folder')}.")
+    if found.strange:
+        notes.append(f"Passed over because they hold no pictures: {_shown(found.strange, 'folder')}.")
+    if found.stray:
+        often = Counter(each.rsplit("/", 1)[-1] for each in found.stray)
+        shown = ", ".join(f"{each!r:.60}" for each, _ in often.most_common(3))
+        notes.append(f"Passed over because they are no clips: {counted(len(found.stray), 'file')} ({shown}).")
+    return notes
+
+
+def _shown(paths: list[str], noun: str) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"{counted(len(paths), noun)} ({', '.join(f'{each!r:.60}' for each in paths[:3])}{more})"

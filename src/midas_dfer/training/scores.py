@@ -1,0 +1,191 @@
+"""Predictions set beside labels and votes: confusion, recalls, agreement; and as a table."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from midas_dfer import metrics
+from midas_dfer.datasets.classes import MappingReport
+from midas_dfer.labels import NO_LABEL
+
+READINGS = ("probabilities", "vote_shares")
+"""The two readings of a network's output; see `Evaluation`."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of each clip, beside what the annotators said.
+
+    Attributes:
+        video_ids: which clips.
+        labels: the single label; -1 where there is none.
+        has_votes: whether annotators' votes are known; without, `votes` is the label, one-hot.
+        votes: the annotators' distribution.
+        probabilities: softmax of the network's output.
+        vote_shares: the annotators' distribution that the output implies.
+    """
+
+    video_ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " N"]
+    has_votes: Bool[np.ndarray, " N"]
+    votes: Float64[np.ndarray, "N K"]
+    probabilities: Float64[np.ndarray, "N K"]
+    vote_shares: Float64[np.ndarray, "N K"]
+
+
+@dataclass(frozen=True)
+class VoteAgreement:
+    """How close predicted distributions come to the votes; means over the clips that have votes.
+
+    Attributes:
+        soft_cross_entropy: in nats; its lowest value is the entropy of the votes.
+        jensen_shannon: divergence in nats, 0 to log 2.
+        total_variation: 0 to 1; the share of votes that would have to be moved.
+        entropy_pearson, entropy_spearman: correlation between the entropy of the prediction and of the votes:
+            does the network find ambiguous what people find ambiguous? None if either is constant.
+        expected_calibration_error: against the single labels, 15 bins. None if there are no labels.
+    """
+
+    soft_cross_entropy: float
+    jensen_shannon: float
+    total_variation: float
+    entropy_pearson: float | None
+    entropy_spearman: float | None
+    expected_calibration_error: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a run on a set of clips.
+
+    A network that was trained on softmax-normalised targets gives flat probabilities by construction, so
+    two readings are scored: `probabilities`, what its softmax says, and `vote_shares`, the annotators'
+    distribution that its output implies. The predicted class is the same for both.
+
+    Attributes:
+        method: what the paper calls the training.
+        model: architecture.
+        dataset: of the clips.
+        class_names: in the order of the confusion matrix.
+        part: which clips: test, validation, train or all.
+        caution: a sentence, if these scores must not be taken for those of unseen clips; else "".
+        num_clips: how many clips were predicted, each once.
+        num_labelled: how many of them have a single label; UAR, WAR and recalls are over these.
+        num_voted: how many of them have votes; the agreement is over these.
+        uar: mean recall over the classes that occur; None if no clip has a label.
+        war: share of clips whose class was found; None if no clip has a label.
+        recall: per class; None where the class does not occur.
+        confusion: clips by class (row) and predicted class (column).
+        votes_entropy: mean entropy of the votes in nats, the floor of the soft cross-entropy.
+        agreement: of each reading with the votes; None if no clip has votes.
+        mapping: where run and clips do not have the same classes, what was dropped of the clips' classes and
+            of the run's; else None. All scores are then over the classes that both have.
+    """
+
+    method: str
+    model: str
+    dataset: str
+    class_names: tuple[str, ...]
+    part: str
+    caution: str
+    num_clips: int
+    num_labelled: int
+    num_voted: int
+    uar: float | None
+    war: float | None
+    recall: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    votes_entropy: float | None
+    agreement: dict[str, VoteAgreement] | None
+    mapping: MappingReport | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def score(
+    predictions: Predictions,
+    *,
+    method: str,
+    model: str,
+    dataset: str,
+    class_names: tuple[str, ...],
+    part: str,
+    caution: str,
+    mapping: MappingReport | None = None,
+) -> Evaluation:
+    """Compute all scores of a set of predictions."""
+    labels = predictions.labels
+    labelled = labels != NO_LABEL
+    found = predictions.probabilities.argmax(axis=1)
+    confusion = metrics.confusion_matrix(labels[labelled], found[labelled], len(class_names))
+    voted = predictions.has_votes
+    votes = predictions.votes[voted]
+    agreement = None
+    if voted.any():
+        agreement = {name: _agreement(getattr(predictions, name), votes, voted, labels) for name in READINGS}
+    return Evaluation(
+        method=method,
+        model=model,
+        dataset=dataset,
+        class_names=class_names,
+        part=part,
+        caution=caution,
+        num_clips=len(labels),
+        num_labelled=int(labelled.sum()),
+        num_voted=int(voted.sum()),
+        uar=metrics.uar(confusion) if labelled.any() else None,
+        war=metrics.war(confusion) if labelled.any() else None,
+        recall=tuple(_number(r) for r in metrics.recall_per_class(confusion)),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
+        agreement=agreement,
+        mapping=mapping,
+    )
+
+
+def _agreement(
+    predicted: Float64[np.ndarray, "N K"],
+    votes: Float64[np.ndarray, "V K"],
+    voted: Bool[np.ndarray, " N"],
+    labels: Int64[np.ndarray, " N"],
+) -> VoteAgreement:
+    shown = predicted[voted]
+    correlation = metrics.entropy_correlation(shown, votes)
+    labelled = labels != NO_LABEL
+    error = None
+    if labelled.any():
+        error = metrics.expected_calibration_error(predicted[labelled], labels[labelled])
+    return VoteAgreement(
+        soft_cross_entropy=metrics.soft_cross_entropy(shown, votes),
+        jensen_shannon=metrics.jensen_shannon(shown, votes),
+        total_variation=metrics.total_variation(shown, votes),
+        entropy_pearson=_number(correlation.pearson),
+        entropy_spearman=_number(correlation.spearman),
+        expected_calibration_error=error,
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def predictions_table(predictions: Predictions, class_names: Iterable[str]) -> str:
+    """Give a CSV file with a row for each clip: label, predicted class, votes and both readings."""
+    names = tuple(class_names)
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    columns = [f"{kind}_{name}" for kind in ("votes", "probability", "vote_share") for name in names]
+    writer.writerow(["video_id", "label", "predicted", *columns])
+    for row, video_id in enumerate(predictions.video_ids):
+        label = predictions.labels[row]
+        shown = np.concatenate([predictions.votes[row], predictions.probabilities[row], predictions.vote_shares[row]])
+        predicted = names[int(predictions.probabilities[row].argmax())]
+        writer.writerow([video_id, "" if label == NO_LABEL else names[label], predicted, *(f"{v:.6f}" for v in shown)])
+    return lines.getvalue()
