@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit bench bench-mixing bench-scale clean
+.PHONY: demo test lint unit bench bench-mixing bench-scale fuzz clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -30,6 +30,9 @@ bench-mixing: .venv/.installed-dev
 
 bench-scale: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scale
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.fuzz --cases 2000
 
 clean:
 	rm -rf .venv demo build dist

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from midas_dfer.cli import main
+from midas_dfer.cli.parsing import complain
 from tests.factories import make_store, plain_environment, write_clip
+
+
+def test_names_out_of_files_do_not_steer_the_terminal(capsys):
+    assert complain("the column '\x1b[2J\u202ename' in é.csv", 2) == 2
+    assert capsys.readouterr().err == "midas: the column '\\x1b[2J\\u202ename' in é.csv\n"
 
 
 def refused(capsys, *arguments: object) -> str:

@@ -73,8 +73,12 @@ def underscored(argument: str) -> str:
 
 
 def complain(message: str, status: int) -> int:
-    """Say on standard error what is wrong; gives the exit status back."""
-    print(f"midas: {message}", file=sys.stderr)
+    """Say on standard error what is wrong; gives the exit status back.
+
+    Names out of files may hold anything: what would steer the terminal is shown as it is written in Python.
+    """
+    harmless = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
+    print(f"midas: {harmless}", file=sys.stderr)
     return status
 
 

@@ -1,0 +1,87 @@
+"""Every data set on the whole way, on its made-up copy: prepare, train for an epoch, evaluate."""
+
+import json
+
+import pytest
+
+from midas_dfer.cli import main
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.synthetic.layouts.afew import write_afew
+from midas_dfer.datasets.synthetic.layouts.cvat import write_cvat
+from midas_dfer.datasets.synthetic.layouts.dfew import write_dfew
+from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
+from midas_dfer.datasets.synthetic.layouts.ferv39k import write_ferv39k
+from midas_dfer.datasets.synthetic.layouts.folders import write_folders
+from midas_dfer.datasets.synthetic.layouts.label_studio import write_label_studio
+from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
+from midas_dfer.emotions import AFEW, DFEW, FERPLUS, FERV39K, MAFW
+
+# The writer and its settings, the file or folder to read, further flags, and the classes.
+WAYS = {
+    "dfew": (write_dfew, {"clips": 30, "frames": 4}, "", [], DFEW.names),
+    "ferv39k": (write_ferv39k, {}, "", [], FERV39K.names),
+    "afew": (write_afew, {"frames": 4}, "", [], AFEW.names),
+    "mafw": (write_mafw, {"source": "faces", "frames": 4}, "", [], MAFW.names),
+    "ferplus": (write_ferplus, {}, "", [], FERPLUS.names),
+    "ferplus_pixels": (write_ferplus, {"form": "pixels"}, "", [], FERPLUS.names),
+    "folders": (write_folders, {"frames": 4}, "", ["--faces", "cropped"], None),
+    "label_studio": (
+        write_label_studio,
+        {"frames": 4},
+        "export.json",
+        ["--videos", "videos", "--question", "emotion", "--ignore", "[unclear]", "--faces", "cropped"],
+        None,
+    ),
+    "cvat": (
+        write_cvat,
+        {},
+        "exports",
+        ["--videos", "media", "--faces", "cropped", "--folds", "3"],
+        None,
+    ),
+}
+SMALL = [
+    "--width",
+    "8",
+    "--size",
+    "24",
+    "--num_segments",
+    "2",
+    "--epochs",
+    "1",
+    "--num_threads",
+    "1",
+    "--precision",
+    "32",
+]
+
+
+def test_every_data_set_is_here_or_has_tests_of_its_own():
+    """table, crema_d and synthetic go the whole way in test_prepare.py, test_real_data.py and test_demo.py."""
+    assert {name.removesuffix("_pixels") for name in WAYS} | {"table", "crema_d", "synthetic"} == set(DATASETS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_whole_way(way, tmp_path, capsys):
+    write, settings, part, flags, class_names = WAYS[way]
+    root, store, run = tmp_path / "root", tmp_path / "store", tmp_path / "run"
+    write(root, seed=1, **settings)
+    flags = [str(root / flag) if flag in ("videos", "media") else flag for flag in flags]
+    name = way.removesuffix("_pixels")
+    asked = [name, str(root / part) if part else str(root), *flags]
+
+    assert main(["prepare", *asked, "--out", str(store), "--size", "32", "--jobs", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["usable"] > 10
+    assert report["failed"] == {}
+    opened = ClipStore.open(store)
+    assert class_names is None or opened.class_names == class_names
+
+    assert main(["train", "--store", str(store), "--out", str(run), *SMALL, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 1
+    assert main(["evaluate", str(run), "--store", str(store), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert scores["part"] == "test"
+    assert 0 < scores["num_clips"] < len(opened)
+    assert scores["class_names"] == list(opened.class_names)
