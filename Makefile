@@ -20,7 +20,7 @@ lint: .venv/.installed-dev
 
 unit: .venv/.installed-dev
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -17,9 +17,10 @@ import tests.typechecker  # noqa: F401 - the hook below looks it up
 # Every annotation of the package is checked when a function is called or a dataclass is made.
 install_import_hook("midas_dfer", "tests.typechecker.checked")
 
-# A deadline would test the machine: the suite shares its cores.
-settings.register_profile("house", deadline=None)
-settings.load_profile("house")
+# A deadline would test the machine: the suite shares its cores. HYPOTHESIS_PROFILE=thorough looks for longer.
+settings.register_profile("house", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 cv2.setNumThreads(1)
 torch.set_num_threads(1)

@@ -16,6 +16,7 @@ from midas_dfer.datasets.synthetic.layouts.folders import write_folders
 from midas_dfer.datasets.synthetic.layouts.label_studio import write_label_studio
 from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
 from midas_dfer.emotions import AFEW, DFEW, FERPLUS, FERV39K, MAFW
+from tests.factories import write_clip
 
 # The writer and its settings, the file or folder to read, further flags, and the classes.
 WAYS = {
@@ -85,3 +86,20 @@ def test_the_whole_way(way, tmp_path, capsys):
     assert scores["part"] == "test"
     assert 0 < scores["num_clips"] < len(opened)
     assert scores["class_names"] == list(opened.class_names)
+
+
+def test_lists_of_other_code_bases(tmp_path, capsys):
+    root = tmp_path / "DFEW_Face"
+    for number in range(8):
+        write_clip(root / f"{number:05d}", number % 2, 3, number)
+    for part, numbers in (("train", range(6)), ("test", (6, 7))):
+        lines = [f"/home/user/DFEW_Face/{n:05d} 3 {n % 7}" for n in numbers]
+        (tmp_path / f"{part}_set_1.txt").write_text("\n".join(lines) + "\n")
+    lists = f"[{tmp_path}/train_set_1.txt, {tmp_path}/test_set_1.txt]"
+    asked = ["prepare", "dfew", str(root), "--out", str(tmp_path / "store"), "--jobs", "1", "--size", "32"]
+    assert main([*asked, "--lists", f"[{tmp_path}/set_1.txt]"]) == 2
+    assert "does not say which part it is for" in capsys.readouterr().err
+    assert main([*asked, "--lists", lists]) == 0
+    manifest = ClipStore.open(tmp_path / "store").manifest
+    assert [sample.label for sample in manifest] == [n % 7 for n in range(8)]
+    assert [sample.split for sample in manifest] == ["train"] * 6 + ["test"] * 2

@@ -56,7 +56,7 @@ def test_never_the_same_video(numbers, seed):
 
 def test_no_fixed_point_over_many_draws():
     generator = seeded(1)
-    for ids, draws in (("aabbcdef", 10_000), ("aaaabcd", 10_000), ("ab", 500), ("aab", 500), ("aaaabbbb", 500)):
+    for ids, draws in (("aabbcdef", 10_000), ("aaaabcd", 1000), ("ab", 500), ("aab", 500), ("aaaabbbb", 500)):
         for _ in range(draws):
             partner = draw_partners(list(ids), generator).tolist()
             assert all(ids[b] != ids[p] for b, p in enumerate(partner))

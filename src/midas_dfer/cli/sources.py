@@ -191,9 +191,30 @@ def refuse_foreign_flags(request: Namespace, defaults: Parser) -> None:
 
 
 def _read_dfew(request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late; so below
+    if request.lists:
+        return _read_frame_lists(request.root, request.lists)
     from midas_dfer.datasets.dfew import read_dfew
 
     return read_dfew(request.root, layout=request.layout, splits=request.split_lists)
+
+
+def _read_frame_lists(root: Path, lists: list[Path]) -> Any:  # noqa: ANN401
+    """Lists of DFEW's clips as other code bases have them: no votes; the name of a file says which part it is."""
+    from midas_dfer.datasets.frame_lists import read_frame_lists
+    from midas_dfer.emotions import DFEW
+
+    parts: dict[Literal["train", "validation", "test"], Path] = {}
+    for file in lists:
+        words = [
+            part for part, word in (("train", "train"), ("validation", "val"), ("test", "test")) if word in file.name
+        ]
+        if len(words) != 1 or words[0] in parts:
+            raise RequestError(
+                f"the name of the list {file} does not say which part it is for; expected one list each with train, "
+                "val or test in its name"
+            )
+        parts[words[0]] = file  # type: ignore[index]  # one of the three literals
+    return read_frame_lists(parts, root, class_names=DFEW.names, order=DFEW.names, name=DFEW.name)
 
 
 def _read_ferv39k(request: Namespace) -> Any:  # noqa: ANN401
@@ -286,7 +307,7 @@ def _named_as_crops(paths: list[str]) -> FaceSource:
 
 
 SOURCES: dict[str, Source] = {
-    "dfew": Source(_read_dfew, ("layout", "split_lists"), _folders_are_crops, "leave_out"),
+    "dfew": Source(_read_dfew, ("layout", "split_lists", "lists"), _folders_are_crops, "leave_out"),
     "ferv39k": Source(_read_ferv39k, ("lists",), _crops),
     "afew": Source(_read_afew, ("layout", "lists"), _folders_are_crops),
     "mafw": Source(_read_mafw, ("layout", "labels", "captions"), _named_as_crops, "leave_out"),
