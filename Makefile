@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit bench bench-mixing bench-scale fuzz clean
+.PHONY: demo test lint unit coverage bench bench-mixing bench-scale fuzz clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -19,6 +19,9 @@ lint: .venv/.installed-dev
 	$(BIN)/lint-imports
 
 unit: .venv/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: .venv/.installed-dev
 	rm -f .coverage .coverage.*
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
