@@ -18,7 +18,7 @@ import tests.typechecker  # noqa: F401 - the hook below looks it up
 install_import_hook("midas_dfer", "tests.typechecker.checked")
 
 # A deadline would test the machine: the suite shares its cores. HYPOTHESIS_PROFILE=thorough looks for longer.
-settings.register_profile("house", deadline=None, max_examples=40)
+settings.register_profile("house", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 

@@ -159,7 +159,7 @@ def test_the_name_of_a_list_says_the_part_where_its_paths_do_not(tmp_path):
         read_afew(tmp_path, lists=[file])
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=6)), min_size=1, max_size=4))
 def test_mutated_lists_are_read_or_refused(tmp_path_factory, changes):
     root = tmp_path_factory.getbasetemp()

@@ -249,7 +249,7 @@ def test_votes_on_videos_are_those_of_a_plain_count(tmp_path_factory, said):
     assert votes_of(manifest) == expected
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_damaged_exports_are_read_or_refused(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("damaged")

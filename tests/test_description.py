@@ -117,7 +117,7 @@ clip = st.tuples(row, st.sampled_from([*NAMES, None]))
 
 
 @given(clips=st.lists(clip, max_size=25))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_description_is_what_plain_loops_count(clips):
     manifest = manifest_of([votes for votes, _ in clips], [label for _, label in clips])
     found, plain = describe(manifest), plain_description(manifest)
@@ -200,7 +200,7 @@ def test_only_the_first_failures_are_named(tmp_path):
 
 
 @given(votes=st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any), min_size=1, max_size=12))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_agreeing_pairs_are_counted_one_by_one(votes):
     found = measure_agreement(np.array(votes, dtype=np.int64))
     shares = []
@@ -304,7 +304,7 @@ def test_of_two_clear_clips_the_one_with_more_votes_is_shown():
     votes=st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any), min_size=1, max_size=15),
     number=st.integers(1, 5),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_examples_are_never_shown_twice(votes, number):
     chosen = choose_examples(manifest_of(votes), number)
     both = [*chosen.clear, *chosen.ambiguous]

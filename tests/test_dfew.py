@@ -467,7 +467,7 @@ def test_files_that_are_no_workbooks(tmp_path, data, message):
     assert str(file) in str(caught.value)
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_damaged_workbooks_are_read_or_refused(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("damaged")

@@ -118,7 +118,7 @@ def test_patchup_equals_the_formula(dtype, shape, mode, ratio_per):
     assert torch.equal(labels, before[1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     mode=st.sampled_from(["hard", "soft"]),
     channels=st.integers(1, 4),

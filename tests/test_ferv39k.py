@@ -169,7 +169,7 @@ def test_a_list_of_the_published_size_takes_about_a_second(tmp_path):
     assert manifest.notes == ()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=0, max_size=6)), min_size=1, max_size=4),
     st.sampled_from(["published", "path_id", "frame_list"]),

@@ -353,7 +353,7 @@ def test_votes_are_those_of_a_plain_count(tmp_path_factory, said):
     assert votes_of(manifest) == expected
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_damaged_exports_are_read_or_refused(made_up, tmp_path_factory, data):
     content = bytearray((made_up / EXPORT).read_bytes()[:6000])

@@ -205,7 +205,7 @@ def test_lists_of_the_published_size_take_about_a_second(tmp_path, labels, capti
     assert not has_note(manifest, "published")
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=6)), min_size=1, max_size=4),
     st.sampled_from(KINDS),

@@ -443,7 +443,7 @@ def test_an_unknown_logged_plan_is_refused():
 # --- the pool
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(
     st.lists(st.integers(0, 5), min_size=2, max_size=20).filter(lambda ids: len(set(ids)) > 1),
     st.lists(st.integers(0, 7), min_size=1, max_size=10),

@@ -43,7 +43,7 @@ def derangement_exists(ids):
 # --- partners
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(batches, seeds)
 def test_never_the_same_video(numbers, seed):
     ids = [f"video{number}" for number in numbers]
@@ -56,7 +56,7 @@ def test_never_the_same_video(numbers, seed):
 
 def test_no_fixed_point_over_many_draws():
     generator = seeded(1)
-    for ids, draws in (("aabbcdef", 10_000), ("aaaabcd", 1000), ("ab", 500), ("aab", 500), ("aaaabbbb", 500)):
+    for ids, draws in (("aabbcdef", 10_000), ("aaaabcd", 500), ("ab", 200), ("aab", 200), ("aaaabbbb", 200)):
         for _ in range(draws):
             partner = draw_partners(list(ids), generator).tolist()
             assert all(ids[b] != ids[p] for b, p in enumerate(partner))

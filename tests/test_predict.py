@@ -154,7 +154,7 @@ def test_windows_lie_at_every_stride_and_end_with_the_track(start, length, windo
     assert (steps > 0).all()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(count=st.integers(1, 60), start=st.floats(0, 1), length=st.floats(0.01, 3), segments=st.integers(1, 9))
 def test_frames_of_a_window_are_those_that_begin_in_it(count, start, length, segments):
     times = np.arange(count) / 25

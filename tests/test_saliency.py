@@ -47,7 +47,7 @@ def slow_box(middle, side, length, rule):
     return low, high
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     ratios,
     st.sampled_from(["inside", "clipped"]),
@@ -99,7 +99,7 @@ def slow_cells(maps, grid, count, size):
     return [[(y * rows // size[0], x * columns // size[1]) in chosen for x in range(size[1])] for y in range(size[0])]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     ratios,
     st.integers(1, 5),

@@ -45,7 +45,7 @@ def slow_outside(maps, pasted):
     return outside / total if total else Fraction(int((pasted == 0).sum()), pasted.numel())
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     st.floats(0.0, 1.0, width=32),
     st.sampled_from(["inside", "clipped"]),
