@@ -1,7 +1,8 @@
 """Networks from clips ``[B, T, 3, H, W]`` to logits ``[B, K]``, made by name with `create_model`."""
 
+from midas_dfer.models.clip_model import ClipModel
 from midas_dfer.models.tsm import TSMResNet
 from midas_dfer.models.weights import WeightsReport, load_trunk
 from midas_dfer.models.zoo import create_model, list_models
 
-__all__ = ["TSMResNet", "WeightsReport", "create_model", "list_models", "load_trunk"]
+__all__ = ["ClipModel", "TSMResNet", "WeightsReport", "create_model", "list_models", "load_trunk"]

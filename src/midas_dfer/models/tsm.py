@@ -1,14 +1,14 @@
 """The paper's network: a 2-D ResNet whose blocks look at neighbouring frames through a temporal shift."""
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from midas_dfer.errors import RequestError
+from midas_dfer.models.clip_model import PUBLISHED_WIDTH, ClipModel, check_options
 from midas_dfer.models.resnet import RESNET_DEPTHS, ResNet
 
 
-class TSMResNet(ResNet):
+class TSMResNet(ResNet, ClipModel):
     """ResNet with temporal shift (Lin et al. 2019) that classifies clips; section 4.3 of the MIDAS paper.
 
     The shift is in the residual branch of every block, one eighth of the channels each way. Head: average
@@ -29,6 +29,7 @@ class TSMResNet(ResNet):
     Attributes:
         mix_points: where mixers that work inside a network may mix: the clips ("input") and the outputs of the
             first three layers, each as its last block, because the forward pass calls the blocks one by one.
+        map_points: the last block.
 
     Raises:
         RequestError: an argument out of range.
@@ -40,39 +41,21 @@ class TSMResNet(ResNet):
         *,
         num_classes: int,
         dropout: float = 0.5,
-        width: int = 64,
+        width: int = PUBLISHED_WIDTH,
         fold_div: int | None = 8,
         generator: torch.Generator | None = None,
     ) -> None:
+        check_options(num_classes, dropout, width)
         super().__init__(depths, width=width, fold_div=fold_div, generator=generator)
-        if num_classes < 1:
-            raise RequestError(f"The number of classes is {num_classes}; expected at least 1.")
-        if not 0.0 <= dropout < 1.0:
-            raise RequestError(f"The dropout is {dropout}; expected a probability in [0, 1), such as 0.5.")
-        last_blocks = [f"layer{number}.{depth - 1}" for number, depth in enumerate(depths[:3], start=1)]
-        self.mix_points: tuple[str, ...] = ("input", *last_blocks)
+        *inner, last = (f"layer{number}.{depth - 1}" for number, depth in enumerate(depths, start=1))
+        self.mix_points, self.map_points = ("input", *inner), (last,)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
         nn.init.normal_(self.fc.weight, std=0.001, generator=generator)
         nn.init.zeros_(self.fc.bias)
 
-    def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
-        """Compute the logits of clips.
-
-        Args:
-            clips: normalised pictures ``[B, T, 3, H, W]``, floating; any T, H and W.
-
-        Returns:
-            unnormalised scores per class.
-
-        Raises:
-            RequestError: the input is not of that form.
-        """
-        if clips.ndim != 5 or clips.shape[2] != 3 or not clips.is_floating_point():
-            raise RequestError(
-                f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
-                "H, W], as `midas_dfer.clips.augment.normalize_pixels` makes them."
-            )
+    def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
+        """Compute the logits of clips of any length and size: the mean over the frames' own."""
         num_clips, num_frames = clips.shape[:2]
         features = self.features(clips.flatten(0, 1), num_frames)
         frame_logits: Tensor = self.fc(self.dropout(features))

@@ -249,6 +249,7 @@ def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) 
     return create_model(
         config.model,
         num_classes=num_classes,
+        num_frames=config.num_segments,
         dropout=config.dropout,
         width=config.width,
         weights=None if weights is None else Path(weights),

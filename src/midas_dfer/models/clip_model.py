@@ -1,0 +1,91 @@
+"""What all networks of the zoo have in common: clips in, logits out, and names for their own parts."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from midas_dfer.errors import RequestError
+
+PUBLISHED_WIDTH = 64
+"""Channels of the first stage in the published networks; less makes a small one for trials on a CPU."""
+
+
+class ClipModel(nn.Module):
+    """A network from clips ``[B, T, 3, H, W]``, normalised with ImageNet's statistics, to logits ``[B, K]``.
+
+    What others need to know of its inside it says itself, by names as for `torch.nn.Module.get_submodule`, so that
+    mixers, activation maps and weight files need no special case for any network. A subclass computes `logits`.
+
+    Attributes:
+        mix_points: where mixers that work inside a network may mix: "input", the clips, and modules that a forward
+            pass calls once, with one row per clip or per frame (row ``b * T + t``) in their output.
+        map_points: modules whose outputs are the last maps that still know the place in the picture, on the way to
+            the logits: ``[B * T, C, h, w]`` (row ``b * T + t``) or, of a 3-D network, ``[B, C, t, h, w]``. One for
+            each stream of the network.
+        trunk: the module that the weights of a network for pictures (or for clips, if 3-D) go into; "" is the
+            whole model.
+        heads: modules that belong to the classes and not to the trunk; a weight file may lack them.
+    """
+
+    mix_points: tuple[str, ...] = ("input",)
+    map_points: tuple[str, ...] = ()
+    trunk: str = ""
+    heads: tuple[str, ...] = ("fc",)
+
+    def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
+        """Compute the logits of clips.
+
+        Args:
+            clips: normalised pictures ``[B, T, 3, H, W]``, floating.
+
+        Returns:
+            unnormalised scores per class.
+
+        Raises:
+            RequestError: the input is not of that form, or of a length or size that this network cannot take.
+        """
+        if clips.ndim != 5 or clips.shape[2] != 3 or not clips.is_floating_point():
+            raise RequestError(
+                f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
+                "H, W], as `midas_dfer.clips.augment.normalize_pixels` makes them."
+            )
+        return self.logits(clips)
+
+    def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
+        """Compute the logits of clips whose form has been checked."""
+        raise NotImplementedError
+
+    def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give the weights of a file the names that they have in this model.
+
+        Here the file's names are the trunk's own; a model that takes other styles of names translates them.
+
+        Args:
+            weights: a file's weights by name.
+        """
+        own = self.state_dict().keys()
+        prefix = f"{self.trunk}." if self.trunk else ""
+        return {name if name in own else prefix + name: value for name, value in weights.items()}
+
+
+def check_options(num_classes: int, dropout: float, width: int = PUBLISHED_WIDTH, num_frames: int = 1) -> None:
+    """Refuse what no network can be built from.
+
+    Args:
+        num_classes: length of the output, at least 1.
+        dropout: a probability in [0, 1).
+        width: channels of the first stage, a multiple of 8.
+        num_frames: frames per clip, at least 1.
+
+    Raises:
+        RequestError: one of these is out of range.
+    """
+    if num_classes < 1:
+        raise RequestError(f"The number of classes is {num_classes}; expected at least 1.")
+    if not 0.0 <= dropout < 1.0:
+        raise RequestError(f"The dropout is {dropout}; expected a probability in [0, 1), such as 0.5.")
+    if width < 8 or width % 8:
+        raise RequestError(f"The width is {width}; expected a multiple of 8, as {PUBLISHED_WIDTH}, the published one.")
+    if num_frames < 1:
+        raise RequestError(f"The number of frames is {num_frames}; expected at least 1.")

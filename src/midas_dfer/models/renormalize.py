@@ -1,0 +1,32 @@
+"""From ImageNet's normalisation, which clips have everywhere here, to the one that a pretrained network learned with."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+
+
+class Renormalize(nn.Module):
+    """Undoes ImageNet's normalisation of pictures and applies another; one multiplication and one addition.
+
+    It holds no weights and adds no keys to the state dict.
+
+    Args:
+        mean: of red, green and blue, in the scale where pixels go from 0 to 1.
+        std: likewise.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        own_mean, own_std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+        given_mean, given_std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+        self.register_buffer("scale", given_std / own_std, persistent=False)
+        self.register_buffer("shift", (given_mean - own_mean) / own_std, persistent=False)
+
+    def forward(self, pictures: Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B 3 H W"]:
+        """Normalise pictures, their colour three axes from the end, anew."""
+        return pictures * self.scale + self.shift
