@@ -1,4 +1,4 @@
-"""From ImageNet's normalisation, which clips have everywhere here, to the one that a pretrained network learned with."""
+"""From ImageNet's normalisation, which all clips have here, to the one that a pretrained network learned with."""
 
 import torch
 from jaxtyping import Float
