@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -16,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import cv2
 import torch
 
-from midas_dfer import __version__
+from benchmarks.machine import machine
 from midas_dfer.clips.augment import normalize_pixels
 from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
@@ -184,23 +183,6 @@ def bench_training(store: ClipStore, folder: Path, n: int = 3) -> list[Result]:
     return results
 
 
-def machine() -> dict[str, str | int]:
-    """What it was measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count() or 1,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "opencv": cv2.__version__,
-        "midas-dfer": __version__,
-    }
-
-
 def main() -> None:
     """Run all and write the figures down."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -209,7 +191,8 @@ def main() -> None:
     request = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    measured_on = machine("torch", "opencv-python-headless", "midas-dfer")
+    print(", ".join(f"{k} {v}" for k, v in measured_on.items()))
     print("one thread; one run to warm up, then the median of n (lowest to highest)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -218,7 +201,7 @@ def main() -> None:
         results += bench_loading(store)
         results += bench_training(store, folder)
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    request.out.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
+    request.out.write_text(json.dumps({"machine": measured_on, "results": results}, indent=2) + "\n")
     print(f"written to {request.out}")
 
 

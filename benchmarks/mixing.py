@@ -10,7 +10,6 @@ import importlib
 import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -26,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.machine import machine
 from benchmarks.peers.loading import define_torchvision_operators
-from midas_dfer import __version__
 from midas_dfer.clips.augment import CropAndFlip, multi_scale_crop, normalize_pixels
 from midas_dfer.mixing.fused import mix_and_normalize
 from midas_dfer.mixing.plan import MixPlan, draw_ratios
@@ -231,24 +230,6 @@ def show(results: list[Result]) -> None:
         )
 
 
-def machine() -> dict[str, str | int]:
-    """What it was measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count() or 1,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "midas-dfer": __version__,
-    }
-
-
 def main() -> None:
     """Run all and write the figures down."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -256,7 +237,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=9)
     request = parser.parse_args()
     cv2.setNumThreads(1)
-    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    measured_on = machine("torch", "numpy", "opencv-python-headless", "midas-dfer")
+    print(", ".join(f"{k} {v}" for k, v in measured_on.items()))
     results: list[Result] = []
     peers: dict[str, str] = {}
     for threads in (1, 2):
@@ -275,7 +257,7 @@ def main() -> None:
         print("no GPU: not measured")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU: not measured"
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    written = {"machine": machine(), "peers": peers, "gpu": gpu, "results": results}
+    written = {"machine": measured_on, "peers": peers, "gpu": gpu, "results": results}
     request.out.write_text(json.dumps(written, indent=2) + "\n")
     print(f"written to {request.out}")
 

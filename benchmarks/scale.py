@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import processor
+
 FORMS = ("wide.csv", "wide.parquet", "wide.jsonl", "manifest.parquet", "long.csv")
 SIZES = (10_000, 100_000, 1_000_000)
 STEPS = ("read", "folds", "part", "validation", "describe")
@@ -219,16 +221,6 @@ def markdown(content: dict[str, object], found: dict[str, dict[str, list[Figures
     return "\n".join(lines) + "\n"
 
 
-def machine() -> str:
-    """What it was measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [text.split(":", 1)[1].strip() for text in cpuinfo.read_text().splitlines() if "model name" in text]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
 def main() -> int:
     """Measure, print, write the figures down; 1 if a million rows took too long or too much memory."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -249,7 +241,7 @@ def main() -> int:
     found = bench(request.forms, request.sizes, request.repeats)
     runs = [run for by_size in found.values() for each in by_size.values() for run in each]
     content: dict[str, object] = {
-        "machine": machine(),
+        "machine": f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "idle_mb": statistics.median(run["idle_mb"] for run in runs),
         "exponents": {form: exponents(by_size) for form, by_size in found.items()},
         "runs": found,

@@ -1,0 +1,71 @@
+"""Whether a prediction of 80 % is right in 80 of 100 cases."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import NO_LABEL, checked_distributions
+from midas_dfer.metrics.recognition import Labels, labels_and_classes
+from midas_dfer.metrics.votes import Distributions
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often predictions of a given confidence are right: the bars of a reliability diagram.
+
+    Attributes:
+        edges: the limits of the bins `[E]`, E = B + 1, from 0 to 1; a bin holds its upper limit, not its lower one.
+        counts: clips in each bin `[B]`.
+        confidence: their mean top probability `[B]`; NaN in an empty bin.
+        accuracy: the share of them that is right `[B]`; NaN in an empty bin.
+        error: the expected calibration error: the mean of |accuracy - confidence|, weighted by counts; NaN
+            where no clip has a single label.
+    """
+
+    edges: Float64[np.ndarray, " E"]
+    counts: Int64[np.ndarray, " B"]
+    confidence: Float64[np.ndarray, " B"]
+    accuracy: Float64[np.ndarray, " B"]
+    error: float
+
+
+def reliability(p: Distributions, labels: Labels, num_bins: int = 15) -> Reliability:
+    """Sort predictions by their top probability into bins of equal width and see how many are right.
+
+    Guo et al. 2017, "On calibration of modern neural networks", section 2.
+
+    Args:
+        p: predicted distributions `[N, K]`.
+        labels: the true classes `[N]`; clips with -1 (no single label) are left out.
+        num_bins: number of bins, 1 or more.
+
+    Returns:
+        The bins and the expected calibration error.
+
+    Raises:
+        RequestError: the lengths differ, a label is out of range, or a row is not a distribution.
+    """
+    if num_bins < 1:
+        raise RequestError(f"{num_bins} bins were asked for. Use 1 or more.")
+    probabilities = checked_distributions(p, "predictions")
+    true, predicted, _ = labels_and_classes(labels, probabilities, None)
+    rated = true != NO_LABEL
+    top = np.minimum(probabilities[rated].max(axis=1, initial=0.0), 1.0)
+    right = (predicted[rated] == true[rated]).astype(np.float64)
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    bins = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins).astype(np.int64)
+    confidence, accuracy = (np.full(num_bins, np.nan) for _ in range(2))
+    for mean, values in ((confidence, top), (accuracy, right)):
+        np.divide(np.bincount(bins, values, num_bins), counts, out=mean, where=counts > 0)
+    filled = counts > 0
+    gaps = np.abs(accuracy - confidence)[filled] * counts[filled]
+    error = float(gaps.sum() / counts.sum()) if filled.any() else float("nan")
+    return Reliability(edges, counts, confidence, accuracy, error)
+
+
+def expected_calibration_error(p: Distributions, labels: Labels, num_bins: int = 15) -> float:
+    """Expected calibration error of the top probability, from 0 to 1; see `reliability`."""
+    return reliability(p, labels, num_bins).error

@@ -1,0 +1,166 @@
+"""How close predicted distributions come to the annotators' votes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import numpy as np
+from jaxtyping import Float64, Num
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import checked_distributions, entropy
+
+Distributions = Num[np.ndarray, "N K"] | Sequence[Sequence[int | float]]
+"""One distribution over the classes a row, `[N, K]`."""
+
+_SMALLEST_PROBABILITY = 1e-12
+_ENTROPY_DECIMALS = 10
+
+
+@overload
+def soft_cross_entropy(p: Distributions, q: Distributions, reduction: Literal["mean"] = "mean") -> float: ...
+@overload
+def soft_cross_entropy(p: Distributions, q: Distributions, reduction: Literal["none"]) -> Float64[np.ndarray, " N"]: ...
+def soft_cross_entropy(
+    p: Distributions, q: Distributions, reduction: Literal["mean", "none"] = "mean"
+) -> float | Float64[np.ndarray, " N"]:
+    """Cross-entropy of predictions against the votes, `-sum(q * log(p))`.
+
+    Args:
+        p: predicted distributions `[N, K]`; a probability below 1e-12 counts as 1e-12.
+        q: shares of the votes `[N, K]`.
+        reduction: "mean" over the clips, or "none" for each clip.
+
+    Returns:
+        Nats, 0 or more; the smallest possible is the entropy of q.
+
+    Raises:
+        RequestError: the shapes differ, there are no clips, or a row is not a distribution.
+    """
+    predicted, votes = _pair(p, q)
+    logs = np.log(np.maximum(predicted, _SMALLEST_PROBABILITY))
+    return _reduced(-(votes * logs).sum(axis=1), reduction)
+
+
+@overload
+def jensen_shannon(p: Distributions, q: Distributions, reduction: Literal["mean"] = "mean") -> float: ...
+@overload
+def jensen_shannon(p: Distributions, q: Distributions, reduction: Literal["none"]) -> Float64[np.ndarray, " N"]: ...
+def jensen_shannon(
+    p: Distributions, q: Distributions, reduction: Literal["mean", "none"] = "mean"
+) -> float | Float64[np.ndarray, " N"]:
+    """Jensen-Shannon divergence (not its root, the distance) between predictions and votes.
+
+    With m = (p + q) / 2: `(sum(p * log(p / m)) + sum(q * log(q / m))) / 2`; Lin 1991.
+
+    Args:
+        p: predicted distributions `[N, K]`.
+        q: shares of the votes `[N, K]`.
+        reduction: "mean" over the clips, or "none" for each clip.
+
+    Returns:
+        Nats, from 0 (equal) to log 2 (nothing in common).
+
+    Raises:
+        RequestError: the shapes differ, there are no clips, or a row is not a distribution.
+    """
+    predicted, votes = _pair(p, q)
+    middle = (predicted + votes) / 2
+    divergence = (_relative_entropy(predicted, middle) + _relative_entropy(votes, middle)) / 2
+    return _reduced(np.clip(divergence, 0.0, np.log(2)), reduction)
+
+
+@overload
+def total_variation(p: Distributions, q: Distributions, reduction: Literal["mean"] = "mean") -> float: ...
+@overload
+def total_variation(p: Distributions, q: Distributions, reduction: Literal["none"]) -> Float64[np.ndarray, " N"]: ...
+def total_variation(
+    p: Distributions, q: Distributions, reduction: Literal["mean", "none"] = "mean"
+) -> float | Float64[np.ndarray, " N"]:
+    """Total variation between predictions and votes, `sum(|p - q|) / 2`: the share of votes put wrongly.
+
+    Args:
+        p: predicted distributions `[N, K]`.
+        q: shares of the votes `[N, K]`.
+        reduction: "mean" over the clips, or "none" for each clip.
+
+    Returns:
+        From 0 (equal) to 1 (nothing in common).
+
+    Raises:
+        RequestError: the shapes differ, there are no clips, or a row is not a distribution.
+    """
+    predicted, votes = _pair(p, q)
+    return _reduced(np.minimum(np.abs(predicted - votes).sum(axis=1) / 2, 1.0), reduction)
+
+
+@dataclass(frozen=True)
+class EntropyCorrelation:
+    """Whether predictions are uncertain where the annotators disagreed.
+
+    Attributes:
+        pearson: correlation of the entropies, from -1 to 1.
+        spearman: correlation of their ranks (equal values share the mean of their ranks), from -1 to 1.
+    """
+
+    pearson: float
+    spearman: float
+
+
+def entropy_correlation(p: Distributions, q: Distributions) -> EntropyCorrelation:
+    """Correlate the entropies of predictions and votes over the clips.
+
+    Entropies are rounded to 10 decimals first, so that the same votes in another order of classes are equal.
+
+    Args:
+        p: predicted distributions `[N, K]`.
+        q: shares of the votes `[N, K]`.
+
+    Returns:
+        Both correlations; NaN where the entropies of either side are all equal (as for hard labels or a
+        single clip), because then there is nothing to correlate.
+
+    Raises:
+        RequestError: the shapes differ, there are no clips, or a row is not a distribution.
+    """
+    predicted, votes = _pair(p, q)
+    x, y = (np.round(entropy(side), _ENTROPY_DECIMALS) for side in (predicted, votes))
+    return EntropyCorrelation(_pearson(x, y), _pearson(_mean_ranks(x), _mean_ranks(y)))
+
+
+def _pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"], Float64[np.ndarray, "N K"]]:
+    predicted, votes = checked_distributions(p, "predictions"), checked_distributions(q, "vote shares")
+    if predicted.shape != votes.shape or len(votes) == 0:
+        raise RequestError(
+            f"The predictions have the shape {list(predicted.shape)} and the vote shares {list(votes.shape)}. "
+            "Give one row of each per clip, and at least one clip."
+        )
+    return predicted, votes
+
+
+def _relative_entropy(p: Float64[np.ndarray, "N K"], m: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, " N"]:
+    some = p > 0
+    ratio = np.divide(p, m, out=np.ones_like(p), where=some)
+    total: Float64[np.ndarray, " N"] = (p * np.log(ratio)).sum(axis=1)
+    return total
+
+
+def _reduced(
+    values: Float64[np.ndarray, " N"], reduction: Literal["mean", "none"]
+) -> float | Float64[np.ndarray, " N"]:
+    if reduction not in ("mean", "none"):
+        raise RequestError(f"{reduction!r} is not a reduction. Use 'mean' or 'none'.")
+    return float(values.mean()) if reduction == "mean" else values
+
+
+def _pearson(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    dx, dy = x - x.mean(), y - y.mean()
+    return float(np.clip((dx * dy).sum() / np.sqrt((dx * dx).sum() * (dy * dy).sum()), -1.0, 1.0))
+
+
+def _mean_ranks(values: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Float64[np.ndarray, " N"] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return ranks
