@@ -43,7 +43,7 @@ def names():
 
 def test_every_example_runs(names):
     fixed = dict(names)
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     before = names["model"][1].weight.clone()
     for code in EXAMPLES:
         names.update({key: fixed[key] for key in ("clips", "soft_labels", "video_ids")})

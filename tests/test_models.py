@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from midas_dfer.errors import RequestError
 from midas_dfer.models import TSMResNet, create_model, list_models
 from midas_dfer.models.blocks import initialize, temporal_shift
-from midas_dfer.models.resnet import RESNET_DEPTHS, ResNet
+from midas_dfer.models.resnet import RESNET_BLOCKS, RESNET_DEPTHS, ResNet
 
 
 def seeded(seed):
@@ -20,9 +20,16 @@ def small_model(num_classes=7, **options):
     return create_model("tsm_resnet18", num_classes=num_classes, width=8, generator=seeded(0), **options)
 
 
-def settled_model(fold_div=8, depths=RESNET_DEPTHS[18], num_classes=5):
+def settled_model(fold_div=8, depth=18, num_classes=5):
     """A small model in evaluation mode whose batch-norm statistics and classifier are not trivial."""
-    model = TSMResNet(depths, num_classes=num_classes, width=8, fold_div=fold_div, generator=seeded(0))
+    model = TSMResNet(
+        RESNET_DEPTHS[depth],
+        block=RESNET_BLOCKS[depth],
+        num_classes=num_classes,
+        width=8,
+        fold_div=fold_div,
+        generator=seeded(0),
+    )
     generator = seeded(1)
     for name, value in model.state_dict().items():
         if "running_var" in name or ("bn" in name and name.endswith("weight")):
@@ -112,8 +119,13 @@ def reference_logits(state, clips, depths, fold_div):
             name = f"layer{layer}.{block}"
             stride = 2 if layer > 1 and block == 0 else 1
             y = slow_shift(x, num_frames, fold_div) if fold_div else x
-            y = F.relu(norm(F.conv2d(y, state[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"))
-            y = norm(F.conv2d(y, state[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
+            if f"{name}.conv3.weight" in state:  # a bottleneck
+                y = F.relu(norm(F.conv2d(y, state[f"{name}.conv1.weight"]), f"{name}.bn1"))
+                y = F.relu(norm(F.conv2d(y, state[f"{name}.conv2.weight"], stride=stride, padding=1), f"{name}.bn2"))
+                y = norm(F.conv2d(y, state[f"{name}.conv3.weight"]), f"{name}.bn3")
+            else:
+                y = F.relu(norm(F.conv2d(y, state[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"))
+                y = norm(F.conv2d(y, state[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
             if f"{name}.downsample.0.weight" in state:
                 x = F.conv2d(x, state[f"{name}.downsample.0.weight"], stride=stride)
                 x = norm(x, f"{name}.downsample.1")
@@ -125,26 +137,29 @@ def reference_logits(state, clips, depths, fold_div):
 @pytest.mark.parametrize("fold_div", [None, 8])
 @pytest.mark.parametrize("depth", RESNET_DEPTHS)
 def test_logits_equal_the_network_written_out(fold_div, depth):
-    depths = RESNET_DEPTHS[depth]
-    model = settled_model(fold_div, depths)
+    model = settled_model(fold_div, depth)
     clips = torch.randn(2, 3, 3, 40, 33, generator=seeded(2))
     with torch.no_grad():
         logits = model(clips)
-        expected = reference_logits(model.state_dict(), clips, depths, fold_div)
+        expected = reference_logits(model.state_dict(), clips, RESNET_DEPTHS[depth], fold_div)
     assert logits.shape == (2, 5)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_published_sizes():
     with torch.device("meta"):
-        for name, parameters in (("tsm_resnet18", 11_689_512), ("tsm_resnet34", 21_797_672)):
+        for name, parameters in (
+            ("tsm_resnet18", 11_689_512),
+            ("tsm_resnet34", 21_797_672),
+            ("tsm_resnet50", 25_557_032),
+        ):
             model = create_model(name, num_classes=1000)
             assert sum(p.numel() for p in model.parameters()) == parameters  # torchvision's, shift adds none
-        model = create_model("tsm_resnet18", num_classes=7).eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.zeros(1, 8, 3, 224, 224))
-    multiply_adds = counter.get_total_flops() / 2
-    assert multiply_adds / 1e9 == pytest.approx(14.6, rel=0.03)
+        for name, published in (("tsm_resnet18", 14.6), ("tsm_resnet50", 33.0)):
+            model = create_model(name, num_classes=7).eval()
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                model(torch.zeros(1, 8, 3, 224, 224))
+            assert counter.get_total_flops() / 2e9 == pytest.approx(published, rel=0.03)
 
 
 def test_initial_weights():
@@ -270,7 +285,7 @@ def test_traced_as_a_whole_graph():
 
 @pytest.mark.parametrize("depth", RESNET_DEPTHS)
 def test_mix_points_are_modules_that_each_pass_runs_once(depth):
-    model = TSMResNet(RESNET_DEPTHS[depth], num_classes=2, width=8)
+    model = TSMResNet(RESNET_DEPTHS[depth], block=RESNET_BLOCKS[depth], num_classes=2, width=8)
     assert model.mix_points[0] == "input"
     rows = []
     for number, name in enumerate(model.mix_points[1:], start=1):
@@ -285,8 +300,9 @@ def test_mix_points_are_modules_that_each_pass_runs_once(depth):
 
 
 def test_models_by_name():
-    assert list_models() == ("tsm_resnet18", "tsm_resnet34")
-    for name in list_models():
+    assert list(list_models()) == sorted(list_models())
+    assert {"tsm_resnet18", "tsm_resnet34", "tsm_resnet50"} <= set(list_models())
+    for name in ("tsm_resnet18", "tsm_resnet34", "tsm_resnet50"):
         model = create_model(name, num_classes=3, width=8, dropout=0.25)
         assert model(torch.zeros(1, 2, 3, 32, 32)).shape == (1, 3)
         assert model.dropout.p == 0.25
@@ -294,9 +310,9 @@ def test_models_by_name():
 
 
 def test_unknown_names_are_refused_with_a_hint():
-    with pytest.raises(RequestError, match=r"tsm_resnet18, tsm_resnet34\. Did you mean 'tsm_resnet18'\?"):
+    with pytest.raises(RequestError, match=r"tsm_resnet18, tsm_resnet34, .*Did you mean 'tsm_resnet18'\?"):
         create_model("tsm-resnet18", num_classes=7)
-    with pytest.raises(RequestError, match=r"there are tsm_resnet18, tsm_resnet34\.$"):
+    with pytest.raises(RequestError, match=r"there are .*tsm_resnet18, tsm_resnet34, [^?]*\.$"):
         create_model("xyz", num_classes=7)
 
 
@@ -328,7 +344,20 @@ def test_wrong_clips_are_refused(clips):
         small_model()(clips)
 
 
+@pytest.mark.parametrize("depth", RESNET_DEPTHS)
+def test_training_on_one_frame(depth):
+    """It works but where a channel is left with one value; evaluation is not concerned."""
+    model = TSMResNet(RESNET_DEPTHS[depth], block=RESNET_BLOCKS[depth], num_classes=2, width=8, generator=seeded(0))
+    for shape in ((1, 2, 3, 32, 32), (2, 1, 3, 32, 32), (1, 1, 3, 33, 32), (1, 1, 3, 32, 33)):
+        assert model(torch.zeros(shape)).isfinite().all()
+    with pytest.raises(RequestError, match=r"one frame of 32x30.*at least two frames"):
+        model(torch.zeros(1, 1, 3, 30, 32))
+    assert model.eval()(torch.zeros(1, 1, 3, 32, 32)).isfinite().all()
+
+
 def test_trunk_alone_gives_a_vector_per_frame():
     trunk = ResNet(width=8)
     assert trunk.features(torch.zeros(3, 3, 32, 32)).shape == (3, trunk.num_features) == (3, 64)
     assert not [key for key in trunk.state_dict() if key.startswith("fc")]
+    trunk = ResNet(RESNET_DEPTHS[50], block=RESNET_BLOCKS[50], width=8)
+    assert trunk.features(torch.zeros(3, 3, 32, 32)).shape == (3, trunk.num_features) == (3, 256)

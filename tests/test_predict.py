@@ -107,7 +107,7 @@ TWO = [(RED, (6, 16), 0, 999), (BLUE, (58, 20), 10, 60)]
 def plainly_predicted(predictor, path, window_seconds, stride_seconds):
     """The slow way: everything in memory, one window at a time."""
     frames = list(iter_frames(path, pixel_format="bgr24"))
-    detector, settings, config = ColorDetector(), predictor.settings, predictor.run.config
+    detector, settings, config = ColorDetector(), predictor.settings, predictor.info
     tracks = follow_faces([(f.index, f.time, detector.detect(f.image)) for f in frames], max_gap=settings.max_gap)
     results = []
     for track in tracks:

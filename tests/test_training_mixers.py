@@ -11,6 +11,7 @@ import torch
 from midas_dfer.cli.catalogue import MIXERS
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing import ModelAttention, fine_grained_saliency
 from midas_dfer.training.config import PUBLISHED_ALPHA, RunConfig
 from midas_dfer.training.evaluate import evaluate, to_vote_shares
 from midas_dfer.training.mixers import make_mixing
@@ -18,6 +19,8 @@ from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import train
 from tests.factories import make_store
+
+WHERE = ("picture", "model")
 
 
 def small(**changes) -> RunConfig:
@@ -43,6 +46,13 @@ def unmixed(store, tmp_path_factory) -> dict[str, torch.Tensor]:
     return weights(train(small(mixer="none"), store, tmp_path_factory.mktemp("runs") / "none", say=lambda line: None))
 
 
+@pytest.fixture(scope="module")
+def validated(store, tmp_path_factory) -> dict[str, torch.Tensor]:
+    """Weights of a training without mixer that kept clips for validation, with the plain cross-entropy."""
+    config = small(mixer="none", validation_fraction=0.3)
+    return weights(train(config, store, tmp_path_factory.mktemp("runs") / "validated", say=lambda line: None))
+
+
 def weights(run: Run) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(run.path / "weights.safetensors")
 
@@ -54,8 +64,8 @@ def test_there_is_one_list_of_mixers():
         assert config.alpha == alpha
         mixer = make_mixing(config, ["a", "b"], torch.eye(2)).mixer
         assert getattr(type(mixer), "alpha", alpha) == alpha  # the class's own default is the publication's
-        assert make_mixing(small(mixer=name, alpha=0.7), ["a"], torch.eye(2)).mixer == mixer or name != "cutout"
-        assert getattr(make_mixing(small(mixer=name, alpha=0.7), ["a"], torch.eye(2)).mixer, "alpha", 0.7) == 0.7
+        other = make_mixing(small(mixer=name, alpha=0.7), ["a"], torch.eye(2)).mixer
+        assert other == (mixer if name == "cutout" else replace(mixer, alpha=0.7))  # a square has no ratio
 
 
 @pytest.mark.parametrize("mixer", [*PUBLISHED_ALPHA, "mixup, cutmix"])
@@ -67,6 +77,22 @@ def test_every_mixer_trains(mixer, store, unmixed, tmp_path):
     expected = {"midas": "MIDAS", "mixup, cutmix": "mixup or cutmix"}
     assert run.config.method_name == expected.get(mixer, mixer)
     assert evaluate(run, store)[0].method == run.config.method_name
+
+
+@pytest.mark.parametrize("mixer", ["saliencymix", "attentive_cutmix", "puzzlemix", "transmix"])
+def test_the_trained_model_can_say_where_to_look(mixer, store, tmp_path, monkeypatch):
+    trained = weights(train(small(mixer=mixer, saliency="model"), store, tmp_path / "run", say=lambda line: None))
+    assert all(value.isfinite().all() for value in trained.values())
+    asked = []
+    attention = ModelAttention.__call__
+    monkeypatch.setattr(ModelAttention, "__call__", lambda self, clips: asked.append(1) or attention(self, clips))
+    several = small(mixer=f"{mixer}, cutout", saliency="model", partners="training_set", epochs=2)
+    train(several, store, tmp_path / "several", say=lambda line: None)
+    assert bool(asked) == (mixer != "transmix")  # that one looks at the pass of the training itself
+    by_picture, by_model = (make_mixing(small(mixer=mixer, saliency=s), ["a"], torch.eye(2)) for s in WHERE)
+    field = "attention" if mixer == "transmix" else "saliency"
+    assert by_picture.mixer == replace(by_model.mixer, **{field: fine_grained_saliency})
+    assert getattr(by_model.mixer, field) == "model"
 
 
 def test_partners_from_the_training_set_are_read_with_the_batch(store, tmp_path, monkeypatch):
@@ -132,13 +158,12 @@ def test_the_number_of_votes_is_taken_from_the_training_clips_and_kept(store, tm
         {"label_smoothing": 0.2},
     ],
 )
-def test_every_loss_trains(changes, store, unmixed, tmp_path):
+def test_every_loss_trains(changes, store, validated, tmp_path):
     run = train(small(mixer="none", validation_fraction=0.3, **changes), store, tmp_path / "run", say=lambda line: None)
-    plain = train(small(mixer="none", validation_fraction=0.3), store, tmp_path / "plain", say=lambda line: None)
-    trained, other = weights(run), weights(plain)
+    trained = weights(run)
     assert all(value.isfinite().all() for value in trained.values())
     # KL has cross-entropy's gradient, up to rounding; all others have gradients of their own.
-    close = all(torch.allclose(trained[key].double(), other[key].double(), atol=1e-5) for key in trained)
+    close = all(torch.allclose(trained[key].double(), validated[key].double(), atol=1e-5) for key in trained)
     assert close == (changes == {"loss": "kl"})
 
 

@@ -1,13 +1,17 @@
 import os
 import pickle
+import re
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.models import create_model, load_trunk
+from midas_dfer.models import create_model, list_models, load_trunk
+from midas_dfer.models.clip_model import ClipModel
 from midas_dfer.models.resnet import ResNet
+from midas_dfer.models.zoo import architecture
 
 
 def torchvision_shapes(depths=(2, 2, 2, 2), width=8, num_classes=1000):
@@ -100,13 +104,6 @@ def test_files_without_counters_and_with_other_extras_load(tmp_path):
     assert report.left == ("queue",)
     assert "bn1.num_batches_tracked" in report.kept
     assert "queue" in str(report)
-
-
-def test_bare_trunk_leaves_the_classifier(tmp_path):
-    torch.save(random_weights(), tmp_path / "a.pth")
-    report = load_trunk(ResNet(width=8), tmp_path / "a.pth")
-    assert report.left == ("fc.weight", "fc.bias")
-    assert report.kept == ()
 
 
 def refuse(path, *messages, name="tsm_resnet18"):
@@ -206,3 +203,142 @@ def test_code_is_never_unpickled(tmp_path):
             save(content, path)
             refuse(path, "more than tensors", "convert it to .safetensors")
     assert not marker.exists()
+
+
+# --- models that have more than a trunk -----------------------------------------------------------------------------
+
+
+class Recurrent(ClipModel):
+    """A trunk, something behind it, a table of positions and a classifier that is as wide as the trunk's own."""
+
+    trunk = "net.trunk"
+
+    def __init__(self, num_classes=7, hidden=64, frames=4):
+        super().__init__()
+        self.net = nn.Module()
+        self.net.trunk = ResNet(width=8)
+        self.net.norm = nn.LayerNorm(64)
+        self.gru = nn.GRU(64, hidden)
+        self.positions = nn.Parameter(torch.zeros(frames, 64))
+        self.fc = nn.Linear(hidden, num_classes)
+
+
+class Adaptable(Recurrent):
+    adaptable = ("net.trunk.conv1", "positions")
+
+
+def values_of(model):
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def test_a_file_for_pictures_goes_into_the_trunk_alone(tmp_path):
+    weights = random_weights(num_classes=7)  # its classifier has the shape of the model's, and another meaning
+    save_file(weights, tmp_path / "resnet18.safetensors")
+    model = Recurrent()
+    before = values_of(model)
+    report = load_trunk(model, tmp_path / "resnet18.safetensors")
+    for key, value in model.state_dict().items():
+        own = key.removeprefix("net.trunk.")
+        assert torch.equal(value, before[key] if own == key else weights[own]), key
+    assert len(report.loaded) == len(weights) - 2
+    assert set(report.left) == {"fc.weight", "fc.bias"}
+    assert set(report.kept) == {key for key in before if not key.startswith("net.trunk.")}
+    assert "not in the file, as drawn: positions, net.norm.weight" in str(report)
+    assert "without a place in the model: fc.bias, fc.weight" in str(report)
+
+
+def test_a_whole_checkpoint_of_the_same_model_loads_whole(tmp_path):
+    other = Recurrent()
+    save_file(other.state_dict(), tmp_path / "a.safetensors")
+    model = Recurrent()
+    report = load_trunk(model, tmp_path / "a.safetensors")
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
+    assert report.kept == report.left == report.of_another_shape == ()
+    report = load_trunk(fewer := Recurrent(num_classes=3), tmp_path / "a.safetensors")
+    assert report.kept == report.of_another_shape == ("fc.weight", "fc.bias")
+    assert torch.equal(fewer.gru.weight_hh_l0, other.gru.weight_hh_l0)
+
+
+def changed(path, weights, *, drop=(), **add):
+    save_file({key: value for key, value in weights.items() if key not in drop} | add, path)
+    return path
+
+
+def test_modules_beside_the_trunk_come_whole_or_not_at_all(tmp_path):
+    own, path = Recurrent().state_dict(), tmp_path / "a.safetensors"
+    report = load_trunk(Recurrent(), changed(path, own, drop=[key for key in own if key.startswith("gru.")]))
+    assert {key.partition(".")[0] for key in report.kept} == {"gru"}
+    for drop, add, messages in (
+        (("gru.bias_hh_l0",), {}, "1 are missing (gru.bias_hh_l0)"),
+        (("net.norm.bias",), {}, "1 are missing (net.norm.bias)"),
+        (("net.trunk.bn1.bias",), {}, "1 are missing (net.trunk.bn1.bias)"),
+        ((), {"gru.weight_ih_l1": torch.zeros(3)}, "1 have no place in the model (gru.weight_ih_l1)"),
+        ((), {"positions": torch.zeros(8, 64)}, "positions (8, 64) instead of (4, 64)"),
+    ):
+        model = Recurrent()
+        before = values_of(model)
+        with pytest.raises(RequestError, match=re.escape(messages)):
+            load_trunk(model, changed(path, own, drop=drop, **add))
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_adaptable_modules_of_another_shape_are_left(tmp_path):
+    weights = Adaptable(frames=9).state_dict() | {"net.trunk.conv1.weight": torch.zeros(8, 3, 5, 5)}
+    save_file(weights, tmp_path / "a.safetensors")
+    model = Adaptable()
+    report = load_trunk(model, tmp_path / "a.safetensors")
+    assert set(report.kept) == set(report.of_another_shape) == {"net.trunk.conv1.weight", "positions"}
+    assert torch.equal(model.net.trunk.bn1.weight, weights["net.trunk.bn1.weight"])
+    assert "of another shape, as drawn: positions, net.trunk.conv1.weight" in str(report)
+    with pytest.raises(RequestError, match=r"conv1\.weight \(8, 3, 5, 5\) instead of"):
+        load_trunk(Recurrent(frames=9), tmp_path / "a.safetensors")
+
+
+# --- every model of the zoo -----------------------------------------------------------------------------------------
+
+
+def of_the_zoo(name, num_classes=5):
+    width = 8 if architecture(name).scalable else 64
+    return create_model(name, num_classes, width=width, generator=torch.Generator().manual_seed(2))
+
+
+def has_a_resnet18(name):
+    """Whether what pictures' weights go into is a ResNet-18 by its keys, or a part of one."""
+    with torch.device("meta"):
+        model = of_the_zoo(name)
+    prefix = f"{model.trunk}." if model.trunk else ""
+    shapes = {key.removeprefix(prefix): value.ndim for key, value in model.state_dict().items()}
+    deeper = any(key.startswith("layer1.2.") or ".conv3." in key for key in shapes)
+    return shapes.get("layer1.0.conv1.weight") == 4 and not deeper
+
+
+@pytest.mark.parametrize("name", [name for name in list_models() if has_a_resnet18(name)])
+def test_imagenet_weights_load_into_every_resnet(name, tmp_path):
+    weights = random_weights()
+    torch.save(weights, tmp_path / "resnet18.pth")
+    model = of_the_zoo(name)
+    report = load_trunk(model, tmp_path / "resnet18.pth")
+    prefix = f"{model.trunk}." if model.trunk else ""
+    after = model.state_dict()
+    trunk = [
+        key for key in after if key.startswith(prefix) and key.removeprefix(prefix) not in ("fc.weight", "fc.bias")
+    ]
+    assert len(trunk) >= 20
+    for key in trunk:
+        assert torch.equal(after[key], weights[key.removeprefix(prefix)]), key
+    assert set(report.loaded) == set(trunk)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_takes_its_own_checkpoints(name, tmp_path):
+    trained = of_the_zoo(name)
+    save_file(
+        {key: value.contiguous() for key, value in trained.state_dict().items()}, tmp_path / "weights.safetensors"
+    )
+    model = of_the_zoo(name, num_classes=3)
+    before = values_of(model)
+    report = load_trunk(model, tmp_path / "weights.safetensors")
+    assert report.left == ()
+    assert all(key.startswith(model.heads) for key in report.kept)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key] if key in report.kept else trained.state_dict()[key]), key

@@ -2,26 +2,44 @@
 
 import json
 import sys
+from argparse import SUPPRESS, Action
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
 
 from midas_dfer.cli.parsing import Parser, print_paths, say_for
 from midas_dfer.errors import RequestError
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes import recipe
+
+
+class _UseRecipe(Action):
+    """Reads a recipe's file where --recipe stands, as --config reads any file."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**{**settings, "default": SUPPRESS})
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401 - argparse's own
+        """Put the recipe's settings in the place of those before it."""
+        ActionConfigFile.apply_config(parser, namespace, "config", str(recipe(values).path))
 
 
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Train on the training part of a store. Every setting of the recipe is a flag; --config takes "
-        "them from a file, such as the config.yaml of another run, and flags behind it go before it."
+        description="Train on the training part of a store. Every setting of the recipe is a flag. --recipe takes "
+        "those of a publication, --config those of a file, such as the config.yaml of another run; what is typed "
+        "behind them goes before them.",
+        print_config=None,  # jsonargparse's own would print --store and --out too, which are no settings of a recipe
     )
     flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
     flags.add_argument("--out", type=Path | None, default=None, help="the run folder, not there yet")
     flags.add_argument("--resume", type=Path | None, default=None, help="go on with this run folder")
+    flags.add_argument("--recipe", action=_UseRecipe, help="settings of a publication; see midas list recipes")
     flags.add_argument("--config", action=ActionConfigFile, help="settings from a YAML or JSON file")
+    flags.add_argument("--print_config", action="store_true", help="print all settings as a file for --config, and end")
     flags.add_argument("--json", action="store_true", help="end with a line of JSON")
     flags.add_class_arguments(RunConfig, as_group=True)
     return flags
@@ -29,6 +47,9 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
+    if request.print_config:
+        print(_config(request).to_yaml(), end="")
+        return
     from midas_dfer.report.training_curves import draw_training
     from midas_dfer.training.runs import METRICS_FILE, Run
     from midas_dfer.training.train import resume, train
@@ -44,8 +65,7 @@ def run(request: Namespace) -> None:
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
-        config = RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})
-        run = train(config, request.store, request.out, bar=bar, say=say)
+        run = train(_config(request), request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves)
@@ -56,3 +76,7 @@ def run(request: Namespace) -> None:
     print(f"weights kept: {made.kept}")
     print_paths([run.path / "weights.safetensors", curves])
     print(f"next: midas evaluate {run.path} --store {made.store}")
+
+
+def _config(request: Namespace) -> RunConfig:
+    return RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})

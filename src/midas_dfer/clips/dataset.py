@@ -73,12 +73,13 @@ class ClipView:
     """How a clip of any length becomes `[T, 3, H, W]`.
 
     Attributes:
-        num_segments: T; one frame of each segment is taken.
+        num_segments: how many segments a clip is parted into.
         size: H and W, in pixels.
         train: draw a random frame of each segment, crop and flip; if not, the middle frame, whole.
         scales: of TSM's multi-scale crop; (1.0,) leaves the picture whole.
         flip: mirror every other clip.
         seed: of all draws.
+        frames_per_segment: how many frames follow each other from that frame on; T is as many times `num_segments`.
     """
 
     num_segments: int = 8
@@ -87,6 +88,7 @@ class ClipView:
     scales: Sequence[float] = TSM_SCALES
     flip: bool = True
     seed: int = 0
+    frames_per_segment: int = 1
 
 
 class ClipDataset(Dataset[ClipBatch]):
@@ -172,7 +174,7 @@ class ClipDataset(Dataset[ClipBatch]):
         purpose = f"copy {copy}" if copy else ""
         generator = generator_for(view.seed, epoch, video_id, purpose=purpose) if view.train else None
         num_frames = self.store.num_frames(video_id)
-        positions = sample_segments(num_frames, view.num_segments, generator=generator)
+        positions = sample_segments(num_frames, view.num_segments, view.frames_per_segment, generator=generator)
         frames = self.store.read(video_id, positions.tolist())
         crop = None
         if generator is not None:

@@ -35,33 +35,49 @@ def generator_for(seed: int, epoch: int, video_id: str, purpose: str = "") -> to
 
 
 def sample_segments(
-    num_frames: int, num_segments: int = 8, *, generator: torch.Generator | None = None
-) -> Int64[Tensor, "S"]:
-    """Choose one frame from each of equal segments of a video (section 4.3 of the paper).
+    num_frames: int,
+    num_segments: int = 8,
+    frames_per_segment: int = 1,
+    *,
+    generator: torch.Generator | None = None,
+) -> Int64[Tensor, "T"]:
+    """Choose one frame, or some consecutive ones, from each of equal segments of a video (section 4.3 of the paper).
 
     Segment s covers the frames from floor(s N / S) up to, not including, floor((s + 1) N / S). Where a
     video is shorter than the number of segments, some segments are empty; they take the frame at which
     they start, so frames repeat and none is left out.
 
+    Where F frames of each segment are wanted, as in Former-DFER (8 segments of 2), this chooses the first of them
+    among the N - F + 1 frames that are followed by enough others. A run of frames may reach into the next segment.
+    A video of fewer than F frames ends with its last frame repeated.
+
     Args:
         num_frames: N, the number of frames of the video.
-        num_segments: S, the number of frames wanted.
+        num_segments: S, the number of segments.
+        frames_per_segment: F, how many consecutive frames are taken of each.
         generator: source of the random frame within each segment, uniform, as in training; None takes the
             middle frame of each segment, floor((start + end) / 2), as in evaluation.
 
     Returns:
-        S frame indices in ascending order, each in 0 .. N - 1.
+        T = S * F frame indices in ascending order, each in 0 .. N - 1.
 
     Raises:
-        RequestError: one of the two numbers is below 1.
+        RequestError: one of the numbers is below 1.
     """
-    if num_frames < 1 or num_segments < 1:
+    if num_frames < 1 or num_segments < 1 or frames_per_segment < 1:
         raise RequestError(
-            f"Cannot take {num_segments} segments of a video of {num_frames} frames; both must be at least 1."
+            f"Cannot take {frames_per_segment} frames of each of {num_segments} segments of a video of {num_frames} "
+            "frames; all must be at least 1."
         )
-    edges = torch.arange(num_segments + 1) * num_frames // num_segments
+    num_starts = max(1, num_frames - frames_per_segment + 1)
+    edges = torch.arange(num_segments + 1) * num_starts // num_segments
     start, end = edges[:-1], edges[1:]
     if generator is None:
-        return (start + end) // 2
-    position = torch.rand(num_segments, generator=generator, dtype=torch.float64)
-    return start + (position * (end - start)).long()
+        first = (start + end) // 2
+    else:
+        position = torch.rand(num_segments, generator=generator, dtype=torch.float64)
+        first = start + (position * (end - start)).long()
+    if frames_per_segment == 1:
+        return first
+    runs = first[:, None] + torch.arange(frames_per_segment)
+    return runs.flatten().clamp(max=num_frames - 1).sort().values  # runs overlap in a short video

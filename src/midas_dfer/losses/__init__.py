@@ -10,11 +10,13 @@ in float32, float64 stays float64; nothing makes the host wait for an accelerato
 - `ordered`: `OrderedEarthMoverDistance`, for classes on a line; exact.
 - `transport`: `EarthMoverDistance`, for classes with any distances between them; approximate.
 - `intensity_aware`: `IntensityAwareLoss`, cross-entropy and a margin to the strongest rival.
+- `compact`: `CompactCrossEntropy`, cross-entropy and a term that makes a class's rivals equally strong.
 - `class_weights`: `balanced_class_weights` from votes or soft labels.
 """
 
 from midas_dfer.losses.brier import BrierLoss
 from midas_dfer.losses.class_weights import balanced_class_weights
+from midas_dfer.losses.compact import CompactCrossEntropy
 from midas_dfer.losses.cross_entropy import SoftTargetCrossEntropy
 from midas_dfer.losses.divergences import JensenShannonDivergence, KLDivergence
 from midas_dfer.losses.intensity_aware import IntensityAwareLoss, intensity_aware_term
@@ -23,6 +25,7 @@ from midas_dfer.losses.transport import EarthMoverDistance
 
 __all__ = [
     "BrierLoss",
+    "CompactCrossEntropy",
     "EarthMoverDistance",
     "IntensityAwareLoss",
     "JensenShannonDivergence",

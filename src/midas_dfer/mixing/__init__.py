@@ -3,6 +3,7 @@
 Every mixer has one interface (`Mixer`); docs/mixing.md shows it in three training loops.
 """
 
+from midas_dfer.mixing.attention import ModelAttention
 from midas_dfer.mixing.background import BackgroundMix
 from midas_dfer.mixing.choice import RandomChoice
 from midas_dfer.mixing.collate import MixCollate
@@ -30,6 +31,7 @@ __all__ = [
     "MixPlan",
     "Mixer",
     "Mixup",
+    "ModelAttention",
     "PairMixer",
     "PartnerPool",
     "PatchUp",

@@ -26,11 +26,24 @@ def combine(
     Returns:
         the dtype of `values` if it is floating, float32 if not; half precision is computed in float32.
     """
+    partner = partner_rows(values, others, plan)
+    return lerp_rows(partner, values, per_row(share, values), copy=others is not None)
+
+
+def lerp_rows(
+    partner: Shaped[Tensor, "B ..."], values: Shaped[Tensor, "B ..."], weight: Float[Tensor, "..."], *, copy: bool
+) -> Float[Tensor, "B ..."]:
+    """Compute ``weight * values + (1 - weight) * partner``, as `combine` does, with a weight for each value.
+
+    Args:
+        partner: of each row; computed into, unless `copy` is set.
+        values: rows of the batch, of the dtype of `partner`.
+        weight: in [0, 1], of a shape that spreads over `values`.
+        copy: whether `partner` must stay as it is.
+    """
     out_dtype = float_dtype(values)
     dtype = torch.promote_types(out_dtype, torch.float32)
-    weight = per_row(share.to(dtype), values)
-    partner = partner_rows(values, others, plan).to(dtype, copy=others is not None)
-    return partner.lerp_(values.to(dtype), weight).to(out_dtype)
+    return partner.to(dtype, copy=copy).lerp_(values.to(dtype), weight.to(dtype)).to(out_dtype)
 
 
 def partner_rows(

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Float32, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.combine import float_dtype, partner_rows, per_row
+from midas_dfer.mixing.combine import combine, float_dtype, lerp_rows, partner_rows
 from midas_dfer.mixing.mixer import PairMixer, Partners, checked_batch, checked_partners
 from midas_dfer.mixing.plan import FeaturePlan, MixPlan, draw_seed
 
@@ -152,8 +152,7 @@ class ManifoldMixup(FeatureMixer):
         self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
     ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
         plan = plan.to(clips.device)
-        partner = partner_rows(clips, others, plan)
-        return _lerp(partner, clips, per_row(plan.ratio, clips), copy=others is not None), plan.ratio
+        return combine(clips, others, plan.ratio, plan), plan.ratio
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ class PatchUp(FeatureMixer):
         changed = inside.sum().to(torch.float32) / inside.numel()
         partner = partner_rows(clips, others, plan)
         kept = plan.ratio.view(-1, *[1] * (clips.ndim - 1)) if self.mode == "soft" else torch.zeros_like(changed)
-        mixed = _lerp(partner, clips, torch.where(inside, kept, 1.0), copy=others is not None)
+        mixed = lerp_rows(partner, clips, torch.where(inside, kept, 1.0), copy=others is not None)
         return mixed, 1.0 - changed * (1.0 - kept.flatten().expand(len(plan)))
 
     @property
@@ -281,15 +280,3 @@ def _rows_as_before(values: Shaped[Tensor, "B ..."], output: object) -> Shaped[T
     if isinstance(output, Tensor) and values.ndim > output.ndim:
         return values.flatten(0, 1)
     return values.transpose(1, 2) if values.ndim == 5 else values
-
-
-def _lerp(
-    others: Shaped[Tensor, "B ..."], values: Shaped[Tensor, "B ..."], weight: Float32[Tensor, "..."], *, copy: bool
-) -> Float[Tensor, "B ..."]:
-    """Compute ``weight * values + (1 - weight) * others``, into `others` unless `copy` is set.
-
-    As `midas_dfer.mixing.combine.combine` does, but with a weight of its own for each feature.
-    """
-    out_dtype = float_dtype(values)
-    dtype = torch.promote_types(out_dtype, torch.float32)
-    return others.to(dtype, copy=copy).lerp_(values.to(dtype), weight.to(dtype)).to(out_dtype)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.fused import mix_and_normalize
-from midas_dfer.mixing.mixer import PairMixer, Partners, checked_batch, checked_partners
+from midas_dfer.mixing.mixer import PairMixer, Partners, checked_batch, checked_partners, on_one_device
 from midas_dfer.mixing.normalization import Normalization, check_normalization, normalize_targets
 from midas_dfer.mixing.plan import MixPlan
 
@@ -59,6 +59,7 @@ class Mixup(PairMixer):
         """
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
+        plan = on_one_device(plan, clips, soft)
         mixed = mix_and_normalize(clips, plan, partner_clips=others)
         on_labels = plan.to(soft.device)
         return mixed, self._target(combine(soft, other_soft, on_labels.ratio, on_labels))

@@ -186,6 +186,7 @@ class PairMixer(Mixer):
         """Mix a batch as planned; see `Mixer.apply`."""
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
+        plan = on_one_device(plan, clips, soft)
         mixed, share = self._mix(clips, others, plan)
         share = to_device(share, soft.device)
         return mixed, self._target(combine(soft, other_soft, share, plan.to(soft.device)))
@@ -212,6 +213,11 @@ class PairMixer(Mixer):
     def _target(self, mixed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         """Turn mixed labels into targets."""
         return mixed
+
+
+def on_one_device(plan: MixPlan, clips: Shaped[Tensor, "B ..."], soft: Float[Tensor, "B K"]) -> MixPlan:
+    """Move a plan to where clips and labels lie, once for both; elsewhere each is mixed where it lies."""
+    return plan.to(clips.device) if clips.device == soft.device else plan
 
 
 def checked_batch(

@@ -54,8 +54,8 @@ class PuzzleMix(SaliencyMixer):
       most pictures, rarely more than one) keeps its own, where the authors' code shows black.
     - z is found first, then the moves, each once, as in the authors' code; the publication's problem has both.
     - The saliency of the publication is the size of the loss's gradient at the pixels. It is not computed
-      here, because it needs the model; the default is `fine_grained_saliency`. Give it as ``saliency=``
-      to `apply`: ``clips.grad.square().mean(dim=-3).sqrt()``.
+      here; the default is `fine_grained_saliency`, and ``saliency="model"`` takes the model's activity. Give the
+      gradient as ``saliency=`` to `apply`: ``clips.grad.square().mean(dim=-3).sqrt()``.
     - The authors' code draws the grid's size from 2, 4, 8 and 16 for each batch. A `RandomChoice` of four of these
       mixers does that.
     - Differences in brightness are taken in parts of the range of the two clips, because what scale they are

@@ -1,10 +1,12 @@
 """Mixers that cut a box out of one clip and paste it into another: CutMix and VideoMix; and Cutout."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
@@ -185,30 +187,65 @@ def paste_boxes(
         raise RequestError(
             f"A box in {kind} needs clips [B,T,C,H,W]; these have the shape {tuple(clips.shape)}. Use kind='space'."
         )
-    pasted = (1.0 - plan.ratio).double()
-    part = {"space": pasted.sqrt(), "time": pasted, "spacetime": pasted.pow(1.0 / 3.0)}[kind]
-    whole = torch.ones_like(part)
-    parts = (whole if kind == "space" else part, whole if kind == "time" else part, whole if kind == "time" else part)
-    lengths = (frames, height, width)
-    spans = [
-        box_span(plan.place[:, axis], (parts[axis] * lengths[axis]).round().long(), lengths[axis], rule)
-        if parts[axis] is part
-        else whole_span(plan, lengths[axis])
-        for axis in range(3)
-    ]
-    counts = [high - low for low, high in spans]
-    share = 1.0 - (counts[0] * counts[1] * counts[2]).double() / (frames * height * width)
-    mask = box_mask((spans[1], height), (spans[2], width), clips.device)[:, None, None]
-    if clips.ndim == 4:
-        mask = mask[:, 0]
-    elif kind != "space":
-        mask = mask & inside_span(spans[0], frames, clips.device).view(-1, frames, 1, 1, 1)
-    others = partner_rows(clips, others, plan.to(clips.device))
-    return torch.where(mask, others, clips).to(float_dtype(clips)), share.float()
+    sizes = (frames, height, width)
+    time, rows, columns = spans = box_spans(plan, sizes, kind, rule)
+    mask = box_mask((rows, height), (columns, width), clips.device)
+    if kind != "space":
+        mask = mask.unsqueeze(1) & inside_span(time, frames, clips.device).view(-1, frames, 1, 1)
+    share = (1.0 - pasted_part(spans, sizes)).float()
+    return paste(clips, others, plan.to(clips.device), mask), share
+
+
+def paste(
+    clips: Shaped[Tensor, "B ..."],
+    others: Shaped[Tensor, "B ..."] | None,
+    plan: MixPlan,
+    mask: Bool[Tensor, "B H W"] | Bool[Tensor, "B T H W"],
+) -> Float[Tensor, "B ..."]:
+    """Take the marked pixels from the partners, in every channel; `plan` lies with the clips.
+
+    Args:
+        clips: clips or stills.
+        others: the partners; None takes ``clips[plan.partner]``.
+        plan: says who the partners are.
+        mask: of the picture, for every frame alike, or of each frame.
+    """
+    mask = mask.view(len(mask), *[1] * (clips.ndim - mask.ndim - 1), *mask.shape[1:]) if mask.ndim == 3 else mask
+    return torch.where(mask.unsqueeze(-3), partner_rows(clips, others, plan), clips).to(float_dtype(clips))
 
 
 Span = tuple[Int64[Tensor, "B"], Int64[Tensor, "B"]]
 """The first place inside of a box along one axis, and the first behind it."""
+
+
+def rectangle_sides(plan: MixPlan, height: int, width: int) -> tuple[Int64[Tensor, "B"], Int64[Tensor, "B"]]:
+    """Give height and width, in pixels, of rectangles that cover ``1 - ratio`` of the picture."""
+    part = (1.0 - plan.ratio).double().sqrt()
+    return _pixels(part, height), _pixels(part, width)
+
+
+def box_spans(plan: RegionPlan, sizes: tuple[int, int, int], kind: BoxKind, rule: BoxRule) -> tuple[Span, Span, Span]:
+    """Find the spans of each row's box in time, height and width.
+
+    Args:
+        plan: whose ratio gives the size of the box, and whose place where it lies.
+        sizes: T, H and W.
+        kind: what the box spans.
+        rule: whether it may be cut off at the border.
+    """
+    pasted = (1.0 - plan.ratio).double()
+    sides: list[Int64[Tensor, B] | None] = [None, None, None]  # None from end to end
+    if kind == "space":
+        sides[1:] = rectangle_sides(plan, *sizes[1:])
+    elif kind == "time":
+        sides[0] = _pixels(pasted, sizes[0])
+    else:
+        sides = [_pixels(pasted.pow(1.0 / 3.0), length) for length in sizes]
+    time, rows, columns = (
+        _whole_span(plan, length) if side is None else box_span(plan.place[:, axis], side, length, rule)
+        for axis, (side, length) in enumerate(zip(sides, sizes, strict=True))
+    )
+    return time, rows, columns
 
 
 def box_span(place: Float[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
@@ -224,14 +261,29 @@ def box_span(place: Float[Tensor, "B"], side: Int64[Tensor, "B"], length: int, r
     if rule == "inside":
         low = (place.double() * (length - side + 1)).floor().long()
         return low, low + side
-    low = (place.double() * length).floor().long() - side // 2
+    return span_around((place.double() * length).floor().long(), side, length, rule)
+
+
+def span_around(middle: Int64[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
+    """Find the span of boxes around given pixels of an axis.
+
+    Args:
+        middle: pixel, 0 to ``length - 1``; of a box of even side the first pixel behind its middle.
+        side: 0 to `length`.
+        length: of the axis.
+        rule: whether what would stick out is moved into the picture ("inside") or cut off ("clipped").
+    """
+    low = middle - side // 2
+    if rule == "inside":
+        low = torch.minimum(low.clamp(min=0), length - side)
+        return low, low + side
     return low.clamp(min=0), (low + side).clamp(max=length)
 
 
-def whole_span(plan: RegionPlan, length: int) -> Span:
-    """Give the span of boxes that go from end to end."""
-    low = torch.zeros_like(plan.partner)
-    return low, low + length
+def pasted_part(spans: Sequence[Span], sizes: Sequence[int]) -> Float64[Tensor, "B"]:
+    """Give the part of the axes' product that boxes fill, from the count of pixels."""
+    counts = [high - low for low, high in spans]
+    return math.prod(counts[1:], start=counts[0]).double() / math.prod(sizes)
 
 
 def inside_span(span: Span, length: int, device: torch.device) -> Bool[Tensor, "B length"]:
@@ -289,3 +341,12 @@ def check_box_rule(rule: str) -> None:
     """
     if rule not in get_args(BoxRule):
         raise RequestError(f"The box rule is '{rule}'; expected {' or '.join(get_args(BoxRule))}.")
+
+
+def _whole_span(plan: RegionPlan, length: int) -> Span:
+    low = torch.zeros_like(plan.partner)
+    return low, low + length
+
+
+def _pixels(part: Float64[Tensor, "B"], length: int) -> Int64[Tensor, "B"]:
+    return (part * length).round().long()

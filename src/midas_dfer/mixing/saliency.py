@@ -8,9 +8,17 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.combine import float_dtype, partner_rows
 from midas_dfer.mixing.plan import MixPlan
-from midas_dfer.mixing.regions import BoxRule, Span, box_mask, check_box_rule, frame_sizes
+from midas_dfer.mixing.regions import (
+    BoxRule,
+    box_mask,
+    check_box_rule,
+    frame_sizes,
+    paste,
+    pasted_part,
+    rectangle_sides,
+    span_around,
+)
 from midas_dfer.mixing.saliency_maps import SaliencyMixer
 
 
@@ -57,7 +65,8 @@ class SaliencyMix(SaliencyMixer):
         span_y = span_around(middle_y, side_y, height, self.box)
         span_x = span_around(middle_x, side_x, width, self.box)
         mask = box_mask((span_y, height), (span_x, width), clips.device)
-        return paste(clips, others, plan, mask), left_of(mask)
+        share = 1.0 - pasted_part((span_y, span_x), (height, width))
+        return paste(clips, others, plan, mask), share.float()
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,10 @@ class AttentiveCutMix(SaliencyMixer):
     ``draw`` then gives every row the ratio ``1 - cells / grid²``. ``cells=None`` draws the ratio from
     Beta(α, α) as the other mixers do.
 
-    The publication's attention is the last feature map of a ResNet-50 pretrained on ImageNet; no such network
-    comes with this package, so that the default is `fine_grained_saliency` averaged over the cells. A network's
-    attention is given as ``saliency=lambda clips: features(clips).mean(dim=-3)``, or as a tensor.
+    The publication's attention is the last feature map of a ResNet-50 pretrained on ImageNet, averaged over the
+    channels; no such network comes with this package, so that the default is `fine_grained_saliency` averaged over
+    the cells. ``saliency="model"`` takes the network that is being trained, ``saliency=ModelAttention(network)`` any
+    other with ``map_points``; a function or a tensor gives maps of another kind.
 
     Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
 
@@ -119,28 +129,6 @@ class AttentiveCutMix(SaliencyMixer):
         return paste(clips, others, plan, mask), left_of(mask)
 
 
-def rectangle_sides(plan: MixPlan, height: int, width: int) -> tuple[Int64[Tensor, "B"], Int64[Tensor, "B"]]:
-    """Give height and width, in pixels, of rectangles that cover ``1 - ratio`` of the picture."""
-    part = (1.0 - plan.ratio).double().sqrt()
-    return (part * height).round().long(), (part * width).round().long()
-
-
-def span_around(middle: Int64[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
-    """Find the span of boxes around given pixels of an axis: first place inside, first behind.
-
-    Args:
-        middle: pixel, 0 to ``length - 1``; of a box of even side the first pixel behind its middle.
-        side: 0 to `length`.
-        length: of the axis.
-        rule: whether what would stick out is moved into the picture ("inside") or cut off ("clipped").
-    """
-    low = middle - side // 2
-    if rule == "inside":
-        low = torch.minimum(low.clamp(min=0), length - side)
-        return low, low + side
-    return low.clamp(min=0), (low + side).clamp(max=length)
-
-
 def cell_of(length: int, cells: int, device: torch.device) -> Int64[Tensor, "length"]:
     """Give the cell of each pixel of an axis that is cut into cells as equal as whole pixels allow."""
     return torch.arange(length, device=device) * cells // length
@@ -149,14 +137,6 @@ def cell_of(length: int, cells: int, device: torch.device) -> Int64[Tensor, "len
 def cell_means(maps: Float[Tensor, "B h w"], rows: int, columns: int) -> Float[Tensor, "B rows columns"]:
     """Average maps over the cells of a grid; values that lie in two cells count in both."""
     return F.adaptive_avg_pool2d(maps.unsqueeze(1), (rows, columns)).squeeze(1)
-
-
-def paste(
-    clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan, mask: Bool[Tensor, "B H W"]
-) -> Float[Tensor, "B ..."]:
-    """Take the marked pixels from the partners, in every channel and frame; `plan` lies with the clips."""
-    mask = mask.view(len(mask), *[1] * (clips.ndim - 3), *mask.shape[1:])
-    return torch.where(mask, partner_rows(clips, others, plan), clips).to(float_dtype(clips))
 
 
 def left_of(mask: Bool[Tensor, "B H W"]) -> Float[Tensor, "B"]:

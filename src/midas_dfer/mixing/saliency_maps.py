@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing.attention import ModelAttention
 from midas_dfer.mixing.mixer import PairMixer, Partners
 from midas_dfer.mixing.plan import MixPlan
 
 MapFunction = Callable[[Tensor], Tensor]
 """Clips ``[B,T,C,H,W]`` to maps ``[B,T,h,w]`` or ``[B,h,w]``, stills ``[B,C,H,W]`` to maps ``[B,h,w]``."""
+
+OF_MODEL = "model"
+"""In the place of a function: the attention of the model that `Mixer.through` is given."""
 
 _REACHES = (12, 24, 48, 28, 56, 112)  # half the sides of the surrounds, in pixels
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -95,10 +100,29 @@ def one_map(maps: Shaped[Tensor, "..."], clips: Shaped[Tensor, "B ..."]) -> Floa
     return maps.to(clips.device, non_blocking=True)
 
 
-def without_gradients(maps_of: MapFunction, clips: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "..."]:
-    """Compute maps of clips, keeping nothing for a backward pass."""
+def without_gradients(maps_of: MapFunction | str, clips: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "..."]:
+    """Compute maps of clips, keeping nothing for a backward pass.
+
+    Raises:
+        RequestError: they are to be a model's, and there is none.
+    """
+    if isinstance(maps_of, str):
+        raise RequestError(
+            "The maps are to be those of a model, and apply is not given one; call through(model, ...), or give the "
+            "maps of this batch."
+        )
     with torch.no_grad():
         return maps_of(clips.detach())
+
+
+def check_source(source: object, name: str) -> None:
+    """Refuse words that are no source of maps.
+
+    Raises:
+        RequestError: naming the one word that is.
+    """
+    if isinstance(source, str) and source != OF_MODEL:
+        raise RequestError(f"The {name} is '{source}'; expected a function of the clips, their maps, or '{OF_MODEL}'.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +147,36 @@ class SaliencyMixer(PairMixer):
         saliency: gives the maps of clips as they came to `apply` (same dtype and scale). It is called without
             gradients; one that is made of gradients turns them on itself (`torch.enable_grad`). Larger is more
             salient; a map may have any resolution and belongs to the whole picture; the maps of a clip's frames
-            are averaged, because the same pixels are mixed in every frame. Or the maps of one batch.
+            are averaged, because the same pixels are mixed in every frame. Or the maps of one batch. Or "model":
+            `through` then takes the attention of the model that it is given (`ModelAttention`), at the cost of
+            a forward pass without gradients, of another for partners from outside the batch; `apply` has no model
+            and must be given maps.
+
+    Raises:
+        RequestError: a word other than "model".
     """
 
-    saliency: MapFunction | SaliencyMaps = field(default=fine_grained_saliency, kw_only=True)
+    saliency: MapFunction | SaliencyMaps | Literal["model"] = field(default=fine_grained_saliency, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_source(self.saliency, "saliency")
+
+    def through(
+        self,
+        model: nn.Module,
+        clips: Shaped[Tensor, "B ..."],
+        labels: Shaped[Tensor, "..."],
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        """Run a model on a batch that is mixed as planned, by that model's attention if so chosen.
+
+        See `Mixer.through`.
+        """
+        mixer = replace(self, saliency=ModelAttention(model)) if self.saliency == OF_MODEL else self
+        return PairMixer.through(mixer, model, clips, labels, plan, partners=partners)
 
     def apply(
         self,

@@ -1,18 +1,19 @@
 """TransMix: pixels as in CutMix, labels by where a network looks."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing.attention import attended
 from midas_dfer.mixing.combine import combine
-from midas_dfer.mixing.mixer import Partners, checked_batch, checked_partners
-from midas_dfer.mixing.plan import MixPlan
-from midas_dfer.mixing.regions import CutMix, Span, as_region_plan, box_span, frame_sizes
-from midas_dfer.mixing.saliency import rectangle_sides
-from midas_dfer.mixing.saliency_maps import MapFunction, fine_grained_saliency, one_map, without_gradients
+from midas_dfer.mixing.mixer import Partners, checked_batch, checked_partners, on_one_device
+from midas_dfer.mixing.plan import MixPlan, to_device
+from midas_dfer.mixing.regions import CutMix, Span, as_region_plan, box_spans, frame_sizes, pasted_part
+from midas_dfer.mixing.saliency_maps import MapFunction, check_source, fine_grained_saliency, one_map, without_gradients
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,21 @@ class TransMix(CutMix):
     The target's ratio is the part of the attention to the *mixed* clip that falls outside of the pasted
     rectangle: λ = A · M, with M the mask of the clip's own pixels. In the publication A is the attention of the
     class token in the last block of the vision transformer that is being trained, averaged over the heads, from
-    the very pass that gives the logits. Three ways to that::
+    the very pass that gives the logits. Here it is the size of the activity at the points that a model names
+    (`midas_dfer.mixing.attention.activity`), so that any network with ``map_points`` will do. Four ways to it::
 
-        mixer = TransMix(attention=kept_by_a_hook)          # 1. the model is run once, then attention is asked
+        mixer = TransMix(attention="model")                  # 1. of the one pass that gives the logits
         logits, targets = mixer.through(model, clips, labels, plan)
 
-        mixer = TransMix(attention=attend)                   # 2. a function of the mixed clips, any network
+        mixer = TransMix(attention=kept_by_a_hook)           # 2. the model is run once, then attention is asked
+        logits, targets = mixer.through(model, clips, labels, plan)
+
+        mixer = TransMix(attention=attend)                   # 3. a function of the mixed clips, any network
         mixed, targets = mixer.apply(clips, labels, plan)
 
-        mixed, _ = mixer.apply(clips, labels, plan)          # 3. by hand; the same plan gives the same clips
+        mixed, _ = by_hand.apply(clips, labels, plan)        # 4. the same plan gives the same clips
         logits, maps = model(mixed)
-        _, targets = mixer.apply(clips, labels, plan, attention=maps)
+        _, targets = by_hand.apply(clips, labels, plan, attention=maps)
 
     The publication shrinks M to the resolution of the attention by taking the nearest pixel, which can miss a
     small rectangle; here the attention of a cell is spread evenly over its pixels, so that A · M is exact. The
@@ -45,22 +50,23 @@ class TransMix(CutMix):
         box: as for `CutMix`.
         attention: gives the attention to mixed clips, ``[B,h,w]``, or ``[B,T,h,w]`` for clips; any resolution,
             0 or more (less counts as 0), in any scale. It is called without gradients. Or those maps for one
-            batch. The default, `fine_grained_saliency`, needs no network. Where there is no attention at all,
-            the area decides.
+            batch; or "model", for `through` alone. The default, `fine_grained_saliency`, needs no network. Where
+            there is no attention at all, the area decides.
         area_weight: weight of the ratio of areas (`CutMix`'s) in the target's ratio, 0 to 1: 0 is the
             publication's equation, 0.5 what the authors' code computes.
 
     Raises:
-        RequestError: one of these is out of range.
+        RequestError: one of these is out of range, or `attention` is a word other than "model".
     """
 
-    attention: MapFunction | Tensor = field(default=fine_grained_saliency, kw_only=True)
+    attention: MapFunction | Tensor | Literal["model"] = field(default=fine_grained_saliency, kw_only=True)
     area_weight: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.area_weight <= 1.0:
             raise RequestError(f"The weight of the area is {self.area_weight}; expected 0 to 1.")
+        check_source(self.attention, "attention")
 
     def apply(
         self,
@@ -97,14 +103,21 @@ class TransMix(CutMix):
     ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Run a model on a batch that is mixed as planned; see `Mixer.through`.
 
-        The attribute `attention` is called after the model, with the same mixed clips, so that it can give what
-        a forward hook kept from that pass.
+        The model is run once. Its own attention is kept from that pass; an attribute `attention` that is a function
+        is called after it, with the same mixed clips, so that it can give what a forward hook kept.
         """
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
+        plan = on_one_device(plan, clips, soft)
         mixed, _ = super()._mix(clips, others, plan)
-        logits = model(mixed)
-        share = self._share(mixed, plan).to(soft.device)
+        mixer = self
+        if isinstance(self.attention, str):
+            with attended(model, mixed) as attention:
+                logits = model(mixed)
+            mixer = replace(self, attention=attention())
+        else:
+            logits = model(mixed)
+        share = to_device(mixer._share(mixed, plan), soft.device)
         return logits, self._target(combine(soft, other_soft, share, plan.to(soft.device)))
 
     def _mix(
@@ -117,12 +130,10 @@ class TransMix(CutMix):
         """Give the part of the attention to mixed clips that their own pixels get."""
         given = self.attention
         maps = one_map(given if isinstance(given, Tensor) else without_gradients(given, mixed), mixed)
-        _, _, height, width = frame_sizes(mixed)
+        frames, _, height, width = frame_sizes(mixed)
         region = as_region_plan(plan.to(mixed.device))
-        side_y, side_x = rectangle_sides(region, height, width)
-        rows = box_span(region.place[:, 1], side_y, height, self.box)
-        columns = box_span(region.place[:, 2], side_x, width, self.box)
-        area = ((rows[1] - rows[0]) * (columns[1] - columns[0])).double() / (height * width)
+        _, rows, columns = box_spans(region, (frames, height, width), "space", self.box)
+        area = pasted_part((rows, columns), (height, width))
         pasted = attention_inside(maps, (rows, height), (columns, width), nowhere=area)
         return (1.0 - pasted.lerp(area, self.area_weight)).clamp(0.0, 1.0).float()
 

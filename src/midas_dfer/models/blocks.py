@@ -1,4 +1,7 @@
-"""Parts that several networks share: the temporal shift, the basic residual block, weight initialisation."""
+"""Parts that several networks share: the temporal shift, residual blocks, layers of them, weight initialisation."""
+
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -30,11 +33,45 @@ def temporal_shift(frames: Float[Tensor, "BT C H W"], num_frames: int, fold_div:
     return torch.cat([from_next, from_previous, still], dim=1)
 
 
-class BasicBlock(nn.Module):
-    """Residual block of two 3x3 convolutions (He et al. 2016), optionally with temporal shift.
+class ResidualBlock(nn.Module):
+    """What the residual blocks for frames have in common (He et al. 2016), optionally with temporal shift.
 
     The shift sits in the residual branch, before its first convolution, so the identity path stays
     untouched. It has no parameters: the state-dict keys are torchvision's in either case.
+
+    Attributes:
+        expansion: the output has so many times the block's `channels`.
+        fold_div: one channel in so many is shifted each way; None for a block without shift.
+    """
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(self, fold_div: int | None = None) -> None:
+        super().__init__()
+        self.fold_div = fold_div
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Sequential | None = None
+
+    def branch(self, frames: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
+        """Compute what is added to the identity path."""
+        raise NotImplementedError
+
+    def forward(self, frames: Float[Tensor, "BT C H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
+        """Compute the block's output.
+
+        Args:
+            frames: feature maps of all frames of all clips, row ``b * T + t``.
+            num_frames: T; of no effect in a block without shift.
+        """
+        shifted = frames if self.fold_div is None else temporal_shift(frames, num_frames, self.fold_div)
+        branch = self.branch(shifted)
+        identity = frames if self.downsample is None else self.downsample(frames)
+        output: Tensor = self.relu(branch + identity)
+        return output
+
+
+class BasicBlock(ResidualBlock):
+    """Residual block of two 3x3 convolutions.
 
     Args:
         in_channels: channels of the input.
@@ -45,32 +82,95 @@ class BasicBlock(nn.Module):
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1, fold_div: int | None = None) -> None:
-        super().__init__()
-        self.fold_div = fold_div
+        super().__init__(fold_div)
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or in_channels != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
-            )
+        self.downsample = projection(in_channels, channels, stride)
 
-    def forward(self, frames: Float[Tensor, "BT C H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
-        """Compute the block's output.
-
-        Args:
-            frames: feature maps of all frames of all clips, row ``b * T + t``.
-            num_frames: T; of no effect in a block without shift.
-        """
-        branch = frames if self.fold_div is None else temporal_shift(frames, num_frames, self.fold_div)
-        branch = self.relu(self.bn1(self.conv1(branch)))
-        branch = self.bn2(self.conv2(branch))
-        identity = frames if self.downsample is None else self.downsample(frames)
-        output: Tensor = self.relu(branch + identity)
+    def branch(self, frames: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
+        """Compute what is added to the identity path."""
+        output: Tensor = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(frames)))))
         return output
+
+
+class Bottleneck(ResidualBlock):
+    """Residual block of a 1x1, a 3x3 and a 1x1 convolution, the last with four times the channels.
+
+    The stride is in the 3x3 convolution, as in torchvision ("v1.5") and so in the TSM authors' networks; He et
+    al. have it in the first.
+
+    Args:
+        in_channels: channels of the input.
+        channels: channels of the 3x3 convolution; the output has four times as many.
+        stride: of the 3x3 convolution; where it is not 1, or the channels of input and output differ, the
+            identity path has a 1x1 convolution.
+        fold_div: one channel in so many is shifted each way; None for a block without shift.
+    """
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, fold_div: int | None = None) -> None:
+        super().__init__(fold_div)
+        out_channels = self.expansion * channels
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample = projection(in_channels, out_channels, stride)
+
+    def branch(self, frames: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
+        """Compute what is added to the identity path."""
+        inner = self.relu(self.bn1(self.conv1(frames)))
+        inner = self.relu(self.bn2(self.conv2(inner)))
+        output: Tensor = self.bn3(self.conv3(inner))
+        return output
+
+
+def projection(in_channels: int, channels: int, stride: int, *, three_d: bool = False) -> nn.Sequential | None:
+    """Make the identity path's 1x1 convolution (He et al.'s shortcut B) where input and output differ in shape.
+
+    Args:
+        in_channels: channels of the block's input.
+        channels: channels of the block's output.
+        stride: of the block, in every dimension.
+        three_d: the maps have an axis of time, ``[B, C, t, h, w]``.
+
+    Returns:
+        convolution and batch-norm, or None where the input can be added as it is.
+    """
+    if stride == 1 and in_channels == channels:
+        return None
+    if three_d:
+        convolution: nn.Module = nn.Conv3d(in_channels, channels, 1, stride=stride, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm3d(channels))
+    convolution = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+
+
+def layer_of(
+    block: Callable[[int, int, int], nn.Module],
+    in_channels: int,
+    channels: int,
+    depth: int,
+    stride: int = 1,
+    expansion: int = 1,
+) -> nn.Sequential:
+    """Stack residual blocks of the same size.
+
+    Args:
+        block: makes one from its channels in, its channels and its stride.
+        in_channels: channels of the input.
+        channels: of each block.
+        depth: number of blocks, at least 1.
+        stride: of the first block; the others have 1.
+        expansion: a block's output has so many times its channels.
+    """
+    first = block(in_channels, channels, stride)
+    return nn.Sequential(first, *(block(expansion * channels, channels, 1) for _ in range(depth - 1)))
 
 
 def initialize(network: nn.Module, generator: torch.Generator | None = None) -> None:

@@ -1,6 +1,8 @@
 """The ResNet trunk (He et al. 2016), with torchvision's state-dict key names and without its classifier."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -8,29 +10,35 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.models.blocks import BasicBlock, initialize
+from midas_dfer.models.blocks import BasicBlock, Bottleneck, initialize, layer_of
 
-RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-"""Number of basic blocks in each of the four layers, by the network's nominal depth."""
+RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+"""Number of blocks in each of the four layers, by the network's nominal depth."""
+
+RESNET_BLOCKS: Mapping[int, type[BasicBlock | Bottleneck]] = MappingProxyType(
+    {18: BasicBlock, 34: BasicBlock, 50: Bottleneck}
+)
+"""What the layers are made of, by the network's nominal depth."""
 
 
 class ResNet(nn.Module):
-    """Feature extractor for frames: stem, four layers of basic blocks, average over the picture.
+    """Feature extractor for frames: stem, four layers of residual blocks, average over the picture.
 
     Keys (``conv1``, ``bn1``, ``layer1.0.conv1``, ``layer2.0.downsample.0`` ...) and arithmetic are those of
-    torchvision's ``resnet18`` and ``resnet34`` up to their classifier ``fc``, so their weight files load one
-    to one (`midas_dfer.models.weights.load_trunk`).
+    torchvision's ``resnet18``, ``resnet34`` and ``resnet50`` up to their classifier ``fc``, so their weight
+    files load one to one (`midas_dfer.models.weights.load_trunk`).
 
     Args:
-        depths: basic blocks in each of the four layers (`RESNET_DEPTHS`).
+        depths: blocks in each of the four layers (`RESNET_DEPTHS`).
         width: channels of the first layer, a multiple of 8; the others have 2, 4 and 8 times as many. 64 is
             the published network; less makes a small one for trials on a CPU.
+        block: what the layers are made of (`RESNET_BLOCKS`).
         fold_div: temporal shift in every block, of one channel in so many each way; None for a trunk that
             sees each frame alone.
         generator: source of the initial weights; None is torch's default generator.
 
     Attributes:
-        num_features: length of a frame's feature vector, 8 times `width`.
+        num_features: length of a frame's feature vector: 8 times `width`, 32 times with bottlenecks.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class ResNet(nn.Module):
         depths: tuple[int, int, int, int] = RESNET_DEPTHS[18],
         *,
         width: int = 64,
+        block: type[BasicBlock | Bottleneck] = BasicBlock,
         fold_div: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -45,15 +54,16 @@ class ResNet(nn.Module):
         if width < 8 or width % 8:
             raise RequestError(f"The width is {width}; expected a multiple of 8, as 64, the published one.")
         self.width = width
-        self.num_features = 8 * width
+        self.num_features = 8 * width * block.expansion
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _layer(width, width, depths[0], 1, fold_div)
-        self.layer2 = _layer(width, 2 * width, depths[1], 2, fold_div)
-        self.layer3 = _layer(2 * width, 4 * width, depths[2], 2, fold_div)
-        self.layer4 = _layer(4 * width, 8 * width, depths[3], 2, fold_div)
+        make, wider = partial(block, fold_div=fold_div), block.expansion
+        self.layer1 = layer_of(make, width, width, depths[0], 1, wider)
+        self.layer2 = layer_of(make, wider * width, 2 * width, depths[1], 2, wider)
+        self.layer3 = layer_of(make, wider * 2 * width, 4 * width, depths[2], 2, wider)
+        self.layer4 = layer_of(make, wider * 4 * width, 8 * width, depths[3], 2, wider)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         initialize(self, generator)
 
@@ -68,10 +78,19 @@ class ResNet(nn.Module):
         Args:
             frames: normalised pictures of all clips, row ``b * T + t``.
             num_frames: T; of no effect in a trunk without temporal shift.
+
+        Raises:
+            RequestError: in training, a single frame so small that the last layer has one value per channel, of
+                which batch normalisation cannot take a deviation.
         """
+        if self.training and frames.shape[0] == 1 and max(frames.shape[2:]) <= 32:
+            raise RequestError(
+                f"A training batch of one frame of {frames.shape[3]}x{frames.shape[2]} leaves batch normalisation a "
+                "single value per channel; expected at least two frames, or one larger than 32 pixels."
+            )
         maps = self.stem(frames)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in cast("Iterable[BasicBlock]", layer):
+            for block in cast("Iterable[BasicBlock | Bottleneck]", layer):
                 maps = block(maps, num_frames)
         return maps
 
@@ -79,9 +98,3 @@ class ResNet(nn.Module):
         """Compute one feature vector per frame: the average of `feature_maps` over the picture."""
         pooled: Tensor = self.avgpool(self.feature_maps(frames, num_frames))
         return pooled.flatten(1)
-
-
-def _layer(in_channels: int, channels: int, depth: int, stride: int, fold_div: int | None) -> nn.Sequential:
-    first = BasicBlock(in_channels, channels, stride, fold_div)
-    others = (BasicBlock(channels, channels, 1, fold_div) for _ in range(depth - 1))
-    return nn.Sequential(first, *others)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from midas_dfer.models.blocks import BasicBlock, Bottleneck
 from midas_dfer.models.clip_model import PUBLISHED_WIDTH, ClipModel, check_options
 from midas_dfer.models.resnet import RESNET_DEPTHS, ResNet
 
@@ -14,14 +15,16 @@ class TSMResNet(ResNet, ClipModel):
     The shift is in the residual branch of every block, one eighth of the channels each way. Head: average
     over the picture, dropout, a linear layer, the mean of the frames' logits over time.
 
-    The paper says no more than "TSM with the ResNet-18 backbone"; the rest follows the TSM authors' code. The
+    The paper says no more than "TSM with the ResNet-18 backbone"; the rest follows the TSM authors' code, which
+    shifts in every block up to ResNet-50 and in every second one only where a layer has 23 of them. The
     state-dict keys are torchvision's, ``fc`` included.
 
     Args:
-        depths: basic blocks in each of the four layers (`RESNET_DEPTHS`).
+        depths: blocks in each of the four layers (`RESNET_DEPTHS`).
         num_classes: K, length of the output.
         dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
         width: channels of the first layer, a multiple of 8; 64 is the published one.
+        block: what the layers are made of (`midas_dfer.models.resnet.RESNET_BLOCKS`).
         fold_div: one channel in so many is shifted each way; None gives a network without shift, which
             averages over frames without seeing their order.
         generator: source of the initial weights; None is torch's default generator.
@@ -42,11 +45,12 @@ class TSMResNet(ResNet, ClipModel):
         num_classes: int,
         dropout: float = 0.5,
         width: int = PUBLISHED_WIDTH,
+        block: type[BasicBlock | Bottleneck] = BasicBlock,
         fold_div: int | None = 8,
         generator: torch.Generator | None = None,
     ) -> None:
         check_options(num_classes, dropout, width)
-        super().__init__(depths, width=width, fold_div=fold_div, generator=generator)
+        super().__init__(depths, width=width, block=block, fold_div=fold_div, generator=generator)
         *inner, last = (f"layer{number}.{depth - 1}" for number, depth in enumerate(depths, start=1))
         self.mix_points, self.map_points = ("input", *inner), (last,)
         self.dropout = nn.Dropout(dropout)

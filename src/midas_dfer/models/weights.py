@@ -3,7 +3,7 @@
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
-
-HEAD = "fc."
-"""Prefix of the classifier's keys; everything else is the trunk."""
+from midas_dfer.models.clip_model import ClipModel
 
 _SHOWN = 4  # keys named in a message
 _COUNTER = "num_batches_tracked"  # of no effect on the output; older weight files do not have it
@@ -27,10 +25,10 @@ class WeightsReport:
 
     Attributes:
         path: the file.
-        loaded: keys whose values the model now has from the file.
-        kept: keys of the model that stayed as they were (a new classifier, counters).
-        left: keys of the file that the model has no place for.
-        of_another_shape: classifier keys in both, of different shapes; not loaded.
+        loaded: keys of the model whose values are from the file now.
+        kept: keys of the model that stayed as they were: a new classifier, parts behind the trunk, counters.
+        left: keys of the file that the model has no place for, or that belong to another network's classifier.
+        of_another_shape: keys of heads and adaptable modules that the file has in another shape; not loaded.
     """
 
     path: Path
@@ -40,9 +38,11 @@ class WeightsReport:
     of_another_shape: tuple[str, ...]
 
     def __str__(self) -> str:
+        drawn = tuple(key for key in self.kept if not key.endswith(_COUNTER) and key not in self.of_another_shape)
         text = f"{self.path}: {len(self.loaded)} weights loaded"
         for keys, what in (
-            (self.of_another_shape, "of another shape, left out"),
+            (drawn, "not in the file, as drawn"),
+            (self.of_another_shape, "of another shape, as drawn"),
             (self.left, "without a place in the model"),
         ):
             if keys:
@@ -50,12 +50,15 @@ class WeightsReport:
         return text
 
 
-def load_trunk(model: nn.Module, path: Path | str) -> WeightsReport:
-    """Load a weight file into a model: the whole trunk, and the classifier if it is of the same shape.
+def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
+    """Load a weight file into a model: the file of a network for pictures (or clips) into the trunk, or all of a model.
+
+    What must be in the file is the trunk, every key of it, without its heads and counters. What the model has besides
+    the trunk comes from the file where that is one of the same kind of model, each module whole or not at all. A
+    head of another shape, and an adaptable module of another shape, stay as they are and are reported.
 
     Args:
-        model: a network whose classifier is called ``fc``; changed in place, or not at all on an error. Where
-            the trunk is a part of a larger model, pass the trunk.
+        model: changed in place, or not at all on an error.
         path: ``.safetensors``, or ``.pth`` / ``.pt`` read with ``torch.load(weights_only=True)``: a plain
             state dict or ``{"state_dict": ...}``, keys with or without ``module.`` in front.
 
@@ -67,44 +70,78 @@ def load_trunk(model: nn.Module, path: Path | str) -> WeightsReport:
             weights are not those of this model's trunk.
     """
     path = Path(path)
-    found = read_weights(path)
+    file = read_weights(path)
     own = model.state_dict()
-    trunk = [key for key in own if not key.startswith(HEAD)]
-    missing = [key for key in trunk if key not in found and not key.endswith(_COUNTER)]
-    unlike = [key for key in trunk if key in found and found[key].shape != own[key].shape]
-    parts = {key.partition(".")[0] for key in trunk}
-    left = [key for key in found if key not in own]
-    surplus = [key for key in left if key.partition(".")[0] in parts and not key.endswith(_COUNTER)]
-    if len(missing) == sum(not key.endswith(_COUNTER) for key in trunk):
+    prefix = f"{model.trunk}." if model.trunk else ""
+    whole = not prefix or any(key.startswith(prefix) and key in own for key in file)
+    named = file if prefix and whole else model.own_names(file)
+    # What another network's file has beside a trunk may bear a name of ours, such as fc, and is another thing.
+    found = named if whole else {key: value for key, value in named.items() if key.startswith(prefix)}
+    trunk = [key for key in own if key.startswith(prefix) and not _is_in(key, model.heads)]
+    needed = [key for key in trunk if not key.endswith(_COUNTER)]
+    if not any(key in found for key in needed):
         raise RequestError(
-            f"{path} holds no weight of this model: it has {_some(list(found))}, and expected were "
-            f"{_some(trunk)}. Name a file with torchvision's key names."
+            f"{path} holds no weight of this model: it has {_some(list(file))}, and expected were "
+            f"{_some([key.removeprefix(prefix) for key in needed])}. Name a file with torchvision's key names."
         )
-    if missing or unlike or surplus:
-        shapes = [f"{key} {tuple(found[key].shape)} instead of {tuple(own[key].shape)}" for key in unlike]
-        reasons = [
-            f"{len(keys)} {what} ({_some(keys)})"
-            for keys, what in (
-                (missing, "are missing"),
-                (shapes, "have another shape"),
-                (surplus, "have no place in the model"),
-            )
-            if keys
-        ]
-        raise RequestError(
-            f"{path} does not fit this model's trunk: of its weights {', '.join(reasons)}. "
-            "Name a file of the same architecture and width."
-        )
-    of_another_shape = [key for key in found if key in own and found[key].shape != own[key].shape]
-    loaded = {key: value for key, value in found.items() if key in own and key not in of_another_shape}
+    unlike = [key for key in own if key in found and found[key].shape != own[key].shape]
+    adapted = tuple(name for name in model.adaptable if any(_is_in(key, (name,)) for key in unlike))
+    spared = (*model.heads, *adapted)
+    begun = {_part(key, prefix) for key in (*trunk, *found)}
+    owned = {_part(key, prefix) for key in own}
+    missing = [key for key in own if key not in found and _part(key, prefix) in begun]
+    surplus = [key for key in found if key not in own and _part(key, prefix) in owned]
+    _check(
+        path,
+        missing=[key for key in missing if not _is_in(key, spared) and not key.endswith(_COUNTER)],
+        shapes=[
+            f"{key} {tuple(found[key].shape)} instead of {tuple(own[key].shape)}"
+            for key in unlike
+            if not _is_in(key, spared)
+        ],
+        surplus=[key for key in surplus if not _is_in(key, spared) and not key.endswith(_COUNTER)],
+    )
+    loaded = {
+        key: value for key, value in found.items() if key in own and key not in unlike and not _is_in(key, adapted)
+    }
     model.load_state_dict(loaded, strict=False)
+    without_place = [key for key in named if key not in own or key not in found]
     return WeightsReport(
         path=path,
         loaded=tuple(loaded),
         kept=tuple(key for key in own if key not in loaded),
-        left=tuple(left),
-        of_another_shape=tuple(of_another_shape),
+        left=tuple(key if key in file else key.removeprefix(prefix) for key in without_place),
+        of_another_shape=tuple(key for key in own if key in found and key not in loaded),
     )
+
+
+def _is_in(key: str, modules: Iterable[str]) -> bool:
+    """Whether a weight belongs to one of some modules, by name."""
+    return any(key == module or key.startswith(f"{module}.") for module in modules)
+
+
+def _part(key: str, prefix: str) -> str:
+    """The module that a weight comes or stays with: one of those that make the trunk, or one beside the trunk."""
+    depth = prefix.count(".") if prefix and key.startswith(prefix) else 0
+    return ".".join(key.split(".")[: depth + 1])
+
+
+def _check(path: Path, *, missing: list[str], shapes: list[str], surplus: list[str]) -> None:
+    """Refuse a file that is not of this architecture and width."""
+    reasons = [
+        f"{len(keys)} {what} ({_some(keys)})"
+        for keys, what in (
+            (missing, "are missing"),
+            (shapes, "have another shape"),
+            (surplus, "have no place in the model"),
+        )
+        if keys
+    ]
+    if reasons:
+        raise RequestError(
+            f"{path} does not fit this model's trunk: of its weights {', '.join(reasons)}. "
+            "Name a file of the same architecture and width."
+        )
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
@@ -146,6 +183,16 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     if not weights:
         raise RequestError(f"{path} holds no weights.")
     return weights
+
+
+def channels_last(model: nn.Module) -> None:
+    """Lay out what is four-dimensional of a model as 2-D convolutions are quickest with; in place, no value changes.
+
+    As ``model.to(memory_format=torch.channels_last)``, which refuses a model with 3-D convolutions.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def _read_torch_file(path: Path) -> object:

@@ -11,8 +11,19 @@ import torch
 
 from midas_dfer.errors import RequestError
 from midas_dfer.models.clip_model import PUBLISHED_WIDTH, ClipModel, check_options
-from midas_dfer.models.resnet import RESNET_DEPTHS
+from midas_dfer.models.cnn_gru import CNNGRU
+from midas_dfer.models.dpcnet import DPCNet
+from midas_dfer.models.efficientnet import TSMEfficientNetLite0
+from midas_dfer.models.former_dfer import FormerDFER
+from midas_dfer.models.gca import GCA
+from midas_dfer.models.packaged import PACKAGED, HasPackagedWeights
+from midas_dfer.models.resnet import RESNET_BLOCKS, RESNET_DEPTHS
+from midas_dfer.models.resnet3d import R2PLUS1D_18, R3D_18, RESNET3D_18, Design3d, ResNet3d
+from midas_dfer.models.sface import TSMSFace
+from midas_dfer.models.stt import STT
+from midas_dfer.models.timm_trunk import PREFIX, TSMTimm, picture_size
 from midas_dfer.models.tsm import TSMResNet
+from midas_dfer.models.vgg_lstm import TwoStreamVGGLSTM
 from midas_dfer.models.weights import load_trunk
 
 
@@ -36,12 +47,14 @@ class Architecture:
         num_frames: frames of a clip in the publication.
         size: side of its pictures there, in pixels.
         source: who published it, and the paper's tables that compare with it; at most 50 characters.
+        scalable: whether `width` can be other than the published one.
     """
 
     build: Builder
     num_frames: int
     size: int
     source: str
+    scalable: bool = True
 
 
 def _tsm_resnet(depth: int) -> Builder:
@@ -49,16 +62,86 @@ def _tsm_resnet(depth: int) -> Builder:
         *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
     ) -> ClipModel:
         return TSMResNet(
-            RESNET_DEPTHS[depth], num_classes=num_classes, dropout=dropout, width=width, generator=generator
+            RESNET_DEPTHS[depth],
+            block=RESNET_BLOCKS[depth],
+            num_classes=num_classes,
+            dropout=dropout,
+            width=width,
+            generator=generator,
         )
 
     return build
+
+
+def _resnet3d(design: Design3d) -> Builder:
+    def build(
+        *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+    ) -> ClipModel:
+        return ResNet3d(design, num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+
+    return build
+
+
+def _mean_resnet18(
+    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+) -> ClipModel:
+    return TSMResNet(num_classes=num_classes, dropout=dropout, width=width, fold_div=None, generator=generator)
+
+
+def _cnn_gru(
+    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+) -> ClipModel:
+    return CNNGRU(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+
+
+def _two_vgg13_lstm(
+    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+) -> ClipModel:
+    return TwoStreamVGGLSTM(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+
+
+def _tsm_sface(
+    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+) -> ClipModel:
+    return TSMSFace(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+
+
+def _tsm_efficientnet_lite0(
+    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+) -> ClipModel:
+    return TSMEfficientNetLite0(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+
+
+def _tsm_timm(trunk: str) -> Architecture:
+    def build(
+        *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
+    ) -> ClipModel:
+        return TSMTimm(
+            trunk, num_classes=num_classes, num_frames=num_frames, dropout=dropout, width=width, generator=generator
+        )
+
+    return Architecture(build, 8, picture_size(trunk), "package timm, with temporal shift", scalable=False)
 
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         "tsm_resnet18": Architecture(_tsm_resnet(18), 8, 224, "Lin et al. 2019; tables 1-3, 5, 6"),
         "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019"),
+        "tsm_resnet50": Architecture(_tsm_resnet(50), 8, 224, "Lin et al. 2019"),
+        "mean_resnet18": Architecture(_mean_resnet18, 8, 224, "ours; no view of time"),
+        "cnn_gru_resnet18": Architecture(_cnn_gru, 16, 112, "Zhao and Liu 2021 (baseline); tables 1, 7"),
+        "former_dfer": Architecture(FormerDFER, 16, 112, "Zhao and Liu 2021; tables 1, 4"),
+        "gca_ial": Architecture(GCA, 16, 112, "Li et al. 2023; tables 1, 4"),
+        "stt": Architecture(STT, 16, 112, "Ma et al. 2022, in part; table 1"),
+        "dpcnet": Architecture(DPCNet, 8, 112, "Wang et al. 2022, in part; table 1"),
+        "two_vgg13_lstm": Architecture(_two_vgg13_lstm, 8, 224, "Wang et al. 2022 (FERV39k); table 4"),
+        "resnet3d_18": Architecture(_resnet3d(RESNET3D_18), 16, 112, "Hara et al. 2018; table 1"),
+        "r3d_18": Architecture(_resnet3d(R3D_18), 16, 112, "Tran et al. 2018, R3D as in torchvision"),
+        "r2plus1d_18": Architecture(_resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, R(2+1)D as in torchvision"),
+        "tsm_sface": Architecture(_tsm_sface, 8, 112, "Zhong et al. 2021, OpenCV; a trunk for faces", scalable=False),
+        "tsm_efficientnet_lite0": Architecture(
+            _tsm_efficientnet_lite0, 8, 224, "Tan and Le 2019, EfficientNet-Lite", scalable=False
+        ),
     }
 )
 
@@ -74,6 +157,8 @@ def architecture(name: str) -> Architecture:
     Raises:
         RequestError: an unknown name.
     """
+    if name.startswith(PREFIX):
+        return _tsm_timm(name.removeprefix(PREFIX))
     if name not in _ARCHITECTURES:
         close = difflib.get_close_matches(name, _ARCHITECTURES, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
@@ -94,13 +179,14 @@ def create_model(
     """Make a model that maps clips ``[B, T, 3, H, W]`` to logits ``[B, K]``.
 
     Args:
-        name: one of `list_models`.
+        name: one of `list_models`, or "timm/" and the name of a trunk of timm (`midas_dfer.models.timm_trunk`).
         num_classes: K.
         num_frames: frames per clip, for networks that learn something of each place in time; they take clips of
             another length as well, and no other network depends on it. None is the publication's.
         dropout: chance with which a feature is dropped before the classifier.
-        weights: file of pretrained weights for the trunk (`midas_dfer.models.weights.load_trunk`); None
-            starts from random weights.
+        weights: file of pretrained weights for the trunk (`midas_dfer.models.weights.load_trunk`); "packaged" takes
+            those inside an installed package, which tsm_sface and tsm_efficientnet_lite0 have; None starts from
+            random weights.
         width: channels of the first stage, a multiple of 8; all others scale with it. 64 is the published
             network, 8 or 16 makes one for trials on a CPU.
         generator: source of the random initial weights; None is torch's default generator.
@@ -114,7 +200,15 @@ def create_model(
     entry = architecture(name)
     frames = entry.num_frames if num_frames is None else num_frames
     check_options(num_classes, dropout, width, frames)
-    model = entry.build(num_classes=num_classes, num_frames=frames, dropout=dropout, width=width, generator=generator)
-    if weights is not None:
+    # Layers draw their weights from the global generator before we draw them anew: it is left as it was.
+    with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        model = entry.build(
+            num_classes=num_classes, num_frames=frames, dropout=dropout, width=width, generator=generator
+        )
+    if str(weights) == PACKAGED:
+        if not isinstance(model, HasPackagedWeights):
+            raise RequestError(f"No package holds weights for {name}; name a file, or none for random weights.")
+        model.load_packaged()
+    elif weights is not None:
         load_trunk(model, weights)
     return model

@@ -1,4 +1,4 @@
-"""A run folder and any video -> a timeline of the emotions of every face in it.
+"""A trained model and any video -> a timeline of the emotions of every face in it.
 
 The video is decoded twice, as when clips are prepared: once to find and follow the faces, of which only numbers
 are kept, and once to cut out the frames that the windows ask for. A crop is dropped as soon as no open window
@@ -23,8 +23,9 @@ from midas_dfer.predict.people import find_people
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.windows import WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.sharing.folder import from_pretrained
+from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.training.devices import choose_device, choose_dtype
-from midas_dfer.training.evaluate import to_vote_shares
 from midas_dfer.training.recognizer import predict_logits
 from midas_dfer.training.runs import Run
 from midas_dfer.video.read import Frame
@@ -33,24 +34,25 @@ WINDOWS_PER_BATCH = 8
 
 
 class Predictor:
-    """Reads emotions from videos with a trained model. Make one with `Predictor.from_run`.
+    """Reads emotions from videos with a trained model; made with `Predictor.from_run` or `Predictor.from_pretrained`.
 
     Args:
-        run: whose model, classes and settings are used.
         model: the trained model, in evaluation mode.
+        info: what it is, what it is shown, and what its output means.
         device: auto, cpu or cuda.
 
     Attributes:
+        info: as given.
         class_names: in the order of all results.
     """
 
-    def __init__(self, run: Run, model: nn.Module, device: str = "auto") -> None:
-        self.run = run
-        self.class_names = run.provenance.class_names
+    def __init__(self, model: nn.Module, info: ModelInfo, device: str = "auto") -> None:
+        self.info = info
+        self.class_names = info.class_names
         self.device = choose_device(device)
-        self.dtype = choose_dtype(run.config.precision, self.device)
+        self.dtype = choose_dtype(info.precision, self.device)
         self.model = model.to(self.device)
-        self.settings = run.provenance.extract  # faces are cut as those were that the model learned from
+        self.settings = info.extract  # faces are cut as those were that the model learned from
 
     @classmethod
     def from_run(cls, path: Path | str, device: str = "auto") -> "Predictor":
@@ -64,7 +66,20 @@ class Predictor:
             RequestError: there is no run, its training has not ended, or there is no such device.
         """
         run = Run.open(path)
-        return cls(run, run.load_model(), device)
+        return cls(run.load_model(), ModelInfo.of(run), device)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str = "auto") -> "Predictor":
+        """Open a folder that `midas export` wrote, as models on the Hugging Face Hub have it. Nothing is downloaded.
+
+        Args:
+            folder: the folder, on this machine.
+            device: auto (a GPU if there is one), cpu or cuda.
+
+        Raises:
+            RequestError: there is no such folder, it is damaged, or there is no such device.
+        """
+        return cls(*from_pretrained(folder), device)
 
     def predict_clips(self, clips: UInt8[Tensor, "B T 3 H W"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Read clips that are aligned and cut already.
@@ -77,7 +92,7 @@ class Predictor:
             the output implies); rows sum to 1, float32, on the CPU.
         """
         logits = predict_logits(self.model, clips, self.device, self.dtype)
-        return logits.softmax(dim=1), to_vote_shares(logits, self.run.config)
+        return logits.softmax(dim=1), self.info.vote_shares(logits)
 
     def predict_video(
         self,
@@ -116,10 +131,11 @@ class Predictor:
             raise RequestError(f"max_people is {max_people}; expected 1 or more.")
         progress = NoProgress() if progress is None else progress
         steps = TwoPasses(progress, path)
+        frames = (self.info.num_segments, self.info.frames_per_segment)
         try:
             seen = find_people(path, self.settings, steps, max_people)
             plans = [
-                WindowPlan.of(number, track, window_seconds, stride_seconds, self.run.config.num_segments)
+                WindowPlan.of(number, track, window_seconds, stride_seconds, *frames)
                 for number, track in enumerate(seen.tracks, start=1)
             ]
             self._read_windows(path, plans, steps)
@@ -133,7 +149,7 @@ class Predictor:
             num_frames=seen.num_frames,
             width=seen.width,
             height=seen.height,
-            method=self.run.config.method_name,
+            method=self.info.method,
             window_seconds=window_seconds,
             stride_seconds=stride_seconds,
             tracks=tuple(plan.result() for plan in plans),
@@ -149,7 +165,7 @@ class Predictor:
             for plan in plans:
                 if plan.wants(frame.index):
                     crop = self._crop(frame, plan.track)
-                    plan.give(frame, crop, apply_crop(crop[None], None, self.run.config.size)[0])
+                    plan.give(frame, crop, apply_crop(crop[None], None, self.info.size)[0])
                     batch += [(plan, clip) for clip in plan.complete(frame.index)]
             while len(batch) >= WINDOWS_PER_BATCH:
                 self._read_batch(batch[:WINDOWS_PER_BATCH])

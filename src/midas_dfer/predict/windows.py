@@ -62,14 +62,17 @@ def plan_windows(start: float, end: float, window_seconds: float, stride_seconds
     return [(_rounded(s), _rounded(s + window_seconds)) for s in starts]
 
 
-def frames_of_window(times: Float64[np.ndarray, "n"], start: float, end: float, num_segments: int) -> list[int]:
+def frames_of_window(
+    times: Float64[np.ndarray, "n"], start: float, end: float, num_segments: int, frames_per_segment: int = 1
+) -> list[int]:
     """Choose the frames that the model sees: the middle one of each segment, as in evaluation.
 
     Args:
         times: when each frame of the track is shown, in seconds, increasing.
         start: of the window; frames from here on belong to it.
         end: of the window; frames from here on do not.
-        num_segments: how many frames are chosen.
+        num_segments: how many segments a window is parted into.
+        frames_per_segment: how many frames of each are chosen.
 
     Returns:
         positions in `times`, ascending; if no frame begins in the window, the one that is shown then.
@@ -78,7 +81,7 @@ def frames_of_window(times: Float64[np.ndarray, "n"], start: float, end: float, 
     if last <= first:
         first = min(max(first - 1, 0), len(times) - 1) if first == len(times) or times[first] > start else first
         last = first + 1
-    return [first + i for i in sample_segments(last - first, num_segments).tolist()]
+    return [first + i for i in sample_segments(last - first, num_segments, frames_per_segment).tolist()]
 
 
 def time_shown(times: Float64[np.ndarray, "n"]) -> float:
@@ -109,13 +112,20 @@ class WindowPlan:
 
     @classmethod
     def of(
-        cls, number: int, track: Track, window_seconds: float, stride_seconds: float, num_segments: int
+        cls,
+        number: int,
+        track: Track,
+        window_seconds: float,
+        stride_seconds: float,
+        num_segments: int,
+        frames_per_segment: int = 1,
     ) -> "WindowPlan":
         """Lay windows over a track; see `plan_windows`."""
         start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])
-        jobs = (Job(*s, [first + i for i in frames_of_window(track.times, *s, num_segments)]) for s in spans)
+        chosen = (frames_of_window(track.times, *span, num_segments, frames_per_segment) for span in spans)
+        jobs = (Job(*span, [first + i for i in frames]) for span, frames in zip(spans, chosen, strict=True))
         # The middles of equal parts of the track.
         thumbnails = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
         return cls(number, track, spans, deque(jobs), deque(float(t) for t in thumbnails))

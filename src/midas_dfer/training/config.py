@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
@@ -45,28 +45,45 @@ class RunConfig:
             midas list mixers for others. Several with commas between: one of them for each batch, by chance.
         alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from; if not given, that of the mixer's
             publication, 0.4 for midas.
+        saliency: where saliencymix, attentive_cutmix, puzzlemix and transmix look; picture, at what stands out in
+            it, or model, where the model that is being trained is active.
         ratio_per: one mixing ratio for each clip, or one for the whole batch.
         partners: where the other clip comes from; batch, or training_set (reads twice as many clips).
         class_balanced: draw partners so that every class is equally likely.
         normalization: of midas's mixed label; softmax (the paper's), softmax_counts (of votes) or none.
         temperature: of that softmax.
         num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
-        loss: cross_entropy (the paper's), kl, jensen_shannon, brier or intensity_aware.
+        loss: cross_entropy (the paper's), kl, jensen_shannon, brier, intensity_aware or compact.
         class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models.
         width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
-        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors).
+        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors); or packaged, those that come
+            with a package, which tsm_sface and tsm_efficientnet_lite0 have.
         dropout: rate before the classifier.
-        num_segments: frames of a clip that the model sees, one from each segment.
+        num_segments: equal parts of a clip that the model sees a frame of each.
+        frames_per_segment: how many frames of each part, one after the other.
         size: side of the pictures that the model sees, in pixels.
         scales: of the multi-scale crop in training; 1 alone switches it off.
         flip: mirror clips at random in training.
         epochs: how often every training clip is seen.
         batch_size: clips per step.
-        learning_rate: at the start; decays to 0 along a cosine.
-        momentum: of SGD.
-        weight_decay: of SGD. The paper does not give it; this is TSM's.
+        optimizer: sgd (the paper's), adam or adamw.
+        learning_rate: at the start, or when the warm-up ends.
+        schedule: of the learning rate; cosine, along which it falls to 0 (the paper's); step, times decay_factor at
+            each of the milestones, constant without any; or exponential, times decay_factor after each epoch.
+        milestones: epochs after which the rate of the step schedule falls, such as [40, 80].
+        decay_factor: what the rate is multiplied with in the schedule step, and in exponential, where such as 0.95
+            makes sense.
+        warmup_epochs: epochs in which the rate first rises from a thousandth, on a straight line.
+        momentum: of SGD; Adam's first beta.
+        weight_decay: the paper does not give it; this is TSM's.
+        parameter_groups: weights, where biases and the scales of normalisation layers do not decay; uniform, where
+            all decays; or tsm, as weights, but the TSM authors' rates: biases x2, the classifier's weights x5 and
+            its biases x10.
+        partial_batch_norm: keep all batch-norm layers but the first as they came with the weights, as TSM does
+            where clips are few.
+        clip_gradient: norm above which the gradient of a step is scaled down; if not given, never.
         test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
         validation_fraction: part of the training clips that is cut off for validation (by subject where known);
             0 where the data set's split names validation clips, or to do without.
@@ -88,13 +105,14 @@ class RunConfig:
     label_method: SoftLabelMethod = "proportion"
     mixer: str = "midas"
     alpha: float | None = None
+    saliency: Literal["picture", "model"] = "picture"
     ratio_per: Literal["clip", "batch"] = "clip"
     partners: Literal["batch", "training_set"] = "batch"
     class_balanced: bool = False
     normalization: Literal["softmax", "softmax_counts", "none"] = "softmax"
     temperature: float = 1.0
     num_votes: float | None = None
-    loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware"] = "cross_entropy"
+    loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware", "compact"] = "cross_entropy"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
     model: str = "tsm_resnet18"
@@ -102,14 +120,23 @@ class RunConfig:
     weights: str | None = None
     dropout: float = 0.5
     num_segments: int = 8
+    frames_per_segment: int = 1
     size: int = 224
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     flip: bool = True
     epochs: int = 450
     batch_size: int = 8
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = 0.02
+    schedule: Literal["cosine", "step", "exponential"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    warmup_epochs: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    parameter_groups: Literal["weights", "uniform", "tsm"] = "weights"
+    partial_batch_norm: bool = False
+    clip_gradient: float | None = None
     test_fold: int | None = None
     validation_fraction: float = 0.0
     use_unassigned: bool = False
@@ -128,27 +155,40 @@ class RunConfig:
         except (TypeError, ValueError):
             raise RequestError(f"--scales is {self.scales!r}; expected numbers from 0.1 to 1") from None
         self._check_kinds()
+        self._check_choices()
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
                 expected = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
                 raise RequestError(f"--{name} is {value}; expected {expected}")
-        for name in ("alpha", "temperature", "num_votes", "learning_rate"):
+        for name in ("alpha", "temperature", "num_votes", "learning_rate", "decay_factor", "clip_gradient"):
             value = getattr(self, name)
             if value is not None and not 0 < value < _ANY:
                 raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
         if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
             raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise RequestError(f"--{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}")
         if self.loss != "cross_entropy" and (self.class_weights != "none" or self.label_smoothing):
             raise RequestError(
                 f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
                 "leave them out"
             )
+        self._check_schedule()
         self._check_clips()
         self._check_mixer()
+
+    def _check_schedule(self) -> None:
+        epochs: Any = self.milestones
+        if not isinstance(epochs, tuple) or any(type(each) is not int or each < 1 for each in epochs):
+            raise RequestError(f"--milestones is {epochs!r}; expected whole numbers of epochs, such as [40, 80]")
+        if list(epochs) != sorted(set(epochs)):
+            raise RequestError(f"--milestones is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
+        if epochs and self.schedule != "step":
+            raise RequestError(
+                f"--milestones belong to --schedule step, not to {self.schedule}; leave them out, or empty a recipe's "
+                "with --milestones []"
+            )
+        if self.momentum >= 1 and self.optimizer != "sgd":
+            raise RequestError(f"--momentum is {self.momentum:g}; with --optimizer {self.optimizer} expected below 1")
 
     def _check_clips(self) -> None:
         if self.use_unassigned and self.labels == "hard":
@@ -180,6 +220,14 @@ class RunConfig:
         if self.alpha is None and len(names) == 1:
             object.__setattr__(self, "alpha", PUBLISHED_ALPHA[self.mixer])
 
+    def _check_choices(self) -> None:
+        for setting in fields(self):
+            choices = get_args(setting.type)
+            if get_origin(setting.type) is Literal and getattr(self, setting.name) not in choices:
+                raise RequestError(
+                    f"--{setting.name} is {getattr(self, setting.name)!r}; expected {' or '.join(choices)}"
+                )
+
     def _check_kinds(self) -> None:
         """A file can hold words where numbers belong."""
         for setting in fields(self):
@@ -193,7 +241,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
-        return {**asdict(self), "scales": list(self.scales)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
@@ -206,9 +254,9 @@ class RunConfig:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
-        if isinstance(values.get("scales"), list):
-            values = {**values, "scales": tuple(values["scales"])}
-        return cls(**values)
+        lists = {f.name for f in fields(cls) if get_origin(f.type) is tuple and isinstance(values.get(f.name), list)}
+        settings: dict[str, Any] = {name: tuple(each) if name in lists else each for name, each in values.items()}
+        return cls(**settings)
 
     def to_yaml(self) -> str:
         """A file that `--config` takes."""
@@ -228,6 +276,11 @@ class RunConfig:
         if not isinstance(values, dict):
             raise RequestError(f"{path} is no configuration; expected lines such as: epochs: 450")
         return cls.from_dict(values)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip that the model sees."""
+        return self.num_segments * self.frames_per_segment
 
     @property
     def mixer_names(self) -> tuple[str, ...]:
@@ -260,26 +313,16 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("label_smoothing", 0, 0.99),
     ("dropout", 0, 0.99),
     ("num_segments", 1, 512),
+    ("frames_per_segment", 1, 64),
     ("size", 16, 1024),
     ("epochs", 1, _ANY),
     ("batch_size", 1, _ANY),
     ("momentum", 0, 1),
+    ("decay_factor", 0, 1),
     ("weight_decay", 0, _ANY),
+    ("warmup_epochs", 0, _ANY),
     ("validation_fraction", 0, 0.9),
     ("seed", 0, 2**63 - 1),
     ("num_threads", 0, _ANY),
     ("num_workers", -1, _ANY),
 )
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "labels": ("soft", "hard"),
-    "label_method": get_args(SoftLabelMethod),
-    "ratio_per": ("clip", "batch"),
-    "partners": ("batch", "training_set"),
-    "normalization": ("softmax", "softmax_counts", "none"),
-    "loss": ("cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware"),
-    "class_weights": ("none", "balanced"),
-    "group": ("all", "clear", "mixed"),
-    "select": ("last", "best_validation"),
-    "precision": ("auto", "32", "bf16"),
-    "device": ("auto", "cpu", "cuda"),
-}

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from midas_dfer.losses import (
     BrierLoss,
+    CompactCrossEntropy,
     IntensityAwareLoss,
     JensenShannonDivergence,
     KLDivergence,
@@ -29,5 +30,6 @@ def make_loss(config: RunConfig, soft_labels: Float[Tensor, "N K"]) -> nn.Module
         "jensen_shannon": JensenShannonDivergence,
         "brier": BrierLoss,
         "intensity_aware": IntensityAwareLoss,
+        "compact": CompactCrossEntropy,
     }
     return losses[config.loss]()

@@ -191,7 +191,8 @@ def predict_clips(
     where = choose_device(device)
     dtype = choose_dtype(config.precision, where)
     model = run.load_model().to(where)
-    dataset = ClipDataset(store, manifest, view=ClipView(config.num_segments, config.size))
+    view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
+    dataset = ClipDataset(store, manifest, view=view)
     loader = ClipLoader(dataset, batch_size, shuffle=False)
     logits, labels = [], []
     progress.start(len(dataset))

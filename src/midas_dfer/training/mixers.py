@@ -1,7 +1,7 @@
 """The mixer that a recipe names, and what it draws for the batches of a training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from jaxtyping import Shaped
@@ -27,6 +27,7 @@ from midas_dfer.mixing import (
     VideoMix,
 )
 from midas_dfer.mixing.mixer import PairMixer
+from midas_dfer.mixing.saliency_maps import SaliencyMixer
 from midas_dfer.training.config import RunConfig
 
 
@@ -45,6 +46,19 @@ def _pairs(kind: type[PairMixer]) -> Callable[[RunConfig, float], Mixer]:
     return lambda config, alpha: kind(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
 
 
+def _by_saliency(kind: type[SaliencyMixer]) -> Callable[[RunConfig, float], Mixer]:
+    def build(config: RunConfig, alpha: float) -> Mixer:
+        mixer = kind(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
+        return replace(mixer, saliency="model") if config.saliency == "model" else mixer
+
+    return build
+
+
+def _transmix(config: RunConfig, alpha: float) -> TransMix:
+    mixer = TransMix(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
+    return replace(mixer, attention="model") if config.saliency == "model" else mixer
+
+
 _BUILDERS: Mapping[str, Callable[[RunConfig, float], Mixer]] = MappingProxyType(
     {
         "midas": _midas,
@@ -52,10 +66,10 @@ _BUILDERS: Mapping[str, Callable[[RunConfig, float], Mixer]] = MappingProxyType(
         "cutmix": _pairs(CutMix),
         "videomix": _pairs(VideoMix),
         "cutout": lambda config, alpha: Cutout(),
-        "saliencymix": _pairs(SaliencyMix),
-        "attentive_cutmix": _pairs(AttentiveCutMix),
-        "puzzlemix": _pairs(PuzzleMix),
-        "transmix": _pairs(TransMix),
+        "saliencymix": _by_saliency(SaliencyMix),
+        "attentive_cutmix": _by_saliency(AttentiveCutMix),
+        "puzzlemix": _by_saliency(PuzzleMix),
+        "transmix": _transmix,
         "manifold_mixup": _pairs(ManifoldMixup),
         "patchup": _pairs(PatchUp),
         "background_mix": _pairs(BackgroundMix),

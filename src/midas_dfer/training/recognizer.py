@@ -20,7 +20,7 @@ from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.mixing import Mixup
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.mixers import Mixing
-from midas_dfer.training.schedule import cosine_decay, parameter_groups
+from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
 
 CHECK_EVERY_STEPS = 50
 """On a GPU a look at the loss waits for the device, so it is not taken at each step."""
@@ -37,7 +37,7 @@ class Recognizer(lightning.LightningModule):
         model: `[B, T, 3, H, W]` normalised float -> logits `[B, K]`.
         config: the recipe.
         num_classes: K.
-        num_steps: optimiser steps of the whole run, for the cosine.
+        num_steps: optimiser steps of the whole run, for the schedule.
         mixing: makes virtual clips of a batch; None trains on the clips as they are.
         loss: of logits and targets; None is the cross-entropy.
     """
@@ -59,6 +59,18 @@ class Recognizer(lightning.LightningModule):
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
         self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
         self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
+        if config.partial_batch_norm:
+            for module in later_batch_norms(model):
+                module.requires_grad_(False)
+            self.train()
+
+    def train(self, mode: bool = True) -> "Recognizer":
+        """Switch between training and evaluation; frozen batch-norm layers stay in the latter."""
+        super().train(mode)
+        if mode and self.config.partial_batch_norm:
+            for module in later_batch_norms(self.model):
+                module.eval()
+        return self
 
     def on_train_epoch_start(self) -> None:
         """Tell the loader which epoch this is: its order and its draws are the epoch's own.
@@ -132,14 +144,9 @@ class Recognizer(lightning.LightningModule):
         self.log("val_war", self.val_war, **show)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """SGD with momentum, its rate falling along a cosine from step to step."""
-        config = self.config
-        optimizer = torch.optim.SGD(
-            parameter_groups(self.model, config.weight_decay),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(self.num_steps))
+        """The recipe's optimiser, its rate set anew from step to step."""
+        optimizer = make_optimizer(self.model, self.config)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, make_schedule(self.config, self.num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:

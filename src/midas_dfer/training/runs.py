@@ -26,7 +26,6 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import nn
 
@@ -36,6 +35,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import RequestError
 from midas_dfer.files import is_temporary, make_folder, write_file
+from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.zoo import create_model
 from midas_dfer.training.config import RunConfig
 
@@ -222,7 +222,8 @@ class Run:
                 f"{path} {what}: expected those of {self.config.model} with --width {self.config.width} and "
                 f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train anew"
             ) from error
-        return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        lay_out_for_speed(model)
+        return model.eval()
 
     def _write(self) -> None:
         write_file(self.path / RUN_FILE, json.dumps(asdict(self.provenance), indent=2) + "\n")
@@ -239,7 +240,7 @@ def write_weights(path: Path, model: nn.Module) -> None:
     write_file(path, safetensors.torch.save(state, metadata={"format": "pt"}))
 
 
-def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> nn.Module:
+def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> ClipModel:
     """The architecture with fresh weights, drawn from the seed; in the trunk `config.weights` if `pretrained`.
 
     Raises:
@@ -249,10 +250,10 @@ def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) 
     return create_model(
         config.model,
         num_classes=num_classes,
-        num_frames=config.num_segments,
+        num_frames=config.num_frames,
         dropout=config.dropout,
         width=config.width,
-        weights=None if weights is None else Path(weights),
+        weights=weights,
         generator=generator_for(config.seed, 0, "", purpose="weights"),
     )
 

@@ -26,6 +26,9 @@ from midas_dfer.datasets.unassigned import add_unassigned
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write, only_one
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.models.clip_model import lay_out_for_speed
+from midas_dfer.models.packaged import PACKAGED
+from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
@@ -70,12 +73,14 @@ def train(
     dataset = ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
-    new_model(config, len(store.class_names), pretrained=True)
+    loaded = _check_model(config, len(store.class_names))
     if config.normalization == "softmax_counts" and config.num_votes is None:
         config = replace(config, num_votes=_mean_votes(partition.train))
     run = Run.create(out, config, store, partition)
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
+    if loaded:
+        say(f"weights: {loaded}")
     return _fit(run, store, bar=bar, say=say)
 
 
@@ -163,6 +168,14 @@ def _with_validation(manifest: Manifest, config: RunConfig) -> Partition:
     return Partition(train=train, test=partition.test, validation=validation, rule=rule)
 
 
+def _check_model(config: RunConfig, num_classes: int) -> str:
+    """Make the model once before anything is written; says what became of the file of weights, "" without one."""
+    if config.weights is None or config.weights == PACKAGED:
+        new_model(config, num_classes, pretrained=True)
+        return "" if config.weights is None else f"those that are packaged with {config.model}"
+    return str(load_trunk(new_model(config, num_classes), config.weights))
+
+
 def _mean_votes(manifest: Manifest) -> float:
     votes = manifest.votes[manifest.has_votes]
     if not len(votes):
@@ -185,7 +198,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             validation_loader = _loader(_dataset(run, store, "validation", say), config, device, shuffle=False)
         checkpoint = _last_checkpoint(run)
         model = run.new_model(pretrained=checkpoint is None)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out_for_speed(model)
         num_steps = config.epochs * len(train_loader)
         loss = make_loss(config, train_set.soft_labels)
         recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss)
@@ -197,6 +210,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             devices=1,
             precision=lightning_precision(choose_dtype(config.precision, device)),
             max_epochs=config.epochs,
+            gradient_clip_val=config.clip_gradient,
             callbacks=callbacks,
             logger=TensorBoardLogger(run.path, name="", version=TENSORBOARD_FOLDER),
             log_every_n_steps=max(1, min(50, len(train_loader))),
@@ -246,6 +260,7 @@ def _dataset(
     is_train = part == "train"
     view = ClipView(
         num_segments=config.num_segments,
+        frames_per_segment=config.frames_per_segment,
         size=config.size,
         train=is_train,
         scales=config.scales,

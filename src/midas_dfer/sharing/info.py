@@ -1,0 +1,211 @@
+"""What has to be known of a trained model in order to use it: its classes, its input, and how to read its output."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from midas_dfer import __version__
+from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.errors import RequestError
+from midas_dfer.mixing.normalization import check_normalization, implied_vote_shares
+from midas_dfer.training.runs import Run
+
+LIBRARY = "midas-dfer"
+FORMAT = 1
+"""Of `config.json`; a later one may hold what this version cannot read."""
+
+_SAMPLING = "middle of each segment"
+_PRECISIONS = ("auto", "32", "bf16")
+_MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model is, what it is shown, and what its output means.
+
+    Attributes:
+        model: architecture (`midas_dfer.models.create_model`).
+        class_names: in the order of the model's outputs.
+        width: channels of the first stage.
+        dropout: rate before the classifier; of no effect on a trained model.
+        num_segments: equal parts of a clip that the model sees a frame of each: the middle one.
+        frames_per_segment: how many frames of each part, one after the other.
+        size: side of the pictures that the model sees, in pixels.
+        extract: how faces were cut out of the videos that it learned from.
+        method: what the paper calls its training.
+        normalization: of the labels that it learned from: softmax, softmax_counts or none.
+        temperature: of that softmax.
+        num_votes: how many votes a clip had, for softmax_counts.
+        precision: in which it is computed: auto, 32 or bf16.
+    """
+
+    model: str
+    class_names: tuple[str, ...]
+    width: int
+    dropout: float
+    num_segments: int
+    frames_per_segment: int
+    size: int
+    extract: ExtractSettings
+    method: str
+    normalization: str
+    temperature: float
+    num_votes: float | None
+    precision: str
+
+    @classmethod
+    def of(cls, run: Run) -> "ModelInfo":
+        """What a run says of its model."""
+        config = run.config
+        return cls(
+            model=config.model,
+            class_names=run.provenance.class_names,
+            width=config.width,
+            dropout=config.dropout,
+            num_segments=config.num_segments,
+            frames_per_segment=config.frames_per_segment,
+            size=config.size,
+            extract=run.provenance.extract,
+            method=config.method_name,
+            # Of midas alone, as in `midas_dfer.training.evaluate.to_vote_shares`: no other mixer normalises labels.
+            normalization=config.normalization if config.mixer == "midas" else "none",
+            temperature=config.temperature,
+            num_votes=config.num_votes,
+            precision=config.precision,
+        )
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip that the model sees."""
+        return self.num_segments * self.frames_per_segment
+
+    def vote_shares(self, logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+        """The annotators' distribution that logits imply, given what the model was trained on."""
+        return implied_vote_shares(logits, self.normalization, self.temperature, num_votes=self.num_votes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
+        return {
+            "library_name": LIBRARY,
+            "format": FORMAT,
+            "midas_dfer_version": __version__,
+            "architectures": [self.model],
+            "num_classes": len(self.class_names),
+            "id2label": {str(number): name for number, name in enumerate(self.class_names)},
+            "label2id": {name: number for number, name in enumerate(self.class_names)},
+            "width": self.width,
+            "dropout": self.dropout,
+            "num_frames": self.num_frames,
+            "num_segments": self.num_segments,
+            "frames_per_segment": self.frames_per_segment,
+            "sampling": _SAMPLING,
+            "image_size": self.size,
+            "image_mean": list(IMAGENET_MEAN),
+            "image_std": list(IMAGENET_STD),
+            "extract": asdict(self.extract),
+            "method": self.method,
+            "label_normalization": self.normalization,
+            "label_temperature": self.temperature,
+            "label_num_votes": self.num_votes,
+            "precision": self.precision,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
+        """The inverse of `to_dict`.
+
+        Raises:
+            RequestError: it is of another library, of a newer format, or something in it is missing or senseless; a
+                sentence without the file's name.
+        """
+        if values.get("library_name") != LIBRARY:
+            raise RequestError(f"it is a model of {values.get('library_name')!r}; expected one of {LIBRARY!r}")
+        written = _whole(values, "format", 1, 2**31)
+        if written > FORMAT:
+            raise RequestError(
+                f"it has format {written}, and this version {__version__} of midas-dfer knows {FORMAT}; get a newer one"
+            )
+        for name, expected in (
+            ("sampling", _SAMPLING),
+            ("image_mean", list(IMAGENET_MEAN)),
+            ("image_std", list(IMAGENET_STD)),
+        ):
+            if values.get(name) != expected:
+                raise RequestError(
+                    f"its {name} is {values.get(name)!r}; expected {expected!r}, as all models here have"
+                )
+        architectures = values.get("architectures")
+        if not isinstance(architectures, list) or len(architectures) != 1 or not isinstance(architectures[0], str):
+            raise RequestError(f"its architectures are {architectures!r}; expected a list of one name")
+        normalization, temperature = _text(values, "label_normalization"), _number(values, "label_temperature")
+        num_votes = None if values.get("label_num_votes") is None else _number(values, "label_num_votes")
+        check_normalization(normalization, temperature, num_votes)
+        precision = _text(values, "precision")
+        if precision not in _PRECISIONS:
+            raise RequestError(f"its precision is {precision!r}; expected {' or '.join(_PRECISIONS)}")
+        dropout = _number(values, "dropout")
+        info = cls(
+            model=architectures[0],
+            class_names=_class_names(values),
+            width=_whole(values, "width", 8, 512),
+            dropout=dropout,
+            num_segments=_whole(values, "num_segments", 1, 512),
+            frames_per_segment=_whole(values, "frames_per_segment", 1, 64),
+            size=_whole(values, "image_size", 16, 1024),
+            extract=_extract(values.get("extract")),
+            method=_text(values, "method"),
+            normalization=normalization,
+            temperature=temperature,
+            num_votes=num_votes,
+            precision=precision,
+        )
+        if values.get("num_frames") != info.num_frames:
+            raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")
+        return info
+
+
+def _class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    count, by_number = _whole(values, "num_classes", 1, _MOST_CLASSES), values.get("id2label")
+    if not isinstance(by_number, dict) or set(by_number) != {str(number) for number in range(count)}:
+        raise RequestError(f"its id2label is not a name for each of {count} classes, under the keys 0 to {count - 1}")
+    names = tuple(by_number[str(number)] for number in range(count))
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < count:
+        raise RequestError("its id2label holds a class twice, or one that is not text")
+    if values.get("label2id") != {name: number for number, name in enumerate(names)}:
+        raise RequestError("its label2id is not id2label the other way round")
+    return names
+
+
+def _extract(values: object) -> ExtractSettings:
+    try:
+        return ExtractSettings(**values)  # type: ignore[arg-type]
+    except RequestError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"its extract does not say how faces are cut out ({error})") from error
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str):
+        raise RequestError(f"its {name} is {value!r}; expected text")
+    return value
+
+
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RequestError(f"its {name} is {value!r}; expected a number")
+    return float(value)
+
+
+def _whole(values: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError(f"its {name} is {value!r}; expected a whole number from {low} to {high}")
+    return value

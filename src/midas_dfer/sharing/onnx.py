@@ -1,0 +1,181 @@
+"""A trained model -> ONNX: pixels in, logits and both readings out; checked against PyTorch before it is kept."""
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from midas_dfer import __version__
+from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import replacing
+from midas_dfer.sharing.info import LIBRARY, ModelInfo
+from midas_dfer.training.runs import Run
+
+INPUT = "clips"
+OUTPUTS = ("logits", "probabilities", "vote_shares")
+TOLERANCE = 1e-4
+
+_NEEDED = ("onnx", "onnxscript", "onnxruntime")
+_CHECKED_BATCHES = (1, 3)
+_MOST_BYTES = 2_000_000_000  # a single file of ONNX cannot hold more
+_CHATTY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+class _FromPixels(nn.Module):
+    """The model with what is done before it and after it."""
+
+    def __init__(self, model: nn.Module, info: ModelInfo) -> None:
+        super().__init__()
+        self.model = model
+        self.info = info
+
+    def forward(
+        self, clips: UInt8[Tensor, "B T 3 H W"]
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        logits = self.model(normalize_pixels(clips))
+        return logits, logits.softmax(dim=1), self.info.vote_shares(logits)
+
+
+def check_onnx() -> None:
+    """Refuse where the packages for it are not installed.
+
+    Raises:
+        RequestError: one of them is missing.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise RequestError(
+            f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; get them "
+            'with: pip install "midas-dfer[export]"'
+        )
+
+
+def export_onnx(run: Run | Path | str, path: Path | str) -> None:
+    """Write a trained run's model as ONNX; see `write_onnx`.
+
+    Args:
+        run: the run, or its folder.
+        path: the file, whole or not there.
+
+    Raises:
+        RequestError: the run is not trained, packages are missing, or the model is larger than one file can be.
+        JobError: it cannot be expressed in ONNX, computes something else there, or cannot be written.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    write_onnx(run.load_model(), path, info=ModelInfo.of(run))
+
+
+def write_onnx(model: nn.Module, path: Path | str, *, info: ModelInfo) -> None:
+    """Write a model as ONNX in one file, and check that it computes what the model computes.
+
+    Input "clips": RGB pixels 0 to 255, uint8 ``[batch, T, 3, S, S]``; batch is free, T and S are the model's. They are
+    normalised inside. Outputs "logits", "probabilities" and "vote_shares", float32 ``[batch, K]``. The metadata holds
+    the names of the classes and how the model came by them.
+
+    Args:
+        model: left as it is. It is computed in float32 and evaluation mode.
+        path: the file, whole or not there.
+        info: of the model.
+
+    Raises:
+        RequestError: packages are missing, or the model is larger than one file can be.
+        JobError: it cannot be expressed in ONNX, its results differ from PyTorch's by more than 1e-4 (relative where
+            they are larger than 1), or the file cannot be written.
+    """
+    check_onnx()
+    path = Path(path)
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > _MOST_BYTES:
+        raise RequestError(f"The model has {size / 1e9:.1f} GB of weights; expected at most 2, which one file holds.")
+    eager = _FromPixels(copy.deepcopy(model).cpu().float(), info).eval()
+    program = _exported(eager, info)
+    with replacing(path) as temporary:
+        program.save(str(temporary), external_data=False)
+        difference = _difference(temporary, eager, info)
+        if not difference <= TOLERANCE:  # so written, NaN does not pass
+            raise JobError(
+                f"{info.model} in ONNX does not compute what it computes in PyTorch: results differ by "
+                f"{difference:.2g}, expected at most {TOLERANCE:g}; it was not written"
+            )
+
+
+def _exported(eager: _FromPixels, info: ModelInfo) -> Any:  # noqa: ANN401 - torch.onnx.ONNXProgram, which is optional
+    example = _pixels(2, info)
+    try:
+        with _quietly(), torch.inference_mode(False), torch.no_grad():
+            program = torch.onnx.export(
+                eager,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+                verbose=False,
+            )
+    except Exception as error:  # the exporter has many, and shows pages of each
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise JobError(f"{info.model} could not be expressed in ONNX ({reason}); use it in PyTorch") from error
+    if program is None:
+        raise JobError(f"{info.model} could not be expressed in ONNX; use it in PyTorch")
+    program.model.metadata_props.update(
+        {
+            "library_name": LIBRARY,
+            "midas_dfer_version": __version__,
+            "architecture": info.model,
+            "class_names": json.dumps(info.class_names),
+            "input": "RGB pixels 0 to 255, [batch, frames, 3, height, width]; normalised inside",
+            "config": json.dumps(info.to_dict()),
+        }
+    )
+    return program
+
+
+def _difference(path: Path, eager: _FromPixels, info: ModelInfo) -> float:
+    """The largest difference between the file's results and the model's, relative where these are larger than 1."""
+    onnxruntime: Any = import_module("onnxruntime")  # optional, and without types
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    differences = []
+    for count in _CHECKED_BATCHES:
+        clips = _pixels(count, info)
+        with torch.inference_mode():
+            expected = eager(clips)
+        for ours, theirs in zip(expected, session.run(list(OUTPUTS), {INPUT: clips.numpy()}), strict=True):
+            scale = ours.abs().max().clamp(min=1.0)
+            differences.append(((torch.from_numpy(theirs) - ours).abs().max() / scale).reshape(1))
+    return float(torch.cat(differences).max())  # torch's max keeps a NaN
+
+
+def _pixels(count: int, info: ModelInfo) -> UInt8[Tensor, "B T 3 S S"]:
+    generator = torch.Generator().manual_seed(count)
+    shape = (count, info.num_frames, 3, info.size, info.size)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the exporter tells of itself."""
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
