@@ -53,7 +53,13 @@ class Recipe:
     width: int = 8
 
 
-RECIPES: dict[str, Recipe] = {}
+RECIPES = {
+    "r2plus1d_18": Recipe(steps=200, learning_rate=4e-3),
+    "tsm_resnet18": Recipe(steps=160, learning_rate=4e-3),
+    "tsm_resnet34": Recipe(steps=160, learning_rate=4e-3),
+    "tsm_resnet50": Recipe(steps=160, learning_rate=4e-3),
+    "two_vgg13_lstm": Recipe(steps=70),
+}
 """Models that need another recipe than the common one."""
 
 

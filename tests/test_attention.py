@@ -275,5 +275,5 @@ def test_models_that_cannot_be_looked_into(model, message):
 
 def test_no_other_word():
     # The classes say so in their annotations, which the tests check before anything else.
-    with pytest.raises(RequestError, match="The attention is 'modell'; expected .* or 'model'"):
+    with pytest.raises(RequestError, match=r"The attention is 'modell'; expected .* or 'model'"):
         check_source("modell", "attention")

@@ -10,8 +10,8 @@ RECIPE = Recipe(steps=100, learning_rate=6e-3, clips=6)
 
 @pytest.fixture(scope="module")
 def people():
-    """Some to learn from and others to be tested on, clips of four frames."""
-    return smiles(24, 4, SIZE + 4, seed=0), smiles(12, 4, SIZE + 4, seed=1)
+    """Some to learn from and others to be tested on, clips of three frames."""
+    return smiles(20, 3, SIZE + 4, seed=0), smiles(12, 3, SIZE + 4, seed=1)
 
 
 def test_both_classes_hold_the_same_frames(people):

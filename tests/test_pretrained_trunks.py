@@ -129,17 +129,21 @@ def test_one_size_only(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "gflop"), [("tsm_sface", 4.2, 4.60), ("tsm_efficientnet_lite0", 4.65, 8 * 0.407)]
+    ("name", "parameters", "gflop", "tolerance"),
+    [("tsm_sface", 4.2, 0.569, 0.03), ("tsm_efficientnet_lite0", 4.65, 0.407, 0.06)],
 )
-def test_published_sizes(name, parameters, gflop):
-    """MobileNet: 4.2 M, and EfficientNet-Lite0: 4.7 M with a classifier of 1000 classes, 407 M multiply-adds."""
+def test_published_sizes(name, parameters, gflop, tolerance):
+    """Per picture, with 1000 classes: MobileNet's at 224 with a stem of stride 2, and those Google states for Lite0.
+
+    Google's 407 M multiply-adds are 6 % more than the 384 M of the same network (checked against timm's) here.
+    """
     with torch.device("meta"):
         model = create_model(name, 1000).eval()
         clip = torch.zeros(1, 8, 3, architecture(name).size, architecture(name).size)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(clip)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(parameters, rel=0.03)
-    assert counter.get_total_flops() / 2e9 == pytest.approx(gflop, rel=0.06)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(8 * gflop, rel=tolerance)
 
 
 # --- SFace

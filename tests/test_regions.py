@@ -5,9 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import midas_dfer.mixing.plan
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing.features import ManifoldMixup
+from midas_dfer.mixing.midas import MIDAS
 from midas_dfer.mixing.plan import MixPlan, RegionPlan
 from midas_dfer.mixing.regions import CutMix, Cutout, VideoMix
+from midas_dfer.mixing.transmix import TransMix
 
 
 def seeded(seed):
@@ -150,3 +154,21 @@ def test_wrong_places_are_refused():
     for place in (torch.zeros(2, 2), torch.zeros(2, 3).double(), torch.ones(2, 3), torch.full((2, 3), math.nan)):
         with pytest.raises(RequestError, match="place"):
             RegionPlan(torch.ones(2), torch.tensor([1, 0]), place=place)
+
+
+@pytest.mark.parametrize("mixer", [MIDAS(), CutMix(), ManifoldMixup(), TransMix()])
+def test_a_plan_is_sent_to_the_device_once(mixer, monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        midas_dfer.mixing.plan, "to_device", lambda values, device: sent.append(values) or values.to(device)
+    )
+    clips = torch.zeros(4, 2, 3, 8, 8, dtype=torch.uint8, device="meta")
+    labels = torch.full((4, 3), 1 / 3, device="meta")
+    plan = mixer.draw(list("abcd"))
+    tensors = [value for value in vars(plan).values() if isinstance(value, torch.Tensor)]
+    mixer.apply(clips, labels, plan)
+    assert [id(value) for value in sent] == [id(value) for value in tensors]
+    if isinstance(mixer, MIDAS):
+        sent.clear()
+        mixer.apply_to_pixels(clips, labels, plan)
+        assert len(sent) == 2

@@ -342,3 +342,17 @@ def test_every_model_takes_its_own_checkpoints(name, tmp_path):
     assert all(key.startswith(model.heads) for key in report.kept)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key] if key in report.kept else trained.state_dict()[key]), key
+
+
+def test_kinetics_weights_of_another_stem_are_reported(tmp_path):
+    other = of_the_zoo("r3d_18")
+    save_file(other.state_dict(), tmp_path / "r3d_18.safetensors")
+    model = of_the_zoo("resnet3d_18")
+    before = values_of(model)
+    report = load_trunk(model, tmp_path / "r3d_18.safetensors")
+    stem = {key for key in before if key.startswith("stem.")}
+    assert set(report.of_another_shape) == stem
+    assert {key for key in report.kept if not key.endswith("num_batches_tracked")} <= stem
+    assert "of another shape, as drawn: stem." in str(report)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key] if key in stem else other.state_dict()[key]), key

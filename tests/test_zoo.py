@@ -169,4 +169,4 @@ def test_every_entry_says_where_it_is_from():
         entry = architecture(name)
         assert entry.num_frames >= 1
         assert entry.size >= 32
-        assert 0 < len(entry.source) <= 50, name
+        assert 0 < len(entry.source) <= 34, name

@@ -8,7 +8,7 @@ public ones; each is imported when it is first used, so that `import midas_dfer`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from midas_dfer.version import __version__ as __version__
 
 _PUBLIC = {
     "votes_to_soft_labels": "labels",
@@ -43,6 +43,9 @@ _PUBLIC = {
     "train": "training.train",
     "resume": "training.train",
     "evaluate": "training.evaluate",
+    "save_pretrained": "sharing.folder",
+    "from_pretrained": "sharing.folder",
+    "export_onnx": "sharing.onnx",
     "Predictor": "predict.predictor",
     "MidasError": "errors",
     "RequestError": "errors",
@@ -81,6 +84,9 @@ if TYPE_CHECKING:
     from midas_dfer.models.zoo import create_model as create_model
     from midas_dfer.models.zoo import list_models as list_models
     from midas_dfer.predict.predictor import Predictor as Predictor
+    from midas_dfer.sharing.folder import from_pretrained as from_pretrained
+    from midas_dfer.sharing.folder import save_pretrained as save_pretrained
+    from midas_dfer.sharing.onnx import export_onnx as export_onnx
     from midas_dfer.training.config import RunConfig as RunConfig
     from midas_dfer.training.evaluate import evaluate as evaluate
     from midas_dfer.training.train import resume as resume

@@ -14,7 +14,7 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Name what there is.")
     flags.add_argument("what", type=Literal["models", "datasets", "mixers", "recipes"], help="of what")
-    flags.add_argument("--json", action="store_true", help="print the names as JSON; of recipes, all that is shown")
+    flags.add_argument("--json", action="store_true", help="the same as JSON; of datasets and mixers, the names")
     return flags
 
 
@@ -22,19 +22,40 @@ def run(request: Namespace) -> None:
     """Do it."""
     if request.what == "recipes":
         _list_recipes(request.json)
-        return
-    if request.what == "models":
-        from midas_dfer.models.zoo import list_models
-
-        entries = dict.fromkeys(list_models(), "")
+    elif request.what == "models":
+        _list_models(request.json)
     else:
         entries = DATASETS if request.what == "datasets" else MIXERS
-    if request.json:
-        print(json.dumps(list(entries)))
+        if request.json:
+            print(json.dumps(list(entries)))
+            return
+        width = max(map(len, entries))
+        for name, text in entries.items():
+            print(f"{name:<{width}}  {text}".rstrip())
+
+
+def _list_models(as_json: bool) -> None:
+    """A table: what each costs on clips of its publication's length and size."""
+    from midas_dfer.models.cost import model_cost
+    from midas_dfer.models.zoo import architecture, list_models
+
+    names = list_models()
+    entries, costs = [architecture(name) for name in names], [model_cost(name) for name in names]
+    if as_json:
+        fields = [
+            {"name": name, "num_frames": entry.num_frames, "size": entry.size, "source": entry.source, **asdict(cost)}
+            for name, entry, cost in zip(names, entries, costs, strict=True)
+        ]
+        print(json.dumps(fields))
         return
-    width = max(map(len, entries))
-    for name, text in entries.items():
-        print(f"{name:<{width}}  {text}".rstrip())
+    width = max(map(len, names))
+    print(f"{'':<{width}} param.  GFLOP    clip  source")
+    for name, entry, cost in zip(names, entries, costs, strict=True):
+        clip = f"{entry.num_frames}x{entry.size}"
+        parameters, gflop = f"{cost.parameters / 1e6:.1f}M", f"{cost.multiply_adds / 1e9:.1f}"
+        print(f"{name:<{width}} {parameters:>6} {gflop:>6} {clip:>7}  {entry.source}")
+    print(f"{'timm/TRUNK':<{width}} a trunk of the package timm, such as timm/resnet50, with temporal shift")
+    print("GFLOP: thousand million multiply-adds of one clip; clip: frames x side in pixels")
 
 
 def _list_recipes(as_json: bool) -> None:

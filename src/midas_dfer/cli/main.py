@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from midas_dfer import __version__
-from midas_dfer.cli import check, demo, describe, evaluate, listing, predict, prepare, train
+from midas_dfer.cli import check, demo, describe, evaluate, explain, export, listing, predict, prepare, train
 from midas_dfer.cli.parsing import Parser, complain, is_text, underscored
 from midas_dfer.errors import MidasError
 from midas_dfer.files import DISK_IS_FULL
+from midas_dfer.version import __version__
 
 VERBS: dict[str, tuple[ModuleType, str]] = {
     "demo": (demo, "the whole path on made-up faces, in about a minute"),
@@ -19,7 +19,9 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "train": (train, "a store -> a trained run; the paper's recipe by default"),
     "evaluate": (evaluate, "a run on clips it has not seen -> scores"),
     "predict": (predict, "a run and any video -> its emotions over time"),
-    "list": (listing, "the models, datasets or mixers there are"),
+    "explain": (explain, "a run -> which pixels and which frames it goes by"),
+    "export": (export, "a run -> a folder to share: weights, model card, ONNX"),
+    "list": (listing, "the models, datasets, mixers or recipes there are"),
 }
 
 

@@ -234,7 +234,7 @@ def box_spans(plan: RegionPlan, sizes: tuple[int, int, int], kind: BoxKind, rule
         rule: whether it may be cut off at the border.
     """
     pasted = (1.0 - plan.ratio).double()
-    sides: list[Int64[Tensor, B] | None] = [None, None, None]  # None from end to end
+    sides: list[Tensor | None] = [None, None, None]  # None from end to end
     if kind == "space":
         sides[1:] = rectangle_sides(plan, *sizes[1:])
     elif kind == "time":

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.models.clip_model import ClipModel
@@ -183,16 +183,6 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     if not weights:
         raise RequestError(f"{path} holds no weights.")
     return weights
-
-
-def channels_last(model: nn.Module) -> None:
-    """Lay out what is four-dimensional of a model as 2-D convolutions are quickest with; in place, no value changes.
-
-    As ``model.to(memory_format=torch.channels_last)``, which refuses a model with 3-D convolutions.
-    """
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.ndim == 4:
-            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def _read_torch_file(path: Path) -> object:

@@ -1,8 +1,9 @@
 """The models by name: an explicit table, nothing registers itself."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
@@ -46,7 +47,7 @@ class Architecture:
         build: makes the model.
         num_frames: frames of a clip in the publication.
         size: side of its pictures there, in pixels.
-        source: who published it, and the paper's tables that compare with it; at most 50 characters.
+        source: who published it, and the paper's tables that compare with it; at most 34 characters.
         scalable: whether `width` can be other than the published one.
     """
 
@@ -57,70 +58,23 @@ class Architecture:
     scalable: bool = True
 
 
-def _tsm_resnet(depth: int) -> Builder:
+def _any_length(make: Callable[..., ClipModel]) -> Builder:
+    """Build a network that learns nothing of single places in time, and so is not told how many there are."""
+
     def build(
         *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
     ) -> ClipModel:
-        return TSMResNet(
-            RESNET_DEPTHS[depth],
-            block=RESNET_BLOCKS[depth],
-            num_classes=num_classes,
-            dropout=dropout,
-            width=width,
-            generator=generator,
-        )
+        return make(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
 
     return build
+
+
+def _tsm_resnet(depth: int) -> Builder:
+    return _any_length(partial(TSMResNet, RESNET_DEPTHS[depth], block=RESNET_BLOCKS[depth]))
 
 
 def _resnet3d(design: Design3d) -> Builder:
-    def build(
-        *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-    ) -> ClipModel:
-        return ResNet3d(design, num_classes=num_classes, dropout=dropout, width=width, generator=generator)
-
-    return build
-
-
-def _mean_resnet18(
-    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-) -> ClipModel:
-    return TSMResNet(num_classes=num_classes, dropout=dropout, width=width, fold_div=None, generator=generator)
-
-
-def _cnn_gru(
-    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-) -> ClipModel:
-    return CNNGRU(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
-
-
-def _two_vgg13_lstm(
-    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-) -> ClipModel:
-    return TwoStreamVGGLSTM(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
-
-
-def _tsm_sface(
-    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-) -> ClipModel:
-    return TSMSFace(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
-
-
-def _tsm_efficientnet_lite0(
-    *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-) -> ClipModel:
-    return TSMEfficientNetLite0(num_classes=num_classes, dropout=dropout, width=width, generator=generator)
-
-
-def _tsm_timm(trunk: str) -> Architecture:
-    def build(
-        *, num_classes: int, num_frames: int, dropout: float, width: int, generator: torch.Generator | None
-    ) -> ClipModel:
-        return TSMTimm(
-            trunk, num_classes=num_classes, num_frames=num_frames, dropout=dropout, width=width, generator=generator
-        )
-
-    return Architecture(build, 8, picture_size(trunk), "package timm, with temporal shift", scalable=False)
+    return _any_length(partial(ResNet3d, design))
 
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -128,22 +82,27 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "tsm_resnet18": Architecture(_tsm_resnet(18), 8, 224, "Lin et al. 2019; tables 1-3, 5, 6"),
         "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019"),
         "tsm_resnet50": Architecture(_tsm_resnet(50), 8, 224, "Lin et al. 2019"),
-        "mean_resnet18": Architecture(_mean_resnet18, 8, 224, "ours; no view of time"),
-        "cnn_gru_resnet18": Architecture(_cnn_gru, 16, 112, "Zhao and Liu 2021 (baseline); tables 1, 7"),
+        "mean_resnet18": Architecture(_any_length(partial(TSMResNet, fold_div=None)), 8, 224, "ours; no view of time"),
+        "cnn_gru_resnet18": Architecture(_any_length(CNNGRU), 16, 112, "Zhao and Liu 2021; tables 1, 7"),
         "former_dfer": Architecture(FormerDFER, 16, 112, "Zhao and Liu 2021; tables 1, 4"),
         "gca_ial": Architecture(GCA, 16, 112, "Li et al. 2023; tables 1, 4"),
         "stt": Architecture(STT, 16, 112, "Ma et al. 2022, in part; table 1"),
         "dpcnet": Architecture(DPCNet, 8, 112, "Wang et al. 2022, in part; table 1"),
-        "two_vgg13_lstm": Architecture(_two_vgg13_lstm, 8, 224, "Wang et al. 2022 (FERV39k); table 4"),
+        "two_vgg13_lstm": Architecture(_any_length(TwoStreamVGGLSTM), 8, 224, "Wang et al. 2022; table 4"),
         "resnet3d_18": Architecture(_resnet3d(RESNET3D_18), 16, 112, "Hara et al. 2018; table 1"),
-        "r3d_18": Architecture(_resnet3d(R3D_18), 16, 112, "Tran et al. 2018, R3D as in torchvision"),
-        "r2plus1d_18": Architecture(_resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, R(2+1)D as in torchvision"),
-        "tsm_sface": Architecture(_tsm_sface, 8, 112, "Zhong et al. 2021, OpenCV; a trunk for faces", scalable=False),
+        "r3d_18": Architecture(_resnet3d(R3D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
+        "r2plus1d_18": Architecture(_resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
+        "tsm_sface": Architecture(_any_length(TSMSFace), 8, 112, "Zhong et al. 2021; for faces", scalable=False),
         "tsm_efficientnet_lite0": Architecture(
-            _tsm_efficientnet_lite0, 8, 224, "Tan and Le 2019, EfficientNet-Lite", scalable=False
+            _any_length(TSMEfficientNetLite0), 8, 224, "Tan and Le 2019; small", scalable=False
         ),
     }
 )
+
+
+def _tsm_timm(trunk: str) -> Architecture:
+    source = "package timm, with temporal shift"
+    return Architecture(partial(TSMTimm, trunk), 8, picture_size(trunk), source, scalable=False)
 
 
 def list_models() -> tuple[str, ...]:

@@ -20,9 +20,9 @@ from jaxtyping import UInt8
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from midas_dfer import __version__
 from midas_dfer.errors import JobError
 from midas_dfer.report import style
+from midas_dfer.version import __version__
 
 _LONGEST_TEXT, _LONGEST_NAME = 600, 32
 _JPEG_QUALITY = 86

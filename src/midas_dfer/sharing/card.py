@@ -15,12 +15,12 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from midas_dfer import __version__
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.sharing.results import CardScores, read_scores
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import Run
+from midas_dfer.version import __version__
 
 _LONGEST = 200
 _NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine

@@ -17,8 +17,7 @@ from safetensors import SafetensorError
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_write, is_temporary, make_folder, replacing
-from midas_dfer.models.clip_model import ClipModel
-from midas_dfer.models.weights import channels_last
+from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.zoo import create_model
 from midas_dfer.sharing.card import model_card
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
@@ -114,7 +113,7 @@ def from_pretrained(folder: Path | str) -> tuple[ClipModel, ModelInfo]:
             f"{path} holds the weights of another model: expected those of {info.model} with width {info.width} and "
             f"{len(info.class_names)} classes, as {CONFIG_FILE} says; get both from the same place"
         ) from error
-    channels_last(model)
+    lay_out_for_speed(model)
     return model.eval(), info
 
 

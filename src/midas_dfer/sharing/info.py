@@ -8,12 +8,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from midas_dfer import __version__
 from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.normalization import check_normalization, implied_vote_shares
 from midas_dfer.training.runs import Run
+from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
 FORMAT = 1

@@ -192,7 +192,8 @@ def explain(
         {"predicted": said, "label": true or ""}.get(target, target)
         for said, true in zip(predicted, labels, strict=True)
     ]
-    view = ClipView(run.config.num_segments, run.config.size)
+    config = run.config
+    view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
     dataset = ClipDataset(store, manifest.select(rows), view=view)
     frames, maps, shares, logits = _evidence(run, dataset, targets, device, batch_size)
     trained_on = run.part("train") | run.part("validation")
@@ -202,7 +203,7 @@ def explain(
             group=group,
             trained_on=predictions.video_ids[row] in trained_on,
             frames=frames[place],
-            positions=tuple(sample_segments(store.num_frames(predictions.video_ids[row]), len(frames[place])).tolist()),
+            positions=_positions(store, predictions.video_ids[row], view),
             label=labels[place],
             predicted=predicted[place],
             voted=bool(predictions.has_votes[row]),
@@ -215,7 +216,7 @@ def explain(
         )
         for place, (row, group) in enumerate(shown)
     )
-    return Explanation(run.config.method_name, run.config.model, store.dataset, chosen.part, names, explained)
+    return Explanation(config.method_name, config.model, store.dataset, chosen.part, names, explained)
 
 
 def choose_shown(predictions: Predictions, num: int, *, labelled: bool = False) -> list[tuple[int, Group]]:
@@ -302,6 +303,11 @@ def _evidence(
         shares.append(found.frame_shares.cpu())
         logits.append(found.logits.cpu().gather(1, wanted.unsqueeze(1)).squeeze(1))
     return tuple(torch.cat(values).numpy() for values in (frames, maps, shares, logits))  # type: ignore[return-value]
+
+
+def _positions(store: ClipStore, video_id: str, view: ClipView) -> tuple[int, ...]:
+    """Which frames `ClipDataset` shows of a clip."""
+    return tuple(sample_segments(store.num_frames(video_id), view.num_segments, view.frames_per_segment).tolist())
 
 
 def _checked_target(target: str, class_names: Sequence[str]) -> str:
