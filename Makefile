@@ -32,7 +32,7 @@ bench-mixing: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.mixing
 
 bench-models: .venv/.installed-dev
-	$(BIN)/python -m benchmarks.models --traces
+	$(BIN)/python -m benchmarks.models --traces --out docs/models.json --page docs/models.md
 
 bench-scale: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scale

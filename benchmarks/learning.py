@@ -60,7 +60,9 @@ RECIPES = {
     "tsm_resnet18": Recipe(steps=160, learning_rate=4e-3),
     "tsm_resnet34": Recipe(steps=160, learning_rate=4e-3),
     "tsm_resnet50": Recipe(steps=160, learning_rate=4e-3),
-    "two_vgg13_lstm": Recipe(steps=70),
+    "tsm_efficientnet_lite0": Recipe(steps=140, clips=4),
+    "tsm_sface": Recipe(steps=80, clips=4),
+    "two_vgg13_lstm": Recipe(steps=80, clips=4),
 }
 """Models that need another recipe than the common one."""
 
@@ -222,8 +224,9 @@ def markdown(content: dict[str, Any]) -> str:
         f"{2 * clips['test']} test clips, of {clips['frames']} frames of",
         f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine; a column is a seed "
         "of weights and batches.",
-        "Width 64 is the published network. Seconds are of one run on one thread. Recipes were chosen by the score on other",
-        "people than these (`--choose`): the figures say that a model can learn this order with a recipe made for it.",
+        "Width 64 is the published network. Seconds are of one run on one thread. Recipes were chosen by the score on",
+        "other people than these (`--choose`): the figures say that a model can learn this order with a recipe made",
+        "for it.",
         "",
         f"Measured on {content['machine']}.",
         "",

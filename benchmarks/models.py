@@ -29,6 +29,7 @@ from midas_dfer.models.cost import model_cost
 from midas_dfer.models.zoo import architecture, create_model, list_models
 
 NUM_CLASSES = 7
+MARK = "<!-- From here on written by `make bench-models`; do not edit. -->"
 Result = dict[str, Any]
 KINDS = ("read_fp32", "read_bf16", "train_fp32", "train_bf16")
 
@@ -75,16 +76,14 @@ class Measured:
 
 
 def measure(names: tuple[str, ...], rounds: int, batch: int, device: torch.device) -> dict[str, Result]:
-    """Rates of each network: all in turn, one round to warm up and `rounds` that count."""
+    """Rates of each network: all in turn, round after round, each pass once to warm up and once to count."""
     results: dict[str, Result] = {name: {kind: [] for kind in KINDS} for name in names}
-    for number in range(rounds + 1):
+    for number in range(1, rounds + 1):
         for name in names:
             measured = Measured(name, device, batch)  # made anew: all at once would not fit into memory
             for kind in KINDS:
                 measured.once(kind)
-                rate = measured.once(kind)
-                if number:
-                    results[name][kind].append(rate)
+                results[name][kind].append(measured.once(kind))
             print(f"round {number} of {rounds}: {name}", file=sys.stderr, flush=True)
     for kinds in results.values():
         for kind, rates in kinds.items():
@@ -125,26 +124,48 @@ def _spread(model: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
 
 
-def table(found: dict[str, Any]) -> str:
-    """The page's tables, in Markdown."""
+def page(found: dict[str, Any]) -> str:
+    """The measured part of docs/models.md."""
     on_cpu, on_gpu = found["cpu"], found.get("gpu", {})
+    measured_on = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     lines = [
-        "| model | clip | parameters | GFLOP | reads, fp32 | reads, bf16 | learns, fp32 | learns, bf16 | source |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+        "## What each costs",
+        "",
+        f"{NUM_CLASSES} classes, clips of the publication's length and size (frames x side), random weights. GFLOP:",
+        "thousand million multiply-adds of one clip. Clips a second on one thread, median (lowest to highest) of",
+        f"{on_cpu['rounds']} rounds, in which all networks took turns; reading: one clip at a time; learning: forward,",
+        f"loss, backward and an SGD step on {on_cpu['batch']} clips.",
+        f"Measured on: {measured_on}; load average before: {found['load_before']}.",
+        "",
+        "| model | clip | parameters | GFLOP | reads, fp32 | reads, bf16 | learns, fp32 | learns, bf16 |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, cost in found["costs"].items():
-        rates = " | ".join(_rate(on_cpu["results"][name][kind]) for kind in KINDS)
         lines.append(
             f"| `{name}` | {cost['num_frames']} x {cost['size']} | {cost['parameters'] / 1e6:.1f} M "
-            f"| {cost['multiply_adds'] / 1e9:.1f} | {rates} | {cost['source']} |"
+            f"| {cost['multiply_adds'] / 1e9:.1f} | {_rates(on_cpu['results'][name])} |"
         )
     if on_gpu:
-        lines += ["", f"On {on_gpu['device']}, batches of {on_gpu['batch']}:", ""]
-        lines += ["| model | reads, fp32 | reads, bf16 | learns, fp32 | learns, bf16 |", "|---|---:|---:|---:|---:|"]
-        for name, kinds in on_gpu["results"].items():
-            lines.append(f"| `{name}` | " + " | ".join(_rate(kinds[kind]) for kind in KINDS) + " |")
+        lines += [
+            "",
+            f"Clips a second on one {on_gpu['device']}, reading and learning in batches of {on_gpu['batch']}:",
+            "",
+            "| model | reads, fp32 | reads, bf16 | learns, fp32 | learns, bf16 |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        lines += [f"| `{name}` | {_rates(kinds)} |" for name, kinds in on_gpu["results"].items()]
     if found.get("traces"):
-        lines += ["", "| model | largest logit | compiled | ONNX |", "|---|---:|---:|---:|"]
+        lines += [
+            "",
+            "## Compiled and exported",
+            "",
+            "The greatest difference of three clips' logits from the network itself, in float32 on the CPU, at the",
+            "published width, length and size: `torch.compile(model, fullgraph=True)`, and ONNX (exported with two",
+            "clips and a dynamic batch axis, run by onnxruntime).",
+            "",
+            "| model | largest logit | compiled | ONNX |",
+            "|---|---:|---:|---:|",
+        ]
         for name, errors in found["traces"].items():
             lines.append(
                 f"| `{name}` | {errors['largest_logit']:.2f} | {errors['compiled']:.1e} | {errors['exported']:.1e} |"
@@ -152,8 +173,12 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _rates(kinds: dict[str, dict[str, float]]) -> str:
+    return " | ".join(_rate(kinds[kind]) for kind in KINDS)
+
+
 def _rate(rate: dict[str, float]) -> str:
-    digits = 1 if rate["median"] < 100 else 0
+    digits = 0 if rate["median"] >= 100 else 1 if rate["median"] >= 2 else 2
     return f"{rate['median']:.{digits}f} ({rate['min']:.{digits}f} to {rate['max']:.{digits}f})"
 
 
@@ -161,6 +186,7 @@ def main() -> None:
     """Measure, print the tables, write the figures down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/models.json"))
+    parser.add_argument("--page", type=Path, help="a page whose measured part is to be written anew, docs/models.md")
     parser.add_argument("--models", nargs="+", default=list(list_models()), choices=list_models())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=2)
@@ -203,7 +229,11 @@ def main() -> None:
             print(f"traced {name}: {found['traces'][name]}", file=sys.stderr, flush=True)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     request.out.write_text(json.dumps(found, indent=2) + "\n")
-    print(table(found))
+    text = page(found)
+    print(text)
+    if request.page is not None:
+        prose = request.page.read_text().partition(MARK)[0]
+        request.page.write_text(f"{prose}{MARK}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def test_help_and_lists(capsys):
         assert main(arguments) == 0
         assert len(capsys.readouterr().out) > 4
     assert main(["list", "models", "--json"]) == 0
-    assert "tsm_resnet18" in json.loads(capsys.readouterr().out)
+    assert "tsm_resnet18" in [each["name"] for each in json.loads(capsys.readouterr().out)]
     assert main(["list", "datasets"]) == 0
     assert "crema_d" in capsys.readouterr().out
 

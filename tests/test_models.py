@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -263,24 +260,6 @@ def test_learns_a_class_that_is_only_in_the_order_of_the_frames():
         losses[fold_div] = loss.item()
     assert losses[8] < 0.1
     assert losses[None] > 0.5  # ln 2 = 0.69 is chance
-
-
-TRACE = """
-import torch
-from midas_dfer.models import create_model
-model = create_model("tsm_resnet18", num_classes=7, width=8).eval()
-model.fc.weight.data.normal_()
-clips = torch.randn(2, 3, 3, 32, 32)
-with torch.no_grad():
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(clips), model(clips))
-"""
-
-
-def test_traced_as_a_whole_graph():
-    """In a process of its own: where shapes are checked at run time, the checks cannot be traced."""
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", TRACE], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("depth", RESNET_DEPTHS)

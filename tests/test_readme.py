@@ -63,4 +63,4 @@ def test_every_public_name_is_there():
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("midas_dfer")
         for alias in node.names
     }
-    assert typed == set(midas_dfer.__all__)  # what type checkers see is what is there
+    assert typed - {"__version__"} == set(midas_dfer.__all__)  # what type checkers see is what is there

@@ -12,7 +12,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.mixing import ManifoldMixup
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
-from tests.zoo_cases import NAMES, SIDE, seeded, settled_model, small_model, some_clips
+from tests.zoo_cases import EXPORTED, NAMES, SIDE, seeded, settled_model, small_model, some_clips
 
 every_model = pytest.mark.parametrize("name", NAMES)
 
@@ -159,8 +159,9 @@ def test_traced_as_a_whole_and_exported(part):
     found = json.loads(result.stdout.splitlines()[-1])
     assert list(found) == list(names)
     for name, errors in found.items():
+        assert errors.keys() == ({"compiled", "exported"} if name in EXPORTED else {"compiled"}), name
         assert errors["compiled"] < 1e-5, name
-        assert errors["exported"] < 1e-4, name
+        assert errors.get("exported", 0.0) < 1e-4, name
 
 
 def test_every_entry_says_where_it_is_from():

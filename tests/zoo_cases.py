@@ -8,6 +8,17 @@ from midas_dfer.models.zoo import architecture
 NAMES = list_models()
 SIDE = 32
 
+EXPORTED = {
+    "cnn_gru_resnet18",
+    "former_dfer",
+    "gca_ial",
+    "resnet3d_18",
+    "stt",
+    "tsm_resnet18",
+    "tsm_sface",
+}
+"""One of each kind of arithmetic: an export takes ten seconds. `make bench-models` exports them all, at full size."""
+
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)

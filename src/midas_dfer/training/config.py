@@ -61,7 +61,7 @@ class RunConfig:
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models.
         width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
-        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors), or packaged; see docs/pretrained.md. or packaged, those that come
+        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors); or packaged, those that come
             with a package, which tsm_sface and tsm_efficientnet_lite0 have.
         dropout: rate before the classifier.
         num_segments: equal parts of a clip that the model sees a frame of each.
@@ -322,7 +322,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("dropout", 0, 0.99),
     ("num_segments", 1, 512),
     ("frames_per_segment", 1, 64),
-    ("size", 32, 1024),
+    ("size", 24, 1024),
     ("epochs", 1, _ANY),
     ("batch_size", 1, _ANY),
     ("momentum", 0, 1),

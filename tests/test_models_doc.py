@@ -1,0 +1,49 @@
+"""docs/models.md and its figures: every network is there, with the size that it has now."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from benchmarks.models import KINDS, MARK, page
+
+from midas_dfer.models import list_models
+from midas_dfer.models.cost import model_cost
+from midas_dfer.models.zoo import architecture
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def found():
+    return json.loads((DOCS / "models.json").read_text())
+
+
+def test_the_page_holds_the_figures(found):
+    assert (DOCS / "models.md").read_text().partition(MARK)[2].strip() == page(found).strip()
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_was_measured_as_it_is_now(found, name):
+    cost, entry = model_cost(name), architecture(name)
+    assert found["costs"][name] == {
+        "num_frames": entry.num_frames,
+        "size": entry.size,
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "source": entry.source,
+    }
+    for kind in KINDS:
+        rate = found["cpu"]["results"][name][kind]
+        assert 0 < rate["min"] <= rate["median"] <= rate["max"]
+    largest = max(1.0, found["traces"][name]["largest_logit"])
+    assert found["traces"][name]["compiled"] < 1e-4 * largest
+    assert found["traces"][name]["exported"] < 1e-4 * largest
+
+
+def test_the_prose_names_every_network():
+    prose = (DOCS / "models.md").read_text().partition(MARK)[0].partition("## What is as published")[2]
+    for name in list_models():
+        family, _, depth = name.rpartition("resnet")
+        shown = f"`{name}`" in prose or (family == "tsm_" and re.search(rf"`tsm_resnet18`.*`{depth}`", prose))
+        assert shown, name
