@@ -12,6 +12,8 @@ from midas_dfer.errors import RequestError
 from midas_dfer.mixing import ManifoldMixup
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
+from midas_dfer.training.config import LOOKING_MIXERS, PUBLISHED_ALPHA, RunConfig
+from midas_dfer.training.mixers import make_mixing
 from tests.zoo_cases import EXPORTED, NAMES, SIDE, seeded, settled_model, small_model, some_clips
 
 every_model = pytest.mark.parametrize("name", NAMES)
@@ -171,3 +173,19 @@ def test_every_entry_says_where_it_is_from():
         assert entry.num_frames >= 1
         assert entry.size >= 32
         assert 0 < len(entry.source) <= 34, name
+
+
+@every_model
+def test_every_mixer_and_kind_of_label(name):
+    """By configuration alone, as `midas train` does it."""
+    model, clips = small_model(name, dropout=0.0), some_clips(2, 2)
+    votes, single = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0.2, 0.8, 0, 0]]), F.one_hot(torch.tensor([0, 2]), 5).float()
+    for number, mixer in enumerate(PUBLISHED_ALPHA):
+        saliency = "model" if mixer in LOOKING_MIXERS else "picture"
+        mixing = make_mixing(RunConfig(mixer=mixer, saliency=saliency), ["a", "b"], votes)
+        labels = single if number % 2 else votes
+        with torch.no_grad():
+            logits, targets = mixing.mixer.through(model, clips, labels, mixing.plan(0, number, ["a", "b"], labels))
+        assert logits.shape == targets.shape == (2, 5), mixer
+        assert logits.isfinite().all(), mixer
+        torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
