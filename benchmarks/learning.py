@@ -55,11 +55,11 @@ class Recipe:
 
 
 RECIPES = {
-    "dpcnet": Recipe(steps=200, learning_rate=5e-3),
+    "dpcnet": Recipe(steps=300, learning_rate=5e-3),
     "r2plus1d_18": Recipe(steps=200, learning_rate=4e-3),
     "tsm_resnet18": Recipe(steps=160, learning_rate=4e-3),
     "tsm_resnet34": Recipe(steps=160, learning_rate=4e-3),
-    "tsm_resnet50": Recipe(steps=160, learning_rate=4e-3),
+    "tsm_resnet50": Recipe(steps=240, learning_rate=4e-3),
     "tsm_efficientnet_lite0": Recipe(steps=140, clips=4),
     "tsm_sface": Recipe(steps=80, clips=4),
     "two_vgg13_lstm": Recipe(steps=80, clips=4),
