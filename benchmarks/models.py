@@ -100,6 +100,7 @@ def traces(name: str) -> Result:
     model = create_model(name, NUM_CLASSES, generator=generator).eval()
     _spread(model, generator)
     clips = torch.randn(3, entry.num_frames, 3, entry.size, entry.size, generator=generator)
+    torch.compiler.reset()  # what it has learned of other networks' shapes would make these dynamic
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         expected: Tensor = model(clips)
         compiled = torch.compile(model, fullgraph=True)(clips)
@@ -222,18 +223,24 @@ def main() -> None:
             "rounds": request.rounds,
             "results": measure(names, request.rounds, request.gpu_batch, torch.device("cuda")),
         }
+    write(found, request.out)
     if request.traces:
         found["traces"] = {}
         for name in names:
             found["traces"][name] = traces(name)
+            write(found, request.out)
             print(f"traced {name}: {found['traces'][name]}", file=sys.stderr, flush=True)
-    request.out.parent.mkdir(parents=True, exist_ok=True)
-    request.out.write_text(json.dumps(found, indent=2) + "\n")
     text = page(found)
     print(text)
     if request.page is not None:
         prose = request.page.read_text().partition(MARK)[0]
         request.page.write_text(f"{prose}{MARK}\n\n{text}")
+
+
+def write(found: dict[str, Any], path: Path) -> None:
+    """Write the figures down, so far as there are any."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
