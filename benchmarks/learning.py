@@ -224,9 +224,10 @@ def markdown(content: dict[str, Any]) -> str:
         f"{2 * clips['test']} test clips, of {clips['frames']} frames of",
         f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine; a column is a seed "
         "of weights and batches.",
-        "Width 64 is the published network. Seconds are of one run on one thread. Recipes were chosen by the score on",
-        "other people than these (`--choose`): the figures say that a model can learn this order with a recipe made",
-        "for it.",
+        "Width 64 is the published network. Seconds are rough: one thread, whatever else the machine did meanwhile.",
+        "Recipes were chosen by the score on other people than these (`--choose`), and two deep networks (dpcnet,",
+        "tsm_resnet50) were given more steps after a first look at these scores: the figures say that a model can",
+        "learn this order with a recipe made for it.",
         "",
         f"Measured on {content['machine']}.",
         "",
