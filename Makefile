@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit coverage bench bench-mixing bench-models bench-scale learning fuzz clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning fuzz clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -19,7 +19,11 @@ lint: .venv/.installed-dev
 	$(BIN)/lint-imports
 
 unit: .venv/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+slow: .venv/.installed-dev
+	$(PIP) -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 coverage: .venv/.installed-dev
 	rm -f .coverage .coverage.*

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from benchmarks.learning import as_expected, markdown
 from benchmarks.models import KINDS, MARK, page
 
 from midas_dfer.models import list_models
@@ -47,3 +48,14 @@ def test_the_prose_names_every_network():
         family, _, depth = name.rpartition("resnet")
         shown = f"`{name}`" in prose or (family == "tsm_" and re.search(rf"`tsm_resnet18`.*`{depth}`", prose))
         assert shown, name
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_learned_the_order_of_frames(name):
+    learned = json.loads((DOCS / "learning.json").read_text())["models"]
+    assert len(learned[name]["runs"]) >= 3
+    assert as_expected(name, learned[name]["runs"])
+
+
+def test_the_page_of_learning_holds_its_figures():
+    assert (DOCS / "learning.md").read_text() == markdown(json.loads((DOCS / "learning.json").read_text()))

@@ -43,6 +43,7 @@ _PUBLIC = {
     "train": "training.train",
     "resume": "training.train",
     "evaluate": "training.evaluate",
+    "cross_validate": "experiments.crossval",
     "save_pretrained": "sharing.folder",
     "from_pretrained": "sharing.folder",
     "export_onnx": "sharing.onnx",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from midas_dfer.datasets.sample import Sample as Sample
     from midas_dfer.errors import MidasError as MidasError
     from midas_dfer.errors import RequestError as RequestError
+    from midas_dfer.experiments.crossval import cross_validate as cross_validate
     from midas_dfer.labels import entropy as entropy
     from midas_dfer.labels import majority_labels as majority_labels
     from midas_dfer.labels import votes_to_soft_labels as votes_to_soft_labels

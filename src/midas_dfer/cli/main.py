@@ -5,7 +5,21 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from midas_dfer.cli import check, demo, describe, evaluate, explain, export, listing, predict, prepare, train
+from midas_dfer.cli import (
+    check,
+    crossval,
+    demo,
+    describe,
+    evaluate,
+    explain,
+    export,
+    listing,
+    predict,
+    prepare,
+    report,
+    reproduce,
+    train,
+)
 from midas_dfer.cli.parsing import Parser, complain, is_text, underscored
 from midas_dfer.errors import MidasError
 from midas_dfer.files import DISK_IS_FULL
@@ -18,6 +32,9 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "describe": (describe, "what is in a store, in figures and pictures"),
     "train": (train, "a store -> a trained run; the paper's recipe by default"),
     "evaluate": (evaluate, "a run on clips it has not seen -> scores"),
+    "crossval": (crossval, "a store with folds -> a recipe's scores over folds and seeds"),
+    "reproduce": (reproduce, "a table or figure of the paper on any store"),
+    "report": (report, "runs side by side: a page, and tables for a paper"),
     "predict": (predict, "a run and any video -> its emotions over time"),
     "explain": (explain, "a run -> which pixels and which frames it goes by"),
     "export": (export, "a run -> a folder to share: weights, model card, ONNX"),

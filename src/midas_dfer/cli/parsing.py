@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from midas_dfer.errors import RequestError
 
-_POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "videos", "what"})
+_POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "runs", "videos", "what"})
 
 
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "Path": "a path"}

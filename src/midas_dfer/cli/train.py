@@ -2,28 +2,13 @@
 
 import json
 import sys
-from argparse import SUPPRESS, Action
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
+from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, print_paths, say_for
+from midas_dfer.cli.settings import add_settings, read_settings
 from midas_dfer.errors import RequestError
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.recipes import recipe
-
-
-class _UseRecipe(Action):
-    """Reads a recipe's file where --recipe stands, as --config reads any file."""
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
-        super().__init__(**{**settings, "default": SUPPRESS})
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401 - argparse's own
-        """Put the recipe's settings in the place of those before it."""
-        ActionConfigFile.apply_config(parser, namespace, "config", str(recipe(values).path))
 
 
 def parser() -> Parser:
@@ -37,18 +22,16 @@ def parser() -> Parser:
     flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
     flags.add_argument("--out", type=Path | None, default=None, help="the run folder, not there yet")
     flags.add_argument("--resume", type=Path | None, default=None, help="go on with this run folder")
-    flags.add_argument("--recipe", action=_UseRecipe, help="settings of a publication; see midas list recipes")
-    flags.add_argument("--config", action=ActionConfigFile, help="settings from a YAML or JSON file")
     flags.add_argument("--print_config", action="store_true", help="print all settings as a file for --config, and end")
     flags.add_argument("--json", action="store_true", help="end with a line of JSON")
-    flags.add_class_arguments(RunConfig, as_group=True)
+    add_settings(flags)
     return flags
 
 
 def run(request: Namespace) -> None:
     """Do it."""
     if request.print_config:
-        print(_config(request).to_yaml(), end="")
+        print(read_settings(request).to_yaml(), end="")
         return
     from midas_dfer.report.training_curves import draw_training
     from midas_dfer.training.runs import METRICS_FILE, Run
@@ -65,7 +48,7 @@ def run(request: Namespace) -> None:
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
-        run = train(_config(request), request.store, request.out, bar=bar, say=say)
+        run = train(read_settings(request), request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves)
@@ -76,7 +59,3 @@ def run(request: Namespace) -> None:
     print(f"weights kept: {made.kept}")
     print_paths([run.path / "weights.safetensors", curves])
     print(f"next: midas evaluate {run.path} --store {made.store}")
-
-
-def _config(request: Namespace) -> RunConfig:
-    return RunConfig(**{f.name: request[f.name] for f in fields(RunConfig)})

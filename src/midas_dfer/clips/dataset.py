@@ -20,7 +20,7 @@ from midas_dfer.clips.sampling import generator_for, sample_segments
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import NO_LABEL, SoftLabelMethod, votes_to_soft_labels
+from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_labels, votes_to_soft_labels
 
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -101,6 +101,9 @@ class ClipDataset(Dataset[ClipBatch]):
         labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
             without a single label are left out (see `left_out`).
         method: how votes become soft labels; see `votes_to_soft_labels`.
+        votes_used: label from so many votes of each clip, drawn by the seed of `view` and the video's id (see
+            `labels.draw_votes`); a hard label is then the class with most of them. From all votes, or the single
+            label that the clip came with, if None.
         times: how often each clip of the manifest is a sample; once each if None. In training, each time has
             draws of its own.
 
@@ -119,15 +122,21 @@ class ClipDataset(Dataset[ClipBatch]):
         view: ClipView | None = None,
         labels: LabelKind = "soft",
         method: SoftLabelMethod = "proportion",
+        votes_used: int | None = None,
         times: Int64[np.ndarray, " N"] | None = None,
     ) -> None:
         manifest = store.manifest if manifest is None else manifest
         given = len(manifest)
         if times is not None and (len(times) != given or (times < 1).any()):
             raise RequestError(f"Of {given} clips, {len(times)} have a number of times. Give each 1 or more.")
+        self.view = ClipView() if view is None else view
+        votes, classes = manifest.votes, manifest.labels
+        if votes_used is not None:
+            votes = draw_votes(votes, manifest.video_ids, votes_used, self.view.seed)
         if labels == "hard":
-            labelled = manifest.labels != NO_LABEL
-            manifest = manifest.select(labelled)
+            classes = classes if votes_used is None else majority_labels(votes)
+            labelled = classes != NO_LABEL
+            manifest, votes, classes = manifest.select(labelled), votes[labelled], classes[labelled]
             times = None if times is None else times[labelled]
         self.left_out = given - len(manifest)
         if not len(manifest):
@@ -138,12 +147,11 @@ class ClipDataset(Dataset[ClipBatch]):
             )
         self.store = store
         self.manifest = manifest
-        self.view = ClipView() if view is None else view
-        self.labels = torch.from_numpy(manifest.labels.astype(np.int64))
+        self.labels = torch.from_numpy(classes.astype(np.int64))
         if labels == "hard":
             self.soft_labels = torch.nn.functional.one_hot(self.labels, len(store.class_names)).float()
         else:
-            self.soft_labels = torch.from_numpy(votes_to_soft_labels(manifest.votes, method)).float()
+            self.soft_labels = torch.from_numpy(votes_to_soft_labels(votes, method)).float()
         self.video_ids = tuple(manifest.video_ids)
         self._copies = [0] * len(manifest)
         if times is not None:

@@ -18,7 +18,13 @@ from midas_dfer.labels.ambiguity import (
 from midas_dfer.labels.checks import NO_LABEL, Distributions, Votes, checked_distributions
 from midas_dfer.labels.crowd import CrowdLabels, CrowdMethod, crowd_labels
 from midas_dfer.labels.ferplus import FerplusMode, FerplusTargets, ferplus_targets
-from midas_dfer.labels.soft import SoftLabelMethod, majority_labels, sampled_hard_labels, votes_to_soft_labels
+from midas_dfer.labels.soft import (
+    SoftLabelMethod,
+    draw_votes,
+    majority_labels,
+    sampled_hard_labels,
+    votes_to_soft_labels,
+)
 
 __all__ = [
     "NO_LABEL",
@@ -36,6 +42,7 @@ __all__ = [
     "clear_clips",
     "coexistence_matrix",
     "crowd_labels",
+    "draw_votes",
     "entropy",
     "ferplus_targets",
     "fleiss_kappa",

@@ -1,12 +1,14 @@
-"""Votes to labels, clip by clip: a distribution, the majority, or a class drawn by chance."""
+"""Votes to labels, clip by clip: a distribution, the majority, or a class drawn by chance; and fewer votes."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer.errors import RequestError
-from midas_dfer.labels.checks import NO_LABEL, Votes, checked_votes
+from midas_dfer.labels.checks import NO_LABEL, Votes, checked_votes, checked_whole_votes
 
 SoftLabelMethod = Literal["proportion", "softmax_counts", "softmax_proportions", "laplace"]
 """The ways from votes to soft labels; see `votes_to_soft_labels`."""
@@ -107,6 +109,41 @@ def sampled_hard_labels(votes: Votes, generator: np.random.Generator) -> Int64[n
     points = generator.random(len(upper)) * upper[:, -1]
     labels: Int64[np.ndarray, " N"] = (upper <= points[:, None]).sum(axis=1).astype(np.int64)
     return labels
+
+
+def draw_votes(votes: Votes, video_ids: Sequence[str], count: int, seed: int = 0) -> Int64[np.ndarray, "N K"]:
+    """Draw some of each clip's votes, as if fewer annotators had been asked.
+
+    Votes are drawn without replacement, all that are left equally likely. What is drawn of a clip depends on the
+    seed and its id alone, and the votes that a count draws are among those that a larger one draws.
+
+    Args:
+        votes: counts `[N, K]`, whole numbers, at least one vote a row.
+        video_ids: of the clips.
+        count: how many votes are drawn of each clip; of a clip with fewer, all.
+        seed: which of the many draws.
+
+    Returns:
+        The votes that were drawn `[N, K]`.
+
+    Raises:
+        RequestError: as for `votes_to_soft_labels`; or a count of votes is not whole, `count` is under 1, or there are
+            not as many ids as clips.
+    """
+    counts = checked_whole_votes(votes).astype(np.int64)
+    if count < 1 or len(video_ids) != len(counts):
+        raise RequestError(
+            f"{count} votes of each of {len(counts)} clips were asked for, with {len(video_ids)} ids. Draw 1 vote or "
+            "more, and name every clip."
+        )
+    drawn = np.zeros_like(counts)
+    for row, (video_id, cast) in enumerate(zip(video_ids, counts, strict=True)):
+        key = hashlib.blake2b(f"{seed}\0votes\0{video_id}".encode(), digest_size=8).digest()
+        ballots = np.repeat(np.arange(len(cast)), cast)
+        generator = np.random.default_rng(int.from_bytes(key, "big"))
+        chosen = generator.permutation(ballots)[:count]
+        drawn[row] = np.bincount(chosen, minlength=len(cast))
+    return drawn
 
 
 def _softmax(logits: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, "N K"]:

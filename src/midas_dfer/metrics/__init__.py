@@ -1,11 +1,23 @@
 """How good predictions are: against single labels (UAR, WAR, recall, calibration) and against the votes.
 
+How sure a score is, and whether two methods differ, is here too: intervals, paired tests, verdicts.
+
 Everything is computed from all predictions at once, in float64 numpy, so that a score does not depend on how
 the clips were cut into batches.
 """
 
+from midas_dfer.metrics.bootstrap import (
+    Interval,
+    PairedBootstrap,
+    ScoreIntervals,
+    paired_bootstrap,
+    paired_bootstrap_of_values,
+    score_intervals,
+)
 from midas_dfer.metrics.calibration import Reliability, expected_calibration_error, reliability
 from midas_dfer.metrics.recognition import Confusion, Labels, Predictions, confusion_matrix, recall_per_class, uar, war
+from midas_dfer.metrics.seeds import PairedRuns, SeedInterval, paired_runs, seed_interval
+from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
 from midas_dfer.metrics.votes import (
     Distributions,
     EntropyCorrelation,
@@ -19,17 +31,32 @@ __all__ = [
     "Confusion",
     "Distributions",
     "EntropyCorrelation",
+    "Interval",
     "Labels",
+    "McNemar",
+    "PairedBootstrap",
+    "PairedRuns",
     "Predictions",
     "Reliability",
+    "ScoreIntervals",
+    "SeedInterval",
+    "Verdict",
     "confusion_matrix",
     "entropy_correlation",
     "expected_calibration_error",
+    "holm",
     "jensen_shannon",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_bootstrap_of_values",
+    "paired_runs",
     "recall_per_class",
     "reliability",
+    "score_intervals",
+    "seed_interval",
     "soft_cross_entropy",
     "total_variation",
     "uar",
+    "verdict",
     "war",
 ]

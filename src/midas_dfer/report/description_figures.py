@@ -15,14 +15,12 @@ from midas_dfer.report.examples import choose_examples, draw_examples
 from midas_dfer.report.layout import (
     add_heading,
     clips,
-    counted,
-    draw_matrix,
-    matrix_size,
     name_rows,
     short_name,
     widest_name,
     write_beside,
 )
+from midas_dfer.report.paper_figures import draw_coexisting
 from midas_dfer.report.style import (
     ACCENT,
     INK,
@@ -105,20 +103,15 @@ def draw_coexistence(description: Description, path: Path) -> None:
     d = description
     width = len(d.class_names)
     shares = np.array([row if row is not None else [np.nan] * width for row in d.coexistence], dtype=np.float64)
-    others = shares[~np.eye(width, dtype=bool) & np.isfinite(shares)]
-    top = float(others.max(initial=0.0))
-    names = [short_name(name) for name in d.class_names]
-    rows = [counted(name, count) for name, count in zip(names, d.majority_clips, strict=True)]
-    cells = [[(f"{100 * v:.1f}" if np.isfinite(v) else "", "") for v in row] for row in shares]
-    with house_style():
-        figure, axes = new_figure(*matrix_size(rows, names))
-        draw_matrix(axes, shares, cells, rows, names, top=top, plain_diagonal=True)
-        axes.set_xlabel("mean share of the votes, %")
-        axes.set_ylabel("top class (clips)")
-        lines = [_subject(d), "rows: clips in which a class has the most votes; columns: their mean soft label, in %"]
-        note = f"{clips(d.num_tied)} with a tie for the most votes left out." if d.num_tied else ""
-        add_heading(figure, "Which emotions coexist", lines, note=note)
-        save_figure(figure, path)
+    draw_coexisting(
+        d.class_names,
+        shares,
+        np.array(d.majority_clips, dtype=np.int64),
+        [path],
+        row_name="top class",
+        lines=[_subject(d), "rows: clips in which a class has the most votes; columns: their mean soft label, in %"],
+        note=f"{clips(d.num_tied)} with a tie for the most votes left out." if d.num_tied else "",
+    )
 
 
 def draw_ambiguity(description: Description, ambiguity: Ambiguity, path: Path) -> None:

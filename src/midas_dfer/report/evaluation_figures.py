@@ -14,12 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from midas_dfer import metrics
 from midas_dfer.files import make_folder
 from midas_dfer.labels import entropy
+from midas_dfer.report import paper_figures
 from midas_dfer.report.layout import (
     add_heading,
     clips,
-    counted,
-    draw_matrix,
-    matrix_size,
     name_rows,
     short_name,
     widest_name,
@@ -74,23 +72,13 @@ def draw_evaluation(evaluation: Evaluation, predictions: Predictions, folder: Pa
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     """Draw the confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper."""
     counts = np.array(evaluation.confusion, dtype=np.int64)
-    totals = counts.sum(axis=1)
-    shares = np.divide(counts, totals[:, None], out=np.full(counts.shape, np.nan), where=totals[:, None] > 0)
-    names = [short_name(name) for name in evaluation.class_names]
-    rows = [counted(name, int(total)) for name, total in zip(names, totals, strict=True)]
-    with house_style():
-        figure, axes = new_figure(*matrix_size(rows, names))
-        cells = [
-            [
-                (f"{100 * share:.1f}", f"{count:,}") if total else ("", "")
-                for share, count in zip(row, line, strict=True)
-            ]
-            for row, line, total in zip(shares, counts, totals, strict=True)
-        ]
-        draw_matrix(axes, shares, cells, rows, names, top=1.0)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("label (clips)")
-        _finish(figure, "Confusion matrix", evaluation, _scores(evaluation), path)
+    paper_figures.draw_confusion(
+        counts,
+        evaluation.class_names,
+        [path],
+        lines=[_subject(evaluation), _scores(evaluation)],
+        caution=_caution(evaluation),
+    )
 
 
 def draw_recall(evaluation: Evaluation, path: Path) -> None:
@@ -304,11 +292,19 @@ def _draw_means(
 
 
 def _finish(figure: Figure, title: str, evaluation: Evaluation, line: str, path: Path, note: str = "") -> None:
+    lines = [_subject(evaluation), line]
+    add_heading(figure, title, lines, caution=_caution(evaluation), note=note)
+    save_figure(figure, path)
+
+
+def _subject(evaluation: Evaluation) -> str:
     e = evaluation
     which = "all clips" if e.part == "all" else f"{e.part} part"
-    lines = [f"{e.method} ({e.model}) on {e.dataset}, {which}", line]
-    add_heading(figure, title, lines, caution=f"CAUTION: {e.caution}." if e.caution else "", note=note)
-    save_figure(figure, path)
+    return f"{e.method} ({e.model}) on {e.dataset}, {which}"
+
+
+def _caution(evaluation: Evaluation) -> str:
+    return f"CAUTION: {evaluation.caution}." if evaluation.caution else ""
 
 
 def _scores(evaluation: Evaluation) -> str:

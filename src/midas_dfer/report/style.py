@@ -6,6 +6,7 @@ figures and its windows, is never imported, and matplotlib's settings are as the
 
 import colorsys
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -171,8 +172,12 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(text: str) -> str:
-    """The text with a box for each character that the font lacks; file names may hold anything."""
-    return "".join(c if ord(c) in _glyphs() else "\N{WHITE SQUARE}" for c in text)
+    """The text with a box for each character that the font lacks; file names may hold anything.
+
+    Marks without a shape are left out: among them are those that turn the direction of all text behind them.
+    """
+    shown = (c for c in text if unicodedata.category(c) != "Cf")
+    return "".join(c if ord(c) in _glyphs() else "\N{WHITE SQUARE}" for c in shown)
 
 
 @contextmanager

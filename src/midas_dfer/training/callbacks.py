@@ -39,7 +39,7 @@ class RunCheckpoint(Checkpoint):
         uar = trainer.callback_metrics.get("val_uar")
         if uar is not None and float(uar) > self.best_uar:
             self.best_uar, self.best_epoch = float(uar), trainer.current_epoch + 1
-            if self.run.config.select == "best_validation":
+            if self.run.config.select != "last":
                 write_weights(self.run.path / BEST_WEIGHTS, cast(Recognizer, pl_module).model)
         with replacing(self.run.last_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
@@ -97,6 +97,7 @@ class EpochLog(Callback):
     def __init__(self, run: Run, say: Callable[[str], None] | None) -> None:
         self.path = run.path / METRICS_FILE
         self.epochs = run.config.epochs
+        self.watched = "test fold" if run.config.select == "best_test_fold" else "validation"
         self.say = say
         self.rows: list[dict[str, str]] = []
         self._began = 0.0
@@ -125,7 +126,7 @@ class EpochLog(Callback):
         self.rows.append(row)
         self._write()
         if self.say is not None:
-            self.say(_sentence(row, self.epochs))
+            self.say(_sentence(row, self.epochs, self.watched))
 
     def _write(self) -> None:
         lines = io.StringIO()
@@ -136,9 +137,9 @@ class EpochLog(Callback):
         write_file(self.path, lines.getvalue())
 
 
-def _sentence(row: Mapping[str, str], epochs: int) -> str:
+def _sentence(row: Mapping[str, str], epochs: int, watched: str) -> str:
     parts = [f"epoch {row['epoch']:>{len(str(epochs))}} of {epochs}", f"loss {float(row['train_loss']):.4f}"]
     parts += [f"UAR {100 * float(row['train_uar']):5.1f} %", f"WAR {100 * float(row['train_war']):5.1f} %"]
     if "val_uar" in row:
-        parts.append(f"validation UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %")
+        parts.append(f"{watched} UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %")
     return "  ".join([*parts, f"{float(row['seconds']):.1f} s"])

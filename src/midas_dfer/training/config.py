@@ -29,6 +29,9 @@ PUBLISHED_ALPHA: dict[str, float] = {
 LOOKING_MIXERS = ("saliencymix", "attentive_cutmix", "puzzlemix", "transmix")
 """Those that go by what is salient in a picture, or to the model."""
 
+SELECTED_ON_TEST = "selected on the test fold: an upper bound, not a score of unseen clips"
+"""What is said of scores on the clips that `--select best_test_fold` chose the epoch by."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -44,6 +47,8 @@ class RunConfig:
     Attributes:
         labels: soft, the distribution of the votes; hard, the single label.
         label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
+        votes_used: train on labels from so many votes of each clip, drawn by seed and video; a hard label is then
+            the class with most of them. If not given, on all votes, or the single labels that the clips came with.
         mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are; see
             midas list mixers for others. Several with commas between: one of them for each batch, by chance.
         alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from; if not given, that of the mixer's
@@ -96,7 +101,9 @@ class RunConfig:
             their votes in one class, or mixed, of any, both with the classes in the shares of all.
         group_size: how many clips that group has in an epoch, some of them several times; if not given, as many
             as there are clear ones. The paper's has 4275.
-        select: which epoch's weights are kept; last, or best_validation (by UAR on the validation part).
+        select: which epoch's weights are kept; last, best_validation (by UAR on the validation part), or
+            best_test_fold (by UAR on the very clips that are tested, as some published code does: such scores are
+            an upper bound, and their evaluation says so).
         seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
         precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
         device: auto, cpu or cuda.
@@ -106,6 +113,7 @@ class RunConfig:
 
     labels: Literal["soft", "hard"] = "soft"
     label_method: SoftLabelMethod = "proportion"
+    votes_used: int | None = None
     mixer: str = "midas"
     alpha: float | None = None
     saliency: Literal["picture", "model"] = "picture"
@@ -145,7 +153,7 @@ class RunConfig:
     use_unassigned: bool = False
     group: Literal["all", "clear", "mixed"] = "all"
     group_size: int | None = None
-    select: Literal["last", "best_validation"] = "last"
+    select: Literal["last", "best_validation", "best_test_fold"] = "last"
     seed: int = 0
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -175,6 +183,10 @@ class RunConfig:
                 f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
                 "leave them out"
             )
+        if self.select == "best_test_fold" and self.validation_fraction:
+            raise RequestError(
+                "--select best_test_fold does without a validation part; leave out --validation_fraction"
+            )
         self._check_schedule()
         self._check_clips()
         self._check_mixer()
@@ -194,6 +206,8 @@ class RunConfig:
             raise RequestError(f"--momentum is {self.momentum:g}; with --optimizer {self.optimizer} expected below 1")
 
     def _check_clips(self) -> None:
+        if self.votes_used is not None and self.votes_used < 1:
+            raise RequestError(f"--votes_used is {self.votes_used}; expected 1 or more")
         if self.use_unassigned and self.labels == "hard":
             raise RequestError(
                 "--use_unassigned adds clips without a single label, which hard labels cannot use; take --labels soft"

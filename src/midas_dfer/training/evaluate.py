@@ -18,7 +18,7 @@ from midas_dfer.files import make_folder, write_file
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.mixing.normalization import implied_vote_shares
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.devices import choose_device, choose_dtype
 from midas_dfer.training.recognizer import predict_logits
 from midas_dfer.training.runs import EVALUATION_FOLDER, Run
@@ -148,6 +148,8 @@ def _part_of(run: Run, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest,
 
 
 def _caution(run: Run, store: ClipStore, clips: Manifest) -> str:
+    if run.config.select == "best_test_fold" and run.part("test") & set(clips.video_ids):
+        return SELECTED_ON_TEST
     seen = run.part("train") | run.part("validation")
     num_seen = sum(video_id in seen for video_id in clips.video_ids)
     if not num_seen:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer import metrics
-from midas_dfer.datasets.classes import MappingReport
+from midas_dfer.datasets.classes import DroppedClass, MappingReport
 from midas_dfer.labels import NO_LABEL
 
 READINGS = ("probabilities", "vote_shares")
@@ -107,6 +107,30 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
+        """The inverse of `to_dict`, also after a way through JSON.
+
+        Raises:
+            KeyError, TypeError, AttributeError: these are not the values of an evaluation.
+        """
+        agreement, mapping = values["agreement"], values.get("mapping")
+        read: dict[str, Any] = {
+            **values,
+            "class_names": tuple(values["class_names"]),
+            "recall": tuple(values["recall"]),
+            "confusion": tuple(tuple(row) for row in values["confusion"]),
+            "agreement": agreement and {name: VoteAgreement(**each) for name, each in agreement.items()},
+            "mapping": mapping and _read_mapping(mapping),
+        }
+        return cls(**read)
+
+
+def _read_mapping(values: Mapping[str, Any]) -> MappingReport:
+    names: dict[str, Any] = {each: tuple(values[each]) for each in ("source", "target", "absent")}
+    dropped = tuple(DroppedClass(**each) for each in values["dropped"])
+    return MappingReport(**{**values, **names, "dropped": dropped})
 
 
 def score(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import lightning
 import numpy as np
@@ -30,15 +29,19 @@ from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
 from midas_dfer.training.mixers import Mixing, make_mixing
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
-from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Run, check_is_free, new_model
+from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Part, Run, check_is_free, new_model
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for a run's lock: the reading processes of a training that was killed hold it a little longer."""
+
+
+class TrainingInterruptedError(JobError):
+    """Ctrl-C or SIGTERM ended a training; it can be gone on with."""
 
 
 def train(
@@ -70,12 +73,14 @@ def train(
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     choose_device(config.device)  # this and what follows refuse before anything is written
     partition = part_clips(store.manifest, config)
-    dataset = ClipDataset(store, partition.train, labels=config.labels, method=config.label_method)
+    dataset = ClipDataset(
+        store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used
+    )
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     loaded = _check_model(config, len(store.class_names))
     if config.normalization == "softmax_counts" and config.num_votes is None:
-        config = replace(config, num_votes=_mean_votes(partition.train))
+        config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
     run = Run.create(out, config, store, partition)
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
@@ -119,7 +124,9 @@ def resume(
 
 
 def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
-    """Which clips are for training, validation and test; the test part is never trained or selected on.
+    """Which clips are for training, validation and test; the test part is never trained on.
+
+    Nor is an epoch chosen by it, unless `--select best_test_fold` asks for that.
 
     The validation part is the data set's own, or `--validation_fraction` of the training clips. What is left
     for training is, if asked for, joined by the clips in no part, or replaced by a group drawn from it.
@@ -137,6 +144,8 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
         raise RequestError(
             "--select best_validation goes by UAR, but no validation clip has a single label; take --select last"
         )
+    if config.select == "best_test_fold" and (partition.test is None or (partition.test.labels == NO_LABEL).all()):
+        raise RequestError("--select best_test_fold needs a test part with single labels; take --select last")
     if config.group == "all":
         return partition
     drawn = draw_group(partition.train, config.group, size=config.group_size, seed=config.seed)
@@ -176,11 +185,12 @@ def _check_model(config: RunConfig, num_classes: int) -> str:
     return str(load_trunk(new_model(config, num_classes), config.weights))
 
 
-def _mean_votes(manifest: Manifest) -> float:
+def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:
     votes = manifest.votes[manifest.has_votes]
     if not len(votes):
         raise RequestError("--normalization softmax_counts needs votes, and these clips have none; give --num_votes")
-    return float(votes.sum(axis=1).mean())
+    totals = votes.sum(axis=1)
+    return float((totals if votes_used is None else totals.clip(max=votes_used)).mean())
 
 
 def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -> Run:
@@ -194,8 +204,9 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
         train_loader = _loader(train_set, config, device, shuffle=True, mixing=mixing)
         validation_loader = None
-        if run.provenance.num_validation:
-            validation_loader = _loader(_dataset(run, store, "validation", say), config, device, shuffle=False)
+        watched: Part = "test" if config.select == "best_test_fold" else "validation"
+        if run.times(watched):
+            validation_loader = _loader(_dataset(run, store, watched, say), config, device, shuffle=False)
         checkpoint = _last_checkpoint(run)
         model = run.new_model(pretrained=checkpoint is None)
         lay_out_for_speed(model)
@@ -231,28 +242,28 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         except MisconfigurationException as error:
             raise JobError(" ".join(str(error).split())) from error
         except SystemExit as error:  # Lightning leaves so at Ctrl-C and at SIGTERM, at the latter with status 0
-            raise JobError(f"interrupted; go on with: midas train --resume {run.path}") from error
+            raise TrainingInterruptedError(f"interrupted; go on with: midas train --resume {run.path}") from error
         except BrokenPipeError:
             raise
         except OSError as error:  # of TensorBoard's writer
             raise cannot_write(run.path, error) from error
         if trainer.interrupted:
-            raise JobError(f"interrupted; go on with: midas train --resume {run.path}")
+            raise TrainingInterruptedError(f"interrupted; go on with: midas train --resume {run.path}")
     kept = "last"
-    if config.select == "best_validation":
+    if config.select != "last":
         try:
             model.load_state_dict(safetensors.torch.load_file(run.path / BEST_WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise JobError(f"{run.path / BEST_WEIGHTS} is missing or damaged; train anew") from error
         best = next(c for c in callbacks if isinstance(c, RunCheckpoint)).best_epoch
         kept = f"epoch {best}, best UAR on the validation part"
+        if config.select == "best_test_fold":
+            kept = f"epoch {best}, {SELECTED_ON_TEST}"
     run.finish(model.cpu(), kept)
     return run
 
 
-def _dataset(
-    run: Run, store: ClipStore, part: Literal["train", "validation"], say: Callable[[str], None]
-) -> ClipDataset:
+def _dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], None]) -> ClipDataset:
     config = run.config
     counts = run.times(part)
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in counts])
@@ -268,7 +279,15 @@ def _dataset(
         seed=config.seed,
     )
     labels = config.labels if is_train else "soft"
-    dataset = ClipDataset(store, manifest, view=view, labels=labels, method=config.label_method, times=times)
+    dataset = ClipDataset(
+        store,
+        manifest,
+        view=view,
+        labels=labels,
+        method=config.label_method,
+        votes_used=config.votes_used if is_train else None,
+        times=times,
+    )
     if dataset.left_out:
         say(f"{dataset.left_out} clips have no single label (their top votes are tied): not in this training")
     return dataset

@@ -1,0 +1,92 @@
+"""`python -m benchmarks.study`: prepare FER+, run the study for some hours, build its table."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from benchmarks.study.data import make_store
+from benchmarks.study.grid import Schedule, Training, first, full, look
+from benchmarks.study.running import collect, plan_jobs, run_all
+from benchmarks.study.scales import gradient_scales
+from benchmarks.study.table import compare, study_table
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.errors import MidasError
+from midas_dfer.progress import console_progress
+from midas_dfer.report.result_tables import markdown_table
+
+
+def main() -> int:
+    """0 if everything asked for is done, 3 if trainings are left, 1 if something failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    prepare = verbs.add_parser("prepare", help="FER+ -> the store of the study")
+    prepare.add_argument("root", type=Path)
+    scales = verbs.add_parser("scales", help="how large the gradients of each kind of target are")
+    run = verbs.add_parser("run", help="do trainings, or go on with them")
+    table = verbs.add_parser("table", help="what came of it, as Markdown; also writes OUT/results.json")
+    for verb in (prepare, scales, run):
+        verb.add_argument("--store", type=Path, required=True)
+    prepare.add_argument("--jobs", type=int, help="processes; all cores by default")
+    run.add_argument("--grid", choices=("look", "first", "full"), required=True)
+    run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--hours", type=float, default=1.0, help="no training is begun after so long")
+    run.add_argument("--seeds", type=int, default=5, help="of look and full")
+    run.add_argument("--train", type=int, help="full: how many training pictures; all by default")
+    for name, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int), ("weight-decay", float)):
+        run.add_argument(f"--{name}", type=kind, help="full: instead of the schedule's own")
+    run.add_argument("--dropout", type=float, help="full: likewise")
+    run.add_argument("--width", type=int, help="full: likewise")
+    table.add_argument("out", type=Path)
+    table.add_argument("--baseline", default="soft", help="the method that others are tested against")
+    table.add_argument("--repeats", type=int, default=10_000, help="of the bootstrap; 0 leaves the tests out")
+    request = parser.parse_args()
+    try:
+        return _do(request)
+    except MidasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _do(request: argparse.Namespace) -> int:
+    if request.verb == "prepare":
+        bar = console_progress("pictures", "picture")
+        store = make_store(request.root, request.store, jobs=request.jobs, progress=bar)
+        for part, count in store.manifest.table["split"].value_counts(sort=True).iter_rows():
+            print(f"{part:<12}{count:>7}")
+        return 0
+    if request.verb == "scales":
+        manifest = ClipStore.open(request.store).manifest
+        train = manifest.select((manifest.table["split"] == "train").to_numpy())
+        print(json.dumps(gradient_scales(train), indent=1))
+        return 0
+    if request.verb == "run":
+        jobs = plan_jobs(_trainings(request), ClipStore.open(request.store), request.out)
+        left = run_all(jobs, request.out, hours=request.hours, say=lambda line: print(line, flush=True))
+        return 3 if left else 0
+    result = collect(request.out)
+    if request.repeats:
+        differences = compare(result, request.baseline, repeats=request.repeats)
+        result = type(result)(result.name, result.methods, differences)
+    result.write(request.out)
+    print(markdown_table(study_table(result)))
+    for difference in result.differences:
+        print(f"- {difference.verdict}")
+    return 0
+
+
+def _trainings(request: argparse.Namespace) -> list[Training]:
+    if request.grid == "look":
+        return look(request.seeds)
+    if request.grid == "first":
+        return first()
+    names = ("epochs", "learning_rate", "batch_size", "weight_decay", "dropout", "width")
+    given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
+    return full(Schedule(**{"epochs": 30, **given}), request.seeds, request.train)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

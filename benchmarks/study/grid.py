@@ -1,0 +1,157 @@
+"""Which trainings the study does, in the order in which it does them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.study.data import Scored
+from midas_dfer.experiments.jobs import Job
+from midas_dfer.training.config import RunConfig
+
+METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "hard": {"labels": "hard", "mixer": "none"},
+        "soft": {"labels": "soft", "mixer": "none"},
+        "midas_hard": {"labels": "hard", "mixer": "midas", "normalization": "none"},
+        "midas_none": {"labels": "soft", "mixer": "midas", "normalization": "none"},
+        "midas_counts": {"labels": "soft", "mixer": "midas", "normalization": "softmax_counts", "num_votes": 10.0},
+        "midas_softmax": {"labels": "soft", "mixer": "midas", "normalization": "softmax"},
+    }
+)
+"""The settings in which the methods differ."""
+
+FLAT = "midas_softmax"
+"""The method whose targets are so flat that its gradients are smaller than all others'."""
+
+FLATNESS = 5.66
+"""(e + 7) / (e - 1): by how much the softmax of probabilities shrinks what a one-hot label of 8 classes asks for."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the paper leaves open, or what our trainings may need otherwise.
+
+    Attributes:
+        epochs, learning_rate, batch_size, weight_decay, dropout, width: as in `RunConfig`.
+        factor: of the learning rate, beside the common one.
+    """
+
+    epochs: int = 90
+    learning_rate: float = 0.05
+    batch_size: int = 64
+    weight_decay: float = 1e-4
+    dropout: float = 0.5
+    width: int = 16
+    factor: float = 1.0
+
+    @property
+    def slug(self) -> str:
+        """A name for folders and rows, such as e90-lr0.05x5-b64-wd0.0001-do0.5-w16."""
+        factor = f"x{self.factor:g}" if self.factor != 1 else ""
+        return (
+            f"e{self.epochs}-lr{self.learning_rate:g}{factor}-b{self.batch_size}-wd{self.weight_decay:g}"
+            f"-do{self.dropout:g}-w{self.width}"
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the study.
+
+    Attributes:
+        method: one of `METHODS`.
+        schedule: how.
+        seed: of all that is drawn.
+        scored: on which part.
+        num_train: of how many pictures; None for all.
+    """
+
+    method: str
+    schedule: Schedule
+    seed: int
+    scored: Scored
+    num_train: int | None
+
+    @property
+    def row(self) -> str:
+        """The row of the table: the same method and schedule, of any seed."""
+        return f"{self.method}/{self.schedule.slug}"
+
+    def config(self) -> RunConfig:
+        """The recipe: stills as they are, 48 pixels, a ResNet-18 without temporal shift, on one thread.
+
+        With one frame a clip, the shift would replace a quarter of the channels with zeros.
+        """
+        schedule = self.schedule
+        return RunConfig(
+            **METHODS[self.method],
+            model="mean_resnet18",
+            width=schedule.width,
+            dropout=schedule.dropout,
+            num_segments=1,
+            size=48,
+            epochs=schedule.epochs,
+            batch_size=schedule.batch_size,
+            learning_rate=schedule.learning_rate * schedule.factor,
+            weight_decay=schedule.weight_decay,
+            seed=self.seed,
+            precision="bf16",
+            device="cpu",
+            num_threads=1,
+            num_workers=0,
+        )
+
+    def job(self, store: Path) -> Job:
+        """The job, in a store of `study_store`."""
+        return Job(f"{self.row}/seed-{self.seed}", self.row, self.config(), str(store))
+
+
+def look(seeds: int = 1) -> list[Training]:
+    """The issue's first look: 2,500 stills, 90 epochs, batch 64; the flat targets also at higher rates."""
+    base = Schedule()
+    faster = [(FLAT, replace(base, factor=factor)) for factor in (FLATNESS, 7.0)]
+    return _by_seed([*((method, base) for method in METHODS), *faster], range(seeds), "test", 2500)
+
+
+def first() -> list[Training]:
+    """Schedules, each setting changed alone, scored on the validation part: 2,500 stills, one seed.
+
+    The most informative changes come first, and all methods of a change follow each other.
+    """
+    base = Schedule()
+    changes = [
+        base,
+        replace(base, factor=2.0),
+        replace(base, factor=0.5),
+        replace(base, weight_decay=5e-4),
+        replace(base, epochs=30),
+        replace(base, dropout=0.0),
+        replace(base, batch_size=16),
+        replace(base, batch_size=8, learning_rate=0.02),
+        replace(base, weight_decay=5e-3),
+        replace(base, epochs=180),
+    ]
+    pairs: list[tuple[str, Schedule]] = []
+    for change in changes:
+        pairs += [(method, change) for method in METHODS]
+        pairs += [(FLAT, replace(change, factor=change.factor * FLATNESS))]
+        if change == base:
+            pairs += [(FLAT, replace(base, factor=10.0))]
+            # A gradient k times smaller at a rate k times higher decays k times as fast, unless decay is k times less.
+            pairs += [(FLAT, replace(base, factor=FLATNESS, weight_decay=base.weight_decay / FLATNESS))]
+    return _by_seed(pairs, [0], "validation", 2500)
+
+
+def full(schedule: Schedule, seeds: int, num_train: int | None) -> list[Training]:
+    """All methods with one schedule, the flat targets at both rates, scored on the test part; seed by seed."""
+    pairs = [(method, schedule) for method in METHODS]
+    return _by_seed([*pairs, (FLAT, replace(schedule, factor=FLATNESS))], range(seeds), "test", num_train)
+
+
+def _by_seed(
+    pairs: Sequence[tuple[str, Schedule]], seeds: Sequence[int], scored: Scored, num_train: int | None
+) -> list[Training]:
+    """Seed by seed: whenever the study is stopped, every row has as many seeds as any other, give or take one."""
+    return [Training(method, schedule, seed, scored, num_train) for seed in seeds for method, schedule in pairs]

@@ -1,0 +1,41 @@
+"""midas report: runs side by side, as a page and as tables for a paper."""
+
+import json
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.errors import RequestError
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Show runs side by side: scores, differences and whether they are any, clips, recipes.")
+    flags.add_argument("runs", type=Path, nargs="+", help="run folders, or the folder of one experiment")
+    flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
+    flags.add_argument(
+        "--baseline", type=Path | None, default=None, help="the run that others are compared with (default: the first)"
+    )
+    flags.add_argument("--json", action="store_true", help="print the scores as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.experiments.report_data import experiment_report, is_experiment
+    from midas_dfer.report.result_tables import terminal_table
+    from midas_dfer.report.run_page import runs_report, write_report
+
+    check_out(request.out)
+    experiments = [path for path in request.runs if is_experiment(path)]
+    if experiments and (len(request.runs) > 1 or request.baseline is not None):
+        raise RequestError(f"{experiments[0]} is an experiment; name it alone and without --baseline, or name runs")
+    report = experiment_report(experiments[0]) if experiments else runs_report(request.runs, request.baseline)
+    paths = write_report(report, request.out)
+    if request.json:
+        print(json.dumps({**report.to_dict(), "files": [str(path) for path in paths]}))
+        return
+    tables = [*report.tables, *([] if report.differences is None else [report.differences])]
+    print("\n\n".join([*(terminal_table(table) for table in tables), *report.notes]))
+    print_paths(paths)

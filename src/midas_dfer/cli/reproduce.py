@@ -1,0 +1,85 @@
+"""midas reproduce: a table or figure of the paper on any store, ours beside the printed."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, check_jobs, check_out, print_paths, say_for
+from midas_dfer.cli.settings import check_numbers
+from midas_dfer.errors import RequestError
+from midas_dfer.training.config import RunConfig
+
+_OWN = ("test_fold", "seed", "labels", "mixer", "model", "group")
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(
+        description="Make what the paper made on the clips of a store, and set our figures beside the printed ones. "
+        "WHAT is table-1 to table-7; figure-1, -3, -4, -5 or -6; normalization, mixers, votes, calibration; or all. "
+        "The recipes are the paper's; each setting of midas train is a flag that changes it in all rows, but for those "
+        "that the rows differ in. The same command goes on where it stopped.",
+        print_config=None,
+    )
+    flags.add_argument("what", type=str, help="which table or figure, or all")
+    flags.add_argument("--store", type=Path, required=True, help="folder of the store")
+    flags.add_argument("--out", type=Path, required=True, help="folder for runs and results")
+    flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store that is scored")
+    flags.add_argument("--smoke", action="store_true", help="at toy size, to see in a minute what comes of it")
+    flags.add_argument("--folds", type=int, nargs="+", default=None, help="which folds to test on (default: all)")
+    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="of all that is drawn (default: 0)")
+    flags.add_argument("--jobs", type=int, default=1, help="trainings at a time on this machine (default: 1)")
+    flags.add_argument(
+        "--ray", type=str | None, default=None, help="address of a Ray cluster to train on instead, or local"
+    )
+    flags.add_argument("--json", action="store_true", help="end with the results as JSON")
+    group = flags.add_argument_group("settings of all rows, in place of the recipes'; see midas train --help")
+    for setting in fields(RunConfig):
+        if setting.name not in _OWN:
+            kind: Any = setting.type
+            group.add_argument(
+                f"--{setting.name}", type=kind | None, default=None, help="as in the recipe if not given"
+            )
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.experiments.engines import Engine, LocalEngine
+    from midas_dfer.experiments.planning import Wish
+    from midas_dfer.experiments.reproduce import WHAT, reproduce
+
+    if request.what not in WHAT:
+        raise RequestError(f"there is no {request.what!r} to reproduce; there are {', '.join(WHAT)}")
+    check_jobs(request.jobs)
+    check_numbers("folds", request.folds)
+    check_numbers("seeds", request.seeds)
+    check_out(request.out)
+    engine: Engine = LocalEngine(request.jobs)
+    if request.ray is not None:
+        if request.jobs != 1:
+            raise RequestError("--jobs is of this machine, --ray of a cluster; leave out one of them")
+        from midas_dfer.experiments.ray_engine import RayEngine
+
+        engine = RayEngine(None if request.ray == "local" else request.ray)
+    names = [setting.name for setting in fields(RunConfig) if setting.name not in _OWN]
+    wish = Wish(
+        store=request.store,
+        out=request.out,
+        test_store=request.test_store,
+        smoke=request.smoke,
+        folds=None if request.folds is None else tuple(request.folds),
+        seeds=tuple(request.seeds),
+        settings={name: request[name] for name in names if request[name] is not None},
+    )
+    made = reproduce(request.what, wish, engine, say=say_for(request))
+    if request.json:
+        print(json.dumps({each.name: [str(path) for path in each.files] for each in made}))
+        return
+    for each in made:
+        if each.text:
+            print(f"\n{each.text}")
+        print_paths(each.files)

@@ -1,0 +1,236 @@
+"""One training of an experiment, from its first epoch to its scores; done again, it goes on where it stopped."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.errors import RequestError
+from midas_dfer.files import write_file
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, RUN_FILE, Run
+from midas_dfer.training.scores import Evaluation
+from midas_dfer.training.train import resume, train
+
+JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
+"""Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
+
+_EVALUATION_FILES = ("evaluation.json", "predictions.csv")
+_OF_THE_MACHINE = ("device", "num_threads", "num_workers")
+_NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training and its evaluation.
+
+    Attributes:
+        name: folder of the run below the experiment's, with slashes, such as `soft/fold-1-seed-0`.
+        method: the row of the table that it belongs to, such as `soft`.
+        config: the recipe, with the fold that is tested and the seed.
+        store: folder of the clip store.
+        evaluate_on: folder of another store to be scored on; None for the test part of `store`.
+    """
+
+    name: str
+    method: str
+    config: RunConfig
+    store: str
+    evaluate_on: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or {".", ".."} & set(self.name.split("/")):
+            raise RequestError(
+                f"a job is named {self.name!r}; expected the folder of its run, such as soft/fold-1-seed-0"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "config": self.config.to_dict(),
+            "store": self.store,
+            "evaluate_on": self.evaluate_on,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Job":
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "config": RunConfig.from_dict(values["config"])})
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What came of a job.
+
+    Attributes:
+        job: what was to be done.
+        run: the run folder; the predictions lie in its `evaluation/predictions.csv`.
+        evaluation: the scores.
+        seconds: how long its epochs took, those before an interruption with them.
+    """
+
+    job: Job
+    run: str
+    evaluation: Evaluation
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "job": self.job.to_dict(),
+            "run": self.run,
+            "evaluation": self.evaluation.to_dict(),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "JobResult":
+        """The inverse of `to_dict`."""
+        job, evaluation = Job.from_dict(values["job"]), Evaluation.from_dict(values["evaluation"])
+        return cls(job, str(values["run"]), evaluation, float(values["seconds"]))
+
+
+def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobResult:
+    """Do what is left of a job: train, go on with the training, evaluate, or read the scores back.
+
+    Args:
+        job: what to do.
+        out: folder of the experiment; the run is in `out / job.name`.
+        say: prints a line.
+
+    Returns:
+        The scores. A job that is done already gives the same ones, without training or predicting again.
+
+    Raises:
+        RequestError: the run folder holds a training of another recipe or on other clips, or the recipe does not
+            fit the store.
+        JobError: as `midas_dfer.training.train.train`.
+    """
+    store = ClipStore.open(job.store)
+    check_job(job, out, store.fingerprint)
+    path = out / job.name
+    if job.config.num_threads:
+        torch.set_num_threads(job.config.num_threads)
+    if not (path / RUN_FILE).exists():
+        run = train(job.config, store, path, say=say)
+    else:
+        run = Run.open(path)
+        if not run.finished:
+            say(f"goes on after epoch {run.provenance.epochs_done} of {job.config.epochs}")
+            run = resume(path, store, say=say)
+    scored = store if job.evaluate_on is None else ClipStore.open(job.evaluate_on)
+    done = load_result(job, out)
+    if done is not None and _read_json(path / JOB_FILE).get("fingerprint") == scored.fingerprint:
+        say(f"is done already: {_scores(done.evaluation)}")
+        return done
+    evaluation, _ = evaluate(run, scored, device=job.config.device)
+    marker = {"job": job.to_dict(), "fingerprint": scored.fingerprint, "files": _hashes(path)}
+    write_file(path / JOB_FILE, json.dumps(marker, indent=2) + "\n")  # last: what it vouches for is there by now
+    say(f"done: {_scores(evaluation)}")
+    return JobResult(job, str(path), evaluation, _seconds(run))
+
+
+def load_result(job: Job, out: Path) -> JobResult | None:
+    """Read what came of a job; None if it is not done, or the folder is another job's.
+
+    It is not done either where the scores were written anew since, as `midas evaluate RUN --part all` does.
+
+    Raises:
+        RequestError: the folder is damaged.
+    """
+    path = out / job.name
+    if not (path / JOB_FILE).is_file():
+        return None
+    try:
+        marker = _read_json(path / JOB_FILE)
+        scored = Job.from_dict(marker["job"])
+        if scored.evaluate_on != job.evaluate_on or different_setting(job.config, scored.config):
+            return None
+        if marker["files"] != _hashes(path):
+            return None
+        evaluation = Evaluation.from_dict(_read_json(path / EVALUATION_FOLDER / "evaluation.json"))
+        return JobResult(job, str(path), evaluation, _seconds(Run.open(path)))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RequestError(f"{path / EVALUATION_FOLDER} is damaged ({error!r}); remove it and do the same again") from (
+            error
+        )
+
+
+def check_job(job: Job, out: Path, fingerprint: str | None = None) -> None:
+    """Refuse a job whose folder holds the training of another recipe, or on other clips.
+
+    Args:
+        job: what is to be done.
+        out: folder of the experiment.
+        fingerprint: of the job's store; None leaves the clips unchecked.
+
+    Raises:
+        RequestError: it does; the message names the setting that differs.
+    """
+    path = out / job.name
+    if not (path / RUN_FILE).exists():
+        return
+    run = Run.open(path)
+    difference = different_setting(job.config, run.config)
+    if difference:
+        raise RequestError(f"{path} holds a run with another recipe: {difference}; name another --out")
+    if fingerprint not in (None, run.provenance.store_fingerprint):
+        raise RequestError(
+            f"{path} holds a run on other clips than those of {job.store} (fingerprint "
+            f"{run.provenance.store_fingerprint}, now {fingerprint}); name another --out"
+        )
+
+
+def different_setting(wanted: RunConfig, found: RunConfig) -> str:
+    """Say in which setting a training differs from the one that is wanted; "" if in none.
+
+    The machine's settings (device, threads, reading processes) do not count, nor does a number of votes that the
+    training itself found.
+    """
+    for setting in fields(RunConfig):
+        name = setting.name
+        asked, there = getattr(wanted, name), getattr(found, name)
+        if asked == there or name in _OF_THE_MACHINE or (name == "num_votes" and asked is None):
+            continue
+        return f"--{name} is {asked}, there it is {there}"
+    return ""
+
+
+def _hashes(run: Path) -> dict[str, str]:
+    hashes = {}
+    for name in _EVALUATION_FILES:
+        path = run / EVALUATION_FOLDER / name
+        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return hashes
+
+
+def _seconds(run: Run) -> float:
+    try:
+        total = pl.read_csv(run.path / METRICS_FILE)["seconds"].sum()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise RequestError(f"{run.path / METRICS_FILE} is missing or damaged; train anew") from error
+    return round(float(total), 2)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is missing or damaged; remove its folder and do the same again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _scores(evaluation: Evaluation) -> str:
+    if evaluation.uar is None or evaluation.war is None:
+        return f"{evaluation.num_clips} clips, none with a single label"
+    return f"UAR {100 * evaluation.uar:.1f} %, WAR {100 * evaluation.war:.1f} % on {evaluation.num_clips} clips"

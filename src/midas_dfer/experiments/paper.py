@@ -1,0 +1,289 @@
+"""What the paper printed: tables 1 to 7 as data, with what is known to be wrong in them, and what others reach.
+
+Kawamura et al. 2024, "MIDAS: Mixing Ambiguous Data with Soft Labels for Dynamic Facial Expression
+Recognition", WACV 2024. All scores in percent, as printed. Nothing here is computed from a run of ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
+"""The columns of table 1, which are DFEW's classes in its order."""
+
+DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
+    {"happy": 2445, "sad": 1894, "neutral": 2669, "angry": 2173, "surprise": 1469, "disgust": 145, "fear": 902}
+)
+"""How many clips of each class DFEW's five test parts hold together: 11,697."""
+
+Mark = Literal["best", "second"]
+
+FOOTNOTES: tuple[str, ...] = (
+    'The paper says that DFEW has "11,967" clips with a single label; two digits changed places: its split files '
+    "hold 11,697.",
+    "The MIDAS row of table 1 contradicts itself: its seven class accuracies have the mean 59.18, but the UAR is "
+    "printed as 57.45; weighted by DFEW's class sizes they give 66.48, but the WAR is printed as 69.16. By the same "
+    "sums the rows of Former-DFER, STT and GCA+IAL come out within 0.1; that of DPCNet does not.",
+    "A disgust accuracy of 28.69 % cannot be counted: of DFEW's 145 disgust clips, 41 are 28.28 % and 42 are 28.97 %.",
+    'The row "3D Resnet18" has the class accuracies of another system, EC-STFL, beside UAR and WAR of its own. Those '
+    "of 3D ResNet-18 are 76.32, 50.21, 64.18, 62.85, 47.52, 0.00 and 24.56.",
+    'Table 4\'s "Two VGG13-LSTM" has the scores of Two ResNet18-LSTM; its own are 32.79 (UAR) and 44.54 (WAR).',
+    'The "AFEW test set" is very probably AFEW\'s validation part, because the labels of its test part are not public.',
+)
+"""What does not add up in the printed figures; rows and tables name these by number, counted from 1."""
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """A row of a table as the paper prints it.
+
+    Attributes:
+        method: the name in its first column (tables 1 and 4); elsewhere the network, which is the same in all rows.
+        label: what was trained on, as printed: Hard, Soft, MIDAS, MIDAS w/ hard label; in table 6, the clips.
+        uar, war: in percent.
+        accuracies: of `CLASSES`, in percent; only in table 1.
+        marks: which columns are marked as best and second best. The copy of the text that these are from has the
+            underlining of second bests, but not the bold: best is what stands highest in a table with such marks.
+        notes: numbers of `FOOTNOTES` that the row needs.
+    """
+
+    method: str
+    label: str
+    uar: float
+    war: float
+    accuracies: tuple[float, ...] = ()
+    marks: tuple[tuple[str, Mark], ...] = ()
+    notes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.accuracies and len(self.accuracies) != len(CLASSES):
+            raise ValueError(f"{self.method} has {len(self.accuracies)} class accuracies, not {len(CLASSES)}")
+
+    @property
+    def mean_of_classes(self) -> float:
+        """What the UAR must be if it is the mean of the class accuracies."""
+        return sum(self.accuracies) / len(CLASSES)
+
+    @property
+    def mean_of_clips(self) -> float:
+        """What the WAR must be if the class accuracies are those of DFEW's clips."""
+        return sum(a * n for a, n in zip(self.accuracies, DFEW_CLIPS.values(), strict=True)) / sum(DFEW_CLIPS.values())
+
+    def accuracy(self, name: str) -> float | None:
+        """That of a class of `CLASSES`; None where none is printed."""
+        return dict(zip(CLASSES, self.accuracies, strict=False)).get(name)
+
+    def mark(self, column: str) -> Mark | None:
+        """Whether a column is marked: a class, "UAR" or "WAR"."""
+        return dict(self.marks).get(column)
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table as the paper prints it.
+
+    Attributes:
+        number: 1 to 7.
+        title: what it shows.
+        trained_on, tested_on: data sets.
+        folds: how many folds the scores are the mean of; 1 for the data set's own split; None where it is not said.
+        rows: top to bottom.
+        notes: numbers of `FOOTNOTES` that hold for all of it.
+    """
+
+    number: int
+    title: str
+    trained_on: str
+    tested_on: str
+    folds: int | None
+    rows: tuple[PrintedRow, ...]
+    notes: tuple[int, ...] = ()
+
+
+_TSM = "Resnet18+TSM (Ours)"
+
+_TABLES = (
+    PrintedTable(
+        1,
+        "Accuracy for each emotion class, UAR and WAR",
+        "DFEW",
+        "DFEW",
+        5,
+        (
+            PrintedRow(
+                "3D Resnet18", "Hard", 46.52, 58.27, (79.18, 49.05, 57.85, 60.98, 46.15, 2.76, 21.51), notes=(4,)
+            ),
+            PrintedRow("Resnet18+GRU", "Hard", 51.68, 64.02, (82.87, 63.83, 65.06, 68.51, 52.00, 0.86, 30.14)),
+            PrintedRow(
+                "Former-DFER",
+                "Hard",
+                53.69,
+                65.70,
+                (84.05, 62.57, 67.52, 70.03, 56.43, 3.45, 31.78),
+                (("neutral", "second"),),
+            ),
+            PrintedRow(
+                "STT",
+                "Hard",
+                54.58,
+                66.65,
+                (87.36, 67.96, 64.97, 71.24, 53.10, 3.49, 34.04),
+                (("sad", "best"), ("angry", "second"), ("fear", "second")),
+            ),
+            PrintedRow(
+                "DPCNet",
+                "Hard",
+                57.11,
+                66.32,
+                (89.59, 64.82, 66.98, 63.14, 53.81, 14.48, 32.34),
+                (("happy", "best"), ("disgust", "second"), ("UAR", "second")),
+                (2,),
+            ),
+            PrintedRow(
+                "GCA+IAL",
+                "Hard",
+                55.71,
+                69.24,
+                (87.95, 67.21, 70.10, 76.06, 62.22, 0.00, 26.44),
+                (("happy", "second"), ("neutral", "best"), ("angry", "best"), ("surprise", "best"), ("WAR", "best")),
+            ),
+            PrintedRow(
+                _TSM,
+                "MIDAS",
+                57.45,
+                69.16,
+                (87.40, 67.34, 58.64, 68.06, 59.65, 28.69, 44.50),
+                (
+                    ("sad", "second"),
+                    ("surprise", "second"),
+                    ("disgust", "best"),
+                    ("fear", "best"),
+                    ("UAR", "best"),
+                    ("WAR", "second"),
+                ),
+                (2, 3),
+            ),
+        ),
+        (1,),
+    ),
+    PrintedTable(
+        2,
+        "MIDAS beside training on soft and hard labels",
+        "DFEW",
+        "DFEW",
+        5,
+        (
+            PrintedRow(_TSM, "Hard", 54.03, 64.31),
+            PrintedRow(_TSM, "Soft", 54.61, 67.27),
+            PrintedRow(_TSM, "MIDAS", 57.45, 69.16, notes=(2,)),
+        ),
+        (1,),
+    ),
+    PrintedTable(
+        3,
+        "MIDAS with and without hard labels",
+        "DFEW",
+        "DFEW",
+        5,
+        (
+            PrintedRow(_TSM, "Hard", 54.03, 64.31),
+            PrintedRow(_TSM, "Soft", 54.61, 67.27),
+            PrintedRow(_TSM, "MIDAS w/ hard label", 54.93, 65.66),
+            PrintedRow(_TSM, "MIDAS", 57.45, 69.16, notes=(2,)),
+        ),
+        (1,),
+    ),
+    PrintedTable(
+        4,
+        "MIDAS with hard labels on FERV39k",
+        "FERV39k",
+        "FERV39k",
+        1,
+        (
+            PrintedRow("Two VGG13-LSTM", "Hard", 31.28, 43.20, notes=(5,)),
+            PrintedRow("Former-DFER", "Hard", 37.20, 46.85),
+            PrintedRow("GCA+ICL", "Hard", 35.82, 48.54, marks=(("WAR", "best"),)),
+            PrintedRow(_TSM, "MIDAS w/ hard label", 39.20, 47.37, marks=(("UAR", "best"), ("WAR", "second"))),
+        ),
+    ),
+    PrintedTable(
+        5,
+        "Trained on one data set, tested on another",
+        "DFEW",
+        "AFEW",
+        None,
+        (
+            PrintedRow(_TSM, "Hard", 38.20, 40.72),
+            PrintedRow(_TSM, "Soft", 36.67, 39.61),
+            PrintedRow(_TSM, "MIDAS", 39.56, 43.77),
+        ),
+        (6,),
+    ),
+    PrintedTable(
+        6,
+        "Trained with and without ambiguous clips",
+        "DFEW",
+        "DFEW",
+        None,
+        (
+            PrintedRow(_TSM, "Clear expression group", 45.42, 58.46),
+            PrintedRow(_TSM, "Mixed expression group", 48.54, 60.91),
+        ),
+        (1,),
+    ),
+    PrintedTable(
+        7,
+        "The 2DCNN-GRU architecture",
+        "DFEW",
+        "DFEW",
+        5,
+        (
+            PrintedRow("2DCNN-GRU", "Hard", 51.62, 64.00),
+            PrintedRow("2DCNN-GRU", "Soft", 51.82, 65.00),
+            PrintedRow("2DCNN-GRU", "MIDAS", 53.70, 67.01),
+        ),
+        (1,),
+    ),
+)
+
+TABLES: Mapping[int, PrintedTable] = MappingProxyType({table.number: table for table in _TABLES})
+"""The paper's tables by number."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a system reaches by its own publication.
+
+    Attributes:
+        system: its name.
+        dfew: UAR and WAR on DFEW, five folds, in percent; None where not published.
+        ferv39k: UAR and WAR on FERV39k, in percent; None where not published.
+        input: frames times side in pixels; then, where known, parameters (M) and operations (GFLOP).
+        notes: numbers of `FOOTNOTES`.
+    """
+
+    system: str
+    dfew: tuple[float | None, float | None]
+    ferv39k: tuple[float | None, float | None]
+    input: str
+    notes: tuple[int, ...] = ()
+
+
+_NONE = (None, None)
+
+TODAY: tuple[Standing, ...] = (
+    Standing("3D ResNet-18", (46.52, 58.27), (26.67, 37.57), "16 x 112"),
+    Standing("ResNet-18 + GRU", (51.68, 64.02), _NONE, "16 x 112"),
+    Standing("Former-DFER", (53.69, 65.70), (37.20, 46.85), "16 x 112, 18 M, 9 GFLOP"),
+    Standing("STT", (54.58, 66.65), (37.76, 48.11), "16 x 112"),
+    Standing("DPCNet", (57.11, 66.32), _NONE, "51 M, 10 GFLOP"),
+    Standing("GCA+IAL", (55.71, 69.24), (35.82, 48.54), "16 x 112, 19 M, 10 GFLOP"),
+    Standing("M3DFEL", (56.10, 69.25), (35.94, 47.67), "16 x 112"),
+    Standing("MIDAS", (57.45, 69.16), (39.20, 47.37), "8 x 224, 14.6 GFLOP; hard labels on FERV39k", (2,)),
+    Standing("DFER-CLIP", (59.61, 71.25), (41.27, 51.65), "16 x 224"),
+    Standing("MAE-DFER", (63.41, 74.43), (43.12, 52.07), "16 x 160, 85 M, 50 GFLOP"),
+    Standing("S2D", (61.82, 76.03), (41.28, 52.56), "16 x 224"),
+    Standing("S4D", (None, 76.68), (None, 53.65), "16 x 224"),
+)
+"""Later systems beside those of table 1, from below to above; none of them is trained here."""

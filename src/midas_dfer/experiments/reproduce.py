@@ -1,0 +1,224 @@
+"""Make a table of the paper, or one that goes beyond it, on any store: train, score, and set ours beside the printed.
+
+OUT/
+  results.json         the results of every run, differences with their uncertainty, the rows beside the printed ones
+  table.md .tex .txt   the table, with footnotes that say what differs from the paper
+  METHOD/fold-1-seed-0 a run folder for each training, shared by all tables that are made in OUT
+  smoke/METHOD/...     those at toy size
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.experiments.beside import Row, rows_of, table_of
+from midas_dfer.experiments.differences import find_differences
+from midas_dfer.experiments.engines import INTERRUPTED, Engine
+from midas_dfer.experiments.jobs import JobResult, load_result
+from midas_dfer.experiments.planning import SMOKE, Plan, Wish, open_clips, plan_table
+from midas_dfer.experiments.results import RESULTS_FILE, Difference, ExperimentResult, MethodResult
+from midas_dfer.experiments.tables import EXPERIMENTS, Experiment, Method, experiment
+from midas_dfer.files import make_folder, write_file
+from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
+
+FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
+EVERYTHING = "all"
+WHAT = (*EXPERIMENTS, *FIGURES, EVERYTHING)
+"""What `reproduce` can make."""
+
+TABLE_FILES = ("table.md", "table.tex", "table.txt")
+SMOKE_FILE = "SMOKE.txt"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made.
+
+    Attributes:
+        name: of the table or figure.
+        files: that were written.
+        text: the table for a terminal; "" of a figure.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    text: str = ""
+
+
+def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> list[Made]:
+    """Make a table or figure, or all of them; called again, it goes on where it stopped.
+
+    Results go to OUT, or to a folder OUT/WHAT where OUT holds those of another table, as with "all".
+
+    Args:
+        what: one of `WHAT`.
+        wish: on which clips, where to, with which settings.
+        engine: does the trainings.
+        say: prints a line.
+
+    Returns:
+        What was made. With "all", what cannot be made of this store is left out, and `say` tells why.
+
+    Raises:
+        RequestError: it cannot be made of this store, or a setting makes no sense.
+        JobError: some trainings failed; what could be made without them is written all the same.
+    """
+    if what not in WHAT:
+        raise RequestError(f"there is no {what!r} to reproduce; there are {', '.join(WHAT)}")
+    if what != EVERYTHING:
+        return [_make(what, wish, engine, wish.out, say)]
+    made, refused, failed = [], [], []
+    for name in WHAT[:-1]:
+        try:
+            made.append(_make(name, wish, engine, wish.out / name, say))
+        except RequestError as error:
+            say(f"{name}: left out: {error}")
+            refused.append(str(error))
+        except JobError as error:
+            if str(error) == INTERRUPTED:
+                raise
+            say(f"{name}: {error}")
+            failed.append(name)
+    if failed:
+        raise JobError(f"trainings failed in {', '.join(failed)}; run the same command to try them again")
+    if not made:
+        raise RequestError(f"nothing can be made of {wish.store}: {'; '.join(dict.fromkeys(refused))}")
+    return made
+
+
+def _make(what: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
+    if what in FIGURES:
+        return _figure(what, wish, engine, place, say)
+    return _table(experiment(what), wish, engine, _free_place(place, what, wish.smoke), say)
+
+
+def _table(chosen: Experiment, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
+    plan = plan_table(chosen, wish)
+    for note in plan.notes:
+        say(note)
+    methods, failure = _run(plan, wish, engine, say)
+    results = [result for _, result in methods]
+    differences, told = _differences(chosen, results, plan, wish)
+    notes = [*plan.notes, *_cautions(results), *failure[:1], *told]
+    rows = rows_of(chosen, methods)
+    table = table_of(chosen, rows, notes, smoke=wish.smoke)
+    result = ExperimentResult(chosen.name, tuple(results), differences, tuple(notes))
+    make_folder(place)
+    write_file(place / RESULTS_FILE, json.dumps(_content(result, rows, wish), indent=2) + "\n")
+    text = terminal_table(table)
+    for name, content in zip(TABLE_FILES, (markdown_table(table), latex_table(table), text), strict=True):
+        write_file(place / name, content if content.endswith("\n") else content + "\n")
+    if failure:
+        raise JobError(f"{failure[0]} The others are in {place / TABLE_FILES[-1]}.\n{failure[1]}")
+    return Made(chosen.name, tuple(place / name for name in (RESULTS_FILE, *TABLE_FILES)), text)
+
+
+def _content(result: ExperimentResult, rows: Sequence[Row], wish: Wish) -> dict[str, Any]:
+    return {
+        **result.to_dict(),
+        "smoke": wish.smoke,
+        "store": str(wish.store),
+        "test_store": None if wish.test_store is None else str(wish.test_store),
+        "rows": [row.to_dict() for row in rows],
+    }
+
+
+def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[Method, MethodResult]], tuple[str, ...]]:
+    """Do the trainings; gives the rows that are complete, and, where some failed, a sentence and the reasons."""
+    jobs = [job for _, each in plan.jobs for job in each]
+    try:
+        done: list[JobResult | None] = list(engine.run(jobs, wish.out, say=say))
+        failure: tuple[str, ...] = ()
+    except JobError as error:
+        done = [load_result(job, wish.out) for job in jobs]
+        if str(error) == INTERRUPTED or not any(done):
+            raise
+        failure = ("", str(error))
+    by_name = {job.name: result for job, result in zip(jobs, done, strict=True)}
+    methods, broken = [], []
+    for method, own in plan.jobs:
+        results = [result for job in own if (result := by_name[job.name]) is not None]
+        if len(results) == len(own):
+            methods.append((method, MethodResult(method.name, tuple(results))))
+        else:
+            broken.append(", ".join(each for each in method.cells if each))
+    if failure:
+        failure = (f"Left out, as trainings failed: {'; '.join(broken)}.", failure[1])
+    if not methods:
+        raise JobError(f"no row of the table is complete.\n{failure[1]}")
+    return methods, failure
+
+
+def _differences(
+    chosen: Experiment, results: Sequence[MethodResult], plan: Plan, wish: Wish
+) -> tuple[tuple[Difference, ...], list[str]]:
+    """The uncertainty of differences between rows, and what to say of it below the table."""
+    names = {each.name for each in results}
+    pairs = [pair for pair in chosen.question if names.issuperset(pair)]
+    if not pairs:
+        return (), []
+    try:
+        found = find_differences(results, pairs, people=plan.people, repeats=200 if wish.smoke else 10_000)
+    except RequestError as error:
+        return (), [f"Differences were not tested: {error}"]
+    return found, [f"{each.verdict}." for each in found if each.measure in ("UAR", "WAR")]
+
+
+def _cautions(results: Sequence[MethodResult]) -> list[str]:
+    """What the evaluations say of themselves, each once, and what was lost where classes differ."""
+    told: dict[str, None] = {}
+    for result in results:
+        for each in result.results:
+            if each.evaluation.caution:
+                told[f"{each.evaluation.caution}."] = None
+            if each.evaluation.mapping is not None:
+                told |= dict.fromkeys(each.evaluation.mapping.sentences())
+    return list(told)
+
+
+def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
+    from midas_dfer.experiments.figures import make_figure  # what draws is slow to load
+
+    store, words = open_clips(wish)
+    results = None
+    if name == "figure-6":  # the confusion matrix of a network; the others show what is in the store
+        plan = plan_table(_of_figure_6(), wish)
+        methods, failure = _run(plan, wish, engine, say)
+        if failure:
+            raise JobError(failure[1])
+        results = ExperimentResult(name, tuple(result for _, result in methods), (), plan.notes)
+    place = _figure_place(place, wish)
+    files = make_figure(name, store, place, results)
+    if wish.smoke:
+        write_file(place / SMOKE_FILE, f"{SMOKE}\n{words}\n")
+        files = [*files, place / SMOKE_FILE]
+    return Made(name, tuple(files))
+
+
+def _of_figure_6() -> Experiment:
+    table = experiment("table-2")
+    midas = [method for method in table.methods if method.name == "midas"]
+    return Experiment("figure-6", "Figure 6", table.headings, tuple(midas), printed=table.printed)
+
+
+def _figure_place(place: Path, wish: Wish) -> Path:
+    """At toy size a folder of its own, for a picture cannot be told from a real one."""
+    return place / "smoke-figures" if wish.smoke else place
+
+
+def _free_place(place: Path, name: str, smoke: bool) -> Path:
+    """The folder, or one in it where it holds the results of another table, or of the other size."""
+    path = place / RESULTS_FILE
+    if not path.exists():
+        return place
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same = content["name"] == name and content.get("smoke", False) == smoke
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{path} is no result of ours; name another --out") from error
+    return place if same else place / (f"{name}-smoke" if smoke else name)

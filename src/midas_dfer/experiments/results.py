@@ -1,0 +1,362 @@
+"""Scores over folds and seeds: what the field calls the result of a method, out of the results of its runs."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from midas_dfer import metrics
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.jobs import JobResult
+from midas_dfer.files import make_folder, write_file
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.training.runs import EVALUATION_FOLDER
+
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """A score over folds, or over seeds.
+
+    Attributes:
+        mean: of the values.
+        deviation: their sample standard deviation (divided by n - 1); None of a single value.
+        values: what it is of.
+    """
+
+    mean: float
+    deviation: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> "MeanScore | None":
+        """Of some values; None where one is missing, or all are."""
+        known = tuple(value for value in values if value is not None)
+        if not known or len(known) < len(values):
+            return None
+        return cls(fmean(known), stdev(known) if len(known) > 1 else None, known)
+
+
+@dataclass(frozen=True)
+class PooledScores:
+    """Scores over the predictions of all folds of a seed taken together, each clip once.
+
+    Attributes:
+        num_clips: how many clips.
+        num_labelled: how many of them have a single label.
+        num_voted: how many of them have votes.
+        uar: mean recall over the classes; None if no clip has a label.
+        war: share of clips whose class was found; None if no clip has a label.
+        recall: of each class; None where it does not occur.
+        confusion: clips by class (row) and predicted class (column).
+        agreement: soft_cross_entropy, jensen_shannon and total_variation, means over the clips with votes, of each
+            reading; empty if no clip has votes.
+    """
+
+    num_clips: int
+    num_labelled: int
+    num_voted: int
+    uar: float | None
+    war: float | None
+    recall: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    agreement: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class PooledPredictions:
+    """The predictions of several runs, one below the other.
+
+    Attributes:
+        class_names: of the columns.
+        video_ids: which clips.
+        fold: the fold that was tested `[N]`; -1 where the run names none.
+        seed: of the run `[N]`.
+        labels: the single label `[N]`; -1 where there is none.
+        predicted: the predicted class `[N]`.
+        votes: the annotators' distribution; of a clip without votes its label, one-hot.
+        probabilities: softmax of the network's output.
+        vote_shares: the annotators' distribution that the output implies.
+    """
+
+    class_names: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    fold: Int64[np.ndarray, " N"]
+    seed: Int64[np.ndarray, " N"]
+    labels: Int64[np.ndarray, " N"]
+    predicted: Int64[np.ndarray, " N"]
+    votes: Float64[np.ndarray, "N K"]
+    probabilities: Float64[np.ndarray, "N K"]
+    vote_shares: Float64[np.ndarray, "N K"]
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method, in all its folds and seeds.
+
+    Attributes:
+        name: of the row of the table.
+        results: one for each fold and seed.
+    """
+
+    name: str
+    results: tuple[JobResult, ...]
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise RequestError(f"there are no results of {self.name}")
+        names = {each.evaluation.class_names for each in self.results}
+        if len(names) > 1:
+            raise RequestError(f"the results of {self.name} are over different classes; they have no mean")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of recalls and confusion matrices."""
+        return self.results[0].evaluation.class_names
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """In ascending order."""
+        return tuple(sorted({each.job.config.seed for each in self.results}))
+
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """In ascending order; None for the data set's own split."""
+        return tuple(sorted({each.job.config.test_fold for each in self.results}, key=lambda fold: fold or 0))
+
+    def of_seed(self, seed: int) -> tuple[JobResult, ...]:
+        """The results of a seed, by fold."""
+        chosen = [each for each in self.results if each.job.config.seed == seed]
+        return tuple(sorted(chosen, key=lambda each: each.job.config.test_fold or 0))
+
+    def over_folds(self, measure: str, seed: int) -> MeanScore | None:
+        """The mean of uar or war over the folds of a seed; None where no clip has a label."""
+        return MeanScore.of([getattr(each.evaluation, measure) for each in self.of_seed(seed)])
+
+    def over_seeds(self, measure: str) -> MeanScore | None:
+        """The mean over seeds of the mean over folds."""
+        means = [self.over_folds(measure, seed) for seed in self.seeds]
+        return MeanScore.of([None if each is None else each.mean for each in means])
+
+    def interval(self, measure: str) -> metrics.SeedInterval | None:
+        """Where the mean of `over_seeds` lies for many more seeds, in 95 of 100 cases; None of a single seed."""
+        score = self.over_seeds(measure)
+        return None if score is None or len(score.values) < 2 else metrics.seed_interval(score.values)
+
+    def recalls(self) -> tuple[MeanScore | None, ...]:
+        """Of each class, over all folds and seeds; None where a fold has no clip of the class."""
+        columns = zip(*(each.evaluation.recall for each in self.results), strict=True)
+        return tuple(MeanScore.of(column) for column in columns)
+
+    def why_not_pooled(self, seed: int) -> str:
+        """Say why the folds of a seed cannot be pooled; "" if they can: each clip is tested once."""
+        counts = Counter(name for each in self.of_seed(seed) for name in _read_ids(each))
+        times = sum(count > 1 for count in counts.values())
+        return f"not pooled: {times} clips are tested by more than one run" if times else ""
+
+    def pooled(self, seed: int) -> PooledScores | None:
+        """Scores over the predictions of all folds of a seed; None where a clip would count twice.
+
+        Raises:
+            RequestError: a table of predictions is missing or damaged.
+        """
+        return None if self.why_not_pooled(seed) else _pool(self.of_seed(seed))
+
+    def predictions(self) -> PooledPredictions:
+        """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to six decimals).
+
+        Raises:
+            RequestError: a table is missing or damaged.
+        """
+        results = [result for seed in self.seeds for result in self.of_seed(seed)]
+        tables = [_read_predictions(each) for each in results]
+        return PooledPredictions(
+            class_names=self.class_names,
+            video_ids=tuple(name for table in tables for name in table.video_ids),
+            **{
+                name: np.concatenate([getattr(table, name) for table in tables])
+                for name in ("fold", "seed", "labels", "predicted", "votes", "probabilities", "vote_shares")
+            },
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the results, and what is computed from them."""
+        seeds = []
+        for seed in self.seeds:
+            pooled = self.pooled(seed)
+            means = {measure: _plain(self.over_folds(measure, seed)) for measure in ("uar", "war")}
+            pool = {"pooled": pooled and asdict(pooled), "why_not_pooled": self.why_not_pooled(seed)}
+            seeds.append({"seed": seed, **means, **pool})
+        return {
+            "name": self.name,
+            "class_names": list(self.class_names),
+            "uar": _plain(self.over_seeds("uar")),
+            "war": _plain(self.over_seeds("war")),
+            "interval": {name: each and asdict(each) for name in ("uar", "war") for each in (self.interval(name),)},
+            "recall": [_plain(each) for each in self.recalls()],
+            "seeds": seeds,
+            "results": [each.to_dict() for each in self.results],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
+        """The inverse of `to_dict`; what is computed is computed again."""
+        return cls(str(values["name"]), tuple(JobResult.from_dict(each) for each in values["results"]))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference between two methods, with its uncertainty.
+
+    Attributes:
+        first, second: the methods.
+        measure: what differs, such as UAR.
+        test: how the uncertainty was found, such as paired bootstrap.
+        values: the figures of the test, by name.
+        verdict: what they say, in a sentence.
+    """
+
+    first: str
+    second: str
+    measure: str
+    test: str
+    values: dict[str, float | int | str | bool | None]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """An experiment: its methods, what lies between them, and what a reader must know.
+
+    Attributes:
+        name: of the experiment, such as table-2.
+        methods: in the order of the rows.
+        differences: between methods.
+        notes: sentences.
+    """
+
+    name: str
+    methods: tuple[MethodResult, ...]
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "methods": [each.to_dict() for each in self.methods],
+            "differences": [asdict(each) for each in self.differences],
+            "notes": list(self.notes),
+        }
+
+    def write(self, out: Path) -> Path:
+        """Write OUT/results.json; gives its path.
+
+        Raises:
+            JobError: it cannot be written.
+        """
+        make_folder(out)
+        write_file(out / RESULTS_FILE, json.dumps(self.to_dict(), indent=2) + "\n")
+        return out / RESULTS_FILE
+
+    @classmethod
+    def read(cls, out: Path) -> "ExperimentResult":
+        """Read OUT/results.json; runs that were moved together with it are found where they are now.
+
+        Raises:
+            RequestError: it is missing or damaged.
+        """
+        path = out / RESULTS_FILE
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            methods = [MethodResult.from_dict(each) for each in values["methods"]]
+            return cls(
+                name=str(values["name"]),
+                methods=tuple(replace(m, results=tuple(_moved(r, out) for r in m.results)) for m in methods),
+                differences=tuple(Difference(**each) for each in values["differences"]),
+                notes=tuple(values["notes"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, RequestError):
+                raise
+            raise RequestError(f"{path} is missing or damaged; run the experiment again, it goes fast") from error
+
+
+def _moved(result: JobResult, out: Path) -> JobResult:
+    here = out / result.job.name
+    return replace(result, run=str(here)) if here.is_dir() else result
+
+
+def _plain(score: MeanScore | None) -> dict[str, Any] | None:
+    return None if score is None else {"mean": score.mean, "deviation": score.deviation, "values": list(score.values)}
+
+
+def _pool(results: Sequence[JobResult]) -> PooledScores:
+    evaluations = [each.evaluation for each in results]
+    confusion = np.sum([np.array(each.confusion, dtype=np.int64) for each in evaluations], axis=0)
+    voted = [each for each in evaluations if each.agreement is not None]
+    agreement: dict[str, dict[str, float]] = {}
+    for reading in voted[0].agreement or {} if voted else {}:
+        measures = ("soft_cross_entropy", "jensen_shannon", "total_variation")
+        weights = [each.num_voted for each in voted]
+        agreement[reading] = {
+            measure: float(np.average([getattr((e.agreement or {})[reading], measure) for e in voted], weights=weights))
+            for measure in measures
+        }
+    labelled = int(confusion.sum())
+    return PooledScores(
+        num_clips=sum(each.num_clips for each in evaluations),
+        num_labelled=labelled,
+        num_voted=sum(each.num_voted for each in evaluations),
+        uar=metrics.uar(confusion) if labelled else None,
+        war=metrics.war(confusion) if labelled else None,
+        recall=tuple(float(r) if np.isfinite(r) else None for r in metrics.recall_per_class(confusion)),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        agreement=agreement,
+    )
+
+
+def _read_rows(result: JobResult) -> list[dict[str, str]]:
+    path = Path(result.run) / EVALUATION_FOLDER / "predictions.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise RequestError(f"{path} is missing or damaged; evaluate the run again") from error
+
+
+def _read_ids(result: JobResult) -> list[str]:
+    return [row["video_id"] for row in _read_rows(result)]
+
+
+def _read_predictions(result: JobResult) -> PooledPredictions:
+    names = result.evaluation.class_names
+    rows = _read_rows(result)
+    places = {name: place for place, name in enumerate(names)}
+    config = result.job.config
+
+    def values(kind: str) -> Float64[np.ndarray, "N K"]:
+        return np.array([[float(row[f"{kind}_{name}"]) for name in names] for row in rows], dtype=np.float64)
+
+    try:
+        return PooledPredictions(
+            class_names=names,
+            video_ids=tuple(row["video_id"] for row in rows),
+            fold=np.full(len(rows), -1 if config.test_fold is None else config.test_fold, dtype=np.int64),
+            seed=np.full(len(rows), config.seed, dtype=np.int64),
+            labels=np.array([places[row["label"]] if row["label"] else NO_LABEL for row in rows], dtype=np.int64),
+            predicted=np.array([places[row["predicted"]] for row in rows], dtype=np.int64),
+            votes=values("votes"),
+            probabilities=values("probability"),
+            vote_shares=values("vote_share"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestError(f"the predictions in {result.run} are damaged; evaluate the run again") from error

@@ -1,0 +1,121 @@
+"""How far scores of repeated trainings scatter: intervals over seeds, paired tests over seeds and folds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from midas_dfer.errors import RequestError
+from midas_dfer.metrics.student import t_cdf, t_quantile
+
+
+@dataclass(frozen=True)
+class SeedInterval:
+    """A score over several trainings.
+
+    Attributes:
+        mean: of the values.
+        deviation: their sample standard deviation (divided by n - 1); None of a single value.
+        low, high: where the mean over many more seeds lies, with the given confidence; None of a single value.
+        confidence: of the interval.
+        count: how many values.
+    """
+
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    count: int
+
+
+def seed_interval(values: Sequence[float], confidence: float = 0.95) -> SeedInterval:
+    """Mean, standard deviation and Student's t interval of a score over seeds.
+
+    The clips are the same for all seeds: the interval says how far training scatters, not how far other clips
+    would move the score.
+
+    Args:
+        values: the score of each seed, one or more.
+        confidence: between 0.5 and 1.
+
+    Raises:
+        RequestError: no values, one that is not finite, or a confidence out of range.
+    """
+    checked_confidence(confidence)
+    if not values or not all(math.isfinite(value) for value in values):
+        raise RequestError(f"The scores {list(values)} are none, or not all finite numbers. Give one per seed.")
+    mean = fmean(values)
+    if len(values) == 1:
+        return SeedInterval(mean, None, None, None, confidence, 1)
+    deviation = stdev(values)
+    half = t_quantile((1 + confidence) / 2, len(values) - 1) * deviation / math.sqrt(len(values))
+    return SeedInterval(mean, deviation, mean - half, mean + half, confidence, len(values))
+
+
+@dataclass(frozen=True)
+class PairedRuns:
+    """The difference between two methods over trainings that share seed and fold.
+
+    Attributes:
+        difference: mean of A - B.
+        deviation: sample standard deviation of A - B over the runs.
+        low, high: the t interval of the difference.
+        p_value: of the paired t test, two-sided.
+        confidence: of the interval.
+        runs: how many pairs.
+        overlap: what the variance was corrected with, test clips / training clips; 0: not at all.
+    """
+
+    difference: float
+    deviation: float
+    low: float
+    high: float
+    p_value: float
+    confidence: float
+    runs: int
+    overlap: float
+
+
+def paired_runs(
+    scores_a: Sequence[float], scores_b: Sequence[float], *, overlap: float = 0.0, confidence: float = 0.95
+) -> PairedRuns:
+    """Paired t test over seeds and folds, with the correction for training sets that overlap.
+
+    The folds of a cross-validation share most of their training clips, so that their scores hang together and
+    the plain t test finds differences that are none. Nadeau and Bengio 2003 (Machine Learning 52) replace 1 / n
+    in the variance of the mean by 1 / n + test clips / training clips; Bouckaert and Frank 2004 do the same for
+    a cross-validation that is repeated. With k folds the ratio is 1 / (k - 1).
+
+    Args:
+        scores_a: A's, one per run, two or more.
+        scores_b: B's, of the same runs in the same order.
+        overlap: test clips / training clips for folds; 0 for seeds on one split, where the claim is then about
+            networks trained on these very clips.
+        confidence: between 0.5 and 1.
+
+    Raises:
+        RequestError: the lengths differ, fewer than two pairs, a score that is not finite, or a negative ratio.
+    """
+    checked_confidence(confidence)
+    if len(scores_a) != len(scores_b) or len(scores_a) < 2:
+        raise RequestError(f"There are {len(scores_a)} and {len(scores_b)} scores. Give two or more of the same runs.")
+    if not all(math.isfinite(score) for score in (*scores_a, *scores_b, overlap)) or overlap < 0:
+        raise RequestError("Scores and overlap must be finite numbers, and the overlap not negative.")
+    gaps = [a - b for a, b in zip(scores_a, scores_b, strict=True)]
+    runs, mean, deviation = len(gaps), fmean(gaps), stdev(gaps)
+    error = deviation * math.sqrt(1 / runs + overlap)
+    half = t_quantile((1 + confidence) / 2, runs - 1) * error
+    t = mean / error if error > 0 else math.copysign(math.inf, mean) if mean else 0.0
+    p_value = min(1.0, 2 * t_cdf(-abs(t), runs - 1))
+    return PairedRuns(mean, deviation, mean - half, mean + half, p_value, confidence, runs, overlap)
+
+
+def checked_confidence(confidence: float) -> None:
+    """Refuse a confidence that is no share.
+
+    Raises:
+        RequestError: it is not between 0.5 and 1.
+    """
+    if not 0.5 <= confidence < 1:
+        raise RequestError(f"The confidence is {confidence}; expected at least 0.5 and less than 1, such as 0.95.")

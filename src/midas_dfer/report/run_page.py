@@ -1,0 +1,285 @@
+"""Runs side by side as one HTML page, and their tables for a paper: how well each does, and what may be concluded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from midas_dfer.errors import RequestError
+from midas_dfer.files import make_folder, write_file
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.report.page import percent, render_page
+from midas_dfer.report.result_tables import html_table, latex_table, markdown_table
+from midas_dfer.report.run_charts import (
+    MOST_CLASSES,
+    confusion_matrix,
+    recall_groups,
+    reliability_chart,
+    training_charts,
+)
+from midas_dfer.report.run_differences import compare, difference_table, score_limits
+from midas_dfer.report.run_examples import choose_clips, open_store, subjects_of
+from midas_dfer.report.run_results import Entry, pooled, read_runs
+from midas_dfer.report.run_tables import agreement_table, recipe_table, run_table, score_table
+from midas_dfer.report.table_data import TableData
+from midas_dfer.training.runs import Run
+
+PAGE_FILE, MARKDOWN_FILE, LATEX_FILE = "report.html", "tables.md", "tables.tex"
+
+_MOST_CHARTS, _MOST_RUNS = 12, 200
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page shows.
+
+    Attributes:
+        title: of the page.
+        kind: in a word or two, above the title.
+        lead: what was done, in a sentence or two.
+        entries: runs, or methods with several runs; in the order of the rows.
+        tables: of results.
+        differences: between entries, with verdicts; None if there are none.
+        notes: what a reader must know: sentences.
+    """
+
+    title: str
+    kind: str
+    lead: str
+    entries: tuple[Entry, ...]
+    tables: tuple[TableData, ...]
+    differences: TableData | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names, scores and what is missing, as plain values for JSON."""
+        return {
+            "title": self.title,
+            "entries": [
+                {
+                    "name": each.name,
+                    "runs": [str(run.run.path) for run in each.runs],
+                    "uar": None if each.evaluation is None else each.evaluation.uar,
+                    "war": None if each.evaluation is None else each.evaluation.war,
+                    "selection": list(selection([each])),
+                }
+                for each in self.entries
+            ],
+            "differences": []
+            if self.differences is None
+            else [
+                dict(zip(self.differences.columns, (cell.text for cell in row), strict=True))
+                for row in self.differences.rows
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
+    """Read runs and compare each with a baseline.
+
+    Args:
+        paths: run folders.
+        baseline: one of them, with which the others are compared; the first if None.
+
+    Raises:
+        RequestError: a folder is no run, or damaged; or the baseline is none of them.
+    """
+    runs = read_runs(paths)
+    places = [path.resolve() for path in paths]
+    if baseline is not None and baseline.resolve() not in places:
+        raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
+    entries = tuple(pooled(each.name, [each]) for each in runs)
+    base = entries[0 if baseline is None else places.index(baseline.resolve())]
+    notes = [sentence for each in runs for sentence in each.missing]
+    comparisons, refused = compare(entries, base, subjects_of(open_store(entries)[0]))
+    if len(entries) > 1:
+        notes += refused
+    classes = {each.run.provenance.class_names for each in runs}
+    if len(classes) > 1:
+        notes.append("The runs do not know the same classes; their scores do not compare.")
+    return Report(
+        title=entries[0].name if len(entries) == 1 else _joined([each.name for each in entries], most=4),
+        kind="Report of a run" if len(entries) == 1 else f"Report of {len(entries)} runs",
+        lead=_lead(entries),
+        entries=entries,
+        tables=tuple(table for table in (score_table(entries), agreement_table(entries)) if table is not None),
+        differences=difference_table(comparisons),
+        notes=tuple(notes),
+    )
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write report.html, tables.md and tables.tex.
+
+    Raises:
+        JobError: they cannot be written.
+    """
+    make_folder(folder)
+    recipe, _ = recipe_table(report.entries)
+    runs = [run for each in report.entries for run in each.runs]
+    tables = [*report.tables, report.differences, recipe, run_table(runs)]
+    shown = [table for table in tables if table is not None]
+    paths = [folder / PAGE_FILE, folder / MARKDOWN_FILE, folder / LATEX_FILE]
+    write_file(paths[0], report_page(report))
+    write_file(paths[1], "\n\n".join(markdown_table(table) for table in shown) + "\n")
+    head = "% These tables need \\usepackage{booktabs}.\n\n"
+    write_file(paths[2], head + "\n\n".join(latex_table(table) for table in shown) + "\n")
+    return paths
+
+
+def report_page(report: Report) -> str:
+    """The page as HTML; it holds all it shows, and loads nothing."""
+    entries = report.entries
+    store, no_frames = open_store(entries)
+    subjects = subjects_of(store)
+    scored = [e for e in entries if e.evaluation is not None and e.evaluation.num_labelled]
+    few = scored[:_MOST_CHARTS]
+    recipe, shared = recipe_table(entries)
+    clips, beside = choose_clips(entries, store)
+    runs = [run for each in entries for run in each.runs]
+    return render_page(
+        "run.html",
+        title=report.title,
+        report=report,
+        tiles=_tiles(entries),
+        selections=selection(entries),
+        tables=[html_table(table) for table in report.tables],
+        differences=None if report.differences is None else html_table(report.differences),
+        recalls=recall_groups(few, [score_limits(each, subjects) for each in few]) if few else (),
+        by_person=bool(subjects),
+        matrices=[
+            confusion_matrix(e.name, e.evaluation)
+            for e in few
+            if e.evaluation is not None and len(e.evaluation.class_names) <= MOST_CLASSES
+        ],
+        most_classes=MOST_CLASSES,
+        reliabilities=[
+            reliability_chart(e.name, e.evaluation, e.predictions)
+            for e in few
+            if e.evaluation is not None and e.predictions is not None and (e.predictions.labels != NO_LABEL).any()
+        ],
+        left_out=len(scored) - len(few),
+        clips=clips,
+        beside=beside,
+        no_frames=no_frames if clips else "",
+        curves=training_charts(entries[:_MOST_CHARTS]),
+        recipe=None if recipe is None else html_table(recipe),
+        shared=shared,
+        runs=html_table(run_table(runs[:_MOST_RUNS])),
+        runs_left=len(runs) - _MOST_RUNS,
+        facts=_facts(entries),
+        several=len(entries) > 1,
+    )
+
+
+def selection(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """How the weights were chosen, and who that holds for: a sentence for each way."""
+    ways: dict[str, list[str]] = {}
+    for entry in entries:
+        for run in entry.runs:
+            names = ways.setdefault(_way(run.run), [])
+            names += [] if entry.name in names else [entry.name]
+    if len(ways) == 1:
+        return tuple(ways)
+    return tuple(f"{_joined(names, most=8)}: {way[0].lower()}{way[1:]}" for way, names in ways.items())
+
+
+def _way(run: Run) -> str:
+    chosen, validation = run.config.select, run.provenance.num_validation
+    if chosen == "last":
+        said = "The weights are those of the last epoch; no score had a say in it."
+        return said if not validation else f"{said} The validation clips were only looked at."
+    if "test" in chosen:
+        return (
+            "CAUTION: the weights were chosen by their score on the test clips themselves, so that the scores are "
+            "better than they would be on new clips."
+        )
+    return "The weights are those of the epoch with the best UAR on the validation part; the test clips had no say."
+
+
+def _lead(entries: Sequence[Entry]) -> str:
+    first = entries[0].runs[0].run
+    if len(entries) == 1:
+        p = first.provenance
+        return (
+            f"{first.config.model}, trained with {_method(first)} on {p.num_train:,} clips of {p.dataset}, "
+            f"{len(p.class_names)} classes."
+        )
+    models = dict.fromkeys(r.run.config.model for e in entries for r in e.runs)
+    datasets = dict.fromkeys(r.run.provenance.dataset for e in entries for r in e.runs)
+    methods = dict.fromkeys(_method(r.run) for e in entries for r in e.runs)
+    return (
+        f"{_joined(list(models), most=3)} on {_joined(list(datasets), most=3)}, "
+        f"trained with {_joined(list(methods), most=5)}."
+    )
+
+
+def _method(run: Run) -> str:
+    name = run.config.method_name
+    return f"{name} labels" if name in ("hard", "soft") else name
+
+
+def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
+    """Figures for the head of the page: value, what it is, and of what."""
+    tiles = []
+    several = len(entries) > 1
+    for measure in ("uar", "war"):
+        known = [(getattr(e.evaluation, measure), e.name) for e in entries if e.evaluation is not None]
+        known = [(value, name) for value, name in known if value is not None]
+        if known:
+            value, name = max(known, key=lambda each: each[0])
+            what = measure.upper()
+            tiles.append((percent(value), f"{what}, the highest" if several else what, name if several else ""))
+    agreements = [
+        (e.evaluation.agreement["vote_shares"].jensen_shannon, e.name)
+        for e in entries
+        if e.evaluation is not None and e.evaluation.agreement
+    ]
+    if agreements:
+        value, name = min(agreements)
+        what = "nats from the votes (Jensen-Shannon)"
+        tiles.append((f"{value:.3f}", f"{what}, the lowest" if several else what, name if several else ""))
+    clips = {e.evaluation.num_labelled for e in entries if e.evaluation is not None and len(e.runs) == 1}
+    if len(clips) == 1:
+        tiles.append((f"{clips.pop():,}", "clips with a label, scored", ""))
+    runs = sum(len(e.runs) for e in entries)
+    if runs > len(entries):
+        tiles.append((f"{runs:,}", "trainings", f"{len(entries)} methods"))
+    return tiles
+
+
+def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """What all runs have in common, or have each for itself: classes, parts, store, versions."""
+    provenances = [r.run.provenance for e in entries for r in e.runs]
+    facts = [
+        ("Data set", _values([p.dataset for p in provenances])),
+        ("Classes", _values([", ".join(p.class_names) for p in provenances])),
+        ("Parts", _values([p.partition for p in provenances])),
+        ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
+        ("Store", _values([p.store for p in provenances])),
+        ("Fingerprint", _values([p.store_fingerprint for p in provenances])),
+        ("Git revision", _values([p.git_revision or "none: not in a git repository" for p in provenances])),
+        ("Versions", _values([_versions(p.versions) for p in provenances])),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _cut(size: int, faces: str) -> str:
+    return f"{size}\u00d7{size} pixels, faces {'found and aligned' if faces == 'detect' else 'cropped already'}"
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version != "not installed")
+
+
+def _values(texts: Sequence[str]) -> str:
+    found = list(dict.fromkeys(texts))
+    return "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+
+
+def _joined(names: Sequence[str], most: int) -> str:
+    shown = list(names[:most])
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

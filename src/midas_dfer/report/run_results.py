@@ -1,0 +1,223 @@
+"""What a run's folder says of its training and its scores, read back for a report."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.report.training_curves import Curves, read_curves
+from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
+from midas_dfer.training.scores import Evaluation, Predictions, score
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run as far as it has come.
+
+    Attributes:
+        name: what the report calls it.
+        run: recipe and provenance.
+        evaluation: its scores; None if it has not been evaluated.
+        predictions: what they were computed from; None likewise, or where the file is gone.
+        curves: loss and scores of each epoch; None where the file is gone.
+        missing: a sentence for each thing that is not there, and what makes it.
+    """
+
+    name: str
+    run: Run
+    evaluation: Evaluation | None
+    predictions: Predictions | None
+    curves: Curves | None
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in the report as one: a run, or all runs of a method, over folds and seeds.
+
+    Attributes:
+        name: of the run or the method.
+        runs: at least one.
+        evaluation: the scores of the pooled predictions; a single run's own. None if no run has been evaluated, or
+            where runs do not have the same classes.
+        predictions: of all runs that have some, one after the other; a clip is in them once for each run that
+            predicted it.
+    """
+
+    name: str
+    runs: tuple[RunResult, ...]
+    evaluation: Evaluation | None
+    predictions: Predictions | None
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
+    """Read run folders; each is called by its folder's name, with as many of those above as it takes to differ.
+
+    Raises:
+        RequestError: none is named, one is named twice, one is no run folder, or its files are damaged.
+    """
+    if not paths:
+        raise RequestError("no run is named; name one or more run folders, as midas train makes them")
+    resolved = [path.resolve() for path in paths]
+    for number, path in enumerate(resolved):
+        if path in resolved[:number]:
+            raise RequestError(f"{paths[number]} is named twice; name each run once")
+    length = 1
+    while len(set(names := ["/".join(path.parts[-length:]) for path in resolved])) < len(names):
+        length += 1
+    return tuple(read_run(path, name) for path, name in zip(paths, names, strict=True))
+
+
+def read_run(path: Path, name: str) -> RunResult:
+    """Read a run folder.
+
+    Raises:
+        RequestError: it is none, or its files are damaged.
+    """
+    run = Run.open(path)
+    folder = path / EVALUATION_FOLDER
+    evaluation, predictions, curves, missing = None, None, None, []
+    if not run.finished:
+        done = run.provenance.epochs_done
+        missing.append(
+            f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
+            f"midas train --resume {path}"
+        )
+    if (folder / "evaluation.json").is_file():
+        evaluation = read_evaluation(folder / "evaluation.json")
+    elif run.finished:
+        missing.append(
+            f"{name} has not been evaluated, so it has no scores here. To get them: "
+            f"midas evaluate {path} --store {run.provenance.store}"
+        )
+    if evaluation is not None and (folder / "predictions.csv").is_file():
+        predictions = read_predictions(folder / "predictions.csv", evaluation)
+    elif evaluation is not None:
+        missing.append(
+            f"The predictions of {name} are gone ({folder / 'predictions.csv'}), so there is no calibration, no "
+            "interval and no clip of it here; evaluate it again."
+        )
+    if (path / METRICS_FILE).is_file():
+        curves = read_curves(path / METRICS_FILE)
+    else:
+        missing.append(f"{name} has no {METRICS_FILE}, so there are no training curves of it here.")
+    if evaluation is not None and not evaluation.num_voted:
+        missing.append(f"No clip that {name} was evaluated on has votes, so there is no agreement with them.")
+    if evaluation is not None and not evaluation.num_labelled:
+        missing.append(f"No clip that {name} was evaluated on has a single label, so there is no UAR and no WAR.")
+    if evaluation is not None and evaluation.mapping is not None:
+        missing.append(
+            f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
+            f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
+        )
+    if evaluation is not None and evaluation.caution:
+        missing.append(f"CAUTION, {name}: {evaluation.caution}.")
+    return RunResult(name, run, evaluation, predictions, curves, tuple(missing))
+
+
+def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
+    """Take runs together, as those of a method over folds and seeds: their predictions are scored as one set."""
+    known = [(each.evaluation, each.predictions) for each in runs if each.evaluation and each.predictions]
+    if len(runs) == 1:
+        return Entry(name, tuple(runs), runs[0].evaluation, runs[0].predictions)
+    if not known or len({evaluation.class_names for evaluation, _ in known}) > 1:
+        return Entry(name, tuple(runs), None, None)
+    first = known[0][0]
+    together = Predictions(
+        video_ids=tuple(video_id for _, each in known for video_id in each.video_ids),
+        **{
+            field: np.concatenate([getattr(each, field) for _, each in known])
+            for field in ("labels", "has_votes", "votes", "probabilities", "vote_shares")
+        },
+    )
+    evaluation = score(
+        together,
+        method=first.method,
+        model=first.model,
+        dataset=first.dataset,
+        class_names=first.class_names,
+        part=first.part,
+        caution=next((evaluation.caution for evaluation, _ in known if evaluation.caution), ""),
+        mapping=first.mapping,
+    )
+    return Entry(name, tuple(runs), evaluation, together)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what `midas evaluate` wrote to evaluation.json.
+
+    Raises:
+        RequestError: the file is missing or damaged.
+    """
+    try:
+        evaluation = Evaluation.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if not len(evaluation.class_names) == len(evaluation.recall) == len(evaluation.confusion):
+            raise ValueError("its classes, recalls and confusion differ in number")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{path} is damaged ({error}); evaluate anew, or remove it") from error
+    return evaluation
+
+
+def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
+    """Read what `midas evaluate` wrote to predictions.csv.
+
+    The file does not say which votes were cast by people and which stand for a label. Where only some of the clips
+    were voted on, those whose votes all are for the label are taken for unvoted: they are not ambiguous either way.
+
+    Args:
+        path: the file.
+        evaluation: the scores that were computed from it.
+
+    Raises:
+        RequestError: the file is missing or damaged, or belongs to other scores.
+    """
+    names = evaluation.class_names
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        numbers = {
+            kind: np.array([[float(row[f"{kind}_{name}"]) for name in names] for row in rows], dtype=np.float64)
+            for kind in ("votes", "probability", "vote_share")
+        }
+        places = {"": NO_LABEL, **{name: place for place, name in enumerate(names)}}
+        labels = np.array([places[row["label"]] for row in rows], dtype=np.int64)
+        if len(rows) != evaluation.num_clips or not rows:
+            raise ValueError(f"it has {len(rows)} clips, evaluation.json has {evaluation.num_clips}")
+        if not all(np.isfinite(each).all() and (each.sum(axis=1) > 0).all() for each in numbers.values()):
+            raise ValueError("it holds what is no share")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise RequestError(f"{path} is damaged ({error}); evaluate anew, or remove it") from error
+    # Six digits were written: the sums are made exact again, as the scores ask for.
+    votes, probabilities, shares = (each / each.sum(axis=1, keepdims=True) for each in numbers.values())
+    all_voted = evaluation.num_voted == evaluation.num_clips
+    has_votes = np.full(len(rows), all_voted) if all_voted or not evaluation.num_voted else votes.max(axis=1) < 1
+    return Predictions(tuple(row["video_id"] for row in rows), labels, has_votes, votes, probabilities, shares)
+
+
+def by_clip(predictions: Predictions) -> Predictions:
+    """Each clip once: its readings are the means over the runs that predicted it."""
+    ids, first, groups = np.unique(np.array(predictions.video_ids), return_index=True, return_inverse=True)
+    if len(ids) == len(predictions.video_ids):
+        return predictions
+    counts = np.bincount(groups).astype(np.float64)[:, None]
+
+    def mean(values: Any) -> Any:  # noqa: ANN401 -- an array of clips and classes
+        total = np.zeros((len(ids), values.shape[1]))
+        np.add.at(total, groups, values)
+        return total / counts
+
+    return replace(
+        predictions,
+        video_ids=tuple(str(each) for each in ids),
+        labels=predictions.labels[first],
+        has_votes=predictions.has_votes[first],
+        votes=predictions.votes[first],
+        probabilities=mean(predictions.probabilities),
+        vote_shares=mean(predictions.vote_shares),
+    )

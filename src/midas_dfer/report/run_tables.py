@@ -1,0 +1,204 @@
+"""Tables of runs: what was run, on what, and the scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from midas_dfer.report.run_results import Entry, RunResult
+from midas_dfer.report.table_data import Cell, TableData
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.scores import Evaluation
+
+READING_NAMES = {"probabilities": "probabilities", "vote_shares": "vote shares"}
+NONE = "\u2013"
+"""Stands where there is no value."""
+
+_MEASURES = (
+    ("soft cross-entropy, nats", "soft_cross_entropy", False),
+    ("Jensen-Shannon divergence, nats", "jensen_shannon", False),
+    ("total variation", "total_variation", False),
+    ("entropy correlation, Spearman", "entropy_spearman", True),
+    ("calibration error", "expected_calibration_error", False),
+)
+_MOST_CLASSES, _MOST_VALUES = 12, 4
+_OF_RUNS = ("test_fold", "seed")  # these stand in the table of the runs
+_OF_THE_MACHINE = ("precision", "device", "num_threads", "num_workers")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that all runs share.
+
+    Attributes:
+        name: as `RunConfig` calls it.
+        value: in words.
+        changed: whether it is not the paper's; settings of the machine never are.
+    """
+
+    name: str
+    value: str
+    changed: bool
+
+
+def score_table(entries: Sequence[Entry]) -> TableData | None:
+    """UAR, WAR and recalls of each entry; None if there are none.
+
+    The best two of a column are marked where all entries were scored on the same clips.
+    """
+    scored = [
+        (each, each.evaluation) for each in entries if each.evaluation is not None and each.evaluation.num_labelled
+    ]
+    if not scored:
+        return None
+    names = tuple(dict.fromkeys(name for _, e in scored for name in e.class_names))
+    names = names if len(names) <= _MOST_CLASSES else ()
+    columns = []
+    for name in names:
+        shares = [dict(zip(e.class_names, e.recall, strict=True)).get(name) for _, e in scored]
+        columns.append([None if share is None else 100 * share for share in shares])
+    columns += [
+        [None if e.uar is None else 100 * e.uar for _, e in scored],
+        [None if e.war is None else 100 * e.war for _, e in scored],
+    ]
+    marked = same_clips([each for each, _ in scored])
+    cells = [_column(values, "{:.2f}", highest=True, marked=marked) for values in columns]
+    notes, footnotes = _remarks([e for _, e in scored])
+    heads = [Cell(each.name, note=note) for (each, _), note in zip(scored, notes, strict=True)]
+    numbers = [Cell(f"{e.num_labelled:,}") for _, e in scored]
+    return TableData(
+        name="scores",
+        title="Recall of each class, UAR and WAR, %" if names else "UAR and WAR, %",
+        columns=("run" if all(len(each.runs) == 1 for each in entries) else "method", "clips", *names, "UAR", "WAR"),
+        rows=tuple((head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)),
+        footnotes=footnotes,
+    )
+
+
+def agreement_table(entries: Sequence[Entry]) -> TableData | None:
+    """Agreement with the votes, of both readings; None if no clip has votes."""
+    scored = [(each, each.evaluation) for each in entries if each.evaluation is not None and each.evaluation.agreement]
+    if not scored:
+        return None
+    marked = same_clips([each for each, _ in scored])
+    rows, groups = [], []
+    for reading, title in READING_NAMES.items():
+        columns = []
+        for _, measure, highest in _MEASURES:
+            values = [getattr((e.agreement or {})[reading], measure) for _, e in scored]
+            columns.append(_column(values, "{:.4f}", highest=highest, marked=marked))
+        floors = [Cell(NONE if e.votes_entropy is None else f"{e.votes_entropy:.4f}") for _, e in scored]
+        heads = [Cell(each.name) for each, _ in scored]
+        rows += list(zip(heads, columns[0], floors, *columns[1:], strict=True))
+        groups.append((title, len(scored)))
+    names = [name for name, _, _ in _MEASURES]
+    return TableData(
+        name="agreement",
+        title="Agreement with the votes",
+        columns=("reading", names[0], "its lowest value", *names[1:]),
+        rows=tuple(rows),
+        footnotes=(),
+        groups=tuple(groups),
+    )
+
+
+def run_table(runs: Sequence[RunResult]) -> TableData:
+    """Which clips each run had, and where it comes from."""
+    rows = []
+    for each in runs:
+        p, config = each.run.provenance, each.run.config
+        fold = NONE if config.test_fold is None else str(config.test_fold)
+        counts = [f"{n:,}" for n in (p.num_train, p.num_validation, p.num_test)]
+        revision = NONE if p.git_revision is None else p.git_revision[:12] + ("+" if "dirty" in p.git_revision else "")
+        began = p.started[:16].replace("T", " ")
+        texts = [each.name, p.dataset, fold, str(config.seed), *counts, p.store_fingerprint[:12], revision, began]
+        rows.append(tuple(Cell(text) for text in texts))
+    notes: tuple[str, ...] = (
+        "Git revision of the folder that the command was given in; + where files had been changed.",
+    )
+    columns: tuple[str, ...] = (
+        "run",
+        "data set",
+        "fold",
+        "seed",
+        "train",
+        "validation",
+        "test",
+        "store",
+        "git",
+        "started, UTC",
+    )
+    if all(each.run.provenance.git_revision is None for each in runs):
+        notes, rows = (), [(*row[:8], row[9]) for row in rows]
+        columns = (*columns[:8], columns[9])
+    return TableData("runs", "The runs and their clips", columns, tuple(rows), notes)
+
+
+def recipe_table(entries: Sequence[Entry]) -> tuple[TableData | None, tuple[Setting, ...]]:
+    """The settings in which the entries differ as a table (None if in none), and those that they share."""
+    paper = RunConfig().to_dict()
+    values = {name: [_values(name, each) for each in entries] for name in paper if name not in _OF_RUNS}
+    differing = [name for name, found in values.items() if len(set(found)) > 1]
+    shared = tuple(
+        Setting(name, found[0], found[0] != _in_words(paper[name]) and name not in _OF_THE_MACHINE)
+        for name, found in values.items()
+        if name not in differing
+    )
+    if not differing:
+        return None, shared
+    rows = tuple((Cell(name), *(Cell(text) for text in values[name])) for name in differing)
+    columns = ("setting", *(each.name for each in entries))
+    return TableData("recipe", "Settings in which they differ", columns, rows), shared
+
+
+def same_clips(entries: Sequence[Entry]) -> bool:
+    """Whether all entries were scored on the same clips under the same classes: else their scores do not compare."""
+    clips = {
+        (each.evaluation.dataset, frozenset(each.evaluation.class_names), frozenset(each.predictions.video_ids))
+        for each in entries
+        if each.evaluation is not None and each.predictions is not None
+    }
+    return len(clips) == 1 and all(each.predictions is not None for each in entries)
+
+
+def _column(values: Sequence[float | None], form: str, *, highest: bool, marked: bool) -> list[Cell]:
+    """The cells of a column; equal texts have equal marks, and of one value none is best."""
+    texts = [NONE if value is None else form.format(value) for value in values]
+    known = sorted({float(text) for text in texts if text != NONE}, reverse=highest)
+    if not marked or len(known) < 2:
+        return [Cell(text) for text in texts]
+    best, second = form.format(known[0]), form.format(known[1]) if len(known) > 2 else ""
+    return [Cell(text, "best" if text == best else "second" if text == second else "") for text in texts]
+
+
+def _remarks(evaluations: Sequence[Evaluation]) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
+    """Footnotes for rows whose clips are not what one would think."""
+    footnotes: list[str] = []
+    notes = []
+    several = len({(e.dataset, e.part) for e in evaluations}) > 1
+    for e in evaluations:
+        own = []
+        if several:
+            own.append(f"On {'all clips' if e.part == 'all' else f'the {e.part} part'} of {e.dataset}.")
+        if e.caution:
+            own.append(f"{e.caution[0].upper()}{e.caution[1:]}.")
+        if e.mapping is not None:
+            own.append(f"Over the {len(e.class_names)} classes that the run and the clips both have.")
+        footnotes += [text for text in own if text not in footnotes]
+        notes.append(tuple(footnotes.index(text) + 1 for text in own))
+    return notes, tuple(footnotes)
+
+
+def _values(name: str, entry: Entry) -> str:
+    found = dict.fromkeys(_in_words(each.run.config.to_dict()[name]) for each in entry.runs)
+    more = len(found) - _MOST_VALUES
+    return "; ".join(list(found)[:_MOST_VALUES]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _in_words(value: Any) -> str:  # noqa: ANN401 -- of any setting
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(f"{each:g}" for each in value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

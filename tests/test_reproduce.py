@@ -1,0 +1,288 @@
+"""Every table through the command line at toy size; what cannot be made is said, and nothing is hidden."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midas_dfer.cli import main, reproduce
+from midas_dfer.clips.dataset import ClipDataset, ClipView
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.prepare import prepare
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.sample import Sample
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.planning import Wish, plan_table
+from midas_dfer.experiments.results import ExperimentResult
+from midas_dfer.experiments.substores import few_clips, other_clips
+from midas_dfer.experiments.tables import experiment
+from midas_dfer.labels import draw_votes
+from tests.factories import SIDE, write_clip
+
+CLASSES = ("happy", "sad", "angry")
+ROW = {"method", "cells", "scores", "footnotes"}
+SCORE = {"ours", "printed", "difference", "mark"}
+RESULTS = {"name", "methods", "differences", "notes", "smoke", "store", "test_store", "rows"}
+
+
+def clips_of(folder: Path, name: str, *, votes: bool = True, folds: bool = True) -> Path:
+    """Two dozen clips, a half of them clear; gives the folder of their store."""
+    samples = []
+    for number in range(24):
+        label, video_id = number % 3, f"{name}{number:02d}"
+        write_clip(folder / "videos" / video_id, label, 3 + number % 4, number)
+        counts = [0, 0, 0]
+        counts[label] = 10 if number < 12 else 6
+        counts[(label + 1) % 3] = 10 - counts[label]
+        fold = 1 + (number // 3) % 4 if folds else None
+        cast = tuple(counts) if votes else None
+        samples.append(Sample(video_id, video_id, cast, label, None, fold, f"s{number // 3}"))
+    manifest = Manifest.from_samples(CLASSES, samples, name)
+    prepare(manifest, folder / "videos", folder / "store", settings=ExtractSettings(faces="cropped", size=SIDE), jobs=1)
+    return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("stores")
+    return {
+        "toy": clips_of(root / "toy", "toy"),
+        "other": clips_of(root / "other", "other"),
+        "voteless": clips_of(root / "voteless", "voteless", votes=False, folds=False),
+    }
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """One folder for all tables, which share their runs."""
+    return tmp_path_factory.mktemp("reproduced")
+
+
+@pytest.fixture(autouse=True)
+def _verb(monkeypatch):
+    verbs = importlib.import_module("midas_dfer.cli.main").VERBS
+    monkeypatch.setitem(verbs, "reproduce", (reproduce, "a table or figure of the paper on any store"))
+
+
+def make(capsys, what: str, store: Path, out: Path, *more: object) -> dict[str, Path]:
+    """Make a table at toy size; gives its files by their suffix."""
+    arguments = ["reproduce", what, "--store", store, "--out", out, "--smoke", "--json", *more]
+    status = main([str(a) for a in arguments])
+    told = capsys.readouterr()
+    assert status == 0, told.err
+    return {Path(name).suffix: Path(name) for name in json.loads(told.out)[what]}
+
+
+def refused(capsys, *arguments: object) -> str:
+    assert main(["reproduce", *(str(a) for a in arguments)]) == 2
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err
+    return told.err
+
+
+def test_table_2_is_whole(stores, out, capsys):
+    files = make(capsys, "table-2", stores["toy"], out)
+    assert sorted(path.name for path in files.values()) == ["results.json", "table.md", "table.tex", "table.txt"]
+    content = json.loads(files[".json"].read_text())
+    assert set(content) == RESULTS
+    assert (content["name"], content["smoke"]) == ("table-2", True)
+    assert [row["method"] for row in content["rows"]] == ["hard", "soft", "midas"]
+    assert {key for row in content["rows"] for key in row} == ROW
+    scores = [score for row in content["rows"] for score in row["scores"].values()]
+    assert {key for score in scores for key in score} == SCORE
+    assert all(set(score["ours"]) == {"mean", "deviation"} for score in scores)
+    midas = content["rows"][2]
+    assert midas["footnotes"] == [2]
+    runs = [each["evaluation"]["war"] for each in content["methods"][2]["results"]]
+    assert len(runs) == 2
+    assert midas["scores"]["war"]["printed"] == 69.16
+    assert midas["scores"]["war"]["ours"]["mean"] == pytest.approx(100 * np.mean(runs))
+    assert midas["scores"]["war"]["ours"]["deviation"] == pytest.approx(100 * np.std(runs, ddof=1))
+    assert midas["scores"]["war"]["difference"] == pytest.approx(100 * np.mean(runs) - 69.16)
+    assert {(each["first"], each["second"]) for each in content["differences"]} == {
+        ("midas", "soft"),
+        ("midas", "hard"),
+        ("soft", "hard"),
+    }
+    notes = " ".join(content["notes"])
+    for told in ("SMOKE", "toy", "DFEW", "random weights", "epochs 1 (recipe: 450)", "last epoch", "5 folds"):
+        assert told in notes
+    for suffix in (".md", ".tex", ".txt"):
+        text = files[suffix].read_text()
+        assert text.count("SMOKE") > 1
+        assert "69.16" in text
+    result = ExperimentResult.read(files[".json"].parent)
+    assert [each.name for each in result.methods] == ["hard", "soft", "midas"]
+
+
+def test_table_3_takes_the_runs_of_table_2(stores, out, capsys):
+    runs = {path: path.stat().st_mtime_ns for path in out.glob("smoke/*/*/run.json")}
+    assert len(runs) == 6
+    files = make(capsys, "table-3", stores["toy"], out)
+    assert files[".json"].parent == out / "table-3-smoke"  # table 2's are still there
+    assert {path: path.stat().st_mtime_ns for path in runs} == runs
+    assert len(list(out.glob("smoke/*/*/run.json"))) == 8
+    first = files[".txt"].read_text()
+    assert make(capsys, "table-3", stores["toy"], out)[".txt"].read_text() == first
+
+
+def test_table_1_shows_each_class(stores, out, capsys):
+    files = make(capsys, "table-1", stores["toy"], out, "--folds", 1)
+    rows = json.loads(files[".json"].read_text())["rows"]
+    assert len(rows) == 7
+    assert list(rows[0]["scores"]) == ["happy", "sad", "angry", "uar", "war"]
+    assert rows[-1]["scores"]["angry"]["printed"] == 68.06
+    text = files[".txt"].read_text()
+    assert "EC-STFL" in text
+    assert "28.28" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(("what", "rows"), [("table-4", 5), ("table-6", 2), ("table-7", 3)])
+def test_other_tables(what, rows, stores, out, capsys):
+    content = json.loads(make(capsys, what, stores["toy"], out, "--folds", 1)[".json"].read_text())
+    assert len(content["rows"]) == rows
+    assert "single training" in " ".join(content["notes"])
+
+
+def test_table_5_is_scored_on_the_other_store(stores, out, capsys):
+    assert "--test_store" in refused(capsys, "table-5", "--store", stores["toy"], "--out", out, "--smoke")
+    told = refused(capsys, "table-5", "--store", stores["toy"], "--out", out, "--smoke", "--test_store", stores["toy"])
+    assert "another" in told
+    files = make(capsys, "table-5", stores["toy"], out, "--folds", 1, "--test_store", stores["other"])
+    content = json.loads(files[".json"].read_text())
+    for method in content["methods"]:
+        for each in method["results"]:
+            assert each["evaluation"]["dataset"] == "other"
+            assert each["evaluation"]["part"] == "all"
+    assert "AFEW's validation part" in files[".md"].read_text()
+
+
+def test_calibration_reads_both_ways(stores, out, capsys):
+    before = len(list(out.glob("smoke/*/*/run.json")))
+    rows = json.loads(make(capsys, "calibration", stores["toy"], out)[".json"].read_text())["rows"]
+    assert len(list(out.glob("smoke/*/*/run.json"))) == before
+    assert [row["cells"] for row in rows[-2:]] == [["MIDAS", "probabilities"], ["MIDAS", "vote shares"]]
+    both = [row["scores"]["soft_cross_entropy"]["ours"]["mean"] for row in rows]
+    assert both[0] == both[1]  # of hard labels
+    assert both[4] != both[5]  # of MIDAS, whose targets went through a softmax
+
+
+def test_votes(stores, out, capsys):
+    content = json.loads(make(capsys, "votes", stores["toy"], out)[".json"].read_text())
+    assert [row["cells"][1] for row in content["rows"]] == [n for n in ("1", "2", "5", "10") for _ in range(3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "rows"), [("normalization", 54), ("mixers", 18)])
+def test_wide_tables(what, rows, stores, out, capsys):
+    assert len(json.loads(make(capsys, what, stores["toy"], out)[".json"].read_text())["rows"]) == rows
+
+
+@pytest.mark.parametrize("what", ["figure-1", "figure-6"])
+def test_figures(what, stores, out, capsys):
+    pytest.importorskip("midas_dfer.experiments.figures")
+    arguments = ["reproduce", what, "--store", stores["toy"], "--out", out, "--smoke", "--json"]
+    assert main([str(a) for a in arguments]) == 0
+    paths = [Path(name) for name in json.loads(capsys.readouterr().out)[what]]
+    assert len(paths) > 1
+    assert all(path.is_file() and path.parent.name == "smoke-figures" for path in paths)
+    assert "SMOKE" in (paths[0].parent / "SMOKE.txt").read_text()
+
+
+def test_what_a_store_cannot_do_is_said(stores, tmp_path, capsys):
+    there = ("--store", stores["voteless"], "--out", tmp_path / "out", "--smoke")
+    assert "neither folds nor a test part" in refused(capsys, "table-2", *there)
+    assert "fold 3 cannot be tested" in refused(capsys, "table-2", *there, "--folds", 3)
+    assert "--epochs is 0" in refused(capsys, "table-2", "--store", stores["toy"], *there[2:], "--epochs", 0)
+    assert "no 'table-8'" in refused(capsys, "table-8", *there)
+    assert "--mixer" in refused(capsys, "table-2", *there, "--mixer", "cutmix")
+
+
+def test_rows_that_cannot_be_made_are_left_out(stores, tmp_path):
+    manifest = ClipStore.open(stores["voteless"]).manifest
+    parts = manifest.with_columns(split=["train"] * 12 + ["test"] * 12)
+    folder = tmp_path / "parted"
+    prepare(
+        parts,
+        stores["voteless"].parent / "videos",
+        folder,
+        settings=ExtractSettings(faces="cropped", size=SIDE),
+        jobs=1,
+    )
+    wish = Wish(folder, tmp_path / "out", smoke=True)
+    plan = plan_table(experiment("table-3"), wish)
+    assert [method.name for method, _ in plan.jobs] == ["hard", "midas_hard_labels"]
+    assert [job.config.test_fold for _, jobs in plan.jobs for job in jobs] == [None, None]
+    assert len([note for note in plan.notes if "soft labels need votes" in note]) == 2
+    assert len(plan_table(experiment("table-4"), wish).jobs) == 5
+    with pytest.raises(RequestError, match="need votes"):
+        plan_table(experiment("normalization"), wish)
+
+
+def test_full_size_asks_for_all_folds_and_the_recipes(stores, tmp_path):
+    wish = Wish(stores["toy"], tmp_path / "out", seeds=(0, 1), settings={"width": 8})
+    plan = plan_table(experiment("table-2"), wish)
+    assert [len(jobs) for _, jobs in plan.jobs] == [8, 8, 8]
+    assert all(job.config.epochs == 450 and job.config.width == 8 for _, jobs in plan.jobs for job in jobs)
+    assert not any("SMOKE" in note for note in plan.notes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_clips_have_every_class(stores):
+    manifest = ClipStore.open(stores["toy"]).manifest
+    few = few_clips(manifest, 3)
+    assert few.fold_numbers == (1, 2)
+    for fold in (1, 2):
+        assert sorted(each.label for each in few if each.fold == fold) == [0, 0, 1]
+    assert len(few_clips(manifest, 6)) == 12
+    assert few_clips(manifest, 4, seed=0).video_ids == few_clips(manifest, 4, seed=0).video_ids
+
+
+def test_another_data_sets_clips(stores):
+    store = ClipStore.open(stores["other"])
+    assert other_clips(store)[1] == "all clips"
+    for part in ("validation", "test"):
+        parted = ClipStore.open(stores["other"])
+        parted.manifest = store.manifest.with_columns(split=["train"] * 20 + [part] * 4)
+        clips, what = other_clips(parted)
+        assert (len(clips), what) == (4, f"{part} part")
+
+
+@given(st.integers(1, 12), st.integers(0, 3), st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), max_size=5))
+def test_votes_are_drawn_from_those_cast(count, seed, rows):
+    votes = np.array([[*row[:2], row[2] + 1] for row in rows], dtype=np.int64).reshape(-1, 3)
+    names = [f"clip{row}" for row in range(len(votes))]
+    drawn = draw_votes(votes, names, count, seed)
+    assert (drawn >= 0).all()
+    assert (drawn <= votes).all()
+    assert (drawn.sum(axis=1) == np.minimum(votes.sum(axis=1), count)).all()
+    more = draw_votes(votes, names, count + 1, seed)
+    assert (drawn <= more).all()
+    backwards = draw_votes(votes[::-1], names[::-1], count, seed)
+    assert (backwards[::-1] == drawn).all()  # of a clip's name and the seed alone
+
+
+def test_all_votes_are_equally_likely():
+    drawn = draw_votes(np.tile([6, 3, 1], (4000, 1)), [str(n) for n in range(4000)], 1)
+    assert drawn.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+
+
+def test_training_labels_of_some_votes(stores):
+    store = ClipStore.open(stores["toy"])
+    view = ClipView(size=SIDE, train=True, seed=3)
+    soft = ClipDataset(store, view=view, votes_used=2)
+    wanted = draw_votes(store.manifest.votes, store.manifest.video_ids, 2, seed=3) / 2
+    np.testing.assert_allclose(soft.soft_labels.numpy(), wanted)
+    hard = ClipDataset(store, view=view, labels="hard", votes_used=2)
+    tied = int((wanted.max(axis=1) == 0.5).sum())
+    assert tied > 0
+    assert hard.left_out == tied
+    assert ClipDataset(store, labels="hard").left_out == 0
+    with pytest.raises(RequestError, match="1 vote or"):
+        ClipDataset(store, votes_used=0)

@@ -1,0 +1,270 @@
+"""Runs side by side: the page is whole, tells what is missing, and what it says is what was measured."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midas_dfer.cli import report as verb
+from midas_dfer.cli.parsing import Parser
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.jobs import Job, run_job
+from midas_dfer.experiments.report_data import experiment_report, is_experiment
+from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.report.run_differences import compare
+from midas_dfer.report.run_page import report_page, runs_report, selection, write_report
+from midas_dfer.report.run_results import by_clip, pooled, read_evaluation, read_predictions, read_runs
+from midas_dfer.report.run_tables import score_table
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.runs import RUN_FILE
+from midas_dfer.training.scores import predictions_table, score
+from midas_dfer.training.train import train
+from tests.factories import make_store
+from tests.test_description_page import EVIL, Page
+
+TINY = RunConfig(
+    width=8, size=32, scales=(1.0,), num_segments=2, epochs=1, batch_size=8, test_fold=1, num_threads=1, num_workers=0
+)
+SECTIONS = ["results", "differences", "classes", "confusion", "calibration", "clips", "training", "recipe", "data"]
+
+
+def quiet(text: str) -> None:
+    del text
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with a store and two runs, each evaluated on its test fold."""
+    folder = tmp_path_factory.mktemp("trained")
+    store = make_store(folder)
+    for name, changes in (("soft", {"mixer": "none"}), ("midas", {"temperature": 0.5})):
+        evaluate(train(replace(TINY, **changes), store, folder / name, say=quiet), store)
+    return folder
+
+
+@pytest.fixture
+def runs(trained, tmp_path) -> Path:
+    """Copies of the runs, to be spoilt; the store stays where it is."""
+    for name in ("soft", "midas"):
+        shutil.copytree(trained / name, tmp_path / name)
+    return tmp_path
+
+
+def page_of(*paths: Path) -> Page:
+    return Page(report_page(runs_report(list(paths))))
+
+
+def rescore(run: Path, classes: tuple[str, ...] | None = None, *, voted: bool = True, rows: int = 99) -> None:
+    """Write an evaluation with other classes, without votes, or of fewer clips."""
+    folder = run / "evaluation"
+    evaluation = read_evaluation(folder / "evaluation.json")
+    p = read_predictions(folder / "predictions.csv", evaluation)
+    p = replace(
+        p,
+        video_ids=p.video_ids[:rows],
+        has_votes=p.has_votes[:rows] & voted,
+        **{name: getattr(p, name)[:rows] for name in ("labels", "votes", "probabilities", "vote_shares")},
+    )
+    e = evaluation
+    new = score(
+        p,
+        method=e.method,
+        model=e.model,
+        dataset=e.dataset,
+        class_names=classes or e.class_names,
+        part=e.part,
+        caution="",
+    )
+    (folder / "evaluation.json").write_text(json.dumps(new.to_dict()))
+    (folder / "predictions.csv").write_text(predictions_table(p, new.class_names))
+
+
+def test_the_page_is_whole_and_loads_nothing(trained):
+    page = page_of(trained / "soft", trained / "midas")
+    assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base", "use", "image"})
+    assert all(value.startswith("data:image/") for value in page.values("src"))
+    assert len(page.values("src")) >= 5
+    ids = page.values("id")
+    assert [each for each in ids if each in SECTIONS] == SECTIONS
+    assert len(ids) == len(set(ids))
+    assert {value.removeprefix("#") for value in page.values("href")} <= set(ids)
+    assert not any(name.startswith("on") for _, name, _ in page.attributes)
+    assert "http" not in "".join(value for value in page.values("style") + page.values("src") if value[:5] != "data:")
+    assert all(page.values("aria-label"))
+    assert page.values("scope").count("rowgroup") >= 5
+
+
+def test_the_page_says_what_was_measured(trained):
+    page = page_of(trained / "soft", trained / "midas")
+    for name in ("soft", "midas"):
+        evaluation = read_evaluation(trained / name / "evaluation" / "evaluation.json")
+        assert f"{100 * evaluation.uar:.2f}" in page.text
+        assert f"{evaluation.agreement['vote_shares'].jensen_shannon:.4f}" in page.text
+    assert "The weights are those of the last epoch; no score had a say in it." in page.text
+    assert "Differences from soft" in page.text
+    assert "inside the noise" in page.text
+    assert "Both readings are the same" in page.text
+    run = json.loads((trained / "soft" / RUN_FILE).read_text())
+    assert run["store_fingerprint"] in page.text
+    assert run["versions"]["torch"] in page.text
+    assert "mixer none midas" in page.text
+
+
+def test_differences_are_signed_as_the_table_says(trained):
+    entries = [pooled(each.name, [each]) for each in read_runs([trained / "soft", trained / "midas"])]
+    found, refused = compare(entries, entries[0], {})
+    assert refused == ()
+    assert [each.measure for each in found] == ["UAR", "WAR", "JSD"]
+    soft, midas = (each.evaluation for each in entries)
+    assert soft is not None
+    assert midas is not None
+    assert found[0].found.difference == pytest.approx(midas.uar - soft.uar)
+    assert found[1].found.difference == pytest.approx(midas.war - soft.war)
+    distance = [e.agreement["vote_shares"].jensen_shannon for e in (soft, midas)]
+    assert found[2].found.difference == pytest.approx(distance[1] - distance[0], abs=1e-5)
+    assert all(each.p_value >= each.found.p_value for each in found)
+
+
+def test_the_tables_of_a_paper(trained, tmp_path):
+    page, markdown, latex = write_report(runs_report([trained / "soft", trained / "midas"]), tmp_path / "out")
+    assert page.name == "report.html"
+    assert "| run | clips | happy | sad | angry | UAR | WAR |" in markdown.read_text()
+    text = latex.read_text()
+    assert text.startswith("% These tables need \\usepackage{booktabs}.")
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 5
+
+
+def test_what_is_missing_is_told_in_a_sentence(runs):
+    shutil.rmtree(runs / "midas" / "evaluation")
+    (runs / "soft" / "logs" / "metrics.csv").unlink()
+    page = page_of(runs / "soft", runs / "midas")
+    assert "midas has not been evaluated, so it has no scores here." in page.text
+    assert "soft has no logs/metrics.csv" in page.text
+    assert "midas cannot be compared with soft" in page.text
+    (runs / "soft" / "evaluation" / "predictions.csv").unlink()
+    page = page_of(runs / "soft")
+    assert "The predictions of soft are gone" in page.text
+    assert "calibration" not in page.values("id")
+
+
+def test_runs_without_any_scores_make_a_page_too(runs):
+    shutil.rmtree(runs / "midas" / "evaluation")
+    page = page_of(runs / "midas")
+    assert "There are no scores yet" in page.text
+    assert "confusion" not in page.values("id")
+
+
+def test_runs_without_votes_and_with_other_classes(runs):
+    rescore(runs / "midas", ("happy", "sad", "disgust"), voted=False)
+    page = page_of(runs / "soft", runs / "midas")
+    assert "No clip that midas was evaluated on has votes" in page.text
+    assert "midas cannot be compared with soft: they have other classes." in page.text
+    table = score_table(runs_report([runs / "soft", runs / "midas"]).entries)
+    assert table is not None
+    assert table.columns == ("run", "clips", "happy", "sad", "angry", "disgust", "UAR", "WAR")
+    assert not any(cell.mark for row in table.rows for cell in row)
+
+
+def test_runs_on_other_clips_are_not_compared(runs):
+    rescore(runs / "midas", rows=4)
+    report = runs_report([runs / "soft", runs / "midas"])
+    assert report.differences is None
+    assert "they were scored on other clips (4 in common)" in " ".join(report.notes)
+
+
+def test_without_the_store_there_are_no_frames_and_it_says_so(runs):
+    for name in ("soft", "midas"):
+        path = runs / name / RUN_FILE
+        path.write_text(json.dumps({**json.loads(path.read_text()), "store": "/nowhere/store"}))
+    page = page_of(runs / "soft", runs / "midas")
+    assert "No frames are shown: the store /nowhere/store is not there." in page.text
+    assert page.values("src") == []
+    assert "Most confused" in page.text
+
+
+def test_hostile_names_stay_text(runs):
+    evil = (EVIL, "b|{c}", "\u202eevil\x1b[31m")
+    rescore(runs / "midas", evil)
+    (runs / "soft").rename(runs / "a <b> & $x")
+    page = page_of(runs / "midas", runs / "a <b> & $x")
+    assert page.tags.isdisjoint({"script"})
+    assert len(page.values("src")) == sum(value.startswith("data:image/") for value in page.values("src"))
+    assert "a <b> & $x" in page.text
+    assert "\u202e" not in page.text
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_weights_chosen_on_the_test_clips_are_cautioned_of(trained):
+    (run,) = read_runs([trained / "soft"])
+    config = run.run.config
+    object.__setattr__(config, "select", "best_test_fold")
+    assert selection([pooled("soft", [run])])[0].startswith("CAUTION: the weights were chosen by their score on the")
+    object.__setattr__(config, "select", "best_validation")
+    assert "the test clips had no say" in selection([pooled("soft", [run])])[0]
+
+
+def test_a_clip_that_several_seeds_predicted_is_the_mean_of_them(trained):
+    (run,) = read_runs([trained / "soft"])
+    assert run.predictions is not None
+    other = replace(run.predictions, vote_shares=run.predictions.vote_shares[::-1].copy())
+    both = pooled("soft", [run, replace(run, predictions=other)])
+    assert both.predictions is not None
+    mean = by_clip(both.predictions)
+    order = np.argsort(run.predictions.video_ids)
+    expected = (run.predictions.vote_shares + other.vote_shares)[order] / 2
+    np.testing.assert_allclose(mean.vote_shares, expected)
+    assert mean.video_ids == tuple(sorted(run.predictions.video_ids))
+
+
+def test_an_experiment_shows_its_methods(trained, tmp_path):
+    results = []
+    for fold in (1, 2):
+        job = Job(
+            f"soft/fold-{fold}-seed-0", "soft", replace(TINY, mixer="none", test_fold=fold), str(trained / "store")
+        )
+        results.append(run_job(job, tmp_path, say=quiet))
+    ExperimentResult("crossval", (MethodResult("soft", tuple(results)),), (), ("A note.",)).write(tmp_path)
+    assert is_experiment(tmp_path)
+    assert not is_experiment(tmp_path / "soft" / "fold-1-seed-0")
+    report = experiment_report(tmp_path)
+    page = Page(report_page(report))
+    assert "1 method, 2 folds, 1 seed: 2 trainings." in page.text
+    assert "A note." in report.notes
+    assert report.tables[0].columns[-2:] == ("UAR", "WAR")
+    pooled_clips = sum(each.evaluation.num_labelled for each in results)
+    assert report.tables[1].rows[0][1].text == str(pooled_clips)
+
+
+def request(*arguments: str) -> None:
+    parser = Parser(prog="midas")
+    parser.add_subcommands(required=True, dest="verb").add_subcommand("report", verb.parser())
+    verb.run(parser.parse_args(["report", *arguments])["report"])
+
+
+def test_the_verb(trained, tmp_path, capsys):
+    soft, midas, out = str(trained / "soft"), str(trained / "midas"), str(tmp_path / "out")
+    request(soft, midas, "--out", out, "--baseline", midas)
+    shown = capsys.readouterr().out
+    assert "Differences from midas" in shown
+    assert max(map(len, (line for line in shown.splitlines() if not line.startswith("  /")))) <= 80
+    request(soft, "--out", out, "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert [Path(each).name for each in answer["files"]] == ["report.html", "tables.md", "tables.tex"]
+    assert answer["entries"][0]["name"] == "soft"
+    with pytest.raises(RequestError, match="is none of the runs"):
+        request(soft, "--out", out, "--baseline", midas)
+    with pytest.raises(RequestError, match="is named twice"):
+        request(soft, soft, "--out", out)
+    with pytest.raises(RequestError, match="is not a run folder"):
+        request(str(tmp_path), "--out", out)
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "predictions.csv"])
+def test_damaged_files_are_named(runs, name):
+    (runs / "soft" / "evaluation" / name).write_text("{}")
+    with pytest.raises(RequestError, match=name):
+        runs_report([runs / "soft"])
