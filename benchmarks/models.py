@@ -26,6 +26,7 @@ from benchmarks.machine import machine
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.cost import model_cost
+from midas_dfer.models.packaged import HasPackagedWeights
 from midas_dfer.models.zoo import architecture, create_model, list_models
 
 NUM_CLASSES = 7
@@ -98,6 +99,8 @@ def traces(name: str) -> Result:
     entry = architecture(name)
     generator = torch.Generator().manual_seed(0)
     model = create_model(name, NUM_CLASSES, generator=generator).eval()
+    if isinstance(model, HasPackagedWeights):
+        model.load_packaged()  # with random ones the maps of these trunks all but vanish
     _spread(model, generator)
     clips = torch.randn(3, entry.num_frames, 3, entry.size, entry.size, generator=generator)
     torch.compiler.reset()  # what it has learned of other networks' shapes would make these dynamic
