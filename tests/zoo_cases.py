@@ -11,11 +11,8 @@ SIDE = 32
 EXPORTED = {
     "cnn_gru_resnet18",
     "former_dfer",
-    "gca_ial",
     "resnet3d_18",
-    "stt",
     "tsm_resnet18",
-    "tsm_sface",
 }
 """One of each kind of arithmetic: an export takes ten seconds. `make bench-models` exports them all, at full size."""
 
