@@ -4,10 +4,10 @@
 goes into an environment of its own that sees this project's packages, never into them; its wheel is built for CUDA,
 and ``--no-deps`` keeps its torch out::
 
-    python -m venv /tmp/with-torchvision
-    /tmp/with-torchvision/bin/pip install --no-deps torchvision
+    python -m venv with-torchvision
+    with-torchvision/bin/pip install --no-deps torchvision
     export PYTHONPATH=$PWD:$PWD/src:$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    /tmp/with-torchvision/bin/python -m benchmarks.torchvision_equality
+    with-torchvision/bin/python -m benchmarks.torchvision_equality
 
 Each network is made by torchvision; its weights are drawn at random, batch-norm statistics, scales and shifts too (the
 ones and zeros that it starts with hide mistakes); then ours gets its state dict, every key of it and no other. The

@@ -14,9 +14,10 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.labels import clear_clips
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run
-from midas_dfer.training.train import part_clips, resume, train
+from midas_dfer.training.train import resume, train
 from tests.factories import make_store
 
 NAMES = ("happy", "sad", "angry")

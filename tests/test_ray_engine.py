@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments.engines import Engine, LocalEngine
 from midas_dfer.experiments.jobs import Job, JobResult, load_result
-from midas_dfer.experiments.ray_engine import Machine, Needs, RayEngine, share_out
+from midas_dfer.experiments.ray_engine import RayEngine
+from midas_dfer.experiments.ray_shares import Machine, Needs, share_out
 from midas_dfer.training.config import RunConfig
 from tests.factories import make_store
 

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 import midas_dfer.mixing.plan
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing.cutout import Cutout
 from midas_dfer.mixing.features import ManifoldMixup
 from midas_dfer.mixing.midas import MIDAS
 from midas_dfer.mixing.plan import MixPlan, RegionPlan
-from midas_dfer.mixing.regions import CutMix, Cutout, VideoMix
+from midas_dfer.mixing.regions import CutMix, VideoMix
 from midas_dfer.mixing.transmix import TransMix
 
 

@@ -25,10 +25,11 @@ from midas_dfer.files import only_one
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recognizer import Recognizer, UnweightedRecall
 from midas_dfer.training.runs import Run, write_weights
 from midas_dfer.training.schedule import cosine_decay, parameter_groups
-from midas_dfer.training.train import part_clips, resume, train
+from midas_dfer.training.train import resume, train
 from tests.factories import make_store
 
 SMALL = {"width": 8, "size": 24, "num_segments": 4, "num_threads": 1, "precision": "32", "dropout": 0.5}

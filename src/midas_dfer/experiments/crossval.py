@@ -11,8 +11,8 @@ from midas_dfer.experiments.jobs import Job, check_job, different_setting
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, only_one, write_file
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.parts import part_clips
 from midas_dfer.training.runs import CONFIG_FILE, RUN_FILE
-from midas_dfer.training.train import part_clips
 
 
 def cross_validate(

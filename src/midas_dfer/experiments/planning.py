@@ -16,9 +16,9 @@ from midas_dfer.experiments.tables import Experiment, Method, check_settings
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.runs import new_model
-from midas_dfer.training.train import part_clips
 
 SMOKE_CLIPS = 24
 """At most so many clips of a fold or part at toy size."""

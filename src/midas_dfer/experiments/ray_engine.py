@@ -30,9 +30,9 @@ from midas_dfer.clips.prepare import available_cores
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.experiments.engines import LocalEngine, check_jobs, collect
 from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
+from midas_dfer.experiments.ray_shares import Machine, Needs, share_out
 from midas_dfer.files import make_folder, only_one, write_file
 from midas_dfer.models.packaged import PACKAGED
-from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import CONFIG_FILE
 from midas_dfer.training.train import TrainingInterruptedError
 from midas_dfer.version import __version__
@@ -47,34 +47,6 @@ _POLL_SECONDS = 0.5
 _ANSWER_SECONDS = 120.0  # the first task on a machine imports torch from a disk that may be far away
 _SIGHT_SECONDS = 10.0  # a network file system may show a new file a little later
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a machine of the cluster has.
-
-    Attributes:
-        cpus: cores that Ray may give away.
-        gpus: the same for GPUs.
-    """
-
-    cpus: int
-    gpus: int = 0
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What Ray keeps free for a job.
-
-    Attributes:
-        cpus: cores.
-        gpus: 0 or 1.
-        threads: that the job computes with.
-    """
-
-    cpus: int
-    gpus: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -134,34 +106,6 @@ class RayEngine:
         finally:
             rmtree(desk, ignore_errors=True)
         return collect(jobs, out, failures)
-
-
-def share_out(config: RunConfig, machines: Sequence[Machine], at_once: int) -> Needs:
-    """Say how much of a cluster a job takes: as many cores as still let `at_once` jobs run, a GPU where there are any.
-
-    Args:
-        config: the job's recipe; its threads and reading processes, if it names them, count as cores, and its
-            device says whether it takes a GPU.
-        machines: what the cluster has, one at least.
-        at_once: how many jobs shall run at a time, if there is room for so many.
-
-    Raises:
-        RequestError: the recipe asks for a GPU, and there is none.
-    """
-    with_gpu = [machine for machine in machines if machine.gpus]
-    if config.device == "cuda" and not with_gpu:
-        raise RequestError("--device cuda asks for a GPU, and no machine of the Ray cluster has one; leave it out")
-    uses_gpu = bool(with_gpu) and config.device != "cpu"
-    places = [(m.cpus, m.gpus) for m in with_gpu] if uses_gpu else [(m.cpus, m.cpus) for m in machines]
-    largest = max(1, *(cpus for cpus, _ in places))
-    wanted = min(at_once, sum(min(cpus, most) for cpus, most in places))
-    share = next(
-        size for size in range(largest, 0, -1) if size == 1 or sum(min(c // size, most) for c, most in places) >= wanted
-    )
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    threads = config.num_threads or (int(named) if named.isdecimal() and int(named) else share)
-    cpus = max(share, min(threads + max(0, config.num_workers), largest))
-    return Needs(cpus, int(uses_gpu), threads)
 
 
 def _refuse_relative_weights(jobs: Sequence[Job]) -> None:

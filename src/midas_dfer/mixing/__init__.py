@@ -7,6 +7,7 @@ from midas_dfer.mixing.attention import ModelAttention
 from midas_dfer.mixing.background import BackgroundMix
 from midas_dfer.mixing.choice import RandomChoice
 from midas_dfer.mixing.collate import MixCollate
+from midas_dfer.mixing.cutout import Cutout
 from midas_dfer.mixing.features import ManifoldMixup, PatchUp
 from midas_dfer.mixing.fused import mix_and_normalize
 from midas_dfer.mixing.midas import MIDAS, Mixup
@@ -15,7 +16,7 @@ from midas_dfer.mixing.normalization import implied_vote_shares, normalize_targe
 from midas_dfer.mixing.partners import PartnerPool, draw_partners
 from midas_dfer.mixing.plan import MixPlan, draw_ratios, plan_from_dict
 from midas_dfer.mixing.puzzlemix import PuzzleMix
-from midas_dfer.mixing.regions import CutMix, Cutout, VideoMix
+from midas_dfer.mixing.regions import CutMix, VideoMix
 from midas_dfer.mixing.saliency import AttentiveCutMix, SaliencyMix
 from midas_dfer.mixing.saliency_maps import SaliencyMaps, fine_grained_saliency
 from midas_dfer.mixing.transmix import TransMix

@@ -1,4 +1,4 @@
-"""Mixers that cut a box out of one clip and paste it into another: CutMix and VideoMix; and Cutout."""
+"""Mixers that cut a box out of one clip and paste it into another: CutMix and VideoMix."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, partner_rows
-from midas_dfer.mixing.mixer import Mixer, PairMixer, Partners, checked_batch
-from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list
+from midas_dfer.mixing.mixer import PairMixer
 from midas_dfer.mixing.plan import MixPlan, RegionPlan, draw_places
 
 BoxRule = Literal["inside", "clipped"]
@@ -87,76 +86,6 @@ class VideoMix(PairMixer):
         self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
     ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
         return paste_boxes(clips, others, as_region_plan(plan), self.kind, self.box)
-
-
-@dataclass(frozen=True)
-class Cutout(Mixer):
-    """Blanks out a square of the clip, the same in every frame (DeVries and Taylor, Cutout, 2017).
-
-    It has no partner (``plan.partner`` is the row itself and ``plan.ratio`` is 1), leaves the labels as they
-    are, and takes batches of a single video. As in the publication the square's centre is any pixel, so part
-    of it may lie outside of the picture.
-
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
-
-    Attributes:
-        size: side of the square, as a fraction of the picture's shorter side; 0.5 is the publication's 16
-            pixels of CIFAR-10's 32.
-        fill: what it is filled with, in the scale of the clips, for all channels or for each. 0 is the mean of
-            normalised clips, as in the publication, and black in pixels 0..255.
-        num_classes: K; needed for integer class labels.
-
-    Raises:
-        RequestError: one of these is out of range.
-    """
-
-    size: float = 0.5
-    fill: float | tuple[float, ...] = 0.0
-    num_classes: int | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.size <= 1.0:
-            raise RequestError(f"The size of the square is {self.size}; expected a fraction from 0 to 1.")
-
-    def draw(
-        self,
-        video_ids: VideoIds,
-        *,
-        labels: Shaped[Tensor, "..."] | None = None,
-        pool: PartnerPool | None = None,
-        generator: torch.Generator | None = None,
-    ) -> RegionPlan:
-        """Draw where the squares lie; `labels` and `pool` are of no effect."""
-        rows = len(as_list(video_ids))
-        places = draw_places(rows, generator)
-        return RegionPlan(ratio=torch.ones(rows), partner=torch.arange(rows), place=places)
-
-    def apply(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
-        """Blank the squares out, in a copy; `partners` are of no effect. See `Mixer.apply`."""
-        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
-        plan = as_region_plan(plan)
-        _, channels, height, width = frame_sizes(clips)
-        side = torch.full((len(plan),), round(self.size * min(height, width)), device=plan.place.device)
-        mask = box_mask(
-            (box_span(plan.place[:, 1], side, height, "clipped"), height),
-            (box_span(plan.place[:, 2], side, width, "clipped"), width),
-            clips.device,
-        )
-        fill = torch.tensor(self.fill, dtype=float_dtype(clips))
-        if fill.ndim and len(fill) != channels:
-            raise RequestError(
-                f"There are {len(fill)} fill values for {channels} channels; expected one or {channels}."
-            )
-        fill = fill.to(clips.device, non_blocking=True).view(-1, 1, 1)
-        mask = mask.view(len(mask), *[1] * (clips.ndim - 3), height, width)
-        return torch.where(mask, fill, clips.to(float_dtype(clips))), soft.clone() if soft is labels else soft
 
 
 def paste_boxes(
