@@ -30,8 +30,8 @@ from midas_dfer.datasets.synthetic.expressions import expression_of
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
 
-BLIND = ("mean_resnet18",)
-"""Models that have no view of time: the control, which must not learn."""
+BLIND = ("mean_resnet18", "still_resnet10")
+"""Models that have no view of time: the controls, which must not learn."""
 
 NEEDED, CHANCE = 95.0, (40.0, 60.0)
 MARGIN = 8  # pixels that the random crop of training moves within

@@ -1,17 +1,18 @@
 import json
-import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from midas_dfer import metrics
+from midas_dfer.comparison.differences import comparable, find_differences, pairs_with
+from midas_dfer.comparison.intervals import method_intervals
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.differences import all_pairs, find_differences, pairs_with
 from midas_dfer.experiments.jobs import Job, JobResult
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.scores import Predictions, predictions_table, score
+from midas_dfer.training.predictions_file import predictions_table
+from midas_dfer.training.scores import Predictions, score
 
 CLASS_NAMES = ("happy", "sad", "angry")
 CLIPS = 120
@@ -66,6 +67,10 @@ def make_method(
     return MethodResult(name, tuple(results))
 
 
+def differences(methods, pairs, **settings):
+    return find_differences({each.name: each.predictions() for each in methods}, pairs, **settings)
+
+
 @pytest.fixture(scope="module")
 def methods(tmp_path_factory):
     folder = tmp_path_factory.mktemp("methods")
@@ -78,7 +83,7 @@ def methods(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(methods):
-    return find_differences(methods, (("midas", "hard"), ("soft", "hard")), repeats=500)
+    return differences(methods, (("midas", "hard"), ("soft", "hard")), repeats=500)
 
 
 def by_name(found, measure, first="midas"):
@@ -91,9 +96,8 @@ def test_every_score_of_every_pair(found):
     ]
 
 
-def test_pairs(methods):
-    assert pairs_with("soft", methods) == (("hard", "soft"), ("midas", "soft"))
-    assert all_pairs(methods) == (("soft", "hard"), ("midas", "hard"), ("midas", "soft"))
+def test_pairs():
+    assert pairs_with("soft", ["hard", "soft", "midas"]) == (("hard", "soft"), ("midas", "soft"))
 
 
 def test_scores_are_those_of_the_methods(methods, found):
@@ -105,7 +109,7 @@ def test_scores_are_those_of_the_methods(methods, found):
     for reading in ("probabilities", "vote_shares"):
         values = by_name(found, f"JSD, {reading}").values
         pooled = [methods[2].pooled(seed).agreement[reading]["jensen_shannon"] for seed in (0, 1)]
-        assert values["first"] == pytest.approx(np.mean(pooled), abs=1e-5)
+        assert values["first"] == pytest.approx(np.mean(pooled), abs=1e-8)
 
 
 def test_figures_of_a_difference(methods, found):
@@ -162,7 +166,7 @@ def test_verdicts_follow_the_rule(found):
 
 def test_a_method_and_its_twin(tmp_path):
     one, two = make_method(tmp_path, "one", 0.6), make_method(tmp_path, "two", 0.6)
-    for each in find_differences((one, two), (("one", "two"),), repeats=100):
+    for each in differences((one, two), (("one", "two"),), repeats=100):
         assert (each.values["difference"], each.values["p_corrected"], each.values["better"]) == (0, 1, None)
 
 
@@ -177,7 +181,7 @@ def test_one_training_each_says_so(tmp_path):
     methods = [make_method(tmp_path, n, r, seeds=(0,), folds=(1,), number=i) for i, (n, r) in enumerate(
         (("a", 0.9), ("b", 0.2))
     )]  # fmt: skip
-    each = find_differences(methods, (("a", "b"),), repeats=300)[0]
+    each = differences(methods, (("a", "b"),), repeats=300)[0]
     assert each.values["p_runs"] is None
     assert each.values["p_value"] == each.values["p_clips"]
     assert each.values["better"] == "a"
@@ -186,7 +190,7 @@ def test_one_training_each_says_so(tmp_path):
 
 def test_seeds_on_one_split_need_no_correction(tmp_path):
     methods = [make_method(tmp_path, n, 0.5, seeds=(0, 1, 2), folds=(1,), number=i) for i, n in enumerate("ab")]
-    each = find_differences(methods, (("a", "b"),), repeats=100)[1]
+    each = differences(methods, (("a", "b"),), repeats=100)[1]
     runs = [[result.evaluation.war for result in method.results] for method in methods]
     assert each.values["p_runs"] == pytest.approx(metrics.paired_runs(*runs).p_value)
     assert each.test.endswith("paired t test over 3 runs")
@@ -196,7 +200,7 @@ def test_folds_that_are_all_tested_on_the_same_clips(tmp_path):
     """As in table 5: five networks on another store, and each clip still counts once."""
     methods = [make_method(tmp_path, n, r, seeds=(0,), folds=(1, 2, 3), everywhere=True, number=i) for i, (n, r) in
                enumerate((("a", 0.9), ("b", 0.3)))]  # fmt: skip
-    each = find_differences(methods, (("a", "b"),), repeats=100)[1]
+    each = differences(methods, (("a", "b"),), repeats=100)[1]
     assert (each.values["units"], each.values["runs"], each.values["seeds"]) == (103, 3, 1)
     assert each.values["first"] == pytest.approx(np.mean([result.evaluation.war for result in methods[0].results]))
     assert not [name for name in each.values if name.startswith("mcnemar")]
@@ -204,25 +208,57 @@ def test_folds_that_are_all_tested_on_the_same_clips(tmp_path):
 
 def test_people_are_drawn_together(methods):
     people = {f"clip{i:03d}": f"person {i // 20}" for i in range(100)}
-    each = find_differences(methods, (("soft", "hard"),), people=people, repeats=100)[0]
+    each = differences(methods, (("soft", "hard"),), people=people, repeats=100)[0]
     # Five people in all folds, and the clips of nobody known.
     assert each.values["units"] == 5 + sum(i % 7 != 6 for i in range(100, CLIPS))
     assert "people" in each.test
 
 
-def test_probabilities_printed_as_zero_are_not_taken_for_zero(tmp_path):
+def test_very_small_probabilities_are_not_taken_for_zero(tmp_path):
     methods = [
         make_method(tmp_path, n, 0.5, sure=s, seeds=(0,), folds=(1,), number=0)
         for n, s in (("a", 1 - 2e-8), ("b", 0.9))
     ]
-    each = by_name(find_differences(methods, (("a", "b"),), repeats=100), "soft cross-entropy, probabilities", "a")
-    assert each.values["first"] < -math.log(5e-7)
+    each = by_name(differences(methods, (("a", "b"),), repeats=100), "soft cross-entropy, probabilities", "a")
+    right = np.mean([r.evaluation.agreement["probabilities"].soft_cross_entropy for r in methods[0].results])
+    assert each.values["first"] == pytest.approx(right, rel=1e-6)
     assert each.values["better"] == "b"
 
 
 def test_distances_only_where_there_are_votes(tmp_path):
     methods = [make_method(tmp_path, n, 0.5, seeds=(0,), number=i, voted=False) for i, n in enumerate("ab")]
-    assert [each.measure for each in find_differences(methods, (("a", "b"),), repeats=50)] == ["UAR", "WAR"]
+    assert [each.measure for each in differences(methods, (("a", "b"),), repeats=50)] == ["UAR", "WAR"]
+
+
+def test_distances_are_over_the_clips_that_have_votes(tmp_path):
+    methods = [make_method(tmp_path, n, r, number=i) for i, (n, r) in enumerate((("a", 0.8), ("b", 0.4)))]
+    tables = {each.name: each.predictions() for each in methods}
+    some = {  # the others' votes stand for a label, and must not count
+        name: replace(table, has_votes=np.array([int(video_id[4:]) % 3 == 0 for video_id in table.video_ids]))
+        for name, table in tables.items()
+    }
+    found = find_differences(some, (("a", "b"),), repeats=100)
+    assert [each.measure for each in found] == MEASURES
+    values = by_name(found, "JSD, vote_shares", "a").values
+    assert values["clips"] == CLIPS // 3
+    assert by_name(found, "WAR", "a").values["clips"] == 103
+    a = some["a"]
+    expected = metrics.jensen_shannon(a.vote_shares[a.has_votes], a.votes[a.has_votes])
+    assert values["first"] == pytest.approx(expected)
+
+
+def test_intervals_of_a_method(methods):
+    table = methods[2].predictions()
+    found = method_intervals(table)
+    assert found is not None
+    assert found.war.value == pytest.approx(np.mean([methods[2].pooled(seed).war for seed in (0, 1)]))
+    assert (found.clips, found.seeds, len(found.recall)) == (103, 2, 3)
+    together = method_intervals(table, people={f"clip{i:03d}": f"person {i // 20}" for i in range(CLIPS)})
+    assert together is not None
+    assert together.units == 6
+    unlabelled = replace(table, labels=np.full(len(table.labels), -1))
+    assert method_intervals(unlabelled) is None
+    assert method_intervals(MethodResult("m", methods[2].results[:5]).predictions()) is None
 
 
 def test_what_cannot_be_compared(tmp_path):
@@ -232,17 +268,26 @@ def test_what_cannot_be_compared(tmp_path):
     d = make_method(tmp_path, "d", 0.5, seeds=(0, 1), folds=(1, 2))
     e = MethodResult("e", d.results[:3])
     f = MethodResult("f", d.results[:3])
+    tables = {each.name: each.predictions() for each in (a, b, c, d, e, f)}
+    tables["g"] = replace(tables["a"], fold=3 - tables["a"].fold)
+    tables["h"] = replace(tables["a"], has_votes=np.zeros(CLIPS, dtype=bool))
     for pair, message in (
         (("a", "b"), "no seed in common"),
-        (("a", "c"), "not tested on the same clips"),
-        (("e", "f"), "not all tested on the same clips"),
+        (("a", "c"), r"scored on other clips \(90 in common\)"),
+        (("e", "f"), "not all scored on the same clips"),
+        (("a", "g"), "not scored on the same clips in the same folds"),
+        (("a", "h"), "different labels or votes"),
         (("a", "z"), "no method 'z'"),
     ):
         with pytest.raises(RequestError, match=message):
-            find_differences((a, b, c, d, e, f), (pair,), repeats=50)
+            find_differences(tables, (pair,), repeats=50)
+    assert comparable(tables, (("a", "d"), ("a", "b"))) == (
+        (("a", "d"),),
+        ("a cannot be compared with b: they have no seed in common; train both with the same.",),
+    )
 
 
 def test_seeds_that_both_have_are_compared(tmp_path):
     a = make_method(tmp_path, "a", 0.5, seeds=(0, 1, 2), number=1)
     b = make_method(tmp_path, "b", 0.5, seeds=(1, 2, 3), number=2)
-    assert find_differences((a, b), (("a", "b"),), repeats=50)[0].values["seeds"] == 2
+    assert differences((a, b), (("a", "b"),), repeats=50)[0].values["seeds"] == 2

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midas_dfer.cli import main
 from midas_dfer.clips.duplicates import DuplicateGroup, describe_duplicates, drop_from_training, find_duplicates
+from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.ferplus import read_ferplus
+from midas_dfer.datasets.folds import add_folds
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.errors import RequestError
@@ -186,3 +189,25 @@ def test_made_up_ferplus(tmp_path):
     ]
     kept = drop_from_training(manifest, groups)
     assert set(manifest.video_ids) - set(kept.video_ids) == {"fer0000000", "fer0000004"}
+
+
+def test_copies_come_into_one_of_the_folds_that_are_made(tmp_path, capsys):
+    write_ferplus(tmp_path / "ferplus", rows=30)
+    copies = ("fer0000001", "fer0000007")  # both in training, so that neither is left out
+    manifest = read_ferplus(tmp_path / "ferplus")
+
+    def folds_of(divided):
+        return len({sample.fold for sample in divided if sample.video_id in copies})
+
+    seed = next(seed for seed in range(20) if folds_of(add_folds(manifest, 3, seed)) == 2)
+    more = ["ferplus", str(tmp_path / "ferplus"), "--jobs", "1", "--folds", "3", "--folds_seed", str(seed)]
+    for name, rule, folds in (("kept", "keep", 2), ("dropped", "drop", 1)):
+        out = ["--out", str(tmp_path / name), "--size", "48", "--duplicates", rule]
+        assert main(["prepare", *more, *out]) == 0
+        told = capsys.readouterr().out
+        assert ("the folds were made anew" in told) == (rule == "drop")
+        assert "of these groups are in more than one fold" not in told
+        assert folds_of(ClipStore.open(tmp_path / name).manifest) == folds
+    assert main(["check", *more]) == 0
+    assert "keeps the others in one fold" in " ".join(capsys.readouterr().out.split())
+    assert main(["check", *more, "--duplicates", "keep"]) == 1

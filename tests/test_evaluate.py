@@ -65,8 +65,9 @@ def test_files(run, store, tmp_path):
     with (tmp_path / "results" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [r["video_id"] for r in rows] == list(predictions.video_ids)
+    assert [r["has_votes"] == "true" for r in rows] == predictions.has_votes.tolist()
     for row, probabilities in zip(rows, predictions.probabilities, strict=True):
-        assert float(row["probability_sad"]) == pytest.approx(probabilities[1], abs=1e-6)
+        assert float(row["probability_sad"]) == pytest.approx(probabilities[1], rel=1e-8)
         assert row["predicted"] == evaluation.class_names[probabilities.argmax()]
 
 

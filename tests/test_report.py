@@ -293,10 +293,12 @@ def test_training_curves_follow_the_log(tmp_path):
     draw_training(curves(tmp_path, [*lines[:4], lines[3].replace("4,", "5,", 1)]), tmp_path / "b.png")
     validated = [f"{line},1.2,0.5,0.6" for line in lines]
     draw_training(curves(tmp_path, validated, HEAD + ",val_loss,val_uar,val_war"), tmp_path / "c.png")
-    a, b, c = (imread(tmp_path / f"{name}.png") for name in "abc")
+    draw_training(tmp_path / "metrics.csv", tmp_path / "d.png", watched="test fold")
+    a, b, c, d = (imread(tmp_path / f"{name}.png") for name in "abcd")
     assert a.shape == b.shape == c.shape
     assert not np.array_equal(a, b)
     assert not np.array_equal(a, c)
+    assert not np.array_equal(c, d)
     assert has_margins(a), "something is cut off"
 
 

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +19,14 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.engines import LocalEngine
 from midas_dfer.experiments.planning import Wish, plan_table
+from midas_dfer.experiments.reproduce import reproduce as make_all
 from midas_dfer.experiments.results import ExperimentResult
 from midas_dfer.experiments.substores import few_clips, other_clips
 from midas_dfer.experiments.tables import experiment
 from midas_dfer.labels import draw_votes
+from midas_dfer.models.zoo import create_model
 from tests.factories import SIDE, write_clip
 
 CLASSES = ("happy", "sad", "angry")
@@ -192,6 +197,11 @@ def test_figures(what, stores, out, capsys):
     paths = [Path(name) for name in json.loads(capsys.readouterr().out)[what]]
     assert len(paths) > 1
     assert all(path.is_file() and path.parent.name == "smoke-figures" for path in paths)
+    if what == "figure-6":
+        svg = next(path for path in paths if path.suffix == ".svg").read_text()
+        for words in ("toy size, not a result", "the sum of all trainings, tested on folds 1, 2"):
+            assert words.split()[0] in svg
+        assert "mean ±" not in svg
     assert "SMOKE" in (paths[0].parent / "SMOKE.txt").read_text()
 
 
@@ -202,6 +212,79 @@ def test_what_a_store_cannot_do_is_said(stores, tmp_path, capsys):
     assert "--epochs is 0" in refused(capsys, "table-2", "--store", stores["toy"], *there[2:], "--epochs", 0)
     assert "no 'table-8'" in refused(capsys, "table-8", *there)
     assert "--mixer" in refused(capsys, "table-2", *there, "--mixer", "cutmix")
+
+
+def test_what_changes_nothing_is_refused(stores, tmp_path, capsys):
+    there = ("--store", stores["toy"], "--out", tmp_path / "out")
+    for arguments, told in (
+        (("figure-3", *there, "--seeds", 1), "leave out --seeds"),
+        (("figure-1", *there, "--seeds", 1, 2), "figure-1 is drawn once; name one seed"),
+        (("figure-4", *there, "--epochs", 3), "nothing is trained; leave out --epochs"),
+        (("figure-5", *there, "--folds", 1), "nothing is trained; leave out --folds"),
+        (("table-2", *there, "--test_store", stores["other"]), "--test_store is for table-5"),
+        (("table2", *there), "did you mean table-2"),
+        (("table-2", *there[2:]), "midas reproduce: --store missing"),
+    ):
+        assert told in refused(capsys, *arguments)
+    assert "fold 4 cannot be tested" in refused(capsys, "table-2", *there, "--smoke", "--folds", 4)
+    assert not (tmp_path / "out" / "smoke").exists()
+
+
+def test_the_seed_chooses_the_pair_of_figure_1(stores, tmp_path):
+    drawn = {}
+    for seed in range(1, 9):
+        wish = Wish(stores["toy"], tmp_path / str(seed), seeds=(seed,))
+        paths = make_all("figure-1", wish, LocalEngine())[0].files
+        drawn[seed] = next(path for path in paths if path.suffix == ".csv").read_text()
+        if drawn[seed] != drawn[1]:
+            return
+    raise AssertionError("eight seeds chose one pair")
+
+
+def test_all_goes_on_where_something_cannot_be_made(stores, tmp_path, capsys, monkeypatch):
+    """Of the whole list a few, for all of it is a minute's work."""
+    monkeypatch.setattr("midas_dfer.experiments.reproduce.WHAT", ("table-5", "table-6", "figure-4", "all"))
+    arguments = ["reproduce", "all", "--store", stores["toy"], "--out", tmp_path, "--smoke", "--folds", 1, "--json"]
+    assert main([str(a) for a in arguments]) == 0
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == ["table-6", "figure-4"]
+    assert "table-5: left out: table-5 is trained on one data set" in told.err
+    assert (tmp_path / "table-6" / "table.txt").is_file()
+    assert (tmp_path / "figure-4" / "smoke-figures" / "figure-4.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [("--jobs", "2"), ("--ray", "local")], ids=" ".join)
+def test_a_table_by_several_processes(engine, stores, tmp_path, capsys):
+    if "--ray" in engine:
+        pytest.importorskip("ray")
+    whole = make(capsys, "table-6", stores["toy"], tmp_path / "one by one", "--folds", 1, "--num_threads", 1)
+    files = make(capsys, "table-6", stores["toy"], tmp_path / "at once", "--folds", 1, "--num_threads", 1, *engine)
+    assert files[".txt"].read_text() == whole[".txt"].read_text()
+
+
+def test_rows_whose_network_cannot_take_the_weights_are_left_out(stores, tmp_path):
+    """The file of a ResNet-18: of table 1 it fits those networks alone that have one in them."""
+    file = tmp_path / "resnet18.pth"
+    torch.save(create_model("tsm_resnet18", num_classes=3, width=8).state_dict(), file)
+    wish = Wish(stores["toy"], tmp_path / "out", smoke=True, settings={"weights": str(file)})
+    plan = plan_table(experiment("table-1"), wish)
+    assert [method.name for method, _ in plan.jobs] == ["cnn_gru_resnet18", "former_dfer", "stt", "midas"]
+    left_out = [note for note in plan.notes if note.startswith("Left out")]
+    assert left_out[0] == f"Left out: 3D ResNet-18 (hard): {file} does not fit this model's trunk."
+    assert len(left_out) == 3
+    assert any(f"began with the weights {file}" in note for note in plan.notes)
+    with pytest.raises(RequestError, match="cannot be made at toy size, of 24 clips: There is no weight file"):
+        plan_table(experiment("table-1"), replace(wish, settings={"weights": str(tmp_path / "none.pth")}))
+
+
+def test_a_difference_is_told_with_the_names_of_the_table(stores, out, capsys):
+    files = make(capsys, "table-5", stores["toy"], out, "--folds", 1, "--test_store", stores["other"])
+    content = json.loads(files[".json"].read_text())
+    told = " ".join(content["notes"])
+    assert "UAR: MIDAS and soft differ by" in told
+    assert "across/" not in told
+    assert content["differences"][0]["first"] == "across/midas"
 
 
 def test_rows_that_cannot_be_made_are_left_out(stores, tmp_path):
@@ -236,11 +319,15 @@ def test_full_size_asks_for_all_folds_and_the_recipes(stores, tmp_path):
 
 def test_few_clips_have_every_class(stores):
     manifest = ClipStore.open(stores["toy"]).manifest
+    assert manifest.fold_numbers == (1, 2, 3, 4)
     few = few_clips(manifest, 3)
     assert few.fold_numbers == (1, 2)
     for fold in (1, 2):
         assert sorted(each.label for each in few if each.fold == fold) == [0, 0, 1]
     assert len(few_clips(manifest, 6)) == 12
+    fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
+    halves = {(fold_of[each.video_id], each.fold) for each in few_clips(manifest, 12)}
+    assert halves == {(1, 1), (3, 1), (2, 2), (4, 2)}
     assert few_clips(manifest, 4, seed=0).video_ids == few_clips(manifest, 4, seed=0).video_ids
 
 

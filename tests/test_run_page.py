@@ -10,18 +10,23 @@ import pytest
 
 from midas_dfer.cli import report as verb
 from midas_dfer.cli.parsing import Parser
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.comparison.differences import find_differences
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.crossval import cross_validate
 from midas_dfer.experiments.jobs import Job, run_job
 from midas_dfer.experiments.report_data import experiment_report, is_experiment
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
-from midas_dfer.report.run_differences import compare
+from midas_dfer.report.run_differences import compare_runs, difference_table
+from midas_dfer.report.run_examples import subjects_of
 from midas_dfer.report.run_page import report_page, runs_report, selection, write_report
-from midas_dfer.report.run_results import by_clip, pooled, read_evaluation, read_predictions, read_runs
+from midas_dfer.report.run_results import by_clip, pooled, read_evaluation, read_run, read_runs
 from midas_dfer.report.run_tables import score_table
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.predictions_file import predictions_table, read_predictions
 from midas_dfer.training.runs import RUN_FILE
-from midas_dfer.training.scores import predictions_table, score
+from midas_dfer.training.scores import score
 from midas_dfer.training.train import train
 from tests.factories import make_store
 from tests.test_description_page import EVIL, Page
@@ -116,17 +121,60 @@ def test_the_page_says_what_was_measured(trained):
 
 def test_differences_are_signed_as_the_table_says(trained):
     entries = [pooled(each.name, [each]) for each in read_runs([trained / "soft", trained / "midas"])]
-    found, refused = compare(entries, entries[0], {})
+    found, refused = compare_runs(entries, entries[0], {})
     assert refused == ()
-    assert [each.measure for each in found] == ["UAR", "WAR", "JSD"]
+    by_name = {each.measure: each.values for each in found}
     soft, midas = (each.evaluation for each in entries)
     assert soft is not None
     assert midas is not None
-    assert found[0].found.difference == pytest.approx(midas.uar - soft.uar)
-    assert found[1].found.difference == pytest.approx(midas.war - soft.war)
+    assert by_name["UAR"]["difference"] == pytest.approx(midas.uar - soft.uar)
+    assert by_name["WAR"]["difference"] == pytest.approx(midas.war - soft.war)
     distance = [e.agreement["vote_shares"].jensen_shannon for e in (soft, midas)]
-    assert found[2].found.difference == pytest.approx(distance[1] - distance[0], abs=1e-5)
-    assert all(each.p_value >= each.found.p_value for each in found)
+    assert by_name["JSD, vote_shares"]["difference"] == pytest.approx(distance[1] - distance[0], abs=1e-8)
+
+
+def test_run_folders_and_experiments_tell_the_same_of_the_same_runs(trained, tmp_path):
+    store = ClipStore.open(trained / "store")
+    methods = {
+        name: cross_validate(replace(TINY, test_fold=None, **changes), store, tmp_path / name, folds=[2], say=quiet)
+        for name, changes in (("soft", {"mixer": "none"}), ("midas", {"temperature": 0.5, "learning_rate": 0.1}))
+    }
+    people = subjects_of(store)
+    expected = find_differences(
+        {name: method.predictions() for name, method in methods.items()}, (("midas", "soft"),), people=people
+    )
+    assert len(expected) == 8
+    paths = [tmp_path / name / "fold-2-seed-0" for name in methods]
+    entries = [pooled(name, [read_run(path, name)]) for name, path in zip(methods, paths, strict=True)]
+    assert compare_runs(entries, entries[0], people) == (expected, ())
+    report = runs_report(paths)  # which calls runs by their folders
+    assert [each.measure for each in report.differences] == [each.measure for each in expected]
+    for mine, theirs in zip(report.differences, expected, strict=True):
+        better = theirs.values["better"]
+        assert mine.values == {**theirs.values, "better": better and f"{better}/fold-2-seed-0"}
+        assert mine.test == theirs.test
+        assert "people" in mine.test
+    shown, rows = difference_table(report.differences), difference_table(expected)
+    assert shown is not None
+    assert rows is not None
+    assert shown.title == "Differences from soft/fold-2-seed-0"
+    assert [[cell.text for cell in row[1:-1]] for row in shown.rows] == [
+        [cell.text for cell in row[1:-1]] for row in rows.rows
+    ]
+    assert shown.groups[0] == ("UAR", 1)
+    assert shown.rows[1][4].text != "\u2013"  # McNemar's test, of WAR
+
+
+def test_a_part_that_is_watched_is_called_what_it_is(runs):
+    head = "epoch,train_loss,train_uar,train_war,val_loss,val_uar,val_war"
+    (runs / "soft" / "logs" / "metrics.csv").write_text(f"{head}\n1,1,0.5,0.5,1,0.25,0.5\n")
+    assert "validation UAR ends at 25" in report_page(runs_report([runs / "soft"]))
+    config = runs / "soft" / "config.yaml"
+    config.write_text(config.read_text().replace("select: last", "select: best_test_fold"))
+    page = report_page(runs_report([runs / "soft"]))
+    assert "test fold UAR ends at 25" in page
+    assert "</svg>test fold (UAR)</li>" in page
+    assert "validation" not in page.partition('id="training"')[2].partition("</section>")[0]
 
 
 def test_the_tables_of_a_paper(trained, tmp_path):
@@ -162,7 +210,7 @@ def test_runs_without_votes_and_with_other_classes(runs):
     rescore(runs / "midas", ("happy", "sad", "disgust"), voted=False)
     page = page_of(runs / "soft", runs / "midas")
     assert "No clip that midas was evaluated on has votes" in page.text
-    assert "midas cannot be compared with soft: they have other classes." in page.text
+    assert "midas cannot be compared with soft: they know different classes." in page.text
     table = score_table(runs_report([runs / "soft", runs / "midas"]).entries)
     assert table is not None
     assert table.columns == ("run", "clips", "happy", "sad", "angry", "disgust", "UAR", "WAR")
@@ -172,7 +220,7 @@ def test_runs_without_votes_and_with_other_classes(runs):
 def test_runs_on_other_clips_are_not_compared(runs):
     rescore(runs / "midas", rows=4)
     report = runs_report([runs / "soft", runs / "midas"])
-    assert report.differences is None
+    assert report.differences == ()
     assert "they were scored on other clips (4 in common)" in " ".join(report.notes)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midas_dfer.datasets.folds import add_folds
+from midas_dfer.datasets.folds import add_folds, keep_together
 from midas_dfer.datasets.manifest import Manifest, Sample, cut_validation
 from midas_dfer.datasets.rows import strata_of, subject_groups
 from midas_dfer.datasets.splits import balanced_folds, rank_key, stratified_folds
@@ -169,3 +169,27 @@ def test_people_who_are_tested_are_not_trained_on():
         shown = manifest.with_columns(subject=[*"aabbcc", person, "d"])
         cut = type(parts)(train=train, test=manifest.partition(1).test, validation=validation, rule="")
         assert "v00006" not in add_unassigned(cut, shown).train.video_ids
+
+
+@given(
+    subjects=st.lists(st.sampled_from([None, None, "a", "b", "c"]), min_size=8, max_size=30),
+    together=st.lists(st.lists(st.integers(0, 40), min_size=2, max_size=3), max_size=4),
+    seed=st.integers(0, 5),
+)
+def test_what_belongs_together_is_never_torn_apart(subjects, together, seed):
+    manifest = manifest_of([i % 3 for i in range(len(subjects))], subjects)
+    ids = manifest.video_ids
+    wanted = [[ids[n] if n < len(ids) else f"not there {n}" for n in numbers] for numbers in together]
+    try:
+        first = add_folds(manifest, 2, seed)
+        kept = keep_together(first, wanted, 2, seed)
+    except RequestError:
+        return  # too few groups for two folds
+    fold_of = dict(zip(ids, kept.table["fold"].to_list(), strict=True))
+    for names in wanted:
+        assert len({fold_of[name] for name in names if name in fold_of}) <= 1
+    for subject in set(subjects) - {None}:
+        assert len({fold_of[name] for name, who in zip(ids, subjects, strict=True) if who == subject}) == 1
+    torn = kept.table["fold"].to_list() != first.table["fold"].to_list()
+    assert (len(kept.notes) > len(first.notes)) >= torn
+    assert keep_together(kept, wanted, 2, seed) is kept

@@ -39,6 +39,8 @@ def main() -> int:
     for name, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int), ("weight-decay", float)):
         run.add_argument(f"--{name}", type=kind, help="full: instead of the schedule's own")
     run.add_argument("--dropout", type=float, help="full: likewise")
+    run.add_argument("--smallest-crop", type=float, help="full: likewise")
+    run.add_argument("--turn", type=_turn, default=(0, 1), metavar="I/N", help="this is the Ith of N processes")
     run.add_argument("--width", type=int, help="full: likewise")
     table.add_argument("out", type=Path)
     table.add_argument("--baseline", default="soft", help="the method that others are tested against")
@@ -65,7 +67,10 @@ def _do(request: argparse.Namespace) -> int:
         return 0
     if request.verb == "run":
         jobs = plan_jobs(_trainings(request), ClipStore.open(request.store), request.out)
-        left = run_all(jobs, request.out, hours=request.hours, say=lambda line: print(line, flush=True))
+        number, processes = request.turn
+        left = run_all(
+            jobs[number::processes], request.out, hours=request.hours, say=lambda line: print(line, flush=True)
+        )
         return 3 if left else 0
     result = collect(request.out)
     if request.repeats:
@@ -78,12 +83,20 @@ def _do(request: argparse.Namespace) -> int:
     return 0
 
 
+def _turn(text: str) -> tuple[int, int]:
+    """From "1/2" make (0, 2): every second training, the first among them."""
+    number, _, processes = text.partition("/")
+    if not (number.isdecimal() and processes.isdecimal() and 1 <= int(number) <= int(processes)):
+        raise argparse.ArgumentTypeError(f"'{text}'; expected such as 1/2 and 2/2")
+    return int(number) - 1, int(processes)
+
+
 def _trainings(request: argparse.Namespace) -> list[Training]:
     if request.grid == "look":
         return look(request.seeds)
     if request.grid == "first":
         return first()
-    names = ("epochs", "learning_rate", "batch_size", "weight_decay", "dropout", "width")
+    names = ("epochs", "learning_rate", "batch_size", "weight_decay", "dropout", "width", "smallest_crop")
     given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
     return full(Schedule(**{"epochs": 30, **given}), request.seeds, request.train)
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from midas_dfer.experiments.differences import find_differences
-from midas_dfer.experiments.results import Difference, ExperimentResult, MethodResult
+from midas_dfer.comparison.differences import Difference, find_differences
+from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.report.table_data import Cell, TableData
 
 RARE = ("disgust", "fear", "contempt")
@@ -44,7 +44,9 @@ def compare(result: ExperimentResult, baseline: str, *, repeats: int = 10_000) -
         other = f"{baseline}/{_plain(schedule)}"
         if method != baseline and other in names:
             pairs.append((name, other))
-    return find_differences(result.methods, pairs, repeats=repeats) if pairs else ()
+    compared = {name for pair in pairs for name in pair}
+    predictions = {method.name: method.predictions() for method in result.methods if method.name in compared}
+    return find_differences(predictions, pairs, repeats=repeats)
 
 
 def _plain(schedule: str) -> str:

@@ -43,6 +43,7 @@ def run(request: Namespace) -> None:
             sample=None if request.all else request.sample,
             duplicates=not request.skip_duplicates,
             dropped=source.duplicates == "drop",
+            folds_made=request.folds is not None,
             missing="error" if source.missing == "fail" else "note",
             hint=f"The pictures are still in {pixels}: midas prepare writes them; check again then." if pixels else "",
             cropped=source.faces == "cropped",

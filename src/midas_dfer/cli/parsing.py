@@ -38,13 +38,24 @@ class Parser(ArgumentParser):
             text,
         )
         text = re.sub(r"Parser key \"(\w+)\"(?: element \d+)?: ", lambda m: f"{self._flag(m[1])}: ", text)
+        prog = self.prog
         required = re.match(r"the following arguments are required: (.*)", text)
         if required:
-            names = (self._flag(name.rpartition(".")[2]) for name in required[1].split(", "))
-            text = f"{' and '.join(names)} missing"
-        name = self.prog.replace(" [options]", "")
+            verb, _, _ = required[1].rpartition(", ")[2].rpartition(".")
+            asked = self._of_verb(verb)
+            names = (asked._flag(name.rpartition(".")[2]) for name in required[1].split(", "))
+            text, prog = f"{' and '.join(names)} missing", asked.prog
+        name = prog.replace(" [options]", "")
         print(f"{name}: {text}\nSee: {name} --help", file=sys.stderr)
         raise SystemExit(2)
+
+    def _of_verb(self, verb: str) -> "Parser":
+        """The flags of a verb; these here where there is none."""
+        for action in self._actions:
+            found = action.choices.get(verb) if isinstance(action.choices, dict) else None
+            if isinstance(found, Parser):
+                return found
+        return self
 
     def _flag(self, name: str) -> str:
         return f"--{name}" if f"--{name}" in self._option_string_actions or name not in _POSITIONAL else name

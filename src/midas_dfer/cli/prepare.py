@@ -86,11 +86,16 @@ def _write_pictures(pixels: Path, root: Path, out: Path) -> None:
 
 
 def _without_copies(source: Annotated, request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late
-    from midas_dfer.clips.duplicates import drop_from_training, find_duplicates
+    from midas_dfer.clips.duplicates import drop_from_training, find_duplicates, in_folds_of
+    from midas_dfer.datasets.folds import keep_together
 
     bar = console_progress("compare", "clip")
     groups = find_duplicates(source.manifest, source.videos, jobs=request.jobs, progress=bar)
-    manifest = drop_from_training(source.manifest, groups)
+    manifest = source.manifest
+    if request.folds is not None:
+        manifest = keep_together(manifest, [each.video_ids for each in groups], request.folds, request.folds_seed)
+        groups = in_folds_of(groups, manifest)
+    manifest = drop_from_training(manifest, groups)
     say = say_for(request)
     for note in manifest.notes[len(source.manifest.notes) :]:
         say(f"note: {note}")

@@ -25,6 +25,7 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.report_data import experiment_report, is_experiment
     from midas_dfer.report.result_tables import terminal_table
+    from midas_dfer.report.run_differences import difference_table
     from midas_dfer.report.run_page import runs_report, write_report
 
     check_out(request.out)
@@ -36,6 +37,7 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json.dumps({**report.to_dict(), "files": [str(path) for path in paths]}))
         return
-    tables = [*report.tables, *([] if report.differences is None else [report.differences])]
+    differences = difference_table(report.differences)
+    tables = [*report.tables, *([] if differences is None else [differences])]
     print("\n\n".join([*(terminal_table(table) for table in tables), *report.notes]))
     print_paths(paths)

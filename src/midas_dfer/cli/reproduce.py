@@ -50,10 +50,9 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.engines import Engine, LocalEngine
     from midas_dfer.experiments.planning import Wish
-    from midas_dfer.experiments.reproduce import WHAT, reproduce
+    from midas_dfer.experiments.reproduce import check_what, reproduce
 
-    if request.what not in WHAT:
-        raise RequestError(f"there is no {request.what!r} to reproduce; there are {', '.join(WHAT)}")
+    check_what(request.what)
     check_jobs(request.jobs)
     check_numbers("folds", request.folds)
     check_numbers("seeds", request.seeds)

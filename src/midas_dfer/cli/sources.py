@@ -50,7 +50,8 @@ class Annotated:
         videos: the folder to which their paths are relative.
         faces: find faces, or take pictures for face crops.
         missing: what a clip without a file is.
-        duplicates: what training clips are that are validated or tested on as well.
+        duplicates: what training clips are that are validated or tested on as well; drop also keeps copies in one of
+            the folds that are made.
     """
 
     manifest: Any
@@ -90,8 +91,8 @@ def add_source_flags(flags: Parser) -> None:
         "--duplicates",
         type=Literal["drop", "keep"] | None,
         default=None,
-        help="what becomes of training clips whose very pixels are validated or tested on too (default: drop for "
-        "ferplus, which has hundreds; else keep)",
+        help="what becomes of training clips whose very pixels are validated or tested on too; with drop, --folds "
+        "keeps copies in one fold (default: drop for ferplus, which has hundreds; else keep)",
     )
 
 

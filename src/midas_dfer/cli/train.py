@@ -34,6 +34,7 @@ def run(request: Namespace) -> None:
         print(read_settings(request).to_yaml(), end="")
         return
     from midas_dfer.report.training_curves import draw_training
+    from midas_dfer.training.parts import watched_part
     from midas_dfer.training.runs import METRICS_FILE, Run
     from midas_dfer.training.train import resume, train
 
@@ -51,7 +52,7 @@ def run(request: Namespace) -> None:
         run = train(read_settings(request), request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
-    draw_training(run.path / METRICS_FILE, curves)
+    draw_training(run.path / METRICS_FILE, curves, watched=watched_part(run.config))
     if request.json:
         print(json.dumps({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
         return

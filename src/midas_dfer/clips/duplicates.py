@@ -10,7 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -111,11 +111,18 @@ def find_duplicates(
     )
 
 
+def in_folds_of(groups: Iterable[DuplicateGroup], manifest: Manifest) -> tuple[DuplicateGroup, ...]:
+    """The same groups, with the folds that their clips have in another division."""
+    fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
+    return tuple(replace(group, folds=tuple(fold_of[name] for name in group.video_ids)) for group in groups)
+
+
 def drop_from_training(manifest: Manifest, groups: Iterable[DuplicateGroup]) -> Manifest:
     """Leave out the training clips that are also there for validation or for testing; say so in the notes.
 
     Nothing is left out of the other parts, so that scores stay comparable with published ones. Nor are copies within
-    training: each has votes of its own. Between folds nothing is left out, since every clip is tested in one of them.
+    training: each has votes of its own. Between folds nothing is left out, since every clip is tested in one of them;
+    `midas_dfer.datasets.folds.keep_together` keeps copies in one.
 
     Args:
         manifest: the clips.

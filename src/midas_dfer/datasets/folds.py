@@ -1,5 +1,7 @@
 """Folds for a dataset that was published without any."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from midas_dfer.datasets.manifest import Manifest
@@ -35,3 +37,31 @@ def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
     if manifest.table["split"].is_not_null().any():
         notes.append("The split of the data set stays: the folds count only where a fold is named (--test_fold).")
     return divided.with_notes(*notes)
+
+
+def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
+    """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies.
+
+    Args:
+        manifest: with the folds of `add_folds`.
+        together: video ids of clips that are to be in one fold; of clips that are not there nothing is asked.
+        k: number of folds, as `add_folds` had it.
+        seed: which division, as `add_folds` had it.
+
+    Returns:
+        The same clips; where nothing was torn apart, the same folds, else others and a note.
+
+    Raises:
+        RequestError: there are then fewer groups of clips than folds.
+    """
+    groups = [tuple(ids) for ids in together]
+    fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
+    torn = [ids for ids in groups if len({fold_of[each] for each in ids if each in fold_of}) > 1]
+    if not torn:
+        return manifest
+    divided = manifest.with_subject_folds(k, seed, stratified=True, together=groups)
+    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
+    return divided.with_notes(
+        f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were made anew with "
+        f"each group in one, {min(sizes)} to {max(sizes)} clips a fold."
+    )

@@ -178,7 +178,9 @@ class Manifest:
             self._table.with_columns(pl.Series("label", names[labels].tolist(), dtype=pl.String))
         )
 
-    def with_subject_folds(self, k: int = 5, seed: int = 0, *, stratified: bool = False) -> "Manifest":
+    def with_subject_folds(
+        self, k: int = 5, seed: int = 0, *, stratified: bool = False, together: Iterable[Sequence[str]] = ()
+    ) -> "Manifest":
         """Divide the clips into k folds by subject, about equal in clips.
 
         All clips of a subject are in one fold; a clip whose subject is not known is a subject of its own. No
@@ -192,6 +194,7 @@ class Manifest:
                 label; clips without a single class count as one more class. Without subjects, the folds differ
                 by at most one clip in every class. Not stratified, the folds are the same whichever votes
                 (of the face, of the voice) were read.
+            together: video ids of clips that come into one fold, such as copies; their subjects count as one.
 
         Returns:
             The same clips with `fold` from 1 to k.
@@ -199,7 +202,7 @@ class Manifest:
         Raises:
             RequestError: k is under 2, or there are fewer subjects than folds.
         """
-        groups = subject_groups(self._table)
+        groups = subject_groups(self._table, together)
         subjects = len(set(groups))
         if k < 2:
             raise RequestError(f"{k} folds were asked for. Use 2 or more.")

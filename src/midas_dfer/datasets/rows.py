@@ -1,6 +1,6 @@
 """The rows of a manifest's table as arrays: who is seen, which class, which votes; and which rows are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
@@ -58,10 +58,28 @@ def strata_of(table: pl.DataFrame, class_names: tuple[str, ...]) -> Int64[np.nda
     return np.where(labels == NO_LABEL, len(class_names), labels)
 
 
-def subject_groups(table: pl.DataFrame) -> list[str]:
-    """Name the group of each row: its subject, or, apart from all subjects, the clip itself."""
+def subject_groups(table: pl.DataFrame, together: Iterable[Sequence[str]] = ()) -> list[str]:
+    """Name the group of each row: its subject, or, apart from all subjects, the clip itself.
+
+    Args:
+        table: of a manifest.
+        together: video ids of clips that belong together whoever is in them; their groups become one, which bears the
+            name that comes first. Ids that the table does not have are passed over.
+    """
     own = "clip\0" + table["video_id"]
-    return ("subject\0" + table["subject"]).fill_null(own).to_list()
+    groups: list[str] = ("subject\0" + table["subject"]).fill_null(own).to_list()
+    group_of = dict(zip(table["video_id"].to_list(), groups, strict=True))
+    joined: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    for ids in together:
+        names = sorted({first(group_of[video_id]) for video_id in ids if video_id in group_of})
+        joined |= dict.fromkeys(names[1:], names[0]) if names else {}
+    return [first(name) for name in groups] if joined else groups
 
 
 def row_numbers(rows: Rows, height: int, name: str) -> Int64[np.ndarray, " M"]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from midas_dfer.emotions import match_classes
 from midas_dfer.experiments.jobs import JobResult
-from midas_dfer.experiments.paper import CLASSES, FOOTNOTES
+from midas_dfer.experiments.paper import CLASSES, FOOTNOTES, what_others_reach
 from midas_dfer.experiments.results import MeanScore, MethodResult
 from midas_dfer.experiments.tables import Experiment, Measure, Method
 from midas_dfer.report.table_data import Cell, TableData
@@ -30,6 +30,13 @@ _CALIBRATION = (
     "entropy_spearman",
 )
 _SMALLER_IS_BETTER = ("soft_cross_entropy", "jensen_shannon", "total_variation", "expected_calibration_error")
+
+
+MARKED = (
+    "Best and second best of ours go by the figure alone, and a lead may be noise: a row is shown to be better than "
+    "another only where a tested difference says so."
+)
+"""Below every table with marks on our figures."""
 
 
 @dataclass(frozen=True)
@@ -160,16 +167,20 @@ def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], 
     wanted = list(dict.fromkeys(number for row in rows for number in row.notes))
     whole = () if experiment.printed is None else experiment.printed.notes
     numbers = {number: place for place, number in enumerate(wanted, start=1)}
-    footnotes = [
-        *(FOOTNOTES[number - 1] for number in wanted),
-        *(FOOTNOTES[number - 1] for number in whole if number not in wanted),
-        *notes,
-    ]
+    others = "" if experiment.printed is None else what_others_reach(experiment.printed)
     title = f"SMOKE, not a result - {experiment.title}" if smoke else experiment.title
     name = f"{experiment.name}-smoke" if smoke else experiment.name
     make = _by_class if experiment.per_class else _by_method
     columns, body, groups = make(experiment, rows, numbers, marked=not smoke)
-    return TableData(name, title, columns, body, tuple(footnotes), groups)
+    footnotes = [
+        *(FOOTNOTES[number - 1] for number in wanted),
+        *(FOOTNOTES[number - 1] for number in whole if number not in wanted),
+        *([others] if others else []),
+        *([] if smoke or not any(_ranked(rows, score.name) for score in rows[0].scores) else [MARKED]),
+        *notes,
+    ]
+    heads = 1 if experiment.per_class else len(experiment.headings)
+    return TableData(name, title, columns, body, tuple(footnotes), groups, heads)
 
 
 _Body = tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], tuple[tuple[str, int], ...]]
@@ -198,6 +209,7 @@ def _by_method(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, i
 def _by_class(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, int], *, marked: bool) -> _Body:
     names = [score.name for score in rows[0].scores]
     best = {name: _ranked(rows, name) if marked else {} for name in names}
+    spread_known = any(score.ours is not None and score.ours.deviation is not None for r in rows for score in r.scores)
     body, groups = [], []
     for number, row in enumerate(rows):
         notes = tuple(numbers[each] for each in row.notes)
@@ -213,6 +225,8 @@ def _by_class(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, in
             deviation.append(Cell(_number(score.ours.deviation if score.ours else None)))
             printed.append(Cell(_number(score.printed), score.mark))
             difference.append(Cell(_signed(score.difference)))
+        if not spread_known:
+            del lines[1]
         body += [tuple(line) for line in lines]
         groups.append((", ".join(row.cells), len(lines)))
     return ("", *(_NAMES.get(name, name) for name in names)), tuple(body), tuple(groups)

@@ -16,6 +16,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.planning import SMOKE
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, write_file
 from midas_dfer.labels import NO_LABEL, coexistence_matrix, majority_labels, top_share, votes_to_soft_labels
@@ -271,11 +272,15 @@ def _confusions(results: ExperimentResult | MethodResult | Evaluation | None, st
     for method in results.methods:
         place = stem if len(results.methods) == 1 else stem.with_name(f"{stem.name}-{method.name.replace('/', '-')}")
         evaluations = [each.evaluation for each in method.results]
-        paths += _confusion(evaluations, _runs(method), place, results.notes)
+        notes = [note for note in results.notes if note != SMOKE]
+        toy = "toy size, not a result" if SMOKE in results.notes else ""
+        paths += _confusion(evaluations, _runs(method), place, notes, toy)
     return paths
 
 
-def _confusion(evaluations: Sequence[Evaluation], runs: str, stem: Path, notes: Sequence[str] = ()) -> list[Path]:
+def _confusion(
+    evaluations: Sequence[Evaluation], runs: str, stem: Path, notes: Sequence[str] = (), toy: str = ""
+) -> list[Path]:
     e = evaluations[0]
     confusion: Int64[np.ndarray, "K K"] = np.sum([np.array(each.confusion, dtype=np.int64) for each in evaluations], 0)
     if not confusion.sum():
@@ -295,7 +300,8 @@ def _confusion(evaluations: Sequence[Evaluation], runs: str, stem: Path, notes: 
             f" Of happy clips, {found} are found here; the text of the paper has {_HAPPY_RECALL}, of DFEW with MIDAS "
             "(its table 1 has all classes)."
         )
-    caution = "; ".join(dict.fromkeys(each.caution for each in evaluations if each.caution))
+    cautions = [toy, *(each.caution for each in evaluations)]
+    caution = "; ".join(dict.fromkeys(each for each in cautions if each))
     table, *pictures = _paths(stem, ".csv", ".png", ".svg")
     draw_confusion(
         confusion,

@@ -16,6 +16,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.files import write_file
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.predictions_file import PREDICTIONS_FILE
 from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, RUN_FILE, Run
 from midas_dfer.training.scores import Evaluation
 from midas_dfer.training.train import resume, train
@@ -23,7 +24,7 @@ from midas_dfer.training.train import resume, train
 JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
 
-_EVALUATION_FILES = ("evaluation.json", "predictions.csv")
+_EVALUATION_FILES = ("evaluation.json", PREDICTIONS_FILE)
 _OF_THE_MACHINE = ("device", "num_threads", "num_workers")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 

@@ -13,6 +13,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.experiments.substores import few_clips, other_clips, write_substore
 from midas_dfer.experiments.tables import Experiment, Method, check_settings
+from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
@@ -122,10 +123,11 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
                 _check(job.config, store)
             planned.append((method, tuple(jobs)))
         except RequestError as error:
-            left_out.append((", ".join(each for each in method.cells if each), str(error)))
+            left_out.append((method.words, str(error).rstrip(".")))
     if not planned:
         reasons = list(dict.fromkeys(reason for _, reason in left_out))
-        raise RequestError(f"{experiment.name} cannot be made: {'; '.join(reasons)}")
+        size = f" at toy size, of {len(store)} clips" if wish.smoke else ""
+        raise RequestError(f"{experiment.name} cannot be made{size}: {'; '.join(reasons)}")
     notes = [
         *([SMOKE] if wish.smoke else []),
         f"Ours: trained on {tested}.{_the_papers_data(experiment)}",
@@ -175,7 +177,8 @@ def _folds(experiment: Experiment, store: ClipStore, wish: Wish) -> tuple[int | 
     if wish.folds is not None:
         if missing := [fold for fold in wish.folds if fold not in there or len(there) < 2]:
             names = f"there are {', '.join(map(str, there))}" if len(there) > 1 else "it has no folds"
-            raise RequestError(f"--folds: fold {missing[0]} cannot be tested on {store.path}; {names}")
+            size = " at toy size" if wish.smoke else ""
+            raise RequestError(f"--folds: fold {missing[0]} cannot be tested on {wish.store}{size}; {names}")
         return wish.folds
     if not own_parts:
         return there
@@ -211,6 +214,8 @@ def _check(config: RunConfig, store: ClipStore) -> None:
             raise RequestError(f"soft labels need votes, and the training clips of {store.path} have none")
         if config.normalization == "softmax_counts" and config.num_votes is None:
             raise RequestError(f"a softmax of counts needs votes, and {store.path} has none; give --num_votes")
+    if config.group != "all" and not (train.has_votes & (train.labels != NO_LABEL)).any():
+        raise RequestError(f"clear and mixed groups need clips with votes and a single label; {store.path} has none")
     if config.votes_used is not None:
         most = int(train.votes[train.has_votes].sum(axis=1).max()) if train.has_votes.any() else 0
         if config.votes_used > most:
@@ -218,7 +223,10 @@ def _check(config: RunConfig, store: ClipStore) -> None:
     ClipDataset(store, train, labels=config.labels, method=config.label_method, votes_used=config.votes_used)
     model = new_model(config, len(store.class_names), pretrained=config.weights == PACKAGED)
     if config.weights is not None and config.weights != PACKAGED:
-        load_trunk(model, config.weights)
+        try:
+            load_trunk(model, config.weights)
+        except RequestError as error:  # which weights do not fit would fill a page for each row
+            raise RequestError(str(error).split(": ", maxsplit=1)[0]) from error
 
 
 def _the_papers_data(experiment: Experiment) -> str:
@@ -238,6 +246,9 @@ def _folds_in_words(folds: Sequence[int | None], seeds: Sequence[int], experimen
         what = f"mean ± standard deviation over {place}, seed {seeds[0]}"
     else:
         what = f"a single training, tested on {place}, seed {seeds[0]}"
+    if experiment.layout == "matrix":
+        word = "seeds" if len(seeds) > 1 else "seed"
+        return f"Ours: the sum of all trainings, tested on {place}, {word} {_listed(seeds)}."
     table = experiment.printed
     papers = ""
     if table is not None:
@@ -282,7 +293,7 @@ def _value(value: object) -> str:
 
 
 def _either(values: set[str]) -> str:
-    return " or ".join(sorted(values))
+    return " or ".join(sorted(values, key=lambda value: (len(value), value)))  # 8 before 16
 
 
 def _listed(values: Sequence[object]) -> str:

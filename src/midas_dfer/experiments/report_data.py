@@ -1,13 +1,12 @@
 """An experiment as what `report` shows: its methods with all their runs, and its table beside the paper's."""
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.beside import rows_of, table_of
-from midas_dfer.experiments.results import RESULTS_FILE, Difference, ExperimentResult, MeanScore, MethodResult
+from midas_dfer.experiments.beside import MARKED, rows_of, table_of
+from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MeanScore, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, experiment
 from midas_dfer.report.run_page import Report
 from midas_dfer.report.run_results import Entry, pooled, read_run
@@ -47,7 +46,7 @@ def experiment_report(out: Path) -> Report:
         lead=f"{_title(result.name)} {counts}".strip(),
         entries=entries,
         tables=_tables(result, entries, smoke=smoke),
-        differences=_differences(result.differences),
+        differences=result.differences,
         notes=(*dict.fromkeys((*result.notes, *notes)),),
     )
 
@@ -67,13 +66,21 @@ def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool
     else:
         tables.append(_mean_table(result.methods))
     for table in (score_table(entries), agreement_table(entries)):
-        if table is not None and all(len(each.runs) == 1 for each in entries):
-            tables.append(table)
-        elif table is not None:
-            title = f"{table.title}; all runs pooled"
-            footnotes = (*table.footnotes, _POOLED_NOTE)
-            tables.append(TableData(f"{table.name}-pooled", title, table.columns, table.rows, footnotes, table.groups))
+        if table is None:
+            continue
+        name, title, footnotes = table.name, table.title, table.footnotes
+        if any(len(each.runs) > 1 for each in entries):
+            name, title, footnotes = f"{name}-pooled", f"{title}; all runs pooled", (*footnotes, _POOLED_NOTE)
+        rows = _unmarked(table.rows) if smoke else table.rows
+        if any(cell.mark for row in rows for cell in row):
+            footnotes = (*footnotes, MARKED)
+        tables.append(replace(table, name=name, title=title, rows=rows, footnotes=footnotes))
     return tuple(tables)
+
+
+def _unmarked(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+    """At toy size nothing is the best."""
+    return tuple(tuple(replace(cell, mark="") for cell in row) for row in rows)
 
 
 def _mean_table(methods: tuple[MethodResult, ...]) -> TableData:
@@ -97,41 +104,6 @@ def _mean_table(methods: tuple[MethodResult, ...]) -> TableData:
     )
 
 
-def _differences(found: tuple[Difference, ...]) -> TableData | None:
-    if not found:
-        return None
-    rows = []
-    groups: dict[str, int] = {}
-    for each in sorted(found, key=lambda each: [other.measure for other in found].index(each.measure)):
-        groups[each.measure] = groups.get(each.measure, 0) + 1
-        values: Mapping[str, Any] = each.values
-        score = each.measure
-        limits = f"{_signed(values.get('low'), score)} to {_signed(values.get('high'), score)}"
-        better = values.get("better")
-        rows.append(
-            (
-                Cell(f"{each.first} \u2212 {each.second}"),
-                Cell(_signed(values.get("difference"), score)),
-                Cell(limits),
-                Cell(_p(values.get("p_corrected"))),
-                Cell(f"{better} is better" if better else "inside the noise"),
-            )
-        )
-    footnotes = (
-        "UAR and WAR in percentage points; distances in their own unit, the smaller the better.",
-        f"Interval: {found[0].test}; p corrected after Holm for the comparisons of a score.",
-        "A difference is called one where its interval excludes 0 and its corrected p is below 0.05.",
-    )
-    return TableData(
-        name="differences",
-        title="Differences between methods",
-        columns=("compared", "difference", "95 % interval", "p", "verdict"),
-        rows=tuple(rows),
-        footnotes=footnotes,
-        groups=tuple((score.replace("_", " "), count) for score, count in groups.items()),
-    )
-
-
 def _title(name: str) -> str:
     return f"{experiment(name).title}." if name in EXPERIMENTS else ""
 
@@ -145,19 +117,6 @@ def _spread(score: MeanScore | None) -> str:
         return NONE
     mean = f"{100 * score.mean:.2f}"
     return mean if score.deviation is None else f"{mean} \u00b1 {100 * score.deviation:.2f}"
-
-
-def _signed(value: float | None, score: str) -> str:
-    if value is None:
-        return NONE
-    text = f"{100 * value:+.2f}" if score in ("UAR", "WAR") else f"{value:+.4f}"
-    return text.replace("-", "\u2212")
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return NONE
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _count(number: int, one: str) -> str:

@@ -8,18 +8,20 @@ OUT/
 """
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from midas_dfer.comparison.differences import Difference, find_differences
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments.beside import Row, rows_of, table_of
-from midas_dfer.experiments.differences import find_differences
 from midas_dfer.experiments.engines import INTERRUPTED, Engine
 from midas_dfer.experiments.jobs import JobResult, load_result
 from midas_dfer.experiments.planning import SMOKE, Plan, Wish, open_clips, plan_table
-from midas_dfer.experiments.results import RESULTS_FILE, Difference, ExperimentResult, MethodResult
+from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, Experiment, Method, experiment
 from midas_dfer.files import make_folder, write_file
 from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
@@ -68,9 +70,9 @@ def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> lis
         RequestError: it cannot be made of this store, or a setting makes no sense.
         JobError: some trainings failed; what could be made without them is written all the same.
     """
-    if what not in WHAT:
-        raise RequestError(f"there is no {what!r} to reproduce; there are {', '.join(WHAT)}")
+    check_what(what)
     if what != EVERYTHING:
+        _refuse_idle_flags(what, wish)
         return [_make(what, wish, engine, wish.out, say)]
     made, refused, failed = [], [], []
     for name in WHAT[:-1]:
@@ -89,6 +91,38 @@ def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> lis
     if not made:
         raise RequestError(f"nothing can be made of {wish.store}: {'; '.join(dict.fromkeys(refused))}")
     return made
+
+
+def check_what(what: str) -> None:
+    """Refuse the name of nothing that can be made, and name what is like it.
+
+    Raises:
+        RequestError: there is no such table or figure.
+    """
+    if what not in WHAT:
+        close = get_close_matches(what, WHAT, n=2)
+        hint = f"did you mean {' or '.join(close)}? There" if close else "there"
+        raise RequestError(f"there is no {what!r} to reproduce; {hint} are {', '.join(WHAT)}")
+
+
+def _refuse_idle_flags(what: str, wish: Wish) -> None:
+    """Refuse what is set and changes nothing of a single table or figure; with all of them it is for the others.
+
+    Raises:
+        RequestError: names the flag.
+    """
+    if wish.test_store is not None and (what in FIGURES or not experiment(what).across):
+        raise RequestError(f"--test_store is for table-5; leave it out with {what}")
+    if what not in FIGURES or what == "figure-6":
+        return
+    idle = ["folds"] if wish.folds is not None else []
+    idle += sorted(wish.settings)
+    if idle:
+        raise RequestError(f"{what} shows what is in the store, and nothing is trained; leave out --{idle[0]}")
+    if len(wish.seeds) > 1:
+        raise RequestError(f"{what} is drawn once; name one seed, or leave out --seeds")
+    if what != "figure-1" and wish.seeds != Wish.seeds and not wish.smoke:
+        raise RequestError(f"nothing in {what} is left to chance; leave out --seeds")
 
 
 def _make(what: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
@@ -146,7 +180,7 @@ def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[M
         if len(results) == len(own):
             methods.append((method, MethodResult(method.name, tuple(results))))
         else:
-            broken.append(", ".join(each for each in method.cells if each))
+            broken.append(method.words)
     if failure:
         failure = (f"Left out, as trainings failed: {'; '.join(broken)}.", failure[1])
     if not methods:
@@ -162,11 +196,23 @@ def _differences(
     pairs = [pair for pair in chosen.question if names.issuperset(pair)]
     if not pairs:
         return (), []
+    compared = {name for pair in pairs for name in pair}
     try:
-        found = find_differences(results, pairs, people=plan.people, repeats=200 if wish.smoke else 10_000)
+        predictions = {each.name: each.predictions() for each in results if each.name in compared}
+        found = find_differences(predictions, pairs, people=plan.people, repeats=200 if wish.smoke else 10_000)
     except RequestError as error:
         return (), [f"Differences were not tested: {error}"]
-    return found, [f"{each.verdict}." for each in found if each.measure in ("UAR", "WAR")]
+    words = {method.name: method.words for method in chosen.methods}
+    of_all = "Differences are of the clips of all folds taken together, and so are not those of the means above."
+    pooled = [of_all] if found and len(results[0].folds) > 1 and not chosen.across else []
+    return found, [*pooled, *(f"{_called(each, words)}." for each in found if each.measure in ("UAR", "WAR"))]
+
+
+def _called(difference: Difference, words: Mapping[str, str]) -> str:
+    """A difference's verdict with the rows called as in the table, not as their folders."""
+    names = sorted((difference.first, difference.second), key=len, reverse=True)
+    pattern = "|".join(re.escape(name) for name in names)
+    return re.sub(rf"(?<![\w/.-])({pattern})(?![\w/.-])", lambda found: words[found[0]], difference.verdict)
 
 
 def _cautions(results: Sequence[MethodResult]) -> list[str]:
@@ -193,7 +239,7 @@ def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Mad
             raise JobError(failure[1])
         results = ExperimentResult(name, tuple(result for _, result in methods), (), plan.notes)
     place = _figure_place(place, wish)
-    files = make_figure(name, store, place, results)
+    files = make_figure(name, store, place, results, seed=wish.seeds[0])
     if wish.smoke:
         write_file(place / SMOKE_FILE, f"{SMOKE}\n{words}\n")
         files = [*files, place / SMOKE_FILE]
@@ -203,7 +249,7 @@ def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Mad
 def _of_figure_6() -> Experiment:
     table = experiment("table-2")
     midas = [method for method in table.methods if method.name == "midas"]
-    return Experiment("figure-6", "Figure 6", table.headings, tuple(midas), printed=table.printed)
+    return Experiment("figure-6", "Figure 6", table.headings, tuple(midas), printed=table.printed, layout="matrix")
 
 
 def _figure_place(place: Path, wish: Wish) -> Path:

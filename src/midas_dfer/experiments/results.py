@@ -1,6 +1,5 @@
 """Scores over folds and seeds: what the field calls the result of a method, out of the results of its runs."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,16 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from midas_dfer import metrics
+from midas_dfer.comparison.differences import Difference
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, write_file
-from midas_dfer.labels import NO_LABEL
+from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FOLDER
+from midas_dfer.training.scores import Predictions
 
 RESULTS_FILE = "results.json"
 
@@ -69,33 +70,6 @@ class PooledScores:
     recall: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     agreement: dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class PooledPredictions:
-    """The predictions of several runs, one below the other.
-
-    Attributes:
-        class_names: of the columns.
-        video_ids: which clips.
-        fold: the fold that was tested `[N]`; -1 where the run names none.
-        seed: of the run `[N]`.
-        labels: the single label `[N]`; -1 where there is none.
-        predicted: the predicted class `[N]`.
-        votes: the annotators' distribution; of a clip without votes its label, one-hot.
-        probabilities: softmax of the network's output.
-        vote_shares: the annotators' distribution that the output implies.
-    """
-
-    class_names: tuple[str, ...]
-    video_ids: tuple[str, ...]
-    fold: Int64[np.ndarray, " N"]
-    seed: Int64[np.ndarray, " N"]
-    labels: Int64[np.ndarray, " N"]
-    predicted: Int64[np.ndarray, " N"]
-    votes: Float64[np.ndarray, "N K"]
-    probabilities: Float64[np.ndarray, "N K"]
-    vote_shares: Float64[np.ndarray, "N K"]
 
 
 @dataclass(frozen=True)
@@ -158,7 +132,7 @@ class MethodResult:
 
     def why_not_pooled(self, seed: int) -> str:
         """Say why the folds of a seed cannot be pooled; "" if they can: each clip is tested once."""
-        counts = Counter(name for each in self.of_seed(seed) for name in _read_ids(each))
+        counts = Counter(name for each in self.of_seed(seed) for name in _read(each).video_ids)
         times = sum(count > 1 for count in counts.values())
         return f"not pooled: {times} clips are tested by more than one run" if times else ""
 
@@ -171,20 +145,14 @@ class MethodResult:
         return None if self.why_not_pooled(seed) else _pool(self.of_seed(seed))
 
     def predictions(self) -> PooledPredictions:
-        """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to six decimals).
+        """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to nine digits).
 
         Raises:
             RequestError: a table is missing or damaged.
         """
         results = [result for seed in self.seeds for result in self.of_seed(seed)]
-        tables = [_read_predictions(each) for each in results]
-        return PooledPredictions(
-            class_names=self.class_names,
-            video_ids=tuple(name for table in tables for name in table.video_ids),
-            **{
-                name: np.concatenate([getattr(table, name) for table in tables])
-                for name in ("fold", "seed", "labels", "predicted", "votes", "probabilities", "vote_shares")
-            },
+        return pool_predictions(
+            self.class_names, [(_read(each), each.job.config.test_fold, each.job.config.seed) for each in results]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,26 +178,6 @@ class MethodResult:
     def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
         """The inverse of `to_dict`; what is computed is computed again."""
         return cls(str(values["name"]), tuple(JobResult.from_dict(each) for each in values["results"]))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference between two methods, with its uncertainty.
-
-    Attributes:
-        first, second: the methods.
-        measure: what differs, such as UAR.
-        test: how the uncertainty was found, such as paired bootstrap.
-        values: the figures of the test, by name.
-        verdict: what they say, in a sentence.
-    """
-
-    first: str
-    second: str
-    measure: str
-    test: str
-    values: dict[str, float | int | str | bool | None]
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -324,39 +272,5 @@ def _pool(results: Sequence[JobResult]) -> PooledScores:
     )
 
 
-def _read_rows(result: JobResult) -> list[dict[str, str]]:
-    path = Path(result.run) / EVALUATION_FOLDER / "predictions.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise RequestError(f"{path} is missing or damaged; evaluate the run again") from error
-
-
-def _read_ids(result: JobResult) -> list[str]:
-    return [row["video_id"] for row in _read_rows(result)]
-
-
-def _read_predictions(result: JobResult) -> PooledPredictions:
-    names = result.evaluation.class_names
-    rows = _read_rows(result)
-    places = {name: place for place, name in enumerate(names)}
-    config = result.job.config
-
-    def values(kind: str) -> Float64[np.ndarray, "N K"]:
-        return np.array([[float(row[f"{kind}_{name}"]) for name in names] for row in rows], dtype=np.float64)
-
-    try:
-        return PooledPredictions(
-            class_names=names,
-            video_ids=tuple(row["video_id"] for row in rows),
-            fold=np.full(len(rows), -1 if config.test_fold is None else config.test_fold, dtype=np.int64),
-            seed=np.full(len(rows), config.seed, dtype=np.int64),
-            labels=np.array([places[row["label"]] if row["label"] else NO_LABEL for row in rows], dtype=np.int64),
-            predicted=np.array([places[row["predicted"]] for row in rows], dtype=np.int64),
-            votes=values("votes"),
-            probabilities=values("probability"),
-            vote_shares=values("vote_share"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RequestError(f"the predictions in {result.run} are damaged; evaluate the run again") from error
+def _read(result: JobResult) -> Predictions:
+    return read_predictions(Path(result.run) / EVALUATION_FOLDER / PREDICTIONS_FILE, result.evaluation)

@@ -4,6 +4,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from jaxtyping import Int64
 
 from midas_dfer.clips.store import (
@@ -64,6 +65,9 @@ def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: st
 def few_clips(manifest: Manifest, per_part: int, seed: int = 0) -> Manifest:
     """Choose a few clips of two folds, or of each part where there are no two folds.
 
+    The two folds are those with the smallest numbers; of the others, the first, third and so on are added to the first,
+    the rest to the second, so that small folds still have clear clips of every class.
+
     Classes take turns, and in each of them clear and ambiguous clips, until there are enough: a small choice then
     has every class that its part has. Which clips depends on their names and the seed alone.
 
@@ -72,12 +76,14 @@ def few_clips(manifest: Manifest, per_part: int, seed: int = 0) -> Manifest:
         per_part: at most so many of a fold or part.
         seed: which of the many choices.
     """
-    table = manifest.table
-    folds = manifest.fold_numbers[:2]
-    if len(folds) == 2:
-        places = [table["fold"] == fold for fold in folds]
+    folds = manifest.fold_numbers
+    if len(folds) >= 2:
+        half_of = {fold: folds[number % 2] for number, fold in enumerate(folds)}
+        halves = [None if fold is None else half_of[fold] for fold in manifest.table["fold"].to_list()]
+        manifest = manifest.with_columns(fold=pl.Series("fold", halves, dtype=pl.Int64))
+        places = [manifest.table["fold"] == fold for fold in folds[:2]]
     else:
-        places = [table["split"] == part for part in PARTS]
+        places = [manifest.table["split"] == part for part in PARTS]
     parts = [place.fill_null(value=False).to_numpy() for place in places]
     rows = [row for part in parts for row in _few(manifest, np.flatnonzero(part), per_part, seed)]
     if not rows:  # neither folds nor parts: they are wanting, and it is said where they are needed

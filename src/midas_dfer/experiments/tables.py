@@ -40,6 +40,12 @@ class Method:
     changes: tuple[tuple[str, Setting], ...] = ()
     printed: int | None = None
 
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence, such as TSM ResNet-18 (hard)."""
+        first, *more = (cell for cell in self.cells if cell)
+        return f"{first} ({', '.join(more)})" if more else first
+
     def config(self, settings: Mapping[str, Any] = MappingProxyType({})) -> RunConfig:
         """The recipe with the changes, then with settings of the user's.
 
@@ -75,7 +81,8 @@ class Experiment:
         measures: what is scored.
         printed: the paper's table, if it is one of its.
         per_class: whether it shows the accuracy of each class.
-        layout: methods, a row each; readings, a row for each method and reading of the network's output.
+        layout: methods, a row each; readings, a row for each method and reading of the network's output; matrix, no
+            table but a confusion matrix, for which all runs are added up.
         published_split: trained and tested on the data set's own parts and not on folds.
         across: scored on another store.
         question: what the uncertainty of differences is asked of: pairs of methods.
@@ -88,7 +95,7 @@ class Experiment:
     measures: tuple[Measure, ...] = SCORES
     printed: PrintedTable | None = None
     per_class: bool = False
-    layout: Literal["methods", "readings"] = "methods"
+    layout: Literal["methods", "readings", "matrix"] = "methods"
     published_split: bool = False
     across: bool = False
     question: tuple[tuple[str, str], ...] = ()
@@ -219,7 +226,7 @@ ALPHAS = (0.2, 0.4, 1.0)
 PARTNERS: tuple[tuple[str, str, bool], ...] = (
     ("batch", "batch", False),
     ("training set", "training_set", False),
-    ("classes equally likely", "training_set", True),
+    ("equal classes", "training_set", True),
 )
 VOTES_USED = (1, 2, 5, 10)
 
@@ -273,7 +280,7 @@ _BEYOND = (
     Experiment(
         "normalization",
         "How the mixed label is normalised, the mixing ratio, and where partners come from",
-        ("Normalisation", "Temperature", "alpha", "Partners"),
+        ("Normalisation", "Temp.", "alpha", "Partners"),
         tuple(_normalization(*each, alpha, rule) for each in NORMALIZATIONS for alpha in ALPHAS for rule in PARTNERS),
         WITH_VOTES,
         question=(

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from midas_dfer.errors import RequestError
 from midas_dfer.models.blocks import BasicBlock, Bottleneck, initialize, layer_of
 
-RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+RESNET_DEPTHS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Number of blocks in each of the four layers, by the network's nominal depth."""
 
 RESNET_BLOCKS: Mapping[int, type[BasicBlock | Bottleneck]] = MappingProxyType(
-    {18: BasicBlock, 34: BasicBlock, 50: Bottleneck}
+    {10: BasicBlock, 18: BasicBlock, 34: BasicBlock, 50: Bottleneck}
 )
 """What the layers are made of, by the network's nominal depth."""
 
@@ -35,6 +35,8 @@ class ResNet(nn.Module):
         block: what the layers are made of (`RESNET_BLOCKS`).
         fold_div: temporal shift in every block, of one channel in so many each way; None for a trunk that
             sees each frame alone.
+        small_pictures: the stem halves height and width with a single 3x3 convolution, where the published one
+            quarters them with a 7x7 convolution and a pooling: for pictures of 48 pixels or so.
         generator: source of the initial weights; None is torch's default generator.
 
     Attributes:
@@ -48,6 +50,7 @@ class ResNet(nn.Module):
         width: int = 64,
         block: type[BasicBlock | Bottleneck] = BasicBlock,
         fold_div: int | None = None,
+        small_pictures: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -55,10 +58,11 @@ class ResNet(nn.Module):
             raise RequestError(f"The width is {width}; expected a multiple of 8, as 64, the published one.")
         self.width = width
         self.num_features = 8 * width * block.expansion
-        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        side = 3 if small_pictures else 7
+        self.conv1 = nn.Conv2d(3, width, side, stride=2, padding=side // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if small_pictures else nn.MaxPool2d(3, stride=2, padding=1)
         make, wider = partial(block, fold_div=fold_div), block.expansion
         self.layer1 = layer_of(make, width, width, depths[0], 1, wider)
         self.layer2 = layer_of(make, wider * width, 2 * width, depths[1], 2, wider)
@@ -68,12 +72,12 @@ class ResNet(nn.Module):
         initialize(self, generator)
 
     def stem(self, frames: Float[Tensor, "BT 3 H W"]) -> Float[Tensor, "BT C h w"]:
-        """Compute what goes into the first layer: a quarter of the height and width."""
+        """Compute what goes into the first layer: a quarter of the height and width, or half."""
         output: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(frames))))
         return output
 
     def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
-        """Compute the last layer's maps: 1/32 of the height and width, `num_features` channels.
+        """Compute the last layer's maps: 1/32 of the height and width, or 1/16, `num_features` channels.
 
         Args:
             frames: normalised pictures of all clips, row ``b * T + t``.
@@ -83,10 +87,11 @@ class ResNet(nn.Module):
             RequestError: in training, a single frame so small that the last layer has one value per channel, of
                 which batch normalisation cannot take a deviation.
         """
-        if self.training and frames.shape[0] == 1 and max(frames.shape[2:]) <= 32:
+        smallest = 16 if isinstance(self.maxpool, nn.Identity) else 32
+        if self.training and frames.shape[0] == 1 and max(frames.shape[2:]) <= smallest:
             raise RequestError(
                 f"A training batch of one frame of {frames.shape[3]}x{frames.shape[2]} leaves batch normalisation a "
-                "single value per channel; expected at least two frames, or one larger than 32 pixels."
+                f"single value per channel; expected at least two frames, or one larger than {smallest} pixels."
             )
         maps = self.stem(frames)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):

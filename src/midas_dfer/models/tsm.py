@@ -27,6 +27,7 @@ class TSMResNet(ResNet, ClipModel):
         block: what the layers are made of (`midas_dfer.models.resnet.RESNET_BLOCKS`).
         fold_div: one channel in so many is shifted each way; None gives a network without shift, which
             averages over frames without seeing their order.
+        small_pictures: a stem for pictures of 48 pixels or so (`midas_dfer.models.resnet.ResNet`).
         generator: source of the initial weights; None is torch's default generator.
 
     Attributes:
@@ -47,10 +48,13 @@ class TSMResNet(ResNet, ClipModel):
         width: int = PUBLISHED_WIDTH,
         block: type[BasicBlock | Bottleneck] = BasicBlock,
         fold_div: int | None = 8,
+        small_pictures: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         check_options(num_classes, dropout, width)
-        super().__init__(depths, width=width, block=block, fold_div=fold_div, generator=generator)
+        super().__init__(
+            depths, width=width, block=block, fold_div=fold_div, small_pictures=small_pictures, generator=generator
+        )
         *inner, last = (f"layer{number}.{depth - 1}" for number, depth in enumerate(depths, start=1))
         self.mix_points, self.map_points = ("input", *inner), (last,)
         self.dropout = nn.Dropout(dropout)

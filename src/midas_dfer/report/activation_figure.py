@@ -7,19 +7,16 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 from matplotlib import colors as mcolors
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from midas_dfer.report.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width, wrap
+from midas_dfer.report.sheet import Sheet
 from midas_dfer.report.style import (
     ACCENT,
     HAIRLINE,
-    INK,
     SHADE,
     SOFT_INK,
     emotion_colors,
     house_style,
-    new_canvas,
     save_figure,
     tint,
 )
@@ -136,69 +133,26 @@ def _draw_page(explanation: Explanation, clips: Sequence[ExplainedClip], path: P
     most = max(float(clip.frame_shares.max()) for clip in clips)
     largest = max(float(shares.max()) for clip in clips for shares in (clip.votes, clip.vote_shares))
     with house_style():
-        page = _Page(new_canvas(width, height), width, height)
-        page.write(MARGIN, height - MARGIN, _TITLES[clips[0].group], size=11.5, bold=True)
-        page.write(MARGIN, height - MARGIN - 0.25, one_line(_about(explanation)), size=9.0, color=SOFT_INK)
+        page = Sheet(width, height)
+        page.write(MARGIN, MARGIN, _TITLES[clips[0].group], size=11.5, bold=True)
+        page.write(MARGIN, MARGIN + 0.25, one_line(_about(explanation)), size=9.0, color=SOFT_INK)
         for number, text in enumerate(caution):
-            page.write(MARGIN, height - MARGIN - 0.45 - 0.19 * number, text, size=9.0, color="#A63F00")
-        _draw_legend(page, width - MARGIN, height - MARGIN)
+            page.write(MARGIN, MARGIN + 0.45 + 0.19 * number, text, size=9.0, color="#A63F00")
+        _draw_legend(page, width - MARGIN, MARGIN)
         colors = emotion_colors(explanation.class_names)
-        top = height - head
+        top = head
         for clip in clips:
             _draw_title(page, clip, top, width)
-            _draw_classes(page, clip, explanation.class_names, colors, top - _TITLE, largest)
+            _draw_classes(page, clip, explanation.class_names, colors, top + _TITLE, largest)
             left = MARGIN + _PANEL + _BETWEEN
-            _draw_frames(page, clip, left, top - _TITLE, side, max(most, 1.5 / frames))
-            top -= row + _ROW_GAP
+            _draw_frames(page, clip, left, top + _TITLE, side, max(most, 1.5 / frames))
+            top += row + _ROW_GAP
         for number, text in enumerate(note):
-            page.write(MARGIN, 0.16 * (len(note) - number) + MARGIN - 0.06, text, size=7.5, color=SOFT_INK)
+            page.write(MARGIN, height - MARGIN + 0.06 - 0.16 * (len(note) - number), text, size=7.5, color=SOFT_INK)
         save_figure(page.figure, path)
 
 
-class _Page:
-    """A figure on which things are placed in inches from the lower left corner."""
-
-    def __init__(self, figure: Figure, width: float, height: float) -> None:
-        self.figure, self.width, self.height = figure, width, height
-
-    def write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: float,
-        color: str = INK,
-        bold: bool = False,
-        align: str = "left",
-        middle: bool = False,
-    ) -> None:
-        self.figure.text(
-            x / self.width,
-            y / self.height,
-            text,
-            fontsize=size,
-            fontweight="bold" if bold else "normal",
-            color=color,
-            ha=align,
-            va="center_baseline" if middle else "top",
-        )
-
-    def bar(
-        self, x: float, y: float, width: float, height: float, color: str, edge: str | None = None, line: float = 0.8
-    ) -> None:
-        box = (x / self.width, y / self.height), width / self.width, height / self.height
-        self.figure.add_artist(
-            Rectangle(*box, facecolor=color, edgecolor=edge, linewidth=0.0 if edge is None else line)
-        )
-
-    def picture(self, x: float, y: float, width: float, height: float, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-        axes = self.figure.add_axes((x / self.width, y / self.height, width / self.width, height / self.height))
-        axes.imshow(pixels, aspect="auto", interpolation="antialiased")
-        axes.set_axis_off()
-
-
-def _draw_title(page: _Page, clip: ExplainedClip, top: float, width: float) -> None:
+def _draw_title(page: Sheet, clip: ExplainedClip, top: float, width: float) -> None:
     end = f"evidence for {short_name(clip.target)}"
     page.write(width - MARGIN, top, end, size=9.0, align="right")
     if clip.label is None:
@@ -219,7 +173,7 @@ def _draw_title(page: _Page, clip: ExplainedClip, top: float, width: float) -> N
 
 
 def _draw_classes(
-    page: _Page, clip: ExplainedClip, class_names: Sequence[str], colors: dict[str, str], top: float, largest: float
+    page: Sheet, clip: ExplainedClip, class_names: Sequence[str], colors: dict[str, str], top: float, largest: float
 ) -> None:
     """Two bars for each of the likeliest classes: the votes, and what the network implies."""
     most = np.maximum(clip.votes, clip.vote_shares)
@@ -228,52 +182,52 @@ def _draw_classes(
     longest = _PANEL - indent - 0.42
     for number, k in enumerate(order):
         name = class_names[k]
-        middle = top - _CLASS * (number + 0.5)
+        middle = top + _CLASS * (number + 0.5)
         page.write(MARGIN + indent - 0.1, middle, short_name(name), size=NAME_SIZE, align="right", middle=True)
-        for share, place, full in ((clip.votes[k], 0.062, True), (clip.vote_shares[k], -0.062, False)):
+        for share, place, full in ((clip.votes[k], -0.062, True), (clip.vote_shares[k], 0.062, False)):
             y = middle + place - 0.045
             length = max(float(share) / largest, 0.004) * longest
             page.bar(MARGIN + indent, y, length, 0.09, colors[name] if full else tint(colors[name], 0.42))
             text = f"{100 * share:.0f}"
             page.write(MARGIN + indent + length + 0.05, y + 0.045, text, size=6.5, color=SOFT_INK, middle=True)
-    page.bar(MARGIN + indent, top - _CLASS * len(order), 0.008, _CLASS * len(order), HAIRLINE)
+    page.bar(MARGIN + indent, top, 0.008, _CLASS * len(order), HAIRLINE)
 
 
-def _draw_frames(page: _Page, clip: ExplainedClip, left: float, top: float, side: float, most: float) -> None:
+def _draw_frames(page: Sheet, clip: ExplainedClip, left: float, top: float, side: float, most: float) -> None:
     pixels = max(clip.frames.shape[1], _SHARPNESS * clip.maps.shape[1], 160)
     maps = strengths(clip.maps, pixels)
     even = 1.0 / len(clip.frames)
     strongest = int(clip.frame_shares.argmax())
     for number, (frame, strength, share) in enumerate(zip(clip.frames, maps, clip.frame_shares.tolist(), strict=True)):
         line, column = divmod(number, _PER_LINE)
-        x, y = left + column * (side + _GAP), top - line * (side + _BARS + _BELOW) - side
+        x, y = left + column * (side + _GAP), top + line * (side + _BARS + _BELOW)
         page.picture(x, y, side, side, overlaid(frame, strength))
-        base = y - 0.07 - _BARS
-        page.bar(x, base, side, _BARS, SHADE)
-        page.bar(x, base, side, _BARS * share / most, _FOR[1] if number == strongest else tint(_FOR[1], 0.55))
-        page.bar(x, base + _BARS * even / most - 0.004, side, 0.008, SOFT_INK)
+        base, length = y + side + 0.07 + _BARS, _BARS * share / most
+        page.bar(x, base - _BARS, side, _BARS, SHADE)
+        page.bar(x, base - length, side, length, _FOR[1] if number == strongest else tint(_FOR[1], 0.55))
+        page.bar(x, base - _BARS * even / most - 0.004, side, 0.008, SOFT_INK)
         bold = number == strongest and share > 0
-        page.write(x + side / 2, base - 0.035, f"{100 * share:.0f} %", size=7.5, align="center", bold=bold)
+        page.write(x + side / 2, base + 0.035, f"{100 * share:.0f} %", size=7.5, align="center", bold=bold)
         where = f"frame {clip.positions[number] + 1}" if side > 0.8 else f"{clip.positions[number] + 1}"
-        page.write(x + side / 2, base - 0.17, where, size=6.5, color=SOFT_INK, align="center")
+        page.write(x + side / 2, base + 0.17, where, size=6.5, color=SOFT_INK, align="center")
 
 
-def _draw_legend(page: _Page, right: float, top: float) -> None:
+def _draw_legend(page: Sheet, right: float, top: float) -> None:
     """The scale of colours, from evidence against to evidence for; and the two kinds of bars."""
     scale = np.repeat(np.linspace(-1, 1, 256, dtype=np.float32)[None], 24, axis=0)
     grey = np.full((24, 256, 3), 235, np.uint8)
     length = 1.5
     word = "for"
     x = right - text_width(word, 8.0) - 0.07 - length
-    page.write(right, top - 0.07, word, size=8.0, color=SOFT_INK, align="right", middle=True)
-    page.picture(x, top - 0.13, length, 0.12, overlaid(grey, scale))
-    page.write(x - 0.07, top - 0.07, "evidence against", size=8.0, color=SOFT_INK, align="right", middle=True)
-    y = top - 0.32
+    page.write(right, top + 0.07, word, size=8.0, color=SOFT_INK, align="right", middle=True)
+    page.picture(x, top + 0.01, length, 0.12, overlaid(grey, scale))
+    page.write(x - 0.07, top + 0.07, "evidence against", size=8.0, color=SOFT_INK, align="right", middle=True)
+    y = top + 0.32
     x = right
     for text, color in (("network", tint(ACCENT, 0.42)), ("votes", ACCENT)):
         page.write(x, y, text, size=8.0, color=SOFT_INK, align="right", middle=True)
         x -= text_width(text, 8.0) + 0.06 + 0.28
-        page.bar(x, y - 0.035, 0.28, 0.09, color)
+        page.bar(x, y - 0.055, 0.28, 0.09, color)
         x -= 0.16
 
 

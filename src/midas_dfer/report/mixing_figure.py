@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from midas_dfer.report.layout import MARGIN, NAME_SIZE, one_line, short_name, widest_name, wrap
+from midas_dfer.report.sheet import Sheet
 from midas_dfer.report.style import (
     ACCENT,
     HAIRLINE,
@@ -18,7 +18,6 @@ from midas_dfer.report.style import (
     SOFT_INK,
     emotion_colors,
     house_style,
-    new_canvas,
     save_figure,
     tint,
 )
@@ -87,7 +86,7 @@ def draw_mixed_pair(pair: MixedPair, paths: list[Path], *, note: str = "") -> No
         JobError: a picture cannot be written.
     """
     with house_style():
-        sheet = _Sheet(pair, note)
+        sheet = _MixedPairSheet(pair, note)
         sheet.head()
         sheet.sources()
         sheet.mixture()
@@ -95,8 +94,8 @@ def draw_mixed_pair(pair: MixedPair, paths: list[Path], *, note: str = "") -> No
             save_figure(sheet.figure, path)
 
 
-class _Sheet:
-    """The figure, laid out by hand; places in inches from its upper left corner."""
+class _MixedPairSheet(Sheet):
+    """The figure."""
 
     def __init__(self, pair: MixedPair, note: str) -> None:
         self.pair = pair
@@ -111,11 +110,10 @@ class _Sheet:
         self.frames_left = MARGIN + _SIGNS
         self.label_left = self.frames_left + self.strip + _APART
         self.target_left = self.label_left + self.block + _APART
-        self.width = self.target_left + self.block + MARGIN
-        self.notes = wrap(note, self.width - 2 * MARGIN, 7.5) if note else []
+        width = self.target_left + self.block + MARGIN
+        self.notes = wrap(note, width - 2 * MARGIN, 7.5) if note else []
         self.top = 0.88
-        self.height = self.top + 3 * self.row + 0.28 + 0.16 * len(self.notes) + 0.06
-        self.figure: Figure = new_canvas(self.width, self.height)
+        super().__init__(width, self.top + 3 * self.row + 0.28 + 0.16 * len(self.notes) + 0.06)
 
     def head(self) -> None:
         """Title, what is to be seen, and the small print."""
@@ -186,9 +184,8 @@ class _Sheet:
     def show(self, frames: UInt8[np.ndarray, "T size size 3"], top: float) -> None:
         """Frames side by side, below a caption."""
         for number, frame in enumerate(frames):
-            axes = self.panel(self.frames_left + number * (self.side + _GAP), top + _CAPTION, self.side, self.side)
-            axes.imshow(frame, aspect="auto", interpolation="lanczos")
-            axes.set_axis_off()
+            left = self.frames_left + number * (self.side + _GAP)
+            self.picture(left, top + _CAPTION, self.side, self.side, frame, interpolation="lanczos")
 
     def bars(
         self,
@@ -226,35 +223,6 @@ class _Sheet:
         axes.set_yticks(rows, self.names)
         axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK, labelsize=NAME_SIZE, pad=3)
         axes.spines[["left", "bottom"]].set_visible(False)
-
-    def panel(self, left: float, top: float, width: float, height: float) -> Axes:
-        """An empty panel."""
-        box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        return self.figure.add_axes(box)
-
-    def write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: float,
-        bold: bool = False,
-        color: str = INK,
-        align: str = "left",
-        middle: bool = False,
-    ) -> None:
-        """A line of text."""
-        self.figure.text(
-            x / self.width,
-            1 - y / self.height,
-            text,
-            fontsize=size,
-            fontweight="bold" if bold else "normal",
-            color=color,
-            ha=align,
-            va="center_baseline" if middle else "top",
-        )
 
 
 def _draw_density(axes: Axes, alpha: float, ratio: float) -> None:

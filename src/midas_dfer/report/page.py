@@ -67,6 +67,28 @@ class Histogram:
     logarithmic: bool
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a chart's panel is in its drawing, and which values are at its edges."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    across: tuple[float, float]
+    up: tuple[float, float]
+
+    def x(self, value: float) -> float:
+        """Where a value is, from the left of the drawing."""
+        low, high = self.across
+        return self.left + self.width * (value - low) / (high - low)
+
+    def y(self, value: float) -> float:
+        """Where a value is, from the top of the drawing."""
+        low, high = self.up
+        return self.top + self.height * (1 - (value - low) / (high - low))
+
+
 def render_page(template: str, **content: Any) -> str:  # noqa: ANN401 -- whatever the template shows
     """Fill a template.
 

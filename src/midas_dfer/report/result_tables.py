@@ -4,6 +4,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from markupsafe import Markup
 
@@ -35,7 +36,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "\u2212": r"$-$",
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -54,19 +55,20 @@ _LATEX = {
 def terminal_table(table: TableData) -> str:
     """Write a table for a terminal of 80 columns.
 
-    Columns that do not fit are written in a second block below, with the names of the rows again; a long text is
+    Columns that do not fit are written in a second block below, with all that names the rows again; a long text is
     folded inside its cell. The best of a column bears a `*`, the second best a `+`.
 
     Returns:
         lines without a line break at the end.
     """
-    heads = [_fold(row[0].text + _references(row[0]), _LONGEST_HEAD) for row in table.rows]
-    head_width = max([*map(_width, _fold(table.columns[0], _LONGEST_HEAD)), *(_width(p) for h in heads for p in h)])
-    room = WIDTH - head_width - len(_GAP)
-    columns = [_TerminalColumn(table, number, min(_LONGEST_CELL, room)) for number in range(1, len(table.columns))]
+    title, *heads = _terminal_heads(table)
+    head_width = max(_width(line) for head in (title, *heads) for line in head)
+    room = max(_NARROWEST, WIDTH - head_width - len(_GAP))
+    numbers = range(table.heads, len(table.columns))
+    columns = [_TerminalColumn(table, number, min(_LONGEST_CELL, room)) for number in numbers]
     blocks = [_fold(table.title, WIDTH)]
     for block in _in_blocks(columns, room):
-        lines = _terminal_row(_fold(table.columns[0], _LONGEST_HEAD), [c.head for c in block], block, head_width)
+        lines = _terminal_row(title, [c.head for c in block], block, head_width)
         starts = _group_starts(table)
         for number, head in enumerate(heads):
             if number in starts:
@@ -110,7 +112,8 @@ def latex_table(table: TableData) -> str:
     """
     label = re.sub(r"[^A-Za-z0-9:-]+", "-", table.name).strip("-")
     lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{_latex(table.title)}}}", rf"  \label{{tab:{label}}}"]
-    kinds = [r"p{0.36\linewidth}" if _is_text(table, number) else "r" for number in range(1, len(table.columns))]
+    kinds = ["l"] * (table.heads - 1)
+    kinds += [r"p{0.36\linewidth}" if _is_text(table, n) else "r" for n in range(table.heads, len(table.columns))]
     lines.append(rf"  \begin{{tabular}}{{l{''.join(kinds)}}}")
     lines += [r"    \toprule", "    " + " & ".join(map(_latex, table.columns)) + r" \\", r"    \midrule"]
     starts = _group_starts(table)
@@ -167,6 +170,21 @@ class _TerminalColumn:
         self.is_text = any(len(lines) > 1 for lines in self.cells)
 
 
+def _terminal_heads(table: TableData) -> list[list[str]]:
+    """Lines of the headings, then of each row, of the columns that name the rows; one beside the other."""
+    rows = [list(table.columns[: table.heads])]
+    rows += [[cell.text + _references(cell) for cell in row[: table.heads]] for row in table.rows]
+    folded = [[_fold(text, _LONGEST_HEAD) for text in row] for row in rows]
+    widths = [max(_width(line) for row in folded for line in row[number]) for number in range(table.heads)]
+    return [
+        [
+            _GAP.join(_padded(line, width, left=True) for line, width in zip(lines, widths, strict=True)).rstrip()
+            for lines in zip_longest(*row, fillvalue="")
+        ]
+        for row in folded
+    ]
+
+
 def _in_blocks(columns: Sequence[_TerminalColumn], room: int) -> list[list[_TerminalColumn]]:
     """As few blocks as fit, of about as many columns each."""
     total = sum(column.width + len(_GAP) for column in columns)
@@ -219,7 +237,7 @@ def _references(cell: Cell) -> str:
 
 def _is_text(table: TableData, number: int) -> bool:
     """Whether a column holds words, not numbers."""
-    return number == 0 or any(len(row[number].text) > LONGEST_NUMBER for row in table.rows)
+    return number < table.heads or any(len(row[number].text) > LONGEST_NUMBER for row in table.rows)
 
 
 def _group_starts(table: TableData) -> dict[int, str]:

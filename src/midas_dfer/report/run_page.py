@@ -1,10 +1,13 @@
 """Runs side by side as one HTML page, and their tables for a paper: how well each does, and what may be concluded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from midas_dfer import metrics
+from midas_dfer.comparison.differences import Difference
+from midas_dfer.comparison.intervals import method_intervals
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
 from midas_dfer.labels import NO_LABEL
@@ -15,9 +18,9 @@ from midas_dfer.report.run_charts import (
     confusion_matrix,
     recall_groups,
     reliability_chart,
-    training_charts,
 )
-from midas_dfer.report.run_differences import compare, difference_table, score_limits
+from midas_dfer.report.run_curves import training_charts, watched_in
+from midas_dfer.report.run_differences import compare_runs, difference_table
 from midas_dfer.report.run_examples import choose_clips, open_store, subjects_of
 from midas_dfer.report.run_results import Entry, pooled, read_runs
 from midas_dfer.report.run_tables import agreement_table, recipe_table, run_table, score_table
@@ -39,7 +42,7 @@ class Report:
         lead: what was done, in a sentence or two.
         entries: runs, or methods with several runs; in the order of the rows.
         tables: of results.
-        differences: between entries, with verdicts; None if there are none.
+        differences: between entries, with verdicts.
         notes: what a reader must know: sentences.
     """
 
@@ -48,7 +51,7 @@ class Report:
     lead: str
     entries: tuple[Entry, ...]
     tables: tuple[TableData, ...]
-    differences: TableData | None
+    differences: tuple[Difference, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,12 +68,7 @@ class Report:
                 }
                 for each in self.entries
             ],
-            "differences": []
-            if self.differences is None
-            else [
-                dict(zip(self.differences.columns, (cell.text for cell in row), strict=True))
-                for row in self.differences.rows
-            ],
+            "differences": [asdict(each) for each in self.differences],
             "notes": list(self.notes),
         }
 
@@ -92,7 +90,7 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
     entries = tuple(pooled(each.name, [each]) for each in runs)
     base = entries[0 if baseline is None else places.index(baseline.resolve())]
     notes = [sentence for each in runs for sentence in each.missing]
-    comparisons, refused = compare(entries, base, subjects_of(open_store(entries)[0]))
+    differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused
     classes = {each.run.provenance.class_names for each in runs}
@@ -104,7 +102,7 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
         lead=_lead(entries),
         entries=entries,
         tables=tuple(table for table in (score_table(entries), agreement_table(entries)) if table is not None),
-        differences=difference_table(comparisons),
+        differences=differences,
         notes=tuple(notes),
     )
 
@@ -118,7 +116,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     make_folder(folder)
     recipe, _ = recipe_table(report.entries)
     runs = [run for each in report.entries for run in each.runs]
-    tables = [*report.tables, report.differences, recipe, run_table(runs)]
+    tables = [*report.tables, difference_table(report.differences), recipe, run_table(runs)]
     shown = [table for table in tables if table is not None]
     paths = [folder / PAGE_FILE, folder / MARKDOWN_FILE, folder / LATEX_FILE]
     write_file(paths[0], report_page(report))
@@ -138,6 +136,7 @@ def report_page(report: Report) -> str:
     recipe, shared = recipe_table(entries)
     clips, beside = choose_clips(entries, store)
     runs = [run for each in entries for run in each.runs]
+    differences = difference_table(report.differences)
     return render_page(
         "run.html",
         title=report.title,
@@ -145,8 +144,8 @@ def report_page(report: Report) -> str:
         tiles=_tiles(entries),
         selections=selection(entries),
         tables=[html_table(table) for table in report.tables],
-        differences=None if report.differences is None else html_table(report.differences),
-        recalls=recall_groups(few, [score_limits(each, subjects) for each in few]) if few else (),
+        differences=None if differences is None else html_table(differences),
+        recalls=recall_groups(few, [_intervals(each, subjects) for each in few]) if few else (),
         by_person=bool(subjects),
         matrices=[
             confusion_matrix(e.name, e.evaluation)
@@ -164,6 +163,7 @@ def report_page(report: Report) -> str:
         beside=beside,
         no_frames=no_frames if clips else "",
         curves=training_charts(entries[:_MOST_CHARTS]),
+        watched=watched_in(entries[:_MOST_CHARTS]),
         recipe=None if recipe is None else html_table(recipe),
         shared=shared,
         runs=html_table(run_table(runs[:_MOST_RUNS])),
@@ -171,6 +171,10 @@ def report_page(report: Report) -> str:
         facts=_facts(entries),
         several=len(entries) > 1,
     )
+
+
+def _intervals(entry: Entry, people: Mapping[str, str]) -> metrics.ScoreIntervals | None:
+    return None if entry.predictions is None else method_intervals(entry.predictions, people=people or None)
 
 
 def selection(entries: Sequence[Entry]) -> tuple[str, ...]:

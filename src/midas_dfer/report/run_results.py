@@ -1,17 +1,17 @@
 """What a run's folder says of its training and its scores, read back for a report."""
 
-import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import NO_LABEL
 from midas_dfer.report.training_curves import Curves, read_curves
+from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
 
@@ -46,14 +46,13 @@ class Entry:
         runs: at least one.
         evaluation: the scores of the pooled predictions; a single run's own. None if no run has been evaluated, or
             where runs do not have the same classes.
-        predictions: of all runs that have some, one after the other; a clip is in them once for each run that
-            predicted it.
+        predictions: of all runs that have some.
     """
 
     name: str
     runs: tuple[RunResult, ...]
     evaluation: Evaluation | None
-    predictions: Predictions | None
+    predictions: PooledPredictions | None
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
@@ -96,11 +95,11 @@ def read_run(path: Path, name: str) -> RunResult:
             f"{name} has not been evaluated, so it has no scores here. To get them: "
             f"midas evaluate {path} --store {run.provenance.store}"
         )
-    if evaluation is not None and (folder / "predictions.csv").is_file():
-        predictions = read_predictions(folder / "predictions.csv", evaluation)
+    if evaluation is not None and (folder / PREDICTIONS_FILE).is_file():
+        predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)
     elif evaluation is not None:
         missing.append(
-            f"The predictions of {name} are gone ({folder / 'predictions.csv'}), so there is no calibration, no "
+            f"The predictions of {name} are gone ({folder / PREDICTIONS_FILE}), so there is no calibration, no "
             "interval and no clip of it here; evaluate it again."
         )
     if (path / METRICS_FILE).is_file():
@@ -123,19 +122,14 @@ def read_run(path: Path, name: str) -> RunResult:
 
 def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
     """Take runs together, as those of a method over folds and seeds: their predictions are scored as one set."""
-    known = [(each.evaluation, each.predictions) for each in runs if each.evaluation and each.predictions]
+    known = [(each, each.evaluation, each.predictions) for each in runs]
+    scored = [(run.run.config, e, p) for run, e, p in known if e is not None and p is not None]
+    if not scored or len({e.class_names for _, e, _ in scored}) > 1:
+        return Entry(name, tuple(runs), runs[0].evaluation if len(runs) == 1 else None, None)
+    first = scored[0][1]
+    together = pool_predictions(first.class_names, [(p, config.test_fold, config.seed) for config, _, p in scored])
     if len(runs) == 1:
-        return Entry(name, tuple(runs), runs[0].evaluation, runs[0].predictions)
-    if not known or len({evaluation.class_names for evaluation, _ in known}) > 1:
-        return Entry(name, tuple(runs), None, None)
-    first = known[0][0]
-    together = Predictions(
-        video_ids=tuple(video_id for _, each in known for video_id in each.video_ids),
-        **{
-            field: np.concatenate([getattr(each, field) for _, each in known])
-            for field in ("labels", "has_votes", "votes", "probabilities", "vote_shares")
-        },
-    )
+        return Entry(name, tuple(runs), first, together)
     evaluation = score(
         together,
         method=first.method,
@@ -143,7 +137,7 @@ def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
         dataset=first.dataset,
         class_names=first.class_names,
         part=first.part,
-        caution=next((evaluation.caution for evaluation, _ in known if evaluation.caution), ""),
+        caution=next((each.caution for _, each, _ in scored if each.caution), ""),
         mapping=first.mapping,
     )
     return Entry(name, tuple(runs), evaluation, together)
@@ -164,42 +158,6 @@ def read_evaluation(path: Path) -> Evaluation:
     return evaluation
 
 
-def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
-    """Read what `midas evaluate` wrote to predictions.csv.
-
-    The file does not say which votes were cast by people and which stand for a label. Where only some of the clips
-    were voted on, those whose votes all are for the label are taken for unvoted: they are not ambiguous either way.
-
-    Args:
-        path: the file.
-        evaluation: the scores that were computed from it.
-
-    Raises:
-        RequestError: the file is missing or damaged, or belongs to other scores.
-    """
-    names = evaluation.class_names
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        numbers = {
-            kind: np.array([[float(row[f"{kind}_{name}"]) for name in names] for row in rows], dtype=np.float64)
-            for kind in ("votes", "probability", "vote_share")
-        }
-        places = {"": NO_LABEL, **{name: place for place, name in enumerate(names)}}
-        labels = np.array([places[row["label"]] for row in rows], dtype=np.int64)
-        if len(rows) != evaluation.num_clips or not rows:
-            raise ValueError(f"it has {len(rows)} clips, evaluation.json has {evaluation.num_clips}")
-        if not all(np.isfinite(each).all() and (each.sum(axis=1) > 0).all() for each in numbers.values()):
-            raise ValueError("it holds what is no share")
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise RequestError(f"{path} is damaged ({error}); evaluate anew, or remove it") from error
-    # Six digits were written: the sums are made exact again, as the scores ask for.
-    votes, probabilities, shares = (each / each.sum(axis=1, keepdims=True) for each in numbers.values())
-    all_voted = evaluation.num_voted == evaluation.num_clips
-    has_votes = np.full(len(rows), all_voted) if all_voted or not evaluation.num_voted else votes.max(axis=1) < 1
-    return Predictions(tuple(row["video_id"] for row in rows), labels, has_votes, votes, probabilities, shares)
-
-
 def by_clip(predictions: Predictions) -> Predictions:
     """Each clip once: its readings are the means over the runs that predicted it."""
     ids, first, groups = np.unique(np.array(predictions.video_ids), return_index=True, return_inverse=True)
@@ -212,8 +170,7 @@ def by_clip(predictions: Predictions) -> Predictions:
         np.add.at(total, groups, values)
         return total / counts
 
-    return replace(
-        predictions,
+    return Predictions(
         video_ids=tuple(str(each) for each in ids),
         labels=predictions.labels[first],
         has_votes=predictions.has_votes[first],

@@ -26,10 +26,11 @@ class TableData:
     Attributes:
         name: short, for labels and files, such as table-3.
         title: what it shows.
-        columns: their headings; the first column names the rows.
+        columns: their headings.
         rows: of as many cells as there are columns.
         footnotes: their texts; cells count them from 1.
         groups: a heading above each run of rows, and how many rows it has; none, or together all rows.
+        heads: how many columns, from the left, name the rows.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TableData:
     rows: tuple[tuple[Cell, ...], ...]
     footnotes: tuple[str, ...] = ()
     groups: tuple[tuple[str, int], ...] = ()
+    heads: int = 1
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -46,5 +48,9 @@ class TableData:
             for cell in row:
                 if not all(1 <= number <= len(self.footnotes) for number in cell.note):
                     raise ValueError(f"table {self.name!r} has no footnotes {cell.note}, which {cell.text!r} names")
+        if not 1 <= self.heads <= len(self.columns):
+            raise ValueError(
+                f"table {self.name!r} has {len(self.columns)} columns, of which {self.heads} name the rows"
+            )
         if self.groups and sum(count for _, count in self.groups) != len(self.rows):
             raise ValueError(f"the groups of table {self.name!r} do not hold its {len(self.rows)} rows")

@@ -14,22 +14,12 @@ from midas_dfer.errors import RequestError
 from midas_dfer.report.layout import add_heading
 from midas_dfer.report.style import ACCENT, SOFT_INK, house_style, new_grid, save_figure
 
-VALIDATION_COLOR = "#D55E00"
+_WATCHED_COLOR = "#D55E00"
 """The second colour beside the accent (Okabe and Ito's vermilion)."""
 
 _Line = tuple[str, str, str, str]  # column, name, colour, line style
 _End = tuple[float, str, str]  # height in the data's unit, name, colour
 
-_LOSSES: tuple[_Line, ...] = (
-    ("train_loss", "training", ACCENT, "-"),
-    ("val_loss", "validation", VALIDATION_COLOR, "-"),
-)
-_SCORES: tuple[_Line, ...] = (
-    ("train_uar", "UAR, training", ACCENT, "-"),
-    ("train_war", "WAR, training", ACCENT, ":"),
-    ("val_uar", "UAR, validation", VALIDATION_COLOR, "-"),
-    ("val_war", "WAR, validation", VALIDATION_COLOR, ":"),
-)
 _RATES: tuple[_Line, ...] = (("learning_rate", "", SOFT_INK, "-"),)
 _NOTE = (
     "In training, clips are augmented and, with MIDAS, mixed, and the score is against the class with the largest "
@@ -43,13 +33,14 @@ Curves = dict[str, Float64[np.ndarray, " E"]]
 """Column -> a value for each epoch; NaN where there is none."""
 
 
-def draw_training(metrics_csv: Path, path: Path) -> None:
-    """Draw what a run wrote to logs/metrics.csv, with validation where there is one.
+def draw_training(metrics_csv: Path, path: Path, *, watched: str = "validation") -> None:
+    """Draw what a run wrote to logs/metrics.csv, and the scores of other clips after each epoch, if any.
 
     Args:
         metrics_csv: columns epoch, train_loss and, as far as they are there, train_uar, train_war, val_loss,
             val_uar, val_war, learning_rate, seconds.
         path: the picture.
+        watched: what the clips of val_loss, val_uar and val_war are called.
 
     Raises:
         RequestError: there is no such file, no epoch in it, or it holds something else.
@@ -58,13 +49,22 @@ def draw_training(metrics_csv: Path, path: Path) -> None:
     curves = read_curves(metrics_csv)
     epochs = curves["epoch"]
     shares = {name: 100 * values for name, values in curves.items() if name.endswith(("uar", "war"))}
-    epochs = curves["epoch"]
+    losses: tuple[_Line, ...] = (
+        ("train_loss", "training", ACCENT, "-"),
+        ("val_loss", watched, _WATCHED_COLOR, "-"),
+    )
+    scored: tuple[_Line, ...] = (
+        ("train_uar", "UAR, training", ACCENT, "-"),
+        ("train_war", "WAR, training", ACCENT, ":"),
+        ("val_uar", f"UAR, {watched}", _WATCHED_COLOR, "-"),
+        ("val_war", f"WAR, {watched}", _WATCHED_COLOR, ":"),
+    )
     with house_style():
         figure, panels = new_grid(7.4, 5.4, 3, 1, sharex=True, height_ratios=[5, 5, 2])
         loss, scores, rate = (row[0] for row in panels)
         ends = {
-            loss: _draw(loss, curves, _LOSSES),
-            scores: _draw(scores, {**shares, "epoch": epochs}, _SCORES),
+            loss: _draw(loss, curves, losses),
+            scores: _draw(scores, {**shares, "epoch": epochs}, scored),
             rate: _draw(rate, curves, _RATES),
         }
         loss.set_title("Loss")
@@ -76,7 +76,7 @@ def draw_training(metrics_csv: Path, path: Path) -> None:
         first, last = float(epochs.min()), float(epochs.max())
         rate.set(xlabel="epoch", xlim=(first, last) if last > first else (first - 1, first + 1))
         rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-        add_heading(figure, "Training", [_summary(curves)], note=_NOTE)
+        add_heading(figure, "Training", [_summary(curves, watched)], note=_NOTE)
         figure.draw_without_rendering()
         for axes, names in ends.items():
             _name_ends(axes, names)
@@ -161,7 +161,7 @@ def spread_out(places: Sequence[float], gap: float) -> list[float]:
     return [start + rank * gap for rank, start in enumerate(starts)]
 
 
-def _summary(curves: Curves) -> str:
+def _summary(curves: Curves, watched: str) -> str:
     parts = [f"{len(curves['epoch']):,} epoch{'' if len(curves['epoch']) == 1 else 's'}"]
     seconds = curves.get("seconds")
     if seconds is not None and np.isfinite(seconds).any():
@@ -169,7 +169,7 @@ def _summary(curves: Curves) -> str:
         parts.append(
             f"{total:.0f} s" if total < 600 else f"{total / 60:.0f} min" if total < 36_000 else f"{total / 3600:.1f} h"
         )
-    for name, label in (("val_uar", "validation UAR"), ("val_war", "validation WAR")):
+    for name, label in (("val_uar", f"{watched} UAR"), ("val_war", f"{watched} WAR")):
         if name in curves and np.isfinite(curves[name]).any():
             best = int(np.nanargmax(curves[name]))
             parts.append(f"best {label} {100 * curves[name][best]:.2f} % (epoch {curves['epoch'][best]:.0f})")

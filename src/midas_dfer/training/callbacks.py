@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from midas_dfer.files import replacing, write_file
+from midas_dfer.training.parts import watched_part
 from midas_dfer.training.recognizer import DivergedError, Recognizer
 from midas_dfer.training.runs import METRICS_FILE, Run, write_weights
 
@@ -97,7 +98,7 @@ class EpochLog(Callback):
     def __init__(self, run: Run, say: Callable[[str], None] | None) -> None:
         self.path = run.path / METRICS_FILE
         self.epochs = run.config.epochs
-        self.watched = "test fold" if run.config.select == "best_test_fold" else "validation"
+        self.watched = watched_part(run.config)
         self.say = say
         self.rows: list[dict[str, str]] = []
         self._began = 0.0

@@ -20,12 +20,12 @@ from midas_dfer.mixing.normalization import implied_vote_shares
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.devices import choose_device, choose_dtype
+from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
 from midas_dfer.training.recognizer import predict_logits
 from midas_dfer.training.runs import EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import Evaluation as Evaluation
 from midas_dfer.training.scores import Predictions as Predictions
 from midas_dfer.training.scores import VoteAgreement as VoteAgreement
-from midas_dfer.training.scores import predictions_table
 from midas_dfer.training.scores import score as score
 
 EvaluatedPart = Literal["auto", "test", "validation", "train", "all"]
@@ -83,7 +83,7 @@ def evaluate(
     out = run.path / EVALUATION_FOLDER if out is None else out
     make_folder(out)
     write_file(out / "evaluation.json", json.dumps(evaluation.to_dict(), indent=2) + "\n")
-    write_file(out / "predictions.csv", predictions_table(predictions, evaluation.class_names))
+    write_file(out / PREDICTIONS_FILE, predictions_table(predictions, evaluation.class_names))
     return evaluation, predictions
 
 

@@ -43,6 +43,11 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
     return replace(partition, train=drawn.clips, times=drawn.times, rule=rule)
 
 
+def watched_part(config: RunConfig) -> str:
+    """What the clips are called that are scored after each epoch: validation, or test fold where that is asked for."""
+    return "test fold" if config.select == "best_test_fold" else "validation"
+
+
 def _with_validation(manifest: Manifest, config: RunConfig) -> Partition:
     partition = manifest.partition(config.test_fold)
     own = len(partition.validation) if partition.validation is not None else 0

@@ -1,8 +1,6 @@
-"""Predictions set beside labels and votes: confusion, recalls, agreement; and as a table."""
+"""Predictions set beside labels and votes: confusion, recalls, agreement."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +34,12 @@ class Predictions:
     votes: Float64[np.ndarray, "N K"]
     probabilities: Float64[np.ndarray, "N K"]
     vote_shares: Float64[np.ndarray, "N K"]
+
+    @property
+    def predicted(self) -> Int64[np.ndarray, " N"]:
+        """The predicted class, which is the same for both readings."""
+        found: Int64[np.ndarray, " N"] = self.probabilities.argmax(axis=1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,7 @@ def score(
     """Compute all scores of a set of predictions."""
     labels = predictions.labels
     labelled = labels != NO_LABEL
-    found = predictions.probabilities.argmax(axis=1)
-    confusion = metrics.confusion_matrix(labels[labelled], found[labelled], len(class_names))
+    confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(class_names))
     voted = predictions.has_votes
     votes = predictions.votes[voted]
     agreement = None
@@ -198,18 +201,3 @@ def _agreement(
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def predictions_table(predictions: Predictions, class_names: Iterable[str]) -> str:
-    """Give a CSV file with a row for each clip: label, predicted class, votes and both readings."""
-    names = tuple(class_names)
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    columns = [f"{kind}_{name}" for kind in ("votes", "probability", "vote_share") for name in names]
-    writer.writerow(["video_id", "label", "predicted", *columns])
-    for row, video_id in enumerate(predictions.video_ids):
-        label = predictions.labels[row]
-        shown = np.concatenate([predictions.votes[row], predictions.probabilities[row], predictions.vote_shares[row]])
-        predicted = names[int(predictions.probabilities[row].argmax())]
-        writer.writerow([video_id, "" if label == NO_LABEL else names[label], predicted, *(f"{v:.6f}" for v in shown)])
-    return lines.getvalue()

@@ -28,6 +28,7 @@ class CheckSettings:
         duplicates: whether to compare the clips' pixels.
         missing: how bad an annotated clip without a file is.
         dropped: whether `prepare` drops training clips whose pixels are in another split: a note then, no error.
+        folds_made: whether the folds were made here; `prepare`, if it drops, then keeps copies in one of them.
         hint: what to do if no clip has a file; "" for: look at what the folder holds.
         cropped: whether the clips are taken for face crops.
         known_broken: clips whose published files are known to be damaged; they are always read.
@@ -40,6 +41,7 @@ class CheckSettings:
     duplicates: bool = True
     missing: Severity = "error"
     dropped: bool = False
+    folds_made: bool = False
     hint: str = ""
     cropped: bool = False
     known_broken: frozenset[str] = frozenset()
@@ -138,9 +140,7 @@ def check(
     compared = settings.duplicates and len(present) > 1
     if compared:
         here = manifest.select([n for n, video_id in enumerate(manifest.video_ids) if video_id in files])
-        findings += _check_duplicates(
-            here, find_duplicates(here, root, jobs=jobs, progress=comparing), dropped=settings.dropped
-        )
+        findings += _check_duplicates(here, find_duplicates(here, root, jobs=jobs, progress=comparing), settings)
     return CheckReport(
         dataset=manifest.name,
         num_clips=len(manifest),
@@ -153,19 +153,26 @@ def check(
     )
 
 
-def _check_duplicates(manifest: Manifest, groups: tuple[DuplicateGroup, ...], *, dropped: bool) -> Iterator[Finding]:
+def _check_duplicates(
+    manifest: Manifest, groups: tuple[DuplicateGroup, ...], settings: CheckSettings
+) -> Iterator[Finding]:
     """What copies of the same pixels mean: leaks, or only pictures that count twice."""
     leaking = [g for g in groups if leak(g.splits, g.folds) == "error"]
+    mended = [g for g in leaking if settings.dropped and (settings.folds_made or not g.crosses_folds)]
     wanted: tuple[tuple[Severity, list[DuplicateGroup], str], ...] = (
         (
             "error",
-            [g for g in leaking if g.crosses_folds or not dropped],
-            "Scores would be too good: take the copies out of one part (--duplicates drop does so between splits).",
+            [g for g in leaking if g not in mended],
+            "Scores would be too good: take the copies out of one part (--duplicates drop does so between splits, and "
+            "keeps them in one fold where --folds makes the folds).",
         ),
         (
             "note",
-            [g for g in leaking if dropped and not g.crosses_folds],
-            "The copies in training are dropped when the data set is prepared (see --duplicates).",
+            mended,
+            "When the data set is prepared, copies in training are dropped, and --folds keeps the others in one fold "
+            "(see --duplicates)."
+            if settings.folds_made
+            else "The copies in training are dropped when the data set is prepared (see --duplicates).",
         ),
     )
     for severity, found, advice in wanted:

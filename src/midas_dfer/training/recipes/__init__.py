@@ -50,9 +50,9 @@ def recipe(name: str) -> Recipe:
     """
     names = list_recipes()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise RequestError(f"There is no recipe '{name}'; there are {', '.join(names)}.{hint}")
+        close = difflib.get_close_matches(name, names, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else "."
+        raise RequestError(f"There is no recipe '{name}'{hint} To see all: midas list recipes")
     path = _FOLDER / f"{name}.yaml"
     about, source = path.read_text(encoding="utf-8").splitlines()[:2]
     return Recipe(name, about.removeprefix("# "), source.removeprefix(_SOURCE), path)
