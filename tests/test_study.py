@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
+from benchmarks.study.page import MARK, draw, page, raw
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -154,6 +155,16 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     assert "±" in text
     differences = compare(result, "soft", repeats=50)
     assert {(each.first, each.second) for each in differences} == {tuple(m.name for m in result.methods[::-1])}
+
+    written = page(result, differences, collect(tmp_path / "nothing"), "a machine")
+    assert written.startswith(MARK)
+    assert "| soft | 0.01 |" in written
+    assert "| MIDAS, softmax of probabilities | 0.01 x 2 |" in written
+    assert "*MIDAS, softmax of probabilities* (rate x 2)" in written
+    assert "/e1-" not in written
+    assert str(tmp_path) not in json.dumps(raw(result))
+    draw(result, tmp_path / "study.png")
+    assert (tmp_path / "study.png").stat().st_size > 1000
 
 
 def test_a_training_that_diverges_is_left_alone(store, tmp_path):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from benchmarks.machine import machine
 from benchmarks.study.data import make_store
 from benchmarks.study.grid import Schedule, Training, first, full, look
+from benchmarks.study.page import MARK, draw, page, raw
 from benchmarks.study.running import collect, plan_jobs, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import MidasError
+from midas_dfer.files import write_file
 from midas_dfer.progress import console_progress
 from midas_dfer.report.result_tables import markdown_table
 
@@ -45,6 +48,10 @@ def main() -> int:
     table.add_argument("out", type=Path)
     table.add_argument("--baseline", default="soft", help="the method that others are tested against")
     table.add_argument("--repeats", type=int, default=10_000, help="of the bootstrap; 0 leaves the tests out")
+    doc = verbs.add_parser("page", help="write the measured part of docs/results.md, its picture and its raw figures")
+    doc.add_argument("main", type=Path, help="the --out of the study proper")
+    doc.add_argument("schedules", type=Path, help="the --out of --grid first")
+    doc.add_argument("--docs", type=Path, default=Path("docs"))
     request = parser.parse_args()
     try:
         return _do(request)
@@ -72,6 +79,9 @@ def _do(request: argparse.Namespace) -> int:
             jobs[number::processes], request.out, hours=request.hours, say=lambda line: print(line, flush=True)
         )
         return 3 if left else 0
+    if request.verb == "page":
+        _write_page(request.main, request.schedules, request.docs)
+        return 0
     result = collect(request.out)
     if request.repeats:
         differences = compare(result, request.baseline, repeats=request.repeats)
@@ -81,6 +91,23 @@ def _do(request: argparse.Namespace) -> int:
     for difference in result.differences:
         print(f"- {difference.verdict}")
     return 0
+
+
+def _write_page(main: Path, schedules: Path, docs: Path) -> None:
+    found = collect(main)
+    differences = compare(found, "soft")
+    tried = collect(schedules)
+    on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
+    figures = {
+        "machine": on,
+        "test": raw(type(found)(found.name, found.methods, differences)),
+        "validation": raw(tried),
+    }
+    write_file(docs / "results.json", json.dumps(figures) + "\n")
+    draw(found, docs / "images" / "ferplus-study.png")
+    doc = docs / "results.md"
+    prose = doc.read_text(encoding="utf-8").partition(MARK)[0]
+    write_file(doc, prose + page(found, differences, tried, on))
 
 
 def _turn(text: str) -> tuple[int, int]:

@@ -83,9 +83,9 @@ def _read_failed(path: Path) -> dict[str, str]:
 
 
 def collect(out: Path) -> ExperimentResult:
-    """All that is done of OUT/plan.json, row by row in the order of the plan."""
+    """All that is done of OUT/plan.json, row by row in the order of the plan; nothing where there is no plan."""
     rows: dict[str, list[JobResult]] = {}
-    for job in read_plan(out):
+    for job in read_plan(out) if (out / PLAN_FILE).is_file() else []:
         if (result := load_result(job, out)) is not None:
             rows.setdefault(job.method, []).append(result)
     return ExperimentResult("ferplus", tuple(MethodResult(name, tuple(results)) for name, results in rows.items()))

@@ -1,8 +1,9 @@
-"""The table of the study, from the results of its trainings."""
+"""What came of the study's trainings: scores of each method and schedule, differences, and both as tables."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference, find_differences
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.report.table_data import Cell, TableData
@@ -14,17 +15,25 @@ DISTANCES = {"soft_cross_entropy": "CE", "jensen_shannon": "JSD", "total_variati
 
 def study_table(result: ExperimentResult) -> TableData:
     """A row for each method and schedule: means over seeds, with their standard deviation where there are several."""
-    rare = [name for name in RARE if result.methods and name in result.methods[0].class_names]
+    rare = rare_classes(result)
     scores = [f"{name} {short}" for short in READINGS.values() for name in DISTANCES.values()]
     return TableData(
         name="ferplus-study",
         title="Hard, soft and mixed labels on FER+ (mean ± standard deviation over seeds)",
-        columns=("method and schedule", "seeds", "WAR %", "UAR %", *(f"{name} %" for name in rare), *scores),
+        columns=(
+            "method and schedule",
+            "seeds",
+            "WAR %",
+            "UAR %",
+            *(["rare %"] if rare else []),
+            *(f"{name} %" for name in rare),
+            *scores,
+        ),
         rows=tuple(_row(method, rare) for method in result.methods),
         footnotes=(
-            "Per class: recall. p: of the softmax of the logits; v: of the vote shares that the logits imply, given "
-            "the normalisation of the targets. CE: cross-entropy of the votes, JSD: Jensen-Shannon divergence, both in "
-            "nats; TV: total variation.",
+            f"Per class: recall; rare: the mean of those of {', '.join(RARE)}. p: of the softmax of the logits; v: of "
+            "the vote shares that the logits imply, given the normalisation of the targets. CE: cross-entropy of the "
+            "votes, JSD: Jensen-Shannon divergence, both in nats; TV: total variation.",
         ),
     )
 
@@ -37,16 +46,63 @@ def compare(result: ExperimentResult, baseline: str, *, repeats: int = 10_000) -
         baseline: a method, such as soft.
         repeats: of the bootstrap.
     """
-    names = {method.name for method in result.methods}
+    methods = {method.name: method for method in result.methods}
     pairs = []
-    for name in sorted(names):
+    for name in methods:
         method, _, schedule = name.partition("/")
         other = f"{baseline}/{_plain(schedule)}"
-        if method != baseline and other in names:
+        if method != baseline and other in methods:
             pairs.append((name, other))
-    compared = {name for pair in pairs for name in pair}
-    predictions = {method.name: method.predictions() for method in result.methods if method.name in compared}
-    return find_differences(predictions, pairs, repeats=repeats)
+    if not pairs:
+        return ()
+    tables = {name: methods[name].predictions() for name in {name for pair in pairs for name in pair}}
+    return find_differences(tables, pairs, repeats=repeats)
+
+
+def compare_rare(result: ExperimentResult, baseline: str) -> tuple[tuple[str, metrics.PairedRuns, float], ...]:
+    """Test the mean recall of the rare classes against a method's with the same schedule, training by training.
+
+    Args:
+        result: of `collect`.
+        baseline: as for `compare`.
+
+    Returns:
+        of each row that shares two or more seeds with the baseline: its name, Student's paired t test over the seeds,
+        and its p value, corrected after Holm.
+    """
+    methods, rare = {method.name: method for method in result.methods}, rare_classes(result)
+    found = []
+    for name, method in methods.items():
+        other = methods.get(f"{baseline}/{_plain(name.partition('/')[2])}")
+        if other is None or other is method:
+            continue
+        seeds = [seed for seed in method.seeds if seed in other.seeds]
+        mine, theirs = (rare_recalls(each, rare, seeds) for each in (method, other))
+        if rare and len(seeds) > 1:
+            found.append((name, metrics.paired_runs(mine, theirs)))
+    corrected = metrics.holm([test.p_value for _, test in found])
+    return tuple((name, test, p) for (name, test), p in zip(found, corrected, strict=True))
+
+
+def rare_classes(result: ExperimentResult) -> tuple[str, ...]:
+    """Those of `RARE` that the data set has."""
+    return tuple(name for name in RARE if result.methods and name in result.methods[0].class_names)
+
+
+def rare_recalls(method: MethodResult, rare: Sequence[str], seeds: Sequence[int] | None = None) -> list[float]:
+    """The mean recall of the rare classes, of each seed; nothing where there are none."""
+    chosen = [result for seed in (method.seeds if seeds is None else seeds) for result in method.of_seed(seed)]
+    places = [method.class_names.index(name) for name in rare]
+    return [fmean(each.evaluation.recall[place] or 0.0 for place in places) for each in chosen if places]
+
+
+def mean_and_deviation(values: Sequence[float | None], factor: float, digits: int) -> str:
+    """Such as 67.32 ± 0.41; empty where there is no value."""
+    known = [factor * value for value in values if value is not None]
+    if not known:
+        return ""
+    spread = f" ± {stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{fmean(known):.{digits}f}{spread}"
 
 
 def _plain(schedule: str) -> str:
@@ -56,8 +112,10 @@ def _plain(schedule: str) -> str:
 
 def _row(method: MethodResult, rare: Sequence[str]) -> tuple[Cell, ...]:
     evaluations = [each.evaluation for each in method.results]
-    recalls = [[each.recall[method.class_names.index(name)] for each in evaluations] for name in rare]
-    shares = [[each.war for each in evaluations], [each.uar for each in evaluations], *recalls]
+    shares: list[Sequence[float | None]] = [[each.war for each in evaluations], [each.uar for each in evaluations]]
+    if rare:
+        shares.append(rare_recalls(method, rare))
+    shares += [[each.recall[method.class_names.index(name)] for each in evaluations] for name in rare]
     distances = [
         [getattr(each.agreement[reading], name) for each in evaluations if each.agreement is not None]
         for reading in READINGS
@@ -66,14 +124,6 @@ def _row(method: MethodResult, rare: Sequence[str]) -> tuple[Cell, ...]:
     return (
         Cell(method.name, note=(1,)),
         Cell(str(len(evaluations))),
-        *(Cell(_mean(values, 100, 2)) for values in shares),
-        *(Cell(_mean(values, 1, 4)) for values in distances),
+        *(Cell(mean_and_deviation(values, 100, 2)) for values in shares),
+        *(Cell(mean_and_deviation(values, 1, 4)) for values in distances),
     )
-
-
-def _mean(values: Sequence[float | None], factor: float, digits: int) -> str:
-    known = [factor * value for value in values if value is not None]
-    if not known:
-        return ""
-    spread = f" ± {stdev(known):.{digits}f}" if len(known) > 1 else ""
-    return f"{fmean(known):.{digits}f}{spread}"

@@ -1,0 +1,240 @@
+"""docs/results.md: the part that is written from the trainings, and its picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.study.grid import FLATNESS, SCALES, Schedule
+from benchmarks.study.table import (
+    DISTANCES,
+    RARE,
+    compare_rare,
+    mean_and_deviation,
+    rare_classes,
+    rare_recalls,
+)
+from midas_dfer.comparison.differences import Difference
+from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.metrics import seed_interval
+from midas_dfer.report.style import ACCENT, INK, SOFT_INK, house_style, new_grid, save_figure
+from midas_dfer.training.config import RunConfig
+
+MARK = "<!-- From here on written by `python -m benchmarks.study page`; do not edit. -->"
+
+NAMES: Mapping[str, str] = {
+    "hard": "hard",
+    "soft": "soft",
+    "midas_hard": "MIDAS, hard labels",
+    "midas_none": "MIDAS, no normalisation",
+    "midas_counts": "MIDAS, softmax of counts",
+    "midas_softmax": "MIDAS, softmax of probabilities",
+}
+_READING = "vote_shares"
+
+
+def page(main: ExperimentResult, differences: Sequence[Difference], schedules: ExperimentResult, machine: str) -> str:
+    """The measured part of the page.
+
+    Args:
+        main: the study proper, scored on the test part.
+        differences: of its rows from soft labels with the same schedule.
+        schedules: the trainings that were scored on the validation part.
+        machine: what all was measured on.
+    """
+    config = main.methods[0].results[0].job.config
+    seconds = sum(result.seconds for method in main.methods for result in method.results)
+    evaluation = main.methods[0].results[0].evaluation
+    lines = [
+        MARK,
+        "",
+        "## Hard, soft and mixed labels",
+        "",
+        f"{_what(config)}; {evaluation.num_clips:,} test pictures, {evaluation.num_labelled:,} of them with a single "
+        f"label. Mean ± standard deviation over seeds {', '.join(map(str, main.methods[0].seeds))}, all methods with "
+        f"the same weights to begin with and the same batches. {sum(len(m.results) for m in main.methods)} trainings, "
+        f"{seconds / 3600:.1f} hours of one thread. Measured on: {machine}.",
+        "",
+        "| method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        *(_main_row(method, rare_classes(main)) for method in main.methods),
+        "",
+        f"Rare: mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and",
+        "total variation between the votes and the vote shares that the network implies; lower is better. x "
+        f"{FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels.",
+        "",
+        "![Scores of each training](images/ferplus-study.png)",
+        "",
+        "### What may be concluded",
+        "",
+        "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
+        "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
+        "",
+        *(f"- {_readable(each.verdict)}" for each in differences if _is_told(each)),
+        *_about_rare(main),
+    ]
+    if schedules.methods:
+        lines += [
+            "",
+            "## Other schedules",
+            "",
+            "One seed each, scored on the validation part, which no training saw and none of the test pictures is in;",
+            "one setting changed at a time. A difference of two points is about what another seed makes.",
+            "",
+            "| schedule | method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
+            "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+            *_schedule_rows(schedules),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def raw(result: ExperimentResult) -> dict[str, Any]:
+    """All figures for JSON, without the folders of the machine that made them."""
+    values = result.to_dict()
+    for method in values["methods"]:
+        for each in method["results"]:
+            del each["run"], each["job"]["store"]
+    return values
+
+
+def draw(result: ExperimentResult, path: Path) -> None:
+    """Draw WAR, UAR and the rare classes' recall: a dot for each seed, the mean and its 95 % interval."""
+    rare = rare_classes(result)
+    panels = {
+        "WAR, %": [[each.evaluation.war or 0.0 for each in method.results] for method in result.methods],
+        "UAR, %": [[each.evaluation.uar or 0.0 for each in method.results] for method in result.methods],
+        "Mean recall of rare classes, %": [rare_recalls(method, rare) for method in result.methods],
+    }
+    labels = [_label(method) for method in result.methods]
+    with house_style():
+        figure, (axes,) = new_grid(9.0, 0.42 * len(labels) + 1.0, 1, len(panels), sharey=True)
+        for axis, (title, rows) in zip(axes, panels.items(), strict=True):
+            for place, values in enumerate(rows):
+                axis.scatter(
+                    [100 * value for value in values],
+                    [place] * len(values),
+                    s=16,
+                    color=ACCENT,
+                    alpha=0.45,
+                    linewidths=0,
+                )
+                if not values:
+                    continue
+                mean = 100 * fmean(values)
+                if len(values) > 1:
+                    found = seed_interval(values)
+                    axis.plot([100 * found.low, 100 * found.high], [place, place], color=INK, linewidth=1.2)
+                axis.plot([mean], [place], marker="|", markersize=11, markeredgewidth=2.2, color=INK)
+            axis.set_title(title)
+            axis.grid(axis="x")
+            axis.margins(y=0.08)
+        axes[0].set_yticks(range(len(labels)), labels)
+        axes[0].invert_yaxis()
+        for axis in axes:
+            axis.tick_params(axis="y", length=0, labelcolor=INK)
+        figure.supxlabel(
+            "dot: a training; bar: mean and 95 % interval over seeds (Student's t)", fontsize=8, color=SOFT_INK
+        )
+        save_figure(figure, path)
+
+
+def _what(config: RunConfig) -> str:
+    dropped = f"dropout {config.dropout:g}, crops of {min(config.scales):g} to {max(config.scales):g}"
+    return (
+        f"{config.model} of width {config.width}, {config.epochs} epochs, batch {config.batch_size}, {dropped}, "
+        f"weight decay {config.weight_decay:g}, cosine, {config.precision}"
+    )
+
+
+def _main_row(method: MethodResult, rare: Sequence[str]) -> str:
+    return f"| {_name(method)} | {_rate(method)} | {' | '.join(_scores(method, rare))} |"
+
+
+def _scores(method: MethodResult, rare: Sequence[str]) -> list[str]:
+    evaluations = [each.evaluation for each in method.results]
+    columns: list[Sequence[float | None]] = [
+        [each.war for each in evaluations],
+        [each.uar for each in evaluations],
+        rare_recalls(method, rare),
+    ]
+    distances = [
+        [getattr(each.agreement[_READING], name) for each in evaluations if each.agreement is not None]
+        for name in DISTANCES
+    ]
+    return [
+        *(mean_and_deviation(values, 100, 1) for values in columns),
+        *(mean_and_deviation(values, 1, 3) for values in distances),
+    ]
+
+
+def _name(method: MethodResult) -> str:
+    return NAMES[method.name.partition("/")[0]]
+
+
+def _rate(method: MethodResult) -> str:
+    part = next(part for part in method.name.partition("/")[2].split("-") if part.startswith("lr"))
+    rate, _, factor = part.removeprefix("lr").partition("x")
+    return f"{rate} x {factor}" if factor else rate
+
+
+def _label(method: MethodResult) -> str:
+    factor = _rate(method).partition(" x ")[2]
+    return _name(method) + (f", rate x {factor}" if factor else "")
+
+
+def _is_told(difference: Difference) -> bool:
+    return difference.measure in ("UAR", "WAR") or difference.measure.endswith(_READING)
+
+
+def _readable(verdict: str) -> str:
+    """Names of rows made readable: method/e90-lr0.05x5.66-... is "MIDAS, softmax of probabilities (rate x 5.66)"."""
+    words = []
+    for word in verdict.split(" "):
+        method, slash, schedule = word.partition("/")
+        if slash and method in NAMES:
+            factor = next(part for part in schedule.split("-") if part.startswith("lr")).partition("x")[2]
+            words.append(f"*{NAMES[method]}*" + (f" (rate x {factor})" if factor else ""))
+        else:
+            words.append(word.replace("vote_shares", "vote shares"))
+    return " ".join(words)
+
+
+def _about_rare(main: ExperimentResult) -> list[str]:
+    lines = []
+    methods = {method.name: method for method in main.methods}
+    for name, test, p in compare_rare(main, "soft"):
+        limits = f"{100 * test.low:+.2f} to {100 * test.high:+.2f}"
+        shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
+        clear = "" if p < 0.05 else ": inside the noise of training"
+        lines.append(
+            f"- Rare classes: *{_label(methods[name])}* and *soft* differ by {100 * test.difference:+.2f} points "
+            f"(95 % interval over seeds {limits}, corrected p {shown}){clear}"
+        )
+    return lines
+
+
+def _schedule_rows(result: ExperimentResult) -> list[str]:
+    rare = rare_classes(result)
+    rows = []
+    for method in result.methods:
+        (first,) = method.results
+        rows.append(
+            f"| {_changes(first.job.config)} | {_name(method)} | {first.job.config.learning_rate:.3g} "
+            f"| {' | '.join(_scores(method, rare))} |"
+        )
+    return rows
+
+
+def _changes(config: RunConfig) -> str:
+    """What is not the study's own schedule."""
+    base = Schedule()
+    found = {
+        "epochs": (config.epochs, base.epochs),
+        "batch": (config.batch_size, base.batch_size),
+        "weight decay": (config.weight_decay, base.weight_decay),
+        "dropout": (config.dropout, base.dropout),
+        "width": (config.width, base.width),
+        "smallest crop": (min(config.scales), max(min(SCALES), base.smallest_crop)),
+    }
+    told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
+    return ", ".join(told) or "as above"
