@@ -296,6 +296,16 @@ def test_seeds_that_disagree_widen_the_interval():
     assert found.seeds == 4
 
 
+def test_no_interval_leads_beyond_what_a_score_can_be():
+    labels = np.tile([0, 1], 3)
+    seeds = np.stack([labels, 1 - labels])
+    found = paired_bootstrap(labels, seeds, seeds[::-1], score="uar", repeats=500)
+    assert (found.low, found.high) == (-1.0, 1.0)
+    uar = score_intervals(labels, seeds, num_classes=2, repeats=500).uar
+    assert uar is not None
+    assert (uar.low, uar.high) == (0.0, 1.0)
+
+
 def test_verdict_needs_both():
     assert verdict(0.01, 0.02, 0.01) == "A is better"
     assert verdict(-0.02, -0.01, 0.01) == "B is better"

@@ -234,7 +234,9 @@ def score_intervals(
         recall.append(_wilson(float(sums[k] / clips[k]), draws, int(clips[k]), units, drawing))
     wars = all_sums.sum(axis=1) / all_clips.sum(axis=1)
     return ScoreIntervals(
-        uar=Interval(float((sums[clips > 0] / clips[clips > 0]).mean()), *percentiles(uars, design, drawing)),
+        uar=Interval(
+            float((sums[clips > 0] / clips[clips > 0]).mean()), *percentiles(uars, design, drawing, (0.0, 1.0))
+        ),
         war=_wilson(float(right.mean()), wars, right.shape[1], len(design.unit_folds), drawing),
         recall=tuple(recall),
         confidence=confidence,
@@ -280,7 +282,8 @@ def _compare(
     # Another stream than that of the resamples.
     coin = np.random.default_rng([drawing.seed, 1])
     better = draws < 0 if lower_is_better else draws > 0
-    low, high = percentiles(draws, design, drawing)
+    largest = 1.0 if score in ("uar", "war") else np.inf
+    low, high = percentiles(draws, design, drawing, (-largest, largest))
     return PairedBootstrap(
         score=score,
         a=a,

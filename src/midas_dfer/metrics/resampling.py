@@ -219,11 +219,20 @@ def mean_recall(clips: Float64[np.ndarray, "R K"], sums: Float64[np.ndarray, "R 
     return mean
 
 
-def percentiles(draws: Float64[np.ndarray, " R"], design: Design, drawing: Drawing) -> tuple[float, float]:
-    """The interval of a resampled score: Hesterberg 2015's expanded percentiles, for few units wider."""
+def percentiles(
+    draws: Float64[np.ndarray, " R"], design: Design, drawing: Drawing, possible: tuple[float, float]
+) -> tuple[float, float]:
+    """The interval of a resampled score: Hesterberg 2015's expanded percentiles, for few units wider.
+
+    Args:
+        draws: the score in each resample.
+        design: of the resampling.
+        drawing: its settings.
+        possible: the lowest and the highest value of the score; the stretched weights of few seeds may lead beyond.
+    """
     M, level = len(design.unit_folds), (1 + drawing.confidence) / 2
     freedom = max(1, M - design.num_folds)
     if level > 0.5:
         level = normal_cdf(np.sqrt((freedom + 1) / freedom) * t_quantile(level, freedom))
     low, high = np.quantile(draws, [1 - level, level])
-    return float(low), float(high)
+    return max(possible[0], float(low)), min(possible[1], float(high))
