@@ -281,9 +281,10 @@ def test_rows_whose_network_cannot_take_the_weights_are_left_out(stores, tmp_pat
 def test_a_difference_is_told_with_the_names_of_the_table(stores, out, capsys):
     files = make(capsys, "table-5", stores["toy"], out, "--folds", 1, "--test_store", stores["other"])
     content = json.loads(files[".json"].read_text())
-    told = " ".join(content["notes"])
+    told = files[".md"].read_text()
     assert "UAR: MIDAS and soft differ by" in told
     assert "across/" not in told
+    assert not any("differ by" in note for note in content["notes"])
     assert content["differences"][0]["first"] == "across/midas"
 
 

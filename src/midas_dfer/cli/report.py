@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import fill
 
 from jsonargparse import Namespace
 
@@ -24,7 +25,7 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.report_data import experiment_report, is_experiment
-    from midas_dfer.report.result_tables import terminal_table
+    from midas_dfer.report.result_tables import WIDTH, terminal_table
     from midas_dfer.report.run_differences import difference_table
     from midas_dfer.report.run_page import runs_report, write_report
 
@@ -39,5 +40,5 @@ def run(request: Namespace) -> None:
         return
     differences = difference_table(report.differences)
     tables = [*report.tables, *([] if differences is None else [differences])]
-    print("\n\n".join([*(terminal_table(table) for table in tables), *report.notes]))
+    print("\n\n".join([*(terminal_table(table) for table in tables), *(fill(note, WIDTH) for note in report.notes)]))
     print_paths(paths)

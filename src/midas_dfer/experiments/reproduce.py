@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from midas_dfer.comparison.differences import Difference, find_differences
+from midas_dfer.comparison.differences import Difference, comparable, find_differences
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments.beside import Row, rows_of, table_of
 from midas_dfer.experiments.engines import INTERRUPTED, Engine
@@ -137,10 +137,10 @@ def _table(chosen: Experiment, wish: Wish, engine: Engine, place: Path, say: Say
         say(note)
     methods, failure = _run(plan, wish, engine, say)
     results = [result for _, result in methods]
-    differences, told = _differences(chosen, results, plan, wish)
-    notes = [*plan.notes, *_cautions(results), *failure[:1], *told]
+    differences, cautions = _differences(chosen, results, plan, wish)
+    notes = [*plan.notes, *_cautions(results), *failure[:1], *cautions]
     rows = rows_of(chosen, methods)
-    table = table_of(chosen, rows, notes, smoke=wish.smoke)
+    table = table_of(chosen, rows, [*notes, *_verdicts(differences, chosen)], smoke=wish.smoke)
     result = ExperimentResult(chosen.name, tuple(results), differences, tuple(notes))
     make_folder(place)
     write_file(place / RESULTS_FILE, json.dumps(_content(result, rows, wish), indent=2) + "\n")
@@ -191,21 +191,27 @@ def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[M
 def _differences(
     chosen: Experiment, results: Sequence[MethodResult], plan: Plan, wish: Wish
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """The uncertainty of differences between rows, and what to say of it below the table."""
+    """The uncertainty of differences between rows, and what a reader must know of it."""
     names = {each.name for each in results}
     pairs = [pair for pair in chosen.question if names.issuperset(pair)]
     if not pairs:
         return (), []
-    compared = {name for pair in pairs for name in pair}
-    try:
-        predictions = {each.name: each.predictions() for each in results if each.name in compared}
-        found = find_differences(predictions, pairs, people=plan.people, repeats=200 if wish.smoke else 10_000)
-    except RequestError as error:
-        return (), [f"Differences were not tested: {error}"]
-    words = {method.name: method.words for method in chosen.methods}
+    predictions = {name: _of(results, name).predictions() for name in {name for pair in pairs for name in pair}}
+    tested, refused = comparable(predictions, pairs)
+    found = find_differences(predictions, tested, people=plan.people, repeats=200 if wish.smoke else 10_000)
     of_all = "Differences are of the clips of all folds taken together, and so are not those of the means above."
     pooled = [of_all] if found and len(results[0].folds) > 1 and not chosen.across else []
-    return found, [*pooled, *(f"{_called(each, words)}." for each in found if each.measure in ("UAR", "WAR"))]
+    return found, [*pooled, *refused]
+
+
+def _of(results: Sequence[MethodResult], name: str) -> MethodResult:
+    return next(each for each in results if each.name == name)
+
+
+def _verdicts(found: Sequence[Difference], chosen: Experiment) -> list[str]:
+    """What the tests say of UAR and WAR, for footnotes."""
+    words = {method.name: method.words for method in chosen.methods}
+    return [f"{_called(each, words)}." for each in found if each.measure in ("UAR", "WAR")]
 
 
 def _called(difference: Difference, words: Mapping[str, str]) -> str:

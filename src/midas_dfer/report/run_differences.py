@@ -8,6 +8,9 @@ from midas_dfer.report.run_results import Entry
 from midas_dfer.report.run_tables import NONE
 from midas_dfer.report.table_data import Cell, TableData
 
+_NOT_SHOWN = "probabilities"
+"""The reading whose distances stand in results.json and --json alone: as many figures again, much the same."""
+
 
 def compare_runs(
     entries: Sequence[Entry], baseline: Entry, people: Mapping[str, str]
@@ -41,39 +44,41 @@ def compare_runs(
 
 
 def difference_table(found: Sequence[Difference]) -> TableData | None:
-    """The differences as a table, score by score; None if there are none."""
+    """The differences as a table, score by score; None if there are none.
+
+    Of the distances from the votes those of the vote shares are shown.
+    """
+    found = [each for each in found if not each.measure.endswith(_NOT_SHOWN)]
     if not found:
         return None
     seconds = {each.second for each in found}
     measures = tuple(dict.fromkeys(each.measure for each in found))
     rows = [each for measure in measures for each in found if each.measure == measure]
-    mcnemar = any(_mcnemar(each) is not None for each in found)
-    heads = ("compared", "difference", "95 % interval", "p", *(["McNemar's p"] if mcnemar else []), "verdict")
+    alone = len(seconds) == 1
     return TableData(
         name="differences",
-        title=f"Differences from {found[0].second}" if len(seconds) == 1 else "Differences between methods",
-        columns=heads,
-        rows=tuple(_row(each, alone=len(seconds) == 1, mcnemar=mcnemar) for each in rows),
-        footnotes=_footnotes(found, mcnemar=mcnemar),
+        title=f"Differences from {found[0].second}" if alone else "Differences between methods",
+        columns=("compared", "diff.", "95 % interval", "p", "found"),
+        rows=tuple(_row(each, alone=alone) for each in rows),
+        footnotes=_footnotes(found),
         groups=tuple((_in_words(name), sum(each.measure == name for each in found)) for name in measures),
     )
 
 
-def _row(each: Difference, *, alone: bool, mcnemar: bool) -> tuple[Cell, ...]:
-    values, score = each.values, each.measure
-    better = values["better"]
+def _row(each: Difference, *, alone: bool) -> tuple[Cell, ...]:
+    values, score, by_mcnemar = each.values, each.measure, _mcnemar(each)
+    verdicts = {None: "noise", each.first: "better"}
     texts = [
         each.first if alone else f"{each.first} \u2212 {each.second}",
         _signed(values["difference"], score),
         f"{_signed(values['low'], score)} to {_signed(values['high'], score)}",
-        _p(values["p_corrected"]),
-        *([_p(_mcnemar(each))] if mcnemar else []),
-        f"{better} is better" if better else "inside the noise",
+        _p(values["p_corrected"]) + ("" if by_mcnemar is None else f" ({_p(by_mcnemar)})"),
+        verdicts.get(None if values["better"] is None else str(values["better"]), "worse"),
     ]
     return tuple(Cell(text) for text in texts)
 
 
-def _footnotes(found: Sequence[Difference], *, mcnemar: bool) -> tuple[str, ...]:
+def _footnotes(found: Sequence[Difference]) -> tuple[str, ...]:
     tests: dict[str, list[str]] = {}
     for each in found:
         names = tests.setdefault(each.test, [])
@@ -81,16 +86,17 @@ def _footnotes(found: Sequence[Difference], *, mcnemar: bool) -> tuple[str, ...]
         names += [] if kind in names else [kind]
     pairs = max(sum(other.measure == each.measure for other in found) for each in found)
     notes = [
-        "UAR and WAR in percentage points, of clips with a label; distances of both readings from the votes, of clips "
-        "with votes: cross-entropy and JSD (Jensen-Shannon divergence) in nats, total variation from 0 to 1; the "
+        "UAR and WAR in percentage points, of clips with a label; distances of the vote shares from the votes, of "
+        "clips with votes: cross-entropy and JSD (Jensen-Shannon divergence) in nats, total variation from 0 to 1; the "
         "smaller the better.",
         *(f"Interval and tests of {', '.join(names)}: {test}." for test, names in tests.items()),
         "p: the largest of the tests' two-sided p values"
         + (f", corrected after Holm for the {pairs} comparisons of a score." if pairs > 1 else "."),
-        "Verdict: a difference is called one where its interval excludes 0 and its p is below 0.05.",
+        "Found: better or worse where the interval excludes 0 and p is below 0.05; else the difference is inside the "
+        "noise.",
     ]
-    if mcnemar:
-        notes.insert(-1, "McNemar's p: his test of WAR, mid-p, over clips, not corrected.")
+    if any(_mcnemar(each) is not None for each in found):
+        notes.insert(-1, "In brackets: McNemar's test of WAR, mid-p, over clips, not corrected.")
     if any(each.values["p_runs"] is None for each in found):
         notes.append(
             "One training of each: how differently it would come out with another seed is in none of these figures."
@@ -115,7 +121,7 @@ def _in_words(measure: str) -> str:
 def _signed(value: float | int | str | bool | None, measure: str) -> str:
     if not isinstance(value, int | float):
         return NONE
-    text = f"{100 * value:+.2f}" if _is_share(measure) else f"{value:+.4f}"
+    text = f"{100 * value:+.2f}" if _is_share(measure) else f"{value:+.3f}"
     return text.replace("-", "\u2212")
 
 
