@@ -244,9 +244,9 @@ def markdown(content: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Every model must be right for {NEEDED:.0f} % or more with each seed, and {', '.join(BLIND)}, which averages "
-        f"over",
-        f"frames, for {CHANCE[0]:.0f} to {CHANCE[1]:.0f} %.",
+        f"Every model must be right for {NEEDED:.0f} % or more with each seed, and {' and '.join(BLIND)}, which "
+        "average",
+        f"over frames, for {CHANCE[0]:.0f} to {CHANCE[1]:.0f} %.",
     ]
     return "\n".join(lines) + "\n"
 

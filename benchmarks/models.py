@@ -4,7 +4,8 @@ Every network works on clips of its publication's length and size: one at a time
 step of training (forward, soft cross-entropy, backward, SGD). All networks are called in turn, round after round, so
 that what else the machine does falls on all alike. On a CPU that is one thread; where there is a GPU it is used too,
 with `--gpu_batch` clips. `--traces` also compiles each network (torch.compile, one whole graph) and exports it to ONNX
-at that size, and writes down how far both are from the network itself.
+at that size, and writes down how far both are from the network itself. `--models` measures some alone and leaves what
+`--out` holds of the others as it is; the page says which were measured apart.
 """
 
 import argparse
@@ -140,6 +141,7 @@ def page(found: dict[str, Any]) -> str:
         f"{on_cpu['rounds']} rounds, in which all networks took turns; reading: one clip at a time; learning: forward,",
         f"loss, backward and an SGD step on {on_cpu['batch']} clips.",
         f"Measured on: {measured_on}; load average before: {found['load_before']}.",
+        *_apart(found),
         "",
         "| model | clip | parameters | GFLOP | reads, fp32 | reads, bf16 | learns, fp32 | learns, bf16 |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -175,6 +177,14 @@ def page(found: dict[str, Any]) -> str:
                 f"| `{name}` | {errors['largest_logit']:.2f} | {errors['compiled']:.1e} | {errors['exported']:.1e} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def _apart(found: dict[str, Any]) -> list[str]:
+    return [
+        f"`{name}` was measured apart: {how['rounds']} rounds, load average before: {how['load_before']}"
+        + ("." if how["machine"] == found["machine"] else f", {how['machine']}.")
+        for name, how in found.get("apart", {}).items()
+    ]
 
 
 def _rates(kinds: dict[str, dict[str, float]]) -> str:
@@ -226,11 +236,13 @@ def main() -> None:
             "rounds": request.rounds,
             "results": measure(names, request.rounds, request.gpu_batch, torch.device("cuda")),
         }
+    if names != list_models() and request.out.is_file():
+        found = _beside_others(json.loads(request.out.read_text()), found)
     write(found, request.out)
     if request.traces:
-        found["traces"] = {}
+        found["traces"] = dict(found.get("traces", {}))
         for name in names:
-            found["traces"][name] = traces(name)
+            found["traces"] = dict(sorted({**found["traces"], name: traces(name)}.items()))
             write(found, request.out)
             print(f"traced {name}: {found['traces'][name]}", file=sys.stderr, flush=True)
     text = page(found)
@@ -238,6 +250,20 @@ def main() -> None:
     if request.page is not None:
         prose = request.page.read_text().partition(MARK)[0]
         request.page.write_text(f"{prose}{MARK}\n\n{text}")
+
+
+def _beside_others(before: Result, found: Result) -> Result:
+    """Put what was measured of some networks among what is known of all."""
+    if before["cpu"]["batch"] != found["cpu"]["batch"] or ("gpu" in found) != ("gpu" in before):
+        raise SystemExit("the other networks were measured otherwise: leave out --models, or name another --out")
+    merged = {**before, "costs": dict(sorted({**before["costs"], **found["costs"]}.items()))}
+    for kind in ("cpu", "gpu"):
+        if kind in found:
+            results = {**before[kind]["results"], **found[kind]["results"]}
+            merged[kind] = {**before[kind], "results": dict(sorted(results.items()))}
+    conditions = {"machine": found["machine"], "load_before": found["load_before"], "rounds": found["cpu"]["rounds"]}
+    merged["apart"] = {**before.get("apart", {}), **dict.fromkeys(found["costs"], conditions)}
+    return merged
 
 
 def write(found: dict[str, Any], path: Path) -> None:
