@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning fuzz clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -43,6 +43,9 @@ bench-scale: .venv/.installed-dev
 
 learning: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.learning
+
+dynamic-study: .venv/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dynamic_study
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2000

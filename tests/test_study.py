@@ -159,8 +159,8 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     written = page(result, differences, collect(tmp_path / "nothing"), "a machine")
     assert written.startswith(MARK)
     assert "| soft | 0.01 |" in written
-    assert "| MIDAS, softmax of probabilities | 0.01 x 2 |" in written
-    assert "*MIDAS, softmax of probabilities* (rate x 2)" in written
+    assert "| MIDAS, softmax of probabilities | 0.01 × 2 |" in written
+    assert "| MIDAS, softmax of probabilities, rate × 2 |" in written
     assert "/e1-" not in written
     assert str(tmp_path) not in json.dumps(raw(result))
     draw(result, tmp_path / "study.png")

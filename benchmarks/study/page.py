@@ -1,6 +1,7 @@
 """docs/results.md: the part that is written from the trainings, and its picture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +18,8 @@ from benchmarks.study.table import (
 from midas_dfer.comparison.differences import Difference
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.metrics import seed_interval
+from midas_dfer.report.result_tables import markdown_table
+from midas_dfer.report.run_differences import difference_table
 from midas_dfer.report.style import ACCENT, INK, SOFT_INK, house_style, new_grid, save_figure
 from midas_dfer.training.config import RunConfig
 
@@ -60,7 +63,7 @@ def page(main: ExperimentResult, differences: Sequence[Difference], schedules: E
         *(_main_row(method, rare_classes(main)) for method in main.methods),
         "",
         f"Rare: mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and",
-        "total variation between the votes and the vote shares that the network implies; lower is better. x "
+        "total variation between the votes and the vote shares that the network implies; lower is better. × "
         f"{FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels.",
         "",
         "![Scores of each training](images/ferplus-study.png)",
@@ -70,7 +73,10 @@ def page(main: ExperimentResult, differences: Sequence[Difference], schedules: E
         "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
         "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
         "",
-        *(f"- {_readable(each.verdict)}" for each in differences if _is_told(each)),
+        *_differences(differences, main),
+        "",
+        "The mean recall of the rare classes, in percentage points, by the paired t test over seeds alone:",
+        "",
         *_about_rare(main),
     ]
     if schedules.methods:
@@ -103,7 +109,7 @@ def draw(result: ExperimentResult, path: Path) -> None:
     panels = {
         "WAR, %": [[each.evaluation.war or 0.0 for each in method.results] for method in result.methods],
         "UAR, %": [[each.evaluation.uar or 0.0 for each in method.results] for method in result.methods],
-        "Mean recall of rare classes, %": [rare_recalls(method, rare) for method in result.methods],
+        "Rare classes, %": [rare_recalls(method, rare) for method in result.methods],
     }
     labels = [_label(method) for method in result.methods]
     with house_style():
@@ -123,7 +129,12 @@ def draw(result: ExperimentResult, path: Path) -> None:
                 mean = 100 * fmean(values)
                 if len(values) > 1:
                     found = seed_interval(values)
-                    axis.plot([100 * found.low, 100 * found.high], [place, place], color=INK, linewidth=1.2)
+                    axis.plot(
+                        [100 * max(0.0, found.low), 100 * min(1.0, found.high)],
+                        [place, place],
+                        color=INK,
+                        linewidth=1.2,
+                    )
                 axis.plot([mean], [place], marker="|", markersize=11, markeredgewidth=2.2, color=INK)
             axis.set_title(title)
             axis.grid(axis="x")
@@ -133,7 +144,10 @@ def draw(result: ExperimentResult, path: Path) -> None:
         for axis in axes:
             axis.tick_params(axis="y", length=0, labelcolor=INK)
         figure.supxlabel(
-            "dot: a training; bar: mean and 95 % interval over seeds (Student's t)", fontsize=8, color=SOFT_INK
+            "dot: a training; line: mean and 95 % interval over seeds (Student's t); rare: mean recall of "
+            + ", ".join(rare),
+            fontsize=8,
+            color=SOFT_INK,
         )
         save_figure(figure, path)
 
@@ -174,42 +188,38 @@ def _name(method: MethodResult) -> str:
 def _rate(method: MethodResult) -> str:
     part = next(part for part in method.name.partition("/")[2].split("-") if part.startswith("lr"))
     rate, _, factor = part.removeprefix("lr").partition("x")
-    return f"{rate} x {factor}" if factor else rate
+    return f"{rate} × {factor}" if factor else rate
 
 
 def _label(method: MethodResult) -> str:
-    factor = _rate(method).partition(" x ")[2]
-    return _name(method) + (f", rate x {factor}" if factor else "")
+    factor = _rate(method).partition(" × ")[2]
+    return _name(method) + (f", rate × {factor}" if factor else "")
 
 
-def _is_told(difference: Difference) -> bool:
-    return difference.measure in ("UAR", "WAR") or difference.measure.endswith(_READING)
-
-
-def _readable(verdict: str) -> str:
-    """Names of rows made readable: method/e90-lr0.05x5.66-... is "MIDAS, softmax of probabilities (rate x 5.66)"."""
-    words = []
-    for word in verdict.split(" "):
-        method, slash, schedule = word.partition("/")
-        if slash and method in NAMES:
-            factor = next(part for part in schedule.split("-") if part.startswith("lr")).partition("x")[2]
-            words.append(f"*{NAMES[method]}*" + (f" (rate x {factor})" if factor else ""))
-        else:
-            words.append(word.replace("vote_shares", "vote shares"))
-    return " ".join(words)
+def _differences(found: Sequence[Difference], main: ExperimentResult) -> list[str]:
+    """The table of differences, its rows called as in the other tables."""
+    names = {method.name: _label(method) for method in main.methods}
+    called = [
+        replace(
+            each,
+            first=names[each.first],
+            second=names[each.second],
+            values={**each.values, "better": names.get(str(each.values["better"]))},
+        )
+        for each in found
+    ]
+    table = difference_table(called)
+    return [] if table is None else [markdown_table(table)]
 
 
 def _about_rare(main: ExperimentResult) -> list[str]:
-    lines = []
     methods = {method.name: method for method in main.methods}
+    lines = ["| compared with soft | diff. | 95 % interval | p | found |", "|---|---:|---:|---:|---|"]
     for name, test, p in compare_rare(main, "soft"):
-        limits = f"{100 * test.low:+.2f} to {100 * test.high:+.2f}"
-        shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
-        clear = "" if p < 0.05 else ": inside the noise of training"
-        lines.append(
-            f"- Rare classes: *{_label(methods[name])}* and *soft* differ by {100 * test.difference:+.2f} points "
-            f"(95 % interval over seeds {limits}, corrected p {shown}){clear}"
-        )
+        shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
+        found = "noise" if p >= 0.05 else "better" if test.difference > 0 else "worse"
+        figures = f"{100 * test.difference:+.2f} | {100 * test.low:+.2f} to {100 * test.high:+.2f}"
+        lines.append(f"| {_label(methods[name])} | {figures} | {shown} | {found} |".replace("-", "\u2212"))
     return lines
 
 
