@@ -307,9 +307,10 @@ def has_a_resnet18(name):
     with torch.device("meta"):
         model = of_the_zoo(name)
     prefix = f"{model.trunk}." if model.trunk else ""
-    shapes = {key.removeprefix(prefix): value.ndim for key, value in model.state_dict().items()}
-    deeper = any(key.startswith("layer1.2.") or ".conv3." in key for key in shapes)
-    return shapes.get("layer1.0.conv1.weight") == 4 and not deeper
+    shapes = {key.removeprefix(prefix): value.shape for key, value in model.state_dict().items()}
+    another = any(key.startswith("layer1.2.") or ".conv3." in key for key in shapes)
+    another = another or shapes.get("conv1.weight", ())[2:] == (3, 3)  # the stem for small pictures
+    return len(shapes.get("layer1.0.conv1.weight", ())) == 4 and not another
 
 
 @pytest.mark.parametrize("name", [name for name in list_models() if has_a_resnet18(name)])
@@ -327,6 +328,12 @@ def test_imagenet_weights_load_into_every_resnet(name, tmp_path):
     for key in trunk:
         assert torch.equal(after[key], weights[key.removeprefix(prefix)]), key
     assert set(report.loaded) == set(trunk)
+
+
+def test_imagenet_weights_are_refused_by_the_network_for_small_pictures(tmp_path):
+    torch.save(random_weights(), tmp_path / "resnet18.pth")
+    with pytest.raises(RequestError, match=r"conv1\.weight \(8, 3, 7, 7\) instead of \(8, 3, 3, 3\)"):
+        load_trunk(of_the_zoo("still_resnet10"), tmp_path / "resnet18.pth")
 
 
 @pytest.mark.parametrize("name", list_models())
