@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, draw, page, raw
+from benchmarks.study.page import MARK, draw, page, raw, read_raw
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -175,3 +176,11 @@ def test_a_training_that_diverges_is_left_alone(store, tmp_path):
     assert "smaller --learning_rate" in said[-1]
     assert run_all(jobs, tmp_path, hours=1, say=said.append) == 0
     assert collect(tmp_path).methods == ()
+
+
+def test_the_page_holds_the_figures():
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    figures = json.loads((docs / "results.json").read_text())
+    main, schedules = read_raw(figures["test"]), read_raw(figures["validation"])
+    written = (docs / "results.md").read_text(encoding="utf-8").partition(MARK)
+    assert "".join(written[1:]) == page(main, main.differences, schedules, figures["machine"])

@@ -103,6 +103,16 @@ def raw(result: ExperimentResult) -> dict[str, Any]:
     return values
 
 
+def read_raw(values: dict[str, Any]) -> ExperimentResult:
+    """The inverse of `raw`; where the runs lay is not known any more."""
+    methods = []
+    for method in values["methods"]:
+        results = [{**each, "run": "", "job": {**each["job"], "store": ""}} for each in method["results"]]
+        methods.append(MethodResult.from_dict({**method, "results": results}))
+    differences = tuple(Difference(**each) for each in values["differences"])
+    return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
+
+
 def draw(result: ExperimentResult, path: Path) -> None:
     """Draw WAR, UAR and the rare classes' recall: a dot for each seed, the mean and its 95 % interval."""
     rare = rare_classes(result)
