@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.figures import FIGURES, make_figure, mix_pair
+from midas_dfer.experiments.figures import FIGURES, make_figure
 from midas_dfer.experiments.jobs import Job, JobResult
+from midas_dfer.experiments.mixed_pair import mix_pair
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.scores import Evaluation

@@ -1,7 +1,6 @@
 """docs/results.md: the part that is written from the trainings, and its picture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -55,7 +54,7 @@ def page(main: ExperimentResult, differences: Sequence[Difference], schedules: E
         "",
         f"{_what(config)}; {evaluation.num_clips:,} test pictures, {evaluation.num_labelled:,} of them with a single "
         f"label. Mean ± standard deviation over seeds {', '.join(map(str, main.methods[0].seeds))}, all methods with "
-        f"the same weights to begin with and the same batches. {sum(len(m.results) for m in main.methods)} trainings, "
+        f"the same weights to begin with. {sum(len(m.results) for m in main.methods)} trainings, "
         f"{seconds / 3600:.1f} hours of one thread. Measured on: {machine}.",
         "",
         "| method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
@@ -209,15 +208,7 @@ def _label(method: MethodResult) -> str:
 def _differences(found: Sequence[Difference], main: ExperimentResult) -> list[str]:
     """The table of differences, its rows called as in the other tables."""
     names = {method.name: _label(method) for method in main.methods}
-    called = [
-        replace(
-            each,
-            first=names[each.first],
-            second=names[each.second],
-            values={**each.values, "better": names.get(str(each.values["better"]))},
-        )
-        for each in found
-    ]
+    called = [each.called(names) for each in found]
     table = difference_table(called)
     return [] if table is None else [markdown_table(table)]
 

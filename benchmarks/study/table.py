@@ -90,10 +90,12 @@ def rare_classes(result: ExperimentResult) -> tuple[str, ...]:
 
 
 def rare_recalls(method: MethodResult, rare: Sequence[str], seeds: Sequence[int] | None = None) -> list[float]:
-    """The mean recall of the rare classes, of each seed; nothing where there are none."""
+    """The mean recall of the rare classes that occur, of each seed; nothing where there are none."""
     chosen = [result for seed in (method.seeds if seeds is None else seeds) for result in method.of_seed(seed)]
     places = [method.class_names.index(name) for name in rare]
-    return [fmean(each.evaluation.recall[place] or 0.0 for place in places) for each in chosen if places]
+    recalls = [[each.evaluation.recall[place] for place in places] for each in chosen]
+    known = [[recall for recall in row if recall is not None] for row in recalls]
+    return [fmean(row) for row in known if row]
 
 
 def mean_and_deviation(values: Sequence[float | None], factor: float, digits: int) -> str:

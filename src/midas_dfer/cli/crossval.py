@@ -5,9 +5,9 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_jobs, check_out, print_paths, say_for
-from midas_dfer.cli.settings import add_settings, check_numbers, read_settings
-from midas_dfer.errors import RequestError
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
+from midas_dfer.cli.settings import add_settings, read_settings
+from midas_dfer.cli.trainings import add_training_flags, choose_engine
 
 
 def parser() -> Parser:
@@ -19,12 +19,7 @@ def parser() -> Parser:
     )
     flags.add_argument("--store", type=Path, required=True, help="folder of the store, which has folds")
     flags.add_argument("--out", type=Path, required=True, help="folder of the runs and their results")
-    flags.add_argument("--folds", type=int, nargs="+", default=None, help="which folds to test on (default: all)")
-    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="of all that is drawn (default: 0)")
-    flags.add_argument("--jobs", type=int, default=1, help="trainings at a time on this machine (default: 1)")
-    flags.add_argument(
-        "--ray", type=str | None, default=None, help="address of a Ray cluster to train on instead, or local"
-    )
+    add_training_flags(flags)
     flags.add_argument("--json", action="store_true", help="print the results as JSON")
     add_settings(flags, several_runs=True)
     return flags
@@ -33,21 +28,11 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.crossval import cross_validate
-    from midas_dfer.experiments.engines import Engine, LocalEngine
     from midas_dfer.experiments.results import RESULTS_FILE
     from midas_dfer.experiments.score_table import score_table
 
-    check_jobs(request.jobs)
-    check_numbers("folds", request.folds)
-    check_numbers("seeds", request.seeds)
+    engine = choose_engine(request)
     check_out(request.out)
-    engine: Engine = LocalEngine(request.jobs)
-    if request.ray is not None:
-        if request.jobs != 1:
-            raise RequestError("--jobs is of this machine, --ray of a cluster; leave out one of them")
-        from midas_dfer.experiments.ray_engine import RayEngine
-
-        engine = RayEngine(None if request.ray == "local" else request.ray)
     result = cross_validate(
         read_settings(request),
         request.store,

@@ -7,9 +7,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_jobs, check_out, print_paths, say_for
-from midas_dfer.cli.settings import check_numbers
-from midas_dfer.errors import RequestError
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
+from midas_dfer.cli.trainings import add_training_flags, choose_engine
 from midas_dfer.training.config import RunConfig
 
 _OWN = ("test_fold", "seed", "labels", "mixer", "model", "group")
@@ -29,12 +28,7 @@ def parser() -> Parser:
     flags.add_argument("--out", type=Path, required=True, help="folder for runs and results")
     flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store that is scored")
     flags.add_argument("--smoke", action="store_true", help="at toy size, to see in a minute what comes of it")
-    flags.add_argument("--folds", type=int, nargs="+", default=None, help="which folds to test on (default: all)")
-    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="of all that is drawn (default: 0)")
-    flags.add_argument("--jobs", type=int, default=1, help="trainings at a time on this machine (default: 1)")
-    flags.add_argument(
-        "--ray", type=str | None, default=None, help="address of a Ray cluster to train on instead, or local"
-    )
+    add_training_flags(flags)
     flags.add_argument("--json", action="store_true", help="end with the results as JSON")
     group = flags.add_argument_group("settings of all rows, in place of the recipes'; see midas train --help")
     for setting in fields(RunConfig):
@@ -48,22 +42,12 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.experiments.engines import Engine, LocalEngine
     from midas_dfer.experiments.planning import Wish
     from midas_dfer.experiments.reproduce import check_what, reproduce
 
     check_what(request.what)
-    check_jobs(request.jobs)
-    check_numbers("folds", request.folds)
-    check_numbers("seeds", request.seeds)
+    engine = choose_engine(request)
     check_out(request.out)
-    engine: Engine = LocalEngine(request.jobs)
-    if request.ray is not None:
-        if request.jobs != 1:
-            raise RequestError("--jobs is of this machine, --ray of a cluster; leave out one of them")
-        from midas_dfer.experiments.ray_engine import RayEngine
-
-        engine = RayEngine(None if request.ray == "local" else request.ray)
     names = [setting.name for setting in fields(RunConfig) if setting.name not in _OWN]
     wish = Wish(
         store=request.store,

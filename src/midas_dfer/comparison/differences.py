@@ -5,8 +5,9 @@ A method is called better only if the interval of the hierarchical bootstrap ove
 correction for the number of pairs. All else is "inside the noise".
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from midas_dfer import metrics
 from midas_dfer.comparison.paired_tests import MEASURES, PairedTest, Settings, paired_test
@@ -33,6 +34,19 @@ class Difference:
     test: str
     values: dict[str, float | int | str | bool | None]
     verdict: str
+
+    def called(self, words: Mapping[str, str]) -> "Difference":
+        """The same with other names of the methods, in the verdict too; those that are not in `words` stay."""
+        better = self.values.get("better")
+        names = sorted({self.first, self.second}, key=len, reverse=True)
+        pattern = "|".join(re.escape(name) for name in names)
+        return replace(
+            self,
+            first=words.get(self.first, self.first),
+            second=words.get(self.second, self.second),
+            values={**self.values, "better": words.get(better, better) if isinstance(better, str) else better},
+            verdict=re.sub(rf"(?<![\w/.-])({pattern})(?![\w/.-])", lambda m: words.get(m[0], m[0]), self.verdict),
+        )
 
 
 def pairs_with(baseline: str, names: Iterable[str]) -> tuple[tuple[str, str], ...]:

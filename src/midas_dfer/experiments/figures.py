@@ -7,34 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 
 from midas_dfer import metrics
-from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.mixed_pair import mix_pair
 from midas_dfer.experiments.planning import SMOKE
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, write_file
-from midas_dfer.labels import NO_LABEL, coexistence_matrix, majority_labels, top_share, votes_to_soft_labels
-from midas_dfer.mixing.midas import MIDAS
-from midas_dfer.mixing.plan import MixPlan, draw_ratios
+from midas_dfer.labels import NO_LABEL, coexistence_matrix, votes_to_soft_labels
 from midas_dfer.report.description import Description, describe
 from midas_dfer.report.examples import choose_examples, draw_examples, load_examples
 from midas_dfer.report.layout import clips, one_line, short_name
-from midas_dfer.report.mixing_figure import MixedPair, SourceClip, draw_mixed_pair
+from midas_dfer.report.mixing_figure import draw_mixed_pair
 from midas_dfer.report.paper_figures import draw_class_shares, draw_coexisting, draw_confusion
 from midas_dfer.training.scores import Evaluation
 
 FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
 """What can be drawn; figure 1 holds what the paper's figures 1 and 2 show."""
 
-_FRAMES = 5
-_SHOWN_RATIOS = (0.3, 0.7)
-_DRAWS = 256
 _HAPPY_RECALL = "87.40 %"  # section 5.4, and table 1
 
 
@@ -99,68 +92,6 @@ def _mixing(store: ClipStore, stem: Path, seed: int) -> list[Path]:
     columns = ["distribution", "video_id", "ratio", *(f"share_{each}" for each in pair.class_names)]
     _write_table(table, columns, ([*head, *shares.tolist()] for *head, shares in rows))
     return [*pictures, table]
-
-
-def mix_pair(store: ClipStore, seed: int) -> MixedPair:
-    """Choose two clips of different emotions and mix them, as in training.
-
-    Raises:
-        RequestError: no two clips are of different emotions.
-    """
-    mixer = MIDAS()
-    chosen = store.manifest.select(_choose_pair(store.manifest, seed))
-    lengths = [store.num_frames(video_id) for video_id in chosen.video_ids]
-    shown = min(_FRAMES, max(lengths))
-    frames = [
-        store.read(video_id, sample_segments(length, shown).tolist())
-        for video_id, length in zip(chosen.video_ids, lengths, strict=True)
-    ]
-    soft = votes_to_soft_labels(chosen.votes)
-    ratios = draw_ratios(_DRAWS, mixer.alpha, torch.Generator().manual_seed(seed))
-    low, high = _SHOWN_RATIOS
-    ratio = ratios[int(((ratios >= low) & (ratios <= high)).int().argmax())]
-    plan = MixPlan(torch.stack([ratio, 1 - ratio]), torch.tensor([1, 0]))
-    pixels = torch.from_numpy(np.stack(frames)).permute(0, 1, 4, 2, 3)
-    labels = torch.from_numpy(soft)
-    mixed, targets = mixer.apply(pixels, labels, plan)
-    _, plain = MIDAS(alpha=mixer.alpha, normalization="none").apply(pixels, labels, plan)
-    picture = mixed[0].permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8).numpy()
-    counts = np.where(chosen.has_votes, chosen.votes.sum(axis=1), 0)
-    sources = [
-        SourceClip(video_id, pictures, label, int(count))
-        for video_id, pictures, label, count in zip(chosen.video_ids, frames, soft, counts, strict=True)
-    ]
-    return MixedPair(
-        dataset=store.dataset,
-        class_names=store.class_names,
-        first=sources[0],
-        second=sources[1],
-        ratio=float(ratio),
-        alpha=mixer.alpha,
-        frames=picture,
-        mixed=plain[0].double().numpy(),
-        target=targets[0].double().numpy(),
-    )
-
-
-def _choose_pair(manifest: Manifest, seed: int) -> list[int]:
-    """Two clips of different emotions by chance; of different people, and with split votes, where there are such."""
-    voted = manifest.has_votes
-    rows = np.flatnonzero(voted if voted.any() else manifest.labels != NO_LABEL)
-    if len(rows):
-        votes = manifest.select(rows).votes
-        single = majority_labels(votes) != NO_LABEL
-        rows, votes = rows[single], votes[single]
-    if not len(rows) or len(set(majority_labels(votes).tolist())) < 2:
-        raise RequestError(f"no two clips of {manifest.name} are of different emotions; there is nothing to mix")
-    classes, agreed = majority_labels(votes), top_share(votes) == 1
-    subjects = manifest.select(rows).table["subject"].to_list()
-    order = np.random.default_rng(seed).permutation(len(rows))
-    order = order[np.argsort(agreed[order], kind="stable")]
-    first = int(order[0])
-    others = [int(row) for row in order if classes[row] != classes[first]]
-    strangers = [row for row in others if subjects[row] is None or subjects[row] != subjects[first]]
-    return [int(rows[first]), int(rows[(strangers or others)[0]])]
 
 
 def _examples(store: ClipStore, stem: Path) -> list[Path]:

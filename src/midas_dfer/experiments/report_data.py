@@ -1,11 +1,9 @@
 """An experiment as what `report` shows: its methods with all their runs, and its table beside the paper's."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from midas_dfer.comparison.differences import Difference
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.beside import MARKED, rows_of, table_of
 from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MeanScore, MethodResult
@@ -39,7 +37,7 @@ def experiment_report(out: Path) -> Report:
     smoke = _is_smoke(out)
     words = _words(result)
     entries = tuple(_entry(method, words[method.name]) for method in result.methods)
-    differences = tuple(_called(each, words) for each in result.differences)
+    differences = tuple(each.called(words) for each in result.differences)
     notes = dict.fromkeys(sentence for each in entries for run in each.runs for sentence in run.missing)
     first = result.methods[0]
     counts = f"{_count(len(result.methods), 'method')}, {_count(len(first.folds), 'fold')}, "
@@ -59,16 +57,6 @@ def _words(result: ExperimentResult) -> dict[str, str]:
     """What the methods are called: as in the experiment's own table, if it has one; else by their folders."""
     known = {m.name: m.words for m in experiment(result.name).methods} if result.name in EXPERIMENTS else {}
     return {each.name: known.get(each.name, each.name) for each in result.methods}
-
-
-def _called(each: Difference, words: Mapping[str, str]) -> Difference:
-    better = each.values.get("better")
-    return replace(
-        each,
-        first=words.get(each.first, each.first),
-        second=words.get(each.second, each.second),
-        values={**each.values, "better": None if better is None else words.get(str(better), str(better))},
-    )
 
 
 def _entry(method: MethodResult, name: str) -> Entry:

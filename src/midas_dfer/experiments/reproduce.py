@@ -8,8 +8,7 @@ OUT/
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -211,14 +210,7 @@ def _of(results: Sequence[MethodResult], name: str) -> MethodResult:
 def _verdicts(found: Sequence[Difference], chosen: Experiment) -> list[str]:
     """What the tests say of UAR and WAR, for footnotes."""
     words = {method.name: method.words for method in chosen.methods}
-    return [f"{_called(each, words)}." for each in found if each.measure in ("UAR", "WAR")]
-
-
-def _called(difference: Difference, words: Mapping[str, str]) -> str:
-    """A difference's verdict with the rows called as in the table, not as their folders."""
-    names = sorted((difference.first, difference.second), key=len, reverse=True)
-    pattern = "|".join(re.escape(name) for name in names)
-    return re.sub(rf"(?<![\w/.-])({pattern})(?![\w/.-])", lambda found: words[found[0]], difference.verdict)
+    return [f"{each.called(words).verdict}." for each in found if each.measure in ("UAR", "WAR")]
 
 
 def _cautions(results: Sequence[MethodResult]) -> list[str]:

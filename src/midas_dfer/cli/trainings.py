@@ -1,0 +1,42 @@
+"""Flags of the verbs that train many times: over which folds and seeds, and on which machines."""
+
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, check_jobs
+from midas_dfer.cli.settings import check_numbers
+from midas_dfer.errors import RequestError
+
+if TYPE_CHECKING:
+    from midas_dfer.experiments.engines import Engine
+
+
+def add_training_flags(flags: Parser) -> None:
+    """Add --folds, --seeds, --jobs and --ray."""
+    flags.add_argument("--folds", type=int, nargs="+", default=None, help="which folds to test on (default: all)")
+    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="of all that is drawn (default: 0)")
+    flags.add_argument("--jobs", type=int, default=1, help="trainings at a time on this machine (default: 1)")
+    flags.add_argument(
+        "--ray", type=str | None, default=None, help="address of a Ray cluster to train on instead, or local"
+    )
+
+
+def choose_engine(request: Namespace) -> "Engine":
+    """The engine that --jobs or --ray asks for; all four flags are checked first.
+
+    Raises:
+        RequestError: a flag is out of range, one number is named twice, or both engines are asked for.
+    """
+    check_jobs(request.jobs)
+    check_numbers("folds", request.folds)
+    check_numbers("seeds", request.seeds)
+    if request.ray is None:
+        from midas_dfer.experiments.engines import LocalEngine
+
+        return LocalEngine(request.jobs)
+    if request.jobs != 1:
+        raise RequestError("--jobs is of this machine, --ray of a cluster; leave out one of them")
+    from midas_dfer.experiments.ray_engine import RayEngine
+
+    return RayEngine(None if request.ray == "local" else request.ray)
