@@ -4,6 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 export OMP_WAIT_POLICY = passive
+unexport PYTHONDONTWRITEBYTECODE # compiled modules are kept: the tests start many processes
 
 .PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz clean
 

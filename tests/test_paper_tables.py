@@ -17,8 +17,8 @@ from midas_dfer.experiments.paper import (
     PrintedRow,
     what_others_reach,
 )
-from midas_dfer.experiments.results import MeanScore
 from midas_dfer.experiments.tables import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
+from midas_dfer.metrics import MeanScore
 from midas_dfer.report.result_tables import terminal_table
 from midas_dfer.training.config import PUBLISHED_ALPHA
 from midas_dfer.training.recipes import recipe

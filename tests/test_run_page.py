@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import predictions_table, read_predictions
 from midas_dfer.training.runs import RUN_FILE
-from midas_dfer.training.scores import score
+from midas_dfer.training.scores import Evaluation, Predictions, score
 from midas_dfer.training.train import train
 from tests.factories import make_store
 from tests.test_description_page import EVIL, Page
@@ -74,16 +75,11 @@ def rescore(run: Path, classes: tuple[str, ...] | None = None, *, voted: bool = 
         has_votes=p.has_votes[:rows] & voted,
         **{name: getattr(p, name)[:rows] for name in ("labels", "votes", "probabilities", "vote_shares")},
     )
-    e = evaluation
-    new = score(
-        p,
-        method=e.method,
-        model=e.model,
-        dataset=e.dataset,
-        class_names=classes or e.class_names,
-        part=e.part,
-        caution="",
-    )
+    write_scores(folder, p, evaluation, classes or evaluation.class_names)
+
+
+def write_scores(folder: Path, p: Predictions, e: Evaluation, classes: tuple[str, ...]) -> None:
+    new = score(p, method=e.method, model=e.model, dataset=e.dataset, class_names=classes, part=e.part, caution="")
     (folder / "evaluation.json").write_text(json.dumps(new.to_dict()))
     (folder / "predictions.csv").write_text(predictions_table(p, new.class_names))
 
@@ -163,6 +159,50 @@ def test_run_folders_and_experiments_tell_the_same_of_the_same_runs(trained, tmp
     ]
     assert shown.groups[0] == ("UAR", 1)
     assert shown.rows[1][4].text != "\u2013"  # McNemar's test, of WAR
+
+
+def test_runs_that_differ_only_in_seed_stand_as_one_method(runs, tmp_path):
+    paths = []
+    for name in ("soft", "midas"):
+        for seed in (0, 1):
+            path = tmp_path / f"{name}-seed-{seed}"
+            shutil.copytree(runs / name, path)
+            recipe = (path / "config.yaml").read_text()
+            assert "\nseed: 0\n" in recipe
+            (path / "config.yaml").write_text(recipe.replace("\nseed: 0\n", f"\nseed: {seed}\n"))
+            paths.append(path)
+    worse = tmp_path / "soft-seed-1" / "evaluation"
+    rows = (worse / "predictions.csv").read_text()
+    turn_predictions(worse)
+    assert (worse / "predictions.csv").read_text() != rows
+    report = runs_report(paths, baseline=paths[1])
+    assert [(each.name, len(each.runs)) for each in report.entries] == [("soft", 2), ("midas", 2)]
+    wars = [run.evaluation.war for run in report.entries[0].runs]
+    assert wars[0] != wars[1]
+    means = report.tables[0]
+    assert means.columns[-2:] == ("UAR", "WAR")
+    assert means.rows[0][-1].text == f"{100 * fmean(wars):.2f} \u00b1 {100 * stdev(wars):.2f}"
+    assert means.rows[1][-1].text.endswith("\u00b1 0.00")
+    assert report.tables[1].title.endswith("all runs pooled")
+    war = next(each for each in report.differences if each.measure == "WAR")
+    assert (war.first, war.second, war.values["seeds"]) == ("midas", "soft", 2)
+    assert war.values["difference"] == pytest.approx(report.entries[1].runs[0].evaluation.war - fmean(wars))
+    assert war.values["p_runs"] is not None
+    Page(report_page(report))
+    apart = runs_report(paths, apart=True)
+    assert [each.name for each in apart.entries] == [path.name for path in paths]
+    assert apart.tables[0].name == "scores"
+    again = tmp_path / "again"
+    shutil.copytree(paths[0], again)  # the same seed once more is no second training of the method
+    assert [len(each.runs) for each in runs_report([*paths[:2], again]).entries] == [2, 1]
+
+
+def turn_predictions(folder: Path) -> None:
+    """Give each class the share of its neighbour, and score that."""
+    evaluation = read_evaluation(folder / "evaluation.json")
+    p = read_predictions(folder / "predictions.csv", evaluation)
+    turned = {name: np.roll(getattr(p, name), 1, axis=1) for name in ("probabilities", "vote_shares")}
+    write_scores(folder, replace(p, **turned), evaluation, evaluation.class_names)
 
 
 def test_a_part_that_is_watched_is_called_what_it_is(runs):

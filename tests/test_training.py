@@ -187,9 +187,9 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
-def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit(store, tmp_path, precision):
-    config = small(epochs=4, precision=precision, validation_fraction=0.2)
+def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit(store, tmp_path):
+    """In bf16; the test after this one resumes in fp32."""
+    config = small(epochs=4, precision="bf16", validation_fraction=0.2)
     whole = train(config, store, tmp_path / "whole")
     (tmp_path / "recipe.yaml").write_text(config.to_yaml())
     run = tmp_path / "killed"

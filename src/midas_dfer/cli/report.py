@@ -16,7 +16,13 @@ def parser() -> Parser:
     flags.add_argument("runs", type=Path, nargs="+", help="run folders, or the folder of one experiment")
     flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
     flags.add_argument(
-        "--baseline", type=Path | None, default=None, help="the run that others are compared with (default: the first)"
+        "--baseline",
+        type=Path | None,
+        default=None,
+        help="the run that others (or whose method others) are compared with (default: the first)",
+    )
+    flags.add_argument(
+        "--apart", action="store_true", help="every run for itself, also those that differ only in seed and fold"
     )
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
     return flags
@@ -31,9 +37,14 @@ def run(request: Namespace) -> None:
 
     check_out(request.out)
     experiments = [path for path in request.runs if is_experiment(path)]
-    if experiments and (len(request.runs) > 1 or request.baseline is not None):
-        raise RequestError(f"{experiments[0]} is an experiment; name it alone and without --baseline, or name runs")
-    report = experiment_report(experiments[0]) if experiments else runs_report(request.runs, request.baseline)
+    if experiments and (len(request.runs) > 1 or request.baseline is not None or request.apart):
+        raise RequestError(
+            f"{experiments[0]} is an experiment; name it alone, without --baseline and --apart, or name runs"
+        )
+    if experiments:
+        report = experiment_report(experiments[0])
+    else:
+        report = runs_report(request.runs, request.baseline, apart=request.apart)
     paths = write_report(report, request.out)
     if request.json:
         print(json.dumps({**report.to_dict(), "files": [str(path) for path in paths]}))

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from midas_dfer.emotions import match_classes
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.paper import CLASSES, FOOTNOTES, what_others_reach
-from midas_dfer.experiments.results import MeanScore, MethodResult
+from midas_dfer.experiments.results import MethodResult
 from midas_dfer.experiments.tables import Experiment, Measure, Method
+from midas_dfer.metrics import MeanScore, mean_over_runs
 from midas_dfer.report.table_data import Cell, TableData
 from midas_dfer.training.scores import READINGS, VoteAgreement
 
@@ -99,13 +100,8 @@ def spread(result: MethodResult, value: Callable[[JobResult], float | None], sca
     Returns:
         Mean and standard deviation; None where a run does not have the score.
     """
-    seeds = []
-    for seed in result.seeds:
-        found = [value(each) for each in result.of_seed(seed)]
-        seeds.append(MeanScore.of([None if each is None else scale * each for each in found]))
-    if len(seeds) == 1:
-        return seeds[0]
-    return MeanScore.of([None if each is None else each.mean for each in seeds])
+    known = [(each.job.config.seed, value(each)) for each in result.results]
+    return mean_over_runs((seed, None if each is None else scale * each) for seed, each in known)
 
 
 def rows_of(experiment: Experiment, methods: Sequence[tuple[Method, MethodResult]]) -> tuple[Row, ...]:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.beside import MARKED, rows_of, table_of
-from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MeanScore, MethodResult
+from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, experiment
 from midas_dfer.report.run_page import Report
 from midas_dfer.report.run_results import Entry, pooled, read_run
-from midas_dfer.report.run_tables import NONE, agreement_table, score_table
+from midas_dfer.report.run_tables import agreement_table, means_table, pooled_table, score_table
 from midas_dfer.report.table_data import Cell, TableData
-
-_MOST_CLASSES = 12
-_POOLED_NOTE = "Over the predictions of all runs of a method taken together; a clip counts once for each seed."
 
 
 def is_experiment(path: Path) -> bool:
@@ -72,17 +69,14 @@ def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool
         methods = [(known[each.name], each) for each in result.methods if each.name in known]
         tables.append(table_of(chosen, rows_of(chosen, methods), (), smoke=smoke))
     else:
-        tables.append(_mean_table(result.methods))
+        tables.append(means_table(entries))
     for table in (score_table(entries), agreement_table(entries)):
         if table is None:
             continue
-        name, title, footnotes = table.name, table.title, table.footnotes
-        if any(len(each.runs) > 1 for each in entries):
-            name, title, footnotes = f"{name}-pooled", f"{title}; all runs pooled", (*footnotes, _POOLED_NOTE)
         rows = _unmarked(table.rows) if smoke else table.rows
-        if any(cell.mark for row in rows for cell in row):
-            footnotes = (*footnotes, MARKED)
-        tables.append(replace(table, name=name, title=title, rows=rows, footnotes=footnotes))
+        marked = any(cell.mark for row in rows for cell in row)
+        shown = pooled_table(table) if any(len(each.runs) > 1 for each in entries) else table
+        tables.append(replace(shown, rows=rows, footnotes=(*shown.footnotes, *([MARKED] if marked else []))))
     return tuple(tables)
 
 
@@ -91,40 +85,12 @@ def _unmarked(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...
     return tuple(tuple(replace(cell, mark="") for cell in row) for row in rows)
 
 
-def _mean_table(methods: tuple[MethodResult, ...]) -> TableData:
-    names = methods[0].class_names
-    names = names if len(names) <= _MOST_CLASSES and all(each.class_names == names for each in methods) else ()
-    rows = []
-    for each in methods:
-        scores = [*(each.recalls() if names else ()), each.over_seeds("uar"), each.over_seeds("war")]
-        if len(each.seeds) == 1:
-            scores[-2:] = [each.over_folds(measure, each.seeds[0]) for measure in ("uar", "war")]
-        rows.append((Cell(each.name), *(Cell(_spread(score)) for score in scores)))
-    several = any(len(each.seeds) > 1 for each in methods)
-    notes = "Mean \u00b1 standard deviation: of recalls over all runs, of UAR and WAR over "
-    notes += "seeds, of their means over folds." if several else "folds."
-    return TableData(
-        name="means",
-        title="Recall of each class, UAR and WAR, %" if names else "UAR and WAR, %",
-        columns=("method", *names, "UAR", "WAR"),
-        rows=tuple(rows),
-        footnotes=(notes,),
-    )
-
-
 def _title(name: str) -> str:
     return f"{experiment(name).title}." if name in EXPERIMENTS else ""
 
 
 def _is_smoke(out: Path) -> bool:
     return bool(json.loads((out / RESULTS_FILE).read_text(encoding="utf-8")).get("smoke", False))
-
-
-def _spread(score: MeanScore | None) -> str:
-    if score is None:
-        return NONE
-    mean = f"{100 * score.mean:.2f}"
-    return mean if score.deviation is None else f"{mean} \u00b1 {100 * score.deviation:.2f}"
 
 
 def _count(number: int, one: str) -> str:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -16,34 +15,12 @@ from midas_dfer.comparison.predictions import PooledPredictions, pool_prediction
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, write_file
+from midas_dfer.metrics import MeanScore
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FOLDER
 from midas_dfer.training.scores import Predictions
 
 RESULTS_FILE = "results.json"
-
-
-@dataclass(frozen=True)
-class MeanScore:
-    """A score over folds, or over seeds.
-
-    Attributes:
-        mean: of the values.
-        deviation: their sample standard deviation (divided by n - 1); None of a single value.
-        values: what it is of.
-    """
-
-    mean: float
-    deviation: float | None
-    values: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> "MeanScore | None":
-        """Of some values; None where one is missing, or all are."""
-        known = tuple(value for value in values if value is not None)
-        if not known or len(known) < len(values):
-            return None
-        return cls(fmean(known), stdev(known) if len(known) > 1 else None, known)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The scores of a method as plain text for a terminal: a line for each fold, means, and all folds pooled."""
 
-from midas_dfer.experiments.results import MeanScore, MethodResult
+from midas_dfer.experiments.results import MethodResult
+from midas_dfer.metrics import MeanScore
 
 
 def score_table(result: MethodResult) -> str:

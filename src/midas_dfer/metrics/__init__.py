@@ -16,7 +16,7 @@ from midas_dfer.metrics.bootstrap import (
 )
 from midas_dfer.metrics.calibration import Reliability, expected_calibration_error, reliability
 from midas_dfer.metrics.recognition import Confusion, Labels, Predictions, confusion_matrix, recall_per_class, uar, war
-from midas_dfer.metrics.seeds import PairedRuns, SeedInterval, paired_runs, seed_interval
+from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_over_runs, paired_runs, seed_interval
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
 from midas_dfer.metrics.votes import (
     Distributions,
@@ -34,6 +34,7 @@ __all__ = [
     "Interval",
     "Labels",
     "McNemar",
+    "MeanScore",
     "PairedBootstrap",
     "PairedRuns",
     "Predictions",
@@ -47,6 +48,7 @@ __all__ = [
     "holm",
     "jensen_shannon",
     "mcnemar",
+    "mean_over_runs",
     "paired_bootstrap",
     "paired_bootstrap_of_values",
     "paired_runs",

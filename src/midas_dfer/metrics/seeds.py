@@ -1,12 +1,53 @@
 """How far scores of repeated trainings scatter: intervals over seeds, paired tests over seeds and folds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from midas_dfer.errors import RequestError
 from midas_dfer.metrics.student import t_cdf, t_quantile
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """A score over folds, or over seeds.
+
+    Attributes:
+        mean: of the values.
+        deviation: their sample standard deviation (divided by n - 1); None of a single value.
+        values: what it is of.
+    """
+
+    mean: float
+    deviation: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> "MeanScore | None":
+        """Of some values; None where one is missing, or all are."""
+        known = tuple(value for value in values if value is not None)
+        if not known or len(known) < len(values):
+            return None
+        return cls(fmean(known), stdev(known) if len(known) > 1 else None, known)
+
+
+def mean_over_runs(scores: Iterable[tuple[int, float | None]]) -> MeanScore | None:
+    """The mean of a score: over the folds of one seed; of several seeds, over the means over their folds.
+
+    Args:
+        scores: of each run its seed and its score; None where it has none.
+
+    Returns:
+        Mean and standard deviation; None where a run does not have the score.
+    """
+    seeds: dict[int, list[float | None]] = {}
+    for seed, score in scores:
+        seeds.setdefault(seed, []).append(score)
+    found = [MeanScore.of(values) for values in seeds.values()]
+    if len(found) == 1:
+        return found[0]
+    return MeanScore.of([None if each is None else each.mean for each in found])
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ _NOT_SHOWN = "probabilities"
 def compare_runs(
     entries: Sequence[Entry], baseline: Entry, people: Mapping[str, str]
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    """Compare single runs with a baseline, on the clips that both were scored on.
+    """Compare runs or methods with a baseline, on the clips that both were scored on.
 
-    Each stands for one training, whichever its fold and seed.
+    Where all are single runs, each stands for one training, whichever its fold and seed; methods of several runs are
+    compared over the seeds that both have.
 
     Args:
         entries: what is compared; the baseline among them is passed over.
@@ -25,10 +26,13 @@ def compare_runs(
         people: who is in each clip, as far as that is known.
 
     Returns:
-        the differences, and a sentence for each run that cannot be compared.
+        the differences, and a sentence for each entry that cannot be compared.
     """
+    single = all(len(each.runs) == 1 for each in entries)
     known = {
         each.name: pool_predictions(each.predictions.class_names, [(each.predictions, None, 0)])
+        if single
+        else each.predictions
         for each in entries
         if each.predictions is not None
     }

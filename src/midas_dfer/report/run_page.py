@@ -22,8 +22,16 @@ from midas_dfer.report.run_charts import (
 from midas_dfer.report.run_curves import training_charts, watched_in
 from midas_dfer.report.run_differences import compare_runs, difference_table
 from midas_dfer.report.run_examples import choose_clips, open_store, subjects_of
+from midas_dfer.report.run_groups import group_runs
 from midas_dfer.report.run_results import Entry, pooled, read_runs
-from midas_dfer.report.run_tables import agreement_table, recipe_table, run_table, score_table
+from midas_dfer.report.run_tables import (
+    agreement_table,
+    means_table,
+    pooled_table,
+    recipe_table,
+    run_table,
+    score_table,
+)
 from midas_dfer.report.table_data import TableData
 from midas_dfer.training.runs import Run
 
@@ -73,12 +81,13 @@ class Report:
         }
 
 
-def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
-    """Read runs and compare each with a baseline.
+def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: bool = False) -> Report:
+    """Read runs and compare each with a baseline; those that differ only in seed and fold stand as one method.
 
     Args:
         paths: run folders.
-        baseline: one of them, with which the others are compared; the first if None.
+        baseline: one of them, with which (or with whose method) the others are compared; the first if None.
+        apart: whether each run stands for itself.
 
     Raises:
         RequestError: a folder is no run, or damaged; or the baseline is none of them.
@@ -87,8 +96,9 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
     places = [path.resolve() for path in paths]
     if baseline is not None and baseline.resolve() not in places:
         raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
-    entries = tuple(pooled(each.name, [each]) for each in runs)
-    base = entries[0 if baseline is None else places.index(baseline.resolve())]
+    entries = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
+    chosen = runs[0 if baseline is None else places.index(baseline.resolve())]
+    base = next(each for each in entries if chosen in each.runs)
     notes = [sentence for each in runs for sentence in each.missing]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
@@ -96,12 +106,15 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None) -> Report:
     classes = {each.run.provenance.class_names for each in runs}
     if len(classes) > 1:
         notes.append("The runs do not know the same classes; their scores do not compare.")
+    tables = [table for table in (score_table(entries), agreement_table(entries)) if table is not None]
+    if len(entries) < len(runs):
+        tables = [means_table(entries), *map(pooled_table, tables)]
     return Report(
         title=entries[0].name if len(entries) == 1 else _joined([each.name for each in entries], most=4),
-        kind="Report of a run" if len(entries) == 1 else f"Report of {len(entries)} runs",
+        kind="Report of a run" if len(runs) == 1 else f"Report of {len(runs)} runs",
         lead=_lead(entries),
         entries=entries,
-        tables=tuple(table for table in (score_table(entries), agreement_table(entries)) if table is not None),
+        tables=tuple(tables),
         differences=differences,
         notes=tuple(notes),
     )

@@ -15,6 +15,12 @@ from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predicti
 from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
 
+OF_RUNS = ("test_fold", "seed")
+"""Settings that tell the trainings of one method apart."""
+
+OF_THE_MACHINE = ("precision", "device", "num_threads", "num_workers")
+"""Settings that say where a training ran, not what it was."""
+
 
 @dataclass(frozen=True)
 class RunResult:

@@ -1,10 +1,11 @@
 """Tables of runs: what was run, on what, and the scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from midas_dfer.report.run_results import Entry, RunResult
+from midas_dfer import metrics
+from midas_dfer.report.run_results import OF_RUNS, OF_THE_MACHINE, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.scores import Evaluation
@@ -21,8 +22,6 @@ _MEASURES = (
     ("calibration error", "expected_calibration_error", False),
 )
 _MOST_CLASSES, _MOST_VALUES = 12, 4
-_OF_RUNS = ("test_fold", "seed")  # these stand in the table of the runs
-_OF_THE_MACHINE = ("precision", "device", "num_threads", "num_workers")
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,46 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
         columns=("run" if all(len(each.runs) == 1 for each in entries) else "method", "clips", *names, "UAR", "WAR"),
         rows=tuple((head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)),
         footnotes=footnotes,
+    )
+
+
+def means_table(entries: Sequence[Entry]) -> TableData:
+    """Recalls, UAR and WAR of each method as mean and standard deviation over its trainings."""
+    runs = [[run.evaluation for run in each.runs] for each in entries]
+    known = {e.class_names for evaluations in runs for e in evaluations if e is not None}
+    names = next(iter(known)) if len(known) == 1 else ()
+    names = names if len(names) <= _MOST_CLASSES else ()
+    rows = []
+    for each, evaluations in zip(entries, runs, strict=True):
+        columns: list[list[float | None]] = [
+            [None if e is None else e.recall[k] for e in evaluations] for k in range(len(names))
+        ]
+        scores = [metrics.MeanScore.of(column) for column in columns]
+        for measure in ("uar", "war"):
+            found = [None if e is None else getattr(e, measure) for e in evaluations]
+            seeds = [run.run.config.seed for run in each.runs]
+            scores.append(metrics.mean_over_runs(zip(seeds, found, strict=True)))
+        rows.append((Cell(each.name), *(Cell(_spread(score)) for score in scores)))
+    several = any(len({run.run.config.seed for run in each.runs}) > 1 for each in entries)
+    notes = "Mean \u00b1 standard deviation: of recalls over all runs, of UAR and WAR over "
+    notes += "seeds, of their means over folds." if several else "folds."
+    return TableData(
+        name="means",
+        title="Recall of each class, UAR and WAR, %" if names else "UAR and WAR, %",
+        columns=("method", *names, "UAR", "WAR"),
+        rows=tuple(rows),
+        footnotes=(notes,),
+    )
+
+
+def pooled_table(table: TableData) -> TableData:
+    """A table of scores as it is called where a row is of several runs."""
+    note = "Over the predictions of all runs of a method taken together; a clip counts once for each seed."
+    return replace(
+        table,
+        name=f"{table.name}-pooled",
+        title=f"{table.title}; all runs pooled",
+        footnotes=(*table.footnotes, note),
     )
 
 
@@ -136,10 +175,10 @@ def run_table(runs: Sequence[RunResult]) -> TableData:
 def recipe_table(entries: Sequence[Entry]) -> tuple[TableData | None, tuple[Setting, ...]]:
     """The settings in which the entries differ as a table (None if in none), and those that they share."""
     paper = RunConfig().to_dict()
-    values = {name: [_values(name, each) for each in entries] for name in paper if name not in _OF_RUNS}
+    values = {name: [_values(name, each) for each in entries] for name in paper if name not in OF_RUNS}
     differing = [name for name, found in values.items() if len(set(found)) > 1]
     shared = tuple(
-        Setting(name, found[0], found[0] != _in_words(paper[name]) and name not in _OF_THE_MACHINE)
+        Setting(name, found[0], found[0] != _in_words(paper[name]) and name not in OF_THE_MACHINE)
         for name, found in values.items()
         if name not in differing
     )
@@ -186,6 +225,13 @@ def _remarks(evaluations: Sequence[Evaluation]) -> tuple[list[tuple[int, ...]], 
         footnotes += [text for text in own if text not in footnotes]
         notes.append(tuple(footnotes.index(text) + 1 for text in own))
     return notes, tuple(footnotes)
+
+
+def _spread(score: metrics.MeanScore | None) -> str:
+    if score is None:
+        return NONE
+    mean = f"{100 * score.mean:.2f}"
+    return mean if score.deviation is None else f"{mean} \u00b1 {100 * score.deviation:.2f}"
 
 
 def _values(name: str, entry: Entry) -> str:

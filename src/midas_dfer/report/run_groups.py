@@ -1,0 +1,62 @@
+"""Which runs stand as one method in a report: those that differ in nothing but seed and fold."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+from midas_dfer.report.run_results import OF_RUNS, OF_THE_MACHINE, Entry, RunResult, pooled
+
+
+def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
+    """Put together the runs that differ in nothing but seed and fold, as the trainings of a method.
+
+    Two runs of the same recipe with the same fold and seed stay apart, and so do runs that were scored on other
+    clips or have not been scored.
+    """
+    groups: dict[tuple[Any, ...], list[RunResult]] = {}
+    for number, each in enumerate(runs):
+        alike = _alike(each)
+        mine = groups.setdefault((alike, number if alike is None else 0), [])
+        if any(_place(other) == _place(each) for other in mine):
+            mine = groups.setdefault((alike, number + 1), [])
+        mine.append(each)
+    names = _group_names([[each.name for each in group] for group in groups.values()])
+    return tuple(pooled(name, group) for name, group in zip(names, groups.values(), strict=True))
+
+
+def _alike(each: RunResult) -> tuple[Any, ...] | None:
+    """What runs of one method have in common; None of a run without scores."""
+    if each.evaluation is None or each.predictions is None:
+        return None
+    scored, provenance = each.evaluation, each.run.provenance
+    recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *OF_THE_MACHINE)}
+    return (
+        json.dumps(recipe, sort_keys=True),
+        provenance.store_fingerprint,
+        provenance.class_names,
+        (scored.dataset, scored.part, scored.class_names),
+        each.run.config.test_fold is None,
+    )
+
+
+def _place(each: RunResult) -> tuple[int | None, int]:
+    return each.run.config.test_fold, each.run.config.seed
+
+
+def _group_names(groups: Sequence[Sequence[str]]) -> list[str]:
+    """What the names of a group's runs begin with, up to the words seed and fold; a single run's own name."""
+    short = [_shared_start(group) if len(group) > 1 else group[0] for group in groups]
+    taken = Counter(short)
+    return [
+        name if name and taken[name] == 1 else group[0] + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        for name, group in zip(short, groups, strict=True)
+    ]
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    start = "".join(letters[0] for letters in same)
+    return re.sub(r"([/_.-]?(seed|fold|run))?[/_. -]*$", "", start)
