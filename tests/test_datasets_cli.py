@@ -16,6 +16,7 @@ from midas_dfer.datasets.synthetic.layouts.folders import write_folders
 from midas_dfer.datasets.synthetic.layouts.label_studio import write_label_studio
 from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
 from midas_dfer.emotions import AFEW, DFEW, FERPLUS, FERV39K, MAFW
+from midas_dfer.report import evaluation_figures, training_curves
 from tests.factories import write_clip
 
 # The writer and its settings, the file or folder to read, further flags, and the classes.
@@ -63,6 +64,14 @@ def test_every_data_set_is_here_or_has_tests_of_its_own():
     assert {name.removesuffix("_pixels") for name in WAYS} | {"table", "crema_d", "synthetic"} == set(DATASETS)
 
 
+@pytest.fixture
+def _without_pictures(monkeypatch):
+    """They have tests of their own and take seconds."""
+    monkeypatch.setattr(training_curves, "draw_training", lambda *_, **__: None)
+    monkeypatch.setattr(evaluation_figures, "draw_evaluation", lambda *_: [])
+
+
+@pytest.mark.usefixtures("_without_pictures")
 @pytest.mark.parametrize("way", WAYS)
 def test_the_whole_way(way, tmp_path, capsys):
     write, settings, part, flags, class_names = WAYS[way]

@@ -2,20 +2,24 @@
 
 import csv
 import json
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from midas_dfer.cli import main
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.labels import entropy, votes_to_soft_labels
 
 
-def midas(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "midas_dfer.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def midas(*arguments: object) -> SimpleNamespace:
+    """Call the command line in this process; fixtures of a module cannot have pytest's own capture."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as error:
+        status = main([*map(str, arguments)])
+    return SimpleNamespace(returncode=status, stdout=out.getvalue(), stderr=error.getvalue())
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from midas_dfer.experiments.tables import experiment
 from midas_dfer.labels import draw_votes
 from midas_dfer.models.zoo import create_model
 from tests.factories import SIDE, write_clip
+from tests.page_outline import assert_outline
 
 CLASSES = ("happy", "sad", "angry")
 ROW = {"method", "cells", "scores", "footnotes"}
@@ -125,7 +126,14 @@ def test_table_2_is_whole(stores, out, capsys):
     assert [each.name for each in result.methods] == ["hard", "soft", "midas"]
 
 
+def test_its_report_is_built_as_the_golden_one(stores, out, tmp_path, capsys):
+    folder = make(capsys, "table-2", stores["toy"], out)[".json"].parent
+    assert main(["report", str(folder), "--out", str(tmp_path / "report")]) == 0
+    assert_outline((tmp_path / "report" / "report.html").read_text(encoding="utf-8"), "report_table_2")
+
+
 def test_table_3_takes_the_runs_of_table_2(stores, out, capsys):
+    make(capsys, "table-2", stores["toy"], out)
     runs = {path: path.stat().st_mtime_ns for path in out.glob("smoke/*/*/run.json")}
     assert len(runs) == 6
     files = make(capsys, "table-3", stores["toy"], out)
@@ -169,6 +177,7 @@ def test_table_5_is_scored_on_the_other_store(stores, out, capsys):
 
 
 def test_calibration_reads_both_ways(stores, out, capsys):
+    make(capsys, "table-2", stores["toy"], out)
     before = len(list(out.glob("smoke/*/*/run.json")))
     rows = json.loads(make(capsys, "calibration", stores["toy"], out)[".json"].read_text())["rows"]
     assert len(list(out.glob("smoke/*/*/run.json"))) == before

@@ -61,6 +61,8 @@ def page(content: dict[str, Any]) -> str:
         f"{', '.join(f'{rate:g}' for rate in training['rates'])} with the smallest JSD of the implied vote shares "
         f"to the ten votes of the validation part, seed {seeds[0]}; scores below are of the test part, mean ± standard "
         f"deviation over {len(seeds)} seeds of weights and batches ({', '.join(map(str, seeds))}), on the same clips.",
+        "- **MIDAS** mixes soft labels under three normalisations of the mixed label, and, as the paper has it, hard "
+        "labels under the softmax.",
         f"- **Measured on** {', '.join(f'{key} {value}' for key, value in content['machine'].items())}; one thread.",
     ]
     if len(seeds) < len(training["seeds"]):

@@ -135,7 +135,7 @@ def reliability_chart(name: str, evaluation: Evaluation, predictions: Prediction
         readings=tuple(readings),
         note="Both readings are the same: the training targets were not normalised." if same else "",
         summary=f"Reliability diagram of {clean_text(name)}. "
-        + " ".join(f"Expected calibration error of the {each.name}: {each.error}." for each in readings),
+        + " ".join(f"Expected calibration error, {each.name}: {each.error}." for each in readings),
         frame=frame,
         ticks=tuple((float(value), f"{value}") for value in range(0, 101, 20)),
     )
