@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,3 +196,9 @@ def test_worth_lies_between_the_annotators_around_it():
     assert worth(2.0, annotators) == "less than 1"
     assert worth(0.4, annotators) == "2 to 3"
     assert worth(0.05, annotators) == "10 or more"
+
+
+def test_the_page_in_the_documentation_holds_the_figures():
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    content = json.loads((docs / "dynamic_study.json").read_text())
+    assert (docs / "dynamic_study.md").read_text(encoding="utf-8") == page(content)
