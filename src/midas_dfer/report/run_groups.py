@@ -47,8 +47,13 @@ def _place(each: RunResult) -> tuple[int | None, int]:
 
 
 def _group_names(groups: Sequence[Sequence[str]]) -> list[str]:
-    """What the names of a group's runs begin with, up to the words seed and fold; a single run's own name."""
+    """What the names of a group's runs begin with, up to the words seed and fold; a single run's own name.
+
+    Folders at the end that all of them have are left out.
+    """
     short = [_shared_start(group) if len(group) > 1 else group[0] for group in groups]
+    while len(short) > 1 and len({name.rpartition("/")[2] for name in short}) == 1 and all("/" in n for n in short):
+        short = [name.rpartition("/")[0] for name in short]  # a folder that all lie in tells nothing
     taken = Counter(short)
     return [
         name if name and taken[name] == 1 else group[0] + (f" and {len(group) - 1} more" if len(group) > 1 else "")
