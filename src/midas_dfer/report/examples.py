@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.report.description import CLEAR_SHARE
 from midas_dfer.report.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width
-from midas_dfer.report.style import INK, SOFT_INK, emotion_colors, house_style, new_canvas, save_figure
+from midas_dfer.report.sheet import Sheet
+from midas_dfer.report.style import SOFT_INK, emotion_colors, house_style, save_figure
 
 EXAMPLES = 3
 """How many clear and how many ambiguous clips are shown."""
@@ -138,18 +137,18 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
     width = 2 * MARGIN + max(1, len(columns)) * (_STRIP + _BETWEEN) - _BETWEEN
     height = _HEAD + sum(heights) - 0.2
     with house_style():
-        figure = new_canvas(width, height)
-        _write(figure, MARGIN, height - MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
+        sheet = Sheet(width, height)
+        sheet.write(MARGIN, MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
         for number, group in enumerate(columns):
             left = MARGIN + number * (_STRIP + _BETWEEN)
-            _write(figure, left, height - 0.55, group.title, size=10.0, bold=True)
+            sheet.write(left, 0.55, group.title, size=10.0, bold=True)
             beside = left + text_width(group.title, 10.0, bold=True) + 0.1
-            _write(figure, beside, height - 0.565, group.line, size=8.5, color=SOFT_INK)
-            top = height - _HEAD + 0.2
+            sheet.write(beside, 0.565, group.line, size=8.5, color=SOFT_INK)
+            top = _HEAD - 0.2
             for clip, room in zip(group.clips, heights, strict=False):
-                _draw_clip(figure, clip, left, top, store.class_names, colors)
-                top -= room
-        save_figure(figure, path)
+                _draw_clip(sheet, clip, left, top, store.class_names, colors)
+                top += room
+        save_figure(sheet.figure, path)
 
 
 def _best_of_each(
@@ -195,59 +194,28 @@ def _clip_height(clip: ExampleClip) -> float:
 
 
 def _draw_clip(
-    figure: Figure, clip: ExampleClip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
+    sheet: Sheet, clip: ExampleClip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
 ) -> None:
-    width, height = figure.get_size_inches()
     spread = f"entropy {clip.entropy:.2f}" if clip.voted else "a label, no votes"
     room = _STRIP - text_width(spread, 8.0) - 0.2
-    _write(figure, left, top, _fitted(clip.video_id, room, 8.5), size=8.5)
-    _write(figure, left + _STRIP, top, spread, size=8.0, color=SOFT_INK, align="right")
-    top -= _TITLE + _SIDE
+    sheet.write(left, top, _fitted(clip.video_id, room, 8.5), size=8.5)
+    sheet.write(left + _STRIP, top, spread, size=8.0, color=SOFT_INK, align="right")
+    top += _TITLE
     for number, frame in enumerate(clip.frames):
-        box = ((left + number * (_SIDE + _GAP)) / width, top / height, _SIDE / width, _SIDE / height)
-        axes = figure.add_axes(box)
-        axes.imshow(frame, aspect="auto")
-        axes.set_axis_off()
+        sheet.picture(left + number * (_SIDE + _GAP), top, _SIDE, _SIDE, frame)
     order = clip.order
     total = int(clip.votes.sum())
     indent = max(1.0, *(text_width(short_name(names[k]), NAME_SIZE) for k in order)) + 0.08
     longest = _STRIP - indent - text_width(f"{total} of {total}", 8.0) - 0.1
-    top -= 0.1
+    top += _SIDE + 0.1
     for k in order:
-        middle = top - _BAR / 2
-        _write(figure, left + indent - 0.08, middle, short_name(names[k]), size=NAME_SIZE, align="right", middle=True)
+        middle = top + _BAR / 2
+        sheet.write(left + indent - 0.08, middle, short_name(names[k]), size=NAME_SIZE, align="right", middle=True)
         length = longest * int(clip.votes[k]) / total
-        corner = ((left + indent) / width, (middle - 0.065) / height)
-        figure.add_artist(Rectangle(corner, length / width, 0.13 / height, color=colors[names[k]], linewidth=0))
+        sheet.bar(left + indent, middle - 0.065, length, 0.13, colors[names[k]])
         text = f"{clip.votes[k]} of {total}" if clip.voted else "label"
-        _write(figure, left + indent + length + 0.06, middle, text, size=8.0, color=SOFT_INK, middle=True)
-        top -= _BAR
-
-
-def _write(
-    figure: Figure,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: float,
-    bold: bool = False,
-    color: str = INK,
-    align: str = "left",
-    middle: bool = False,
-) -> None:
-    """Write a line of text; places in inches from the lower left corner."""
-    width, height = figure.get_size_inches()
-    figure.text(
-        x / width,
-        y / height,
-        text,
-        fontsize=size,
-        fontweight="bold" if bold else "normal",
-        color=color,
-        ha=align,
-        va="center_baseline" if middle else "top",
-    )
+        sheet.write(left + indent + length + 0.06, middle, text, size=8.0, color=SOFT_INK, middle=True)
+        top += _BAR
 
 
 def _fitted(text: str, room: float, size: float) -> str:
