@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, draw, page, raw, read_raw
+from benchmarks.study.page import MARK, Scored, draw, in_words, page, raw, read_raw
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -20,6 +20,7 @@ from midas_dfer.datasets.sample import Sample
 from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.emotions import FERPLUS
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.results import MethodResult
 from midas_dfer.report.result_tables import markdown_table
 from tests.factories import make_store as make_toy_store
 
@@ -109,8 +110,11 @@ def test_a_grid_is_balanced_and_names_each_training_once(grid):
     assert {training.method for training in grid[: len(METHODS)]} == set(METHODS)
     seeds = [training.seed for training in grid]
     assert seeds == sorted(seeds)
-    flat = {training.schedule.factor for training in grid if training.method == FLAT}
-    assert {1.0, FLATNESS} <= flat
+
+
+@pytest.mark.parametrize("grid", [look(2), first()], ids=["look", "first"])
+def test_flat_targets_also_have_a_rate_that_makes_up_for_it(grid):
+    assert {training.schedule.factor for training in grid if training.method == FLAT} == {1.0, FLATNESS}
 
 
 def test_schedules_are_chosen_on_the_validation_part_alone():
@@ -157,7 +161,16 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     differences = compare(result, "soft", repeats=50)
     assert {(each.first, each.second) for each in differences} == {tuple(m.name for m in result.methods[::-1])}
 
-    written = page(result, differences, collect(tmp_path / "nothing"), "a machine")
+    named = in_words(replace(result, differences=differences))
+    assert [each.name for each in named.methods] == ["soft", "MIDAS, softmax of probabilities, rate × 2"]
+    assert {each.second for each in named.differences} == {"soft"}
+    twice = [MethodResult(f"soft/e{n}-lr0.1", result.methods[0].results) for n in (1, 2)]
+    both = replace(result, methods=tuple(twice))
+    assert in_words(both) == both
+    nothing, found = collect(tmp_path / "nothing"), Scored(result, differences)
+    written = page(found, (), nothing, "a machine")
+    assert "## All training pictures" not in written
+    assert "## All training pictures, 1 epochs" in page(found, [found], nothing, "a machine")
     assert written.startswith(MARK)
     assert "| soft | 0.01 |" in written
     assert "| MIDAS, softmax of probabilities | 0.01 × 2 |" in written
@@ -181,6 +194,7 @@ def test_a_training_that_diverges_is_left_alone(store, tmp_path):
 def test_the_page_holds_the_figures():
     docs = Path(__file__).resolve().parents[1] / "docs"
     figures = json.loads((docs / "results.json").read_text())
-    main, schedules = read_raw(figures["test"]), read_raw(figures["validation"])
+    main, *longer = (read_raw(each) for each in (figures["test"], *figures["longer"]))
+    scored = [Scored(each, each.differences) for each in (main, *longer)]
     written = (docs / "results.md").read_text(encoding="utf-8").partition(MARK)
-    assert "".join(written[1:]) == page(main, main.differences, schedules, figures["machine"])
+    assert "".join(written[1:]) == page(scored[0], scored[1:], read_raw(figures["validation"]), figures["machine"])

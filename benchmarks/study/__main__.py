@@ -4,14 +4,16 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.machine import machine
 from benchmarks.study.data import make_store
-from benchmarks.study.grid import Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, draw, page, raw
+from benchmarks.study.grid import METHODS, Schedule, Training, first, full, look
+from benchmarks.study.page import MARK, PICTURE, Scored, draw, in_words, page, picture_of, raw
 from benchmarks.study.running import collect, plan_jobs, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -44,6 +46,7 @@ def main() -> int:
     run.add_argument("--dropout", type=float, help="full: likewise")
     run.add_argument("--smallest-crop", type=float, help="full: likewise")
     run.add_argument("--turn", type=_turn, default=(0, 1), metavar="I/N", help="this is the Ith of N processes")
+    run.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS), help="full: these alone")
     run.add_argument("--width", type=int, help="full: likewise")
     table.add_argument("out", type=Path)
     table.add_argument("--baseline", default="soft", help="the method that others are tested against")
@@ -51,6 +54,7 @@ def main() -> int:
     doc = verbs.add_parser("page", help="write the measured part of docs/results.md, its picture and its raw figures")
     doc.add_argument("main", type=Path, help="the --out of the study proper")
     doc.add_argument("schedules", type=Path, help="the --out of --grid first")
+    doc.add_argument("longer", type=Path, nargs="*", help="the --out of --grid full, one for each schedule")
     doc.add_argument("--docs", type=Path, default=Path("docs"))
     request = parser.parse_args()
     try:
@@ -80,34 +84,35 @@ def _do(request: argparse.Namespace) -> int:
         )
         return 3 if left else 0
     if request.verb == "page":
-        _write_page(request.main, request.schedules, request.docs)
+        _write_page(request.main, request.schedules, request.longer, request.docs)
         return 0
     result = collect(request.out)
     if request.repeats:
         differences = compare(result, request.baseline, repeats=request.repeats)
-        result = type(result)(result.name, result.methods, differences)
-    result.write(request.out)
+        result = replace(result, differences=differences)
+    in_words(result).write(request.out)
     print(markdown_table(study_table(result)))
     for difference in result.differences:
         print(f"- {difference.verdict}")
     return 0
 
 
-def _write_page(main: Path, schedules: Path, docs: Path) -> None:
-    found = collect(main)
-    differences = compare(found, "soft")
+def _write_page(main: Path, schedules: Path, longer: Sequence[Path], docs: Path) -> None:
+    scored = []
+    for folder in (main, *longer):
+        found = collect(folder)
+        scored.append(Scored(found, compare(found, "soft")))
     tried = collect(schedules)
     on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
-    figures = {
-        "machine": on,
-        "test": raw(type(found)(found.name, found.methods, differences)),
-        "validation": raw(tried),
-    }
-    write_file(docs / "results.json", json.dumps(figures) + "\n")
-    draw(found, docs / "images" / "ferplus-study.png")
+    figures = [raw(replace(each.result, differences=tuple(each.differences))) for each in scored]
+    content = {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried)}
+    write_file(docs / "results.json", json.dumps(content) + "\n")
+    draw(scored[0].result, docs / "images" / PICTURE)
+    for each in scored[1:]:
+        draw(each.result, docs / "images" / picture_of(each.result))
     doc = docs / "results.md"
     prose = doc.read_text(encoding="utf-8").partition(MARK)[0]
-    write_file(doc, prose + page(found, differences, tried, on))
+    write_file(doc, prose + page(scored[0], scored[1:], tried, on))
 
 
 def _turn(text: str) -> tuple[int, int]:
@@ -125,7 +130,7 @@ def _trainings(request: argparse.Namespace) -> list[Training]:
         return first()
     names = ("epochs", "learning_rate", "batch_size", "weight_decay", "dropout", "width", "smallest_crop")
     given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
-    return full(Schedule(**{"epochs": 30, **given}), request.seeds, request.train)
+    return full(Schedule(**{"epochs": 30, **given}), request.seeds, request.train, request.methods)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """docs/results.md: the part that is written from the trainings, and its picture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,59 +33,50 @@ NAMES: Mapping[str, str] = {
     "midas_counts": "MIDAS, softmax of counts",
     "midas_softmax": "MIDAS, softmax of probabilities",
 }
+PICTURE = "ferplus-study.png"
+"""Of the study proper, in docs/images."""
+
 _READING = "vote_shares"
 
 
-def page(main: ExperimentResult, differences: Sequence[Difference], schedules: ExperimentResult, machine: str) -> str:
+def picture_of(result: ExperimentResult) -> str:
+    """The picture of trainings that are not the study proper, in docs/images."""
+    return f"ferplus-{_trained_on(result).replace(',', '')}-{_epochs_of(result)}.png"
+
+
+def _epochs_of(result: ExperimentResult) -> int:
+    return result.methods[0].results[0].job.config.epochs
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Trainings that were scored on the test part, and what lies between them."""
+
+    result: ExperimentResult
+    differences: Sequence[Difference]
+
+
+def page(main: Scored, longer: Sequence[Scored], schedules: ExperimentResult, machine: str) -> str:
     """The measured part of the page.
 
     Args:
-        main: the study proper, scored on the test part.
-        differences: of its rows from soft labels with the same schedule.
+        main: the study proper, on some of the pictures; its differences are from soft labels.
+        longer: the same with other schedules or on other pictures.
         schedules: the trainings that were scored on the validation part.
         machine: what all was measured on.
     """
-    config = main.methods[0].results[0].job.config
-    seconds = sum(result.seconds for method in main.methods for result in method.results)
-    evaluation = main.methods[0].results[0].evaluation
-    lines = [
-        MARK,
-        "",
-        "## Hard, soft and mixed labels",
-        "",
-        f"{_what(config)}; {evaluation.num_clips:,} test pictures, {evaluation.num_labelled:,} of them with a single "
-        f"label. Mean ± standard deviation over seeds {', '.join(map(str, main.methods[0].seeds))}, all methods with "
-        f"the same weights to begin with. {sum(len(m.results) for m in main.methods)} trainings, "
-        f"{seconds / 3600:.1f} hours of one thread. Measured on: {machine}.",
-        "",
-        "| method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-        *(_main_row(method, rare_classes(main)) for method in main.methods),
-        "",
-        f"Rare: mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and",
-        "total variation between the votes and the vote shares that the network implies; lower is better. × "
-        f"{FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels.",
-        "",
-        "![Scores of each training](images/ferplus-study.png)",
-        "",
-        "### What may be concluded",
-        "",
-        "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
-        "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
-        "",
-        *_differences(differences, main),
-        "",
-        "The mean recall of the rare classes, in percentage points, by the paired t test over seeds alone:",
-        "",
-        *_about_rare(main),
-    ]
+    lines = [MARK, "", "## Hard, soft and mixed labels", "", *_section(main, machine, PICTURE)]
+    for each in longer:
+        title = f"{_trained_on(each.result)} training pictures, {_epochs_of(each.result)} epochs"
+        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_section(each, machine, picture_of(each.result))]
     if schedules.methods:
         lines += [
             "",
             "## Other schedules",
             "",
-            "One seed each, scored on the validation part, which no training saw and none of the test pictures is in.",
-            "Settings that are not named are as above. A difference of two points is about what another seed makes.",
+            "One seed each, scored on the validation part, which no training saw and none of the test pictures is in; "
+            f"{_trained_on(schedules)} training pictures. Settings that are not named are those of the first table. A "
+            "difference of two points is about what another seed makes.",
             "",
             "| schedule | method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
             "|---|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -93,12 +85,58 @@ def page(main: ExperimentResult, differences: Sequence[Difference], schedules: E
     return "\n".join(lines) + "\n"
 
 
+def _section(scored: Scored, machine: str, picture: str) -> list[str]:
+    result = scored.result
+    first = result.methods[0].results[0]
+    seconds = sum(each.seconds for method in result.methods for each in method.results)
+    return [
+        f"{_what(first.job.config)}; {_trained_on(result)} training pictures; {first.evaluation.num_clips:,} test "
+        f"pictures, {first.evaluation.num_labelled:,} of them with a single label. Mean ± standard deviation over "
+        f"{_seeds(result)}, all methods with the same weights to begin with. "
+        f"{sum(len(m.results) for m in result.methods)} trainings, {seconds / 3600:.1f} hours of one thread. Measured "
+        f"on: {machine}.",
+        "",
+        "| method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        *(_main_row(method, rare_classes(result)) for method in result.methods),
+        "",
+        f"Rare: mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and",
+        "total variation between the votes and the vote shares that the network implies; lower is better."
+        + (
+            f" × {FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels."
+            if any("×" in _rate(method) for method in result.methods)
+            else ""
+        ),
+        "",
+        f"![Scores of each training](images/{picture})",
+        "",
+        "### What may be concluded",
+        "",
+        "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
+        "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
+        "",
+        *_differences(scored.differences, result),
+        *_about_rare(result),
+    ]
+
+
+def in_words(result: ExperimentResult) -> ExperimentResult:
+    """The same with methods called as on the page, where no two of them differ in the schedule alone."""
+    words = {method.name: _label(method) for method in result.methods}
+    if len(set(words.values())) < len(words):
+        return result
+    methods = tuple(MethodResult(words[each.name], each.results) for each in result.methods)
+    differences = tuple(each.called(words) for each in result.differences)
+    return ExperimentResult(result.name, methods, differences, result.notes)
+
+
 def raw(result: ExperimentResult) -> dict[str, Any]:
-    """All figures for JSON, without the folders of the machine that made them."""
+    """All figures for JSON; of the folders of the machine that made them, the name of the store alone."""
     values = result.to_dict()
     for method in values["methods"]:
         for each in method["results"]:
-            del each["run"], each["job"]["store"]
+            del each["run"]
+            each["job"]["store"] = Path(each["job"]["store"]).name
     return values
 
 
@@ -106,7 +144,7 @@ def read_raw(values: dict[str, Any]) -> ExperimentResult:
     """The inverse of `raw`; where the runs lay is not known any more."""
     methods = []
     for method in values["methods"]:
-        results = [{**each, "run": "", "job": {**each["job"], "store": ""}} for each in method["results"]]
+        results = [{**each, "run": ""} for each in method["results"]]
         methods.append(MethodResult.from_dict({**method, "results": results}))
     differences = tuple(Difference(**each) for each in values["differences"])
     return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
@@ -213,15 +251,37 @@ def _differences(found: Sequence[Difference], main: ExperimentResult) -> list[st
     return [] if table is None else [markdown_table(table)]
 
 
-def _about_rare(main: ExperimentResult) -> list[str]:
-    methods = {method.name: method for method in main.methods}
-    lines = ["| compared with soft | diff. | 95 % interval | p | found |", "|---|---:|---:|---:|---|"]
-    for name, test, p in compare_rare(main, "soft"):
+def _about_rare(result: ExperimentResult) -> list[str]:
+    tests = compare_rare(result, "soft")
+    if not tests:
+        return []
+    methods = {method.name: method for method in result.methods}
+    lines = [
+        "",
+        "The mean recall of the rare classes, in percentage points, by the paired t test over seeds alone:",
+        "",
+        "| compared with soft | diff. | 95 % interval | p | found |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for name, test, p in tests:
         shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
         found = "noise" if p >= 0.05 else "better" if test.difference > 0 else "worse"
         figures = f"{100 * test.difference:+.2f} | {100 * test.low:+.2f} to {100 * test.high:+.2f}"
         lines.append(f"| {_label(methods[name])} | {figures} | {shown} | {found} |".replace("-", "\u2212"))
     return lines
+
+
+def _seeds(result: ExperimentResult) -> str:
+    """Over which seeds the means are; which methods have fewer than others is said."""
+    most = max((method.seeds for method in result.methods), key=len)
+    fewer = [f"{_label(m)}: {', '.join(map(str, m.seeds))}" for m in result.methods if m.seeds != most]
+    return f"seeds {', '.join(map(str, most))}" + (f" ({'; '.join(fewer)})" if fewer else "")
+
+
+def _trained_on(result: ExperimentResult) -> str:
+    """How many training pictures there were, those that a method cannot use among them."""
+    names = {Path(each.job.store).name.rpartition("-")[2] for m in result.methods for each in m.results}
+    return " or ".join(f"{int(name):,}" if name.isdecimal() else name for name in sorted(names))
 
 
 def _schedule_rows(result: ExperimentResult) -> list[str]:
@@ -244,8 +304,8 @@ def _changes(config: RunConfig) -> str:
         "batch": (config.batch_size, base.batch_size),
         "weight decay": (config.weight_decay, base.weight_decay),
         "dropout": (config.dropout, base.dropout),
-        "width": (config.width, base.width),
         "smallest crop": (min(config.scales), max(min(SCALES), base.smallest_crop)),
     }
     told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
+    told += [f"{config.model}, its weights to begin with"] * (config.weights is not None)
     return ", ".join(told) or "as above"

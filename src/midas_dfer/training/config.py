@@ -58,7 +58,7 @@ class RunConfig:
         ratio_per: one mixing ratio for each clip, or one for the whole batch.
         partners: where the other clip comes from; batch, or training_set (reads twice as many clips).
         class_balanced: draw partners so that every class is equally likely.
-        normalization: of midas's mixed label; softmax (the paper's), softmax_counts (of votes) or none.
+        normalization: of midas's mixed label; softmax (the paper's, for long trainings), softmax_counts, or none.
         temperature: of that softmax.
         num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
         loss: cross_entropy (the paper's), kl, jensen_shannon, brier, intensity_aware or compact.
