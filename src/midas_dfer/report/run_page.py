@@ -98,7 +98,7 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
         raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
     entries = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
     chosen = runs[0 if baseline is None else places.index(baseline.resolve())]
-    base = next(each for each in entries if chosen in each.runs)
+    base = next(each for each in entries if any(run is chosen for run in each.runs))
     notes = [sentence for each in runs for sentence in each.missing]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
