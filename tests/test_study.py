@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, Scored, draw, in_words, page, raw, read_raw
+from benchmarks.study.page import MARK, draw, in_words, page, raw, read_raw
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -167,7 +167,7 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     twice = [MethodResult(f"soft/e{n}-lr0.1", result.methods[0].results) for n in (1, 2)]
     both = replace(result, methods=tuple(twice))
     assert in_words(both) == both
-    nothing, found = collect(tmp_path / "nothing"), Scored(result, differences)
+    nothing, found = collect(tmp_path / "nothing"), replace(result, differences=differences)
     written = page(found, (), nothing, "a machine")
     assert "## All training pictures" not in written
     assert "## All training pictures, 1 epochs" in page(found, [found], nothing, "a machine")
@@ -195,6 +195,5 @@ def test_the_page_holds_the_figures():
     docs = Path(__file__).resolve().parents[1] / "docs"
     figures = json.loads((docs / "results.json").read_text())
     main, *longer = (read_raw(each) for each in (figures["test"], *figures["longer"]))
-    scored = [Scored(each, each.differences) for each in (main, *longer)]
     written = (docs / "results.md").read_text(encoding="utf-8").partition(MARK)
-    assert "".join(written[1:]) == page(scored[0], scored[1:], read_raw(figures["validation"]), figures["machine"])
+    assert "".join(written[1:]) == page(main, longer, read_raw(figures["validation"]), figures["machine"])

@@ -13,12 +13,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from benchmarks.machine import machine
 from benchmarks.study.data import make_store
 from benchmarks.study.grid import METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, PICTURE, Scored, draw, in_words, page, picture_of, raw
+from benchmarks.study.page import MARK, PICTURE, draw, in_words, page, picture_of, raw
 from benchmarks.study.running import collect, plan_jobs, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
 from midas_dfer.clips.store import ClipStore
-from midas_dfer.errors import MidasError
+from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import write_file
 from midas_dfer.progress import console_progress
 from midas_dfer.report.result_tables import markdown_table
@@ -101,15 +101,17 @@ def _write_page(main: Path, schedules: Path, longer: Sequence[Path], docs: Path)
     scored = []
     for folder in (main, *longer):
         found = collect(folder)
-        scored.append(Scored(found, compare(found, "soft")))
+        if not found.methods:
+            raise RequestError(f"no training in {folder} is finished; do some with: python -m benchmarks.study run")
+        scored.append(replace(found, differences=compare(found, "soft")))
     tried = collect(schedules)
     on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
-    figures = [raw(replace(each.result, differences=tuple(each.differences))) for each in scored]
+    figures = [raw(each) for each in scored]
     content = {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried)}
     write_file(docs / "results.json", json.dumps(content) + "\n")
-    draw(scored[0].result, docs / "images" / PICTURE)
+    draw(scored[0], docs / "images" / PICTURE)
     for each in scored[1:]:
-        draw(each.result, docs / "images" / picture_of(each.result))
+        draw(each, docs / "images" / picture_of(each))
     doc = docs / "results.md"
     prose = doc.read_text(encoding="utf-8").partition(MARK)[0]
     write_file(doc, prose + page(scored[0], scored[1:], tried, on))

@@ -1,7 +1,6 @@
 """docs/results.md: the part that is written from the trainings, and its picture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -48,15 +47,7 @@ def _epochs_of(result: ExperimentResult) -> int:
     return result.methods[0].results[0].job.config.epochs
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Trainings that were scored on the test part, and what lies between them."""
-
-    result: ExperimentResult
-    differences: Sequence[Difference]
-
-
-def page(main: Scored, longer: Sequence[Scored], schedules: ExperimentResult, machine: str) -> str:
+def page(main: ExperimentResult, longer: Sequence[ExperimentResult], schedules: ExperimentResult, machine: str) -> str:
     """The measured part of the page.
 
     Args:
@@ -67,8 +58,8 @@ def page(main: Scored, longer: Sequence[Scored], schedules: ExperimentResult, ma
     """
     lines = [MARK, "", "## Hard, soft and mixed labels", "", *_section(main, machine, PICTURE)]
     for each in longer:
-        title = f"{_trained_on(each.result)} training pictures, {_epochs_of(each.result)} epochs"
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_section(each, machine, picture_of(each.result))]
+        title = f"{_trained_on(each)} training pictures, {_epochs_of(each)} epochs"
+        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_section(each, machine, picture_of(each))]
     if schedules.methods:
         lines += [
             "",
@@ -85,8 +76,7 @@ def page(main: Scored, longer: Sequence[Scored], schedules: ExperimentResult, ma
     return "\n".join(lines) + "\n"
 
 
-def _section(scored: Scored, machine: str, picture: str) -> list[str]:
-    result = scored.result
+def _section(result: ExperimentResult, machine: str, picture: str) -> list[str]:
     first = result.methods[0].results[0]
     seconds = sum(each.seconds for method in result.methods for each in method.results)
     return [
@@ -115,7 +105,7 @@ def _section(scored: Scored, machine: str, picture: str) -> list[str]:
         "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
         "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
         "",
-        *_differences(scored.differences, result),
+        *_differences(result),
         *_about_rare(result),
     ]
 
@@ -243,10 +233,10 @@ def _label(method: MethodResult) -> str:
     return _name(method) + (f", rate × {factor}" if factor else "")
 
 
-def _differences(found: Sequence[Difference], main: ExperimentResult) -> list[str]:
+def _differences(result: ExperimentResult) -> list[str]:
     """The table of differences, its rows called as in the other tables."""
-    names = {method.name: _label(method) for method in main.methods}
-    called = [each.called(names) for each in found]
+    names = {method.name: _label(method) for method in result.methods}
+    called = [each.called(names) for each in result.differences]
     table = difference_table(called)
     return [] if table is None else [markdown_table(table)]
 

@@ -17,7 +17,7 @@ from midas_dfer.files import write_file
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE
-from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, RUN_FILE, Run
+from midas_dfer.training.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, METRICS_FILE, RUN_FILE, Run
 from midas_dfer.training.scores import Evaluation
 from midas_dfer.training.train import resume, train
 
@@ -25,7 +25,6 @@ JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
 
 _EVALUATION_FILES = ("evaluation.json", PREDICTIONS_FILE)
-_OF_THE_MACHINE = ("device", "num_threads", "num_workers")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 
 
@@ -201,7 +200,7 @@ def different_setting(wanted: RunConfig, found: RunConfig) -> str:
     for setting in fields(RunConfig):
         name = setting.name
         asked, there = getattr(wanted, name), getattr(found, name)
-        if asked == there or name in _OF_THE_MACHINE or (name == "num_votes" and asked is None):
+        if asked == there or name in MACHINE_SETTINGS or (name == "num_votes" and asked is None):
             continue
         return f"--{name} is {asked}, there it is {there}"
     return ""

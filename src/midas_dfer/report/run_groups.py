@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from midas_dfer.report.run_results import OF_RUNS, OF_THE_MACHINE, Entry, RunResult, pooled
+from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult, pooled
+from midas_dfer.training.runs import MACHINE_SETTINGS
 
 
 def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
@@ -32,7 +33,7 @@ def _alike(each: RunResult) -> tuple[Any, ...] | None:
     if each.evaluation is None or each.predictions is None:
         return None
     scored, provenance = each.evaluation, each.run.provenance
-    recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *OF_THE_MACHINE)}
+    recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *MACHINE_SETTINGS)}
     return (
         json.dumps(recipe, sort_keys=True),
         provenance.store_fingerprint,

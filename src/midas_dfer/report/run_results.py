@@ -18,9 +18,6 @@ from midas_dfer.training.scores import Evaluation, Predictions, score
 OF_RUNS = ("test_fold", "seed")
 """Settings that tell the trainings of one method apart."""
 
-OF_THE_MACHINE = ("precision", "device", "num_threads", "num_workers")
-"""Settings that say where a training ran, not what it was."""
-
 
 @dataclass(frozen=True)
 class RunResult:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from midas_dfer import metrics
-from midas_dfer.report.run_results import OF_RUNS, OF_THE_MACHINE, Entry, RunResult
+from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.runs import MACHINE_SETTINGS
 from midas_dfer.training.scores import Evaluation
 
 READING_NAMES = {"probabilities": "probabilities", "vote_shares": "vote shares"}
@@ -22,6 +23,7 @@ _MEASURES = (
     ("calibration error", "expected_calibration_error", False),
 )
 _MOST_CLASSES, _MOST_VALUES = 12, 4
+_UNREMARKABLE = (*MACHINE_SETTINGS, "precision")  # the paper says nothing of these
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def recipe_table(entries: Sequence[Entry]) -> tuple[TableData | None, tuple[Sett
     values = {name: [_values(name, each) for each in entries] for name in paper if name not in OF_RUNS}
     differing = [name for name, found in values.items() if len(set(found)) > 1]
     shared = tuple(
-        Setting(name, found[0], found[0] != _in_words(paper[name]) and name not in OF_THE_MACHINE)
+        Setting(name, found[0], found[0] != _in_words(paper[name]) and name not in _UNREMARKABLE)
         for name, found in values.items()
         if name not in differing
     )

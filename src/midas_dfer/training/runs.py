@@ -43,6 +43,9 @@ CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
 WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
 METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
 
+MACHINE_SETTINGS = ("device", "num_threads", "num_workers")
+"""Settings of a recipe that say where a training ran, not what it was."""
+
 Part = Literal["train", "validation", "test"]
 
 
