@@ -196,6 +196,24 @@ def test_runs_that_differ_only_in_seed_stand_as_one_method(runs, tmp_path):
     assert [len(each.runs) for each in runs_report([*paths[:2], again]).entries] == [2, 1]
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_a_number_of_votes_that_each_training_finds_itself_is_no_other_method(runs, tmp_path, found):
+    paths = []
+    for seed, votes in ((0, 9.75), (1, 9.875)):
+        path = tmp_path / f"seed-{seed}"
+        shutil.copytree(runs / "midas", path)
+        recipe = (path / "config.yaml").read_text()
+        changed = recipe.replace("\nseed: 0\n", f"\nseed: {seed}\n").replace("votes: null\n", f"votes: {votes}\n")
+        (path / "config.yaml").write_text(
+            changed.replace("normalization: softmax\n", "normalization: softmax_counts\n")
+        )
+        assert read_run(path, "midas").run.config.num_votes == votes
+        provenance = json.loads((path / RUN_FILE).read_text())
+        (path / RUN_FILE).write_text(json.dumps({**provenance, "num_votes_found": found}))
+        paths.append(path)
+    assert [len(each.runs) for each in runs_report(paths).entries] == ([2] if found else [1, 1])
+
+
 def turn_predictions(folder: Path) -> None:
     """Give each class the share of its neighbour, and score that."""
     evaluation = read_evaluation(folder / "evaluation.json")

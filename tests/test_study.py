@@ -170,7 +170,7 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     nothing, found = collect(tmp_path / "nothing"), replace(result, differences=differences)
     written = page(found, (), nothing, "a machine")
     assert "## All training pictures" not in written
-    assert "## All training pictures, 1 epochs" in page(found, [found], nothing, "a machine")
+    assert "## All training pictures, 1 epochs, batches of 4" in page(found, [found], nothing, "a machine")
     assert written.startswith(MARK)
     assert "| soft | 0.01 |" in written
     assert "| MIDAS, softmax of probabilities | 0.01 × 2 |" in written

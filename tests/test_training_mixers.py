@@ -137,6 +137,7 @@ def test_the_number_of_votes_is_taken_from_the_training_clips_and_kept(store, tm
     rows = [n for n, video in enumerate(store.manifest.video_ids) if video in ids]
     expected = store.manifest.select(rows).votes.sum(axis=1).mean()
     assert Run.open(run.path).config.num_votes == pytest.approx(expected)
+    assert Run.open(run.path).provenance.num_votes_found
     shares = torch.tensor([[0.6, 0.4, 0.0]], dtype=torch.float64)
     logits = run.config.num_votes * shares + 3.0
     np.testing.assert_allclose(to_vote_shares(logits, run.config).numpy(), shares.numpy(), atol=1e-12)
@@ -144,6 +145,7 @@ def test_the_number_of_votes_is_taken_from_the_training_clips_and_kept(store, tm
         small(normalization="softmax_counts", num_votes=4.0), store, tmp_path / "given", say=lambda line: None
     )
     assert given.config.num_votes == 4.0
+    assert not given.provenance.num_votes_found
     assert any(not torch.equal(a, b) for a, b in zip(weights(run).values(), weights(given).values(), strict=True))
 
 

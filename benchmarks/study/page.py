@@ -40,11 +40,13 @@ _READING = "vote_shares"
 
 def picture_of(result: ExperimentResult) -> str:
     """The picture of trainings that are not the study proper, in docs/images."""
-    return f"ferplus-{_trained_on(result).replace(',', '')}-{_epochs_of(result)}.png"
+    config = _config_of(result)
+    batch = f"-b{config.batch_size}" * (config.batch_size != Schedule().batch_size)
+    return f"ferplus-{_trained_on(result).replace(',', '')}-{config.epochs}{batch}.png"
 
 
-def _epochs_of(result: ExperimentResult) -> int:
-    return result.methods[0].results[0].job.config.epochs
+def _config_of(result: ExperimentResult) -> RunConfig:
+    return result.methods[0].results[0].job.config
 
 
 def page(main: ExperimentResult, longer: Sequence[ExperimentResult], schedules: ExperimentResult, machine: str) -> str:
@@ -58,7 +60,9 @@ def page(main: ExperimentResult, longer: Sequence[ExperimentResult], schedules: 
     """
     lines = [MARK, "", "## Hard, soft and mixed labels", "", *_section(main, machine, PICTURE)]
     for each in longer:
-        title = f"{_trained_on(each)} training pictures, {_epochs_of(each)} epochs"
+        config = _config_of(each)
+        title = f"{_trained_on(each)} training pictures, {config.epochs} epochs"
+        title += f", batches of {config.batch_size}" * (config.batch_size != Schedule().batch_size)
         lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_section(each, machine, picture_of(each))]
     if schedules.methods:
         lines += [

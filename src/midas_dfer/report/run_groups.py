@@ -34,6 +34,8 @@ def _alike(each: RunResult) -> tuple[Any, ...] | None:
         return None
     scored, provenance = each.evaluation, each.run.provenance
     recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *MACHINE_SETTINGS)}
+    if provenance.num_votes_found:
+        del recipe["num_votes"]  # other training clips, another mean; the recipe is the same
     return (
         json.dumps(recipe, sort_keys=True),
         provenance.store_fingerprint,

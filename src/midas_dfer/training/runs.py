@@ -66,6 +66,7 @@ class Provenance:
         started, finished: ISO 8601, UTC.
         epochs_done: how many epochs are behind the weights.
         kept: which epoch's weights are kept ("last" or "epoch N, best on validation").
+        num_votes_found: the recipe's `num_votes` is the training clips' mean, and was not asked for.
     """
 
     dataset: str
@@ -83,6 +84,7 @@ class Provenance:
     finished: str | None = None
     epochs_done: int = 0
     kept: str = "last"
+    num_votes_found: bool = False
 
 
 class Run:
@@ -100,8 +102,10 @@ class Run:
         self.provenance = provenance
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition) -> "Run":
-        """Make the folder and write down what is known before training.
+    def create(
+        cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition, *, num_votes_found: bool = False
+    ) -> "Run":
+        """Make the folder and write down what is known before training; arguments as in `Run` and `Provenance`.
 
         Raises:
             RequestError: the folder holds a run, or something else.
@@ -122,6 +126,7 @@ class Run:
             versions=_versions(),
             git_revision=_git_revision(),
             started=_now(),
+            num_votes_found=num_votes_found,
         )
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)

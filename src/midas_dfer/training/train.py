@@ -77,9 +77,10 @@ def train(
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     loaded = _check_model(config, len(store.class_names))
-    if config.normalization == "softmax_counts" and config.num_votes is None:
+    found = config.normalization == "softmax_counts" and config.num_votes is None
+    if found:
         config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
-    run = Run.create(out, config, store, partition)
+    run = Run.create(out, config, store, partition, num_votes_found=found)
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
     if loaded:
