@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import MARK, draw, in_words, page, raw, read_raw
+from benchmarks.study.page import MARK, in_words, page, raw, read_raw
+from benchmarks.study.pictures import draw_epochs, draw_scores, scores_by_epochs
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -177,8 +178,16 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     assert "| MIDAS, softmax of probabilities, rate × 2 |" in written
     assert "/e1-" not in written
     assert str(tmp_path) not in json.dumps(raw(result))
-    draw(result, tmp_path / "study.png")
+    draw_scores(result, tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 1000
+
+    assert scores_by_epochs(result) == {}  # another batch and rate than the study's own
+    usual = MethodResult(f"soft/{replace(Schedule(), epochs=1).slug}", result.methods[0].results)
+    both = replace(result, methods=(usual, *result.methods))
+    wars = [each.evaluation.war for each in usual.results]
+    assert scores_by_epochs(both)["soft"][1]["WAR, %"] == wars
+    draw_epochs(both, tmp_path / "epochs.png")
+    assert (tmp_path / "epochs.png").stat().st_size > 1000
 
 
 def test_a_training_that_diverges_is_left_alone(store, tmp_path):

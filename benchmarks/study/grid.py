@@ -135,6 +135,7 @@ def first() -> list[Training]:
         replace(base, dropout=0.5),
         replace(base, weight_decay=5e-3),
         replace(base, smallest_crop=0.66),
+        replace(base, epochs=360),
         replace(base, weight_decay=1e-4),
         slow,
     ]

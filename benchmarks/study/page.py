@@ -1,11 +1,11 @@
-"""docs/results.md: the part that is written from the trainings, and its picture."""
+"""docs/results.md: the part that is written from the trainings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from benchmarks.study.grid import FLATNESS, SCALES, Schedule
+from benchmarks.study.names import label_of, method_name, rate_of
 from benchmarks.study.table import (
     DISTANCES,
     RARE,
@@ -16,24 +16,17 @@ from benchmarks.study.table import (
 )
 from midas_dfer.comparison.differences import Difference
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
-from midas_dfer.metrics import seed_interval
 from midas_dfer.report.result_tables import markdown_table
 from midas_dfer.report.run_differences import difference_table
-from midas_dfer.report.style import ACCENT, INK, SOFT_INK, house_style, new_grid, save_figure
 from midas_dfer.training.config import RunConfig
 
 MARK = "<!-- From here on written by `python -m benchmarks.study page`; do not edit. -->"
 
-NAMES: Mapping[str, str] = {
-    "hard": "hard",
-    "soft": "soft",
-    "midas_hard": "MIDAS, hard labels",
-    "midas_none": "MIDAS, no normalisation",
-    "midas_counts": "MIDAS, softmax of counts",
-    "midas_softmax": "MIDAS, softmax of probabilities",
-}
 PICTURE = "ferplus-study.png"
 """Of the study proper, in docs/images."""
+
+EPOCHS_PICTURE = "ferplus-epochs.png"
+"""Of the scores over the number of epochs, shown in the part of the page that is written by hand."""
 
 _READING = "vote_shares"
 
@@ -98,7 +91,7 @@ def _section(result: ExperimentResult, machine: str, picture: str) -> list[str]:
         "total variation between the votes and the vote shares that the network implies; lower is better."
         + (
             f" × {FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels."
-            if any("×" in _rate(method) for method in result.methods)
+            if any("×" in rate_of(method) for method in result.methods)
             else ""
         ),
         "",
@@ -116,7 +109,7 @@ def _section(result: ExperimentResult, machine: str, picture: str) -> list[str]:
 
 def in_words(result: ExperimentResult) -> ExperimentResult:
     """The same with methods called as on the page, where no two of them differ in the schedule alone."""
-    words = {method.name: _label(method) for method in result.methods}
+    words = {method.name: label_of(method) for method in result.methods}
     if len(set(words.values())) < len(words):
         return result
     methods = tuple(MethodResult(words[each.name], each.results) for each in result.methods)
@@ -144,55 +137,6 @@ def read_raw(values: dict[str, Any]) -> ExperimentResult:
     return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
 
 
-def draw(result: ExperimentResult, path: Path) -> None:
-    """Draw WAR, UAR and the rare classes' recall: a dot for each seed, the mean and its 95 % interval."""
-    rare = rare_classes(result)
-    panels = {
-        "WAR, %": [[each.evaluation.war or 0.0 for each in method.results] for method in result.methods],
-        "UAR, %": [[each.evaluation.uar or 0.0 for each in method.results] for method in result.methods],
-        "Rare classes, %": [rare_recalls(method, rare) for method in result.methods],
-    }
-    labels = [_label(method) for method in result.methods]
-    with house_style():
-        figure, (axes,) = new_grid(9.0, 0.42 * len(labels) + 1.0, 1, len(panels), sharey=True)
-        for axis, (title, rows) in zip(axes, panels.items(), strict=True):
-            for place, values in enumerate(rows):
-                axis.scatter(
-                    [100 * value for value in values],
-                    [place] * len(values),
-                    s=16,
-                    color=ACCENT,
-                    alpha=0.45,
-                    linewidths=0,
-                )
-                if not values:
-                    continue
-                mean = 100 * fmean(values)
-                if len(values) > 1:
-                    found = seed_interval(values)
-                    axis.plot(
-                        [100 * max(0.0, found.low), 100 * min(1.0, found.high)],
-                        [place, place],
-                        color=INK,
-                        linewidth=1.2,
-                    )
-                axis.plot([mean], [place], marker="|", markersize=11, markeredgewidth=2.2, color=INK)
-            axis.set_title(title)
-            axis.grid(axis="x")
-            axis.margins(y=0.08)
-        axes[0].set_yticks(range(len(labels)), labels)
-        axes[0].invert_yaxis()
-        for axis in axes:
-            axis.tick_params(axis="y", length=0, labelcolor=INK)
-        figure.supxlabel(
-            "dot: a training; line: mean and 95 % interval over seeds (Student's t); rare: mean recall of "
-            + ", ".join(rare),
-            fontsize=8,
-            color=SOFT_INK,
-        )
-        save_figure(figure, path)
-
-
 def _what(config: RunConfig) -> str:
     dropped = f"dropout {config.dropout:g}, crops of {min(config.scales):g} to {max(config.scales):g}"
     return (
@@ -202,7 +146,7 @@ def _what(config: RunConfig) -> str:
 
 
 def _main_row(method: MethodResult, rare: Sequence[str]) -> str:
-    return f"| {_name(method)} | {_rate(method)} | {' | '.join(_scores(method, rare))} |"
+    return f"| {method_name(method)} | {rate_of(method)} | {' | '.join(_scores(method, rare))} |"
 
 
 def _scores(method: MethodResult, rare: Sequence[str]) -> list[str]:
@@ -222,24 +166,9 @@ def _scores(method: MethodResult, rare: Sequence[str]) -> list[str]:
     ]
 
 
-def _name(method: MethodResult) -> str:
-    return NAMES[method.name.partition("/")[0]]
-
-
-def _rate(method: MethodResult) -> str:
-    part = next(part for part in method.name.partition("/")[2].split("-") if part.startswith("lr"))
-    rate, _, factor = part.removeprefix("lr").partition("x")
-    return f"{rate} × {factor}" if factor else rate
-
-
-def _label(method: MethodResult) -> str:
-    factor = _rate(method).partition(" × ")[2]
-    return _name(method) + (f", rate × {factor}" if factor else "")
-
-
 def _differences(result: ExperimentResult) -> list[str]:
     """The table of differences, its rows called as in the other tables."""
-    names = {method.name: _label(method) for method in result.methods}
+    names = {method.name: label_of(method) for method in result.methods}
     called = [each.called(names) for each in result.differences]
     table = difference_table(called)
     return [] if table is None else [markdown_table(table)]
@@ -261,14 +190,14 @@ def _about_rare(result: ExperimentResult) -> list[str]:
         shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
         found = "noise" if p >= 0.05 else "better" if test.difference > 0 else "worse"
         figures = f"{100 * test.difference:+.2f} | {100 * test.low:+.2f} to {100 * test.high:+.2f}"
-        lines.append(f"| {_label(methods[name])} | {figures} | {shown} | {found} |".replace("-", "\u2212"))
+        lines.append(f"| {label_of(methods[name])} | {figures} | {shown} | {found} |".replace("-", "\u2212"))
     return lines
 
 
 def _seeds(result: ExperimentResult) -> str:
     """Over which seeds the means are; which methods have fewer than others is said."""
     most = max((method.seeds for method in result.methods), key=len)
-    fewer = [f"{_label(m)}: {', '.join(map(str, m.seeds))}" for m in result.methods if m.seeds != most]
+    fewer = [f"{label_of(m)}: {', '.join(map(str, m.seeds))}" for m in result.methods if m.seeds != most]
     return f"seeds {', '.join(map(str, most))}" + (f" ({'; '.join(fewer)})" if fewer else "")
 
 
@@ -284,7 +213,7 @@ def _schedule_rows(result: ExperimentResult) -> list[str]:
     for method in result.methods:
         (first,) = method.results
         rows.append(
-            f"| {_changes(first.job.config)} | {_name(method)} | {first.job.config.learning_rate:.3g} "
+            f"| {_changes(first.job.config)} | {method_name(method)} | {first.job.config.learning_rate:.3g} "
             f"| {' | '.join(_scores(method, rare))} |"
         )
     return rows
