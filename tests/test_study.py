@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks.study.data import divide, keep_training, make_store, study_store, without_copies
+from benchmarks.study.gains import gains, read_learned
 from benchmarks.study.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
 from benchmarks.study.page import MARK, in_words, page, raw, read_raw
-from benchmarks.study.pictures import draw_epochs, draw_scores, scores_by_epochs
+from benchmarks.study.pictures import draw_epochs, draw_gains, draw_scores, scores_by_epochs
 from benchmarks.study.running import collect, plan_jobs, read_plan, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -169,9 +170,9 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     both = replace(result, methods=tuple(twice))
     assert in_words(both) == both
     nothing, found = collect(tmp_path / "nothing"), replace(result, differences=differences)
-    written = page(found, (), nothing, "a machine")
+    written = page(found, (), nothing, {}, "a machine")
     assert "## All training pictures" not in written
-    assert "## All training pictures, 1 epochs, batches of 4" in page(found, [found], nothing, "a machine")
+    assert "## All training pictures, 1 epochs, batches of 4" in page(found, [found], nothing, {}, "a machine")
     assert written.startswith(MARK)
     assert "| soft | 0.01 |" in written
     assert "| MIDAS, softmax of probabilities | 0.01 × 2 |" in written
@@ -189,6 +190,22 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     draw_epochs(both, tmp_path / "epochs.png")
     assert (tmp_path / "epochs.png").stat().st_size > 1000
 
+    soft, flat = (each.results for each in result.methods)
+    rows = {"hard/a": soft, "soft/a": soft, "midas_none/a": flat, "midas_softmax/a": soft, "hard/b": soft}
+    tried = replace(result, methods=tuple(MethodResult(name, (of[0],)) for name, of in rows.items()))
+    learned = read_learned(tried)
+    last = (Path(soft[0].run) / "logs" / "metrics.csv").read_text().splitlines()[-1]
+    assert learned == dict.fromkeys(("hard/a", "hard/b"), float(last.split(",")[-1]))
+    (gain,) = gains(tried, learned)  # of the second schedule there are hard labels alone
+    assert gain.war == {"midas_none": flat[0].evaluation.war - soft[0].evaluation.war, "midas_softmax": 0}
+    assert (gain.learned, gain.soft) == (learned["hard/a"], soft[0].evaluation.war)
+    draw_gains((gain,), tmp_path / "gains.png")
+    assert (tmp_path / "gains.png").stat().st_size > 1000
+    named = replace(tried, methods=tuple(replace(m, name=m.name + "-lr0.1") for m in tried.methods))
+    shown = page(found, (), named, {f"{name}-lr0.1": share for name, share in learned.items()}, "a machine")
+    assert f"rate 0.01 | {100 * gain.learned:.1f} | {100 * gain.soft:.1f} |" in shown
+    assert "Where mixing gains" not in written
+
 
 def test_a_training_that_diverges_is_left_alone(store, tmp_path):
     wild = Training("soft", Schedule(epochs=2, batch_size=4, width=8, learning_rate=1e30), 0, "test", None)
@@ -205,4 +222,6 @@ def test_the_page_holds_the_figures():
     figures = json.loads((docs / "results.json").read_text())
     main, *longer = (read_raw(each) for each in (figures["test"], *figures["longer"]))
     written = (docs / "results.md").read_text(encoding="utf-8").partition(MARK)
-    assert "".join(written[1:]) == page(main, longer, read_raw(figures["validation"]), figures["machine"])
+    assert "".join(written[1:]) == page(
+        main, longer, read_raw(figures["validation"]), figures["learned"], figures["machine"]
+    )

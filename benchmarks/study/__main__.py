@@ -12,9 +12,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.machine import machine
 from benchmarks.study.data import make_store
+from benchmarks.study.gains import gains, read_learned
 from benchmarks.study.grid import METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import EPOCHS_PICTURE, MARK, PICTURE, in_words, page, picture_of, raw
-from benchmarks.study.pictures import draw_epochs, draw_scores
+from benchmarks.study.page import EPOCHS_PICTURE, GAINS_PICTURE, MARK, PICTURE, in_words, page, picture_of, raw
+from benchmarks.study.pictures import draw_epochs, draw_gains, draw_scores
 from benchmarks.study.running import collect, plan_jobs, run_all
 from benchmarks.study.scales import gradient_scales
 from benchmarks.study.table import compare, study_table
@@ -106,17 +107,19 @@ def _write_page(main: Path, schedules: Path, longer: Sequence[Path], docs: Path)
             raise RequestError(f"no training in {folder} is finished; do some with: python -m benchmarks.study run")
         scored.append(replace(found, differences=compare(found, "soft")))
     tried = collect(schedules)
+    learned = read_learned(tried)
     on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
     figures = [raw(each) for each in scored]
-    content = {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried)}
+    content = {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried), "learned": learned}
     write_file(docs / "results.json", json.dumps(content) + "\n")
     draw_scores(scored[0], docs / "images" / PICTURE)
     for each in scored[1:]:
         draw_scores(each, docs / "images" / picture_of(each))
     draw_epochs(tried, docs / "images" / EPOCHS_PICTURE)
+    draw_gains(gains(tried, learned), docs / "images" / GAINS_PICTURE)
     doc = docs / "results.md"
     prose = doc.read_text(encoding="utf-8").partition(MARK)[0]
-    write_file(doc, prose + page(scored[0], scored[1:], tried, on))
+    write_file(doc, prose + page(scored[0], scored[1:], tried, learned, on))
 
 
 def _turn(text: str) -> tuple[int, int]:

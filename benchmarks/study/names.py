@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from benchmarks.study.grid import SCALES, Schedule
 from midas_dfer.experiments.results import MethodResult
+from midas_dfer.training.config import RunConfig
 
 NAMES: Mapping[str, str] = {
     "hard": "hard",
@@ -30,3 +32,18 @@ def label_of(method: MethodResult) -> str:
     """The method in words, with the factor of its learning rate."""
     factor = rate_of(method).partition(" × ")[2]
     return method_name(method) + (f", rate × {factor}" if factor else "")
+
+
+def changes_of(config: RunConfig) -> str:
+    """In which settings a schedule is not the study's own; "as above" if in none."""
+    base = Schedule()
+    found = {
+        "epochs": (config.epochs, base.epochs),
+        "batch": (config.batch_size, base.batch_size),
+        "weight decay": (config.weight_decay, base.weight_decay),
+        "dropout": (config.dropout, base.dropout),
+        "smallest crop": (min(config.scales), max(min(SCALES), base.smallest_crop)),
+    }
+    told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
+    told += [f"{config.model}, its weights to begin with"] * (config.weights is not None)
+    return ", ".join(told) or "as above"

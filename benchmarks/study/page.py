@@ -1,11 +1,12 @@
 """docs/results.md: the part that is written from the trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.grid import FLATNESS, SCALES, Schedule
-from benchmarks.study.names import label_of, method_name, rate_of
+from benchmarks.study.gains import MIXED, Gain, gains
+from benchmarks.study.grid import FLATNESS, Schedule
+from benchmarks.study.names import changes_of, label_of, method_name, rate_of
 from benchmarks.study.table import (
     DISTANCES,
     RARE,
@@ -28,6 +29,9 @@ PICTURE = "ferplus-study.png"
 EPOCHS_PICTURE = "ferplus-epochs.png"
 """Of the scores over the number of epochs, shown in the part of the page that is written by hand."""
 
+GAINS_PICTURE = "ferplus-gains.png"
+"""Of what mixing gains."""
+
 _READING = "vote_shares"
 
 
@@ -42,13 +46,20 @@ def _config_of(result: ExperimentResult) -> RunConfig:
     return result.methods[0].results[0].job.config
 
 
-def page(main: ExperimentResult, longer: Sequence[ExperimentResult], schedules: ExperimentResult, machine: str) -> str:
+def page(
+    main: ExperimentResult,
+    longer: Sequence[ExperimentResult],
+    schedules: ExperimentResult,
+    learned: Mapping[str, float],
+    machine: str,
+) -> str:
     """The measured part of the page.
 
     Args:
         main: the study proper, on some of the pictures; its differences are from soft labels.
         longer: the same with other schedules or on other pictures.
         schedules: the trainings that were scored on the validation part.
+        learned: of those with hard labels, see `read_learned`.
         machine: what all was measured on.
     """
     lines = [MARK, "", "## Hard, soft and mixed labels", "", *_section(main, machine, PICTURE)]
@@ -69,6 +80,20 @@ def page(main: ExperimentResult, longer: Sequence[ExperimentResult], schedules: 
             "| schedule | method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
             "|---|---|---:|---:|---:|---:|---:|---:|---:|",
             *_schedule_rows(schedules),
+        ]
+    if found := gains(schedules, learned):
+        lines += [
+            "",
+            "## Where mixing gains",
+            "",
+            "The same trainings as differences from soft labels, in percentage points, by how many of its training "
+            "pictures the network with hard labels gets right in its last epoch, flipped and cropped as they are then.",
+            "",
+            "| schedule | training % right | soft WAR % | no normalisation: WAR | UAR | softmax: WAR | UAR |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+            *map(_gain_row, found),
+            "",
+            f"![The same as a picture](images/{GAINS_PICTURE})",
         ]
     return "\n".join(lines) + "\n"
 
@@ -213,22 +238,19 @@ def _schedule_rows(result: ExperimentResult) -> list[str]:
     for method in result.methods:
         (first,) = method.results
         rows.append(
-            f"| {_changes(first.job.config)} | {method_name(method)} | {first.job.config.learning_rate:.3g} "
+            f"| {changes_of(first.job.config)} | {method_name(method)} | {first.job.config.learning_rate:.3g} "
             f"| {' | '.join(_scores(method, rare))} |"
         )
     return rows
 
 
-def _changes(config: RunConfig) -> str:
-    """What is not the study's own schedule."""
-    base = Schedule()
-    found = {
-        "epochs": (config.epochs, base.epochs),
-        "batch": (config.batch_size, base.batch_size),
-        "weight decay": (config.weight_decay, base.weight_decay),
-        "dropout": (config.dropout, base.dropout),
-        "smallest crop": (min(config.scales), max(min(SCALES), base.smallest_crop)),
-    }
-    told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
-    told += [f"{config.model}, its weights to begin with"] * (config.weights is not None)
-    return ", ".join(told) or "as above"
+def _gain_row(gain: Gain) -> str:
+    cells = [f"{100 * scores[method]:+.1f}" for method in MIXED for scores in (gain.war, gain.uar)]
+    rate = gain.config.learning_rate
+    row = [
+        changes_of(gain.config) + f", rate {rate:g}" * (rate != Schedule().learning_rate),
+        f"{100 * gain.learned:.1f}",
+        f"{100 * gain.soft:.1f}",
+        *cells,
+    ]
+    return f"| {' | '.join(row)} |".replace("| -", "| \u2212")

@@ -6,8 +6,10 @@ from pathlib import Path
 from statistics import fmean
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
 
+from benchmarks.study.gains import MIXED, Gain
 from benchmarks.study.grid import Schedule
 from benchmarks.study.names import NAMES, label_of
 from benchmarks.study.table import rare_classes, rare_recalls
@@ -94,6 +96,39 @@ def draw_epochs(result: ExperimentResult, path: Path) -> None:
             axis.spines["bottom"].set_color(HAIRLINE)
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=len(names), columnspacing=1.4, handlelength=2.6)
+        save_figure(figure, path)
+
+
+def draw_gains(found: Sequence[Gain], path: Path) -> None:
+    """Draw by how much mixing raises WAR and UAR above soft labels', over how far training pictures were learned."""
+    with house_style():
+        figure, (axes,) = new_grid(9.0, 3.7, 1, 2, sharey=True)
+        for axis, title in zip(
+            axes, ("WAR less that of soft labels, points", "UAR less that of soft labels, points"), strict=True
+        ):
+            axis.axhline(0, color=SOFT_INK, linewidth=0.9)
+            for method in MIXED:
+                color, mark, _ = _LINES[method]
+                gained = [(each.war if title.startswith("WAR") else each.uar)[method] for each in found]
+                axis.plot(
+                    [100 * max(1e-4, 1 - each.learned) for each in found],
+                    [100 * value for value in gained],
+                    color=color,
+                    marker=mark,
+                    markersize=7,
+                    linestyle="none",
+                    alpha=0.85,
+                    markeredgecolor="white",
+                    zorder=4 - MIXED.index(method),  # the smaller mark before the larger one
+                    label=NAMES[method],
+                )
+            axis.set(title=title, xscale="log", xlabel="training pictures that are still wrong with hard labels, %")
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.invert_xaxis()
+            axis.grid(axis="y")
+        handles, names = axes[0].get_legend_handles_labels()
+        handles.append(Line2D([], [], color=SOFT_INK, linewidth=0.9))
+        figure.legend(handles, [*names, "soft labels"], loc="outside upper left", ncols=3)
         save_figure(figure, path)
 
 
