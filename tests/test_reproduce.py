@@ -23,7 +23,7 @@ from midas_dfer.experiments.engines import LocalEngine
 from midas_dfer.experiments.planning import Wish, plan_table
 from midas_dfer.experiments.reproduce import reproduce as make_all
 from midas_dfer.experiments.results import ExperimentResult
-from midas_dfer.experiments.substores import few_clips, other_clips
+from midas_dfer.experiments.substores import few_clips, other_clips, write_substore
 from midas_dfer.experiments.tables import experiment
 from midas_dfer.labels import draw_votes
 from midas_dfer.models.zoo import create_model
@@ -221,6 +221,11 @@ def test_what_a_store_cannot_do_is_said(stores, tmp_path, capsys):
     assert "--epochs is 0" in refused(capsys, "table-2", "--store", stores["toy"], *there[2:], "--epochs", 0)
     assert "no 'table-8'" in refused(capsys, "table-8", *there)
     assert "--mixer" in refused(capsys, "table-2", *there, "--mixer", "cutmix")
+    toy = ClipStore.open(stores["toy"])
+    rows = (toy.manifest.table["fold"] == 2).to_numpy()
+    one = write_substore(toy, toy.manifest.select(rows), tmp_path / "one", dataset="one")
+    said = refused(capsys, "table-2", "--store", one.path, *there[2:])
+    assert f"{one.path} has only fold 2, and nothing beside it to train on" in said
 
 
 def test_what_changes_nothing_is_refused(stores, tmp_path, capsys):

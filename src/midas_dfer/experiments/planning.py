@@ -183,9 +183,14 @@ def _folds(experiment: Experiment, store: ClipStore, wish: Wish) -> tuple[int | 
     if not own_parts:
         return there
     if not has_parts and not experiment.across:
+        has = (
+            f"has only fold {there[0]}, and nothing beside it to train on"
+            if there
+            else "has neither folds nor a test part"
+        )
         raise RequestError(
-            f"{experiment.name} needs clips to test on, but {store.path} has neither folds nor a test part; make folds "
-            "when preparing it: midas prepare ... --folds 5"
+            f"{experiment.name} needs clips to train and to test on, but {wish.store} {has}; prepare more clips, or "
+            "make folds when preparing them: midas prepare ... --folds 5"
         )
     return (None,)
 
