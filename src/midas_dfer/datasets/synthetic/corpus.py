@@ -118,6 +118,24 @@ def write_corpus(
     return folder
 
 
+def corpus_size(root: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """How many clips the whole corpus in a folder has, and its seed; None where there is no whole one.
+
+    Raises:
+        RequestError: what is there is damaged.
+    """
+    folder = Path(root)
+    if not (folder / "votes.csv").is_file():
+        return None
+    try:
+        seed = int(json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["seed"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(
+            f"{folder / SETTINGS_FILE} is missing or damaged; name another folder to render into"
+        ) from error
+    return len(read_synthetic(folder)), seed
+
+
 def read_synthetic(root: str | os.PathLike[str]) -> Manifest:
     """Read the manifest of a corpus that `write_corpus` made.
 
