@@ -23,8 +23,8 @@ from midas_dfer.datasets.synthetic import (
     Portrait,
     activations,
     cast_votes,
+    clips_and_seed,
     corpus,
-    corpus_size,
     draw_annotators,
     draw_identity,
     draw_light,
@@ -291,9 +291,9 @@ def frames_of(path: Path) -> np.ndarray:
 
 def test_a_corpus_is_not_prepared_as_another_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "corpus"
-    assert corpus_size(root) is None
+    assert clips_and_seed(root) is None
     write_corpus(root, clips=6, seed=2, **TINY)
-    assert corpus_size(root) == (6, 2)
+    assert clips_and_seed(root) == (6, 2)
     request = ["prepare", "synthetic", str(root), "--out", str(tmp_path / "store")]
     for flag, asked, there in (("--clips", "7", "6"), ("--seed", "0", "2")):
         assert main([*request, flag, asked]) == 2
@@ -304,7 +304,7 @@ def test_a_corpus_is_not_prepared_as_another_one(tmp_path: Path, capsys: pytest.
     assert len(read_synthetic(root)) == 6
     (root / "synthetic.json").write_text("{}")
     with pytest.raises(RequestError, match="missing or damaged"):
-        corpus_size(root)
+        clips_and_seed(root)
 
 
 def test_corpus_is_written_read_resumed_and_enlarged(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.experiments.results import ExperimentResult
 from midas_dfer.report.training_curves import read_curves
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import METRICS_FILE
@@ -48,28 +48,23 @@ def gains(result: ExperimentResult, learned: Mapping[str, float]) -> tuple[Gain,
         result: trainings of one seed.
         learned: of `read_learned`.
     """
-    rows = {method.name: method for method in result.methods}
+    rows = {method.name: method.results[0] for method in result.methods}
+    scores = {name: (each.evaluation.war, each.evaluation.uar) for name, each in rows.items()}
+    known = {name: (war, uar) for name, (war, uar) in scores.items() if war is not None and uar is not None}
     found = []
     for name, share in learned.items():
         slug = name.partition("/")[2]
-        soft, mixed = rows.get(f"soft/{slug}"), {each: rows.get(f"{each}/{slug}") for each in MIXED}
-        if soft is None or None in mixed.values():
+        soft, mixed = f"soft/{slug}", {method: f"{method}/{slug}" for method in MIXED}
+        if not {soft, *mixed.values()} <= known.keys():
             continue
-        war, uar = _scores(soft)
-        theirs = {each: _scores(method) for each, method in mixed.items() if method is not None}
+        war, uar = known[soft]
         found.append(
             Gain(
-                config=soft.results[0].job.config,
+                config=rows[soft].job.config,
                 learned=share,
                 soft=war,
-                war={each: scores[0] - war for each, scores in theirs.items()},
-                uar={each: scores[1] - uar for each, scores in theirs.items()},
+                war={method: known[row][0] - war for method, row in mixed.items()},
+                uar={method: known[row][1] - uar for method, row in mixed.items()},
             )
         )
     return tuple(sorted(found, key=lambda gain: gain.learned))
-
-
-def _scores(method: MethodResult) -> tuple[float, float]:
-    """WAR and UAR of the first seed."""
-    evaluation = method.results[0].evaluation
-    return evaluation.war or 0.0, evaluation.uar or 0.0

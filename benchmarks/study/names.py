@@ -35,7 +35,7 @@ def label_of(method: MethodResult) -> str:
 
 
 def changes_of(config: RunConfig) -> str:
-    """In which settings a schedule is not the study's own; "as above" if in none."""
+    """In which settings a schedule is not the study's own; "as in the first table" if in none."""
     base = Schedule()
     found = {
         "epochs": (config.epochs, base.epochs),
@@ -46,4 +46,4 @@ def changes_of(config: RunConfig) -> str:
     }
     told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
     told += [f"{config.model}, its weights to begin with"] * (config.weights is not None)
-    return ", ".join(told) or "as above"
+    return ", ".join(told) or "as in the first table"

@@ -24,7 +24,7 @@ _LINES: Mapping[str, tuple[str, str, str]] = {
     "midas_counts": ("#009E73", "v", "--"),
     "midas_softmax": ("#7A3E8E", "D", "--"),
 }
-"""Colour, mark and dash of a method: Okabe and Ito's colours, and readable without them."""
+"""Colour, mark and dash of a method: three of Okabe and Ito's colours, a grey and a violet; readable in grey too."""
 
 
 def draw_scores(result: ExperimentResult, path: Path) -> None:
@@ -103,16 +103,14 @@ def draw_gains(found: Sequence[Gain], path: Path) -> None:
     """Draw by how much mixing raises WAR and UAR above soft labels', over how far training pictures were learned."""
     with house_style():
         figure, (axes,) = new_grid(9.0, 3.7, 1, 2, sharey=True)
-        for axis, title in zip(
-            axes, ("WAR less that of soft labels, points", "UAR less that of soft labels, points"), strict=True
-        ):
+        panels = {"WAR": [each.war for each in found], "UAR": [each.uar for each in found]}
+        for axis, (score, gained) in zip(axes, panels.items(), strict=True):
             axis.axhline(0, color=SOFT_INK, linewidth=0.9)
             for method in MIXED:
                 color, mark, _ = _LINES[method]
-                gained = [(each.war if title.startswith("WAR") else each.uar)[method] for each in found]
                 axis.plot(
                     [100 * max(1e-4, 1 - each.learned) for each in found],
-                    [100 * value for value in gained],
+                    [100 * points[method] for points in gained],
                     color=color,
                     marker=mark,
                     markersize=7,
@@ -122,7 +120,8 @@ def draw_gains(found: Sequence[Gain], path: Path) -> None:
                     zorder=4 - MIXED.index(method),  # the smaller mark before the larger one
                     label=NAMES[method],
                 )
-            axis.set(title=title, xscale="log", xlabel="training pictures that are still wrong with hard labels, %")
+            axis.set(title=f"{score} less that of soft labels, points", xscale="log")
+            axis.set_xlabel("training pictures that are still wrong with hard labels, %")
             axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.invert_xaxis()
             axis.grid(axis="y")
@@ -151,8 +150,8 @@ def _scores(method: MethodResult, rare: Sequence[str]) -> dict[str, list[float]]
     """What the panels show, of each seed, as shares."""
     evaluations = [each.evaluation for each in method.results]
     values = (
-        [each.war or 0.0 for each in evaluations],
-        [each.uar or 0.0 for each in evaluations],
+        [each.war for each in evaluations if each.war is not None],
+        [each.uar for each in evaluations if each.uar is not None],
         rare_recalls(method, rare),
     )
     return dict(zip(_titles(), values, strict=True))

@@ -70,9 +70,9 @@ def run(request: Namespace) -> None:
 
 
 def _render(request: Namespace) -> None:
-    from midas_dfer.datasets.synthetic import corpus_size, write_corpus
+    from midas_dfer.datasets.synthetic import clips_and_seed, write_corpus
 
-    if (found := corpus_size(request.root)) is not None:
+    if (found := clips_and_seed(request.root)) is not None:
         for name, there in zip(("clips", "seed"), found, strict=True):
             asked = getattr(request, name)
             if asked not in (None, there):

@@ -5,7 +5,7 @@ who errs how) makes it good for checking a pipeline; it is never a benchmark of 
 """
 
 from midas_dfer.datasets.synthetic.annotators import Annotator, cast_votes, draw_annotators, expected_votes
-from midas_dfer.datasets.synthetic.corpus import corpus_size, read_synthetic, write_corpus
+from midas_dfer.datasets.synthetic.corpus import clips_and_seed, read_synthetic, write_corpus
 from midas_dfer.datasets.synthetic.expressions import EMOTIONS
 from midas_dfer.datasets.synthetic.identity import Identity, Light, draw_identity, draw_light
 from midas_dfer.datasets.synthetic.new_video import write_new_video, write_two_people
@@ -30,7 +30,7 @@ __all__ = [
     "Portrait",
     "activations",
     "cast_votes",
-    "corpus_size",
+    "clips_and_seed",
     "draw_annotators",
     "draw_identity",
     "draw_light",

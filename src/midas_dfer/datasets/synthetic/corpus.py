@@ -118,8 +118,8 @@ def write_corpus(
     return folder
 
 
-def corpus_size(root: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """How many clips the whole corpus in a folder has, and its seed; None where there is no whole one.
+def clips_and_seed(root: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """How many clips the corpus in a folder has, and its seed; None where there is no whole corpus.
 
     Raises:
         RequestError: what is there is damaged.
