@@ -2,16 +2,26 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
-from midas_dfer.errors import JobError
+from midas_dfer.errors import JobError, RequestError
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.[^.]*)?")
+
+_NO_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})
+"""What a file system says that cannot be told to wait for its disk; the rename is all that it offers."""
+
+_MOST_JSON_BYTES = 2**28
+"""Of a file that this project writes itself (256 MiB)."""
+
+_RUNS_AS_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -20,7 +30,8 @@ DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; what was written there takes its place at the end.
 
-    If anything goes wrong inside, the temporary file is removed and `path` is as it was.
+    If anything goes wrong inside, the temporary file is removed and `path` is as it was. Behind it, the content and
+    its name have reached the disk: what says "done" afterwards is true after a power failure, too.
 
     Raises:
         JobError: it cannot be written (a full disk, a folder that is not ours).
@@ -28,11 +39,25 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
+        _to_disk(temporary)
         temporary.replace(path)
+        _to_disk(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 def is_temporary(path: Path) -> bool:
@@ -48,6 +73,95 @@ def write_file(path: Path, content: bytes | str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path, cure: str) -> dict[str, Any]:
+    """Read a JSON object that this project wrote, and that may have been damaged or edited since.
+
+    Args:
+        path: the file.
+        cure: what to do about a file that cannot be read; ends the message.
+
+    Raises:
+        RequestError: it is not there, may not be read, or holds something else than an object of finite numbers in
+            UTF-8; a sentence with the file's name.
+    """
+    content = _parse(path, read_text(path, cure), cure)
+    if not isinstance(content, dict):
+        raise RequestError(f"{path} is damaged (it holds {json_kind(content)}, not an object); {cure}")
+    return content
+
+
+def read_text(path: Path, cure: str) -> str:
+    """Read a text file that this project wrote.
+
+    Args:
+        path: the file.
+        cure: what to do about a file that cannot be read; ends the message.
+
+    Raises:
+        RequestError: it is not there, may not be read, is too large or not in UTF-8; a sentence with the file's name.
+    """
+    try:
+        if not path.is_file():
+            raise RequestError(f"{path} is not a file; {cure}" if path.exists() else f"there is no file {path}; {cure}")
+        if path.stat().st_size > _MOST_JSON_BYTES:
+            raise RequestError(f"{path} is damaged (it is larger than {_MOST_JSON_BYTES >> 20} MiB); {cure}")
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path} is damaged (it is not in UTF-8); {cure}") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _parse(path: Path, text: str, cure: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise RequestError(f"{path} is damaged (it is nested too deeply); {cure}") from error
+    except ValueError as error:
+        raise RequestError(f"{path} is damaged ({error}); {cure}") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number in JSON")
+
+
+def json_kind(value: object) -> str:
+    """What a value of a JSON file is, in words for a message."""
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def json_text(content: object, *, indent: int | None = None) -> str:
+    """JSON of plain values, for a file or a machine that reads our output.
+
+    Raises:
+        JobError: a number in it is not finite, which JSON cannot hold and no result may be.
+    """
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise JobError(f"a result is not finite ({error}); nothing was written") from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON whole or not at all, with a line break at its end.
+
+    Raises:
+        JobError: it cannot be written, or a number in it is not finite.
+    """
+    write_file(path, json_text(content, indent=2) + "\n")
+
+
+def csv_cell(text: str) -> str:
+    """Text as a cell of a CSV file that a spreadsheet may open: an apostrophe leads what it would run as a formula."""
+    return f"'{text}" if _RUNS_AS_FORMULA.match(text) else text
+
+
+def from_csv_cell(cell: str) -> str:
+    """The inverse of `csv_cell`."""
+    return cell[1:] if cell.startswith("'") and _RUNS_AS_FORMULA.match(cell) else cell
 
 
 @contextmanager
@@ -93,6 +207,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def cannot_read(path: Path, error: OSError) -> RequestError:
+    """The error to raise when a file that is there could not be read: what, why, and what to do."""
+    if isinstance(error, PermissionError):
+        return RequestError(f"{path} may not be read by this user; change its permissions")
+    return RequestError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def cannot_write(path: Path, error: OSError) -> JobError:
