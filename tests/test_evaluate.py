@@ -20,7 +20,8 @@ from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.report.tables import evaluation_table
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions, choose_clips, evaluate, score, shares_among, to_vote_shares
+from midas_dfer.training.evaluate import Predictions, choose_clips, evaluate, score, shares_among
+from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import train
 from tests.factories import make_store, write_dataset
@@ -221,13 +222,13 @@ def test_a_run_of_seven_classes_on_six_of_another_data_set(seven, tmp_path):
 def test_shares_among_some_classes_agree_with_the_prediction(logits, normalization):
     """Also where the implied votes all go to the other classes."""
     outputs = torch.tensor([logits, [9.0, 9.0, 0.1, 0.2, 0.3]], dtype=torch.float64)
-    config = RunConfig(normalization=normalization)
-    shares = shares_among(outputs, [4, 2, 3], config)
+    reading = vote_reading(RunConfig(normalization=normalization))
+    shares = shares_among(outputs, [4, 2, 3], reading)
     assert torch.allclose(shares.sum(dim=1), torch.ones(2, dtype=torch.float64))
     assert (shares >= 0).all()
     best = outputs[:, [4, 2, 3]].argmax(dim=1)
     assert torch.allclose(shares.gather(1, best[:, None])[:, 0], shares.amax(dim=1))
-    assert torch.equal(shares_among(outputs, [0, 1, 2, 3, 4], config), to_vote_shares(outputs, config))
+    assert torch.equal(shares_among(outputs, [0, 1, 2, 3, 4], reading), reading.vote_shares(outputs))
 
 
 def test_scores_by_hand():

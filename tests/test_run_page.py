@@ -21,13 +21,14 @@ from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.report.run_differences import compare_runs, difference_table
 from midas_dfer.report.run_examples import subjects_of
 from midas_dfer.report.run_page import report_page, runs_report, selection, write_report
-from midas_dfer.report.run_results import by_clip, pooled, read_evaluation, read_run, read_runs
+from midas_dfer.report.run_results import by_clip, pooled, read_run, read_runs
 from midas_dfer.report.run_tables import score_table
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import predictions_table, read_predictions
-from midas_dfer.training.runs import RUN_FILE
+from midas_dfer.training.runs import RUN_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
+from midas_dfer.training.scores_file import read_evaluation
 from midas_dfer.training.train import train
 from tests.factories import make_store
 from tests.test_description_page import EVIL, Page
@@ -67,7 +68,7 @@ def page_of(*paths: Path) -> Page:
 def rescore(run: Path, classes: tuple[str, ...] | None = None, *, voted: bool = True, rows: int = 99) -> None:
     """Write an evaluation with other classes, without votes, or of fewer clips."""
     folder = run / "evaluation"
-    evaluation = read_evaluation(folder / "evaluation.json")
+    evaluation = read_evaluation(Run.open(folder.parent))
     p = read_predictions(folder / "predictions.csv", evaluation)
     p = replace(
         p,
@@ -102,7 +103,7 @@ def test_the_page_is_whole_and_loads_nothing(trained):
 def test_the_page_says_what_was_measured(trained):
     page = page_of(trained / "soft", trained / "midas")
     for name in ("soft", "midas"):
-        evaluation = read_evaluation(trained / name / "evaluation" / "evaluation.json")
+        evaluation = read_evaluation(Run.open(trained / name))
         assert f"{100 * evaluation.uar:.2f}" in page.text
         assert f"{evaluation.agreement['vote_shares'].jensen_shannon:.4f}" in page.text
     assert "The weights are those of the last epoch; no score had a say in it." in page.text
@@ -216,7 +217,7 @@ def test_a_number_of_votes_that_each_training_finds_itself_is_no_other_method(ru
 
 def turn_predictions(folder: Path) -> None:
     """Give each class the share of its neighbour, and score that."""
-    evaluation = read_evaluation(folder / "evaluation.json")
+    evaluation = read_evaluation(Run.open(folder.parent))
     p = read_predictions(folder / "predictions.csv", evaluation)
     turned = {name: np.roll(getattr(p, name), 1, axis=1) for name in ("probabilities", "vote_shares")}
     write_scores(folder, replace(p, **turned), evaluation, evaluation.class_names)

@@ -20,13 +20,13 @@ from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.models import list_models
 from midas_dfer.predict.predictor import Predictor
-from midas_dfer.sharing import folder as folder_room
 from midas_dfer.sharing.card import escaped, recipe_rows
 from midas_dfer.sharing.folder import from_pretrained, save_pretrained
 from midas_dfer.sharing.info import FORMAT, ModelInfo
 from midas_dfer.sharing.onnx import export_onnx, write_onnx
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions, score, to_vote_shares
+from midas_dfer.training.evaluate import Predictions, score
+from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import Provenance, Run
 from tests.factories import CLASS_NAMES, make_store, write_clip
 
@@ -110,13 +110,17 @@ def test_a_folder_is_the_runs_model_to_the_bit(settings, tmp_path):
     theirs = Predictor.from_pretrained(tmp_path / "shared", device="cpu")
     assert theirs.info == ours.info == ModelInfo.of(run)
     clips = some_clips(run.config.num_frames)
-    for a, b in zip(ours.predict_clips(clips), theirs.predict_clips(clips), strict=True):
+    given = 1 if theirs.info.no_vote_shares else 2
+    for a, b in zip(ours.predict_clips(clips)[:given], theirs.predict_clips(clips)[:given], strict=True):
         assert torch.equal(a, b)
         assert a.std() > 0.001
+    assert (theirs.predict_clips(clips)[1] is None) == (given == 1)
     write_clip(tmp_path / "video", 0, 30, 0)
     assert theirs.predict_video(tmp_path / "video").to_json() == ours.predict_video(tmp_path / "video").to_json()
     logits = torch.randn(20, 3, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(theirs.info.vote_shares(logits), to_vote_shares(logits, run.config))
+    ours_of, theirs_of = vote_reading(run.config, run.provenance).vote_shares(logits), theirs.info.vote_shares(logits)
+    assert (ours_of is None) == (theirs_of is None) == (given == 1)
+    assert ours_of is None or torch.equal(theirs_of, ours_of)
 
 
 def test_a_model_comes_back_ready_for_use(shared, run):
@@ -298,14 +302,17 @@ def test_what_fails_leaves_everything_as_it_was(shared, run, tmp_path, monkeypat
     before = content(shared)
     other = make_run(tmp_path / "other", class_names=("a", "b"))
 
-    def full(path, model):
-        path.write_bytes(b"half")
+    writing = Path.write_bytes
+
+    def full(path, content):
+        writing(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_room, "write_weights", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     for folder in (shared, tmp_path / "new"):
-        with pytest.raises(JobError, match="the disk is full"):
+        with pytest.raises(JobError, match="the disk is full: cannot write") as caught:
             save_pretrained(other, folder)
+        assert f"{folder / 'model.safetensors'}." in str(caught.value)  # the file that was asked for
     assert content(shared) == before
     assert not (tmp_path / "new").exists()
 
@@ -355,7 +362,8 @@ def test_missing_folders_and_files_are_named(shared, run, tmp_path):
         ({"width": 10**9}, "width is 1000000000"),
         ({"width": 12}, "multiple of 8"),
         ({"dropout": 2}, "dropout is 2"),
-        ({"dropout": float("nan")}, "dropout is nan"),
+        ({"dropout": float("nan")}, "it holds NaN"),
+        ({"dropout": 10**400}, "expected a number"),
         ({"num_classes": 4}, "each of 4 classes"),
         (
             {"num_classes": 2, "id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}},
@@ -375,12 +383,62 @@ def test_missing_folders_and_files_are_named(shared, run, tmp_path):
         ({"label_temperature": -1}, "temperature is -1"),
         ({"precision": "8"}, "precision is '8'"),
         ({"method": 3}, "method is 3"),
+        ({"vote_shares": None}, "vote_shares are None"),
+        ({"vote_shares": {"undo": [["softmax", 0]], "why_not": ""}}, "cannot be undone"),
+        ({"vote_shares": {"undo": [["fold", 1]], "why_not": ""}}, "cannot be undone"),
+        ({"vote_shares": {"undo": ["softmax"], "why_not": ""}}, "undo 'softmax'"),
+        ({"vote_shares": {"undo": [], "why_not": None}}, "why_not is None"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(changes, message, shared):
     values = json.loads((shared / "config.json").read_text())
     (shared / "config.json").write_text(json.dumps(values | changes))
     refuse(shared, message, "config.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value, shared, run, tmp_path):
+    state = load_file(shared / "model.safetensors")
+    name = next(key for key in state if key.endswith("weight"))
+    state[name].view(-1)[3] = value
+    save_file(state, shared / "model.safetensors")
+    refuse(shared, "model.safetensors is damaged", name, "not finite")
+    shutil.copytree(run.path, tmp_path / "copy")
+    save_file(state, tmp_path / "copy" / "weights.safetensors")
+    with pytest.raises(RequestError, match=r"weights\.safetensors is damaged.* not finite"):
+        save_pretrained(tmp_path / "copy", tmp_path / "out")
+
+
+def test_an_output_that_overflows_is_refused(shared):
+    """Each weight is finite, their sums are not."""
+    state = load_file(shared / "model.safetensors")
+    name = next(key for key in reversed(state) if key.endswith("weight"))
+    state[name].fill_(3e38)
+    save_file(state, shared / "model.safetensors")
+    with pytest.raises(JobError, match="output is not finite"):
+        Predictor.from_pretrained(shared, device="cpu").predict_clips(some_clips())
+
+
+EARLIER = [
+    ("MIDAS", "softmax", None),
+    ("MIDAS", "softmax_counts", 10.0),
+    ("soft", "none", None),
+    ("hard", "none", None),
+]
+
+
+@pytest.mark.parametrize(("method", "normalization", "num_votes"), EARLIER)
+def test_folders_of_earlier_versions_are_read(method, normalization, num_votes, shared):
+    values = json.loads((shared / "config.json").read_text())
+    del values["vote_shares"]
+    values |= {"format": 1, "method": method, "label_normalization": normalization, "label_num_votes": num_votes}
+    (shared / "config.json").write_text(json.dumps(values))
+    info = Predictor.from_pretrained(shared, device="cpu").info
+    assert bool(info.no_vote_shares) == (method == "hard" or normalization == "softmax_counts")
+    shares = torch.tensor([[0.6, 0.4, 0.0]])
+    expected = {"softmax": shares, "none": shares.softmax(dim=1)}.get(normalization)
+    if not info.no_vote_shares:
+        torch.testing.assert_close(info.vote_shares(shares + 3), expected)
 
 
 def test_damaged_files_are_refused(shared):

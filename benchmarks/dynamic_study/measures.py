@@ -13,7 +13,7 @@ from midas_dfer.datasets.synthetic import EMOTIONS
 from midas_dfer.labels import entropy, votes_to_soft_labels
 from midas_dfer.metrics import jensen_shannon, recall_per_class, soft_cross_entropy, total_variation, uar
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import to_vote_shares
+from midas_dfer.training.readings import vote_reading
 
 REFERENCES: dict[str, Callable[[Part], np.ndarray]] = {
     "truth": lambda part: part.truth,
@@ -58,11 +58,13 @@ def recognition(outputs: np.ndarray, part: Part) -> dict[str, Any]:
 
 
 def readings(logits: Any, config: RunConfig) -> dict[str, np.ndarray]:  # noqa: ANN401 - nested lists of JSON
-    """The two distributions that logits can be read as; see `midas_dfer.training.scores.Evaluation`."""
+    """The two distributions that logits can be read as; where they imply no vote shares, the probabilities twice."""
     values = torch.tensor(logits, dtype=torch.float64)
+    probabilities = values.softmax(dim=1)
+    shares = vote_reading(config).vote_shares(values)
     return {
-        "probabilities": values.softmax(dim=1).numpy(),
-        "vote_shares": to_vote_shares(values, config).numpy(),
+        "probabilities": probabilities.numpy(),
+        "vote_shares": (probabilities if shares is None else shares).numpy(),
     }
 
 

@@ -6,8 +6,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,6 +73,18 @@ def write_file(path: Path, content: bytes | str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_together(contents: Mapping[Path, bytes | str]) -> None:
+    """Write files whole, and all of them or none.
+
+    Raises:
+        JobError: one cannot be written; it is named.
+    """
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            temporary = stack.enter_context(replacing(path))
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def read_json(path: Path, cure: str) -> dict[str, Any]:

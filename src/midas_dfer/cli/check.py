@@ -1,12 +1,11 @@
 """midas check: is a data set whole and readable, and do its parts leak."""
 
-import json
-
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_jobs
 from midas_dfer.cli.sources import add_source_flags, known_broken, pixel_table, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError
+from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 
 
@@ -53,7 +52,7 @@ def run(request: Namespace) -> None:
         reading=console_progress("read", "clip"),
         comparing=console_progress("compare", "clip"),
     )
-    print(json.dumps(report.to_dict()) if request.json else check_table(report))
+    print(json_text(report.to_dict()) if request.json else check_table(report))
     if report.errors:
         wrong = "1 thing is" if len(report.errors) == 1 else f"{len(report.errors)} things are"
         raise JobError(f"{wrong} wrong with {request.root}; see the list")

@@ -1,6 +1,5 @@
 """midas crossval: a store with folds -> a recipe's scores over all folds and seeds."""
 
-import json
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -8,6 +7,7 @@ from jsonargparse import Namespace
 from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
 from midas_dfer.cli.settings import add_settings, read_settings
 from midas_dfer.cli.trainings import add_training_flags, choose_engine
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -43,7 +43,7 @@ def run(request: Namespace) -> None:
         say=say_for(request),
     )
     if request.json:
-        print(json.dumps(result.to_dict()))
+        print(json_text(result.to_dict()))
         return
     print(score_table(result))
     print_paths([request.out / RESULTS_FILE])

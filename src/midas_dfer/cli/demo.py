@@ -1,11 +1,11 @@
 """midas demo: the whole path on made-up faces."""
 
-import json
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -27,4 +27,4 @@ def run(request: Namespace) -> None:
     check_jobs(request.jobs)
     result = run_demo(request.out, seed=request.seed, jobs=request.jobs, say=say_for(request))
     if request.json:
-        print(json.dumps(result))
+        print(json_text(result))

@@ -1,11 +1,11 @@
 """midas describe: what is in a store, as a table, pictures and a page."""
 
-import json
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -31,7 +31,7 @@ def run(request: Namespace) -> None:
         check_out(pictures)
     description = describe(store)
     if request.json:
-        print(json.dumps(description.to_dict()))
+        print(json_text(description.to_dict()))
         return
     print(description_table(description))
     from midas_dfer.report.description_figures import draw_description

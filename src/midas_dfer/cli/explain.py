@@ -1,6 +1,5 @@
 """midas explain: which pixels and which frames a run goes by."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +7,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths
 from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 
 
@@ -32,6 +32,13 @@ def parser() -> Parser:
         help="predicted, label or the name of a class (default: predicted)",
     )
     flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+    flags.add_argument(
+        "--precision",
+        type=Literal["32", "bf16", "auto"],
+        default="32",
+        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
+        "hardware (default: 32)",
+    )
     flags.add_argument("--json", action="store_true", help="print what was found as JSON")
     return flags
 
@@ -40,6 +47,7 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.report.activation_figure import draw_explanation
     from midas_dfer.training.explain import explain, write_explanation
+    from midas_dfer.training.readings import NOT_THE_VOTES
 
     if request.num < 1:
         raise RequestError(f"--num is {request.num}; expected 1 or more")
@@ -51,13 +59,16 @@ def run(request: Namespace) -> None:
         num=request.num,
         target=request.target,
         device=request.device,
+        precision=request.precision,
         progress=console_progress("explain", "clip"),
     )
     paths = write_explanation(explanation, request.out)
     pictures = draw_explanation(explanation, request.out)
     if request.json:
-        print(json.dumps(explanation.to_dict()))
+        print(json_text(explanation.to_dict()))
         return
+    if explanation.no_vote_shares:
+        print(f"probabilities are {NOT_THE_VOTES}: {explanation.no_vote_shares}")
     if explanation.caution:
         print(f"CAUTION: {explanation.caution}.")
     for clip in explanation.clips:

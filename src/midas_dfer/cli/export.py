@@ -1,11 +1,11 @@
 """midas export: a run -> a folder to share: weights, model card, and ONNX if asked for."""
 
-import json
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -23,12 +23,16 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.sharing.folder import save_pretrained
+    from midas_dfer.sharing.folder import read_info, save_pretrained
+    from midas_dfer.training.readings import NOT_THE_VOTES
 
     check_out(request.out)
     paths = save_pretrained(request.run, request.out, onnx=request.onnx, license_name=request.license)
     if request.json:
-        print(json.dumps({"out": str(request.out), "files": [str(path) for path in paths]}))
+        print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
         return
+    why_not = read_info(request.out).no_vote_shares
+    if why_not:
+        print(f"its output is {NOT_THE_VOTES}: {why_not}")
     print(f"the model of {request.run}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)

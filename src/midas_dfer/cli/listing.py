@@ -1,6 +1,5 @@
 """midas list: the models, datasets, mixers and recipes there are."""
 
-import json
 from dataclasses import asdict
 from typing import Literal
 
@@ -8,6 +7,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS, MIXERS
 from midas_dfer.cli.parsing import Parser
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -27,7 +27,7 @@ def run(request: Namespace) -> None:
     else:
         entries = DATASETS if request.what == "datasets" else MIXERS
         if request.json:
-            print(json.dumps(list(entries)))
+            print(json_text(list(entries)))
             return
         width = max(map(len, entries))
         for name, text in entries.items():
@@ -46,7 +46,7 @@ def _list_models(as_json: bool) -> None:
             {"name": name, "num_frames": entry.num_frames, "size": entry.size, "source": entry.source, **asdict(cost)}
             for name, entry, cost in zip(names, entries, costs, strict=True)
         ]
-        print(json.dumps(fields))
+        print(json_text(fields))
         return
     width = max(map(len, names))
     print(f"{'':<{width}} param.  GFLOP    clip  source")
@@ -64,7 +64,7 @@ def _list_recipes(as_json: bool) -> None:
 
     recipes = [recipe(name) for name in list_recipes()]
     if as_json:
-        print(json.dumps([{**asdict(each), "path": str(each.path)} for each in recipes]))
+        print(json_text([{**asdict(each), "path": str(each.path)} for each in recipes]))
         return
     width = max(len(each.name) for each in recipes)
     for each in recipes:

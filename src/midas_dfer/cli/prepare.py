@@ -1,6 +1,5 @@
 """midas prepare: votes and videos -> a store of aligned clips."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 
 
@@ -58,7 +58,7 @@ def run(request: Namespace) -> None:
         progress=console_progress("prepare", "clip"),
     )
     if request.json:
-        print(json.dumps({**vars(report), "store": str(request.out)}))
+        print(json_text({**vars(report), "store": str(request.out)}))
     else:
         print(prepare_table(report))
         if report.failed:

@@ -1,6 +1,5 @@
 """midas report: runs side by side, as a page and as tables for a paper."""
 
-import json
 from pathlib import Path
 from textwrap import fill
 
@@ -8,6 +7,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths
 from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -47,7 +47,7 @@ def run(request: Namespace) -> None:
         report = runs_report(request.runs, request.baseline, apart=request.apart)
     paths = write_report(report, request.out)
     if request.json:
-        print(json.dumps({**report.to_dict(), "files": [str(path) for path in paths]}))
+        print(json_text({**report.to_dict(), "files": [str(path) for path in paths]}))
         return
     differences = difference_table(report.differences)
     tables = [*report.tables, *([] if differences is None else [differences])]

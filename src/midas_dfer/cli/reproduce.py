@@ -1,6 +1,5 @@
 """midas reproduce: a table or figure of the paper on any store, ours beside the printed."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
 from midas_dfer.cli.trainings import add_training_flags, choose_engine
+from midas_dfer.files import json_text
 from midas_dfer.training.config import RunConfig
 
 _OWN = ("test_fold", "seed", "labels", "mixer", "model", "group")
@@ -60,7 +60,7 @@ def run(request: Namespace) -> None:
     )
     made = reproduce(request.what, wish, engine, say=say_for(request))
     if request.json:
-        print(json.dumps({each.name: [str(path) for path in each.files] for each in made}))
+        print(json_text({each.name: [str(path) for path in each.files] for each in made}))
         return
     for each in made:
         if each.text:

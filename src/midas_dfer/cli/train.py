@@ -1,6 +1,5 @@
 """midas train: a store -> a trained run, or go on with one."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from jsonargparse import Namespace
 from midas_dfer.cli.parsing import Parser, print_paths, say_for
 from midas_dfer.cli.settings import add_settings, read_settings
 from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
@@ -54,7 +54,7 @@ def run(request: Namespace) -> None:
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves, watched=watched_part(run.config))
     if request.json:
-        print(json.dumps({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
+        print(json_text({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
         return
     print(f"trained on {made.num_train} clips: {made.partition}")
     print(f"weights kept: {made.kept}")

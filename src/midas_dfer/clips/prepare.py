@@ -21,7 +21,7 @@ from midas_dfer.clips.shards import ShardWriter, seal_shard
 from midas_dfer.clips.store import Outcome
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
-from midas_dfer.files import is_temporary, make_folder, only_one, write_file
+from midas_dfer.files import csv_cell, is_temporary, make_folder, only_one, write_file
 from midas_dfer.progress import NoProgress, Progress
 
 VIDEO_SUFFIXES = (
@@ -288,7 +288,8 @@ def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> N
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["video_id", "path", "failure", "detail"])
-    writer.writerows([o.video_id, o.path, o.failure, o.detail] for o in outcomes.values() if o.failure)
+    failed = [(o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure]
+    writer.writerows(map(csv_cell, cells) for cells in failed)
     write_file(out / stores.FAILURES_FILE, lines.getvalue())
     ends: dict[str, int] = {}
     for outcome in outcomes.values():

@@ -80,7 +80,8 @@ def find_differences(
     """Compare pairs of methods in UAR, WAR and the distances of both readings from the votes.
 
     UAR and WAR are over the clips that have a label, distances over those that have votes. Methods are compared over
-    the seeds that both have.
+    the seeds that both have. A method whose output implies no vote shares is judged by its probabilities in their
+    place, and the verdict says so; where neither implies any, there is no such difference.
 
     Args:
         methods: the predictions of each, by its name.
@@ -174,7 +175,7 @@ def _how(test: PairedTest, *, people: bool) -> str:
 
 
 def _sentence(test: PairedTest, better: str | None, corrected: float) -> str:
-    drawn, (first, second) = test.clips, test.pair.names
+    drawn, (first, second), clips = test.clips, test.pair.names, test.pair.first
     scale, unit = (1.0, "") if test.measure.distance else (100.0, " points")
     digits = 4 if test.measure.distance else 2
     low, high, gap = (f"{scale * each:+.{digits}f}" for each in (drawn.low, drawn.high, drawn.difference))
@@ -185,6 +186,8 @@ def _sentence(test: PairedTest, better: str | None, corrected: float) -> str:
     else:
         other = second if better == first else first
         text = f"{name}: {better} is better than {other}; {first} - {second} = {figures}"
+    if test.measure.reading == "vote_shares" and clips.implied != test.pair.second.implied:
+        text += f"; {second if clips.implied else first} by its probabilities, as its output implies no vote shares"
     return text + ("" if test.runs else "; one training each, so the noise of training is not in it")
 
 

@@ -71,7 +71,12 @@ class PairedTest:
 
 
 def paired_test(pair: Pair, measure: Measure, settings: Settings) -> PairedTest | None:
-    """Test a score; None where there is nothing to compare: no clip with a label, or none with votes."""
+    """Test a score; None where there is nothing to compare: no clip with a label or votes, or no vote shares.
+
+    Where only one of the methods gives vote shares, the other is judged by its probabilities in their place.
+    """
+    if measure.reading == "vote_shares" and not (pair.first.implied or pair.second.implied):
+        return None
     if measure.distance:
         return _test_distance(pair, measure, settings) if pair.first.has_votes.any() else None
     return None if (pair.first.labels == NO_LABEL).all() else _test_recognition(pair, measure, settings)

@@ -30,7 +30,8 @@ class Lineup:
         runs: which training predicted a clip, 0 to R - 1.
         predicted: class numbers.
         probabilities: softmax of the networks' output.
-        vote_shares: the annotators' distribution that the output implies.
+        vote_shares: the annotators' distribution that the output implies; the probabilities where it implies none.
+        implied: whether it does.
     """
 
     video_ids: tuple[str, ...]
@@ -44,6 +45,7 @@ class Lineup:
     predicted: Int64[np.ndarray, "S N"]
     probabilities: Float64[np.ndarray, "S N K"]
     vote_shares: Float64[np.ndarray, "S N K"]
+    implied: bool
 
     @property
     def num_runs(self) -> int:
@@ -112,7 +114,8 @@ def line_up(table: PooledPredictions) -> Lineup | None:
         runs=run[rows],
         predicted=table.predicted[places],
         probabilities=table.probabilities[places],
-        vote_shares=table.vote_shares[places],
+        vote_shares=table.judged[places],
+        implied=table.vote_shares is not None,
     )
 
 
@@ -158,10 +161,11 @@ def _pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPre
 
 def _of_seeds(table: PooledPredictions, seeds: Int64[np.ndarray, " S"]) -> PooledPredictions:
     rows = np.flatnonzero(np.isin(table.seed, seeds))
-    columns = ("labels", "has_votes", "votes", "probabilities", "vote_shares", "fold", "seed")
+    columns = ("labels", "has_votes", "votes", "probabilities", "fold", "seed")
     return replace(
         table,
         video_ids=tuple(table.video_ids[row] for row in rows),
+        vote_shares=None if table.vote_shares is None else table.vote_shares[rows],
         **{name: getattr(table, name)[rows] for name in columns},
     )
 

@@ -40,12 +40,14 @@ def pool_predictions(
     tables = [table for table, _, _ in runs]
     folds = [NO_FOLD if fold is None else fold for _, fold, _ in runs]
     lengths = [len(table.video_ids) for table in tables]
+    shares = [table.vote_shares for table in tables if table.vote_shares is not None]
     return PooledPredictions(
         video_ids=tuple(video_id for table in tables for video_id in table.video_ids),
         **{
             name: np.concatenate([getattr(table, name) for table in tables])
-            for name in ("labels", "has_votes", "votes", "probabilities", "vote_shares")
+            for name in ("labels", "has_votes", "votes", "probabilities")
         },
+        vote_shares=np.concatenate(shares) if len(shares) == len(tables) else None,
         class_names=class_names,
         fold=np.repeat(np.array(folds, dtype=np.int64), lengths),
         seed=np.repeat(np.array([seed for _, _, seed in runs], dtype=np.int64), lengths),

@@ -107,7 +107,12 @@ def spread(result: MethodResult, value: Callable[[JobResult], float | None], sca
 def rows_of(experiment: Experiment, methods: Sequence[tuple[Method, MethodResult]]) -> tuple[Row, ...]:
     """Set the results of methods beside what the paper prints."""
     if experiment.layout == "readings":
-        return tuple(_reading_row(method, result, name) for method, result in methods for name in READINGS)
+        return tuple(
+            _reading_row(method, result, name)
+            for method, result in methods
+            for name in READINGS
+            if all(e.agreement is None or name in e.agreement for e in (each.evaluation for each in result.results))
+        )
     rows = []
     for method, result in methods:
         printed = experiment.printed_row(method)
@@ -129,7 +134,7 @@ def rows_of(experiment: Experiment, methods: Sequence[tuple[Method, MethodResult
 
 def _score(measure: Measure, method: Method, result: MethodResult, experiment: Experiment) -> Score:
     if measure not in ("uar", "war"):
-        return Score(measure, spread(result, lambda each: _agreement(each, "vote_shares", measure)))
+        return Score(measure, spread(result, lambda each: _judged(each, measure)))
     ours = spread(result, lambda each: getattr(each.evaluation, measure), 100)
     printed = experiment.printed_row(method)
     if printed is None:
@@ -143,6 +148,12 @@ def _reading_row(method: Method, result: MethodResult, reading: str) -> Row:
         for measure in _CALIBRATION
     )
     return Row(method.name, (*method.cells, _READINGS[reading]), scores)
+
+
+def _judged(result: JobResult, measure: str) -> float | None:
+    judged = result.evaluation.judged
+    value: float | None = None if judged is None else getattr(judged, measure)
+    return value
 
 
 def _agreement(result: JobResult, reading: str, measure: str) -> float | None:

@@ -16,7 +16,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.mixed_pair import mix_pair
 from midas_dfer.experiments.planning import SMOKE
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import csv_cell, make_folder, write_file
 from midas_dfer.labels import NO_LABEL, coexistence_matrix, votes_to_soft_labels
 from midas_dfer.report.description import Description, describe
 from midas_dfer.report.examples import choose_examples, draw_examples, load_examples
@@ -274,9 +274,13 @@ def _paths(stem: Path, *suffixes: str) -> list[Path]:
     return [stem.with_name(stem.name + suffix) for suffix in suffixes]
 
 
+def _cell(value: object) -> object:
+    return csv_cell(value) if isinstance(value, str) else value
+
+
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow(map(_cell, columns))
+    writer.writerows(map(_cell, row) for row in rows)
     write_file(path, lines.getvalue())

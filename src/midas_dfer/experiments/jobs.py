@@ -1,7 +1,6 @@
 """One training of an experiment, from its first epoch to its scores; done again, it goes on where it stopped."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,18 +12,28 @@ import torch
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
-from midas_dfer.files import write_file
+from midas_dfer.files import read_json, write_json
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE
-from midas_dfer.training.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, METRICS_FILE, RUN_FILE, Run
+from midas_dfer.training.readings import vote_reading
+from midas_dfer.training.runs import (
+    EVALUATION_FILE,
+    EVALUATION_FOLDER,
+    MACHINE_SETTINGS,
+    METRICS_FILE,
+    RUN_FILE,
+    Run,
+)
 from midas_dfer.training.scores import Evaluation
+from midas_dfer.training.scores_file import evaluation_from, read_evaluation
 from midas_dfer.training.train import resume, train
 
 JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
 
-_EVALUATION_FILES = ("evaluation.json", PREDICTIONS_FILE)
+_EVALUATION_FILES = (Path(EVALUATION_FILE).name, PREDICTIONS_FILE)
+_CURE = "remove its folder and do the same again"
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 
 
@@ -95,8 +104,11 @@ class JobResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobResult":
-        """The inverse of `to_dict`."""
-        job, evaluation = Job.from_dict(values["job"]), Evaluation.from_dict(values["evaluation"])
+        """The inverse of `to_dict`. Of an earlier version's scores, vote shares that are none are left out."""
+        job, evaluation = Job.from_dict(values["job"]), evaluation_from(values["evaluation"])
+        why_not = vote_reading(job.config).why_not
+        if why_not and not evaluation.no_vote_shares:
+            evaluation = evaluation.without_vote_shares(why_not)
         return cls(job, str(values["run"]), evaluation, float(values["seconds"]))
 
 
@@ -130,12 +142,12 @@ def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobRe
             run = resume(path, store, say=say)
     scored = store if job.evaluate_on is None else ClipStore.open(job.evaluate_on)
     done = load_result(job, out)
-    if done is not None and _read_json(path / JOB_FILE).get("fingerprint") == scored.fingerprint:
+    if done is not None and read_json(path / JOB_FILE, _CURE).get("fingerprint") == scored.fingerprint:
         say(f"is done already: {_scores(done.evaluation)}")
         return done
     evaluation, _ = evaluate(run, scored, device=job.config.device)
     marker = {"job": job.to_dict(), "fingerprint": scored.fingerprint, "files": _hashes(path)}
-    write_file(path / JOB_FILE, json.dumps(marker, indent=2) + "\n")  # last: what it vouches for is there by now
+    write_json(path / JOB_FILE, marker)  # last: what it vouches for is there by now
     say(f"done: {_scores(evaluation)}")
     return JobResult(job, str(path), evaluation, _seconds(run))
 
@@ -152,14 +164,15 @@ def load_result(job: Job, out: Path) -> JobResult | None:
     if not (path / JOB_FILE).is_file():
         return None
     try:
-        marker = _read_json(path / JOB_FILE)
+        marker = read_json(path / JOB_FILE, _CURE)
         scored = Job.from_dict(marker["job"])
         if scored.evaluate_on != job.evaluate_on or different_setting(job.config, scored.config):
             return None
         if marker["files"] != _hashes(path):
             return None
-        evaluation = Evaluation.from_dict(_read_json(path / EVALUATION_FOLDER / "evaluation.json"))
-        return JobResult(job, str(path), evaluation, _seconds(Run.open(path)))
+        run = Run.open(path)
+        evaluation = read_evaluation(run)
+        return None if evaluation is None else JobResult(job, str(path), evaluation, _seconds(run))
     except (KeyError, TypeError, AttributeError) as error:
         raise RequestError(f"{path / EVALUATION_FOLDER} is damaged ({error!r}); remove it and do the same again") from (
             error
@@ -220,14 +233,6 @@ def _seconds(run: Run) -> float:
     except (OSError, pl.exceptions.PolarsError) as error:
         raise RequestError(f"{run.path / METRICS_FILE} is missing or damaged; train anew") from error
     return round(float(total), 2)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is missing or damaged; remove its folder and do the same again") from error
-    return content if isinstance(content, dict) else {}
 
 
 def _scores(evaluation: Evaluation) -> str:

@@ -17,6 +17,7 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.devices import computed_on, in_words
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.runs import new_model
@@ -45,7 +46,7 @@ _SELECTED = {
     "best_validation": "those of the best epoch on a validation part",
     "best_test_fold": SELECTED_ON_TEST,
 }
-_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers", "precision", "weights", "select")
+_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers", "weights", "select")
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,9 @@ def _settings_in_words(chosen: Sequence[tuple[Method, RunConfig]]) -> list[str]:
         notes.append(f"Settings that are not the recipes': {', '.join(parts)}.")
     else:
         notes.append("All settings are the recipes'; what the paper leaves open is as docs/recipes.md says.")
+    machine = {(on["precision"], on["device"]) for _, c in chosen for on in (computed_on(c.precision, c.device),)}
+    places = _either({f"{in_words(precision)} on {device}" for precision, device in machine})
+    notes.append(f"On this machine trainings are computed in {places}, and scored in float32; the paper says neither.")
     kept = {config.select for _, config in chosen}
     notes.append(f"Kept weights: {_either({_SELECTED[each] for each in kept})}. The paper does not say which epoch's.")
     weights = sorted({config.weights for _, config in chosen if config.weights is not None})

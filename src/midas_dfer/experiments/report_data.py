@@ -1,13 +1,13 @@
 """An experiment as what `report` shows: its methods with all their runs, and its table beside the paper's."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.beside import MARKED, rows_of, table_of
-from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
+from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, experiment
+from midas_dfer.files import read_json
 from midas_dfer.report.run_page import Report
 from midas_dfer.report.run_results import Entry, pooled, read_run
 from midas_dfer.report.run_tables import agreement_table, means_table, pooled_table, score_table
@@ -90,7 +90,7 @@ def _title(name: str) -> str:
 
 
 def _is_smoke(out: Path) -> bool:
-    return bool(json.loads((out / RESULTS_FILE).read_text(encoding="utf-8")).get("smoke", False))
+    return bool(read_json(out / RESULTS_FILE, CURE).get("smoke", False))
 
 
 def _count(number: int, one: str) -> str:

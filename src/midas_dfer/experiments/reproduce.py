@@ -7,7 +7,6 @@ OUT/
   smoke/METHOD/...     those at toy size
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,8 +21,9 @@ from midas_dfer.experiments.jobs import JobResult, load_result
 from midas_dfer.experiments.planning import SMOKE, Plan, Wish, open_clips, plan_table
 from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, Experiment, Method, experiment
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import make_folder, read_json, write_file, write_json
 from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
+from midas_dfer.training.readings import NOT_THE_VOTES
 
 FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
 EVERYTHING = "all"
@@ -137,12 +137,12 @@ def _table(chosen: Experiment, wish: Wish, engine: Engine, place: Path, say: Say
     methods, failure = _run(plan, wish, engine, say)
     results = [result for _, result in methods]
     differences, cautions = _differences(chosen, results, plan, wish)
-    notes = [*plan.notes, *_cautions(results), *failure[:1], *cautions]
+    notes = [*plan.notes, *_cautions(results), *_without_votes(chosen, methods), *failure[:1], *cautions]
     rows = rows_of(chosen, methods)
     table = table_of(chosen, rows, [*notes, *_verdicts(differences, chosen)], smoke=wish.smoke)
     result = ExperimentResult(chosen.name, tuple(results), differences, tuple(notes))
     make_folder(place)
-    write_file(place / RESULTS_FILE, json.dumps(_content(result, rows, wish), indent=2) + "\n")
+    write_json(place / RESULTS_FILE, _content(result, rows, wish))
     text = terminal_table(table)
     for name, content in zip(TABLE_FILES, (markdown_table(table), latex_table(table), text), strict=True):
         write_file(place / name, content if content.endswith("\n") else content + "\n")
@@ -218,11 +218,21 @@ def _cautions(results: Sequence[MethodResult]) -> list[str]:
     told: dict[str, None] = {}
     for result in results:
         for each in result.results:
+            if each.evaluation.precision == "bf16":
+                told[f"Scored in bfloat16 on {each.evaluation.device}: another machine may give other digits."] = None
             if each.evaluation.caution:
                 told[f"{each.evaluation.caution}."] = None
             if each.evaluation.mapping is not None:
                 told |= dict.fromkeys(each.evaluation.mapping.sentences())
     return list(told)
+
+
+def _without_votes(chosen: Experiment, methods: Sequence[tuple[Method, MethodResult]]) -> list[str]:
+    """Which rows have no vote shares, and why, where the table holds outputs against votes."""
+    if chosen.layout != "readings" and set(chosen.measures) <= {"uar", "war"}:
+        return []
+    reasons = [(m.words, each.evaluation.no_vote_shares) for m, result in methods for each in result.results]
+    return [f"{name}: its probabilities, {NOT_THE_VOTES}: {why}." for name, why in dict.fromkeys(reasons) if why]
 
 
 def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
@@ -260,9 +270,8 @@ def _free_place(place: Path, name: str, smoke: bool) -> Path:
     path = place / RESULTS_FILE
     if not path.exists():
         return place
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        same = content["name"] == name and content.get("smoke", False) == smoke
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(f"{path} is no result of ours; name another --out") from error
+    content = read_json(path, "name another --out")
+    if "name" not in content:
+        raise RequestError(f"{path} is no result of ours; name another --out")
+    same = content["name"] == name and content.get("smoke", False) == smoke
     return place if same else place / (f"{name}-smoke" if smoke else name)

@@ -1,6 +1,5 @@
 """Scores over folds and seeds: what the field calls the result of a method, out of the results of its runs."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +13,15 @@ from midas_dfer.comparison.differences import Difference
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import JobResult
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FOLDER
-from midas_dfer.training.scores import Predictions
+from midas_dfer.training.scores import READINGS, Predictions
 
 RESULTS_FILE = "results.json"
+CURE = "run the experiment again, it goes fast"
+"""What to do about a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class ExperimentResult:
             JobError: it cannot be written.
         """
         make_folder(out)
-        write_file(out / RESULTS_FILE, json.dumps(self.to_dict(), indent=2) + "\n")
+        write_json(out / RESULTS_FILE, self.to_dict())
         return out / RESULTS_FILE
 
     @classmethod
@@ -200,19 +201,31 @@ class ExperimentResult:
             RequestError: it is missing or damaged.
         """
         path = out / RESULTS_FILE
+        values = read_json(path, CURE)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
             methods = [MethodResult.from_dict(each) for each in values["methods"]]
             return cls(
                 name=str(values["name"]),
                 methods=tuple(replace(m, results=tuple(_moved(r, out) for r in m.results)) for m in methods),
-                differences=tuple(Difference(**each) for each in values["differences"]),
-                notes=tuple(values["notes"]),
+                differences=tuple(_difference(each) for each in values["differences"]),
+                notes=_texts(values["notes"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(f"{path} is missing or damaged; run the experiment again, it goes fast") from error
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise RequestError(f"{path} is damaged ({' '.join(str(error).split())}); {CURE}") from error
+
+
+def _difference(values: Mapping[str, Any]) -> Difference:
+    found = Difference(**values)
+    _texts([found.first, found.second, found.measure, found.test, found.verdict])
+    if not isinstance(found.values, dict):
+        raise TypeError("the values of a difference are no object")
+    return found
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise TypeError(f"{values!r:.50} is no list of texts")
+    return tuple(values)
 
 
 def _moved(result: JobResult, out: Path) -> JobResult:
@@ -229,7 +242,9 @@ def _pool(results: Sequence[JobResult]) -> PooledScores:
     confusion = np.sum([np.array(each.confusion, dtype=np.int64) for each in evaluations], axis=0)
     voted = [each for each in evaluations if each.agreement is not None]
     agreement: dict[str, dict[str, float]] = {}
-    for reading in voted[0].agreement or {} if voted else {}:
+    for reading in READINGS:
+        if not voted or any(reading not in (each.agreement or {}) for each in voted):
+            continue
         measures = ("soft_cross_entropy", "jensen_shannon", "total_variation")
         weights = [each.num_voted for each in voted]
         agreement[reading] = {

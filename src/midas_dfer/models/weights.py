@@ -50,6 +50,21 @@ class WeightsReport:
         return text
 
 
+def check_finite_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are not finite: a network with one of them predicts nonsense or nothing.
+
+    Args:
+        state: the tensors of a file, by name.
+        path: the file.
+
+    Raises:
+        RequestError: a value is not finite; names the tensor and the file.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise RequestError(f"{path} is damaged: its {name} holds values that are not finite; get it again")
+
+
 def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
     """Load a weight file into a model: the file of a network for pictures (or clips) into the trunk, or all of a model.
 

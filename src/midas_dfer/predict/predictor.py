@@ -25,7 +25,7 @@ from midas_dfer.predict.windows import WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.folder import from_pretrained
 from midas_dfer.sharing.info import ModelInfo
-from midas_dfer.training.devices import choose_device, choose_dtype
+from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
 from midas_dfer.training.recognizer import predict_logits
 from midas_dfer.training.runs import Run
 from midas_dfer.video.read import Frame
@@ -40,48 +40,53 @@ class Predictor:
         model: the trained model, in evaluation mode.
         info: what it is, what it is shown, and what its output means.
         device: auto, cpu or cuda.
+        precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
 
     Attributes:
         info: as given.
         class_names: in the order of all results.
     """
 
-    def __init__(self, model: nn.Module, info: ModelInfo, device: str = "auto") -> None:
+    def __init__(self, model: nn.Module, info: ModelInfo, device: str = "auto", precision: str = "32") -> None:
         self.info = info
         self.class_names = info.class_names
         self.device = choose_device(device)
-        self.dtype = choose_dtype(info.precision, self.device)
+        self.dtype = choose_dtype(checked_precision(precision), self.device)
         self.model = model.to(self.device)
         self.settings = info.extract  # faces are cut as those were that the model learned from
 
     @classmethod
-    def from_run(cls, path: Path | str, device: str = "auto") -> "Predictor":
+    def from_run(cls, path: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
         """Open a run folder and load its weights.
 
         Args:
             path: the run folder.
             device: auto (a GPU if there is one), cpu or cuda.
+            precision: as for `Predictor`.
 
         Raises:
             RequestError: there is no run, its training has not ended, or there is no such device.
         """
         run = Run.open(path)
-        return cls(run.load_model(), ModelInfo.of(run), device)
+        return cls(run.load_model(), ModelInfo.of(run), device, precision)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str = "auto") -> "Predictor":
+    def from_pretrained(cls, folder: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
         """Open a folder that `midas export` wrote, as models on the Hugging Face Hub have it. Nothing is downloaded.
 
         Args:
             folder: the folder, on this machine.
             device: auto (a GPU if there is one), cpu or cuda.
+            precision: as for `Predictor`.
 
         Raises:
             RequestError: there is no such folder, it is damaged, or there is no such device.
         """
-        return cls(*from_pretrained(folder), device)
+        return cls(*from_pretrained(folder), device, precision)
 
-    def predict_clips(self, clips: UInt8[Tensor, "B T 3 H W"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+    def predict_clips(
+        self, clips: UInt8[Tensor, "B T 3 H W"]
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"] | None]:
         """Read clips that are aligned and cut already.
 
         Args:
@@ -89,7 +94,11 @@ class Predictor:
 
         Returns:
             probabilities (the softmax of the network's output) and vote shares (the annotators' distribution that
-            the output implies); rows sum to 1, float32, on the CPU.
+            the output implies; None where it does not, and `info.no_vote_shares` says why); rows sum to 1, float32,
+            on the CPU.
+
+        Raises:
+            JobError: the output is not finite.
         """
         logits = predict_logits(self.model, clips, self.device, self.dtype)
         return logits.softmax(dim=1), self.info.vote_shares(logits)
@@ -124,6 +133,7 @@ class Predictor:
             RequestError: a length or number makes no sense.
             VideoError: nothing of the video can be read.
             NoFaceError: no face could be followed.
+            JobError: the network's output is not finite.
         """
         path = Path(path)
         check_windows(window_seconds, stride_seconds)
@@ -154,6 +164,7 @@ class Predictor:
             stride_seconds=stride_seconds,
             tracks=tuple(plan.result() for plan in plans),
             note=seen.damage,
+            no_vote_shares=self.info.no_vote_shares,
         )
 
     def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses) -> None:
@@ -187,7 +198,8 @@ class Predictor:
 
     def _read_batch(self, batch: Sequence[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]]) -> None:
         probabilities, shares = self.predict_clips(torch.stack([clip for _, clip in batch]))
-        for (plan, _), p, v in zip(batch, probabilities.double().numpy(), shares.double().numpy(), strict=True):
+        votes = [None] * len(batch) if shares is None else list(shares.double().numpy())
+        for (plan, _), p, v in zip(batch, probabilities.double().numpy(), votes, strict=True):
             plan.readings.append((p, v))
 
 

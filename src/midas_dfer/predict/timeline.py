@@ -3,12 +3,12 @@
 `probabilities` is the softmax of the network's output. A network that was trained on softmax-normalised
 targets (section 3.1 of the paper) is flat by construction: even where it is certain, no class of seven gets
 more than 0.31. `vote_shares` undoes that normalisation: it is the distribution of annotators' votes that the
-output implies. Without the normalisation in training the two are the same.
+output implies. Without the normalisation in training the two are the same. There are no vote shares where the
+output does not imply them (`midas_dfer.training.readings`), as after a training on single labels.
 """
 
 import csv
 import io
-import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,8 @@ from jaxtyping import Float64, UInt8
 
 from midas_dfer.clips.tracks import Track, mean_size
 from midas_dfer.errors import RequestError
+from midas_dfer.files import csv_cell, json_text
+from midas_dfer.training.readings import NOT_THE_VOTES
 
 FORMAT, VERSION = "midas-dfer timeline", 1
 READINGS = {
@@ -34,19 +36,24 @@ class Reading(NamedTuple):
 
     Attributes:
         probabilities: softmax of the network's output, sums to 1.
-        vote_shares: the annotators' distribution that the output implies, sums to 1.
+        vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
     """
 
     probabilities: Float64[np.ndarray, "K"]
-    vote_shares: Float64[np.ndarray, "K"]
+    vote_shares: Float64[np.ndarray, "K"] | None
+
+    @property
+    def shown(self) -> Float64[np.ndarray, "K"]:
+        """The vote shares, or the probabilities where there are none."""
+        return self.probabilities if self.vote_shares is None else self.vote_shares
 
     @property
     def top(self) -> int:
-        """Index of the predicted class: of the largest vote share.
+        """Index of the predicted class: of the largest share of those that are shown.
 
         In one window that is the most probable class too; in a mean over windows it need not be.
         """
-        return int(self.vote_shares.argmax())
+        return int(self.shown.argmax())
 
 
 class Steps(NamedTuple):
@@ -55,12 +62,17 @@ class Steps(NamedTuple):
     Attributes:
         edges: seconds, increasing, the track's start and end included.
         probabilities: between each edge and the next.
-        vote_shares: likewise.
+        vote_shares: likewise; None where the output implies none.
     """
 
     edges: Float64[np.ndarray, "m1"]
     probabilities: Float64[np.ndarray, "m K"]
-    vote_shares: Float64[np.ndarray, "m K"]
+    vote_shares: Float64[np.ndarray, "m K"] | None
+
+    @property
+    def shown(self) -> Float64[np.ndarray, "m K"]:
+        """The vote shares, or the probabilities where there are none."""
+        return self.probabilities if self.vote_shares is None else self.vote_shares
 
     def number(self, time: float) -> int:
         """Which step holds at a time; the first or last one outside."""
@@ -75,13 +87,13 @@ class Window:
     Attributes:
         start, end: seconds; the frames that begin in between were seen, the middle one of each segment.
         probabilities: softmax of the network's output, sums to 1.
-        vote_shares: the annotators' distribution that the output implies, sums to 1.
+        vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
     """
 
     start: float
     end: float
     probabilities: Float64[np.ndarray, "K"]
-    vote_shares: Float64[np.ndarray, "K"]
+    vote_shares: Float64[np.ndarray, "K"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +139,11 @@ class TrackTimeline:
         """
         starts = np.array([w.start for w in self.windows])
         ends = np.array([w.end for w in self.windows])
-        values = np.stack([np.stack([w.probabilities, w.vote_shares]) for w in self.windows])
+        rows = [[w.probabilities] if w.vote_shares is None else [w.probabilities, w.vote_shares] for w in self.windows]
+        values = np.array(rows)
         edges = np.unique(np.concatenate([starts, ends]))
         if len(edges) == 1:  # a single frame
-            return Steps(np.repeat(edges, 2), *values.mean(axis=0)[:, None])
+            return _steps(np.repeat(edges, 2), values.mean(axis=0)[None])
         sums = np.zeros((len(edges), *values.shape[1:]))
         counts = np.zeros(len(edges), dtype=np.int64)
         for positions, sign in ((np.searchsorted(edges, starts), 1), (np.searchsorted(edges, ends), -1)):
@@ -142,7 +155,7 @@ class TrackTimeline:
         for hole in np.flatnonzero(counts == 0):  # between two windows: half to each
             after = int(covered[np.searchsorted(covered, hole)])
             means[hole] = means[[after - 2, after]].mean(axis=0)
-        return Steps(edges, means[:, 0], means[:, 1])
+        return _steps(edges, means)
 
     def at(self, time: float) -> Reading:
         """The mean of the windows that cover a time; a time outside the track counts as its nearer end.
@@ -151,20 +164,27 @@ class TrackTimeline:
             time: in seconds.
         """
         step = self.steps.number(time)
-        return Reading(self.steps.probabilities[step], self.steps.vote_shares[step])
+        shares = self.steps.vote_shares
+        return Reading(self.steps.probabilities[step], None if shares is None else shares[step])
 
     @cached_property
     def summary(self) -> Reading:
         """The mean over the whole track, every moment with the same weight."""
         lengths = np.diff(self.steps.edges)
         weights = lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
-        return Reading(weights @ self.steps.probabilities, weights @ self.steps.vote_shares)
+        shares = self.steps.vote_shares
+        return Reading(weights @ self.steps.probabilities, None if shares is None else weights @ shares)
 
     def box(self, start: float, end: float) -> list[float]:
         """The mean box x, y, width, height of the face in a span of time, in pixels."""
         first, last = np.searchsorted(self.face.times, [start - 1e-6, end - 1e-6]).tolist()
         rows = slice(min(first, len(self.face) - 1), max(last, first + 1))
         return [round(float(v), 1) for v in self.face.boxes[rows].mean(axis=0)]
+
+
+def _steps(edges: Float64[np.ndarray, "m1"], values: Float64[np.ndarray, "m R K"]) -> Steps:
+    """Readings over time, of one reading or two."""
+    return Steps(edges, values[:, 0], values[:, 1] if values.shape[1] > 1 else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +202,7 @@ class Timeline:
         stride_seconds: from the start of a window to the start of the next.
         tracks: the faces, in order of appearance; at least one.
         note: what was wrong with the video although part of it could be read; "" if nothing was.
+        no_vote_shares: why the output is not the annotators' distribution; "" where it is.
     """
 
     video: str
@@ -195,6 +216,12 @@ class Timeline:
     stride_seconds: float
     tracks: tuple[TrackTimeline, ...]
     note: str = ""
+    no_vote_shares: str = ""
+
+    @property
+    def reading(self) -> str:
+        """What the shares are that are shown."""
+        return "probabilities" if self.no_vote_shares else "vote shares"
 
     def at(self, track: int, time: float) -> Reading:
         """The mean of the windows of a track that cover a time.
@@ -221,14 +248,17 @@ class Timeline:
         return tuple(sorted(order[:number], key=lambda t: t.track))
 
     def summary(self) -> str:
-        """A few lines for a terminal: each face, when it is in view, and its mean vote shares."""
+        """A few lines for a terminal: each face, when it is in view, and its mean vote shares or probabilities."""
         faces = f"{len(self.tracks)} face{'s' if len(self.tracks) > 1 else ''}"
         length = f"{self.duration:.1f} s, " if self.duration else ""
-        lines = [f"{self.video}: {length}{faces}; vote shares as the {self.method} model implies them"]
+        what = f"vote shares as the {self.method} model implies them"
+        if self.no_vote_shares:
+            what = f"probabilities of the {self.method} model, {NOT_THE_VOTES} ({self.no_vote_shares})"
+        lines = [f"{self.video}: {length}{faces}; {what}"]
         for track in self.tracks:
             mean = track.summary
-            order = np.argsort(-mean.vote_shares, kind="stable")[:3]
-            shares = ", ".join(f"{self.class_names[k]} {mean.vote_shares[k]:.0%}" for k in order)
+            order = np.argsort(-mean.shown, kind="stable")[:3]
+            shares = ", ".join(f"{self.class_names[k]} {mean.shown[k]:.0%}" for k in order)
             when = f"  {track.start:6.1f} - {track.end:.1f} s" if self.duration else ""
             lines.append(f"  face {track.track}{when}  {shares}")
         if self.note:
@@ -243,6 +273,7 @@ class Timeline:
         video, duration (s), num_frames, width, height (pixels), note
         method, window_seconds, stride_seconds, class_names
         readings                which reading is which, in words
+        no_vote_shares          why there are no vote shares, all of which are null then; "" where there are some
         tracks: for each face
           track, start, end     its number from 1; seconds
           predicted, probabilities, vote_shares     means over the track; vectors in the order of class_names
@@ -264,6 +295,7 @@ class Timeline:
             "stride_seconds": self.stride_seconds,
             "class_names": list(self.class_names),
             "readings": READINGS,
+            "no_vote_shares": self.no_vote_shares and f"{NOT_THE_VOTES}: {self.no_vote_shares}",
             "tracks": [
                 {
                     "track": track.track,
@@ -283,26 +315,29 @@ class Timeline:
                 for track in self.tracks
             ],
         }
-        text = json.dumps(content, indent=2, ensure_ascii=False)
+        text = json_text(content, indent=2)
         # A vector on one line; in JSON text a line break is never inside a string.
         return re.sub(r"\[\n\s+[^\[\]{}]*?\]", _on_one_line, text) + "\n"
 
     def to_csv(self) -> str:
         """The timeline as CSV: one row per face and window.
 
-        Columns: track, start, end (s), predicted, probability_CLASS for each class, vote_share_CLASS likewise.
+        Columns: track, start, end (s), predicted, probability_CLASS for each class, vote_share_CLASS likewise. Where
+        the output is not the annotators' distribution, no_vote_shares, which says why, is in their place.
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        columns = [f"{kind}_{name}" for kind in ("probability", "vote_share") for name in self.class_names]
+        kinds = ("probability",) if self.no_vote_shares else ("probability", "vote_share")
+        columns = [f"{kind}_{name}" for kind in kinds for name in self.class_names]
+        columns += ["no_vote_shares"] if self.no_vote_shares else []
         writer.writerow(["track", "start", "end", "predicted", *columns])
         for track in self.tracks:
             for window in track.windows:
                 values = self._values(Reading(window.probabilities, window.vote_shares))
                 writer.writerow(
                     [
-                        *(track.track, window.start, window.end, values["predicted"]),
-                        *(*values["probabilities"], *values["vote_shares"]),
+                        *(track.track, window.start, window.end, csv_cell(values["predicted"])),
+                        *(*values["probabilities"], *(values["vote_shares"] or [self.no_vote_shares])),
                     ]
                 )
         return file.getvalue()
@@ -311,7 +346,7 @@ class Timeline:
         return {
             "predicted": self.class_names[reading.top],
             "probabilities": [round(float(v), 6) for v in reading.probabilities],
-            "vote_shares": [round(float(v), 6) for v in reading.vote_shares],
+            "vote_shares": None if reading.vote_shares is None else [round(float(v), 6) for v in reading.vote_shares],
         }
 
 

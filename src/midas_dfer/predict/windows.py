@@ -107,7 +107,7 @@ class WindowPlan:
     open: deque[Job]
     thumbnail_times: deque[float]
     crops: dict[int, UInt8[Tensor, "3 S S"]] = field(default_factory=dict)
-    readings: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    readings: list[tuple[np.ndarray, np.ndarray | None]] = field(default_factory=list)
     thumbnails: list[Thumbnail] = field(default_factory=list)
 
     @classmethod

@@ -21,6 +21,7 @@ from midas_dfer.report.style import (
     tint,
 )
 from midas_dfer.training.explain import GROUPS, ExplainedClip, Explanation, Group
+from midas_dfer.training.readings import NOT_THE_VOTES
 
 ROWS = 4
 """Clips on one picture, at most; fewer where a clip has more frames than fit into a line."""
@@ -131,7 +132,7 @@ def _draw_page(explanation: Explanation, clips: Sequence[ExplainedClip], path: P
     head = MARGIN + 0.62 + 0.19 * len(caution)
     height = head + len(clips) * (row + _ROW_GAP) - 0.1 + 0.16 * len(note) + MARGIN
     most = max(float(clip.frame_shares.max()) for clip in clips)
-    largest = max(float(shares.max()) for clip in clips for shares in (clip.votes, clip.vote_shares))
+    largest = max(float(shares.max()) for clip in clips for shares in (clip.votes, clip.shown))
     with house_style():
         page = Sheet(width, height)
         page.write(MARGIN, MARGIN, _TITLES[clips[0].group], size=11.5, bold=True)
@@ -176,7 +177,7 @@ def _draw_classes(
     page: Sheet, clip: ExplainedClip, class_names: Sequence[str], colors: dict[str, str], top: float, largest: float
 ) -> None:
     """Two bars for each of the likeliest classes: the votes, and what the network implies."""
-    most = np.maximum(clip.votes, clip.vote_shares)
+    most = np.maximum(clip.votes, clip.shown)
     order = [int(k) for k in np.argsort(-most, kind="stable")[:_MOST_CLASSES] if most[k] >= _LEAST]
     indent = min(1.15, max(text_width(short_name(class_names[k]), NAME_SIZE) for k in order)) + 0.1
     longest = _PANEL - indent - 0.42
@@ -184,7 +185,7 @@ def _draw_classes(
         name = class_names[k]
         middle = top + _CLASS * (number + 0.5)
         page.write(MARGIN + indent - 0.1, middle, short_name(name), size=NAME_SIZE, align="right", middle=True)
-        for share, place, full in ((clip.votes[k], -0.062, True), (clip.vote_shares[k], 0.062, False)):
+        for share, place, full in ((clip.votes[k], -0.062, True), (clip.shown[k], 0.062, False)):
             y = middle + place - 0.045
             length = max(float(share) / largest, 0.004) * longest
             page.bar(MARGIN + indent, y, length, 0.09, colors[name] if full else tint(colors[name], 0.42))
@@ -242,5 +243,11 @@ def _note(explanation: Explanation, clip: ExplainedClip) -> str:
         f"Evidence: HiResCAM (Draelos and Carin 2020) on the network's last maps, {rows} x {columns} cells a frame, "
         "smoothed; colours in the scale of each clip's strongest cell. Under a frame: its share of the clip's evidence "
         "for the class; the line is where all frames would have the same. Bars at the left, in percent: the "
-        "annotators' votes, and the vote shares that the network's output implies."
+        f"annotators' votes, and {_implied(explanation)}."
     )
+
+
+def _implied(explanation: Explanation) -> str:
+    if explanation.no_vote_shares:
+        return f"the network's probabilities, which are {NOT_THE_VOTES}: {explanation.no_vote_shares}"
+    return "the vote shares that the network's output implies"

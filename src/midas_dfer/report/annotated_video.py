@@ -136,13 +136,14 @@ class _Actor:
         reading = self.track.at(time)
         name, color = list(self.artist.colors.items())[reading.top]
         number = f"{self.track.track}  " if self.several else ""
-        return color, f"{number}{name} {reading.vote_shares[reading.top]:.0%}"
+        return color, f"{number}{name} {reading.shown[reading.top]:.0%}"
 
     def panel(self, step: int) -> Sprite:
         """The bars of one step of the timeline."""
         if self._panel is None or step != self._step:
-            title = f"face {self.track.track}: vote shares" if self.several else "vote shares"
-            rows = self.artist.panel_rows(self.track.summary.vote_shares)
-            self._panel = self.artist.panel(title, self.track.steps.vote_shares[step], rows)
+            what = "probabilities" if self.track.steps.vote_shares is None else "vote shares"
+            title = f"face {self.track.track}: {what}" if self.several else what
+            rows = self.artist.panel_rows(self.track.summary.shown)
+            self._panel = self.artist.panel(title, self.track.steps.shown[step], rows)
             self._step = step
         return self._panel

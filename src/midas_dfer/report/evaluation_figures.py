@@ -35,7 +35,8 @@ from midas_dfer.report.style import (
     save_figure,
     tint,
 )
-from midas_dfer.training.evaluate import Evaluation, Predictions
+from midas_dfer.training.readings import NOT_THE_VOTES
+from midas_dfer.training.scores import Evaluation, Predictions
 
 _READING_TITLES = {"probabilities": "Probabilities", "vote_shares": "Vote shares"}
 _MOST_DOTS = 2000
@@ -123,10 +124,12 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
 def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
     """Draw reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
     with house_style():
-        figure, panels = new_grid(7.4, 4.3, 2, 2, sharex=True, sharey="row", height_ratios=[4, 1])
+        tables = {title: getattr(predictions, reading) for reading, title in _READING_TITLES.items()}
+        given: dict[str, Float64[np.ndarray, "N K"]] = {t: each for t, each in tables.items() if each is not None}
+        width = 7.4 if len(given) > 1 else 5.0
+        figure, panels = new_grid(width, 4.3, 2, len(given), sharex=True, sharey="row", height_ratios=[4, 1])
         most = 1
-        for column, (reading, title) in enumerate(_READING_TITLES.items()):
-            shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
+        for column, (title, shown) in enumerate(given.items()):
             found = metrics.reliability(shown, predictions.labels, _RELIABILITY_BINS)
             most = max(most, int(found.counts.max()))
             _draw_reliability(panels[0][column], found)
@@ -138,8 +141,7 @@ def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Pat
         line = f"{clips(evaluation.num_labelled)} with a single label · strokes: 95 % intervals"
         note = (
             "Confidence is the largest share of a clip, at least 1/number of classes, sorted into 15 bins. "
-            "ECE: expected calibration error. "
-            "Vote shares are the annotators' distribution that the network's output implies."
+            f"ECE: expected calibration error. {_what_is_shown(evaluation)}"
         )
         title = "Calibration: how often a prediction of a given confidence is right"
         _finish(figure, title, evaluation, line, path, note)
@@ -148,7 +150,7 @@ def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Pat
 def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
     """Draw how the predicted vote shares agree with the votes: in ambiguity clip by clip, and class by class."""
     voted = predictions.has_votes
-    votes, shown = predictions.votes[voted], predictions.vote_shares[voted]
+    votes, shown = predictions.votes[voted], predictions.judged[voted]
     names = evaluation.class_names
     with house_style():
         height = max(3.6, 0.7 + 0.3 * len(names))
@@ -160,13 +162,10 @@ def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path)
         left.set_title("Ambiguity of each clip")
         _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
         right.set_title("Mean share of each class")
-        note = (
-            "Entropy is divided by log(number of classes). Vote shares are the annotators' distribution that the "
-            "network's output implies."
-        )
+        note = f"Entropy is divided by log(number of classes). {_what_is_shown(evaluation)}"
         if voted.sum() > _MOST_DOTS:
             note += " Darker cells hold more clips."
-        title = "Predicted vote shares against the votes"
+        title = f"Predicted {evaluation.judged_by} against the votes"
         _finish(figure, title, evaluation, _agreement_sentence(evaluation), path, note)
 
 
@@ -307,13 +306,19 @@ def _caution(evaluation: Evaluation) -> str:
     return f"CAUTION: {evaluation.caution}." if evaluation.caution else ""
 
 
+def _what_is_shown(evaluation: Evaluation) -> str:
+    if evaluation.no_vote_shares:
+        return f"Probabilities are {NOT_THE_VOTES}: {evaluation.no_vote_shares}."
+    return "Vote shares are the annotators' distribution that the network's output implies."
+
+
 def _scores(evaluation: Evaluation) -> str:
     uar, war = evaluation.uar or 0.0, evaluation.war or 0.0
     return f"UAR {100 * uar:.2f} % · WAR {100 * war:.2f} % · {clips(evaluation.num_labelled)}"
 
 
 def _agreement_sentence(evaluation: Evaluation) -> str:
-    found = (evaluation.agreement or {}).get("vote_shares")
+    found = evaluation.judged
     parts = [f"{clips(evaluation.num_voted)} with votes"]
     if found is not None:
         parts.append(f"Jensen-Shannon divergence {found.jensen_shannon:.3f} nats")

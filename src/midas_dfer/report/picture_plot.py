@@ -1,4 +1,4 @@
-"""The reading of a single picture: for each face its bars of vote shares."""
+"""The reading of a single picture: for each face its bars of vote shares, or of probabilities."""
 
 from collections.abc import Sequence
 
@@ -41,9 +41,8 @@ def draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], caption: l
     height = HEADER_HEIGHT + rows * card + (rows - 1) * _GAP + footer
     figure = new_canvas(PAGE_WIDTH, height)
     ring = "; ring: network output" if readings_differ(timeline) else ""
-    add_header(
-        figure, timeline, f"Perceived expression; model trained with {training_name(timeline)}. Bar: vote share{ring}"
-    )
+    bar = "probability" if timeline.no_vote_shares else f"vote share{ring}"
+    add_header(figure, timeline, f"Perceived expression; model trained with {training_name(timeline)}. Bar: {bar}")
     add_footer(figure, caption)
     half = (PAGE_WIDTH - 2 * PAGE_EDGE - _GAP) / 2
     side = min(card - 0.35, 1.5) if faces and any(t.thumbnails for t in tracks) else 0.0
@@ -52,9 +51,9 @@ def draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], caption: l
         top = height - HEADER_HEIGHT - (number // columns) * (card + _GAP)
         title = Place(figure, left, half, top).panel(0, 0.28)
         title.axis("off")
-        mean = track.summary
+        mean, most = track.summary, "likeliest" if timeline.no_vote_shares else "most votes for"
         title.text(0, 0.6, f"Face {track.track}", size=10, weight="bold", va="center")
-        title.text(0.16, 0.595, drawable(f"most votes for {names[mean.top]}"), size=8.5, color=SOFT_INK, va="center")
+        title.text(0.16, 0.595, drawable(f"{most} {names[mean.top]}"), size=8.5, color=SOFT_INK, va="center")
         if side and track.thumbnails:
             picture = Place(figure, left, side, top).panel(0.35, side)
             picture.imshow(track.thumbnails[0].image, interpolation="lanczos", aspect="auto")
@@ -71,10 +70,10 @@ def _draw_bars(axes: Axes, timeline: Timeline, track: TrackTimeline, *, rings: b
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, 1.12)
     axes.barh(rows, np.ones(len(names)), height=0.62, color=SHADE)
-    axes.barh(rows, mean.vote_shares, height=0.62, color=[colors[n] for n in names], zorder=2)
+    axes.barh(rows, mean.shown, height=0.62, color=[colors[n] for n in names], zorder=2)
     if rings:
         axes.scatter(mean.probabilities, rows, s=22, facecolor=PAPER, edgecolor=INK, linewidth=0.9, zorder=3)
-    for k, share in enumerate(mean.vote_shares):
+    for k, share in enumerate(mean.shown):
         axes.text(
             1.03,
             k,

@@ -12,6 +12,7 @@ from midas_dfer.report.page import Frame, clean_text, percent
 from midas_dfer.report.run_results import Entry
 from midas_dfer.report.run_tables import READING_NAMES
 from midas_dfer.report.style import emotion_colors
+from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.scores import Evaluation, Predictions
 
 MOST_CLASSES = 15
@@ -109,9 +110,10 @@ class RecallGroup:
 def reliability_chart(name: str, evaluation: Evaluation, predictions: Predictions) -> Reliability:
     """Lay out how often predictions of a confidence are right, for both readings."""
     frame = Frame(42, 10, 248, 248, (0, 100), (0, 100))
-    same = np.allclose(predictions.probabilities, predictions.vote_shares, atol=1e-4)
-    readings = []
-    for reading, title in list(READING_NAMES.items())[1:] if same else READING_NAMES.items():
+    given = predictions.vote_shares
+    same = given is not None and np.allclose(predictions.probabilities, given, atol=1e-4)
+    names, readings = list(READING_NAMES.items()), []
+    for reading, title in names[:1] if given is None else names[1:] if same else names:
         shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
         found = metrics.reliability(shown, predictions.labels, _BINS)
         right = np.rint(np.nan_to_num(found.accuracy) * found.counts).astype(np.int64)
@@ -133,7 +135,11 @@ def reliability_chart(name: str, evaluation: Evaluation, predictions: Prediction
     return Reliability(
         name=name,
         readings=tuple(readings),
-        note="Both readings are the same: the training targets were not normalised." if same else "",
+        note="Both readings are the same: the training targets were not normalised."
+        if same
+        else f"Probabilities are {NOT_THE_VOTES}: {evaluation.no_vote_shares}."
+        if given is None
+        else "",
         summary=f"Reliability diagram of {clean_text(name)}. "
         + " ".join(f"Expected calibration error, {each.name}: {each.error}." for each in readings),
         frame=frame,

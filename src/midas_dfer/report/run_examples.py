@@ -86,7 +86,7 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
     if not ids:
         return (), ()
     aligned = [_rows(each, ids) for _, each in alike]
-    first, shares = aligned[0], np.mean([each.vote_shares for each in aligned], axis=0)
+    first, shares = aligned[0], np.mean([each.judged for each in aligned], axis=0)
     groups = []
     confusion = _confusion(shares, first)
     confused = [int(i) for i in np.argsort(-confusion, kind="stable") if confusion[i] > 0][:CLIPS_SHOWN]
@@ -149,9 +149,8 @@ def _rows(predictions: Predictions, ids: Sequence[str]) -> Predictions:
     order = {video_id: place for place, video_id in enumerate(predictions.video_ids)}
     rows = np.array([order[video_id] for video_id in ids])
     p = predictions
-    return Predictions(
-        tuple(ids), p.labels[rows], p.has_votes[rows], p.votes[rows], p.probabilities[rows], p.vote_shares[rows]
-    )
+    shares = None if p.vote_shares is None else p.vote_shares[rows]
+    return Predictions(tuple(ids), p.labels[rows], p.has_votes[rows], p.votes[rows], p.probabilities[rows], shares)
 
 
 def _frames(store: ClipStore | None, video_id: str) -> UInt8[np.ndarray, "n size size 3"] | None:
@@ -174,7 +173,7 @@ def _shown(
 ) -> ShownClip:
     colors, first = emotion_colors(names), aligned[0]
     known = bool(first.has_votes[place]) or first.labels[place] != NO_LABEL
-    columns = [first.votes[place] if known else None, *(each.vote_shares[place] for each in aligned)]
+    columns = [first.votes[place] if known else None, *(each.judged[place] for each in aligned)]
     largest = np.max([column for column in columns if column is not None], axis=0)
     order = [int(k) for k in np.argsort(-largest, kind="stable")[:_MOST_BARS] if largest[k] >= 0.005]
     rows = tuple(

@@ -33,6 +33,7 @@ from midas_dfer.report.run_tables import (
     score_table,
 )
 from midas_dfer.report.table_data import TableData
+from midas_dfer.training.devices import in_words
 from midas_dfer.training.runs import Run
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE = "report.html", "tables.md", "tables.tex"
@@ -249,9 +250,9 @@ def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
             what = measure.upper()
             tiles.append((percent(value), f"{what}, the highest" if several else what, name if several else ""))
     agreements = [
-        (e.evaluation.agreement["vote_shares"].jensen_shannon, e.name)
+        (judged.jensen_shannon, e.name)
         for e in entries
-        if e.evaluation is not None and e.evaluation.agreement
+        if e.evaluation is not None and (judged := e.evaluation.judged) is not None
     ]
     if agreements:
         value, name = min(agreements)
@@ -277,6 +278,18 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ("Store", _values([p.store for p in provenances])),
         ("Fingerprint", _values([p.store_fingerprint for p in provenances])),
         ("Git revision", _values([p.git_revision or "none: not in a git repository" for p in provenances])),
+        ("Trained in", _values([f"{in_words(p.precision)} on {p.device}" for p in provenances if p.precision])),
+        (
+            "Scored in",
+            _values(
+                [
+                    f"{in_words(each.precision)} on {each.device}"
+                    for e in entries
+                    for r in e.runs
+                    if (each := r.evaluation) is not None and each.precision
+                ]
+            ),
+        ),
         ("Versions", _values([_versions(p.versions) for p in provenances])),
     ]
     return [(name, value) for name, value in facts if value]

@@ -1,6 +1,5 @@
 """What a run's folder says of its training and its scores, read back for a report."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ from midas_dfer.comparison.predictions import PooledPredictions, pool_prediction
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
+from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
+from midas_dfer.training.scores_file import read_evaluation
 
 OF_RUNS = ("test_fold", "seed")
 """Settings that tell the trainings of one method apart."""
@@ -84,16 +85,14 @@ def read_run(path: Path, name: str) -> RunResult:
     """
     run = Run.open(path)
     folder = path / EVALUATION_FOLDER
-    evaluation, predictions, curves, missing = None, None, None, []
+    evaluation, predictions, curves, missing = read_evaluation(run), None, None, []
     if not run.finished:
         done = run.provenance.epochs_done
         missing.append(
             f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
             f"midas train --resume {path}"
         )
-    if (folder / "evaluation.json").is_file():
-        evaluation = read_evaluation(folder / "evaluation.json")
-    elif run.finished:
+    if evaluation is None and run.finished:
         missing.append(
             f"{name} has not been evaluated, so it has no scores here. To get them: "
             f"midas evaluate {path} --store {run.provenance.store}"
@@ -118,6 +117,12 @@ def read_run(path: Path, name: str) -> RunResult:
             f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
             f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
         )
+    if evaluation is not None and evaluation.no_vote_shares:
+        missing.append(
+            f"The output of {name} is {NOT_THE_VOTES}: {evaluation.no_vote_shares}. It is judged by its probabilities."
+        )
+    if evaluation is not None and evaluation.precision == "bf16":
+        missing.append(f"{name} was scored in bfloat16 on {evaluation.device}: another machine may give other digits.")
     if evaluation is not None and evaluation.caution:
         missing.append(f"CAUTION, {name}: {evaluation.caution}.")
     return RunResult(name, run, evaluation, predictions, curves, tuple(missing))
@@ -142,23 +147,9 @@ def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
         part=first.part,
         caution=next((each.caution for _, each, _ in scored if each.caution), ""),
         mapping=first.mapping,
+        no_vote_shares=next((each.no_vote_shares for _, each, _ in scored if each.no_vote_shares), ""),
     )
     return Entry(name, tuple(runs), evaluation, together)
-
-
-def read_evaluation(path: Path) -> Evaluation:
-    """Read what `midas evaluate` wrote to evaluation.json.
-
-    Raises:
-        RequestError: the file is missing or damaged.
-    """
-    try:
-        evaluation = Evaluation.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if not len(evaluation.class_names) == len(evaluation.recall) == len(evaluation.confusion):
-            raise ValueError("its classes, recalls and confusion differ in number")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(f"{path} is damaged ({error}); evaluate anew, or remove it") from error
-    return evaluation
 
 
 def by_clip(predictions: Predictions) -> Predictions:
@@ -179,5 +170,5 @@ def by_clip(predictions: Predictions) -> Predictions:
         has_votes=predictions.has_votes[first],
         votes=predictions.votes[first],
         probabilities=mean(predictions.probabilities),
-        vote_shares=mean(predictions.vote_shares),
+        vote_shares=None if predictions.vote_shares is None else mean(predictions.vote_shares),
     )

@@ -8,6 +8,7 @@ from midas_dfer import metrics
 from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import MACHINE_SETTINGS
 from midas_dfer.training.scores import Evaluation
 
@@ -116,28 +117,36 @@ def pooled_table(table: TableData) -> TableData:
 
 
 def agreement_table(entries: Sequence[Entry]) -> TableData | None:
-    """Agreement with the votes, of both readings; None if no clip has votes."""
+    """Agreement with the votes, of both readings where there are both; None if no clip has votes."""
     scored = [(each, each.evaluation) for each in entries if each.evaluation is not None and each.evaluation.agreement]
     if not scored:
         return None
     marked = same_clips([each for each, _ in scored])
     rows, groups = [], []
+    without = [e.no_vote_shares for _, e in scored if e.no_vote_shares]
+    footnotes = tuple(f"{e[0].upper()}{e[1:]}: {NOT_THE_VOTES}." for e in dict.fromkeys(without))
     for reading, title in READING_NAMES.items():
+        given = [(each, e, e.agreement[reading]) for each, e in scored if e.agreement and reading in e.agreement]
+        if not given:
+            continue
         columns = []
         for _, measure, highest in _MEASURES:
-            values = [getattr((e.agreement or {})[reading], measure) for _, e in scored]
+            values = [getattr(agreement, measure) for _, _, agreement in given]
             columns.append(_column(values, "{:.4f}", highest=highest, marked=marked))
-        floors = [Cell(NONE if e.votes_entropy is None else f"{e.votes_entropy:.4f}") for _, e in scored]
-        heads = [Cell(each.name) for each, _ in scored]
+        floors = [Cell(NONE if e.votes_entropy is None else f"{e.votes_entropy:.4f}") for _, e, _ in given]
+        notes = [
+            (list(dict.fromkeys(without)).index(e.no_vote_shares) + 1,) if e.no_vote_shares else () for _, e, _ in given
+        ]
+        heads = [Cell(each.name, note=note) for (each, _, _), note in zip(given, notes, strict=True)]
         rows += list(zip(heads, columns[0], floors, *columns[1:], strict=True))
-        groups.append((title, len(scored)))
+        groups.append((title, len(given)))
     names = [name for name, _, _ in _MEASURES]
     return TableData(
         name="agreement",
         title="Agreement with the votes",
         columns=("reading", names[0], "its lowest value", *names[1:]),
         rows=tuple(rows),
-        footnotes=(),
+        footnotes=footnotes,
         groups=tuple(groups),
     )
 

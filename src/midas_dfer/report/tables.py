@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
 from midas_dfer.report.description_agreement import Agreement
+from midas_dfer.training.devices import in_words
+from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.scores import Evaluation, VoteAgreement
 
 WIDTH = 80
 _NAME_WIDTH = 30
 _PARTS_NAMED = 8
 _NOTES_SHOWN = 20
-
-_READINGS_SENTENCE = (
-    "probabilities: the softmax of the network's output, flat where the training targets were. "
-    "vote shares: the annotators' distribution that this output implies."
-)
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -32,6 +29,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
             ("model", e.model),
             ("data set", e.dataset),
             ("clips", f"{_part(e)}; {_number(e.num_labelled)} with a single label, {_number(e.num_voted)} with votes"),
+            *([("computed", f"in {in_words(e.precision)} on {e.device}")] if e.precision else []),
         )
     ]
     if e.caution:
@@ -55,7 +53,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     else:
         blocks.append(_wrap("No clip has a single label, so there is no UAR, WAR or recall."))
     if e.agreement is not None:
-        blocks += [_agreement_lines(e), _wrap(_READINGS_SENTENCE)]
+        blocks += [_agreement_lines(e), _wrap(_readings_sentence(e))]
     else:
         blocks.append(_wrap("No clip has votes, so there is no agreement with them."))
     return _joined(blocks)
@@ -149,6 +147,13 @@ def _agreement_lines(evaluation: Evaluation) -> list[str]:
     names = [name.replace("_", " ") for name in readings]
     rows = [(label, *(_score(reading, field) for reading in readings.values())) for label, field in wanted]
     return _columns((f"agreement with votes ({_count(evaluation.num_voted, 'clip')})", *names), rows, name_width=46)
+
+
+def _readings_sentence(e: Evaluation) -> str:
+    said = "probabilities: the softmax of the network's output, flat where the training targets were. "
+    if e.no_vote_shares:
+        return f"{said}They are {NOT_THE_VOTES}: {e.no_vote_shares}."
+    return f"{said}vote shares: the annotators' distribution that this output implies."
 
 
 def _score(reading: VoteAgreement, field: str) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.report.style import SOFT_INK, drawable
+from midas_dfer.training.readings import NOT_THE_VOTES
 
 PAGE_WIDTH, PAGE_EDGE = 10.0, 0.3
 """Width of the page and of its margins, in inches."""
@@ -25,9 +26,12 @@ def clipped(text: str, length: int) -> str:
 
 def caption_lines(timeline: Timeline, shown: int) -> list[str]:
     """Which reading is which, how many faces are left out, and what was wrong with the video; wrapped."""
+    no_votes = f"Probabilities: the network's softmax. They are {NOT_THE_VOTES}: {timeline.no_vote_shares}."
     sentences = [
-        "Vote shares: how the votes of annotators on this expression would be distributed, as the network's output "
-        "implies them. "
+        no_votes
+        if timeline.no_vote_shares
+        else "Vote shares: how the votes of annotators on this expression would be distributed, as the network's "
+        "output implies them. "
         + (
             "Network output: its softmax. Trained on softmax-normalised targets, it is flat by construction; the vote "
             "shares undo that."
@@ -46,7 +50,9 @@ def caption_lines(timeline: Timeline, shown: int) -> list[str]:
 def readings_differ(timeline: Timeline) -> bool:
     """Whether vote shares are not simply the network's softmax."""
     windows = [w for track in timeline.tracks for w in track.windows]
-    return any(not np.allclose(w.probabilities, w.vote_shares, atol=1e-3) for w in windows)
+    return any(
+        w.vote_shares is not None and not np.allclose(w.probabilities, w.vote_shares, atol=1e-3) for w in windows
+    )
 
 
 def training_name(timeline: Timeline) -> str:

@@ -106,7 +106,8 @@ def _draw_track(
     names = timeline.class_names
     colors = emotion_colors(names)
     mean = track.summary
-    top = f"most votes for {names[mean.top]}, {mean.vote_shares[mean.top]:.0%} on average"
+    most = "likeliest" if timeline.no_vote_shares else "most votes for"
+    top = f"{most} {names[mean.top]}, {mean.shown[mean.top]:.0%} on average"
     title = place.panel(0.0, _TITLE)
     title.axis("off")
     title.text(0, 0.66, f"Face {track.track}", size=10, weight="bold", va="center")
@@ -134,7 +135,7 @@ def _polyline(
     steps = track.steps
     times = np.concatenate([[track.start], (steps.edges[:-1] + steps.edges[1:]) / 2, [track.end]])
     rows = np.concatenate([[0], np.arange(len(steps.probabilities)), [len(steps.probabilities) - 1]])
-    return times, steps.probabilities[rows], steps.vote_shares[rows]
+    return times, steps.probabilities[rows], steps.shown[rows]
 
 
 def _frame_time(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
@@ -175,7 +176,7 @@ def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: flo
 
 
 def _draw_leaders(axes: Axes, timeline: Timeline, track: TrackTimeline, colors: dict[str, str], width: float) -> None:
-    """The class with most votes at each moment, as a strip of coloured pieces."""
+    """The class with the largest share at each moment, as a strip of coloured pieces."""
     _frame_time(axes, timeline, track)
     axes.set_ylim(0, 1)
     for start, end, leader in _runs(track):
@@ -197,7 +198,7 @@ def _draw_leaders(axes: Axes, timeline: Timeline, track: TrackTimeline, colors: 
 
 def _runs(track: TrackTimeline) -> Iterator[tuple[float, float, int]]:
     """Spans of time in which the same class leads."""
-    edges, leaders = track.steps.edges, track.steps.vote_shares.argmax(axis=1)
+    edges, leaders = track.steps.edges, track.steps.shown.argmax(axis=1)
     first = 0
     for step in range(1, len(leaders) + 1):
         if step == len(leaders) or leaders[step] != leaders[first]:
@@ -223,12 +224,12 @@ def _draw_shares(
         axes.plot(times, tops[:, k + 1], color=PAPER, linewidth=0.7, zorder=3, solid_capstyle="butt")
     axes.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
     axes.tick_params(labelleft=True)
-    _name_axis(axes, "vote\nshares")
+    _name_axis(axes, "prob-\nabilities" if timeline.no_vote_shares else "vote\nshares")
     _say_absent(axes, timeline, track)
     for level in (0.25, 0.5, 0.75):
         axes.plot([track.start, track.end], [level, level], color=PAPER, linewidth=0.5, alpha=0.45, zorder=4)
     order = np.linspace(1, 0, 2 * len(names) + 1)[1::2]
-    mean = track.summary.vote_shares
+    mean = track.summary.shown
     legend = axes.inset_axes((1.0, 0.0, _RIGHT / (PAGE_WIDTH - _LEFT - _RIGHT), 1.0))
     legend.set_xlim(0, _RIGHT)
     legend.set_ylim(0, 1)

@@ -17,13 +17,16 @@ from markupsafe import Markup
 
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
-from midas_dfer.sharing.results import CardScores, read_scores
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import Run
+from midas_dfer.training.scores import Evaluation
+from midas_dfer.training.scores_file import read_evaluation
 from midas_dfer.version import __version__
 
 _LONGEST = 200
 _NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine
+_MEASURES = ("soft_cross_entropy", "jensen_shannon", "total_variation", "expected_calibration_error")
 _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
@@ -44,7 +47,7 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
     Raises:
         RequestError: the run's evaluation is damaged.
     """
-    scores = read_scores(run)
+    scores = read_evaluation(run)
     front = front_matter(run, scores, name=name, license_name=license_name)
     provenance = run.provenance
     parts = {"train": provenance.num_train, "validation": provenance.num_validation, "test": provenance.num_test}
@@ -61,6 +64,9 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
             classes=count_classes(run),
             recipe=recipe_rows(run.config),
             scores=scores,
+            recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
+            measures=_MEASURES,
+            not_the_votes=NOT_THE_VOTES,
             onnx=onnx,
             license_name=license_name,
             versions={each: provenance.versions[each] for each in _VERSIONS if each in provenance.versions},
@@ -69,7 +75,7 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
     )
 
 
-def front_matter(run: Run, scores: CardScores | None, *, name: str, license_name: str | None) -> dict[str, Any]:
+def front_matter(run: Run, scores: Evaluation | None, *, name: str, license_name: str | None) -> dict[str, Any]:
     """What the Hub reads of a card. Scores on clips that were used in training are not given to it."""
     method = run.config.method_name
     front: dict[str, Any] = {

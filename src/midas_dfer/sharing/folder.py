@@ -7,8 +7,8 @@ FOLDER/
   model.onnx          the same for other runtimes, where it was asked for
 """
 
-import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -16,13 +16,14 @@ from safetensors import SafetensorError
 
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_write, is_temporary, make_folder, replacing
+from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_json, replacing
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
+from midas_dfer.models.weights import check_finite_weights
 from midas_dfer.models.zoo import create_model
 from midas_dfer.sharing.card import model_card
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
-from midas_dfer.sharing.onnx import check_onnx, write_onnx
-from midas_dfer.training.runs import RUN_FILE, Run, write_weights
+from midas_dfer.sharing.onnx import check_onnx, save_onnx
+from midas_dfer.training.runs import RUN_FILE, Run, weights_content
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, ONNX_FILE = "config.json", "model.safetensors", "README.md", "model.onnx"
 
@@ -61,11 +62,15 @@ def save_pretrained(
         # config.json, without which the folder is no model, comes last.
         with ExitStack() as stack:
             files = {name: stack.enter_context(replacing(folder / name)) for name in names}
-            write_weights(files[WEIGHTS_FILE], model)
+            with _named(folder / WEIGHTS_FILE):
+                files[WEIGHTS_FILE].write_bytes(weights_content(model))
             if onnx:
-                write_onnx(model, files[ONNX_FILE], info=info)
-            files[CARD_FILE].write_text(card, encoding="utf-8")
-            files[CONFIG_FILE].write_text(json.dumps(info.to_dict(), indent=2) + "\n", encoding="utf-8")
+                with _named(folder / ONNX_FILE):
+                    save_onnx(model, files[ONNX_FILE], info=info)
+            with _named(folder / CARD_FILE):
+                files[CARD_FILE].write_text(card, encoding="utf-8")
+            with _named(folder / CONFIG_FILE):
+                files[CONFIG_FILE].write_text(json_text(info.to_dict(), indent=2) + "\n", encoding="utf-8")
         if not onnx:
             (folder / ONNX_FILE).unlink(missing_ok=True)  # that of an earlier model
     except OSError as error:
@@ -74,6 +79,15 @@ def save_pretrained(
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
     return [folder / name for name in names]
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file that was asked for, not the temporary one, where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def from_pretrained(folder: Path | str) -> tuple[ClipModel, ModelInfo]:
@@ -105,7 +119,8 @@ def from_pretrained(folder: Path | str) -> tuple[ClipModel, ModelInfo]:
     except RequestError as error:
         raise RequestError(f"{folder / CONFIG_FILE} describes a model that cannot be made here. {error}") from error
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
+        state = safetensors.torch.load_file(path)
+        model.load_state_dict(state)
     except (SafetensorError, OSError) as error:
         raise RequestError(f"{path} is not a whole safetensors file ({error}); get it again") from error
     except RuntimeError as error:
@@ -113,6 +128,7 @@ def from_pretrained(folder: Path | str) -> tuple[ClipModel, ModelInfo]:
             f"{path} holds the weights of another model: expected those of {info.model} with width {info.width} and "
             f"{len(info.class_names)} classes, as {CONFIG_FILE} says; get both from the same place"
         ) from error
+    check_finite_weights(state, path)
     lay_out_for_speed(model)
     return model.eval(), info
 
@@ -135,12 +151,7 @@ def read_info(folder: Path) -> ModelInfo:
         raise RequestError(
             f"{folder} is not a model's folder, it has no {CONFIG_FILE}; expected what midas export wrote"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is damaged ({' '.join(str(error).split())}); get it again") from error
-    if not isinstance(values, dict):
-        raise RequestError(f"{path} holds a {type(values).__name__}; expected names and values")
+    values = read_json(path, "get it again")
     try:
         return ModelInfo.from_dict(values)
     except RequestError as error:
@@ -158,8 +169,8 @@ def check_is_free(folder: Path) -> None:
     if not folder.exists() or all(each.name in _OF_GIT or is_temporary(each) for each in folder.iterdir()):
         return
     try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict) or values.get("library_name") != LIBRARY:
+        ours = read_json(folder / CONFIG_FILE, "").get("library_name") == LIBRARY
+    except RequestError:
+        ours = False
+    if not ours:
         raise RequestError(f"{folder} holds something that is not an exported model; name another --out")

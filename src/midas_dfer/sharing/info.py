@@ -1,6 +1,5 @@
 """What has to be known of a trained model in order to use it: its classes, its input, and how to read its output."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,17 +10,20 @@ from torch import Tensor
 from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.normalization import check_normalization, implied_vote_shares
+from midas_dfer.mixing.normalization import check_normalization
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.readings import VoteReading, vote_reading
 from midas_dfer.training.runs import Run
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
-FORMAT = 1
-"""Of `config.json`; a later one may hold what this version cannot read."""
+FORMAT = 2
+"""Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
 _MOST_CLASSES = 10_000
+_MOST = 1e300  # NaN is not below it either
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class ModelInfo:
         normalization: of the labels that it learned from: softmax, softmax_counts or none.
         temperature: of that softmax.
         num_votes: how many votes a clip had, for softmax_counts.
-        precision: in which it is computed: auto, 32 or bf16.
+        precision: in which it was trained: auto, 32 or bf16. It is computed in float32 unless something else is asked.
+        reading: how the annotators' distribution is read off its output, or why it cannot be.
     """
 
     model: str
@@ -57,6 +60,7 @@ class ModelInfo:
     temperature: float
     num_votes: float | None
     precision: str
+    reading: VoteReading
 
     @classmethod
     def of(cls, run: Run) -> "ModelInfo":
@@ -72,11 +76,11 @@ class ModelInfo:
             size=config.size,
             extract=run.provenance.extract,
             method=config.method_name,
-            # Of midas alone, as in `midas_dfer.training.evaluate.to_vote_shares`: no other mixer normalises labels.
-            normalization=config.normalization if config.mixer == "midas" else "none",
+            normalization=config.normalization if config.mixer == "midas" else "none",  # no other mixer has one
             temperature=config.temperature,
             num_votes=config.num_votes,
-            precision=config.precision,
+            precision=run.provenance.precision or config.precision,
+            reading=vote_reading(config, run.provenance),
         )
 
     @property
@@ -84,9 +88,14 @@ class ModelInfo:
         """Frames of a clip that the model sees."""
         return self.num_segments * self.frames_per_segment
 
-    def vote_shares(self, logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-        """The annotators' distribution that logits imply, given what the model was trained on."""
-        return implied_vote_shares(logits, self.normalization, self.temperature, num_votes=self.num_votes)
+    @property
+    def no_vote_shares(self) -> str:
+        """Why the output is not the annotators' distribution; "" where it is."""
+        return self.reading.why_not
+
+    def vote_shares(self, logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"] | None:
+        """The annotators' distribution that logits imply, given what the model was trained on; None if they do not."""
+        return self.reading.vote_shares(logits)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
@@ -113,6 +122,7 @@ class ModelInfo:
             "label_temperature": self.temperature,
             "label_num_votes": self.num_votes,
             "precision": self.precision,
+            "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
 
     @classmethod
@@ -148,6 +158,11 @@ class ModelInfo:
         precision = _text(values, "precision")
         if precision not in _PRECISIONS:
             raise RequestError(f"its precision is {precision!r}; expected {' or '.join(_PRECISIONS)}")
+        method = _text(values, "method")
+        if written == 1:
+            reading = _earlier_reading(method, normalization, temperature, num_votes)
+        else:
+            reading = _reading(values.get("vote_shares"))
         dropout = _number(values, "dropout")
         info = cls(
             model=architectures[0],
@@ -158,15 +173,41 @@ class ModelInfo:
             frames_per_segment=_whole(values, "frames_per_segment", 1, 64),
             size=_whole(values, "image_size", 16, 1024),
             extract=_extract(values.get("extract")),
-            method=_text(values, "method"),
+            method=method,
             normalization=normalization,
             temperature=temperature,
             num_votes=num_votes,
             precision=precision,
+            reading=reading,
         )
         if values.get("num_frames") != info.num_frames:
             raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")
         return info
+
+
+def _reading(values: object) -> VoteReading:
+    expected = 'expected steps to undo, such as ["softmax", 1.0], and why_not'
+    if not isinstance(values, dict) or not isinstance(values.get("undo"), list):
+        raise RequestError(f"its vote_shares are {values!r}; {expected}")
+    steps = []
+    for step in values["undo"]:
+        if not isinstance(step, list) or len(step) != 2 or not isinstance(step[0], str):
+            raise RequestError(f"its vote_shares undo {step!r}; {expected}")
+        steps.append((step[0], _number({"vote_shares": step[1]}, "vote_shares")))
+    return VoteReading(tuple(steps), _text(values, "why_not"))
+
+
+def _earlier_reading(method: str, normalization: str, temperature: float, num_votes: float | None) -> VoteReading:
+    """What earlier versions kept of the training; labels are taken for shares of the votes, as they are by default."""
+    return vote_reading(
+        RunConfig(
+            labels="hard" if method == "hard" or method.endswith(" with hard labels") else "soft",
+            mixer="none" if normalization == "none" else "midas",
+            normalization=normalization,  # type: ignore[arg-type]  # it has been checked
+            temperature=temperature,
+            num_votes=num_votes,
+        )
+    )
 
 
 def _class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -199,7 +240,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 
 def _number(values: Mapping[str, Any], name: str) -> float:
     value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
         raise RequestError(f"its {name} is {value!r}; expected a number")
     return float(value)
 

@@ -1,7 +1,6 @@
 """A trained model -> ONNX: pixels in, logits and both readings out; checked against PyTorch before it is kept."""
 
 import copy
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,13 +16,14 @@ from torch import Tensor, nn
 
 from midas_dfer.clips.augment import normalize_pixels
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import replacing
+from midas_dfer.files import json_text, replacing
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.runs import Run
 from midas_dfer.version import __version__
 
 INPUT = "clips"
 OUTPUTS = ("logits", "probabilities", "vote_shares")
+"""The last of them is there where the output gives the annotators' distribution."""
 TOLERANCE = 1e-4
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -40,11 +40,15 @@ class _FromPixels(nn.Module):
         self.model = model
         self.info = info
 
-    def forward(
-        self, clips: UInt8[Tensor, "B T 3 H W"]
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+    def forward(self, clips: UInt8[Tensor, "B T 3 H W"]) -> tuple[Float[Tensor, "B K"], ...]:
         logits = self.model(normalize_pixels(clips))
-        return logits, logits.softmax(dim=1), self.info.vote_shares(logits)
+        shares = self.info.vote_shares(logits)
+        return (logits, logits.softmax(dim=1), *(() if shares is None else (shares,)))
+
+
+def outputs_of(info: ModelInfo) -> tuple[str, ...]:
+    """The names of a model's outputs."""
+    return OUTPUTS[:-1] if info.no_vote_shares else OUTPUTS
 
 
 def check_onnx() -> None:
@@ -80,8 +84,9 @@ def write_onnx(model: nn.Module, path: Path | str, *, info: ModelInfo) -> None:
     """Write a model as ONNX in one file, and check that it computes what the model computes.
 
     Input "clips": RGB pixels 0 to 255, uint8 ``[batch, T, 3, S, S]``; batch is free, T and S are the model's. They are
-    normalised inside. Outputs "logits", "probabilities" and "vote_shares", float32 ``[batch, K]``. The metadata holds
-    the names of the classes and how the model came by them.
+    normalised inside. Outputs "logits", "probabilities" and "vote_shares", float32 ``[batch, K]``; without the last
+    where the output is not the annotators' distribution, and the metadata's no_vote_shares says why. The metadata also
+    holds the names of the classes and how the model came by them.
 
     Args:
         model: left as it is. It is computed in float32 and evaluation mode.
@@ -93,21 +98,25 @@ def write_onnx(model: nn.Module, path: Path | str, *, info: ModelInfo) -> None:
         JobError: it cannot be expressed in ONNX, its results differ from PyTorch's by more than 1e-4 (relative where
             they are larger than 1), or the file cannot be written.
     """
+    with replacing(Path(path)) as temporary:
+        save_onnx(model, temporary, info=info)
+
+
+def save_onnx(model: nn.Module, path: Path, *, info: ModelInfo) -> None:
+    """As `write_onnx`, into a file that may be left half-written; a full disk raises OSError."""
     check_onnx()
-    path = Path(path)
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
     if size > _MOST_BYTES:
         raise RequestError(f"The model has {size / 1e9:.1f} GB of weights; expected at most 2, which one file holds.")
     eager = _FromPixels(copy.deepcopy(model).cpu().float(), info).eval()
     program = _exported(eager, info)
-    with replacing(path) as temporary:
-        program.save(str(temporary), external_data=False)
-        difference = _difference(temporary, eager, info)
-        if not difference <= TOLERANCE:  # so written, NaN does not pass
-            raise JobError(
-                f"{info.model} in ONNX does not compute what it computes in PyTorch: results differ by "
-                f"{difference:.2g}, expected at most {TOLERANCE:g}; it was not written"
-            )
+    program.save(str(path), external_data=False)
+    difference = _difference(path, eager, info)
+    if not difference <= TOLERANCE:  # so written, NaN does not pass
+        raise JobError(
+            f"{info.model} in ONNX does not compute what it computes in PyTorch: results differ by "
+            f"{difference:.2g}, expected at most {TOLERANCE:g}; it was not written"
+        )
 
 
 def _exported(eager: _FromPixels, info: ModelInfo) -> Any:  # noqa: ANN401 - torch.onnx.ONNXProgram, which is optional
@@ -119,7 +128,7 @@ def _exported(eager: _FromPixels, info: ModelInfo) -> Any:  # noqa: ANN401 - tor
                 (example,),
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                output_names=list(outputs_of(info)),
                 dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
                 verbose=False,
             )
@@ -133,9 +142,10 @@ def _exported(eager: _FromPixels, info: ModelInfo) -> Any:  # noqa: ANN401 - tor
             "library_name": LIBRARY,
             "midas_dfer_version": __version__,
             "architecture": info.model,
-            "class_names": json.dumps(info.class_names),
+            "class_names": json_text(info.class_names),
             "input": "RGB pixels 0 to 255, [batch, frames, 3, height, width]; normalised inside",
-            "config": json.dumps(info.to_dict()),
+            "config": json_text(info.to_dict()),
+            "no_vote_shares": info.no_vote_shares,
         }
     )
     return program
@@ -153,7 +163,7 @@ def _difference(path: Path, eager: _FromPixels, info: ModelInfo) -> float:
         clips = _pixels(count, info)
         with torch.inference_mode():
             expected = eager(clips)
-        for ours, theirs in zip(expected, session.run(list(OUTPUTS), {INPUT: clips.numpy()}), strict=True):
+        for ours, theirs in zip(expected, session.run(list(outputs_of(info)), {INPUT: clips.numpy()}), strict=True):
             scale = ours.abs().max().clamp(min=1.0)
             differences.append(((torch.from_numpy(theirs) - ours).abs().max() / scale).reshape(1))
     return float(torch.cat(differences).max())  # torch's max keeps a NaN

@@ -1,10 +1,16 @@
 """Where to compute, and with how many bits."""
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
 
 from midas_dfer.errors import RequestError
+
+Precision = Literal["auto", "32", "bf16"]
+"""What `--precision` takes."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,6 +31,73 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "bf16" or (precision == "auto" and _bf16_pays(device)):
         return torch.bfloat16
     return torch.float32
+
+
+def checked_precision(precision: str) -> str:
+    """Refuse what is no precision.
+
+    Raises:
+        RequestError: naming what is possible.
+    """
+    if precision not in get_args(Precision):
+        raise RequestError(f"the precision is {precision!r}; expected {' or '.join(get_args(Precision))}")
+    return precision
+
+
+def computed_on(precision: str, device: str) -> dict[str, str]:
+    """What `--precision` and `--device` come to on this machine: 32 or bf16; cpu, or cuda and the name of the GPU."""
+    where = choose_device(device)
+    name = "bf16" if choose_dtype(checked_precision(precision), where) == torch.bfloat16 else "32"
+    gpu = f" ({torch.cuda.get_device_name(where)})" if where.type == "cuda" else ""
+    return {"precision": name, "device": f"{where.type}{gpu}"}
+
+
+def in_words(precision: str | None) -> str:
+    """A precision for people."""
+    return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
+
+
+def check_precision(run: Path, began: str | None, here: str) -> None:
+    """Refuse to go on with a training in another precision than it began with.
+
+    Args:
+        run: its folder.
+        began: the precision it began with; None where that was not kept.
+        here: the one that this machine would go on with.
+
+    Raises:
+        RequestError: they differ.
+    """
+    if began is not None and began != here:
+        raise RequestError(
+            f"the training of {run} began in {in_words(began)} and would go on in {in_words(here)} here, as its "
+            "precision is auto and the hardware decides; go on where it began, or train anew with --precision "
+            f"{began}, which is the same everywhere"
+        )
+
+
+@contextmanager
+def exactly(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Compute in one data type: float32 without TensorFloat-32, which GPUs put in its place unasked; or bfloat16."""
+    with ExitStack() as stack:
+        if dtype != torch.float32:
+            stack.enter_context(torch.autocast(device.type, dtype))
+        elif device.type == "cuda":
+            stack.enter_context(_without_tf32())
+        yield
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    settings: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [setting.allow_tf32 for setting in settings]
+    try:
+        for setting in settings:
+            setting.allow_tf32 = False
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.allow_tf32 = value
 
 
 def lightning_precision(dtype: torch.dtype) -> Literal["32-true", "bf16-mixed"]:

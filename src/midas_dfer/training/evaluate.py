@@ -1,6 +1,5 @@
 """A trained run on clips it has not seen -> predictions and scores, also where the clips have other classes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,15 +13,15 @@ from midas_dfer.datasets.classes import MappingReport, map_classes, report_mappi
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
-from midas_dfer.mixing.normalization import implied_vote_shares
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
-from midas_dfer.training.devices import choose_device, choose_dtype
+from midas_dfer.training.config import SELECTED_ON_TEST
+from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
+from midas_dfer.training.readings import VoteReading, vote_reading
 from midas_dfer.training.recognizer import predict_logits
-from midas_dfer.training.runs import EVALUATION_FOLDER, Run
+from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import Evaluation as Evaluation
 from midas_dfer.training.scores import Predictions as Predictions
 from midas_dfer.training.scores import VoteAgreement as VoteAgreement
@@ -38,6 +37,7 @@ def evaluate(
     part: EvaluatedPart = "auto",
     out: Path | None = None,
     device: str = "auto",
+    precision: str = "32",
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Predictions]:
@@ -54,6 +54,7 @@ def evaluate(
             store's test part or all of it.
         out: folder for evaluation.json and predictions.csv; RUN/evaluation if None.
         device: auto, cpu or cuda.
+        precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
         batch_size: clips per step; has no influence on the scores.
         progress: told of each clip.
 
@@ -63,12 +64,20 @@ def evaluate(
     Raises:
         RequestError: the run is not trained yet, the store has no such clips, or fewer than two of its classes
             are among those of the run.
+        JobError: the output is not finite, or the files cannot be written; then neither of them is.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
+    computed = computed_on(precision, device)
     chosen = choose_clips(run, store, part)
     predictions = predict_clips(
-        run, store, chosen.clips, device=device, batch_size=batch_size, progress=progress or NoProgress()
+        run,
+        store,
+        chosen.clips,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        progress=progress or NoProgress(),
     )
     evaluation = score(
         predictions,
@@ -79,11 +88,17 @@ def evaluate(
         part=chosen.part,
         caution=chosen.caution,
         mapping=chosen.mapping,
+        no_vote_shares=vote_reading(run.config, run.provenance).why_not,
+        **computed,
     )
     out = run.path / EVALUATION_FOLDER if out is None else out
     make_folder(out)
-    write_file(out / "evaluation.json", json.dumps(evaluation.to_dict(), indent=2) + "\n")
-    write_file(out / PREDICTIONS_FILE, predictions_table(predictions, evaluation.class_names))
+    write_together(
+        {
+            out / Path(EVALUATION_FILE).name: json_text(evaluation.to_dict(), indent=2) + "\n",
+            out / PREDICTIONS_FILE: predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares),
+        }
+    )
     return evaluation, predictions
 
 
@@ -171,6 +186,7 @@ def predict_clips(
     manifest: Manifest,
     *,
     device: str,
+    precision: str,
     batch_size: int,
     progress: Progress,
 ) -> Predictions:
@@ -186,12 +202,16 @@ def predict_clips(
         store: where the frames are.
         manifest: the clips, all of whose classes are among those of the run.
         device: auto, cpu or cuda.
+        precision: 32, bf16 or auto.
         batch_size: clips per step.
         progress: told of each clip.
+
+    Raises:
+        JobError: the output is not finite.
     """
     config = run.config
     where = choose_device(device)
-    dtype = choose_dtype(config.precision, where)
+    dtype = choose_dtype(checked_precision(precision), where)
     model = run.load_model().to(where)
     view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
     dataset = ClipDataset(store, manifest, view=view)
@@ -207,36 +227,35 @@ def predict_clips(
     outputs = torch.cat(logits).double()
     places = match_classes(run.provenance.class_names, manifest.class_names).places
     columns = [place for place in places if place is not None]
+    shares = shares_among(outputs, columns, vote_reading(config, run.provenance))
     return Predictions(
         video_ids=dataset.video_ids,
         labels=torch.cat(labels).numpy(),
         has_votes=manifest.has_votes,
         votes=votes_to_soft_labels(manifest.votes),
         probabilities=outputs[:, columns].softmax(dim=1).numpy(),
-        vote_shares=shares_among(outputs, columns, config).numpy(),
+        vote_shares=None if shares is None else shares.numpy(),
     )
 
 
-def to_vote_shares(logits: torch.Tensor, config: RunConfig) -> torch.Tensor:
-    """The annotators' distribution `[B, K]` that logits `[B, K]` imply, given what the network was trained on."""
-    normalization = config.normalization if config.mixer == "midas" else "none"
-    return implied_vote_shares(logits, normalization, config.temperature, num_votes=config.num_votes)
-
-
 def shares_among(
-    logits: Float[torch.Tensor, "B K"], columns: list[int], config: RunConfig
-) -> Float[torch.Tensor, "B J"]:
+    logits: Float[torch.Tensor, "B K"], columns: list[int], reading: VoteReading
+) -> Float[torch.Tensor, "B J"] | None:
     """The annotators' distribution over some of the classes, of the votes that go to these, as logits imply it.
 
     Args:
         logits: over all classes.
         columns: the numbers of the classes, two or more.
-        config: what the network was trained on.
+        reading: of the network.
+
+    Returns:
+        the shares; None where the output does not give them.
     """
-    if columns == list(range(logits.shape[1])):
-        return to_vote_shares(logits, config)
-    shares = to_vote_shares(logits, config)[:, columns]
+    shares = reading.vote_shares(logits)
+    if shares is None or columns == list(range(logits.shape[1])):
+        return shares
+    shares = shares[:, columns]
     total = shares.sum(dim=1, keepdim=True)
     # All votes on other classes: what the logits of these imply among themselves.
-    alone = to_vote_shares(logits[:, columns], config)
-    return torch.where(total > 0, shares / torch.where(total > 0, total, 1.0), alone)
+    alone = reading.vote_shares(logits[:, columns])
+    return shares if alone is None else torch.where(total > 0, shares / torch.where(total > 0, total, 1.0), alone)

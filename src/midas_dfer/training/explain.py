@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,14 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.models.activation_maps import class_activation_maps
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.training.devices import choose_device
+from midas_dfer.training.devices import choose_device, choose_dtype, computed_on, exactly
 from midas_dfer.training.evaluate import Predictions, choose_clips, predict_clips
+from midas_dfer.training.readings import vote_reading
+from midas_dfer.training.recognizer import finite
 from midas_dfer.training.runs import Run
 
 Group = Literal["right", "wrong", "ambiguous", "asked"]
@@ -47,7 +48,8 @@ class ExplainedClip:
         predicted: the class that the network chooses.
         voted: whether there are votes; without, `votes` is the label, one-hot.
         votes: the annotators' distribution over the classes.
-        vote_shares: that distribution as the network's output implies it.
+        probabilities: softmax of the network's output.
+        vote_shares: the annotators' distribution as the output implies it; None where it does not.
         target: the class that the evidence is for.
         logit: of that class.
         maps: the evidence for it (`ActivationMaps`): above 0 for, below 0 against.
@@ -63,11 +65,17 @@ class ExplainedClip:
     predicted: str
     voted: bool
     votes: Float64[np.ndarray, " K"]
-    vote_shares: Float64[np.ndarray, " K"]
+    probabilities: Float64[np.ndarray, " K"]
+    vote_shares: Float64[np.ndarray, " K"] | None
     target: str
     logit: float
     maps: Float32[np.ndarray, "T h w"]
     frame_shares: Float32[np.ndarray, " T"]
+
+    @property
+    def shown(self) -> Float64[np.ndarray, " K"]:
+        """The vote shares, or the probabilities where there are none."""
+        return self.probabilities if self.vote_shares is None else self.vote_shares
 
     @property
     def peaks(self) -> list[tuple[float, float] | None]:
@@ -91,6 +99,9 @@ class Explanation:
         part: which of them were looked through: test, validation, train or all.
         class_names: those that run and clips both have.
         clips: group by group.
+        no_vote_shares: why the output is not the annotators' distribution; "" where it is.
+        precision: what was computed in: 32 or bf16.
+        device: what it was computed on.
     """
 
     method: str
@@ -99,6 +110,9 @@ class Explanation:
     part: str
     class_names: tuple[str, ...]
     clips: tuple[ExplainedClip, ...]
+    no_vote_shares: str = ""
+    precision: str = "32"
+    device: str = ""
 
     @property
     def caution(self) -> str:
@@ -113,7 +127,10 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the maps themselves are in maps.npz."""
-        about = {"method": self.method, "model": self.model, "dataset": self.dataset, "part": self.part}
+        about = {
+            name: getattr(self, name)
+            for name in ("method", "model", "dataset", "part", "no_vote_shares", "precision", "device")
+        }
         clips = [
             {
                 "video_id": clip.video_id,
@@ -122,7 +139,10 @@ class Explanation:
                 "label": clip.label,
                 "predicted": clip.predicted,
                 "votes": dict(zip(self.class_names, clip.votes.tolist(), strict=True)) if clip.voted else None,
-                "vote_shares": dict(zip(self.class_names, clip.vote_shares.tolist(), strict=True)),
+                "probabilities": dict(zip(self.class_names, clip.probabilities.tolist(), strict=True)),
+                "vote_shares": None
+                if clip.vote_shares is None
+                else dict(zip(self.class_names, clip.vote_shares.tolist(), strict=True)),
                 "target": clip.target,
                 "logit": clip.logit,
                 "frames": [
@@ -143,6 +163,7 @@ def explain(
     num: int = 8,
     target: str = "predicted",
     device: str = "auto",
+    precision: str = "32",
     batch_size: int = 4,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -158,22 +179,31 @@ def explain(
         target: whose evidence: "predicted", "label" (clips without a single label are passed over, unless they
             were named), or the name of a class.
         device: auto, cpu or cuda.
+        precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
         batch_size: clips per step.
         progress: told of each clip that is looked through.
 
     Raises:
         RequestError: as by `evaluate`; or there is no such clip or class, a named clip has no label to explain, or
             `num` is below 1.
+        JobError: the output is not finite.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     if num < 1:
         raise RequestError(f"the number of clips is {num}; expected 1 or more")
+    computed = computed_on(precision, device)
     target = _checked_target(target, run.provenance.class_names)
     chosen = choose_clips(run, store, "all" if clips else "auto")
     manifest = _named(chosen.clips, clips, store) if clips else chosen.clips
     predictions = predict_clips(
-        run, store, manifest, device=device, batch_size=batch_size, progress=progress or NoProgress()
+        run,
+        store,
+        manifest,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        progress=progress or NoProgress(),
     )
     if clips:
         shown: list[tuple[int, Group]] = [(row, "asked") for row in range(len(manifest))]
@@ -195,7 +225,7 @@ def explain(
     config = run.config
     view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
     dataset = ClipDataset(store, manifest.select(rows), view=view)
-    frames, maps, shares, logits = _evidence(run, dataset, targets, device, batch_size)
+    frames, maps, shares, logits = _evidence(run, dataset, targets, device, precision, batch_size)
     trained_on = run.part("train") | run.part("validation")
     explained = tuple(
         ExplainedClip(
@@ -208,7 +238,8 @@ def explain(
             predicted=predicted[place],
             voted=bool(predictions.has_votes[row]),
             votes=predictions.votes[row],
-            vote_shares=predictions.vote_shares[row],
+            probabilities=predictions.probabilities[row],
+            vote_shares=None if predictions.vote_shares is None else predictions.vote_shares[row],
             target=targets[place],
             logit=float(logits[place]),
             maps=maps[place],
@@ -216,7 +247,16 @@ def explain(
         )
         for place, (row, group) in enumerate(shown)
     )
-    return Explanation(config.method_name, config.model, store.dataset, chosen.part, names, explained)
+    return Explanation(
+        method=config.method_name,
+        model=config.model,
+        dataset=store.dataset,
+        part=chosen.part,
+        class_names=names,
+        clips=explained,
+        no_vote_shares=vote_reading(config, run.provenance).why_not,
+        **computed,
+    )
 
 
 def choose_shown(predictions: Predictions, num: int, *, labelled: bool = False) -> list[tuple[int, Group]]:
@@ -233,7 +273,7 @@ def choose_shown(predictions: Predictions, num: int, *, labelled: bool = False) 
     sure = predictions.probabilities.max(axis=1)
     said = predictions.probabilities.argmax(axis=1)
     known = predictions.labels != NO_LABEL
-    split = entropy(predictions.votes if predictions.has_votes.any() else predictions.vote_shares)
+    split = entropy(predictions.votes if predictions.has_votes.any() else predictions.judged)
     ranked: dict[Group, list[int]] = {
         "right": _of_classes_in_turn(np.flatnonzero(known & (said == predictions.labels)), sure, said),
         "wrong": _of_classes_in_turn(np.flatnonzero(known & (said != predictions.labels)), sure, predictions.labels),
@@ -265,7 +305,6 @@ def write_explanation(explanation: Explanation, out: Path) -> list[Path]:
     """
     make_folder(out)
     paths = [out / "explanation.json", out / "maps.npz"]
-    write_file(paths[0], json.dumps(explanation.to_dict(), indent=2) + "\n")
     shown = explanation.clips
     content = io.BytesIO()
     np.savez_compressed(
@@ -277,12 +316,12 @@ def write_explanation(explanation: Explanation, out: Path) -> list[Path]:
         frame_shares=np.stack([clip.frame_shares for clip in shown]),
         maps=np.stack([clip.maps for clip in shown]),
     )
-    write_file(paths[1], content.getvalue())
+    write_together({paths[0]: json_text(explanation.to_dict(), indent=2) + "\n", paths[1]: content.getvalue()})
     return paths
 
 
 def _evidence(
-    run: Run, dataset: ClipDataset, targets: Sequence[str], device: str, batch_size: int
+    run: Run, dataset: ClipDataset, targets: Sequence[str], device: str, precision: str, batch_size: int
 ) -> tuple[
     UInt8[np.ndarray, "N T S S 3"],
     Float32[np.ndarray, "N T h w"],
@@ -290,6 +329,7 @@ def _evidence(
     Float32[np.ndarray, " N"],
 ]:
     where = choose_device(device)
+    dtype = choose_dtype(precision, where)
     model = run.load_model().to(where)
     places = {canonical_name(name): place for place, name in enumerate(run.provenance.class_names)}
     classes = torch.tensor([places[canonical_name(name)] for name in targets])
@@ -297,11 +337,12 @@ def _evidence(
     for batch in ClipLoader(dataset, batch_size, shuffle=False):
         clips = normalize_pixels(batch.clips.to(where))
         wanted, classes = classes[: len(clips)], classes[len(clips) :]
-        found = class_activation_maps(model, clips, wanted.to(where))
+        with exactly(dtype, where):
+            found = class_activation_maps(model, clips, wanted.to(where))
         frames.append(batch.clips.permute(0, 1, 3, 4, 2))
-        maps.append(found.maps.cpu())
-        shares.append(found.frame_shares.cpu())
-        logits.append(found.logits.cpu().gather(1, wanted.unsqueeze(1)).squeeze(1))
+        maps.append(found.maps.float().cpu())
+        shares.append(found.frame_shares.float().cpu())
+        logits.append(finite(found.logits.float().cpu()).gather(1, wanted.unsqueeze(1)).squeeze(1))
     return tuple(torch.cat(values).numpy() for values in (frames, maps, shares, logits))  # type: ignore[return-value]
 
 

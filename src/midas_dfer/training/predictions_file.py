@@ -9,28 +9,45 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer.errors import RequestError
+from midas_dfer.files import csv_cell, from_csv_cell
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scores import Evaluation, Predictions
 
 PREDICTIONS_FILE = "predictions.csv"
 
-_KINDS = ("votes", "probability", "vote_share")
+_KINDS = ("votes", "probability")
+_VOTE_SHARE = "vote_share"
+_NO_VOTE_SHARES = "no_vote_shares"
 _YES_OR_NO = {"true": True, "false": False}
 
 
-def predictions_table(predictions: Predictions, class_names: Iterable[str]) -> str:
-    """Give a CSV file: video_id, label, predicted, has_votes, votes and both readings; to nine significant digits."""
+def predictions_table(predictions: Predictions, class_names: Iterable[str], no_vote_shares: str = "") -> str:
+    """Give a CSV file: video_id, label, predicted, has_votes, votes and both readings; to nine significant digits.
+
+    Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
+    of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
+
+    Args:
+        predictions: of all clips.
+        class_names: of their columns.
+        no_vote_shares: why there are no vote shares, where there are none.
+    """
     names, p = tuple(class_names), predictions
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    columns = [f"{kind}_{name}" for kind in _KINDS for name in names]
-    writer.writerow(["video_id", "label", "predicted", "has_votes", *columns])
-    shares = np.concatenate([p.votes, p.probabilities, p.vote_shares], axis=1).tolist()
+    kinds: tuple[str, ...] = _KINDS
+    tables = [p.votes, p.probabilities]
+    if p.vote_shares is not None:
+        kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
+    columns = [f"{kind}_{name}" for kind in kinds for name in names]
+    reasons = [no_vote_shares] if p.vote_shares is None else []
+    writer.writerow(["video_id", "label", "predicted", "has_votes", *columns, *([_NO_VOTE_SHARES] if reasons else [])])
+    shares = np.concatenate(tables, axis=1).tolist()
     labels = ["" if label == NO_LABEL else names[label] for label in p.labels]
     predicted = [names[place] for place in p.predicted]
     voted = ["true" if has else "false" for has in p.has_votes]
     for *words, row in zip(p.video_ids, labels, predicted, voted, shares, strict=True):
-        writer.writerow([*words, *(f"{share:.9g}" for share in row)])
+        writer.writerow([*map(csv_cell, words), *(f"{share:.9g}" for share in row), *reasons])
     return lines.getvalue()
 
 
@@ -51,26 +68,28 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
         columns = dict(zip(head, zip(*rows, strict=True), strict=True))
         if len(rows) != evaluation.num_clips:
             raise ValueError(f"it has {len(rows)} clips, evaluation.json has {evaluation.num_clips}")
-        votes, probabilities, shares = (
-            np.array([columns[f"{kind}_{name}"] for name in names], dtype=np.float64).T for kind in _KINDS
-        )
-        if not all(np.isfinite(each).all() and (each.sum(axis=1) > 0).all() for each in (votes, probabilities, shares)):
+        kinds = _KINDS if evaluation.no_vote_shares else (*_KINDS, _VOTE_SHARE)
+        tables = [np.array([columns[f"{kind}_{name}"] for name in names], dtype=np.float64).T for kind in kinds]
+        if not all(((each >= 0) & (each <= 1)).all() and (each.sum(axis=1) > 0).all() for each in tables):
             raise ValueError("it holds what is no share")
+        votes, probabilities, *shares = tables
         places = {"": NO_LABEL, **{name: place for place, name in enumerate(names)}}
-        labels = np.array([places[name] for name in columns["label"]], dtype=np.int64)
-        predicted = np.array([places[name] for name in columns["predicted"]], dtype=np.int64)
+        labels, predicted = (
+            np.array([places[from_csv_cell(cell)] for cell in columns[column]], dtype=np.int64)
+            for column in ("label", "predicted")
+        )
         has_votes = np.array([_YES_OR_NO[word] for word in columns["has_votes"]])
         if has_votes.sum() != evaluation.num_voted:
             raise ValueError(f"{has_votes.sum()} of its clips have votes, in evaluation.json {evaluation.num_voted}")
         return Predictions(
-            video_ids=columns["video_id"],
+            video_ids=tuple(map(from_csv_cell, columns["video_id"])),
             labels=labels,
             has_votes=has_votes,
             votes=_whole(votes),
             probabilities=_as_chosen(_whole(probabilities), predicted),
-            vote_shares=_whole(shares),
+            vote_shares=_whole(shares[0]) if shares else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error
 
 

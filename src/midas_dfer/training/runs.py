@@ -36,12 +36,14 @@ from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import RequestError
 from midas_dfer.files import is_temporary, make_folder, write_file
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
+from midas_dfer.models.weights import check_finite_weights
 from midas_dfer.models.zoo import create_model
 from midas_dfer.training.config import RunConfig
 
 CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
 WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
 METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
+EVALUATION_FILE = f"{EVALUATION_FOLDER}/evaluation.json"
 
 MACHINE_SETTINGS = ("device", "num_threads", "num_workers")
 """Settings of a recipe that say where a training ran, not what it was."""
@@ -67,6 +69,12 @@ class Provenance:
         epochs_done: how many epochs are behind the weights.
         kept: which epoch's weights are kept ("last" or "epoch N, best on validation").
         num_votes_found: the recipe's `num_votes` is the training clips' mean, and was not asked for.
+        precision: 32 or bf16, what the recipe's `precision` came to on this machine; None in runs of earlier versions,
+            as all that follows.
+        device: what it was trained on: cpu, or cuda with the name of the GPU.
+        num_voted: how many training clips have votes.
+        mean_votes: how many a clip of these had to learn from, on average.
+        laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
     """
 
     dataset: str
@@ -85,6 +93,11 @@ class Provenance:
     epochs_done: int = 0
     kept: str = "last"
     num_votes_found: bool = False
+    precision: str | None = None
+    device: str | None = None
+    num_voted: int | None = None
+    mean_votes: float | None = None
+    laplace_share: float | None = None
 
 
 class Run:
@@ -230,6 +243,7 @@ class Run:
                 f"{path} {what}: expected those of {self.config.model} with --width {self.config.width} and "
                 f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train anew"
             ) from error
+        check_finite_weights(model.state_dict(), path)
         lay_out_for_speed(model)
         return model.eval()
 
@@ -243,9 +257,13 @@ def write_weights(path: Path, model: nn.Module) -> None:
     Raises:
         JobError: they cannot be written (a full disk).
     """
+    write_file(path, weights_content(model))
+
+
+def weights_content(model: nn.Module) -> bytes:
+    """A model's weights as safetensors. Not `save_file`: it has no errno to tell a full disk by."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # Not save_file: it has no errno to tell a full disk by.
-    write_file(path, safetensors.torch.save(state, metadata={"format": "pt"}))
+    return safetensors.torch.save(state, metadata={"format": "pt"})
 
 
 def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> ClipModel:

@@ -1,14 +1,13 @@
 """Predictions set beside labels and votes: confusion, recalls, agreement."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer import metrics
-from midas_dfer.datasets.classes import DroppedClass, MappingReport
+from midas_dfer.datasets.classes import MappingReport
 from midas_dfer.labels import NO_LABEL
 
 READINGS = ("probabilities", "vote_shares")
@@ -25,7 +24,7 @@ class Predictions:
         has_votes: whether annotators' votes are known; without, `votes` is the label, one-hot.
         votes: the annotators' distribution.
         probabilities: softmax of the network's output.
-        vote_shares: the annotators' distribution that the output implies.
+        vote_shares: the annotators' distribution that the output implies; None where it does not give that.
     """
 
     video_ids: tuple[str, ...]
@@ -33,7 +32,12 @@ class Predictions:
     has_votes: Bool[np.ndarray, " N"]
     votes: Float64[np.ndarray, "N K"]
     probabilities: Float64[np.ndarray, "N K"]
-    vote_shares: Float64[np.ndarray, "N K"]
+    vote_shares: Float64[np.ndarray, "N K"] | None
+
+    @property
+    def judged(self) -> Float64[np.ndarray, "N K"]:
+        """What is held against the votes: the vote shares, or the probabilities where there are none."""
+        return self.probabilities if self.vote_shares is None else self.vote_shares
 
     @property
     def predicted(self) -> Int64[np.ndarray, " N"]:
@@ -69,7 +73,7 @@ class Evaluation:
 
     A network that was trained on softmax-normalised targets gives flat probabilities by construction, so
     two readings are scored: `probabilities`, what its softmax says, and `vote_shares`, the annotators'
-    distribution that its output implies. The predicted class is the same for both.
+    distribution that its output implies, where it does (`training.readings`). The predicted class is the same for both.
 
     Attributes:
         method: what the paper calls the training.
@@ -89,6 +93,10 @@ class Evaluation:
         agreement: of each reading with the votes; None if no clip has votes.
         mapping: where run and clips do not have the same classes, what was dropped of the clips' classes and
             of the run's; else None. All scores are then over the classes that both have.
+        no_vote_shares: why the output is not the annotators' distribution, so that `agreement` has no vote_shares and
+            the run is judged by its probabilities; "" where it is.
+        precision: what was computed in: 32 or bf16; "" in files of earlier versions, as `device`.
+        device: what it was computed on.
     """
 
     method: str
@@ -107,34 +115,28 @@ class Evaluation:
     votes_entropy: float | None
     agreement: dict[str, VoteAgreement] | None
     mapping: MappingReport | None = None
+    no_vote_shares: str = ""
+    precision: str = ""
+    device: str = ""
+
+    @property
+    def judged(self) -> VoteAgreement | None:
+        """The agreement of the reading that the run is judged by: vote shares where there are some."""
+        return None if self.agreement is None else self.agreement.get("vote_shares", self.agreement["probabilities"])
+
+    @property
+    def judged_by(self) -> str:
+        """What that reading is called."""
+        return "probabilities" if self.no_vote_shares else "vote shares"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
-        """The inverse of `to_dict`, also after a way through JSON.
-
-        Raises:
-            KeyError, TypeError, AttributeError: these are not the values of an evaluation.
-        """
-        agreement, mapping = values["agreement"], values.get("mapping")
-        read: dict[str, Any] = {
-            **values,
-            "class_names": tuple(values["class_names"]),
-            "recall": tuple(values["recall"]),
-            "confusion": tuple(tuple(row) for row in values["confusion"]),
-            "agreement": agreement and {name: VoteAgreement(**each) for name, each in agreement.items()},
-            "mapping": mapping and _read_mapping(mapping),
-        }
-        return cls(**read)
-
-
-def _read_mapping(values: Mapping[str, Any]) -> MappingReport:
-    names: dict[str, Any] = {each: tuple(values[each]) for each in ("source", "target", "absent")}
-    dropped = tuple(DroppedClass(**each) for each in values["dropped"])
-    return MappingReport(**{**values, **names, "dropped": dropped})
+    def without_vote_shares(self, why_not: str) -> "Evaluation":
+        """These scores, without the agreement of vote shares that are not the annotators' distribution."""
+        agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
+        return replace(self, no_vote_shares=why_not, agreement=agreement)
 
 
 def score(
@@ -147,8 +149,11 @@ def score(
     part: str,
     caution: str,
     mapping: MappingReport | None = None,
+    no_vote_shares: str = "",
+    precision: str = "",
+    device: str = "",
 ) -> Evaluation:
-    """Compute all scores of a set of predictions."""
+    """Compute all scores of a set of predictions; see `Evaluation`."""
     labels = predictions.labels
     labelled = labels != NO_LABEL
     confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(class_names))
@@ -156,7 +161,10 @@ def score(
     votes = predictions.votes[voted]
     agreement = None
     if voted.any():
-        agreement = {name: _agreement(getattr(predictions, name), votes, voted, labels) for name in READINGS}
+        read = {name: getattr(predictions, name) for name in READINGS}
+        agreement = {
+            name: _agreement(shares, votes, voted, labels) for name, shares in read.items() if shares is not None
+        }
     return Evaluation(
         method=method,
         model=model,
@@ -174,6 +182,9 @@ def score(
         votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
         agreement=agreement,
         mapping=mapping,
+        no_vote_shares=no_vote_shares,
+        precision=precision,
+        device=device,
     )
 
 

@@ -28,9 +28,17 @@ from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.criteria import make_loss
-from midas_dfer.training.devices import choose_device, choose_dtype, lightning_precision
+from midas_dfer.training.devices import (
+    check_precision,
+    choose_device,
+    choose_dtype,
+    computed_on,
+    in_words,
+    lightning_precision,
+)
 from midas_dfer.training.mixers import Mixing, make_mixing
 from midas_dfer.training.parts import part_clips
+from midas_dfer.training.readings import votes_learned
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
 from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Part, Run, check_is_free, new_model
 
@@ -81,8 +89,10 @@ def train(
     if found:
         config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
     run = Run.create(out, config, store, partition, num_votes_found=found)
+    run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device))
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
+    say(f"computed in {in_words(run.provenance.precision)} on {run.provenance.device}")
     if loaded:
         say(f"weights: {loaded}")
     return _fit(run, store, bar=bar, say=say)
@@ -119,6 +129,10 @@ def resume(
             f"the store {store.path} has changed since the run {run.path} began (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
+    here = computed_on(run.config.precision, run.config.device)
+    check_precision(run.path, run.provenance.precision, here["precision"])
+    run.update(**here)
+    say(f"computed in {in_words(here['precision'])} on {here['device']}")
     return _fit(run, store, bar=bar, say=say)
 
 
