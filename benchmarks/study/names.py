@@ -22,15 +22,19 @@ DISTANCES: Mapping[str, str] = {"CE": "soft_cross_entropy", "JSD": "jensen_shann
 
 
 def readings_of(method: MethodResult) -> tuple[str, ...]:
-    """The readings of the network's output by which its distance from the votes is judged.
+    """The readings of the network's output by which its distance from the votes is judged; the first is shown first.
 
     Vote shares undo the softmax of one label, but a network learns the mean of many labels' softmaxes. For the softmax
     of probabilities that hardly matters. After the softmax of counts neither reading is the annotators' distribution
-    (`benchmarks.readings` measures it), so there both count. Without a softmax both are the same.
+    (`benchmarks.readings` measures it), so there both count, where both are known. Without a softmax both are the same.
     """
-    config = method.results[0].job.config
-    counts = config.mixer == "midas" and config.normalization == "softmax_counts"
-    return ("vote_shares", "probabilities") if counts else ("vote_shares",)
+    first = method.results[0]
+    config = first.job.config
+    if config.mixer != "midas" or config.normalization == "none":
+        return ("probabilities",)
+    if config.normalization == "softmax":
+        return ("vote_shares",)
+    return tuple(name for name in ("vote_shares", "probabilities") if name in (first.evaluation.agreement or {}))
 
 
 def method_name(method: MethodResult) -> str:
@@ -66,9 +70,10 @@ def changes_of(config: RunConfig) -> str:
     return ", ".join(told) or "as in the first table"
 
 
-def by_reading(name: str, reading: str) -> str:
-    """A method's name with the reading of its output, where that is not the usual one."""
-    return f"{name}, by its probabilities" if reading == "probabilities" else name
+def by_reading(name: str, method: MethodResult, reading: str) -> str:
+    """A method's name, with the reading of its output where several are shown."""
+    several = len(readings_of(method)) > 1
+    return f"{name}, by its {reading.replace('_', ' ')}" if several else name
 
 
 def config_of(result: ExperimentResult) -> RunConfig:

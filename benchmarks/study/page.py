@@ -114,7 +114,7 @@ def _other_seeds(result: ExperimentResult) -> list[str]:
         for method in result.methods
         for seed in method.seeds
         if seed not in seeds_shown(method, result.methods)
-        for found in (scores(method, [seed]),)
+        for found in (scores(method, [seed], readings_of(method)[0]),)
     ]
     return [f"In no mean, as not all methods have the seed: {'; '.join(told)}.", ""] if told else []
 
@@ -130,22 +130,22 @@ def _what(config: RunConfig) -> str:
 def _rows(method: MethodResult, result: ExperimentResult) -> list[str]:
     """One for each reading; scores that are the same by both stand in the first."""
     seeds, lines = seeds_shown(method, result.methods), []
-    for reading in readings_of(method):
-        name, first = by_reading(method_name(method), reading), reading == "vote_shares"
-        head = f"| {name} | {len(seeds)} | {rate_of(method)} |" if first else f"| {name} | | |"
+    for number, reading in enumerate(readings_of(method)):
+        name = by_reading(method_name(method), method, reading)
+        head = f"| {name} | | |" if number else f"| {name} | {len(seeds)} | {rate_of(method)} |"
         lines.append(f"{head} {' | '.join(_cells(method, seeds, reading))} |")
     return lines
 
 
 def _cells(method: MethodResult, seeds: Sequence[int], reading: str) -> list[str]:
     found = scores(method, seeds, reading)
-    first = reading == "vote_shares"
+    first = reading == readings_of(method)[0]
     cells = [mean_and_deviation(found[name], 100, 1) if first else "" for name in _PERCENT]
     return cells + [mean_and_deviation(found[name], 1, 3) for name in DISTANCES]
 
 
 def _differences(figures: Figures, verdicts: Sequence[Verdict]) -> list[str]:
-    rows = {m.name: (label_of(m), schedule_name(study)) for study in figures.tests for m in study.methods}
+    rows = {m.name: (m, schedule_name(study)) for study in figures.tests for m in study.methods}
     lines = [
         "Diff.: over the *n* seeds that all methods of the schedule have; percentage points, nats, or total variation. "
         "Interval: 95 %, paired bootstrap over test pictures and seeds (of rare: paired t test over seeds). p: "
@@ -178,7 +178,7 @@ def _differences(figures: Figures, verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def _difference_row(verdict: Verdict, name: str, schedule: str) -> str:
+def _difference_row(verdict: Verdict, method: MethodResult, schedule: str) -> str:
     factor, digits = (100, 2) if verdict.score in _PERCENT else (1, 3)
     interval = ""
     if verdict.interval is not None:
@@ -186,7 +186,7 @@ def _difference_row(verdict: Verdict, name: str, schedule: str) -> str:
         interval = f"{low} to {high}" + "<sup>a</sup>" * (verdict.interval_seeds != len(verdict.seeds))
     cells = [
         schedule,
-        by_reading(name, verdict.reading),
+        by_reading(label_of(method), method, verdict.reading) if verdict.score in DISTANCES else label_of(method),
         str(len(verdict.seeds)),
         f"{factor * verdict.difference:+.{digits}f}",
         interval,
@@ -214,9 +214,9 @@ def _schedules(result: ExperimentResult) -> list[str]:
     ]
     for method in result.methods:
         (first,) = method.results
-        for reading in readings_of(method):
-            rate = f"{first.job.config.learning_rate:.3g}" if reading == "vote_shares" else ""
-            name = by_reading(method_name(method), reading)
+        for number, reading in enumerate(readings_of(method)):
+            rate = "" if number else f"{first.job.config.learning_rate:.3g}"
+            name = by_reading(method_name(method), method, reading)
             cells = _cells(method, method.seeds, reading)
             lines.append(f"| {changes_of(first.job.config)} | {name} | {rate} | {' | '.join(cells)} |")
     lines += ["", f"![WAR, UAR and recall of the rare classes over the number of epochs](images/{EPOCHS_PICTURE})"]

@@ -12,7 +12,7 @@ import torch
 from benchmarks.readings import reading_biases
 from benchmarks.study.figures import Figures
 from benchmarks.study.grid import Schedule
-from benchmarks.study.names import NAMES, by_reading, config_of, label_of, schedule_name
+from benchmarks.study.names import DISTANCES, NAMES, by_reading, config_of, label_of, readings_of, schedule_name
 from benchmarks.study.verdicts import Verdict, scores, seeds_shown
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import ExperimentResult
@@ -118,7 +118,7 @@ def _means(study: ExperimentResult) -> dict[str, dict[str, str]]:
             continue  # the same with another rate
         found["n"][kind] = _NUMBERS[len(seeds)]
         for score in ("WAR", "UAR"):
-            found[score][kind] = f"{100 * fmean(scores(method, seeds)[score]):.1f}"
+            found[score][kind] = f"{100 * fmean(scores(method, seeds, readings_of(method)[0])[score]):.1f}"
     return found
 
 
@@ -126,7 +126,7 @@ def _differences(study: ExperimentResult, verdicts: Sequence[Verdict]) -> dict[s
     rows = {method.name for method in study.methods}
     found: dict[str, dict[str, dict[str, str]]] = {}
     for each in verdicts:
-        if each.method in rows and each.reading == "vote_shares":
+        if each.method in rows:  # the first reading is first
             found.setdefault(each.score, {}).setdefault(
                 each.method.partition("/")[0],
                 {
@@ -146,7 +146,7 @@ def _validation(study: ExperimentResult) -> dict[str, dict[str, dict[str, str]]]
     }
     rows = {method.name: method for method in study.methods}
     return {
-        name: {"WAR": {"soft": f"{100 * scores(rows[f'soft/{schedule.slug}'], [0])['WAR'][0]:.1f}"}}
+        name: {"WAR": {"soft": f"{100 * scores(rows[f'soft/{schedule.slug}'], [0], 'probabilities')['WAR'][0]:.1f}"}}
         for name, schedule in slugs.items()
     }
 
@@ -174,7 +174,9 @@ def _named(figures: Figures, verdicts: Sequence[Verdict]) -> str:
         for method in study.methods:
             for each in verdicts:
                 if each.method == method.name:
-                    found.setdefault(by_reading(label_of(method), each.reading), []).append(schedule_name(study))
+                    found.setdefault(by_reading(label_of(method), method, each.reading), []).append(
+                        schedule_name(study)
+                    )
     return "; ".join(f"{name} ({' / '.join(schedules)})" for name, schedules in found.items()) or "nothing"
 
 

@@ -65,7 +65,7 @@ def seeds_shown(method: MethodResult, methods: Sequence[MethodResult]) -> tuple[
     return common if len(method.seeds) > 1 else method.seeds
 
 
-def scores(method: MethodResult, seeds: Sequence[int], reading: str = "vote_shares") -> dict[str, list[float]]:
+def scores(method: MethodResult, seeds: Sequence[int], reading: str) -> dict[str, list[float]]:
     """What each seed reached, score by score; distances from the votes by one reading of the output."""
     chosen = [each.evaluation for seed in seeds for each in method.of_seed(seed)]
     agreement = [each.agreement[reading] for each in chosen if each.agreement is not None]
@@ -111,9 +111,9 @@ def _of_study(study: ExperimentResult, baseline_of: Callable[[str], str]) -> lis
         if other is None or other is method:
             continue
         seeds = tuple(seed for seed in seeds_shown(method, study.methods) if seed in other.seeds)
-        for reading in readings_of(method):
+        for number, reading in enumerate(readings_of(method)):
             mine, theirs = scores(method, seeds, reading), scores(other, seeds, reading)
-            shown = [score for score in mine if score in DISTANCES or reading == "vote_shares"]
+            shown = [score for score in mine if score in DISTANCES or not number]  # others are the same by all readings
             for score in shown:
                 if len(mine[score]) == len(theirs[score]) == len(seeds) > 0:
                     over_clips = tested.get((name, other.name, _measure(score, reading)))
