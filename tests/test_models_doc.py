@@ -3,14 +3,16 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.learning import as_expected, markdown
 from benchmarks.models import KINDS, MARK, page
 
-from midas_dfer.models import list_models
+from midas_dfer.models import create_model, list_models
 from midas_dfer.models.cost import model_cost
 from midas_dfer.models.zoo import architecture
+from midas_dfer.training.recipes import list_recipes, recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -40,6 +42,24 @@ def test_every_network_was_measured_as_it_is_now(found, name):
     largest = max(1.0, found["traces"][name]["largest_logit"])
     assert found["traces"][name]["compiled"] < 1e-4 * largest
     assert found["traces"][name]["exported"] < 1e-4 * largest
+
+
+def test_what_the_page_calls_as_published_has_the_publications_dropout():
+    text = (DOCS / "models.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.S)
+    assert code is not None
+    made: dict[str, Any] = {}
+    exec(compile(code[1], "models.md", "exec"), made)  # noqa: S102 - our own page
+    assert "# as published" in next(line for line in code[1].splitlines() if line.startswith("model ="))
+    assert made["model"].dropout.p == 0
+    assert made["small"].dropout.p == 0.5
+    sentence = re.search(r"The code of\n(.*?) has none; their recipes set it to 0", text, re.S)
+    assert sentence is not None
+    without = set(re.findall(r"`(\w+)`", sentence[1]))
+    assert without == {name for name in list_recipes() if recipe(name).config().dropout == 0} & set(list_models())
+    for name in without:
+        assert recipe(name).config().dropout == 0
+        assert create_model(name, 3, width=8).dropout.p == 0.5
 
 
 def test_the_prose_names_every_network():

@@ -1,7 +1,6 @@
 """The printed figures: whole, marked as printed, and with the contradictions that the footnotes tell of."""
 
 import re
-from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,28 @@ from midas_dfer.experiments.beside import MARKED, Row, Score, table_of
 from midas_dfer.experiments.paper import (
     CLASSES,
     DFEW_CLIPS,
+    DFEW_FOLDS,
     FOOTNOTES,
     OTHERS,
     TABLES,
     PrintedRow,
     what_others_reach,
 )
-from midas_dfer.experiments.tables import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
+from midas_dfer.experiments.tables import (
+    EXPERIMENTS,
+    FORMER_DFERS_RECIPE,
+    HARAS_RECIPE,
+    LOGO_FORMERS_RECIPE,
+    NORMALIZATIONS,
+    OWN_DESIGN,
+    OWN_RECIPE,
+    OWN_SIZES,
+    check_settings,
+    experiment,
+)
 from midas_dfer.metrics import MeanScore
-from midas_dfer.report.result_tables import terminal_table
+from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
+from midas_dfer.report.table_data import TableData
 from midas_dfer.training.config import PUBLISHED_ALPHA
 from midas_dfer.training.recipes import recipe
 
@@ -109,29 +121,44 @@ def test_what_the_row_of_dpcnet_comes_to():
     assert f"55.02 and 65.67, printed {row.uar} and {row.war}" in FOOTNOTES[1]
 
 
-def test_disgust_accuracies_that_are_no_share_of_145_clips():
-    counts = [round(100 * n / DFEW_CLIPS["disgust"], 2) for n in range(146)]
-    no_share = {row.method for row in TABLES[1].rows if row.accuracy("disgust") not in counts}
-    assert no_share == {"Resnet18+TSM (Ours)", "STT", "Resnet18+GRU"}
-    assert no_share == {row.method for row in TABLES[1].rows if 3 in row.notes}
-    assert {28.28, 28.97} <= set(counts)
-    for method in no_share:
-        assert f"{TABLE_1[method].accuracy('disgust')}" in FOOTNOTES[2]
+def shares_of(clips: int) -> set[float]:
+    return {round(100 * hits / clips, 2) for hits in range(clips + 1)}
 
 
-@pytest.mark.parametrize(("printed", "possible"), [(28.69, True), (3.49, True), (0.86, False)])
-def test_which_disgust_accuracies_can_be_a_mean_over_five_folds(printed, possible):
-    """Try every division of the 145 clips into folds of 24 to 34, and every number of hits in four of them."""
-    divisions = [sizes for sizes in combinations_with_replacement(range(24, 35), 5) if sum(sizes) == 145]
-    low, high = 5 * (printed - 0.005) / 100, 5 * (printed + 0.005) / 100
+def test_every_test_fold_of_dfew_holds_29_disgust_clips():
+    """The sizes of the published lists, which the readers of DFEW's own split files know as well."""
+    assert [sum(fold) for fold in DFEW_FOLDS] == [2341, 2341, 2340, 2339, 2336]
+    assert {fold[CLASSES.index("disgust")] for fold in DFEW_FOLDS} == {29}
+    for column in zip(*DFEW_FOLDS, strict=True):  # stratified: no class differs by more than one clip
+        assert max(column) - min(column) <= 1
+    assert "holds 29 disgust clips" in FOOTNOTES[2]
 
-    def reached(sizes: tuple[int, ...], total: float = 0.0) -> bool:
-        if len(sizes) == 1:
-            hits = round((5 * printed / 100 - total) * sizes[0])
-            return 0 <= hits <= sizes[0] and low <= total + hits / sizes[0] <= high
-        return any(reached(sizes[1:], total + hits / sizes[0]) for hits in range(1 + int((high - total) * sizes[0])))
 
-    assert any(reached(sizes) for sizes in divisions) == possible
+def test_disgust_accuracies_that_are_no_mean_over_five_folds():
+    """With 29 clips in each fold the mean of the folds' accuracies is hits / 145."""
+    for hits in ((29, 0, 3, 7, 1), (8, 8, 9, 8, 8)):
+        assert sum(each / 29 for each in hits) / 5 == pytest.approx(sum(hits) / 145)
+    impossible = {row.method for row in TABLES[1].rows if row.accuracy("disgust") not in shares_of(145)}
+    assert impossible == {"Resnet18+TSM (Ours)", "STT", "Resnet18+GRU"}
+    assert impossible == {row.method for row in TABLES[1].rows if 3 in row.notes}
+
+
+@pytest.mark.parametrize(("printed", "of_725"), [(28.69, 208), (3.49, None), (0.86, None)])
+def test_footnote_and_readme_say_what_the_disgust_accuracies_can_be(printed, of_725):
+    readme = README.read_text(encoding="utf-8")
+    listed = readme[readme.index("Some printed figures contradict") :].split("##")[0]
+    (item,) = re.findall(r"^3\. (.*?)^4\. ", listed, re.MULTILINE | re.DOTALL)
+    below = max(share for share in shares_of(145) if share < printed)
+    above = min(share for share in shares_of(145) if share > printed)
+    nearest = min((below, above), key=lambda share: abs(share - printed))
+    for text in (FOOTNOTES[2], " ".join(item.split())):
+        assert f"{printed:.2f}" in text
+        assert f"{nearest:.2f}" in text
+        if printed == 28.69:
+            assert f"{below:.2f} and {above:.2f} %" in text
+            assert f"{of_725} of 725" in text
+    assert (printed in shares_of(725)) == (of_725 is not None)
+    assert of_725 is None or round(100 * of_725 / 725, 2) == printed
 
 
 def test_3d_resnet_18_has_another_systems_accuracies():
@@ -161,9 +188,21 @@ def test_two_vgg13_lstm_and_afew():
 
 
 def test_the_readme_has_the_same_six():
+    """Item by item: every figure and every name that the README tells of stands in the footnote of that number."""
     text = README.read_text(encoding="utf-8")
-    listed = re.findall(r"^\d\. ", text[text.index("Some printed figures contradict") :].split("##")[0], re.MULTILINE)
-    assert len(listed) == len(FOOTNOTES) == 6
+    listed = text[text.index("Some printed figures contradict") :].split("##")[0]
+    items = [" ".join(each.split()) for each in re.split(r"^\d\. ", listed, flags=re.MULTILINE)[1:]]
+    assert len(items) == len(FOOTNOTES) == 6
+    for item, footnote in zip(items, FOOTNOTES, strict=True):
+        figures = re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", item)
+        missing = [each for each in figures if not re.search(rf"(?<![\d.]){re.escape(each)}(?!\d|\.\d)", footnote)]
+        assert missing == []
+        names = re.findall(r"\b(?:Former-DFER|STT|GCA\+IAL|DPCNet|EC-STFL|3D Resnet18|VGG13|AFEW|DFEW)", item)
+        assert [each for each in names if each not in footnote] == []
+    told = ("11,697", "57.45", "29 disgust clips", "EC-STFL", "32.79", "validation part")
+    for item, footnote, fact in zip(items, FOOTNOTES, told, strict=True):
+        assert fact in item
+        assert fact in footnote
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -251,3 +290,60 @@ def test_what_names_a_row_is_there_in_every_block():
     assert len(set(heads)) == len(grid.methods) == 54
     assert {heads.count(head) for head in heads} == {3}
     assert max(map(len, text.splitlines())) <= 80
+
+
+def shown(name: str) -> TableData:
+    table = experiment(name)
+    rows = []
+    for method in table.methods:
+        printed = table.printed_row(method)
+        scores = tuple(Score(each, MeanScore.of([50.0, 51.0])) for each in ("uar", "war"))
+        rows.append(Row(method.name, method.cells, scores, printed.notes if printed else (), method.apart))
+    return table_of(table, rows, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "texts"),
+    [
+        ("table-1", 0, (HARAS_RECIPE,)),
+        ("table-1", 1, (OWN_SIZES, FORMER_DFERS_RECIPE)),
+        ("table-1", 2, ()),
+        ("table-1", 3, (OWN_DESIGN, LOGO_FORMERS_RECIPE)),
+        ("table-1", 4, (OWN_DESIGN, FORMER_DFERS_RECIPE)),
+        ("table-1", 5, ()),
+        ("table-1", 6, ()),
+        ("table-4", 0, (OWN_DESIGN, OWN_RECIPE)),
+        ("table-4", 1, ()),
+        ("table-7", 0, (OWN_SIZES,)),
+    ],
+)
+def test_a_row_that_is_another_network_or_training_says_so_in_the_table(name, row, texts):
+    """In every form of the table, by a mark at our figures that leads to the sentence below."""
+    data = shown(name)
+    places = tuple(data.footnotes.index(text) + 1 for text in texts)
+    if experiment(name).per_class:  # a heading with ours and the printed figures below it
+        lines = data.rows[sum(count for _, count in data.groups[:row]) :]
+        assert (lines[0][0].text, lines[0][0].note) == ("ours", places)
+    else:
+        assert data.rows[row][0].note == places
+    if places:
+        marks = ",".join(map(str, places))
+        label = "ours" if experiment(name).per_class else data.rows[row][0].text
+        assert f"{label}[{marks}]" in terminal_table(data)
+        assert f"{label}<sup>{marks.replace(',', ', ')}</sup>" in markdown_table(data)
+        assert rf"{label}\textsuperscript{{{marks}}}" in latex_table(data)
+        for text in texts:
+            assert "".join(text.split()) in "".join(terminal_table(data).split())
+
+
+def test_footnotes_on_recipes_are_those_of_the_recipes():
+    hara, former, logo = (recipe(name).config() for name in ("resnet3d_18", "former_dfer", "stt"))
+    assert (
+        f"rate {hara.learning_rate:g}, batches of {hara.batch_size}, {hara.epochs} epochs, "
+        f"weight decay {hara.weight_decay:g})" in HARAS_RECIPE
+    )
+    settings = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "milestones", "weight_decay")
+    for name in ("cnn_gru_resnet18", "dpcnet"):
+        config = recipe(name).config()
+        assert {each: getattr(config, each) for each in settings} == {each: getattr(former, each) for each in settings}
+    assert logo.loss == "compact"

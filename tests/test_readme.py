@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 import torch
+import yaml
 
 import midas_dfer
 from midas_dfer.cli.main import VERBS
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes import list_recipes, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,3 +67,29 @@ def test_every_public_name_is_there():
         for alias in node.names
     }
     assert typed - {"__version__"} == set(midas_dfer.__all__)  # what type checkers see is what is there
+
+
+def test_the_table_of_readings_says_what_the_defaults_are():
+    section = README[README.index("## The paper, and how it is read here") :].split("\n## ")[0]
+    rows = {
+        cells[1]: cells[2:4] for line in section.splitlines() if len(cells := [c.strip() for c in line.split("|")]) == 5
+    }
+    default = RunConfig()
+    assert default.flip
+    assert "half of the training clips, baselines too" in rows["mirroring"][1]
+    assert all(recipe(name).config().flip for name in list_recipes())
+    assert default.weights is None
+    assert "random, unless `--weights" in rows["initial weights"][1]
+    papers_own = [name for name in list_recipes() if not name.startswith(("tsm_sface", "tsm_efficientnet"))]
+    assert {recipe(name).config().weights for name in papers_own} == {None}
+    assert "every clip of a batch is replaced by a mixture" in rows["which clips are mixed"][1]
+    assert "YuNet" in rows["faces"][1]
+    assert default.normalization == "softmax"
+    assert f"{default.learning_rate}, batch {default.batch_size}, {default.epochs} epochs" in rows["learning rate"][0]
+
+
+def test_the_follow_up_is_cited_alike():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (follow_up,) = [each for each in citation["references"] if each["year"] == 2025]
+    assert follow_up["url"] in README
+    assert all(author["family-names"] in README for author in follow_up["authors"])

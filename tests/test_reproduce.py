@@ -31,7 +31,7 @@ from tests.factories import SIDE, write_clip
 from tests.page_outline import assert_outline
 
 CLASSES = ("happy", "sad", "angry")
-ROW = {"method", "cells", "scores", "footnotes"}
+ROW = {"method", "cells", "scores", "footnotes", "apart"}
 SCORE = {"ours", "printed", "difference", "mark"}
 RESULTS = {"name", "methods", "differences", "notes", "smoke", "store", "test_store", "rows"}
 

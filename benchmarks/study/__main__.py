@@ -1,27 +1,28 @@
 """`python -m benchmarks.study`: prepare FER+, run the study for some hours, build its table."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.machine import machine
-from benchmarks.study.data import make_store
+from benchmarks.study.data import facts_of, make_store
+from benchmarks.study.figures import Figures, raw
 from benchmarks.study.gains import gains, read_learned
 from benchmarks.study.grid import METHODS, Schedule, Training, first, full, look
-from benchmarks.study.page import EPOCHS_PICTURE, GAINS_PICTURE, MARK, PICTURE, in_words, page, picture_of, raw
+from benchmarks.study.page import EPOCHS_PICTURE, GAINS_PICTURE, PICTURE, page, picture_of
 from benchmarks.study.pictures import draw_epochs, draw_gains, draw_scores
 from benchmarks.study.running import collect, plan_jobs, run_all
 from benchmarks.study.scales import gradient_scales
-from benchmarks.study.table import compare, study_table
+from benchmarks.study.table import compare, in_words, study_table
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import MidasError, RequestError
-from midas_dfer.files import write_file
+from midas_dfer.files import json_text, read_json, write_file
 from midas_dfer.progress import console_progress
 from midas_dfer.report.result_tables import markdown_table
 
@@ -32,10 +33,9 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     prepare = verbs.add_parser("prepare", help="FER+ -> the store of the study")
     prepare.add_argument("root", type=Path)
-    scales = verbs.add_parser("scales", help="how large the gradients of each kind of target are")
     run = verbs.add_parser("run", help="do trainings, or go on with them")
     table = verbs.add_parser("table", help="what came of it, as Markdown; also writes OUT/results.json")
-    for verb in (prepare, scales, run):
+    for verb in (prepare, run):
         verb.add_argument("--store", type=Path, required=True)
     prepare.add_argument("--jobs", type=int, help="processes; all cores by default")
     run.add_argument("--grid", choices=("look", "first", "full"), required=True)
@@ -53,10 +53,16 @@ def main() -> int:
     table.add_argument("out", type=Path)
     table.add_argument("--baseline", default="soft", help="the method that others are tested against")
     table.add_argument("--repeats", type=int, default=10_000, help="of the bootstrap; 0 leaves the tests out")
-    doc = verbs.add_parser("page", help="write the measured part of docs/results.md, its picture and its raw figures")
-    doc.add_argument("main", type=Path, help="the --out of the study proper")
-    doc.add_argument("schedules", type=Path, help="the --out of --grid first")
-    doc.add_argument("longer", type=Path, nargs="*", help="the --out of --grid full, one for each schedule")
+    doc = verbs.add_parser("page", help="write docs/results.md anew from results.json")
+    doc.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="OUT",
+        help="first put these into results.json, and draw them: the study proper, --grid first, and each --grid full",
+    )
+    doc.add_argument("--store", type=Path, help="likewise, what the page says of the data")
     doc.add_argument("--docs", type=Path, default=Path("docs"))
     request = parser.parse_args()
     try:
@@ -73,11 +79,6 @@ def _do(request: argparse.Namespace) -> int:
         for part, count in store.manifest.table["split"].value_counts(sort=True).iter_rows():
             print(f"{part:<12}{count:>7}")
         return 0
-    if request.verb == "scales":
-        manifest = ClipStore.open(request.store).manifest
-        train = manifest.select((manifest.table["split"] == "train").to_numpy())
-        print(json.dumps(gradient_scales(train), indent=1))
-        return 0
     if request.verb == "run":
         jobs = plan_jobs(_trainings(request), ClipStore.open(request.store), request.out)
         number, processes = request.turn
@@ -86,7 +87,7 @@ def _do(request: argparse.Namespace) -> int:
         )
         return 3 if left else 0
     if request.verb == "page":
-        _write_page(request.main, request.schedules, request.longer, request.docs)
+        _write_page(request.runs, request.store, request.docs)
         return 0
     result = collect(request.out)
     if request.repeats:
@@ -99,7 +100,28 @@ def _do(request: argparse.Namespace) -> int:
     return 0
 
 
-def _write_page(main: Path, schedules: Path, longer: Sequence[Path], docs: Path) -> None:
+def _write_page(runs: Sequence[Path], store: Path | None, docs: Path) -> None:
+    known = docs / "results.json"
+    content = (
+        read_json(known, "give --runs and --store, which write it anew, and move it away") if known.is_file() else {}
+    )
+    if runs:
+        content |= _results(runs, docs / "images")
+    if store is not None:
+        manifest = ClipStore.open(store).manifest
+        train = manifest.select((manifest.table["split"] == "train").to_numpy())
+        content |= {"data": facts_of(manifest), "scales": gradient_scales(train)}
+    if missing := {"test", "data"} - content.keys():
+        raise RequestError(f"{known} has no {sorted(missing)[0]}; give --runs and --store")
+    write_file(known, json_text(content) + "\n")
+    write_file(docs / "results.md", page(Figures.from_dict(content)))
+
+
+def _results(runs: Sequence[Path], images: Path) -> dict[str, Any]:
+    """The part of results.json that is of trainings; also draws their pictures."""
+    if len(runs) < 2:
+        raise RequestError("--runs: expected the study proper and --grid first, at least")
+    main, schedules, *longer = runs
     scored = []
     for folder in (main, *longer):
         found = collect(folder)
@@ -108,18 +130,13 @@ def _write_page(main: Path, schedules: Path, longer: Sequence[Path], docs: Path)
         scored.append(replace(found, differences=compare(found, "soft")))
     tried = collect(schedules)
     learned = read_learned(tried)
+    for number, each in enumerate(scored):
+        draw_scores(each, images / (picture_of(each) if number else PICTURE))
+    draw_epochs(tried, images / EPOCHS_PICTURE)
+    draw_gains(gains(tried, learned), images / GAINS_PICTURE)
     on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
     figures = [raw(each) for each in scored]
-    content = {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried), "learned": learned}
-    write_file(docs / "results.json", json.dumps(content) + "\n")
-    draw_scores(scored[0], docs / "images" / PICTURE)
-    for each in scored[1:]:
-        draw_scores(each, docs / "images" / picture_of(each))
-    draw_epochs(tried, docs / "images" / EPOCHS_PICTURE)
-    draw_gains(gains(tried, learned), docs / "images" / GAINS_PICTURE)
-    doc = docs / "results.md"
-    prose = doc.read_text(encoding="utf-8").partition(MARK)[0]
-    write_file(doc, prose + page(scored[0], scored[1:], tried, learned, on))
+    return {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried), "learned": learned}
 
 
 def _turn(text: str) -> tuple[int, int]:

@@ -9,9 +9,10 @@ Schedules are chosen in stores that have no test pictures: what their trainings 
 So nothing can be chosen on the test part by mistake.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,10 +26,13 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.splits import draw_stratified
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.substores import write_substore
+from midas_dfer.labels import NO_LABEL
 from midas_dfer.progress import Progress
 
 FOLDS, TEST_FOLDS, VALIDATION_FOLDS = 10, (1, 2), (3,)
 DIVISION_SEED = 0
+FEW = 2500
+"""Training pictures of most trainings."""
 
 Scored = Literal["validation", "test"]
 """The part that a store's trainings are scored on."""
@@ -80,6 +84,32 @@ def keep_training(manifest: Manifest, count: int) -> Manifest:
     kept = ~is_train
     kept[np.flatnonzero(is_train)[drawn]] = True
     return manifest.select(kept)
+
+
+def facts_of(manifest: Manifest, count: int = FEW) -> dict[str, Any]:
+    """What the page says of the data: how many pictures were left out, are in each part, and are in few of each class.
+
+    Args:
+        manifest: of the store that `make_store` makes.
+        count: how many training pictures most trainings have.
+    """
+    parts = dict(manifest.table["split"].value_counts().iter_rows())
+    chosen = keep_training(manifest, count)
+    labels = chosen.labels[(chosen.table["split"] == "train").to_numpy()]
+    names = {NO_LABEL: "", **dict(enumerate(manifest.class_names))}
+    return {
+        "copies": _told(manifest, r"([\d,]+) copies were left out"),
+        "no_emotion": _told(manifest, r"any one emotion: ([\d,]+)"),
+        **{part: int(parts[part]) for part in ("train", "validation", "test")},
+        "few": {name: int((labels == label).sum()) for label, name in names.items()},
+    }
+
+
+def _told(manifest: Manifest, pattern: str) -> int:
+    found = re.search(pattern, " ".join(manifest.notes))
+    if found is None:
+        raise RequestError(f"the store's notes do not say what was left out: nothing there matches {pattern!r}")
+    return int(found[1].replace(",", ""))
 
 
 def study_store(base: ClipStore, folder: Path, scored: Scored, num_train: int | None = None) -> Path:

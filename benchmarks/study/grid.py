@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.study.data import Scored
+from benchmarks.study.data import FEW, Scored
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.training.config import RunConfig
 
@@ -119,7 +119,7 @@ class Training:
 
 def look(seeds: int = 1) -> list[Training]:
     """2,500 stills, scored on the test part: all methods, the flat targets also at a rate that makes up for it."""
-    return _by_seed(_all_methods(Schedule()), range(seeds), "test", 2500)
+    return _by_seed(_all_methods(Schedule()), range(seeds), "test", FEW)
 
 
 def first() -> list[Training]:
@@ -140,7 +140,7 @@ def first() -> list[Training]:
         slow,
     ]
     pairs = _all_methods(base) + [(method, change) for change in changes for method in _ORDERED]
-    return _by_seed(pairs, [0], "validation", 2500)
+    return _by_seed(pairs, [0], "validation", FEW)
 
 
 def full(

@@ -1,9 +1,10 @@
-"""What the study's methods are called on its page and in its pictures."""
+"""What the study's methods and scores are called on its page and in its pictures, and how outputs are read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from benchmarks.study.grid import SCALES, Schedule
-from midas_dfer.experiments.results import MethodResult
+from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.training.config import RunConfig
 
 NAMES: Mapping[str, str] = {
@@ -14,6 +15,26 @@ NAMES: Mapping[str, str] = {
     "midas_counts": "MIDAS, softmax of counts",
     "midas_softmax": "MIDAS, softmax of probabilities",
 }
+
+
+DISTANCES: Mapping[str, str] = {"CE": "soft_cross_entropy", "JSD": "jensen_shannon", "TV": "total_variation"}
+"""Distances from the votes; the smaller the better."""
+
+
+def readings_of(method: MethodResult) -> tuple[str, ...]:
+    """The readings of the network's output by which its distance from the votes is judged; the first is shown first.
+
+    Vote shares undo the softmax of one label, but a network learns the mean of many labels' softmaxes. For the softmax
+    of probabilities that hardly matters. After the softmax of counts neither reading is the annotators' distribution
+    (`benchmarks.readings` measures it), so there both count, where both are known. Without a softmax both are the same.
+    """
+    first = method.results[0]
+    config = first.job.config
+    if config.mixer != "midas" or config.normalization == "none":
+        return ("probabilities",)
+    if config.normalization == "softmax":
+        return ("vote_shares",)
+    return tuple(name for name in ("vote_shares", "probabilities") if name in (first.evaluation.agreement or {}))
 
 
 def method_name(method: MethodResult) -> str:
@@ -47,3 +68,32 @@ def changes_of(config: RunConfig) -> str:
     told = [f"{name} {mine:g}" for name, (mine, usual) in found.items() if mine != usual]
     told += [f"{config.model}, its weights to begin with"] * (config.weights is not None)
     return ", ".join(told) or "as in the first table"
+
+
+def by_reading(name: str, method: MethodResult, reading: str) -> str:
+    """A method's name, with the reading of its output where several are shown."""
+    several = len(readings_of(method)) > 1
+    return f"{name}, by its {reading.replace('_', ' ')}" if several else name
+
+
+def config_of(result: ExperimentResult) -> RunConfig:
+    """The recipe of the first training; what a schedule is, all of them have in common."""
+    return result.methods[0].results[0].job.config
+
+
+def plain_schedule(slug: str) -> str:
+    """A schedule without the factor of its learning rate."""
+    return "-".join(part.partition("x")[0] if part.startswith("lr") else part for part in slug.split("-"))
+
+
+def trained_on(result: ExperimentResult) -> str:
+    """How many training pictures there were, those that a method cannot use among them."""
+    names = {Path(each.job.store).name.rpartition("-")[2] for m in result.methods for each in m.results}
+    return " or ".join(f"{int(name):,}" if name.isdecimal() else name for name in sorted(names))
+
+
+def schedule_name(result: ExperimentResult) -> str:
+    """Such as 2,500 pictures, 90 epochs."""
+    config = config_of(result)
+    batch = f", batches of {config.batch_size}" * (config.batch_size != Schedule().batch_size)
+    return f"{trained_on(result)} pictures, {config.epochs} epochs{batch}"

@@ -1,165 +1,122 @@
-"""docs/results.md: the part that is written from the trainings."""
+"""docs/results.md, all of it: sentences and tables, written from the figures."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
+from benchmarks.study.figures import Figures
 from benchmarks.study.gains import MIXED, Gain, gains
 from benchmarks.study.grid import FLATNESS, Schedule
-from benchmarks.study.names import changes_of, label_of, method_name, rate_of
-from benchmarks.study.table import (
+from benchmarks.study.names import (
     DISTANCES,
-    RARE,
-    compare_rare,
-    mean_and_deviation,
-    rare_classes,
-    rare_recalls,
+    by_reading,
+    changes_of,
+    config_of,
+    label_of,
+    method_name,
+    plain_schedule,
+    rate_of,
+    readings_of,
+    schedule_name,
+    trained_on,
 )
-from midas_dfer.comparison.differences import Difference
+from benchmarks.study.prose import prose
+from benchmarks.study.rare import RARE
+from benchmarks.study.table import mean_and_deviation
+from benchmarks.study.verdicts import BASELINE, Verdict, find_verdicts, scores, seeds_shown
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
-from midas_dfer.report.result_tables import markdown_table
-from midas_dfer.report.run_differences import difference_table
 from midas_dfer.training.config import RunConfig
 
-MARK = "<!-- From here on written by `python -m benchmarks.study page`; do not edit. -->"
+WRITTEN = "<!-- Written by `python -m benchmarks.study page` from results.json and prose.md beside it; do not edit. -->"
 
 PICTURE = "ferplus-study.png"
 """Of the study proper, in docs/images."""
 
 EPOCHS_PICTURE = "ferplus-epochs.png"
-"""Of the scores over the number of epochs, shown in the part of the page that is written by hand."""
+"""Of the scores over the number of epochs."""
 
 GAINS_PICTURE = "ferplus-gains.png"
 """Of what mixing gains."""
 
-_READING = "vote_shares"
+_PERCENT = ("WAR", "UAR", "rare")
+_COLUMNS = "rate | WAR % | UAR % | rare % | CE | JSD | TV |"
 
 
 def picture_of(result: ExperimentResult) -> str:
     """The picture of trainings that are not the study proper, in docs/images."""
-    config = _config_of(result)
+    config = config_of(result)
     batch = f"-b{config.batch_size}" * (config.batch_size != Schedule().batch_size)
-    return f"ferplus-{_trained_on(result).replace(',', '')}-{config.epochs}{batch}.png"
+    return f"ferplus-{trained_on(result).replace(',', '')}-{config.epochs}{batch}.png"
 
 
-def _config_of(result: ExperimentResult) -> RunConfig:
-    return result.methods[0].results[0].job.config
+def page(figures: Figures) -> str:
+    """The whole page."""
+    verdicts = judge(figures)
+    return f"{WRITTEN}\n\n{prose(figures, verdicts).rstrip()}\n\n{measured(figures, verdicts)}"
 
 
-def page(
-    main: ExperimentResult,
-    longer: Sequence[ExperimentResult],
-    schedules: ExperimentResult,
-    learned: Mapping[str, float],
-    machine: str,
-) -> str:
-    """The measured part of the page.
+def judge(figures: Figures) -> tuple[Verdict, ...]:
+    """Every row of the test part against soft labels with the same schedule; one family of tests."""
+    return find_verdicts(figures.tests, lambda row: f"{BASELINE}/{plain_schedule(row.partition('/')[2])}")
 
-    Args:
-        main: the study proper, on some of the pictures; its differences are from soft labels.
-        longer: the same with other schedules or on other pictures.
-        schedules: the trainings that were scored on the validation part.
-        learned: of those with hard labels, see `read_learned`.
-        machine: what all was measured on.
-    """
-    lines = [MARK, "", "## Hard, soft and mixed labels", "", *_section(main, machine, PICTURE)]
-    for each in longer:
-        config = _config_of(each)
-        title = f"{_trained_on(each)} training pictures, {config.epochs} epochs"
-        title += f", batches of {config.batch_size}" * (config.batch_size != Schedule().batch_size)
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_section(each, machine, picture_of(each))]
-    if schedules.methods:
-        lines += [
-            "",
-            "## Other schedules",
-            "",
-            "One seed each, scored on the validation part, which no training saw and none of the test pictures is in; "
-            f"{_trained_on(schedules)} training pictures. Settings that are not named are those of the first table. A "
-            "difference of two points is about what another seed makes.",
-            "",
-            "| schedule | method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
-            "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-            *_schedule_rows(schedules),
-        ]
-    if found := gains(schedules, learned):
-        lines += [
-            "",
-            "## Where mixing gains",
-            "",
-            "The same trainings as differences from soft labels, in percentage points, by how many of its training "
-            "pictures the network with hard labels gets right in its last epoch, flipped and cropped as they are then.",
-            "",
-            "| schedule | training % right | soft WAR % | no normalisation: WAR | UAR | softmax: WAR | UAR |",
-            "|---|---:|---:|---:|---:|---:|---:|",
-            *map(_gain_row, found),
-            "",
-            f"![The same as a picture](images/{GAINS_PICTURE})",
-        ]
+
+def measured(figures: Figures, verdicts: Sequence[Verdict]) -> str:
+    """The tables."""
+    lines = [
+        "## Scores on the test part",
+        "",
+        "Mean ± standard deviation over the seeds (*n*) that all methods of a schedule have, if they have "
+        "several. Rare: "
+        f"mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and total "
+        "variation between the votes and what the output is read as ([two readings](#two-readings)); lower is better. "
+        f"Methods of a seed begin with the same weights. Measured on: {figures.machine}.",
+    ]
+    for number, each in enumerate(figures.tests):
+        lines += ["", f"### {_title(each)}", "", *_section(each, picture_of(each) if number else PICTURE)]
+    lines += ["", "## Differences from soft labels", "", *_differences(figures, verdicts)]
+    if figures.validation.methods:
+        lines += ["", "## Other schedules", "", *_schedules(figures.validation)]
+    if found := gains(figures.validation, figures.learned):
+        lines += ["", "## Differences by how far training got", "", *_gains(found)]
     return "\n".join(lines) + "\n"
 
 
-def _section(result: ExperimentResult, machine: str, picture: str) -> list[str]:
+def _title(result: ExperimentResult) -> str:
+    name = schedule_name(result)
+    return name[0].upper() + name[1:]
+
+
+def _section(result: ExperimentResult, picture: str) -> list[str]:
     first = result.methods[0].results[0]
     seconds = sum(each.seconds for method in result.methods for each in method.results)
+    flat = any("×" in rate_of(method) for method in result.methods)
     return [
-        f"{_what(first.job.config)}; {_trained_on(result)} training pictures; {first.evaluation.num_clips:,} test "
-        f"pictures, {first.evaluation.num_labelled:,} of them with a single label. Mean ± standard deviation over "
-        f"{_seeds(result)}, all methods with the same weights to begin with. "
-        f"{sum(len(m.results) for m in result.methods)} trainings, {seconds / 3600:.1f} hours of one thread. Measured "
-        f"on: {machine}.",
+        f"{_what(first.job.config)}; {trained_on(result)} training pictures; {first.evaluation.num_clips:,} test "
+        f"pictures, {first.evaluation.num_labelled:,} of them with a single label. "
+        f"{sum(len(m.results) for m in result.methods)} results, {seconds / 3600:.1f} hours of one thread.",
         "",
-        "| method | rate | WAR % | UAR % | rare % | CE | JSD | TV |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-        *(_main_row(method, rare_classes(result)) for method in result.methods),
+        f"| method | n | {_COLUMNS}",
+        "|---|--:|---:|---:|---:|---:|---:|---:|---:|",
+        *(line for method in result.methods for line in _rows(method, result)),
         "",
-        f"Rare: mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and",
-        "total variation between the votes and the vote shares that the network implies; lower is better."
-        + (
-            f" × {FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels."
-            if any("×" in rate_of(method) for method in result.methods)
-            else ""
-        ),
-        "",
+        *([_flat_rate(), ""] if flat else []),
+        *_other_seeds(result),
         f"![Scores of each training](images/{picture})",
-        "",
-        "### What may be concluded",
-        "",
-        "Each against soft labels with the same schedule; bootstrap over test pictures and seeds, paired t test over "
-        "seeds, corrected after Holm ([uncertainty.md](uncertainty.md)).",
-        "",
-        *_differences(result),
-        *_about_rare(result),
     ]
 
 
-def in_words(result: ExperimentResult) -> ExperimentResult:
-    """The same with methods called as on the page, where no two of them differ in the schedule alone."""
-    words = {method.name: label_of(method) for method in result.methods}
-    if len(set(words.values())) < len(words):
-        return result
-    methods = tuple(MethodResult(words[each.name], each.results) for each in result.methods)
-    differences = tuple(each.called(words) for each in result.differences)
-    return ExperimentResult(result.name, methods, differences, result.notes)
+def _flat_rate() -> str:
+    return f"× {FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels."
 
 
-def raw(result: ExperimentResult) -> dict[str, Any]:
-    """All figures for JSON; of the folders of the machine that made them, the name of the store alone."""
-    values = result.to_dict()
-    for method in values["methods"]:
-        for each in method["results"]:
-            del each["run"]
-            each["job"]["store"] = Path(each["job"]["store"]).name
-    return values
-
-
-def read_raw(values: dict[str, Any]) -> ExperimentResult:
-    """The inverse of `raw`; where the runs lay is not known any more."""
-    methods = []
-    for method in values["methods"]:
-        results = [{**each, "run": ""} for each in method["results"]]
-        methods.append(MethodResult.from_dict({**method, "results": results}))
-    differences = tuple(Difference(**each) for each in values["differences"])
-    return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
+def _other_seeds(result: ExperimentResult) -> list[str]:
+    """What stands in no mean, because another method lacks the seed."""
+    told = [
+        f"{label_of(method)}, seed {seed}: WAR {100 * found['WAR'][0]:.1f}, UAR {100 * found['UAR'][0]:.1f}"
+        for method in result.methods
+        for seed in method.seeds
+        if seed not in seeds_shown(method, result.methods)
+        for found in (scores(method, [seed], readings_of(method)[0]),)
+    ]
+    return [f"In no mean, as not all methods have the seed: {'; '.join(told)}.", ""] if told else []
 
 
 def _what(config: RunConfig) -> str:
@@ -170,78 +127,118 @@ def _what(config: RunConfig) -> str:
     )
 
 
-def _main_row(method: MethodResult, rare: Sequence[str]) -> str:
-    return f"| {method_name(method)} | {rate_of(method)} | {' | '.join(_scores(method, rare))} |"
-
-
-def _scores(method: MethodResult, rare: Sequence[str]) -> list[str]:
-    evaluations = [each.evaluation for each in method.results]
-    columns: list[Sequence[float | None]] = [
-        [each.war for each in evaluations],
-        [each.uar for each in evaluations],
-        rare_recalls(method, rare),
-    ]
-    distances = [
-        [getattr(each.agreement[_READING], name) for each in evaluations if each.agreement is not None]
-        for name in DISTANCES
-    ]
-    return [
-        *(mean_and_deviation(values, 100, 1) for values in columns),
-        *(mean_and_deviation(values, 1, 3) for values in distances),
-    ]
-
-
-def _differences(result: ExperimentResult) -> list[str]:
-    """The table of differences, its rows called as in the other tables."""
-    names = {method.name: label_of(method) for method in result.methods}
-    called = [each.called(names) for each in result.differences]
-    table = difference_table(called)
-    return [] if table is None else [markdown_table(table)]
-
-
-def _about_rare(result: ExperimentResult) -> list[str]:
-    tests = compare_rare(result, "soft")
-    if not tests:
-        return []
-    methods = {method.name: method for method in result.methods}
-    lines = [
-        "",
-        "The mean recall of the rare classes, in percentage points, by the paired t test over seeds alone:",
-        "",
-        "| compared with soft | diff. | 95 % interval | p | found |",
-        "|---|---:|---:|---:|---|",
-    ]
-    for name, test, p in tests:
-        shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
-        found = "noise" if p >= 0.05 else "better" if test.difference > 0 else "worse"
-        figures = f"{100 * test.difference:+.2f} | {100 * test.low:+.2f} to {100 * test.high:+.2f}"
-        lines.append(f"| {label_of(methods[name])} | {figures} | {shown} | {found} |".replace("-", "\u2212"))
+def _rows(method: MethodResult, result: ExperimentResult) -> list[str]:
+    """One for each reading; scores that are the same by both stand in the first."""
+    seeds, lines = seeds_shown(method, result.methods), []
+    for number, reading in enumerate(readings_of(method)):
+        name = by_reading(method_name(method), method, reading)
+        head = f"| {name} | | |" if number else f"| {name} | {len(seeds)} | {rate_of(method)} |"
+        lines.append(f"{head} {' | '.join(_cells(method, seeds, reading))} |")
     return lines
 
 
-def _seeds(result: ExperimentResult) -> str:
-    """Over which seeds the means are; which methods have fewer than others is said."""
-    most = max((method.seeds for method in result.methods), key=len)
-    fewer = [f"{label_of(m)}: {', '.join(map(str, m.seeds))}" for m in result.methods if m.seeds != most]
-    return f"seeds {', '.join(map(str, most))}" + (f" ({'; '.join(fewer)})" if fewer else "")
+def _cells(method: MethodResult, seeds: Sequence[int], reading: str) -> list[str]:
+    found = scores(method, seeds, reading)
+    first = reading == readings_of(method)[0]
+    cells = [mean_and_deviation(found[name], 100, 1) if first else "" for name in _PERCENT]
+    return cells + [mean_and_deviation(found[name], 1, 3) for name in DISTANCES]
 
 
-def _trained_on(result: ExperimentResult) -> str:
-    """How many training pictures there were, those that a method cannot use among them."""
-    names = {Path(each.job.store).name.rpartition("-")[2] for m in result.methods for each in m.results}
-    return " or ".join(f"{int(name):,}" if name.isdecimal() else name for name in sorted(names))
+def _differences(figures: Figures, verdicts: Sequence[Verdict]) -> list[str]:
+    rows = {m.name: (m, schedule_name(study)) for study in figures.tests for m in study.methods}
+    lines = [
+        "Diff.: over the *n* seeds that all methods of the schedule have; percentage points, nats, or total variation. "
+        "Interval: 95 %, paired bootstrap over test pictures and seeds (of rare: paired t test over seeds). p: "
+        "the larger of "
+        "the paired t test's over the seeds and the randomisation test's over the pictures; corrected after Holm "
+        "for all "
+        "rows of a table that have several seeds. Better or worse: the interval excludes 0 and the corrected p "
+        "is below "
+        "0.05; all else is noise. One seed: no verdict.",
+    ]
+    for score in dict.fromkeys(each.score for each in verdicts):
+        found = [each for each in verdicts if each.score == score]
+        family = sum(each.p_value is not None for each in found)
+        lines += [
+            "",
+            f"**{score}**, corrected for {family} comparisons",
+            "",
+            "| schedule | compared with soft labels | n | diff. | 95 % interval | p | corrected | found |",
+            "|---|---|--:|---:|---:|---:|---:|---|",
+            *(_difference_row(each, *rows[each.method]) for each in found),
+        ]
+    if wider := sorted({each.interval_seeds for each in verdicts if each.interval_seeds != len(each.seeds)}):
+        counts = " or ".join(map(str, wider))
+        lines += [
+            "",
+            f"<sup>a</sup> The interval is over the {counts} seeds that this method and soft labels share, not "
+            "over *n*; so is "
+            "the randomisation test.",
+        ]
+    return lines
 
 
-def _schedule_rows(result: ExperimentResult) -> list[str]:
-    rare = rare_classes(result)
-    rows = []
+def _difference_row(verdict: Verdict, method: MethodResult, schedule: str) -> str:
+    factor, digits = (100, 2) if verdict.score in _PERCENT else (1, 3)
+    interval = ""
+    if verdict.interval is not None:
+        low, high = (f"{factor * value:+.{digits}f}" for value in verdict.interval)
+        interval = f"{low} to {high}" + "<sup>a</sup>" * (verdict.interval_seeds != len(verdict.seeds))
+    cells = [
+        schedule,
+        by_reading(label_of(method), method, verdict.reading) if verdict.score in DISTANCES else label_of(method),
+        str(len(verdict.seeds)),
+        f"{factor * verdict.difference:+.{digits}f}",
+        interval,
+        _p(verdict.p_value),
+        _p(verdict.corrected),
+        verdict.found,
+    ]
+    return f"| {' | '.join(cells)} |".replace("-", "\u2212")
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _schedules(result: ExperimentResult) -> list[str]:
+    lines = [
+        "One seed each, so no verdict on any of them; scored on the validation part, which no training saw and "
+        "none of the "
+        f"test pictures is in; {trained_on(result)} training pictures. Settings that are not named are those of "
+        "the first "
+        "table.",
+        "",
+        f"| schedule | method | {_COLUMNS}",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
     for method in result.methods:
         (first,) = method.results
-        rows.append(
-            f"| {changes_of(first.job.config)} | {method_name(method)} | {first.job.config.learning_rate:.3g} "
-            f"| {' | '.join(_scores(method, rare))} |"
-        )
-    return rows
+        for number, reading in enumerate(readings_of(method)):
+            rate = "" if number else f"{first.job.config.learning_rate:.3g}"
+            name = by_reading(method_name(method), method, reading)
+            cells = _cells(method, method.seeds, reading)
+            lines.append(f"| {changes_of(first.job.config)} | {name} | {rate} | {' | '.join(cells)} |")
+    lines += ["", f"![WAR, UAR and recall of the rare classes over the number of epochs](images/{EPOCHS_PICTURE})"]
+    return lines
+
+
+def _gains(found: Sequence[Gain]) -> list[str]:
+    return [
+        "*Looked at afterwards*: of the trainings of the table above, differences from soft labels in percentage "
+        "points, in "
+        "the order of how many of its training pictures the network with hard labels gets right in its last "
+        "epoch, flipped and "
+        "cropped as they are then. Single seeds, not tested; another seed moves a score by a point or two. It "
+        "suggests what to "
+        "test, and shows nothing.",
+        "",
+        "| schedule | training % right | soft WAR % | no normalisation: WAR | UAR | softmax: WAR | UAR |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *map(_gain_row, found),
+        "",
+        f"![The same as a picture](images/{GAINS_PICTURE})",
+    ]
 
 
 def _gain_row(gain: Gain) -> str:

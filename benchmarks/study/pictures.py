@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from benchmarks.study.gains import MIXED, Gain
 from benchmarks.study.grid import Schedule
 from benchmarks.study.names import NAMES, label_of
-from benchmarks.study.table import rare_classes, rare_recalls
+from benchmarks.study.rare import rare_classes, rare_recalls
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.metrics import seed_interval
 from midas_dfer.report.style import ACCENT, HAIRLINE, INK, SOFT_INK, house_style, new_grid, save_figure
@@ -29,7 +29,7 @@ _LINES: Mapping[str, tuple[str, str, str]] = {
 
 def draw_scores(result: ExperimentResult, path: Path) -> None:
     """Draw WAR, UAR and the rare classes' recall: a dot for each seed, the mean and its 95 % interval."""
-    rare = rare_classes(result)
+    rare = rare_classes(result.methods[0].class_names)
     labels = [label_of(method) for method in result.methods]
     with house_style():
         figure, (axes,) = new_grid(9.0, 0.42 * len(labels) + 1.0, 1, 3, sharey=True)
@@ -138,7 +138,7 @@ def scores_by_epochs(result: ExperimentResult) -> dict[str, dict[int, dict[str, 
         method, _, slug = each.name.partition("/")
         epochs = each.results[0].job.config.epochs
         if method in _LINES and slug == replace(Schedule(), epochs=epochs).slug:
-            found.setdefault(method, {})[epochs] = _scores(each, rare_classes(result))
+            found.setdefault(method, {})[epochs] = _scores(each, rare_classes(each.class_names))
     return found
 
 

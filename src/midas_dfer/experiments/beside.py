@@ -76,17 +76,25 @@ class Row:
         cells: what it is, below the experiment's headings.
         scores: left to right.
         notes: numbers of the paper's footnotes.
+        apart: sentences on what makes ours another network or training than the printed one.
     """
 
     method: str
     cells: tuple[str, ...]
     scores: tuple[Score, ...]
     notes: tuple[int, ...] = ()
+    apart: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         scores = {score.name: score.to_dict() for score in self.scores}
-        return {"method": self.method, "cells": list(self.cells), "scores": scores, "footnotes": list(self.notes)}
+        return {
+            "method": self.method,
+            "cells": list(self.cells),
+            "scores": scores,
+            "footnotes": list(self.notes),
+            "apart": list(self.apart),
+        }
 
 
 def spread(result: MethodResult, value: Callable[[JobResult], float | None], scale: float = 1.0) -> MeanScore | None:
@@ -128,7 +136,7 @@ def rows_of(experiment: Experiment, methods: Sequence[tuple[Method, MethodResult
                 scores.append(Score(name, ours, accuracy, mark))
         scores += [_score(measure, method, result, experiment) for measure in experiment.measures]
         notes = () if printed is None else printed.notes
-        rows.append(Row(method.name, method.cells, tuple(scores), notes))
+        rows.append(Row(method.name, method.cells, tuple(scores), notes, method.apart))
     return tuple(rows)
 
 
@@ -172,15 +180,17 @@ def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], 
         smoke: at toy size, which title and marks must not hide.
     """
     wanted = list(dict.fromkeys(number for row in rows for number in row.notes))
+    apart = list(dict.fromkeys(text for row in rows for text in row.apart))
     whole = () if experiment.printed is None else experiment.printed.notes
-    numbers = {number: place for place, number in enumerate(wanted, start=1)}
+    places = {each: place for place, each in enumerate([*wanted, *apart], start=1)}
     others = "" if experiment.printed is None else what_others_reach(experiment.printed)
     title = f"SMOKE, not a result - {experiment.title}" if smoke else experiment.title
     name = f"{experiment.name}-smoke" if smoke else experiment.name
     make = _by_class if experiment.per_class else _by_method
-    columns, body, groups = make(experiment, rows, numbers, marked=not smoke)
+    columns, body, groups = make(experiment, rows, places, marked=not smoke)
     footnotes = [
         *(FOOTNOTES[number - 1] for number in wanted),
+        *apart,
         *(FOOTNOTES[number - 1] for number in whole if number not in wanted),
         *([others] if others else []),
         *([] if smoke or not any(_ranked(rows, score.name) for score in rows[0].scores) else [MARKED]),
@@ -190,10 +200,12 @@ def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], 
     return TableData(name, title, columns, body, tuple(footnotes), groups, heads)
 
 
+_Places = dict[int | str, int]
+"""Where the paper's footnotes, by number, and our own, by their text, stand below the table, counted from 1."""
 _Body = tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], tuple[tuple[str, int], ...]]
 
 
-def _by_method(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, int], *, marked: bool) -> _Body:
+def _by_method(experiment: Experiment, rows: Sequence[Row], places: _Places, *, marked: bool) -> _Body:
     beside = experiment.printed is not None
     names = [score.name for score in rows[0].scores]
     columns = list(experiment.headings)
@@ -202,8 +214,9 @@ def _by_method(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, i
     best = {name: _ranked(rows, name) if marked else {} for name in names}
     body = []
     for number, row in enumerate(rows):
-        cells = [Cell(text) for text in row.cells]
-        notes = tuple(numbers[each] for each in row.notes)
+        first, *more = row.cells
+        cells = [Cell(first, note=tuple(places[each] for each in row.apart)), *map(Cell, more)]
+        notes = tuple(places[each] for each in row.notes)
         for score in row.scores:
             cells.append(Cell(_spread_text(score), best[score.name].get(number, "")))
             if beside:
@@ -213,15 +226,15 @@ def _by_method(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, i
     return tuple(columns), tuple(body), ()
 
 
-def _by_class(experiment: Experiment, rows: Sequence[Row], numbers: dict[int, int], *, marked: bool) -> _Body:
+def _by_class(experiment: Experiment, rows: Sequence[Row], places: _Places, *, marked: bool) -> _Body:
     names = [score.name for score in rows[0].scores]
     best = {name: _ranked(rows, name) if marked else {} for name in names}
     spread_known = any(score.ours is not None and score.ours.deviation is not None for r in rows for score in r.scores)
     body, groups = [], []
     for number, row in enumerate(rows):
-        notes = tuple(numbers[each] for each in row.notes)
+        notes = tuple(places[each] for each in row.notes)
         lines: list[list[Cell]] = [
-            [Cell("ours")],
+            [Cell("ours", note=tuple(places[each] for each in row.apart))],
             [Cell("± deviation")],
             [Cell("printed", note=notes)],
             [Cell("diff.")],

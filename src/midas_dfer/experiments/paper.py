@@ -12,10 +12,23 @@ from typing import Literal
 CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
 """The columns of table 1, which are DFEW's classes in its order."""
 
-DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
-    {"happy": 2445, "sad": 1894, "neutral": 2669, "angry": 2173, "surprise": 1469, "disgust": 145, "fear": 902}
+DFEW_FOLDS: tuple[tuple[int, ...], ...] = (
+    (489, 379, 534, 435, 294, 29, 181),
+    (489, 379, 534, 435, 294, 29, 181),
+    (489, 379, 534, 435, 294, 29, 180),
+    (489, 379, 534, 434, 294, 29, 180),
+    (489, 378, 533, 434, 293, 29, 180),
 )
-"""How many clips of each class DFEW's five test parts hold together: 11,697."""
+"""How many clips of each of `CLASSES` DFEW's five test parts hold.
+
+Counted in the lists that the code of Former-DFER (GitHub, zengqunzhao/Former-DFER, annotation/DFEW_set_1_test.txt to
+DFEW_set_5_test.txt) and that of DFER-CLIP (zengqunzhao/DFER-CLIP, the same names) come with; both agree.
+"""
+
+DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
+    dict(zip(CLASSES, (sum(column) for column in zip(*DFEW_FOLDS, strict=True)), strict=True))
+)
+"""How many clips of each class they hold together: 11,697."""
 
 Mark = Literal["best", "second"]
 
@@ -26,12 +39,14 @@ FOOTNOTES: tuple[str, ...] = (
     "printed as 57.45; weighted by DFEW's class sizes they give 66.48, but the WAR is printed as 69.16. By the same "
     "sums the rows of Former-DFER, STT and GCA+IAL come out within 0.02 and that of Resnet18+GRU within 0.22; that of "
     "DPCNet does not (55.02 and 65.67, printed 57.11 and 66.32).",
-    "28.69 % is no share of DFEW's 145 disgust clips (41 are 28.28 %, 42 are 28.97 %), and neither are the 3.49 of STT "
-    "and the 0.86 of Resnet18+GRU. That alone is no error: the mean over five folds that differ in their numbers of "
-    "disgust clips can be 28.69 or 3.49; it cannot be 0.86 where each fold has 24 to 34 of them.",
+    "The disgust accuracies 28.69 % (MIDAS), 3.49 % (STT) and 0.86 % (Resnet18+GRU) cannot be means over DFEW's five "
+    "folds: every published test fold holds 29 disgust clips, so such a mean is a share of 145 clips, and the nearest "
+    "are 28.28 and 28.97 % (41 and 42 clips), 3.45 % (5) and 0.69 % (1). Of five evaluations of all 145 clips, 28.69 % "
+    "is 208 of 725; 3.49 and 0.86 % are no share of 725 either.",
     'The row "3D Resnet18" has the class accuracies of another system, EC-STFL, beside UAR and WAR of its own. Those '
     "of 3D ResNet-18 are 76.32, 50.21, 64.18, 62.85, 47.52, 0.00 and 24.56.",
-    'Table 4\'s "Two VGG13-LSTM" has the scores of Two ResNet18-LSTM; its own are 32.79 (UAR) and 44.54 (WAR).',
+    'Table 4\'s "Two VGG13-LSTM" has the scores of Two ResNet18-LSTM, 31.28 (UAR) and 43.20 (WAR); its own are '
+    "32.79 and 44.54.",
     'The "AFEW test set" is very probably AFEW\'s validation part, because the labels of its test part are not public.',
 )
 """What does not add up in the printed figures; rows and tables name these by number, counted from 1."""

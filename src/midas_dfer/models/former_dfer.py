@@ -24,11 +24,12 @@ class FormerDFER(ClipModel):
     frame together. Of the frames' features and a class token in front of them a transformer of three blocks makes
     the clip's feature, its class token, which a linear layer classifies.
 
-    The sizes, the tanh form of GELU, the attention without biases before and with one behind, positions and class
-    token drawn with a standard deviation of 1, no layer norm at the end and no dropout are those of the authors'
-    code (repository zengqunzhao/Former-DFER), which trains from random weights. Ours are: dropout before the
-    classifier, and that the tables of positions are interpolated for clips of another length or pictures of another
-    size than 16 x 112.
+    The sizes, the tanh form of GELU, the attention without biases before and with one behind, no layer norm at the
+    end and no dropout are those of the authors' code (repository zengqunzhao/Former-DFER), which trains from random
+    weights. Ours are: dropout before the classifier; that positions and class token are drawn from the standard normal
+    distribution cut off at 2, with a deviation of 0.88, where the authors' code draws from all of it (`torch.randn`);
+    and that the tables of positions are interpolated for clips of another length or pictures of another size than
+    16 x 112.
 
     Measured at 16 x 112: 18.0 million parameters, as published, and 8.3 GFLOP. The 9 GFLOP in print are not those of
     the authors' code: three spatial blocks would make 9.2 of them, but also 19.1 million parameters.

@@ -29,16 +29,17 @@ class GCA(ClipModel):
     places of the earlier frame); a transformer of two blocks over the pairs, each a token of the 256 x 4 x 4 numbers
     of its maps; the mean over the pairs and a linear layer.
 
-    The publication trains it with `midas_dfer.losses.IntensityAwareLoss`. All sizes, four heads of 32 everywhere,
-    positions drawn with a standard deviation of 1 and no dropout are those of the authors' code (repository
-    muse1998/IAL-for-Facial-Expression-Recognition), which trains from random weights; the first convolutions of an
-    ImageNet file would not fit. Left out are its auxiliary classifiers, which serve an added term of 0.05 x
-    cross-entropy in training and not the prediction, and parts that it makes and never uses.
+    The publication trains it with `midas_dfer.losses.IntensityAwareLoss`. All sizes, four heads of 32 everywhere and
+    no dropout are those of the authors' code (repository muse1998/IAL-for-Facial-Expression-Recognition), which
+    trains from random weights; the first convolutions of an ImageNet file would not fit. Left out are its auxiliary
+    classifiers, which serve an added term of 0.05 x cross-entropy in training and not the prediction, and parts that
+    it makes and never uses.
 
-    Ours are: dropout before the classifier; at least four channels in the squeeze, which matters below the published
-    width only; and what makes other lengths and sizes than 16 x 112 possible (there it changes nothing): kernels
-    and maps are carried over to another size by area, positions are interpolated, and of a single frame the pair is
-    the frame with itself.
+    Ours are: dropout before the classifier; positions that are drawn from the standard normal distribution cut off at
+    2, with a deviation of 0.88, where the authors' code draws from all of it (`torch.randn`); at least four channels
+    in the squeeze, which matters below the published width only; and what makes other lengths and sizes than 16 x 112
+    possible (there it changes nothing): kernels and maps are carried over to another size by area, positions are
+    interpolated, and of a single frame the pair is the frame with itself.
 
     Measured at 16 x 112: 18.8 million parameters (19 are published) and 5.6 GFLOP. The 10 GFLOP in print are not those
     of the authors' code: its layers, counted by hand, need these 5.6 too (5.9 as it runs, which computes each

@@ -66,9 +66,10 @@ class STT(ClipModel):
 
     Ours are: that "together" means one after the other, space first, each beside an identity path; that the
     classifier sees the mean of all tokens (there a class token), so that each place has its share in the logits;
-    positions drawn with a standard deviation of 1, as in Former-DFER (with the usual 0.02 it did not learn an order of
-    frames in our trials); no dropout inside the blocks; interpolated positions for other lengths and sizes. The compact
-    loss that belongs to it has no formula in the record either: see `midas_dfer.losses.CompactCrossEntropy`.
+    positions drawn from the standard normal distribution cut off at 2, as in our Former-DFER (with the usual 0.02 it
+    did not learn an order of frames in our trials); no dropout inside the blocks; interpolated positions for other
+    lengths and sizes. The compact loss that belongs to it has no formula in the record either: see
+    `midas_dfer.losses.CompactCrossEntropy`.
 
     Measured at 16 x 112: 19.8 million parameters and 19.1 GFLOP. No published figures are known to us.
 
