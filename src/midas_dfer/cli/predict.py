@@ -32,6 +32,19 @@ def parser() -> Parser:
     flags.add_argument(
         "--max_people", type=int | None, default=None, help="only the people who are in view longest; all by default"
     )
+    flags.add_argument(
+        "--max_side",
+        type=int | None,
+        default=None,
+        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: as "
+        "when the run's clips were prepared, usually 640)",
+    )
+    flags.add_argument(
+        "--min_score",
+        type=float | None,
+        default=None,
+        help="the detector's score from which on it is a face (default: as when the run's clips were prepared)",
+    )
     flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     flags.add_argument("--json", action="store_true", help="print the timelines as JSON")
     return flags
@@ -54,6 +67,8 @@ def run(request: Namespace) -> None:
                 window_seconds=request.window,
                 stride_seconds=request.stride,
                 max_people=request.max_people,
+                max_side=request.max_side,
+                min_score=request.min_score,
                 progress=console_progress(video.name, "frame"),
             )
         except RequestError:

@@ -1,5 +1,6 @@
 """midas prepare: votes and videos -> a store of aligned clips."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, rea
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
+
+_MOST_NOTES = 5
 
 
 def parser() -> Parser:
@@ -24,6 +27,15 @@ def parser() -> Parser:
     flags.add_argument("--clips", type=int | None, default=None, help="synthetic: how many to render (default: 120)")
     flags.add_argument("--seed", type=int | None, default=None, help="synthetic: of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
+    flags.add_argument(
+        "--max_side",
+        type=int | None,
+        default=None,
+        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
+    )
+    flags.add_argument(
+        "--min_score", type=float | None, default=None, help="the detector's score from which on it is a face (default: 0.7)"
+    )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
     flags.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -38,12 +50,18 @@ def run(request: Namespace) -> None:
     from midas_dfer.clips.prepare import prepare
     from midas_dfer.report.tables import prepare_table
 
-    ExtractSettings(size=request.size)  # refuses a size before anything is rendered or read
+    detection = {k: request[k] for k in ("max_side", "min_score") if request[k] is not None}
+    ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
     if request.dataset == "synthetic":
         _render(request)
     source = read_source(request, say_for(request))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
+    if detection and source.faces == "cropped":
+        raise RequestError(
+            f"--{next(iter(detection))} is of no use where frames are face crops already (--faces cropped): no face is "
+            "looked for; leave it out, or prepare with --faces detect"
+        )
     manifest = source.manifest
     if source.duplicates == "drop":
         manifest = _without_copies(source, request)
@@ -51,7 +69,7 @@ def run(request: Namespace) -> None:
         manifest,
         source.videos,
         request.out,
-        settings=ExtractSettings(faces=source.faces, size=request.size),
+        settings=ExtractSettings(faces=source.faces, size=request.size, **detection),
         jobs=request.jobs,
         missing=source.missing,
         retry_failed=request.retry_failed,
@@ -61,6 +79,8 @@ def run(request: Namespace) -> None:
         print(json_text({**vars(report), "store": str(request.out)}))
     else:
         print(prepare_table(report))
+        for note, count in islice(report.notes.items(), _MOST_NOTES):
+            print(f"note: {count:,} {'clip' if count == 1 else 'clips'}: {note}")
         if report.failed:
             print(f"failures are listed in {request.out / 'failures.csv'}")
         if report.usable:

@@ -24,7 +24,8 @@ from midas_dfer.clips.prepare import available_cores, find_file
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, RequestError, VideoError
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.video.pictures import PICTURE_SUFFIXES, decode_picture
+from midas_dfer.video.opening import PICTURE_SUFFIXES
+from midas_dfer.video.pictures import decode_picture
 
 _FIRST_FRAMES = 4
 _STALL_SECONDS = 60.0

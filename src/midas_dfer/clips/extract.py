@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.clips.faces import Face, FaceDetector, align_face
+from midas_dfer.clips.faces import Face, FaceDetector, align_face, shrunk_hint
 from midas_dfer.clips.shards import StoredFrame
 from midas_dfer.clips.tracks import Track, follow_faces, main_track, smooth
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
 from midas_dfer.video.pictures import iter_picture_frames, list_pictures
 from midas_dfer.video.read import Frame, iter_frames
+from midas_dfer.video.shown import Remark, Tell
+from midas_dfer.video.stills import exif_orientation, still_codec
 
 FaceSource = Literal["detect", "cropped"]
 
@@ -71,12 +73,14 @@ class ClipExtractor:
 
     Attributes:
         damage: what was wrong with the last clip although frames of it could be used; "" if nothing was.
+        remarks: what is to be known of the last clip's pictures: that they were interlaced, for one.
     """
 
     def __init__(self, settings: ExtractSettings, on_frame: Callable[[], None] = lambda: None) -> None:
         self.settings = settings
         self.on_frame = on_frame
         self.damage = ""
+        self.remarks: list[Remark] = []
         self._detector: FaceDetector | None = None
 
     def extract(self, path: Path) -> Iterator[StoredFrame]:
@@ -90,6 +94,7 @@ class ClipExtractor:
             NoFaceError: no face could be followed through it.
         """
         self.damage = ""
+        self.remarks = []
         if self.settings.faces == "cropped":
             yield from self._cropped_pictures(path) if path.is_dir() else self._cropped_frames(path)
         else:
@@ -98,18 +103,19 @@ class ClipExtractor:
     def _find_person(self, path: Path) -> Track:
         if self._detector is None:
             self._detector = FaceDetector(min_score=self.settings.min_score, max_side=self.settings.max_side)
-        detector, count = self._detector, 0
+        detector, count, hint = self._detector, 0, ""
 
         def detections() -> Iterator[tuple[int, float, list[Face]]]:
-            nonlocal count
-            for frame in self._until_damage(read_frames(path)):
+            nonlocal count, hint
+            for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
                 count += 1
+                hint = shrunk_hint(frame.image, detector.max_side)
                 yield frame.index, frame.time, detector.detect(frame.image)
 
         tracks = follow_faces(detections(), max_gap=self.settings.max_gap)
         if not tracks:
             damage = f"; {self.damage}" if self.damage else ""
-            raise NoFaceError(f"{path.name}: no face found in {count} frames{damage}")
+            raise NoFaceError(f"{path.name}: no face found in {count} frames{hint}{damage}")
         return smooth(main_track(tracks), self.settings.smoothing)
 
     def _aligned_frames(self, path: Path, track: Track) -> Iterator[StoredFrame]:
@@ -122,18 +128,17 @@ class ClipExtractor:
                 return
 
     def _cropped_frames(self, path: Path) -> Iterator[StoredFrame]:
-        for frame in self._until_damage(read_frames(path)):
+        for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
             yield StoredFrame(frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size)))
 
     def _cropped_pictures(self, folder: Path) -> Iterator[StoredFrame]:
-        """As `_cropped_frames`; a JPEG that has the right size already is kept byte for byte."""
+        """As `_cropped_frames`; a JPEG that has the right size and stands upright is kept byte for byte."""
         pictures = list_pictures(folder)
-        for frame in self._until_damage(iter_picture_frames(folder)):
+        for frame in self._until_damage(iter_picture_frames(folder, self.remarks.append)):
             right_size = frame.image.shape[:2] == (self.settings.size, self.settings.size)
-            if right_size and pictures[frame.index].suffix.lower() in (".jpg", ".jpeg"):
-                jpeg = pictures[frame.index].read_bytes()
-            else:
-                jpeg = self._encode(fit(frame.image, self.settings.size))
+            data = pictures[frame.index].read_bytes() if right_size else b""
+            as_it_is = still_codec(data) == "mjpeg" and exif_orientation(data) == 1
+            jpeg = data if as_it_is else self._encode(fit(frame.image, self.settings.size))
             yield StoredFrame(frame.index, frame.time, True, jpeg)
 
     def _until_damage(self, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -152,11 +157,19 @@ class ClipExtractor:
         return data.tobytes()
 
 
-def read_frames(path: Path, wanted: Callable[[int], bool] | None = None) -> Iterator[Frame]:
-    """The frames of a video, a picture or a folder of pictures, as BGR `[H, W, 3]` uint8."""
+def read_frames(
+    path: Path, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None
+) -> Iterator[Frame]:
+    """The frames of a video, a picture or a folder of pictures, as BGR `[H, W, 3]` uint8.
+
+    Args:
+        path: the file or folder.
+        wanted: is given a frame's index; only frames for which it is true come. None wants all.
+        tell: is told, once each, what is to be known of the pictures.
+    """
     if path.is_dir():
-        return (f for f in iter_picture_frames(path) if wanted is None or wanted(f.index))
-    return iter_frames(path, pixel_format="bgr24", wanted=wanted)
+        return (f for f in iter_picture_frames(path, tell) if wanted is None or wanted(f.index))
+    return iter_frames(path, pixel_format="bgr24", wanted=wanted, tell=tell)
 
 
 def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:

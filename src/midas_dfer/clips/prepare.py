@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -40,6 +40,9 @@ VIDEO_SUFFIXES = (
 )
 """Tried in this order when the annotations name a video without its suffix and there is no such folder."""
 
+NOTE = "note: "
+"""In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
+
 
 @dataclass(frozen=True)
 class PrepareReport:
@@ -52,6 +55,7 @@ class PrepareReport:
         left_out: annotated clips that were left out because there is no such file.
         damaged: usable clips whose file is damaged behind the frames that were used.
         usable: clips in the store.
+        notes: what is to be known of usable clips' pictures, and of how many clips.
     """
 
     done: int
@@ -60,6 +64,7 @@ class PrepareReport:
     left_out: int
     damaged: int
     usable: int
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,8 @@ class _ClipWorker:
             return Outcome(task.video_id, task.path, "failed", "unexpected", reason)
         if not location.num_frames:
             return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: gave no frame")
-        return Outcome(task.video_id, task.path, "done", detail=self.extractor.damage, location=location)
+        detail = "; ".join(filter(None, [self.extractor.damage, *(NOTE + r.text for r in self.extractor.remarks)]))
+        return Outcome(task.video_id, task.path, "done", detail=detail, location=location)
 
     def close(self) -> None:
         self.writer.close()
@@ -313,8 +319,9 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> Pre
         skipped=skipped,
         failed=dict(failed.most_common()),
         left_out=left_out,
-        damaged=sum(bool(o.detail) for o in usable),
+        damaged=sum(bool(o.detail) and not o.detail.startswith(NOTE) for o in usable),
         usable=len(usable),
+        notes=dict(Counter(note.rstrip("; ") for o in usable for note in o.detail.split(NOTE)[1:]).most_common()),
     )
 
 

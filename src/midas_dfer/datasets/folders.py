@@ -16,7 +16,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.parquet import first_line
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
-from midas_dfer.video.pictures import PICTURE_SUFFIXES
+from midas_dfer.video.opening import PICTURE_SUFFIXES
 
 _EXPECTED = (
     "Expected is a folder per class with the clips in it, ROOT/happy/clip.mp4 or ROOT/happy/clip/1.jpg, or one such "

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from midas_dfer.clips.extract import ExtractSettings, read_frames
-from midas_dfer.clips.faces import TEMPLATE, FaceDetector
+from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, shrunk_hint
 from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
 from midas_dfer.errors import DamagedVideoError, NoFaceError
 from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.windows import time_shown
 from midas_dfer.video.read import Frame
+from midas_dfer.video.shown import Remark
 
 SHORTEST_TRACK = 0.3
 """Faces that are in view for a shorter time (s) are left out, unless that is half of the video."""
@@ -27,6 +28,7 @@ class Seen:
         width, height: of the first one, in pixels.
         last_time: of the last one, in seconds after the first.
         damage: what was wrong with the video; "" if nothing was.
+        remarks: what is to be known of its pictures.
         tracks: the faces, by their first frame, the larger first; at least one.
     """
 
@@ -35,7 +37,13 @@ class Seen:
     height: int = 0
     last_time: float = 0.0
     damage: str = ""
+    remarks: list[Remark] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """What whoever reads the result should know of the video; "" if nothing."""
+        return "; ".join(filter(None, [self.damage, *(remark.text for remark in self.remarks)]))
 
     @property
     def duration(self) -> float:
@@ -71,19 +79,26 @@ def find_people(path: Path, settings: ExtractSettings, steps: TwoPasses, most: i
         NoFaceError: no face could be followed.
     """
     seen = Seen()
-    frames = steps.looking(seen.watch(read_frames(path)))
+    frames = steps.looking(seen.watch(read_frames(path, tell=seen.remarks.append)))
     if settings.faces == "cropped":
         seen.tracks = [_whole_frames(frames)]
         return seen
     detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
-    detections = ((frame.index, frame.time, detector.detect(frame.image)) for frame in frames)
-    tracks = follow_faces(detections, max_gap=settings.max_gap)
+    hint = ""
+
+    def detections() -> Iterator[tuple[int, float, list[Face]]]:
+        nonlocal hint
+        for frame in frames:
+            hint = shrunk_hint(frame.image, settings.max_side)
+            yield frame.index, frame.time, detector.detect(frame.image)
+
+    tracks = follow_faces(detections(), max_gap=settings.max_gap)
     needed = min(SHORTEST_TRACK, seen.duration / 2)
     lasting = [t for t in tracks if t.times[-1] - t.times[0] + time_shown(t.times) >= needed - 1e-6]
     if not lasting:
         reason = f"no face stays in view for {needed:.1f} s" if tracks else "no face found"
         damage = f"; {seen.damage}" if seen.damage else ""
-        raise NoFaceError(f"{path.name}: {reason} in {seen.num_frames} frames{damage}")
+        raise NoFaceError(f"{path.name}: {reason} in {seen.num_frames} frames{hint}{damage}")
     seen.tracks = [smooth(track, settings.smoothing) for track in _longest(lasting, most)]
     return seen
 

@@ -6,6 +6,7 @@ needs it, so memory does not grow with the length of the video.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.extract import fit, read_frames
+from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
 from midas_dfer.clips.faces import align_face
 from midas_dfer.clips.tracks import Track
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
@@ -110,6 +111,8 @@ class Predictor:
         window_seconds: float = 2.0,
         stride_seconds: float = 0.5,
         max_people: int | None = None,
+        max_side: int | None = None,
+        min_score: float | None = None,
         progress: Progress | None = None,
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
@@ -124,6 +127,9 @@ class Predictor:
                 time gets one window.
             stride_seconds: from the start of a window to the start of the next; the last one ends with the track.
             max_people: keep the tracks that are longest in view, at most so many; None keeps all.
+            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the run's clips were
+                prepared.
+            min_score: lowest score of the detector that counts as a face; None likewise.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
 
         Returns:
@@ -139,11 +145,12 @@ class Predictor:
         check_windows(window_seconds, stride_seconds)
         if max_people is not None and max_people < 1:
             raise RequestError(f"max_people is {max_people}; expected 1 or more.")
+        settings = self._settings_with(max_side=max_side, min_score=min_score)
         progress = NoProgress() if progress is None else progress
         steps = TwoPasses(progress, path)
         frames = (self.info.num_segments, self.info.frames_per_segment)
         try:
-            seen = find_people(path, self.settings, steps, max_people)
+            seen = find_people(path, settings, steps, max_people)
             plans = [
                 WindowPlan.of(number, track, window_seconds, stride_seconds, *frames)
                 for number, track in enumerate(seen.tracks, start=1)
@@ -163,9 +170,18 @@ class Predictor:
             window_seconds=window_seconds,
             stride_seconds=stride_seconds,
             tracks=tuple(plan.result() for plan in plans),
-            note=seen.damage,
+            note=seen.note,
             no_vote_shares=self.info.no_vote_shares,
         )
+
+    def _settings_with(self, **changes: float | None) -> ExtractSettings:
+        """How faces are looked for, if it is to be done otherwise than when clips were prepared."""
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        if wanted and self.settings.faces == "cropped":
+            raise RequestError(
+                f"{next(iter(wanted))} is of no use: the run's clips were face crops already, so no face is looked for."
+            )
+        return replace(self.settings, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag is
 
     def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses) -> None:
         wanted = {frame for plan in plans for frame in plan.frames_wanted()}

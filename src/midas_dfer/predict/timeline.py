@@ -201,7 +201,8 @@ class Timeline:
         window_seconds: length of a window.
         stride_seconds: from the start of a window to the start of the next.
         tracks: the faces, in order of appearance; at least one.
-        note: what was wrong with the video although part of it could be read; "" if nothing was.
+        note: what was wrong with the video although part of it could be read, and what is to be known of its pictures
+            (that they were interlaced, for one); "" if nothing is.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
     """
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -12,8 +13,8 @@ from midas_dfer.errors import VideoError
 # The largest picture that is decoded, in pixels: 8192 x 8192, twice as much as 8K video.
 MAX_PIXELS = 8192 * 8192
 
-# Files that hold one picture: a clip of one frame.
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""Files that hold one picture: a clip of one frame, or a frame of a folder."""
 
 # Formats that are recognised by their content. Playlists and scripts (HLS, concat), which name other files or
 # addresses and may never end, and text shown as a terminal (tty) are left out on purpose.
@@ -24,13 +25,11 @@ _FORMATS = (
 )
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open a local file for reading; use the result as a context manager, which closes it.
-
-    The name is never taken for an address, a pattern of numbered files or a playlist.
+def first_bytes(path: Path, count: int = 16) -> bytes:
+    """The first bytes of a plain file.
 
     Raises:
-        VideoError: the file is missing, empty, not a plain file, not readable or not a video.
+        VideoError: the file is missing, empty, not a plain file, or not readable.
     """
     try:
         if path.is_dir():
@@ -39,14 +38,27 @@ def open_container(path: Path) -> InputContainer:
             raise VideoError(f"{path}: no such file.")
         if not path.is_file():
             raise VideoError(f"{path}: is a pipe or a device; copy the video to a file first.")
-        if path.stat().st_size == 0:
-            raise VideoError(f"{path}: the file is empty; copy or export it again.")
-        return av.open(
-            f"file:{path}",
-            "r",
-            options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        with path.open("rb") as file:
+            head = file.read(count)
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{path}: {_why_not_opened(path, error)}") from error
+    if not head:
+        raise VideoError(f"{path}: the file is empty; copy or export it again.")
+    return head
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a local file for reading; use the result as a context manager, which closes it.
+
+    The name is never taken for an address, a pattern of numbered files or a playlist.
+
+    Raises:
+        VideoError: the file is not readable or not a video.
+    """
+    # Without pattern_type, FFmpeg would read 1.jpg for a file called %d.jpg.
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "pattern_type": "none"}
+    try:
+        return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         _refuse_broken_index(path)
         raise VideoError(f"{path}: {_why_not_opened(path, error)}") from error
@@ -67,12 +79,13 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
     if stream.codec_context is None:
         raise VideoError(f"{path}: its video codec is unknown to this FFmpeg; convert it to H.264.")
+    if stream.disposition & Disposition.dependent:
+        raise VideoError(f"{path}: its picture is stored in tiles, as HEIC photographs are; convert it to JPEG or PNG.")
     check_size(stream.width, stream.height, path)
     stream.thread_count = 1
-    options = {"max_pixels": str(MAX_PIXELS)}
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        options["err_detect"] = "explode"  # else the missing half of a JPEG comes back grey
-    stream.codec_context.options = options
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    # What the stream crops on the left is cropped to the pixel, and not to where processors like rows to begin.
+    stream.codec_context.flags |= Flags.unaligned
     return stream
 
 

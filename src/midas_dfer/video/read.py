@@ -1,15 +1,16 @@
 """Frames of any video, in presentation order, with their times; damage is reported and not hidden.
 
-PyAV (FFmpeg) decodes. What is done beyond it: the rotation that a phone writes into the file is applied,
-times are made relative to the first frame and strictly increasing, a damaged file gives its good frames and
-then a `DamagedVideoError`, and whatever is not a video is refused with a reason. Nothing is written to
-standard error: PyAV passes none of FFmpeg's log on, unless `av.logging.set_level` asks for it.
+PyAV (FFmpeg) decodes. What is done beyond it: what the file says about how its pictures are to be shown is applied
+(crop, shape of the pixels, mirror and turn, interlacing; see `midas_dfer.video.shown`), times are made relative to
+the first frame and strictly increasing, a damaged file gives its good frames and then a `DamagedVideoError`, and
+whatever is not a video is refused with a reason. Nothing is written to standard error: PyAV passes none of FFmpeg's
+log on, unless `av.logging.set_level` asks for it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
@@ -20,9 +21,18 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from midas_dfer.errors import DamagedVideoError, VideoError
-from midas_dfer.video.opening import PICTURE_SUFFIXES, check_size, error_reason, open_container, video_stream
-
-PixelFormat = Literal["rgb24", "bgr24"]
+from midas_dfer.video.aperture import declared_crop
+from midas_dfer.video.deinterlace import Deinterlacer
+from midas_dfer.video.opening import (
+    PICTURE_SUFFIXES,
+    check_size,
+    error_reason,
+    first_bytes,
+    open_container,
+    video_stream,
+)
+from midas_dfer.video.shown import PixelFormat, Remark, Tell, View, Viewer
+from midas_dfer.video.stills import Still, read_bytes, read_still, still_codec
 
 # A timestamp that runs back by more than this (s) is a clock that was restarted: two recordings joined.
 _CLOCK_RESTART = 1.0
@@ -31,6 +41,8 @@ _SLIP = 0.001
 _FALLBACK_RATE = 25.0
 # Containers whose header says how long they are; the others' length is guessed from their last packets.
 _DURATION_IN_HEADER = frozenset({"matroska", "webm", "flv", "asf"})
+# Orders of fields of a container's pictures, as FFmpeg numbers them: any but unknown and progressive.
+_WOVEN = frozenset({2, 3, 4, 5})
 # In program and transport streams a cut flags packets whose pictures are whole: only the decoder knows there.
 _PACKET_FLAG_UNSURE = frozenset({"mpeg", "mpegts"})
 
@@ -41,15 +53,16 @@ class VideoInfo:
 
     Attributes:
         path: the file.
-        width: of the picture after rotation, in pixels.
-        height: of the picture after rotation, in pixels.
+        width: of the picture as it is shown, in pixels.
+        height: of the picture as it is shown, in pixels.
         frame_rate: mean frames per second; None if unknown or for a picture.
         num_frames: as the container declares it, 1 for a picture, None if it does not say. Files with edit
             lists declare more than they show.
         duration: in seconds; None if unknown or for a picture.
         codec: the decoder's name, such as "h264".
-        rotation: degrees counter-clockwise by which the stored picture has to be turned to stand upright
-            (0, 90, 180 or 270); `width`, `height` and the frames of `iter_frames` are turned already.
+        orientation: in which the pictures are stored, 1 to 8, as EXIF numbers it (see
+            `midas_dfer.video.shown.oriented`); `width`, `height` and the frames of `iter_frames` are upright already.
+        remarks: what is to be known of the pictures, as the first of them says it.
     """
 
     path: Path
@@ -59,7 +72,8 @@ class VideoInfo:
     num_frames: int | None
     duration: float | None
     codec: str
-    rotation: int
+    orientation: int
+    remarks: tuple[Remark, ...]
 
 
 @dataclass(frozen=True)
@@ -84,26 +98,32 @@ def probe(path: Path) -> VideoInfo:
         VideoError: the file is missing or empty, is not a video, has no picture stream, or its first frame
             cannot be decoded.
     """
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        _, _, first = next(_Decoding(container, stream, path).frames())
-        turns = _quarter_turns(first)
-        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
-        picture = path.suffix.lower() in PICTURE_SUFFIXES
+    remarks: list[Remark] = []
+    with _open(path, "rgb24", remarks.append) as opened:
+        if isinstance(opened, Still):
+            height, width = opened.image.shape[:2]
+            return VideoInfo(path, width, height, None, 1, None, opened.codec, opened.orientation, tuple(remarks))
+        stream = opened.stream
+        _, _, _, view = next(opened.frames())
         return VideoInfo(
             path=path,
-            width=width,
-            height=height,
-            frame_rate=None if picture else _declared_rate(stream),
-            num_frames=1 if picture else (stream.frames or None),
-            duration=None if picture else _declared_duration(container, stream),
+            width=view.size[0],
+            height=view.size[1],
+            frame_rate=None if opened.picture else _declared_rate(stream),
+            num_frames=1 if opened.picture else (stream.frames or None),
+            duration=None if opened.picture else _declared_duration(opened.container, stream),
             codec=stream.codec_context.name,
-            rotation=90 * turns,
+            orientation=view.orientation,
+            remarks=tuple(remarks),
         )
 
 
 def iter_frames(
-    path: Path, *, pixel_format: PixelFormat = "rgb24", wanted: Callable[[int], bool] | None = None
+    path: Path,
+    *,
+    pixel_format: PixelFormat = "rgb24",
+    wanted: Callable[[int], bool] | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames of a video in the order in which they are shown.
 
@@ -124,6 +144,8 @@ def iter_frames(
         pixel_format: the order of channels: "rgb24", or "bgr24" as OpenCV wants it.
         wanted: is given a frame's index; frames for which it is false are decoded, but neither converted
             nor yielded. None wants all.
+        tell: is told, once each, what is to be known of the pictures: that they were interlaced, that they are HDR, what
+            the file says of them that cannot be applied.
 
     Yields:
         Frames by increasing index and time. If a stream changes its size, so do the images.
@@ -134,11 +156,33 @@ def iter_frames(
             decoded, or an end before the declared one. Files whose container does not say how long they are
             (MPEG program and transport streams) can be cut between two frames without a trace.
     """
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        for index, time, decoded in _Decoding(container, stream, path).frames():
+    with _open(path, pixel_format, tell) as opened:
+        if isinstance(opened, Still):
+            if wanted is None or wanted(0):
+                yield Frame(0, 0.0, opened.image)
+            return
+        for index, time, decoded, view in opened.frames():
             if wanted is None or wanted(index):
-                yield Frame(index, time, _to_array(decoded, pixel_format))
+                try:
+                    image = view.image(decoded, pixel_format)
+                except (av.error.FFmpegError, ValueError) as error:
+                    kind = f"its pixels ({decoded.format.name}) cannot be converted"
+                    raise VideoError(f"{path.name}: {kind}; convert it to H.264.") from error
+                yield Frame(index, time, image)
+
+
+@contextmanager
+def _open(path: Path, pixel_format: PixelFormat, tell: Tell | None) -> "Iterator[Still | _Decoding]":
+    """A picture that is read already, or a video that can be; closes it afterwards."""
+    if path.suffix.lower() in PICTURE_SUFFIXES and still_codec(first_bytes(path)):
+        yield read_still(read_bytes(path), path, pixel_format, tell)
+        return
+    first_bytes(path)
+    with open_container(path) as container:
+        if not container.format.name.endswith("_pipe"):
+            yield _Decoding(container, video_stream(container, path), path, tell)
+            return
+    yield read_still(read_bytes(path), path, pixel_format, tell)  # a picture, but not by its name
 
 
 class _Damage(Exception):  # noqa: N818 - never leaves this module
@@ -175,7 +219,7 @@ class _Clock:
 class _Decoding:
     """One pass over a video stream: its good frames, then the damage if there is any."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, path: Path, tell: Tell | None) -> None:
         self.container = container
         self.stream = stream
         self.path = path
@@ -191,26 +235,57 @@ class _Decoding:
         self.end: float | None = None
         self.key_seen = False
         self.doubt: str | None = None
+        self._tell = tell
+        self._told: set[Remark] = set()
+        # HEVC knows no woven frames: what it flags is a picture of one field.
+        self.one_field = stream.codec_context.name == "hevc"
+        self._deinterlacer: Deinterlacer[tuple[int, float]] = Deinterlacer(self.tell)
+        self._viewer = Viewer(stream, declared_crop(path, self.formats, stream.index), self.tell)
 
-    def frames(self) -> Iterator[tuple[int, float, VideoFrame]]:
-        """Yield (index, time, frame); raises as `iter_frames` does."""
+    def tell(self, remark: Remark) -> None:
+        """Pass a remark on, once."""
+        if self._tell is not None and remark not in self._told:
+            self._told.add(remark)
+            self._tell(remark)
+
+    def frames(self) -> Iterator[tuple[int, float, VideoFrame, View]]:
+        """Yield index, time, frame and how it is to be shown; raises as `iter_frames` does."""
         damage: str | None = None
         try:
             for frame in self._good_frames():
                 check_size(frame.width, frame.height, self.path)
                 time = self.clock.tick(self._stamp(frame))
                 self.frames_read += 1
-                yield self.frames_read - 1, time, frame
+                yield from self._shown(frame, time)
                 if self.picture:
                     return
             damage = self.doubt or self._early_end()
         except _Damage as error:
             damage = str(error)
+        yield from self._viewed(self._deinterlacer.flush())
+        if self.stream.codec_context.field_order in _WOVEN and not self._told:
+            self.tell(Remark("interlaced?", "its container calls it interlaced, its pictures do not; it is read as stored"))
         if not self.frames_read:
             reason = damage or "it holds no frame that can be decoded"
             raise VideoError(f"{self.path.name}: nothing can be read: {reason}. Export or copy it again.")
         if damage is not None:
             raise DamagedVideoError(self._message(damage), self.frames_read, self.clock.last)
+
+    def _shown(self, frame: VideoFrame, time: float) -> Iterator[tuple[int, float, VideoFrame, View]]:
+        """The frames that are ready when this one, the last that was read, is there."""
+        place = (self.frames_read - 1, time)
+        if not self.one_field:
+            yield from self._viewed(self._deinterlacer.push(frame, place))
+            return
+        if frame.interlaced_frame:
+            self.tell(Remark("fields", "its pictures hold every other line of interlaced ones; they are heightened"))
+        yield *place, frame, self._viewer.view(frame, field=frame.interlaced_frame)
+
+    def _viewed(
+        self, frames: Iterable[tuple[VideoFrame, tuple[int, float]]]
+    ) -> Iterator[tuple[int, float, VideoFrame, View]]:
+        for frame, place in frames:
+            yield *place, frame, self._viewer.view(frame)
 
     def _stamp(self, frame: VideoFrame) -> float | None:
         """The frame's presentation timestamp in seconds."""
@@ -287,13 +362,3 @@ def _declared_duration(container: InputContainer, stream: VideoStream) -> float 
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration and container.duration > 0 else None
-
-
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns (0 to 3) that make the frame stand upright."""
-    return round(frame.rotation / 90) % 4
-
-
-def _to_array(frame: VideoFrame, pixel_format: PixelFormat) -> UInt8[np.ndarray, "H W 3"]:
-    image = frame.to_ndarray(format=pixel_format, threads=1)
-    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)))

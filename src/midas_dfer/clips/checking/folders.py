@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from midas_dfer.clips.checking.finding import Finding, Severity, first_few
 from midas_dfer.clips.prepare import VIDEO_SUFFIXES
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.video.pictures import PICTURE_SUFFIXES
+from midas_dfer.video.opening import PICTURE_SUFFIXES
 
 _VIDEOS = frozenset(VIDEO_SUFFIXES) - PICTURE_SUFFIXES
 

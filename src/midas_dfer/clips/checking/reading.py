@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from midas_dfer.clips.extract import read_frames
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.progress import Progress
+from midas_dfer.video.shown import Remark
 
 READ_SECONDS = 5.0
 """A clip that takes longer is not read to its end."""
@@ -24,6 +25,15 @@ STALL_SECONDS = 9.0
 
 WIDEST_CROP = 1.25
 """A picture whose long side is more than this much longer than the short one is no face crop."""
+
+# What to do about remarks on pictures, by their kind.
+_ADVICE = {
+    "interlaced": "Nothing to do. If faces look striped or blurred in motion, deinterlace the videos with your own tool.",
+    "interlaced?": "Look at a frame: if moving edges are combed, deinterlace the videos (ffmpeg -vf bwdif) and check again.",
+    "hdr": "Convert to SDR with tone mapping, so that faces have the colours that the rest of the data have.",
+    "odd_angle": "Turn the videos upright with a video tool, and check again.",
+    "loose_blocks": "Copy or export the pictures again.",
+}
 
 State = Literal["good", "damaged", "unreadable"]
 
@@ -37,12 +47,14 @@ class Reading:
         detail: what is wrong with it; "" if it is good.
         whole: whether it was read to its end or damage, and not stopped for taking too long.
         aspect: long side of the first picture over the short one; 0 if there was none.
+        remarks: what is to be known of the pictures: that they were interlaced, for one.
     """
 
     state: State
     detail: str = ""
     whole: bool = True
     aspect: float = 0.0
+    remarks: tuple[Remark, ...] = ()
 
 
 def spread(count: int, sample: int | None) -> list[int]:
@@ -64,10 +76,15 @@ def read_clip(file: Path, seconds: float) -> Reading:
         file: a video, a picture or a folder of pictures.
         seconds: when to stop.
     """
-    deadline = time.monotonic() + seconds
+    remarks: list[Remark] = []
+    reading = _decode(file, time.monotonic() + seconds, remarks)
+    return replace(reading, remarks=tuple(remarks))
+
+
+def _decode(file: Path, deadline: float, remarks: list[Remark]) -> Reading:
     aspect = 0.0
     try:
-        frames = read_frames(file)
+        frames = read_frames(file, tell=remarks.append)
         for frame in frames:
             if not frame.index:
                 height, width = frame.image.shape[:2]
@@ -163,6 +180,20 @@ def check_readings(
             len(damaged),
             first_few(damaged),
             "The frames before the damage are used. Copy them from the source again to have all." + more,
+        )
+    told: dict[str, dict[str, str]] = {}
+    for v, r in readings.items():
+        for remark in r.remarks:
+            told.setdefault(remark.kind, {})[v] = remark.text
+    for kind, texts in told.items():
+        several = len(set(texts.values())) > 1
+        yield Finding(
+            kind,
+            "note",
+            f"clips of which is to be known: {next(iter(texts.values()))}" + _of_those_read(readings, sampled=sampled),
+            len(texts),
+            first_few(f"{v} ({text})" if several else v for v, text in texts.items()),
+            _ADVICE.get(kind, ""),
         )
     wide = [f"{v} (sides {r.aspect:.2f} to 1)" for v, r in readings.items() if r.aspect > WIDEST_CROP]
     if cropped and wide:

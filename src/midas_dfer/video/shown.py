@@ -1,0 +1,288 @@
+"""What a file says about how its pictures are to be shown, and doing it: the one place for all of it.
+
+Crop, pixel shape, mirror and turn are applied, in this order, when a decoded frame becomes an array. What cannot be
+applied is a `Remark`, which whoever reads the file is told.
+"""
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from av.filter import Graph
+from av.filter.context import FilterContext
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+PixelFormat = Literal["rgb24", "bgr24"]
+
+Tell = Callable[["Remark"], None]
+"""Is told each remark once."""
+
+# As EXIF numbers them: the linear part a, b, c, d of the display matrix, and what it does to a stored picture.
+_MATRICES: dict[int, tuple[int, int, int, int]] = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+_WORDS = {
+    1: "as it is stored",
+    2: "mirrored left-right",
+    3: "turned by 180 degrees",
+    4: "mirrored top-bottom",
+    5: "mirrored and turned",
+    6: "turned by 90 degrees clockwise",
+    7: "mirrored and turned",
+    8: "turned by 90 degrees counter-clockwise",
+}
+# Pixels up to so much (relative) wider or higher than square count as square.
+_SQUARE_ENOUGH = 0.01
+# A pixel more oblong than that is a mistake in the file.
+_MOST_OBLONG = 8.0
+# By how much (sine of the angle) a display matrix may miss a right angle.
+_RIGHT_ANGLE = 0.02
+_KEPT_SIDE_DATA = (Type.DISPLAYMATRIX, Type.STEREO3D, Type.SPHERICAL)
+_SIDE_DATA_KINDS = 64
+_HDR = {16: "PQ", 18: "HLG"}  # the transfer functions, numbered as in ITU-T H.273
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that a file says of its pictures and that whoever reads them should know.
+
+    Attributes:
+        kind: a word for machines, such as "interlaced".
+        text: what it says and what was made of it, to stand behind the file's name and a colon.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How many pixels of a decoded frame are not to be shown, on each side."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """How a decoded frame is to be shown.
+
+    Attributes:
+        crop: what is cut off first.
+        width: of what is left, with square pixels, in pixels.
+        height: likewise.
+        orientation: what is done last, 1 to 8, as EXIF numbers it.
+    """
+
+    crop: Crop
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture that is shown, in pixels."""
+        return (self.height, self.width) if self.orientation > 4 else (self.width, self.height)
+
+    def image(self, frame: VideoFrame, pixel_format: PixelFormat) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture that is shown, contiguous.
+
+        Raises:
+            av.error.FFmpegError: FFmpeg cannot convert pixels of this kind.
+        """
+        cut = self.crop
+        width, height = frame.width - cut.left - cut.right, frame.height - cut.top - cut.bottom
+        if cut == Crop():
+            image = frame.to_ndarray(format=pixel_format, width=self.width, height=self.height, threads=1)
+        else:
+            whole = frame.to_ndarray(format=pixel_format, threads=1)
+            image = whole[cut.top : cut.top + height, cut.left : cut.left + width]
+            if (width, height) != (self.width, self.height):
+                part = VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixel_format)
+                image = part.to_ndarray(format=pixel_format, width=self.width, height=self.height, threads=1)
+        return np.ascontiguousarray(oriented(image, self.orientation))
+
+
+def oriented(image: UInt8[np.ndarray, "H W C"], orientation: int) -> UInt8[np.ndarray, "h w C"]:
+    """Bring a stored picture into the orientation in which it is to be shown.
+
+    Args:
+        image: as it is stored.
+        orientation: 1 to 8, as EXIF numbers them (tag 0x0112): 2 mirrors left-right, 3 turns by 180 degrees, 4 mirrors
+            top-bottom, 5 transposes, 6 turns clockwise, 7 transposes over the other diagonal, 8 turns
+            counter-clockwise.
+
+    Returns:
+        A view of it.
+    """
+    if orientation > 4:
+        image = image.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return image[::rows, ::columns]
+
+
+def orientation_of(matrix: bytes) -> tuple[int, Remark | None]:
+    """The orientation that a display matrix asks for.
+
+    Args:
+        matrix: nine int32 in the machine's order, row by row; a, b, c, d are the numbers 0, 1, 3 and 4.
+
+    Returns:
+        1 to 8, as EXIF numbers them, whichever is nearest; and a remark if the matrix is none of them.
+    """
+    a, b, _, c, d = struct.unpack("=5i", matrix[:20])
+    first, second = math.hypot(a, b), math.hypot(c, d)
+    if not first or not second:
+        return 1, Remark("odd_matrix", "its display matrix is no turn and no mirror; it is passed over")
+    wanted = (a / first, b / first, c / second, d / second)
+    nearest = max(_MATRICES, key=lambda n: sum(x * y for x, y in zip(_MATRICES[n], wanted, strict=True)))
+    off = max(abs(x - y) for x, y in zip(_MATRICES[nearest], wanted, strict=True))
+    if off <= _RIGHT_ANGLE:
+        return nearest, None
+    angle = math.degrees(math.atan2(b, a))
+    text = f"its display matrix turns pictures by {angle:.0f} degrees; only right angles are followed: it is read "
+    return nearest, Remark("odd_angle", text + _WORDS[nearest])
+
+
+def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[tuple[int, int], Remark | None]:
+    """The size of a picture after its pixels are made square, by widening or heightening it.
+
+    Args:
+        width: as stored, in pixels.
+        height: as stored, in pixels.
+        aspect: width of a pixel over its height; None or 0 if unknown.
+
+    Returns:
+        width and height; and a remark if the aspect makes no sense.
+    """
+    ratio = float(aspect or 1)
+    if abs(math.log(ratio)) <= math.log1p(_SQUARE_ENOUGH):
+        return (width, height), None
+    if not 1 / _MOST_OBLONG <= ratio <= _MOST_OBLONG:
+        text = f"its pixels are said to be {aspect} times as wide as high, which cannot be; they are read as square"
+        return (width, height), Remark("odd_pixels", text)
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio)), None
+
+
+class Viewer:
+    """Follows what a stream says of its frames; it may change from key frame to key frame.
+
+    Args:
+        stream: is asked for the shape of its pixels.
+        crop: what the container wants cut off.
+        tell: is told what cannot be applied.
+    """
+
+    def __init__(self, stream: VideoStream, crop: Crop, tell: Tell) -> None:
+        self.stream = stream
+        self.crop = crop
+        self.tell = tell
+        # Where the container says nothing of its own, the shape is the codec's, which may change on the way.
+        guess = stream.sample_aspect_ratio
+        self._fixed_aspect = None if guess == stream.codec_context.sample_aspect_ratio else guess
+        self._strip: _Strip | None = None
+        self._orientation = 1
+        self._seen: tuple[object, ...] = ()
+        self._view = View(crop, 0, 0, 1)
+
+    def view(self, frame: VideoFrame, *, field: bool = False) -> View:
+        """How a frame is to be shown.
+
+        Args:
+            frame: as decoded.
+            field: whether it holds every other line only.
+        """
+        aspect = self._fixed_aspect or self.stream.codec_context.sample_aspect_ratio
+        seen = (frame.width, frame.height, aspect, frame.color_trc, field)
+        if frame.key_frame or seen != self._seen:
+            self._seen = seen
+            self._orientation = self._read_side_data(frame)
+            if frame.color_trc in _HDR:
+                name = _HDR[frame.color_trc]
+                self.tell(Remark("hdr", f"it is HDR ({name}), which is not tone-mapped: its pictures come out dull"))
+            crop = self.crop
+            width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
+            if width < 1 or height < 1:
+                crop, width, height = Crop(), frame.width, frame.height
+            (width, height), remark = square_size(width, height, (aspect or Fraction(1)) / (2 if field else 1))
+            if remark is not None:
+                self.tell(remark)
+            self._view = View(crop, width, height, self._orientation)
+        return self._view
+
+    def _read_side_data(self, frame: VideoFrame) -> int:
+        """The frame's orientation; what else stands beside its pixels is told."""
+        if self._strip is None or not self._strip.fits(frame):
+            self._strip = _Strip(frame)
+        orientation = 1
+        for data in self._strip.stripped(frame).side_data:
+            content = bytes(data)
+            if data.type == Type.DISPLAYMATRIX and len(content) >= 36:
+                orientation, remark = orientation_of(content)
+                if remark is not None:
+                    self.tell(remark)
+            elif data.type == Type.STEREO3D and any(content[:4]):
+                self.tell(Remark("stereo", "it is stereoscopic: what is read holds both eyes' pictures, or one of them"))
+            elif data.type == Type.SPHERICAL:
+                self.tell(Remark("spherical", "it is a panorama (360 degrees): it is read as stored, unrolled"))
+        return orientation
+
+
+class _Strip:
+    """Takes from frames what stands beside their pixels, but for what is read here.
+
+    PyAV (18.1) must not be asked for the rest: a kind that it does not know, such as EXIF, raises ValueError, and one
+    that carries a name, such as a colour profile, is freed twice. FFmpeg's own filters can be asked for both.
+    """
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._format = _format(frame)
+        self._graph = Graph()
+        self._graph.threads = 1
+        kept = {kind.value for kind in _KEPT_SIDE_DATA}
+        steps = [f"mode=delete:type={kind}" for kind in range(_SIDE_DATA_KINDS) if kind not in kept]
+        link(self._graph, frame, *(("sidedata", step) for step in steps))
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether the frame is like the one this was made for."""
+        return self._format == _format(frame)
+
+    def stripped(self, frame: VideoFrame) -> VideoFrame:
+        """The same frame with less beside it; its pixels are shared."""
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+def link(graph: Graph, frame: VideoFrame, *filters: tuple[str, str]) -> None:
+    """Make a chain of FFmpeg's filters for frames like this one: source, filters (name, settings), sink.
+
+    Raises:
+        av.error.FFmpegError: one of them cannot take such frames.
+    """
+    source = (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+    chain: list[FilterContext] = [graph.add(*each) for each in (("buffer", source), *filters, ("buffersink", None))]
+    graph.link_nodes(*chain).configure()
+
+
+def _format(frame: VideoFrame) -> tuple[int, int, str, int, int]:
+    return frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
