@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from midas_dfer.cli.main import main
 from midas_dfer.comparison.differences import find_differences
@@ -14,10 +17,11 @@ from midas_dfer.comparison.predictions import pool_predictions
 from midas_dfer.errors import JobError
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.report.page import clean_text
+from midas_dfer.report.predictions import write_prediction
 from midas_dfer.report.run_page import report_page, runs_report
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
-from midas_dfer.training.explain import explain
+from midas_dfer.training.explain import explain, write_explanation
 from midas_dfer.training.predictions_file import predictions_table, read_predictions
 from midas_dfer.training.runs import Run
 from midas_dfer.training.scores import Predictions, score
@@ -157,8 +161,6 @@ def test_cells_that_a_spreadsheet_would_run(tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_of_what_belongs_together(runs, store, tmp_path, monkeypatch):
-    from pathlib import Path
-
     write_clip(tmp_path / "clip", 0, 12, 0)
     writing = Path.write_bytes
 
@@ -166,32 +168,25 @@ def test_a_full_disk_leaves_no_half_of_what_belongs_together(runs, store, tmp_pa
         writing(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    for name, last in (("timeline", ".csv"), ("predictions", ".csv"), ("explanation", ".npz")):
-        folder = tmp_path / name
+    timeline = Predictor.from_run(runs / "midas", device="cpu").predict_video(tmp_path / "clip")
+    explained = explain(runs / "midas", store, num=1, device="cpu")
+    writers = {
+        "timeline.csv": lambda out: write_prediction(timeline, tmp_path / "clip", out, annotate=False),
+        "predictions.csv": lambda out: evaluate(runs / "midas", store, device="cpu", out=out),
+        "maps.npz": lambda out: write_explanation(explained, out),
+    }
+    for name, write in writers.items():
+        folder, last = tmp_path / name, Path(name).suffix
         monkeypatch.setattr(
             Path, "write_bytes", lambda p, c, last=last: full(p, c) if p.suffix == last else writing(p, c)
         )
-        with pytest.raises(JobError, match=f"the disk is full: cannot write .*{last}"):
-            if name == "timeline":
-                from midas_dfer.report.predictions import write_prediction
-
-                timeline = Predictor.from_run(runs / "midas", device="cpu").predict_video(tmp_path / "clip")
-                write_prediction(timeline, tmp_path / "clip", folder, annotate=False)
-            elif name == "predictions":
-                evaluate(runs / "midas", store, device="cpu", out=folder)
-            else:
-                from midas_dfer.training.explain import write_explanation
-
-                write_explanation(explain(runs / "midas", store, num=1, device="cpu"), folder)
+        with pytest.raises(JobError, match=f"the disk is full: cannot write {folder / name}"):
+            write(folder)
         monkeypatch.setattr(Path, "write_bytes", writing)
         assert list(folder.iterdir()) == []
 
 
 def test_an_output_that_is_not_finite_is_an_error(runs, store, tmp_path, capsys):
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
     shutil.copytree(runs / "midas", tmp_path / "run")
     path = tmp_path / "run" / "weights.safetensors"
     state = load_file(path)

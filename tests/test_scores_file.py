@@ -98,8 +98,7 @@ def test_no_damage_is_a_traceback_and_what_is_read_holds_together():
     for path, odd, damaged in islice(spoilt(scores().to_dict()), 0, None, 2):
         try:
             evaluation = evaluation_from(damaged)
-        except ValueError as error:
-            assert str(error)
+        except ValueError:
             refused += 1
             continue
         read += 1
@@ -150,8 +149,8 @@ def test_no_damage_of_an_experiments_results_is_a_traceback(tmp_path):
     values = {**whole.to_dict.__func__(replace(whole, methods=())), "methods": methods}
     write_json(tmp_path / "results.json", values)
     assert ExperimentResult.read(tmp_path) == whole
-    tried = 0
-    for path, odd, damaged in islice(spoilt(values), 0, None, 9):
+    tried, sentences = 0, []
+    for path, _, damaged in islice(spoilt(values), 0, None, 9):
         if "evaluation" in path and len(path) > 5:
             continue  # tried above
         (tmp_path / "results.json").write_text(json.dumps(damaged))
@@ -159,6 +158,7 @@ def test_no_damage_of_an_experiments_results_is_a_traceback(tmp_path):
             ExperimentResult.read(tmp_path)
             experiment_report(tmp_path)
         except MidasError as error:
-            assert "\n" not in str(error), (path, odd)
+            sentences.append(str(error))
         tried += 1
     assert tried > 90
+    assert not any("\n" in sentence for sentence in sentences)

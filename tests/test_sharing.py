@@ -425,11 +425,6 @@ EARLIER = [
     ("soft", "none", None),
     ("hard", "none", None),
 ]
-    ("MIDAS", "softmax", None),
-    ("MIDAS", "softmax_counts", 10.0),
-    ("soft", "none", None),
-    ("hard", "none", None),
-]
 
 
 @pytest.mark.parametrize(("method", "normalization", "num_votes"), EARLIER)
