@@ -15,6 +15,7 @@ from midas_dfer.experiments.figures import FIGURES, make_figure
 from midas_dfer.experiments.jobs import Job, JobResult
 from midas_dfer.experiments.mixed_pair import mix_pair
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.files import csv_cell
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.scores import Evaluation
 from tests.test_description import manifest_of, store_of
@@ -197,7 +198,7 @@ def test_hostile_names_single_frames_and_few_or_many_classes(number, tmp_path):
     for name in FIGURES:
         rows = check_pictures(make_figure(name, store, tmp_path, evaluation(confusion, names)), name)
         if name == "figure-4":
-            assert [row[0] for row in rows[1 : 1 + number]] == list(names)
+            assert [row[0] for row in rows[1 : 1 + number]] == [csv_cell(each) for each in names]
         else:
             assert [head.split("_", 1)[1] for head in rows[0][-number:]] == list(names)
 

@@ -56,7 +56,7 @@ class Job:
     evaluate_on: str | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or {".", ".."} & set(self.name.split("/")):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or {".", ".."} & set(self.name.split("/")):
             raise RequestError(
                 f"a job is named {self.name!r}; expected the folder of its run, such as soft/fold-1-seed-0"
             )
@@ -109,7 +109,9 @@ class JobResult:
         why_not = vote_reading(job.config).why_not
         if why_not and not evaluation.no_vote_shares:
             evaluation = evaluation.without_vote_shares(why_not)
-        return cls(job, str(values["run"]), evaluation, float(values["seconds"]))
+        if not isinstance(values["run"], str) or not isinstance(job.method, str) or not isinstance(job.store, str):
+            raise TypeError("the run, method and store of a job are not all texts")
+        return cls(job, values["run"], evaluation, float(values["seconds"]))
 
 
 def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobResult:

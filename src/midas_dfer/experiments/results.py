@@ -155,6 +155,7 @@ class MethodResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
         """The inverse of `to_dict`; what is computed is computed again."""
+        _texts([values["name"]])
         return cls(str(values["name"]), tuple(JobResult.from_dict(each) for each in values["results"]))
 
 
@@ -205,12 +206,12 @@ class ExperimentResult:
         try:
             methods = [MethodResult.from_dict(each) for each in values["methods"]]
             return cls(
-                name=str(values["name"]),
+                name=_texts([values["name"]])[0],
                 methods=tuple(replace(m, results=tuple(_moved(r, out) for r in m.results)) for m in methods),
                 differences=tuple(_difference(each) for each in values["differences"]),
                 notes=_texts(values["notes"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise RequestError(f"{path} is damaged ({' '.join(str(error).split())}); {CURE}") from error
 
 
@@ -230,6 +231,7 @@ def _texts(values: object) -> tuple[str, ...]:
 
 def _moved(result: JobResult, out: Path) -> JobResult:
     here = out / result.job.name
+    Path(result.run).is_dir()  # what is no path at all is said of results.json
     return replace(result, run=str(here)) if here.is_dir() else result
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import make_folder, write_together
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.progress import Progress
 from midas_dfer.report.annotated_video import write_annotated_video
@@ -25,12 +25,12 @@ def write_prediction(
         the files.
 
     Raises:
-        JobError: they cannot be written.
+        JobError: one cannot be written. Then timeline.json and timeline.csv are both there or neither is; a picture or
+            video that fails leaves them.
     """
     make_folder(folder)
     paths = [folder / "timeline.json", folder / "timeline.csv", folder / "timeline.png"]
-    write_file(paths[0], timeline.to_json())
-    write_file(paths[1], timeline.to_csv())
+    write_together({paths[0]: timeline.to_json(), paths[1]: timeline.to_csv()})
     plot_timeline(timeline, paths[2])
     if annotate:
         paths.append(folder / "annotated.mp4")

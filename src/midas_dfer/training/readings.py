@@ -2,7 +2,7 @@
 
 A network learns the mean of the targets that clips like this one have. Where the targets are the shares of the votes,
 or something that was done to them and can be undone, its output gives the annotators' distribution; else it gives
-probabilities and nothing more. All that decides this is in one place, `vote_reading`; docs/labels.md has the table.
+probabilities and nothing more. All that decides this is in one place, `vote_reading`; docs/readings.md has the table.
 """
 
 from dataclasses import dataclass
