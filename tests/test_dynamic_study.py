@@ -133,7 +133,7 @@ def differences_of(seeds, interval=(-0.2, -0.1)):
     runs = {method: [{"distances": {"truth": {"probabilities": far}}} for _ in seeds] for method in ("soft", COUNTS)}
     noise = {"seeds": [0.01 * (-1) ** n for n in range(len(seeds))], "interval": [-1, 1]}
     views = {"hard": {"usual": {"seeds": seeds, "interval": interval}, "rare": noise}}
-    return {"runs": runs, "differences": {kind: views for kind in ("js", "tv", "error")}}
+    return {"runs": runs, "differences": dict.fromkeys(("js", "tv", "error"), views)}
 
 
 def test_a_difference_is_clear_by_its_seeds_and_its_interval():
