@@ -18,8 +18,8 @@ from benchmarks.dynamic_study.clips import (
     make_parts,
     quotas,
 )
-from benchmarks.dynamic_study.learning import METHODS, Training, config_of, crops, labels_of, learn
-from benchmarks.dynamic_study.measures import bounds, compare, distances, readings, recognition, views
+from benchmarks.dynamic_study.learning import COUNTS, METHODS, Training, config_of, crops, labels_of, learn
+from benchmarks.dynamic_study.measures import bounds, compare, distances, judged, readings, recognition, views
 from benchmarks.dynamic_study.page import page, worth
 from benchmarks.dynamic_study.study import study
 
@@ -122,13 +122,33 @@ def test_a_difference_in_one_direction_is_clear_and_noise_is_not(many):
     better = [values - 0.1 + 0.05 * rng.normal(size=len(part)) for values in base]
     noise = [values + 0.5 * rng.normal(size=len(part)) for values in base]
     found = compare({"soft": base, "better": better, "noise": noise}, part, draws=300)
-    assert found["better"]["usual"]["clear"]
     assert found["better"]["usual"]["mean"] == pytest.approx(-0.1, abs=0.03)
     low, high = found["better"]["usual"]["interval"]
     assert low < found["better"]["usual"]["mean"] < high < 0
-    assert not found["noise"]["usual"]["clear"]
-    once = compare({"soft": base[:1], "better": better[:1]}, part, draws=300)
-    assert not once["better"]["usual"]["clear"]  # one seed says nothing about training
+
+
+def differences_of(seeds, interval=(-0.2, -0.1)):
+    """The content of a study in which a method and the reading of another differ from soft labels so; else noise."""
+    far = {"js": {"usual": 1.0, "rare": 1.0}, "tv": {"usual": 1.0, "rare": 1.0}}
+    runs = {method: [{"distances": {"truth": {"probabilities": far}}} for _ in seeds] for method in ("soft", COUNTS)}
+    noise = {"seeds": [0.01 * (-1) ** n for n in range(len(seeds))], "interval": [-1, 1]}
+    views = {"hard": {"usual": {"seeds": seeds, "interval": interval}, "rare": noise}}
+    return {"runs": runs, "differences": dict.fromkeys(("js", "tv", "error"), views)}
+
+
+def test_a_difference_is_clear_by_its_seeds_and_its_interval():
+    place = ("tv", "hard", "vote_shares", "usual")
+    sure = judged(differences_of([-0.15, -0.14, -0.16]))[place]
+    gap = np.array(sure.seeds)
+    t = abs(gap.mean()) / (gap.std(ddof=1) / np.sqrt(3))
+    p = 1 - t / np.sqrt(2 + t**2)  # of Student's t with two degrees of freedom
+    assert (sure.p_value, sure.clear) == (pytest.approx(p), True)
+    # Twice hard labels and twice the probabilities after the softmax of counts: four comparisons of this score.
+    assert sure.corrected == pytest.approx(4 * p)
+    assert not judged(differences_of([-0.15, -0.14, -0.16], (-0.2, 0.1)))[place].clear
+    assert not judged(differences_of([-0.15, -0.01, -0.3]))[place].clear
+    once = judged(differences_of([-0.15]))[place]  # one seed says nothing about training
+    assert (once.clear, once.p_value) == (False, None)
 
 
 def test_vote_shares_undo_the_softmax_of_the_targets():
@@ -181,7 +201,9 @@ def test_the_study_end_to_end_and_again(tmp_path, monkeypatch):
     assert set(second["runs"]) == set(METHODS)
     assert [run["seed"] for run in second["runs"]["soft"]] == [0, 1]
     text = page({"machine": {"cpu": "a machine"}, **json.loads(json.dumps(second))})
-    assert text.count("| MIDAS, softmax of counts |") == 6
+    assert text.count("| MIDAS, softmax of counts |") == 3
+    assert text.count("| MIDAS, softmax of counts, by its probabilities |") == 3
+    assert "Not kept" not in text
     assert "Not whole yet" not in text
     assert "Not whole yet: 1 of 2" in page({"machine": {}, **first})
     monkeypatch.setattr("benchmarks.dynamic_study.study.learn", None)  # nothing is trained again
@@ -198,6 +220,19 @@ def test_worth_lies_between_the_annotators_around_it():
     assert worth(2.0, annotators) == "less than 1"
     assert worth(0.4, annotators) == "2 to 3"
     assert worth(0.05, annotators) == "10 or more"
+
+
+def test_the_softmax_of_counts_is_judged_by_both_readings():
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    content = json.loads((docs / "dynamic_study.json").read_text())
+    runs = content["runs"][COUNTS]
+    for reading, expected in (("vote_shares", 0.348), ("probabilities", 0.286)):
+        found = np.mean([run["distances"]["truth"][reading]["tv"]["usual"] for run in runs])
+        assert found == pytest.approx(expected, abs=5e-4)
+        soft = np.mean([run["distances"]["truth"][reading]["tv"]["usual"] for run in content["runs"]["soft"]])
+        assert judged(content)["tv", COUNTS, reading, "usual"].mean == pytest.approx(found - soft, abs=1e-6)
+    written = (docs / "dynamic_study.md").read_text(encoding="utf-8")
+    assert "0.286 ± 0.017" in next(line for line in written.splitlines() if "counts, by its probabilities |" in line)
 
 
 def test_the_page_in_the_documentation_holds_the_figures():

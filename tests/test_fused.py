@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from midas_dfer.clips.augment import CropAndFlip, normalize_pixels
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing import MIDAS
 from midas_dfer.mixing.fused import mix, mix_and_normalize
 from midas_dfer.mixing.fused.cpu import mix_on_cpu
 from midas_dfer.mixing.fused.device import mix_with_torch
@@ -117,6 +118,30 @@ def test_is_mixing_then_normalize_pixels() -> None:
     clips = case.clips.float()
     mixed = torch.lerp(clips[case.partner], clips, case.ratio.view(-1, 1, 1, 1, 1))
     torch.testing.assert_close(run(case), normalize_pixels(mixed), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("normalization", ["none", "softmax"])
+def test_labels_are_mixed_as_the_pixels_are(normalization: str, *, outside: bool) -> None:
+    """Clip k is all white in its own channel alone, so what is seen of it is its share in the mixed label."""
+    own = torch.eye(3).view(3, 1, 3, 1, 1).expand(3, 2, 3, 4, 4)
+    clips = (255 * own).to(torch.uint8).contiguous()
+    plan = MixPlan(ratio=torch.tensor([0.9, 0.75, 0.2]), partner=torch.tensor([1, 2, 0]))
+    partners = None
+    if outside:
+        plan = MixPlan(ratio=plan.ratio, partner=torch.tensor([2, 0, 1]), pool_size=3)
+        partners = (clips[plan.partner], torch.eye(3)[plan.partner])
+    mixed, targets = MIDAS(normalization=normalization).apply_to_pixels(clips, torch.eye(3), plan, partners=partners)
+    black, white = (normalize_pixels(torch.full((1, 1, 3, 4, 4), value, dtype=torch.uint8)) for value in (0, 255))
+    seen = ((mixed - black) / (white - black)).mean(dim=(1, 3, 4))
+    expected = torch.zeros(3, 3)
+    for row, (ratio, partner) in enumerate(zip(plan.ratio.tolist(), plan.partner.tolist(), strict=True)):
+        expected[row, row] += ratio
+        expected[row, partner] += 1 - ratio
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-5)
+    if normalization == "softmax":
+        expected = expected.exp() / expected.exp().sum(dim=1, keepdim=True)
+    torch.testing.assert_close(targets, expected, rtol=0, atol=1e-6)
 
 
 def test_ratio_one_is_the_clip_and_zero_its_partner() -> None:

@@ -123,16 +123,42 @@ def test_a_file_that_holds_values_of_the_wrong_kind(tmp_path):
     assert done.stdout.splitlines() == list(expected.values())
 
 
-def test_the_four_methods_differ_by_configuration_alone(store, tmp_path):
+def test_the_four_methods_differ_by_configuration_alone(store, tmp_path, monkeypatch):
+    """Each is trained on the labels that the paper says, computed here by plain formulas from the votes."""
+    seen = []
+    predict = Recognizer._predict
+
+    def watched(self, batch, number):
+        logits, targets = predict(self, batch, number)
+        seen.append((self.config, self.mixing, self.current_epoch, number, batch.video_ids, targets.double()))
+        return logits, targets
+
+    monkeypatch.setattr(Recognizer, "_predict", watched)
     names = {}
     for labels in ("soft", "hard"):
         for mixer in ("none", "midas"):
-            config = small(labels=labels, mixer=mixer, epochs=1)
+            config = small(labels=labels, mixer=mixer, epochs=2)
             run = train(config, store, tmp_path / f"{labels}-{mixer}")
             names[config.method_name] = weights(run)
     assert list(names) == ["soft", "MIDAS", "hard", "MIDAS with hard labels"]
     results = list(names.values())
     assert not any(same(a, b) for i, a in enumerate(results) for b in results[:i])
+
+    votes = {sample.video_id: torch.tensor(sample.votes, dtype=torch.float64) for sample in store}
+    mixed = 0
+    for config, mixing, epoch, number, ids, targets in seen:
+        shares = torch.stack([votes[name] / votes[name].sum() for name in ids])
+        if config.labels == "hard":
+            shares = (shares == shares.amax(dim=1, keepdim=True)).double()
+            assert (shares.sum(dim=1) == 1).all()  # clips with a tied vote are left out
+        if config.mixer == "midas":
+            plan = mixing.plan(epoch, number, ids)
+            ratio = plan.ratio.double()[:, None]
+            shares = (ratio * shares + (1 - ratio) * shares[plan.partner]).exp()
+            shares = shares / shares.sum(dim=1, keepdim=True)
+            mixed += int(((ratio - 0.5).abs() > 0.01).sum())
+        torch.testing.assert_close(targets, shares, rtol=0, atol=1e-6)
+    assert mixed > 20  # ratio and 1 - ratio are told apart
 
 
 def test_the_run_folder_tells_what_was_done(store, tmp_path):

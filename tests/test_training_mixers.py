@@ -1,5 +1,6 @@
 """Every mixer trains by configuration alone; partners from the whole training set; counts of votes."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -20,6 +21,10 @@ from midas_dfer.training.train import train
 from tests.factories import make_store
 
 WHERE = ("picture", "model")
+KEEPS_LABELS = ("cutout", "background_mix")
+"""Mixers whose targets are the clips' own labels."""
+RATIO_IS_SHARE = ("mixup", "manifold_mixup")
+"""Mixers that cut nothing out: a target has as much of a clip's own label as the plan's ratio says."""
 
 
 def small(**changes) -> RunConfig:
@@ -67,8 +72,30 @@ def test_there_is_one_list_of_mixers():
         assert other == (mixer if name == "cutout" else replace(mixer, alpha=0.7))  # a square has no ratio
 
 
+@pytest.fixture
+def steps(monkeypatch):
+    """What each training step compares: epoch, number, the batch, and its logits and targets."""
+    seen = []
+    predict = Recognizer._predict
+
+    def watched(self, batch, number):
+        logits, targets = predict(self, batch, number)
+        seen.append((self.current_epoch, number, batch, logits.detach().double(), targets.detach().double()))
+        return logits, targets
+
+    monkeypatch.setattr(Recognizer, "_predict", watched)
+    return seen
+
+
+def own_share(targets, labels, partners):
+    """How much of each target is the clip's own label, the rest being its partner's; and how far off any such it is."""
+    way = labels - partners
+    share = ((targets - partners) * way).sum(dim=1) / (way * way).sum(dim=1)
+    return share, (targets - partners - share[:, None] * way).abs().amax(dim=1)
+
+
 @pytest.mark.parametrize("mixer", [*PUBLISHED_ALPHA, "mixup, cutmix"])
-def test_every_mixer_trains(mixer, store, unmixed, tmp_path):
+def test_every_mixer_trains(mixer, store, unmixed, steps, tmp_path):
     run = train(small(mixer=mixer), store, tmp_path / "run", say=lambda line: None)
     trained = weights(run)
     assert all(value.isfinite().all() for value in trained.values())
@@ -76,6 +103,38 @@ def test_every_mixer_trains(mixer, store, unmixed, tmp_path):
     expected = {"midas": "MIDAS", "mixup, cutmix": "mixup or cutmix"}
     assert run.config.method_name == expected.get(mixer, mixer)
     assert evaluate(run, store)[0].method == run.config.method_name
+
+    mixing = make_mixing(run.config, sorted(run.part("train")), torch.eye(2))
+    shares, losses = [], []
+    for epoch, number, batch, logits, targets in steps:
+        labels = batch.soft_labels.double()
+        plan = mixing.plan(epoch, number, batch.video_ids, batch.soft_labels)
+        plan = getattr(plan, "plan", plan)  # of several mixers, the one that chance chose
+        losses.append(float(-(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()))
+        if mixer in KEEPS_LABELS:
+            torch.testing.assert_close(targets, labels)
+            continue
+        partners, ratio = labels[plan.partner], plan.ratio.double()
+        assert all(batch.video_ids[row] != batch.video_ids[other] for row, other in enumerate(plan.partner.tolist()))
+        if mixer == "midas":
+            ours = (ratio[:, None] * labels + (1 - ratio[:, None]) * partners).exp()
+            torch.testing.assert_close(targets, ours / ours.sum(dim=1, keepdim=True), rtol=0, atol=1e-6)
+            continue
+        rows = (labels - partners).abs().sum(dim=1) > 0.01  # of two clips with the same votes all mixtures are alike
+        share, off = own_share(targets[rows], labels[rows], partners[rows])
+        assert off.max() < 1e-5
+        assert (share > -1e-5).all()
+        assert (share < 1 + 1e-5).all()
+        if mixer in RATIO_IS_SHARE:
+            torch.testing.assert_close(share, ratio[rows], rtol=0, atol=1e-4)
+        shares += share.tolist()
+    if mixer not in (*KEEPS_LABELS, "midas"):
+        assert max(shares) - min(shares) > 0.02  # clip by clip, and not the labels as they were
+        assert min(shares) < 0.98
+    with (run.path / "logs" / "metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    sizes = [len(targets) for *_, targets in steps]
+    assert float(row["train_loss"]) == pytest.approx(np.average(losses, weights=sizes), rel=1e-4)
 
 
 @pytest.mark.parametrize("mixer", ["saliencymix", "attentive_cutmix", "puzzlemix", "transmix"])

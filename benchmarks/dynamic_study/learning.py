@@ -31,6 +31,8 @@ METHODS: dict[str, dict[str, str]] = {
     "MIDAS, softmax": {"labels": "soft", "mixer": "midas", "normalization": "softmax"},
     "MIDAS, softmax of counts": {"labels": "soft", "mixer": "midas", "normalization": "softmax_counts"},
 }
+COUNTS = "MIDAS, softmax of counts"
+"""The method of whose output neither reading is the annotators' distribution."""
 BASE = "soft"
 """The method that the others are compared with."""
 

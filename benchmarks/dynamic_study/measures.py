@@ -2,18 +2,20 @@
 
 import statistics
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.dynamic_study.clips import RARE, VOTES, Part
-from benchmarks.dynamic_study.learning import BASE
+from benchmarks.dynamic_study.learning import BASE, COUNTS
+from midas_dfer import metrics
 from midas_dfer.datasets.synthetic import EMOTIONS
 from midas_dfer.labels import entropy, votes_to_soft_labels
 from midas_dfer.metrics import jensen_shannon, recall_per_class, soft_cross_entropy, total_variation, uar
+from midas_dfer.mixing.normalization import implied_vote_shares
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.readings import vote_reading
 
 REFERENCES: dict[str, Callable[[Part], np.ndarray]] = {
     "truth": lambda part: part.truth,
@@ -26,6 +28,7 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "tv": lambda p, q: total_variation(p, q, "none"),
 }
 Distances = dict[str, dict[str, float]]
+ALPHA = 0.05
 
 
 def views(part: Part) -> dict[str, np.ndarray]:
@@ -58,13 +61,13 @@ def recognition(outputs: np.ndarray, part: Part) -> dict[str, Any]:
 
 
 def readings(logits: Any, config: RunConfig) -> dict[str, np.ndarray]:  # noqa: ANN401 - nested lists of JSON
-    """The two distributions that logits can be read as; where they imply no vote shares, the probabilities twice."""
+    """The two distributions that logits can be read as; what the second is worth is in `benchmarks.readings`."""
     values = torch.tensor(logits, dtype=torch.float64)
-    probabilities = values.softmax(dim=1)
-    shares = vote_reading(config).vote_shares(values)
+    normalization = config.normalization if config.mixer == "midas" else "none"
+    shares = implied_vote_shares(values, normalization, config.temperature, num_votes=config.num_votes)
     return {
-        "probabilities": probabilities.numpy(),
-        "vote_shares": (probabilities if shares is None else shares).numpy(),
+        "probabilities": values.softmax(dim=1).numpy(),
+        "vote_shares": shares.numpy(),
     }
 
 
@@ -123,8 +126,8 @@ def compare(runs: dict[str, list[np.ndarray]], part: Part, *, draws: int = 2000)
 
     Returns:
         for each other method and view: the mean difference over clips and seeds (negative: better than soft labels), a
-        95 % interval over people (a bootstrap that draws whole people, with the same networks), the difference of each
-        seed, and whether the interval leaves out 0 and all seeds agree.
+        95 % interval over people (a bootstrap that draws whole people, with the same networks) and the difference of
+        each seed. What they say, `judged` tells.
     """
     subjects, places = np.unique(part.subjects, return_inverse=True)
     times = np.random.default_rng(0).multinomial(len(subjects), [1 / len(subjects)] * len(subjects), size=draws)
@@ -140,11 +143,75 @@ def compare(runs: dict[str, list[np.ndarray]], part: Part, *, draws: int = 2000)
             means = (times @ sums) / np.maximum(times @ totals, 1e-12)
             low, high = np.quantile(means, [0.025, 0.975]).tolist()
             seeds = (change @ weights).tolist()
-            same = len(seeds) > 1 and len({bool(value > 0) for value in seeds}) == 1
             results[method][view] = {
                 "mean": statistics.fmean(seeds),
                 "interval": [low, high],
                 "seeds": seeds,
-                "clear": bool(same and (low > 0 or high < 0)),
             }
     return results
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """A method less soft labels, over the seeds.
+
+    Attributes:
+        seeds: the difference of each.
+        interval: of `compare`, over people; None where the predictions were not kept.
+        p_value: of the paired t test over the seeds; None of one seed.
+        corrected: after Holm, for all methods, readings and views.
+        clear: whether it is more than noise.
+    """
+
+    seeds: tuple[float, ...]
+    interval: tuple[float, float] | None
+    p_value: float | None
+    corrected: float | None = None
+    clear: bool = False
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return statistics.fmean(self.seeds)
+
+
+def judged(content: dict[str, Any]) -> dict[tuple[str, str, str, str], SeedDifference]:
+    """Which differences from soft labels are more than noise.
+
+    Args:
+        content: of `study`.
+
+    Returns:
+        by kind (js, tv or error), method, reading of its output and view. The probabilities after a softmax of counts
+        are judged beside its vote shares.
+    """
+    found: dict[tuple[str, str, str, str], SeedDifference] = {}
+    stored = content["differences"]
+    for kind in ("js", "tv", "error"):
+        for method, by_view in stored[kind].items():
+            for view, item in by_view.items():
+                found[kind, method, "vote_shares", view] = _difference(item["seeds"], tuple(item["interval"]))
+        for view in ("usual", "rare") if kind != "error" else ():
+            mine, theirs = (
+                [run["distances"]["truth"]["probabilities"][kind][view] for run in content["runs"][method]]
+                for method in (COUNTS, BASE)
+            )
+            kept = stored.get(by_probabilities(kind), {}).get(COUNTS, {}).get(view, {}).get("interval")
+            seeds = [a - b for a, b in zip(mine, theirs, strict=True)]
+            found[kind, COUNTS, "probabilities", view] = _difference(seeds, None if kept is None else tuple(kept))
+        family = [key for key, item in found.items() if key[0] == kind and item.p_value is not None]
+        for key, corrected in zip(family, metrics.holm([found[key].p_value or 0.0 for key in family]), strict=True):
+            interval = found[key].interval
+            sure = interval is None or not interval[0] <= 0 <= interval[1]
+            found[key] = replace(found[key], corrected=corrected, clear=sure and corrected < ALPHA)
+    return found
+
+
+def by_probabilities(kind: str) -> str:
+    """What a distance of the probabilities is called beside one of the vote shares."""
+    return f"{kind}, probabilities"
+
+
+def _difference(seeds: list[float], interval: tuple[float, float] | None) -> SeedDifference:
+    p = metrics.paired_runs(seeds, [0.0] * len(seeds)).p_value if len(seeds) > 1 else None
+    return SeedDifference(tuple(seeds), interval, p)

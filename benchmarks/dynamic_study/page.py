@@ -1,11 +1,16 @@
 """The page of the documentation."""
 
 import statistics
+from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.dynamic_study.clips import COMMONNESS, RARE, VOTES
-from benchmarks.dynamic_study.learning import BASE, METHODS
+from benchmarks.dynamic_study.learning import BASE, COUNTS, METHODS
+from benchmarks.dynamic_study.measures import SeedDifference, judged
+from benchmarks.readings import reading_biases
 from midas_dfer.datasets.synthetic import EMOTIONS
+
+READINGS = ("vote_shares", "probabilities")
 
 
 def _mean_sd(values: list[float], digits: int) -> str:
@@ -21,6 +26,17 @@ def _column(runs: list[dict[str, Any]], *keys: str, digits: int = 3) -> str:
             value = value[key]
         values.append(value)
     return _mean_sd(values, digits)
+
+
+def shown(methods: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Each method as tables of distances call it, and the reading: both of them after a softmax of counts."""
+    rows = []
+    for method in methods:
+        if method == COUNTS:
+            rows += [(f"{method}, by its {name.replace('_', ' ')}", method, name) for name in READINGS]
+        else:
+            rows.append((method, method, READINGS[0]))
+    return rows
 
 
 def worth(distance: float, annotators: dict[str, Any], measure: str = "tv", view: str = "usual") -> str:
@@ -59,7 +75,10 @@ def page(content: dict[str, Any]) -> str:
         f"{training['size']} pixels and mirroring, SGD, {training['batch']} clips a step, {steps} steps for every "
         f"method, a cosine after one epoch of warm-up; the weights of the last step. The rate is the one of "
         f"{', '.join(f'{rate:g}' for rate in training['rates'])} with the smallest JSD of the implied vote shares "
-        f"to the ten votes of the validation part, seed {seeds[0]}; scores below are of the test part, mean ± standard "
+        f"to the ten votes of the validation part, seed {seeds[0]} (after the softmax of counts these are biased, "
+        "and by "
+        "its probabilities that method might have been given another rate); scores below are of the test part, "
+        "mean ± standard "
         f"deviation over {len(seeds)} seeds of weights and batches ({', '.join(map(str, seeds))}), on the same clips.",
         "- **MIDAS** mixes soft labels under three normalisations of the mixed label, and, as the paper has it, hard "
         "labels under the softmax.",
@@ -72,24 +91,18 @@ def page(content: dict[str, Any]) -> str:
         "## Distance to the truth",
         "",
         "Of the annotators' distribution that the output implies (*vote shares*); smaller is better. Where targets",
-        "went through a softmax, small shares become exact zeros, for which KL is charged log 1e-12: go by the others.",
+        "went through a softmax, small shares become zeros, for which KL is charged log 1e-12: go by the others.",
+        *_about_readings(),
         "",
         "| method | rate | KL, usual | JSD, usual | TV, usual | JSD, rare | TV, rare | as far as so many votes |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for method, found in runs.items():
-        cells = [
-            _column(found, "distances", "truth", "vote_shares", measure, view)
-            for measure, view in (
-                ("kl", "usual"),
-                ("js", "usual"),
-                ("tv", "usual"),
-                ("js", "rare"),
-                ("tv", "rare"),
-            )
-        ]
-        far = statistics.fmean(run["distances"]["truth"]["vote_shares"]["tv"]["usual"] for run in found)
-        lines.append(f"| {method} | {chosen[method]:g} | {' | '.join(cells)} | {worth(far, annotators)} |")
+    for name, method, reading in shown(runs):
+        found = runs[method]
+        pairs = (("kl", "usual"), ("js", "usual"), ("tv", "usual"), ("js", "rare"), ("tv", "rare"))
+        cells = [_column(found, "distances", "truth", reading, measure, view) for measure, view in pairs]
+        far = statistics.fmean(run["distances"]["truth"][reading]["tv"]["usual"] for run in found)
+        lines.append(f"| {name} | {chosen[method]:g} | {' | '.join(cells)} | {worth(far, annotators)} |")
     for name, found in (
         ("the classes' shares of the training votes, for every clip", limits["prior"]),
         *((f"votes of {count} of the ten", annotators[count]) for count in ("1", "3", "5", "10")),
@@ -97,6 +110,7 @@ def page(content: dict[str, Any]) -> str:
         cells = [f"{found[m][v]:.3f}" for m, v in (("kl", "usual"), ("js", "usual"), ("tv", "usual"))]
         cells += [f"{found[m]['rare']:.3f}" for m in ("js", "tv")]
         lines.append(f"| *{name}* | | {' | '.join(cells)} | |")
+    found_differences = judged(content)
     lines += [
         "| *the truth* | | 0 | 0 | 0 | 0 | 0 | |",
         "",
@@ -105,23 +119,26 @@ def page(content: dict[str, Any]) -> str:
         "## Differences from soft labels",
         "",
         "Mean difference over test clips and seeds, [95 % interval of a bootstrap over people, the networks as they",
-        "are] (each seed's). Negative: better than soft labels. *Clear* where the interval leaves out 0 and all seeds",
-        f"agree; else the difference is inside the noise. {len(seeds)} seeds say little about the noise of training,",
-        "and the intervals are not corrected for how many there are.",
+        "are] (each seed's); p of a paired t test over the seeds, corrected after Holm for all rows of a column. "
+        "Negative:",
+        "better than soft labels. *Clear* where the corrected p is below 0.05 and the interval leaves out 0; else the",
+        "difference is inside the noise."
+        + (
+            ""
+            if all(item.interval for item in found_differences.values())
+            else " *Not kept*: the predictions that the interval is made of; there p decides alone."
+        ),
         "",
         "| method | view | JSD to the truth | TV to the truth | classes not found, % |",
         "|---|---|---|---|---|",
     ]
-    for method in (name for name in METHODS if name != BASE):
+    for name, method, reading in shown(name for name in METHODS if name != BASE):
         for view in ("usual", "rare"):
             cells = []
             for kind, scale, digits in (("js", 1, 3), ("tv", 1, 3), ("error", 100, 1)):
-                item = content["differences"][kind][method][view]
-                low, high = (f"{scale * value:+.{digits}f}" for value in item["interval"])
-                each = ", ".join(f"{scale * value:+.{digits}f}" for value in item["seeds"])
-                verdict = "**clear**" if item["clear"] else "noise"
-                cells.append(f"{scale * item['mean']:+.{digits}f} [{low}, {high}] ({each}) {verdict}")
-            lines.append(f"| {method} | {view} | {' | '.join(cells)} |")
+                item = found_differences.get((kind, method, reading, view))
+                cells.append("" if item is None else _difference(item, scale, digits))
+            lines.append(f"| {name} | {view} | {' | '.join(cells)} |")
     lines += ["", *_findings(content), ""]
     lines += [
         "## Recognition of the true mode, %",
@@ -176,15 +193,39 @@ def page(content: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _difference(item: SeedDifference, scale: float, digits: int) -> str:
+    interval = "not kept"
+    if item.interval is not None:
+        interval = ", ".join(f"{scale * value:+.{digits}f}" for value in item.interval)
+    each = ", ".join(f"{scale * value:+.{digits}f}" for value in item.seeds)
+    p = "" if item.corrected is None else " p < 0.001" if item.corrected < 0.001 else f" p = {item.corrected:.3f}"
+    return f"{scale * item.mean:+.{digits}f} [{interval}] ({each}){p} {'**clear**' if item.clear else 'noise'}"
+
+
+def _about_readings() -> list[str]:
+    biases = reading_biases(len(EMOTIONS), VOTES)
+    after, counts = biases["softmax"], biases["softmax_counts"]
+    return [
+        f"Of a network with unlimited data, the vote shares after the softmax are {after['vote_shares']:.3f} (TV) "
+        "from the",
+        "truth, averaged over all distributions; after the softmax of counts they are "
+        f"{counts['vote_shares']:.3f} from it and",
+        f"the probabilities {counts['probabilities']:.3f} (`benchmarks.readings`): neither is the annotators' "
+        "distribution, and",
+        "both are shown. The outputs of networks that learned hard labels are of the single label, and no vote shares.",
+    ]
+
+
 def _findings(content: dict[str, Any]) -> list[str]:
     """What the figures say, in sentences."""
-    runs, differences = content["runs"], content["differences"]
+    runs, differences = content["runs"], judged(content)
+    names = shown(runs)
     mean = {
-        method: statistics.fmean(run["distances"]["truth"]["vote_shares"]["tv"]["usual"] for run in found)
-        for method, found in runs.items()
+        name: statistics.fmean(run["distances"]["truth"][reading]["tv"]["usual"] for run in runs[method])
+        for name, method, reading in names
     }
     ten = content["bounds"]["annotators"][str(VOTES)]["tv"]["usual"]
-    closer = [method for method, distance in mean.items() if distance < ten]
+    closer = [name for name, distance in mean.items() if distance < ten]
     ends = [
         m
         for m, rate in content["chosen"].items()
@@ -200,9 +241,13 @@ def _findings(content: dict[str, Any]) -> list[str]:
         ("error", "usual", "the class, as common as in training"),
         ("error", "rare", "the class, rare classes"),
     ):
-        items = {method: found[view] for method, found in differences[kind].items()}
-        better = [method for method, item in items.items() if item["clear"] and item["mean"] < 0]
-        worse = [method for method, item in items.items() if item["clear"] and item["mean"] > 0]
+        items = {
+            method if kind == "error" else name: differences[kind, method, reading, view]
+            for name, method, reading in names
+            if (kind, method, reading, view) in differences
+        }
+        better = [name for name, item in items.items() if item.clear and item.mean < 0]
+        worse = [name for name, item in items.items() if item.clear and item.mean > 0]
         lines.append(
             f"- By {what}: clearly better than soft labels {'; '.join(better) or 'nothing'}; clearly worse "
             f"{'; '.join(worse) or 'nothing'}; all else is inside the noise."

@@ -10,7 +10,16 @@ import numpy as np
 
 from benchmarks.dynamic_study.clips import Corpus, make_parts
 from benchmarks.dynamic_study.learning import METHODS, Training, config_of, learn
-from benchmarks.dynamic_study.measures import MEASURES, REFERENCES, bounds, compare, distances, readings, score
+from benchmarks.dynamic_study.measures import (
+    MEASURES,
+    REFERENCES,
+    bounds,
+    by_probabilities,
+    compare,
+    distances,
+    readings,
+    score,
+)
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import make_folder, write_file
 from midas_dfer.labels import majority_labels
@@ -77,7 +86,8 @@ def study(
     }
     methods: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
     costs: dict[str, dict[str, list[np.ndarray]]] = {
-        kind: {method: [] for method in METHODS} for kind in ("js", "tv", "error")
+        kind: {method: [] for method in METHODS}
+        for kind in ("js", "tv", "error", by_probabilities("js"), by_probabilities("tv"))
     }
     truth = others["test"].truth
     for seed in training.seeds:
@@ -88,9 +98,10 @@ def study(
             config, logits = RunConfig.from_dict(found["config"]), found["logits"]["test"]
             scores = score(logits, config, others["test"])
             methods[method].append({"seed": seed, "seconds": found["seconds"], "loss": found["loss"], **scores})
-            shares = readings(logits, config)["vote_shares"]
-            costs["js"][method].append(MEASURES["js"](shares, truth))
-            costs["tv"][method].append(MEASURES["tv"](shares, truth))
+            read = readings(logits, config)
+            for kind in ("js", "tv"):
+                costs[kind][method].append(MEASURES[kind](read["vote_shares"], truth))
+                costs[by_probabilities(kind)][method].append(MEASURES[kind](read["probabilities"], truth))
             costs["error"][method].append(np.array(logits).argmax(axis=1) != truth.argmax(axis=1))
             costs["error"][method][-1] = costs["error"][method][-1].astype(np.float64)
         differences = {kind: compare(runs, others["test"]) for kind, runs in costs.items()}

@@ -174,9 +174,9 @@ def _named(figures: Figures, verdicts: Sequence[Verdict]) -> str:
         for method in study.methods:
             for each in verdicts:
                 if each.method == method.name:
-                    found.setdefault(by_reading(label_of(method), method, each.reading), []).append(
-                        schedule_name(study)
-                    )
+                    name = label_of(method)
+                    name = by_reading(name, method, each.reading) if each.score in DISTANCES else name
+                    found.setdefault(name, []).append(schedule_name(study))
     return "; ".join(f"{name} ({' / '.join(schedules)})" for name, schedules in found.items()) or "nothing"
 
 
