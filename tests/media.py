@@ -95,9 +95,7 @@ def set_matrix(path: Path, a: float, b: float, c: float, d: float) -> Path:
     """Write another display matrix into the first track of an MP4."""
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 44
-    data[place : place + 36] = struct.pack(
-        ">9i", *(round(65536 * n) for n in (a, b, 0, c, d, 0)), 0, 0, 1 << 30
-    )
+    data[place : place + 36] = struct.pack(">9i", *(round(65536 * n) for n in (a, b, 0, c, d, 0)), 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 

@@ -137,7 +137,9 @@ def test_exif_that_makes_no_sense_does_not_cost_the_picture(tmp_path: Path):
     assert images(tmp_path / "a.jpg")[0].shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize(("angle", "expected", "told"), [(30, 1, True), (60, 6, True), (89.5, 6, False), (0.5, 1, False)])
+@pytest.mark.parametrize(
+    ("angle", "expected", "told"), [(30, 1, True), (60, 6, True), (89.5, 6, False), (0.5, 1, False)]
+)
 def test_turns_by_other_angles_are_told(tmp_path: Path, angle: float, expected: int, told: bool):
     path = write_movie(tmp_path / "a.mp4", [picture()])
     (stored,) = images(path)
@@ -145,7 +147,7 @@ def test_turns_by_other_angles_are_told(tmp_path: Path, angle: float, expected: 
     set_matrix(path, cos, sin, -sin, cos)
     np.testing.assert_array_equal(images(path)[0], ORIENTATIONS[expected][1](stored))
     assert remarks(path) == ["odd_angle"] * told
-    assert [f"by {angle} degrees" in r.text for r in probe(path).remarks] == [True] * told
+    assert [f"by {angle} degrees" in remark.text for remark in probe(path).remarks] == [True] * told
 
 
 @given(st.sampled_from(sorted(ORIENTATIONS)), st.floats(0.01, 100), st.floats(0.01, 100))
@@ -173,7 +175,8 @@ def smooth(height: int = 48, width: int = 64) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("aspect", "size"), [("2/1", (128, 48)), ("1/2", (64, 96)), ("16/15", (68, 48)), ("45/64", (64, 68)), ("1/1", (64, 48))]
+    ("aspect", "size"),
+    [("2/1", (128, 48)), ("1/2", (64, 96)), ("16/15", (68, 48)), ("45/64", (64, 68)), ("1/1", (64, 48))],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".h264", ".avi"])
 def test_pixels_become_square(tmp_path: Path, aspect: str, size: tuple[int, int], suffix: str):
@@ -221,7 +224,9 @@ def test_resolution_that_differs_between_the_sides_is_told(tmp_path: Path, suffi
 
 
 def test_the_streams_own_crop_is_followed_to_the_pixel(tmp_path: Path):
-    path = write_movie(tmp_path / "a.mp4", [picture()], pix_fmt="yuv444p", qp="1", **{"x264-params": "crop-rect=3,2,6,5"})
+    path = write_movie(
+        tmp_path / "a.mp4", [picture()], pix_fmt="yuv444p", qp="1", **{"x264-params": "crop-rect=3,2,6,5"}
+    )
     (shown,) = images(path)
     assert shown.shape == (41, 55, 3)
     assert (probe(path).width, probe(path).height) == (55, 41)
@@ -240,7 +245,9 @@ def test_clean_aperture_is_followed(tmp_path: Path):
     assert (probe(path).width, probe(path).height) == (30, 50)
 
 
-@pytest.mark.parametrize("clap", [(5000, 1, 30, 1, 0, 1, 0, 1), (50, 0, 30, 1, 0, 1, 0, 1), (50, 1, 30, 1, 90, 1, 0, 1)])
+@pytest.mark.parametrize(
+    "clap", [(5000, 1, 30, 1, 0, 1, 0, 1), (50, 0, 30, 1, 0, 1, 0, 1), (50, 1, 30, 1, 90, 1, 0, 1)]
+)
 def test_apertures_that_make_no_sense_are_passed_over(tmp_path: Path, clap: tuple[int, ...]):
     path = write_movie(tmp_path / "a.mp4", [picture()])
     parents = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1")
@@ -253,7 +260,9 @@ def test_crop_of_matroska_is_found(tmp_path: Path):
         data = b"".join(content)
         return bytes.fromhex(number) + (0x10000000 | len(data)).to_bytes(4, "big") + data
 
-    video = element("e0", element("54aa", b"\x07"), element("54bb", b"\x0b"), element("54cc", b"\x04"), element("54dd", b"\x0a"))
+    video = element(
+        "e0", element("54aa", b"\x07"), element("54bb", b"\x0b"), element("54cc", b"\x04"), element("54dd", b"\x0a")
+    )
     tracks = element("1654ae6b", element("ae", element("d7", b"\x01")), element("ae", video))
     (tmp_path / "a.mkv").write_bytes(element("1a45dfa3", b"") + element("18538067", element("ec", bytes(9)), tracks))
     assert declared_crop(tmp_path / "a.mkv", frozenset({"matroska", "webm"}), 1) == Crop(4, 11, 10, 7)
@@ -268,6 +277,41 @@ def test_hdr_is_told(tmp_path: Path, transfer: str, name: str):
     assert remarks(path) == ["hdr"]
     (remark,) = probe(path).remarks
     assert name in remark.text
+
+
+def test_colours_that_cannot_be_converted_are_refused(tmp_path: Path):
+    path = write_movie(tmp_path / "a.mp4", [picture()], pix_fmt="yuv444p", **{"x264-params": "colormatrix=YCgCo"})
+    with pytest.raises(VideoError, match=r"a\.mp4: FFmpeg cannot make RGB of its pixels \(yuv444p, colour space 8\)"):
+        images(path)
+
+
+CASES = {
+    "hflip.mp4": (2, lambda p: p[:, ::-1]),
+    "vflip.mp4": (4, lambda p: p[::-1]),
+    "exif2.jpg": (2, lambda p: p[:, ::-1]),
+    "exif4.jpg": (4, lambda p: p[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_real_mirrored_files(shared_data: Path, name: str):
+    path = shared_data / "cases" / name
+    orientation, expected = CASES[name]
+    with av.open(str(path)) as container:  # which turns nothing
+        stored = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    shown = images(path)
+    assert len(shown) == len(stored)
+    for image, before in zip(shown, stored, strict=True):
+        np.testing.assert_array_equal(image, expected(before))
+    assert probe(path).orientation == orientation
+
+
+def test_real_oblong_pixels(shared_data: Path):
+    shown = images(shared_data / "cases" / "sar2.mp4")
+    squeezed_from = images(shared_data / "crema_d" / "VideoFlash" / "1001_DFA_ANG_XX.flv")[:24]
+    assert [image.shape for image in shown] == [(360, 480, 3)] * 24
+    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(shown, squeezed_from, strict=True)]
+    assert np.mean(differences) < 1.4
 
 
 def test_pictures_in_tiles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
