@@ -1,6 +1,7 @@
 """Predicting: any video becomes a timeline, and each window is what the model says of the right frames."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import Provenance, Run
 from midas_dfer.video.read import Frame, iter_frames
 from midas_dfer.video.write import VideoWriter
+from tests.media import write_movie
 
 NAMES = ("happy", "sad", "angry")
 SIZE = 32
@@ -317,6 +319,37 @@ def test_damage_is_noted_and_what_came_before_is_read(predictor, tmp_path):
         predictor.predict_video(folder)
     with pytest.raises(VideoError, match="no such file"):
         predictor.predict_video(tmp_path / "missing.mp4")
+
+
+@pytest.mark.usefixtures("color_world")
+def test_what_is_to_be_known_of_the_pictures_is_noted(predictor, tmp_path):
+    path = write_movie(tmp_path / "a.mp4", [scene(i, ONE) for i in range(4)], fields="tff")
+    timeline = predictor.predict_video(path)
+    assert timeline.num_frames == 4
+    assert timeline.note.startswith("the file is interlaced")
+    assert "note: the file is interlaced" in timeline.summary()
+
+
+@pytest.mark.usefixtures("color_world")
+def test_how_faces_are_looked_for_can_be_changed(predictor, tmp_path, monkeypatch):
+    made = []
+
+    class Watched(ColorDetector):
+        def __init__(self, **settings) -> None:
+            super().__init__(**settings)
+            made.append(settings)
+
+    monkeypatch.setattr(people, "FaceDetector", Watched)
+    predictor.predict_video(write_scene(tmp_path / "a.mp4", 4, ONE), max_side=1280, min_score=0.5)
+    assert made == [{"min_score": 0.5, "max_side": 1280}]
+    with pytest.raises(RequestError, match="max_side is 9"):
+        predictor.predict_video(tmp_path / "a.mp4", max_side=9)
+    write_scene(tmp_path / "wide.mp4", 4, [], size=(800, 64))
+    with pytest.raises(NoFaceError, match=r"in 4 frames \(shrunk from 800x64 to 640x51 .*--max_side 800\)"):
+        predictor.predict_video(tmp_path / "wide.mp4")
+    cropped = replace(predictor.info, extract=replace(predictor.info.extract, faces="cropped"))
+    with pytest.raises(RequestError, match="min_score is of no use"):
+        Predictor(predictor.model, cropped).predict_video(tmp_path / "a.mp4", min_score=0.5)
 
 
 def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):

@@ -188,8 +188,8 @@ def test_written_rotation_is_undone(tmp_path: Path, rotation: int):
     plain = next(iter_frames(tmp_path / "plain.mp4")).image
     turned = next(iter_frames(tmp_path / "turned.mp4")).image
     info = probe(tmp_path / "turned.mp4")
-    np.testing.assert_array_equal(turned, np.rot90(plain, info.rotation // 90))
-    assert info.rotation == rotation % 360
+    np.testing.assert_array_equal(turned, np.rot90(plain, rotation // 90))
+    assert info.orientation == {90: 8, 180: 3, -90: 6}[rotation]
     assert (info.height, info.width) == turned.shape[:2]
     assert turned.flags.c_contiguous
 
@@ -202,12 +202,6 @@ def test_orientation_of_photographs(tmp_path: Path):
     Image.fromarray(image).save(tmp_path / "a.jpg", exif=exif, quality=95)
     (frame,) = iter_frames(tmp_path / "a.jpg")
     np.testing.assert_allclose(frame.image, np.rot90(image, -1), atol=3)
-
-
-@pytest.mark.parametrize("name", ["odd%03d.png", "with space.png", "colon:name.png"])
-def test_names_are_taken_literally(tmp_path: Path, name: str):
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
-    assert probe(tmp_path / name).num_frames == 1
 
 
 def test_nothing_is_held_after_the_consumer_stops(tmp_path: Path):

@@ -34,7 +34,10 @@ def parser() -> Parser:
         help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
     )
     flags.add_argument(
-        "--min_score", type=float | None, default=None, help="the detector's score from which on it is a face (default: 0.7)"
+        "--min_score",
+        type=float | None,
+        default=None,
+        help="the detector's score from which on it is a face (default: 0.7)",
     )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
@@ -80,7 +83,7 @@ def run(request: Namespace) -> None:
     else:
         print(prepare_table(report))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
-            print(f"note: {count:,} {'clip' if count == 1 else 'clips'}: {note}")
+            print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:
             print(f"failures are listed in {request.out / 'failures.csv'}")
         if report.usable:

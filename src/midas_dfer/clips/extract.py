@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.clips.faces import Face, FaceDetector, align_face, shrunk_hint
+from midas_dfer.clips.faces import LARGEST_SIDE, Face, FaceDetector, align_face, shrunk_hint
 from midas_dfer.clips.shards import StoredFrame
 from midas_dfer.clips.tracks import Track, follow_faces, main_track, smooth
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
@@ -57,7 +57,7 @@ class ExtractSettings:
             ("max_gap", 0, 60),
             ("smoothing", 0, 10),
             ("min_score", 0, 1),
-            ("max_side", 64, 8192),
+            ("max_side", 64, LARGEST_SIDE),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -157,9 +157,7 @@ class ClipExtractor:
         return data.tobytes()
 
 
-def read_frames(
-    path: Path, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None
-) -> Iterator[Frame]:
+def read_frames(path: Path, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None) -> Iterator[Frame]:
     """The frames of a video, a picture or a folder of pictures, as BGR `[H, W, 3]` uint8.
 
     Args:

@@ -21,6 +21,9 @@ from midas_dfer.errors import JobError, RequestError
 
 _MODEL_FILE = "models/face_detection_yunet_2023mar_int8bq.onnx"
 _MODEL_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+LARGEST_SIDE = 8192
+"""The longest side (pixels) of pictures in which faces are looked for, whatever the settings."""
+
 _NMS_OVERLAP = 0.3
 _MAX_FACES = 200
 
@@ -123,7 +126,8 @@ def shrunk_hint(image: UInt8[np.ndarray, "H W 3"], max_side: int) -> str:
     if longest <= max_side:
         return ""
     small = f"{round(width * max_side / longest)}x{round(height * max_side / longest)}"
-    return f" (shrunk from {width}x{height} to {small} to look for faces; for small ones: --max_side {longest})"
+    wanted = min(longest, LARGEST_SIDE)
+    return f" (shrunk from {width}x{height} to {small} to look for faces; for small ones: --max_side {wanted})"
 
 
 def default_model() -> Path:

@@ -40,7 +40,7 @@ VIDEO_SUFFIXES = (
 )
 """Tried in this order when the annotations name a video without its suffix and there is no such folder."""
 
-NOTE = "note: "
+NOTE = "note: the file "
 """In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
 
 

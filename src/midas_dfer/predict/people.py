@@ -43,7 +43,7 @@ class Seen:
     @property
     def note(self) -> str:
         """What whoever reads the result should know of the video; "" if nothing."""
-        return "; ".join(filter(None, [self.damage, *(remark.text for remark in self.remarks)]))
+        return "; ".join(filter(None, [self.damage, *(f"the file {remark.text}" for remark in self.remarks)]))
 
     @property
     def duration(self) -> float:

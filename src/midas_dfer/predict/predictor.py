@@ -127,8 +127,8 @@ class Predictor:
                 time gets one window.
             stride_seconds: from the start of a window to the start of the next; the last one ends with the track.
             max_people: keep the tracks that are longest in view, at most so many; None keeps all.
-            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the run's clips were
-                prepared.
+            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the run's clips
+                were prepared.
             min_score: lowest score of the detector that counts as a face; None likewise.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
 

@@ -42,7 +42,7 @@ class Deinterlacer(Generic[_Companion]):
             if not frame.interlaced_frame or min(frame.width, frame.height) < _SMALLEST:
                 yield frame, companion
                 return
-            self.tell(Remark("interlaced", "its pictures are interlaced: of each, the first field is kept and filled up"))
+            self.tell(Remark("interlaced", "is interlaced: of each picture the first field is kept and filled up"))
             self._graph, self._format = Graph(), shape
             self._graph.threads = 1
             link(self._graph, frame, _FILTER)

@@ -55,8 +55,9 @@ def iter_picture_frames(folder: Path, tell: Tell | None = None) -> Iterator[Fram
         try:
             still = read_still(read_bytes(path), path, "bgr24", None if tell is None else tell_once)
         except VideoError as error:
+            reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ").rstrip(".")
             raise DamagedVideoError(
-                f"{folder.name}: {path.name} is not a picture that can be read ({error}); "
+                f"{folder.name}: {path.name} is not a picture that can be read, or far too large ({reason}); "
                 f"the {index} of {len(pictures)} frames before it were",
                 frames_read=index,
                 time=(index - 1) / FOLDER_FRAME_RATE if index else None,

@@ -144,8 +144,8 @@ def iter_frames(
         pixel_format: the order of channels: "rgb24", or "bgr24" as OpenCV wants it.
         wanted: is given a frame's index; frames for which it is false are decoded, but neither converted
             nor yielded. None wants all.
-        tell: is told, once each, what is to be known of the pictures: that they were interlaced, that they are HDR, what
-            the file says of them that cannot be applied.
+        tell: is told, once each, what is to be known of the pictures: that they were interlaced, that they are HDR,
+            what the file says of them that cannot be applied.
 
     Yields:
         Frames by increasing index and time. If a stream changes its size, so do the images.
@@ -166,8 +166,10 @@ def iter_frames(
                 try:
                     image = view.image(decoded, pixel_format)
                 except (av.error.FFmpegError, ValueError) as error:
-                    kind = f"its pixels ({decoded.format.name}) cannot be converted"
-                    raise VideoError(f"{path.name}: {kind}; convert it to H.264.") from error
+                    kind = f"{decoded.format.name}, colour space {int(decoded.colorspace)}"
+                    raise VideoError(
+                        f"{path.name}: FFmpeg cannot make RGB of its pixels ({kind}); convert it to H.264."
+                    ) from error
                 yield Frame(index, time, image)
 
 
@@ -263,8 +265,8 @@ class _Decoding:
         except _Damage as error:
             damage = str(error)
         yield from self._viewed(self._deinterlacer.flush())
-        if self.stream.codec_context.field_order in _WOVEN and not self._told:
-            self.tell(Remark("interlaced?", "its container calls it interlaced, its pictures do not; it is read as stored"))
+        if self.stream.codec_context.field_order in _WOVEN and not any("interlaced" in r.kind for r in self._told):
+            self.tell(Remark("interlaced?", "is interlaced by its container, but not by its pictures: read as stored"))
         if not self.frames_read:
             reason = damage or "it holds no frame that can be decoded"
             raise VideoError(f"{self.path.name}: nothing can be read: {reason}. Export or copy it again.")
@@ -278,7 +280,7 @@ class _Decoding:
             yield from self._viewed(self._deinterlacer.push(frame, place))
             return
         if frame.interlaced_frame:
-            self.tell(Remark("fields", "its pictures hold every other line of interlaced ones; they are heightened"))
+            self.tell(Remark("fields", "holds single fields, every other line of a picture: they are heightened"))
         yield *place, frame, self._viewer.view(frame, field=frame.interlaced_frame)
 
     def _viewed(

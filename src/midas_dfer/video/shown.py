@@ -51,7 +51,7 @@ _SQUARE_ENOUGH = 0.01
 _MOST_OBLONG = 8.0
 # By how much (sine of the angle) a display matrix may miss a right angle.
 _RIGHT_ANGLE = 0.02
-_KEPT_SIDE_DATA = (Type.DISPLAYMATRIX, Type.STEREO3D, Type.SPHERICAL)
+_KEPT_SIDE_DATA = (Type.DISPLAYMATRIX, Type.STEREO3D, Type.SPHERICAL, Type.DOVI_METADATA)
 _SIDE_DATA_KINDS = 64
 _HDR = {16: "PQ", 18: "HLG"}  # the transfer functions, numbered as in ITU-T H.273
 
@@ -62,7 +62,7 @@ class Remark:
 
     Attributes:
         kind: a word for machines, such as "interlaced".
-        text: what it says and what was made of it, to stand behind the file's name and a colon.
+        text: what it says and what was made of it, to stand behind "the file".
     """
 
     kind: str
@@ -150,15 +150,15 @@ def orientation_of(matrix: bytes) -> tuple[int, Remark | None]:
     a, b, _, c, d = struct.unpack("=5i", matrix[:20])
     first, second = math.hypot(a, b), math.hypot(c, d)
     if not first or not second:
-        return 1, Remark("odd_matrix", "its display matrix is no turn and no mirror; it is passed over")
+        return 1, Remark("odd_matrix", "has a display matrix that is no turn and no mirror: it is passed over")
     wanted = (a / first, b / first, c / second, d / second)
     nearest = max(_MATRICES, key=lambda n: sum(x * y for x, y in zip(_MATRICES[n], wanted, strict=True)))
     off = max(abs(x - y) for x, y in zip(_MATRICES[nearest], wanted, strict=True))
     if off <= _RIGHT_ANGLE:
         return nearest, None
     angle = math.degrees(math.atan2(b, a))
-    text = f"its display matrix turns pictures by {angle:.0f} degrees; only right angles are followed: it is read "
-    return nearest, Remark("odd_angle", text + _WORDS[nearest])
+    text = f"asks to be turned by {angle:.0f} degrees, and only right angles are followed: read {_WORDS[nearest]}"
+    return nearest, Remark("odd_angle", text)
 
 
 def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[tuple[int, int], Remark | None]:
@@ -176,9 +176,18 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[tuple
     if abs(math.log(ratio)) <= math.log1p(_SQUARE_ENOUGH):
         return (width, height), None
     if not 1 / _MOST_OBLONG <= ratio <= _MOST_OBLONG:
-        text = f"its pixels are said to be {aspect} times as wide as high, which cannot be; they are read as square"
+        text = f"has pixels {aspect} times as wide as high, it says, which cannot be: they are read as square"
         return (width, height), Remark("odd_pixels", text)
     return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio)), None
+
+
+def hdr_remarks(frame: VideoFrame) -> list[Remark]:
+    """Whether a frame is HDR, of which a remark is to be made."""
+    return [_hdr(_HDR[frame.color_trc])] if frame.color_trc in _HDR else []
+
+
+def _hdr(kind: str) -> Remark:
+    return Remark("hdr", f"is HDR ({kind}), which is not tone-mapped: its pictures come out dull")
 
 
 class Viewer:
@@ -214,9 +223,8 @@ class Viewer:
         if frame.key_frame or seen != self._seen:
             self._seen = seen
             self._orientation = self._read_side_data(frame)
-            if frame.color_trc in _HDR:
-                name = _HDR[frame.color_trc]
-                self.tell(Remark("hdr", f"it is HDR ({name}), which is not tone-mapped: its pictures come out dull"))
+            for remark in hdr_remarks(frame):
+                self.tell(remark)
             crop = self.crop
             width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
             if width < 1 or height < 1:
@@ -239,9 +247,11 @@ class Viewer:
                 if remark is not None:
                     self.tell(remark)
             elif data.type == Type.STEREO3D and any(content[:4]):
-                self.tell(Remark("stereo", "it is stereoscopic: what is read holds both eyes' pictures, or one of them"))
+                self.tell(Remark("stereo", "is stereoscopic: what is read holds both eyes' pictures, or one of them"))
+            elif data.type == Type.DOVI_METADATA:
+                self.tell(_hdr("Dolby Vision"))
             elif data.type == Type.SPHERICAL:
-                self.tell(Remark("spherical", "it is a panorama (360 degrees): it is read as stored, unrolled"))
+                self.tell(Remark("spherical", "is a panorama of 360 degrees: it is read as stored, unrolled"))
         return orientation
 
 

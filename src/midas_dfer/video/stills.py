@@ -22,7 +22,7 @@ from PIL import ExifTags, Image
 
 from midas_dfer.errors import VideoError
 from midas_dfer.video.opening import MAX_PIXELS, check_size, error_reason
-from midas_dfer.video.shown import PixelFormat, Remark, Tell, oriented
+from midas_dfer.video.shown import PixelFormat, Remark, Tell, hdr_remarks, oriented
 
 # What a file of each kind begins with, and the decoder of that kind.
 _KINDS = (
@@ -37,6 +37,7 @@ _MAY_BE_TURNED = re.compile(rb"Exif|eXIf|EXIF|Raw profile type|tiff:Orientation|
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 _MOST_BYTES = 1 << 30
 _SQUARE_ENOUGH = 1.01
+_DENSITY = Remark("density", "has another resolution in width than in height: read as if it had not")
 
 # Of TIFF: the numbers of its tags, and what FFmpeg decodes rightly; of JPEG in TIFF it makes something else.
 _COMPRESSION, _PHOTOMETRIC, _X_DENSITY, _Y_DENSITY, _PLANES, _TILE_WIDTH = 259, 262, 282, 283, 284, 322
@@ -104,19 +105,21 @@ def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | 
     if codec == "webp" and data[12:16] == b"VP8X" and len(data) > 20 and data[20] & 2:
         raise VideoError(f"{path}: is an animated WebP, which FFmpeg does not decode; convert it to MP4.")
     if codec == "tiff":
-        image, remarks = _read_tiff(data, path, pixel_format)
+        image, remarks, upright = _read_tiff(data, path, pixel_format)
     else:
-        frame, remarks = _decode(data, codec, path)
+        (frame, remarks), upright = _decode(data, codec, path), False
         image = _to_array(frame, pixel_format, path)
         if tell is not None and codec == "mjpeg" and _has_loose_blocks(data, frame):
-            tell(Remark("loose_blocks", "its blocks do not end where its data do: parts of it are lost or made up"))
+            tell(
+                Remark("loose_blocks", "has blocks that do not end where its data do: parts of it are lost or made up")
+            )
     if tell is not None:
         if codec == "png" and b"acTL" in data[:4096]:
-            tell(Remark("animated", "it is animated, and only its first picture is read; convert it to MP4"))
+            tell(Remark("animated", "is animated, and only its first picture is read: convert it to MP4"))
         for remark in remarks:
             tell(remark)
     orientation = exif_orientation(data) if codec == "tiff" or _MAY_BE_TURNED.search(data) else 1
-    return Still(np.ascontiguousarray(oriented(image, orientation)), orientation, codec)
+    return Still(np.ascontiguousarray(oriented(image, 1 if upright else orientation)), orientation, codec)
 
 
 def exif_orientation(data: bytes) -> int:
@@ -149,7 +152,7 @@ def _decode(data: bytes, codec: str, path: Path) -> tuple[VideoFrame, list[Remar
         raise _unreadable(path, "it holds no picture that can be decoded")
     check_size(frames[0].width, frames[0].height, path)
     aspect = context.sample_aspect_ratio
-    return frames[0], _density_remarks(float(aspect) if aspect else 1.0)
+    return frames[0], hdr_remarks(frames[0]) + ([] if _square(float(aspect or 1)) else [_DENSITY])
 
 
 def _to_array(frame: VideoFrame, pixel_format: PixelFormat, path: Path) -> UInt8[np.ndarray, "H W 3"]:
@@ -159,8 +162,10 @@ def _to_array(frame: VideoFrame, pixel_format: PixelFormat, path: Path) -> UInt8
         raise _unreadable(path, f"pixels of the kind {frame.format.name} cannot be converted") from error
 
 
-def _read_tiff(data: bytes, path: Path, pixel_format: PixelFormat) -> tuple[UInt8[np.ndarray, "H W 3"], list[Remark]]:
-    """The first page of a TIFF, and what is to be known of it."""
+def _read_tiff(
+    data: bytes, path: Path, pixel_format: PixelFormat
+) -> tuple[UInt8[np.ndarray, "H W 3"], list[Remark], bool]:
+    """The first page of a TIFF, what is to be known of it, and whether it is upright already, as Pillow gives it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -168,32 +173,30 @@ def _read_tiff(data: bytes, path: Path, pixel_format: PixelFormat) -> tuple[UInt
                 check_size(page.width, page.height, path)
                 tags = page.tag_v2  # type: ignore[attr-defined]  # of TIFF alone
                 simple = tags.get(_COMPRESSION, 1) in _COMPRESSIONS and tags.get(_PHOTOMETRIC, 2) < _FIRST_ODD_COLOUR
-                if simple and _TILE_WIDTH not in tags and tags.get(_PLANES, 1) == 1:
+                simple &= _TILE_WIDTH not in tags and tags.get(_PLANES, 1) == 1
+                aspect = float(tags.get(_X_DENSITY) or 1) / float(tags.get(_Y_DENSITY) or 1)
+                remarks = [] if _square(aspect) else [_DENSITY]
+                if simple:
                     frame, _ = _decode(data, "tiff", path)
                     image = _to_array(frame, pixel_format, path)
                 elif page.mode in _TIFF_MODES:
                     image = np.asarray(page.convert("RGB"))[..., :: 1 if pixel_format == "rgb24" else -1]
                 else:
                     raise _unreadable(path, f"it is a TIFF of an unusual kind ({page.mode})")
-                remarks = _density_remarks(float(tags.get(_X_DENSITY, 1)) / float(tags.get(_Y_DENSITY, 1)))
                 try:
                     page.seek(1)
-                    remarks.append(Remark("pages", "it has several pages, of which the first is read"))
+                    remarks.append(Remark("pages", "has several pages, of which the first is read"))
                 except EOFError:
                     pass
     except VideoError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds for files that they cannot make sense of
         raise _unreadable(path, "it is cut off, damaged, or no TIFF") from error
-    return image, remarks
+    return image, remarks, not simple
 
 
-def _density_remarks(aspect: float) -> list[Remark]:
-    """What is to be known of a picture whose resolution is so much higher in width than in height."""
-    if 1 / _SQUARE_ENOUGH <= aspect <= _SQUARE_ENOUGH:
-        return []
-    text = "its resolution differs between width and height; its pixels are read as square all the same"
-    return [Remark("density", text)]
+def _square(aspect: float) -> bool:
+    return 1 / _SQUARE_ENOUGH <= aspect <= _SQUARE_ENOUGH
 
 
 def _has_loose_blocks(data: bytes, frame: VideoFrame) -> bool:

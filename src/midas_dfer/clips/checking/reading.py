@@ -28,8 +28,8 @@ WIDEST_CROP = 1.25
 
 # What to do about remarks on pictures, by their kind.
 _ADVICE = {
-    "interlaced": "Nothing to do. If faces look striped or blurred in motion, deinterlace the videos with your own tool.",
-    "interlaced?": "Look at a frame: if moving edges are combed, deinterlace the videos (ffmpeg -vf bwdif) and check again.",
+    "interlaced": "Nothing to do. If moving faces look striped or blurred, deinterlace the videos with your own tool.",
+    "interlaced?": "Look at a frame: if moving edges are combed, deinterlace the videos (ffmpeg -vf bwdif).",
     "hdr": "Convert to SDR with tone mapping, so that faces have the colours that the rest of the data have.",
     "odd_angle": "Turn the videos upright with a video tool, and check again.",
     "loose_blocks": "Copy or export the pictures again.",
@@ -190,7 +190,7 @@ def check_readings(
         yield Finding(
             kind,
             "note",
-            f"clips of which is to be known: {next(iter(texts.values()))}" + _of_those_read(readings, sampled=sampled),
+            f"clips whose file {next(iter(texts.values()))}" + _of_those_read(readings, sampled=sampled),
             len(texts),
             first_few(f"{v} ({text})" if several else v for v, text in texts.items()),
             _ADVICE.get(kind, ""),
