@@ -36,6 +36,8 @@ def run(request: Namespace) -> None:
     refuse_foreign_flags(request, parser())
     from midas_dfer.clips.extract import ExtractSettings
     from midas_dfer.clips.prepare import prepare
+    from midas_dfer.clips.store import ClipStore
+    from midas_dfer.datasets.class_counts import classes_text, count_classes
     from midas_dfer.report.tables import prepare_table
 
     ExtractSettings(size=request.size)  # refuses a size before anything is rendered or read
@@ -57,10 +59,13 @@ def run(request: Namespace) -> None:
         retry_failed=request.retry_failed,
         progress=console_progress("prepare", "clip"),
     )
+    classes = count_classes(ClipStore.open(request.out).manifest if report.usable else manifest)
     if request.json:
-        print(json.dumps({**vars(report), "store": str(request.out)}))
+        counts = {**vars(report), "store": str(request.out), "classes": [each.to_dict() for each in classes]}
+        print(json.dumps(counts))
     else:
         print(prepare_table(report))
+        print(f"classes: {classes_text(classes)}")
         if report.failed:
             print(f"failures are listed in {request.out / 'failures.csv'}")
         if report.usable:

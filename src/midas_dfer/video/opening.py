@@ -8,12 +8,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from midas_dfer.errors import VideoError
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 # The largest picture that is decoded, in pixels: 8192 x 8192, twice as much as 8K video.
 MAX_PIXELS = 8192 * 8192
-
-# Files that hold one picture: a clip of one frame.
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 # Formats that are recognised by their content. Playlists and scripts (HLS, concat), which name other files or
 # addresses and may never end, and text shown as a terminal (tty) are left out on purpose.

@@ -14,8 +14,7 @@ from PIL import Image
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.video.opening import MAX_PIXELS
 from midas_dfer.video.read import Frame
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+from midas_dfer.video.suffixes import FRAME_SUFFIXES
 
 FOLDER_FRAME_RATE = 25.0
 """Frames per second that a folder of pictures is taken to have; nothing in it says."""
@@ -30,7 +29,7 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises:
         VideoError: there is no picture in it.
     """
-    pictures = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()]
+    pictures = [p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES and p.is_file()]
     if not pictures:
         raise VideoError(f"{folder.name or folder}: no pictures in this folder; expected one .jpg or .png per frame")
     return sorted(pictures, key=_natural_order)

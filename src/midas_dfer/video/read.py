@@ -20,7 +20,8 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from midas_dfer.errors import DamagedVideoError, VideoError
-from midas_dfer.video.opening import PICTURE_SUFFIXES, check_size, error_reason, open_container, video_stream
+from midas_dfer.video.opening import check_size, error_reason, open_container, video_stream
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 PixelFormat = Literal["rgb24", "bgr24"]
 
