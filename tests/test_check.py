@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from midas_dfer.clips.checking.check import CheckReport, CheckSettings, check
 from midas_dfer.clips.checking.finding import Finding
 from midas_dfer.clips.checking.folders import find_clips
 from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip, spread
-from midas_dfer.clips.prepare import find_file
+from midas_dfer.clips.files import find_file
+from midas_dfer.datasets.class_counts import ClassCount
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.afew import write_afew
 from midas_dfer.datasets.synthetic.layouts.dfew import write_dfew
@@ -251,10 +253,16 @@ def test_clips_are_found_where_prepare_finds_them(tmp_path):
         "deep/d//1",
     ]
     manifest = Manifest(CLASS_NAMES, pl.DataFrame({"video_id": [f"v{n}" for n in range(len(paths))], "path": paths}))
-    found, left = find_clips(manifest, tmp_path)
-    slow = {f"v{n}": file for n, path in enumerate(paths) if (file := find_file(tmp_path, path)) is not None}
-    assert found == slow
-    assert left == ["b.png"]
+    there = find_clips(manifest, tmp_path)
+    slow = {}
+    for n, path in enumerate(paths):
+        tried = [tmp_path / path, *(tmp_path / (path + suffix) for suffix in (".mp4", ".avi", ".jpg", ".png"))]
+        with suppress(OSError):
+            slow |= {f"v{n}": file for file in tried[::-1] if file.exists()}
+    assert there.found == slow
+    assert there.near == {"v4": ("deep/c.JPG",)}  # which another clip means
+    assert find_file(tmp_path, "deep/c") == tmp_path / "deep/c.JPG"
+    assert there.unannotated == ["b.png"]
 
 
 @given(st.integers(0, 300), st.integers(1, 300) | st.none())
@@ -302,7 +310,7 @@ FINDINGS = st.tuples(
 @given(st.lists(FINDINGS, max_size=4), TEXT)
 def test_the_list_fits_a_terminal(findings, parts):
     named = tuple(Finding("x", *finding) for finding in findings)
-    report = CheckReport("x" * 200, 10**6, 10**6, 200, 3, True, parts, named)
+    report = CheckReport("x" * 200, 10**6, 10**6, 200, 3, True, parts, (ClassCount(parts, 10**9, 10**6),) * 9, named)
     text = check_table(report)
     assert all(len(line) <= 80 and line.isprintable() for line in text.split("\n"))
     assert json.loads(json.dumps(report.to_dict()))["ok"] == (not report.errors)
@@ -423,7 +431,8 @@ COPIES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("dataset", COPIES)
 def test_made_up_copies_in_their_official_layouts_pass(dataset, tmp_path, capsys):
     COPIES[dataset](tmp_path / dataset)
-    assert main(["check", dataset, str(tmp_path / dataset), "--jobs", "1", "--json", "--sample", "3"]) == 0
+    classes = ["--classes", "[angry, disgust, happy, sad, scorn]"] if dataset == "folders" else []
+    assert main(["check", dataset, str(tmp_path / dataset), *classes, "--jobs", "1", "--json", "--sample", "3"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["ok"]
     assert report["read"] == 3

@@ -129,8 +129,10 @@ def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
     (tmp_path / "votes.csv").write_text("video_id,happy,sad,fold\n" + "\n".join(lines) + "\n")
     store, run = tmp_path / "store", tmp_path / "run"
     prepare = ["prepare", "table", str(tmp_path / "votes.csv"), "--videos", str(videos), "--out", str(store)]
+    assert main(["check", *prepare[1:5], "--faces", "cropped", "--jobs", "1"]) == 0
+    assert "classes  happy 20 votes (4 clips), sad 16 (4)\n" in capsys.readouterr().out
     assert main([*prepare, "--faces", "cropped", "--size", "32"]) == 0
-    assert "8" in capsys.readouterr().out
+    assert "classes: happy 20 votes (4 clips), sad 16 (4)\n" in capsys.readouterr().out
     assert main(["describe", str(store)]) == 0
     assert "happy" in capsys.readouterr().out
     pictures = list((store / "description").glob("*.png"))
@@ -138,6 +140,7 @@ def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
     small = ["--width", "8", "--size", "24", "--epochs", "2", "--num_threads", "1", "--num_segments", "2"]
     assert main(["train", "--store", str(store), "--out", str(run), *small]) == 0
     told = capsys.readouterr().out
+    assert "classes: happy 15 votes (3 clips), sad 12 (3)\n" in told  # fold 1 is tested
     assert "epoch 2 of 2" in told
     assert "midas evaluate" in told
     assert (run / "logs" / "training.png").stat().st_size > 1000

@@ -27,7 +27,13 @@ WAYS = {
     "mafw": (write_mafw, {"clips": 55, "source": "faces", "frames": 1}, "", [], MAFW.names),
     "ferplus": (write_ferplus, {}, "", [], FERPLUS.names),
     "ferplus_pixels": (write_ferplus, {"form": "pixels"}, "", [], FERPLUS.names),
-    "folders": (write_folders, {"frames": 2}, "", ["--faces", "cropped"], None),
+    "folders": (
+        write_folders,
+        {"frames": 2},
+        "",
+        ["--classes", "[angry, disgust, happy, sad, scorn]", "--faces", "cropped"],
+        None,
+    ),
     "label_studio": (
         write_label_studio,
         {"clips": 12, "frames": 2},

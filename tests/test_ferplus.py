@@ -152,6 +152,48 @@ def test_wrong_rows_of_the_table_are_named(tmp_path, row, message):
         read_ferplus(tmp_path)
 
 
+FACE, NO_FACE = "5,0,0,1,1,0,0,0,3,0", "0,0,0,0,0,0,0,0,0,10"
+
+
+def with_the_name_that_is_there_twice(copy, root, *rows):
+    """A made-up copy with the fault of the published file: the name of one picture stands in another row, too."""
+    shutil.copytree(copy, root)
+    table = root / "fer2013new.csv"
+    table.write_text(table.read_text() + "".join(f"PrivateTest,fer0033120.png,{row}\n" for row in rows))
+    if (root / "fer2013.csv").exists():
+        lines = (root / "fer2013.csv").read_text().splitlines()
+        lines += [f"0,{' '.join([str(10 + n)] * 2304)},PrivateTest" for n in range(len(rows))]
+        (root / "fer2013.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("rows", [(FACE, NO_FACE), (NO_FACE, FACE), (FACE, FACE, NO_FACE)])
+def test_the_known_name_that_is_there_twice_is_that_of_the_picture_with_votes(pixels, tmp_path, rows):
+    root = with_the_name_that_is_there_twice(pixels, tmp_path / "copy", *rows)
+    manifest = read_ferplus(root)
+    assert manifest.video_ids == [*read_ferplus(pixels).video_ids, "fer0033120"]
+    assert manifest[-1].votes == (5, 0, 0, 1, 1, 0, 0, 0)
+    note = next(note for note in manifest.notes if "fer0033120.png" in note)
+    assert f"row {31 + rows.index(NO_FACE)} (line {32 + rows.index(NO_FACE)}): a known fault" in note
+    unpack_fer2013(root / "fer2013.csv", root, tmp_path / "out")
+    picture = cv2.imread(str(tmp_path / "out/data/FER2013Test/fer0033120.png"), cv2.IMREAD_GRAYSCALE)
+    assert (picture == 10 + rows.index(FACE)).all()
+
+
+def test_the_known_fault_is_told_beside_label_csv_too(folders, tmp_path):
+    root = with_the_name_that_is_there_twice(folders, tmp_path / "copy", FACE, NO_FACE)
+    manifest = read_ferplus(root)
+    assert manifest == read_ferplus(folders)  # whose label.csv does not name the picture
+    assert sum("fer0033120.png" in note for note in manifest.notes) == 1
+
+
+@pytest.mark.parametrize("second", ["0,0,0,0,0,0,0,0,1,9", "4,0,0,1,1,0,0,0,4,0"])
+def test_no_other_contradiction_is_passed_over(folders, tmp_path, second):
+    root = with_the_name_that_is_there_twice(folders, tmp_path / "copy", FACE, second)
+    with pytest.raises(RequestError, match=r"row 32 \(line 33\): 'fer0033120.png' is there a second time"):
+        read_ferplus(root)
+
+
 def test_the_table_needs_its_columns(tmp_path):
     (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\nTraining,fer0000000.png,9\n")
     with pytest.raises(RequestError, match="no column happiness, surprise"):

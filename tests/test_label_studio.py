@@ -153,7 +153,9 @@ def test_one_of_several_questions(tmp_path):
 def test_answers_that_are_no_votes(tmp_path):
     tasks = [task("a.mp4", annotation(1, "happy"), annotation(2, "Unclear"), annotation(3, "unclear", "sad"))]
     file = write(tmp_path, tasks)
-    assert read_label_studio(file).class_names == ("happy", "sad", "unclear")
+    with pytest.raises(RequestError, match=r"'Unclear' is no emotion.*--ignore \"\[Unclear\]\""):
+        read_label_studio(file)
+    assert read_label_studio(file, class_names=["happy", "sad", "unclear"]).votes.tolist() == [[1, 1, 2]]
     manifest = read_label_studio(file, ignore=["UNCLEAR"])
     assert votes_of(manifest) == {"a.mp4": {"happy": 1, "sad": 1}}
     assert manifest.notes == ("Passed over because the answer is no vote: 1 annotation.",)
@@ -306,7 +308,7 @@ def test_a_byte_order_mark_and_half_a_surrogate(tmp_path):
     text = json.dumps([task("a.mp4", annotation(1, "happy"), annotation("\ud800", "sad"))])
     file = write(tmp_path, "\ufeff" + text)
     manifest = read_label_studio(file)
-    assert manifest.table["annotators"].to_list() == [["1", "?"]]
+    assert manifest.table["annotators"].to_list() == [["1", None]]  # it has become "?", which is nobody's name
     manifest.to_parquet(tmp_path / "m.parquet")
 
 

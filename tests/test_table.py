@@ -42,6 +42,10 @@ def test_wide_csv(read):
         WIDE.replace("\n", "\r"),
         WIDE.replace(",", ";"),
         WIDE.replace(",", "\t"),
+        WIDE.replace(",", "|"),
+        "sep=;\n" + WIDE.replace(",", ";"),
+        '\ufeff"sep=;"\r\n' + WIDE.replace(",", ";").replace("\n", "\r\n"),
+        "SEP=\t\n" + WIDE.replace(",", "\t"),
         "\n\n" + WIDE.replace("\n", "\n\n") + ",,,,,,\n",
         WIDE.replace("3,3", " 3.0 , 3"),
         WIDE.replace("a.mp4", '"a.mp4"'),
@@ -83,7 +87,9 @@ def test_name_and_path_may_both_be_given(read):
 
 def test_class_columns_are_found_by_name_and_content(read):
     text = ",video_id,Happiness,bored,frames,duration,actor_id,remark\n0,a,1,2,30,2.5,7,x\n1,b,0,1,40,3.5,8,y\n"
-    manifest = read(text)
+    with pytest.raises(RequestError, match=r"'bored', which is no known emotion.*--classes \"\[happy, bored\]\""):
+        read(text)
+    manifest = read(text, class_names=["Happiness", "bored"])
     assert manifest.class_names == ("Happiness", "bored")
     assert manifest[0].subject == "7"
     assert manifest[0].extra == {"frames": 30, "duration": 2.5, "remark": "x"}
@@ -150,7 +156,8 @@ ROW = "video_id,happy,sad\ngood,1,2\n"
         ("a,b,c\n1,2,3\n", "none of which names the video. Expected"),
         ("x,5,0\ny,1,2\n", "has the columns x, 5, 0, none of which names the video"),
         ("video_id,note\na,b\n", "none of which holds counts"),
-        ("video_id,score\na,5\n", "of which only 'score' holds counts"),
+        ("video_id,score\na,5\n", "none of which holds counts"),
+        ("video_id,sad\na,5\n", "of which only 'sad' holds counts"),
         ("video_id,happy,happy\na,1,2\n", "column 'happy' twice"),
         ("video_id,happy,joy\na,1,2\n", "mean the same class"),
         (b"video_id,happy,sad\na,1,2\n\xe9,1,2\n", "line 3 holds the byte 0xe9. Save it as UTF-8"),
@@ -208,6 +215,64 @@ def test_contradictions_and_unknown_votes_in_long_tables(read):
 def test_wrong_json_lines_are_refused_by_line(read, content, message):
     with pytest.raises(RequestError, match=message):
         read(content, "votes.jsonl")
+
+
+LINES = ["v0,1,2,hm", "v1,2,0,oh", "v2,3,1,ah"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=2))
+def test_a_quotation_mark_inside_a_row_never_changes_what_is_read(tmp_path_factory, places):
+    """One or two marks anywhere: the row is as it was but for a cell that is quoted whole, or it is refused by line."""
+    rows = [list(line) for line in LINES]
+    for row, place in places:
+        rows[row].insert(place, '"')
+    file = tmp_path_factory.mktemp("quoted") / "votes.csv"
+    file.write_text("video_id,happy,sad,note\n" + "".join("".join(row) + "\n" for row in rows))
+    try:
+        manifest = read_table(file)
+    except RequestError:
+        with pytest.raises(RequestError, match="line"):
+            read_table(file)
+        return
+    assert manifest.video_ids == ["v0", "v1", "v2"]
+    assert manifest.votes.tolist() == [[1, 2], [2, 0], [3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (['v0,happy,1"5', "v1,sad,x"], 2),
+        (["v0,happy,x", 'v"1,sad,x'], 3),
+        (['v0,happy,"x', 'v1,sad,y"', "v2,sad,z"], 2),  # two lost marks would make one row of two
+        (['"v0,happy,x', 'v1",sad,y', "v2,sad,z"], 2),
+        (['v0,"happy,x', 'v1,sad",y', "v2,sad,z"], 2),
+    ],
+)
+def test_a_lost_quotation_mark_is_refused_by_line(read, rows, line):
+    with pytest.raises(RequestError, match=f"line {line} .*quotation mark"):
+        read("video_id,emotion,note\n" + "\n".join(rows) + "\n")
+
+
+def test_quotation_marks_that_are_doubled_and_cells_over_several_lines_are_read(read):
+    manifest = read('video_id,happy,sad,note\na,1,2,"he said ""hm"", twice"\nb,2,1,"one\ntwo, three"\n')
+    assert manifest.table["note"].to_list() == ['he said "hm", twice', "one\ntwo, three"]
+
+
+def test_a_first_line_that_names_the_separator_counts_as_a_line(read):
+    with pytest.raises(RequestError, match=r"row 2 \(line 4\): 'happy' is 'x'"):
+        read("sep=;\nvideo_id;happy;sad\na;1;2\nb;x;2\n")
+
+
+def test_a_file_that_may_not_be_read_is_said_to_be_that(read, tmp_path, monkeypatch):
+    read(WIDE).to_parquet(tmp_path / "m.parquet")
+    denied = PermissionError(13, "Permission denied")
+
+    def refuse(*_, **__):
+        raise denied
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    with pytest.raises(RequestError, match=r"m.parquet may not be read by this user; change its permissions"):
+        Manifest.from_parquet(tmp_path / "m.parquet")
 
 
 def test_wrong_files_are_refused(read, tmp_path):

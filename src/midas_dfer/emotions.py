@@ -4,8 +4,11 @@ Class *names* decide everywhere in this project. The number of a class differs b
 copies of the same dataset, so a number is only ever an index into a list of names that travels with it.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from midas_dfer.errors import RequestError
 
@@ -24,6 +27,21 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 }
 _CANONICAL: dict[str, str] = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
 
+# fmt: off
+_NO_EMOTIONS = frozenset((
+    "", "?", "na", "nf", "nil", "nan", "none", "null", "unknown", "unk", "other", "others", "else", "misc",
+    "notaface", "notface", "noface", "nofaces", "noneoftheabove", "noneofthese", "notapplicable", "notavailable",
+    "notsure", "unsure", "notclear", "unclear", "uncertain", "undecided", "undefined", "unspecified", "ambiguous",
+    "mixed", "multiple", "dontknow", "donotknow", "idk", "cannottell", "canttell", "cannotsay", "cantsay", "skip",
+    "skipped", "pass", "missing", "invalid", "error", "noanswer", "noresponse", "nolabel", "novote", "unlabeled",
+    "unlabelled", "occluded", "blank", "empty", "reject", "rejected", "discard", "discarded", "ignore", "ignored",
+    "tbd", "todo",
+))
+# fmt: on
+"""What annotators say who name no emotion, in lower case and without blanks and marks."""
+
+_SEVERAL = re.compile(r"[;|,/+&\n\t_-]|\band\b|\bor\b", re.IGNORECASE)
+
 
 def canonical_name(name: str) -> str:
     """Give the one spelling under which a class is known here: "Anger " becomes "angry".
@@ -41,6 +59,26 @@ def canonical_name(name: str) -> str:
 def is_known_emotion(name: str) -> bool:
     """Say whether a name is that of an emotion known here, under any of its spellings."""
     return canonical_name(name) in _ALIASES
+
+
+def is_no_emotion(name: str) -> bool:
+    """Say whether a name is a word for a missing or another answer, such as "unknown", "n/a" or "Not sure"."""
+    plain = re.sub(r"[^\w?]|_", "", unicodedata.normalize("NFKC", name).casefold())
+    return not is_known_emotion(name) and (plain in _NO_EMOTIONS or set(plain) == {"?"})
+
+
+def near_emotion(name: str) -> str | None:
+    """Give the known spelling of an emotion that a name is nearly, such as "happiness" for "Hapiness"; else None."""
+    if is_known_emotion(name) or is_no_emotion(name):
+        return None
+    near = get_close_matches(canonical_name(name), list(_CANONICAL), n=1, cutoff=0.8)
+    return near[0] if near else None
+
+
+def names_several_emotions(text: str) -> bool:
+    """Say whether a text names more than one emotion, as "happy;sad" or "happy and sad" do."""
+    parts = [part.strip(" []()\"'") for part in _SEVERAL.split(text)]
+    return len(parts) > 1 and all(map(is_known_emotion, parts))
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def run(request: Namespace) -> None:
     refuse_foreign_flags(request, parser())
     from midas_dfer.clips.extract import ExtractSettings
     from midas_dfer.clips.prepare import prepare
+    from midas_dfer.clips.store import ClipStore
+    from midas_dfer.datasets.class_counts import classes_text, count_classes
     from midas_dfer.report.tables import prepare_table
 
     detection = {k: request[k] for k in ("max_side", "min_score") if request[k] is not None}
@@ -78,10 +80,13 @@ def run(request: Namespace) -> None:
         retry_failed=request.retry_failed,
         progress=console_progress("prepare", "clip"),
     )
+    classes = count_classes(ClipStore.open(request.out).manifest if report.usable else manifest)
     if request.json:
-        print(json_text({**vars(report), "store": str(request.out)}))
+        counts = {**vars(report), "store": str(request.out), "classes": [each.to_dict() for each in classes]}
+        print(json_text(counts))
     else:
         print(prepare_table(report))
+        print(f"classes: {classes_text(classes)}")
         for note, count in islice(report.notes.items(), _MOST_NOTES):
             print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:

@@ -131,7 +131,7 @@ _FLAGS: dict[str, tuple[Any, Any, str]] = {
     ),
     "attribute": (str | None, None, "the attribute that holds the class, if it is not the label of the tag"),
     "annotator_attribute": (str, "annotator", "the attribute that names the annotator (default: annotator)"),
-    "ignore": (list[str] | None, None, "answers that are no votes, as [unclear, ...]"),
+    "ignore": (list[str] | None, None, "answers, columns or folders that are no votes, as [unclear, ...]"),
     "several": (
         Literal["each", "leave_out"],
         "each",
@@ -251,13 +251,13 @@ def _read_ferplus(request: Namespace) -> Any:  # noqa: ANN401
 def _read_table(request: Namespace) -> Any:  # noqa: ANN401
     from midas_dfer.datasets.table import read_table
 
-    return read_table(request.root, class_names=request.classes)
+    return read_table(request.root, class_names=request.classes, ignore=request.ignore or ())
 
 
 def _read_folders(request: Namespace) -> Any:  # noqa: ANN401
     from midas_dfer.datasets.folders import read_folders
 
-    return read_folders(request.root, class_names=request.classes)
+    return read_folders(request.root, class_names=request.classes, ignore=request.ignore or ())
 
 
 def _read_label_studio(request: Namespace) -> Any:  # noqa: ANN401
@@ -314,8 +314,8 @@ SOURCES: dict[str, Source] = {
     "mafw": Source(_read_mafw, ("layout", "labels", "captions"), _named_as_crops, "leave_out"),
     "crema_d": Source(_read_crema_d, ("votes",), missing="leave_out"),
     "ferplus": Source(_read_ferplus, ("videos", "no_emotion"), _crops, duplicates="drop"),
-    "table": Source(_read_table, ("videos", "classes"), root_is_file=True),
-    "folders": Source(_read_folders, ("classes",)),
+    "table": Source(_read_table, ("videos", "classes", "ignore"), root_is_file=True),
+    "folders": Source(_read_folders, ("classes", "ignore")),
     "label_studio": Source(
         _read_label_studio, ("videos", "classes", "question", "key", "ignore", "several", "uploads"), root_is_file=True
     ),

@@ -19,13 +19,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.extract import read_frames
+from midas_dfer.clips.files import find_files
 from midas_dfer.clips.pool import Lost, run_tasks
-from midas_dfer.clips.prepare import available_cores, find_file
+from midas_dfer.clips.prepare import available_cores
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, RequestError, VideoError
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.video.opening import PICTURE_SUFFIXES
 from midas_dfer.video.pictures import decode_picture
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 _FIRST_FRAMES = 4
 _STALL_SECONDS = 60.0
@@ -92,12 +93,11 @@ def find_duplicates(
     workers = jobs or available_cores()
     progress = NoProgress() if progress is None else progress
     progress.start(len(manifest))
-    files: dict[int, Path] = {}
-    for row, path in enumerate(manifest.table["path"].to_list()):
-        if (file := find_file(root, path)) is None:
-            progress.advance()
-        else:
-            files[row] = file
+    paths = manifest.table["path"].to_list()
+    found = find_files(root, paths).of
+    files = {row: root / found[path] for row, path in enumerate(paths) if path in found}
+    for _ in range(len(paths) - len(files)):
+        progress.advance()
     try:
         begins = _digests(files, _FIRST_FRAMES, workers, progress.advance)
         alike = {row: files[row] for rows in _groups(begins) for row in rows}

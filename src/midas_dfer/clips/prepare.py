@@ -15,6 +15,7 @@ import cv2
 
 from midas_dfer.clips import store as stores
 from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
+from midas_dfer.clips.files import find_files, near_words
 from midas_dfer.clips.journal import LOCK_FILE, Journal
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.clips.shards import ShardWriter, seal_shard
@@ -23,22 +24,6 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
 from midas_dfer.files import csv_cell, is_temporary, make_folder, only_one, write_file
 from midas_dfer.progress import NoProgress, Progress
-
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".avi",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".flv",
-    ".mpg",
-    ".mpeg",
-    ".m4v",
-    ".wmv",
-    ".jpg",
-    ".png",
-)
-"""Tried in this order when the annotations name a video without its suffix and there is no such folder."""
 
 NOTE = "note: the file "
 """In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
@@ -111,7 +96,7 @@ def prepare(
     progress = NoProgress() if progress is None else progress
     _check_request(out, settings)
     earlier = _earlier_outcomes(out)
-    files = _find_files(manifest, root, earlier)
+    files, near = _find_files(manifest, root, earlier)
     left_out = 0
     if missing == "leave_out":
         present = [video_id in files or video_id in earlier for video_id in manifest.video_ids]
@@ -129,7 +114,7 @@ def prepare(
         _write_manifest(out, manifest, outcomes)
         stores.write_description(out, manifest.name, settings, root)
         try:
-            cut = _cut_clips(outcomes, files, out, settings, jobs, stall_seconds)
+            cut = _cut_clips(outcomes, files, near, out, settings, jobs, stall_seconds)
             with Journal(out) as journal, closing(cut):  # no worker outlives the block
                 progress.start(len(manifest), skipped)
                 for outcome in cut:
@@ -159,29 +144,20 @@ def _check_request(out: Path, settings: ExtractSettings) -> None:
         )
 
 
-def _find_files(manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]) -> dict[str, Path]:
-    """The file or folder of each clip, by video id; clips without one are absent."""
+def _find_files(
+    manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """The file or folder of each clip, by video id, clips without one left out; and in words what those may mean."""
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
-    files = {}
-    for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
-        file = find_file(root, path)
-        if file is not None:
-            files[video_id] = file
-    if not files and not earlier:
-        example = root / manifest.table["path"][0]
+    paths = manifest.table["path"].to_list()
+    found = find_files(root, paths)
+    if not found.of and not earlier:
+        example = f"{root / paths[0]}{near_words(found.near.get(paths[0], ()))}"
         raise RequestError(f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}")
-    return files
-
-
-def find_file(root: Path, path: str) -> Path | None:
-    """The file or folder of a clip, given its path in the annotations; None if there is none."""
-    try:
-        if (root / path).exists():
-            return root / path
-        return next((f for s in VIDEO_SUFFIXES if (f := root / (path + s)).is_file()), None)
-    except OSError:  # a name that is too long for a file, a folder that may not be looked into
-        return None
+    named = list(zip(manifest.video_ids, paths, strict=True))
+    files = {video_id: root / found.of[path] for video_id, path in named if path in found.of}
+    return files, {video_id: near_words(found.near[path]) for video_id, path in named if path in found.near}
 
 
 def _earlier_outcomes(out: Path) -> dict[str, Outcome]:
@@ -223,6 +199,7 @@ def _carry_over(
 def _cut_clips(
     outcomes: Mapping[str, Outcome],
     files: Mapping[str, Path],
+    near: Mapping[str, str],
     out: Path,
     settings: ExtractSettings,
     jobs: int | None,
@@ -231,7 +208,8 @@ def _cut_clips(
     pending = [o for o in outcomes.values() if o.status == "pending"]
     for clip in pending:
         if clip.video_id not in files:
-            yield Outcome(clip.video_id, clip.path, "failed", "no file", f"there is no file {clip.path}")
+            reason = f"there is no file {clip.path}{near.get(clip.video_id, '')}"
+            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason)
     tasks = [_Task(o.video_id, o.path, files[o.video_id]) for o in pending if o.video_id in files]
     if not tasks:
         return

@@ -29,6 +29,7 @@ from midas_dfer.datasets.plain_lists import (
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.emotions import AFEW, canonical_name
 from midas_dfer.errors import RequestError
+from midas_dfer.video.suffixes import VIDEO_SUFFIXES
 
 ClipKind = Literal["auto", "frames", "videos"]
 """What a clip is on disk: a folder of pictures, or a video file."""
@@ -44,7 +45,6 @@ _PARTS: dict[str, str] = {
     "test": "test", "test_afew": "test",
 }
 # fmt: on
-_VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg"})
 _CLIP = r"^(?:(?P<before>.*/)?(?P<part>[^/]+)/)?(?P<emotion>[^/]+)/(?P<clip>[^/]+)$"
 _EXPECTED = "Expected are train/<Emotion>/<clip> and validation/<Emotion>/<clip>, or Train_AFEW and Val_AFEW"
 
@@ -176,7 +176,7 @@ def _list_clips(emotion: Path, strange: Counter[str]) -> list[tuple[str, str, st
                 stem, suffix = Path(entry.name).stem, Path(entry.name).suffix
                 if entry.is_dir():
                     clips.append(("frames", entry.name, entry.name))
-                elif suffix.lower() in _VIDEO_SUFFIXES:
+                elif suffix.lower() in VIDEO_SUFFIXES:
                     clips.append(("videos", stem, entry.name))
                 else:
                     strange[f"*{suffix.lower()[:10]}" if suffix else "without a suffix"] += 1

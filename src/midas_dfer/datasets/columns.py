@@ -1,18 +1,21 @@
 """The columns of a table of votes, each read from text with its checks: who, where, which part, how many."""
 
 import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float64
 
+from midas_dfer.datasets.people import find_people
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.records import Records
 from midas_dfer.datasets.schema import MOST_VOTES, add_id_and_path_problems
 from midas_dfer.emotions import canonical_name
+from midas_dfer.video.suffixes import CLIP_SUFFIXES
 
-_SPLITS = {
+SPLITS = {
     "train": "train",
     "training": "train",
     "validation": "validation",
@@ -22,7 +25,9 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
-_MEDIA_SUFFIX = r"(?i)\.(?:mp4|avi|mov|mkv|webm|flv|wmv|mpg|mpeg|m4v|3gp|ogv|ts|gif|jpg|jpeg|png|bmp|webp)$"
+MEDIA_SUFFIX = rf"(?i)\.(?:{'|'.join(suffix[1:] for suffix in CLIP_SUFFIXES)})$"
+"""What ends the name of a video or picture; a regular expression."""
+
 _UNTIDY = r"\\|//|/$|^\./|/\./"
 
 
@@ -36,6 +41,7 @@ class VideoColumns:
         split: "train", "validation", "test" or null.
         fold: the number of the fold, or null.
         subject: who is seen, or null.
+        notes: which spellings were taken for one subject, or for none.
     """
 
     video_id: pl.Series
@@ -43,6 +49,7 @@ class VideoColumns:
     split: pl.Series
     fold: pl.Series
     subject: pl.Series
+    notes: tuple[str, ...]
 
     def series(self) -> list[pl.Series]:
         """Give the columns, named as in a manifest."""
@@ -60,14 +67,14 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
     """
     text = records.table
     path = _tidy_paths(text[roles.get("path", roles.get("video_id", ""))]).alias("path")
-    video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(_MEDIA_SUFFIX, "")
+    video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(MEDIA_SUFFIX, "")
     video_id = video_id.alias("video_id")
     add_id_and_path_problems(problems, video_id, path, records.place, one_row_each=one_row_each)
     nothing = pl.Series([None] * text.height, dtype=pl.String)
     split, fold, subject = (
         (text[roles[role]] if role in roles else nothing).alias(role) for role in ("split", "fold", "subject")
     )
-    parts = split.str.to_lowercase().replace_strict(_SPLITS, default=None, return_dtype=pl.String)
+    parts = split.str.to_lowercase().replace_strict(SPLITS, default=None, return_dtype=pl.String)
     problems.add(
         (split.is_not_null() & parts.is_null()).to_numpy(),
         lambda row: f"the split {split[row]!r} is not known",
@@ -80,7 +87,8 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
         lambda row: f"the fold {fold[row]!r} is not the number of a fold",
         "Number the folds 1, 2, 3 and so on.",
     )
-    return VideoColumns(video_id, path, parts, numbers, subject)
+    people = find_people(subject.unique(), "subject")
+    return VideoColumns(video_id, path, parts, numbers, people.in_column(subject), people.notes)
 
 
 def read_counts(records: Records, column: str, problems: RowProblems) -> Float64[np.ndarray, " N"]:
@@ -102,15 +110,25 @@ def read_counts(records: Records, column: str, problems: RowProblems) -> Float64
     return counts
 
 
-def read_classes(records: Records, column: str, class_names: tuple[str, ...], problems: RowProblems) -> pl.Series:
-    """Read a column of class names, under any spelling, as the names in `class_names`; an empty cell is null."""
+def read_classes(
+    records: Records,
+    column: str,
+    class_names: tuple[str, ...],
+    problems: RowProblems,
+    others: Collection[str] = (),
+) -> pl.Series:
+    """Read a column of class names, under any spelling, as the names in `class_names`.
+
+    Empty cells and those in `others`, which are no classes, come back null.
+    """
     cells = records.table[column]
     by_name = {canonical_name(name): name for name in class_names}
     spellings = cells.drop_nulls().unique().to_list()
-    own = {spelling: by_name[canonical_name(spelling)] for spelling in spellings if canonical_name(spelling) in by_name}
+    own = {each: by_name[canonical_name(each)] for each in spellings if canonical_name(each) in by_name}
+    own = {each: name for each, name in own.items() if each not in others}
     names = cells.replace_strict(own, default=None, return_dtype=pl.String)
     problems.add(
-        (cells.is_not_null() & names.is_null()).to_numpy(),
+        (cells.is_not_null() & names.is_null() & ~cells.is_in(list(others))).fill_null(value=False).to_numpy(),
         lambda row: f"{column!r} is {cells[row]!r}, which is not a class",
         f"The classes are {', '.join(class_names)}.",
     )

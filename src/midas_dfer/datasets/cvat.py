@@ -24,6 +24,7 @@ from midas_dfer.datasets.exports import (
 )
 from midas_dfer.datasets.json_files import clean_text, read_json_entries
 from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.people import find_people
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
 
@@ -101,8 +102,8 @@ def read_cvat(
         attribute: take the class not from the labels of tags but from this attribute of tags and shapes, such as
             "emotion" of a box labelled "face".
         annotator_attribute: the attribute that names the annotator.
-        class_names: the classes in the order wanted; None for the labels of the task that were used or are known
-            emotions, in the order of the task, then others in alphabetical order.
+        class_names: the classes in the order wanted; None for the labels of the task that are known emotions, in the
+            order of the task, then others that were used in alphabetical order.
         ignore: labels that are no votes, such as "unclear".
         several: what different tags of one annotator on one picture count: a vote each, or nothing ("leave_out").
         name: what to call the dataset; None for the name of the file or folder.
@@ -258,6 +259,8 @@ def _find_video(export: _Export) -> None:
 
 def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses) -> tuple[SingleVotes, list[str]]:
     """Find the votes that count, and say what was passed over."""
+    annotators = (name for export in exports for name in (export.annotator, *(tag.annotator for tag in export.tags)))
+    people = find_people(annotators, "annotator")
     framed: set[str] = set()
     said: dict[tuple[str, object], list[tuple[int, str]]] = {}
     dismissed = 0
@@ -270,7 +273,7 @@ def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses)
             path = export.paths[tag.item]
             if tag.item in export.videos:
                 framed.add(path)
-            voter = tag.annotator or export.annotator or number
+            voter = people.of(tag.annotator) or people.of(export.annotator) or number
             said.setdefault((path, voter), []).append((export.first + tag.item, chosen))
     votes = SingleVotes()
     many = tied = nameless = 0
@@ -294,7 +297,9 @@ def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses)
         (many, "time", f"An annotator tagged one picture with several classes {{}}: {rule}."),
         (nameless, "clip", "It is not known who tagged {}."),
     )
-    return votes, [sentence.format(counted(number, noun)) for number, noun, sentence in told if number]
+    return votes, [sentence.format(counted(number, noun)) for number, noun, sentence in told if number] + [
+        *people.notes
+    ]
 
 
 def _find_splits(root: Path, exports: list[_Export], place: Callable[[int], str]) -> dict[str, dict[str, object]]:

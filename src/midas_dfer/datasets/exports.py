@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 import polars as pl
 
-from midas_dfer.datasets.columns import _MEDIA_SUFFIX, _SPLITS
+from midas_dfer.datasets.columns import MEDIA_SUFFIX, SPLITS
 from midas_dfer.datasets.json_files import clean_text
+from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.schema import add_id_and_path_problems
@@ -22,13 +23,13 @@ from midas_dfer.errors import RequestError
 SeveralClasses = Literal["each", "leave_out"]
 """What an annotator who names several classes for one video counts: a vote for each, or nothing."""
 
-_MEDIA = re.compile(_MEDIA_SUFFIX)
+_MEDIA = re.compile(MEDIA_SUFFIX)
 _DRIVE = re.compile(r"^[A-Za-z]:[/\\]+")
 
 
 def split_of(name: str) -> str | None:
     """Give "train", "validation" or "test" for any of their usual names, None for other names."""
-    return _SPLITS.get(name.strip().lower())
+    return SPLITS.get(name.strip().lower())
 
 
 def names_media(address: str) -> bool:
@@ -186,11 +187,12 @@ def choose_classes(
     Args:
         where: the file or folder, for messages.
         found: the names that were voted for, in any spelling.
-        class_names: the classes wanted, in their order; None for all that occur.
+        class_names: the classes wanted, in their order; None for the known emotions that occur.
         declared: names that the tool offered, in its order; empty where the export does not say.
 
     Raises:
-        RequestError: nobody voted, a vote is for none of the classes wanted, or there is only one class.
+        RequestError: nobody voted, a vote is for none of the classes wanted, or, where none are named, for something
+            that is no known emotion; or there is only one class.
     """
     if not found:
         raise RequestError(f"{where} holds no votes. Export it when annotators have chosen classes.")
@@ -207,6 +209,7 @@ def choose_classes(
                 f"the classes {', '.join(class_names)}. Add them, or say that they are no votes (--ignore)."
             )
         return tuple(class_names)
+    refuse_unknown_classes(where, "votes for", spelled.values())
     offered = [
         name for name in dict.fromkeys(map(canonical_name, declared)) if name in spelled or is_known_emotion(name)
     ]

@@ -10,6 +10,9 @@ What one has to know of the files:
 - Pictures are joined by *name*. The README says that the number in it is the row of fer2013.csv; that holds for the
   first 59 rows only. Row by row, fer2013.csv belongs to fer2013new.csv, which gives each row its name.
 - Rows without a name exist: all ten annotators said that it is not a face.
+- fer0033120.png is the name of two rows for testing: of a picture with votes, and of a later one which is not a face,
+  and which lost its name as all others of its kind did. The first is the picture; the script of FER+, which writes one
+  over the other, leaves the pixels of the second under the name.
 - 1,319 pictures of the training and validation part, all of them copies of an earlier picture, have votes in
   fer2013new.csv that differ from those in label.csv: there every copy has the votes of the first one, three even its
   name; label.csv keeps the votes that were cast on each. So label.csv is read where it is there.
@@ -48,6 +51,9 @@ TABLE = "fer2013new.csv"
 USAGE: dict[str, str] = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 """The part that each word in the column Usage means."""
 
+NAMED_TWICE = "fer0033120.png"
+"""The picture whose name the published fer2013new.csv gives to a row without a face, too."""
+
 _NAME = r"^fer[0-9]{7}\.png$"
 _COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 _EMOTIONS = len(FERPLUS.names)
@@ -70,12 +76,14 @@ class PictureNames:
         names: the name of the picture of each row, null where it is not a face.
         splits: "train", "validation" or "test".
         counts: votes for the eight emotions, "unknown" and "not a face".
+        notes: what was set right in the file.
     """
 
     records: Records
     names: pl.Series
     splits: pl.Series
     counts: Int64[np.ndarray, "N 10"]
+    notes: tuple[str, ...]
 
 
 def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop") -> Manifest:
@@ -108,7 +116,9 @@ def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop"
     table, file = None, folder / TABLE
     notes: list[str] = []
     if file.is_file():
-        table, repeated = _pictures_of(read_picture_names(file))
+        rows = read_picture_names(file)
+        table, repeated = _pictures_of(rows)
+        notes += rows.notes
     if lists:
         pictures = _read_lists(lists)
         notes += [] if table is None else _compare(pictures, table)
@@ -168,6 +178,7 @@ def read_picture_names(file: Path) -> PictureNames:
         "Expected is a name such as fer0000000.png, or none where the picture is not a face.",
     )
     counts = np.stack([read_counts(records, column, problems) for column in _COLUMNS], axis=1).astype(np.int64)
+    names, notes = _without_borrowed_name(names, counts, records)
     problems.add(
         names.is_not_null().to_numpy() & (counts.sum(axis=1) == 0), lambda row: f"all votes on {names[row]!r} are zero"
     )
@@ -177,7 +188,23 @@ def read_picture_names(file: Path) -> PictureNames:
         "Each picture has one row.",
     )
     problems.raise_if_any(str(file), "Expected is the file as published.")
-    return PictureNames(records, names, usage.replace_strict(USAGE, return_dtype=pl.String), counts)
+    return PictureNames(records, names, usage.replace_strict(USAGE, return_dtype=pl.String), counts, notes)
+
+
+def _without_borrowed_name(
+    names: pl.Series, counts: Int64[np.ndarray, "N 10"], records: Records
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Take the name of a picture off the row that bears it and is not a face; as published there is one such row."""
+    same = (names == NAMED_TWICE).fill_null(value=False).to_numpy()
+    borrowed = np.flatnonzero(same & (counts[:, :_NOT_A_FACE].sum(axis=1) == 0) & (counts[:, _NOT_A_FACE] > 0))
+    if not len(borrowed) or len(borrowed) == same.sum():
+        return names, ()
+    places = ", ".join(records.place(int(row)) for row in borrowed)
+    note = (
+        f"{TABLE} gives the name {NAMED_TWICE} to a row that is not a face as well, {places}: a known fault of the "
+        "published file. The row is left out; the name is that of the other row."
+    )
+    return names.scatter(borrowed, None), (note,)
 
 
 def _contradictions(names: pl.Series, usage: pl.Series, counts: Int64[np.ndarray, "N 10"]) -> Bool[np.ndarray, " N"]:

@@ -12,11 +12,12 @@ from pathlib import Path
 import polars as pl
 
 from midas_dfer.datasets.exports import counted, names_media, names_of_paths, split_of
+from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.parquet import first_line
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
-from midas_dfer.video.opening import PICTURE_SUFFIXES
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 _EXPECTED = (
     "Expected is a folder per class with the clips in it, ROOT/happy/clip.mp4 or ROOT/happy/clip/1.jpg, or one such "
@@ -35,10 +36,16 @@ class _Found:
     empty: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
+    ignored: tuple[str, ...] = ()
+    passed: list[str] = field(default_factory=list)
 
 
 def read_folders(
-    root: str | os.PathLike[str], *, class_names: Sequence[str] | None = None, name: str | None = None
+    root: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    name: str | None = None,
 ) -> Manifest:
     """Read clips that lie in a folder per class.
 
@@ -49,8 +56,10 @@ def read_folders(
 
     Args:
         root: the folder.
-        class_names: the classes in the order wanted; None for the names of the folders, under their common
-            spelling and in alphabetical order. A folder without clips is a class if it has the name of an emotion.
+        class_names: the classes in the order wanted; None for the names of the folders, all of them known emotions,
+            under their common spelling and in alphabetical order. A folder without clips is a class, too, if it has the
+            name of an emotion.
+        ignore: folders that are no classes, such as "unknown" or "old"; they are passed over.
         name: what to call the dataset; None for the name of the folder.
 
     Returns:
@@ -58,13 +67,13 @@ def read_folders(
         over, which class folders are empty, and which were taken together.
 
     Raises:
-        RequestError: there is no such folder, it has another layout, or it has a folder for no class in
-            `class_names`.
+        RequestError: there is no such folder, it has another layout, it has a folder for no class in `class_names`, or,
+            where no classes are named, one that is not called like a known emotion.
     """
     top = Path(root)
     if not top.is_dir():
         raise RequestError(f"{top} is not a folder. {_EXPECTED}.")
-    found = _Found()
+    found = _Found(ignored=tuple(ignore))
     folders = [entry for entry in _entries(top, found) if _is_folder(entry, found, "")]
     parts = {entry.name: split_of(entry.name) for entry in folders}
     if any(parts.values()) and not all(parts.values()):
@@ -84,6 +93,9 @@ def read_folders(
                 _take_class(inner, f"{folder.name}/{inner.name}/", parts[folder.name], found)
     if not found.paths:
         raise RequestError(f"{top} holds no clips in folders of classes. {_EXPECTED}.")
+    idle = [each for each in ignore if canonical_name(each) not in {canonical_name(Path(p).name) for p in found.passed}]
+    if idle:
+        raise RequestError(f"{top} has no folder {idle[0]!r}. Leave it out of --ignore.")
     names = _choose_classes(top, found, class_names)
     own = {canonical_name(each): each for each in names}
     table = pl.DataFrame(
@@ -116,9 +128,12 @@ def _entries(folder: os.DirEntry[str] | Path, found: _Found) -> list[os.DirEntry
 
 
 def _is_folder(entry: os.DirEntry[str], found: _Found, above: str) -> bool:
-    """Say whether this is a folder; a file is stray here."""
+    """Say whether this is a folder that counts; a file is stray here."""
     if _is_dir(entry):
-        return True
+        if not any(canonical_name(entry.name) == canonical_name(each) for each in found.ignored):
+            return True
+        found.passed.append(above + entry.name)
+        return False
     found.stray.append(above + entry.name)
     return False
 
@@ -164,6 +179,8 @@ def _holds_pictures(folder: os.DirEntry[str]) -> bool:
 def _choose_classes(top: Path, found: _Found, class_names: Sequence[str] | None) -> tuple[str, ...]:
     if class_names is None:
         used = set(found.labels)
+        spelled = [min(spellings) for label, spellings in sorted(found.spellings.items()) if label in used]
+        refuse_unknown_classes(str(top), "clips in folders called", spelled)
         names = tuple(sorted(label for label in found.spellings if label in used or is_known_emotion(label)))
         if len(names) < 2:
             raise RequestError(f"{top} has a folder for one class only, {names[0]!r}. {_EXPECTED}.")
@@ -174,7 +191,7 @@ def _choose_classes(top: Path, found: _Found, class_names: Sequence[str] | None)
     if others:
         raise RequestError(
             f"{top} has folders for {', '.join(map(repr, others[:5]))}, not among the classes {', '.join(names)}. "
-            "Add them to the classes, or move these folders away."
+            "Add them to the classes, or say that they are none (--ignore)."
         )
     return names
 
@@ -184,6 +201,8 @@ def _notes(found: _Found) -> list[str]:
     for label, spellings in sorted(found.spellings.items()):
         if len(spellings) > 1:
             notes.append(f"Folders taken as one class, {label!r}: {', '.join(sorted(spellings))}.")
+    if found.passed:
+        notes.append(f"Passed over as asked: {_shown(found.passed, 'folder')}.")
     if found.empty:
         notes.append(f"Without any clip: {_shown(found.empty, 'folder')}.")
     if found.strange:

@@ -6,6 +6,7 @@ the video or picture) and its `annotations`, one per annotator, whose `result` h
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,7 @@ from midas_dfer.datasets.exports import (
 from midas_dfer.datasets.json_files import read_json_entries
 from midas_dfer.datasets.label_studio_tasks import LabelStudioAnnotation, LabelStudioTasks, take_task
 from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.people import People, find_people
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 
@@ -57,7 +59,8 @@ def read_label_studio(
         path: the exported file.
         question: the `name` of the `Choices` tag whose answers are the votes; None where there is only one.
         key: the key under `data` that holds the address of the video; None for the one that does.
-        class_names: the classes in the order wanted; None for all that were chosen, in alphabetical order.
+        class_names: the classes in the order wanted; None for those that were chosen, all of them known emotions, in
+            alphabetical order.
         ignore: answers that are no votes, such as "unclear".
         several: what an annotation with several classes counts: a vote for each, or nothing ("leave_out").
         uploads: where files were uploaded through the browser, their names in the folder of the videos: "stored",
@@ -83,7 +86,9 @@ def read_label_studio(
     asked = _find_question(file, tasks, question)
     paths = _find_paths(file, tasks, key, uploads)
     votes, notes = _collect(tasks, asked, paths, {canonical_name(each) for each in ignore}, several)
-    votes.about = _find_about(file, tasks, paths)
+    subjects = find_people((str(each["subject"]) for each in tasks.about if "subject" in each), "subject")
+    votes.about = _find_about(file, tasks, paths, subjects)
+    notes += subjects.notes
     classes = choose_classes(str(file), votes.classes, class_names)
     manifest = votes.to_manifest(classes, name if name is not None else file.stem)
     without = len(set(paths)) - len(manifest)
@@ -158,10 +163,13 @@ def _find_key(file: Path, tasks: LabelStudioTasks) -> str:
     return found[0]
 
 
-def _find_about(file: Path, tasks: LabelStudioTasks, paths: list[str]) -> dict[str, dict[str, object]]:
+def _find_about(file: Path, tasks: LabelStudioTasks, paths: list[str], people: People) -> dict[str, dict[str, object]]:
     about: dict[str, dict[str, object]] = {}
     first: dict[str, int] = {}
     wrong: dict[int, str] = {}
+    for found in tasks.about:
+        if "subject" in found:
+            found["subject"] = people.of(str(found["subject"]))
     for task, (path, found) in enumerate(zip(paths, tasks.about, strict=True)):
         before = first.setdefault(path, task)
         if about.setdefault(path, found) != found:
@@ -174,10 +182,20 @@ def _collect(
     tasks: LabelStudioTasks, asked: str, paths: list[str], ignored: set[str], several: SeveralClasses
 ) -> tuple[SingleVotes, list[str]]:
     """Find the votes that count, and say what was passed over."""
+    people = find_people((annotation.annotator for annotation in tasks.annotations), "annotator")
     last: dict[tuple[str, object], LabelStudioAnnotation] = {}
+    again = twice = 0
+    seen: Counter[object] = Counter()
     for number, annotation in enumerate(tasks.annotations):
-        voter = annotation.annotator if annotation.annotator is not None else number
+        voter: object = people.of(annotation.annotator)
+        if voter is None:
+            # Not known who it was: its own number tells two votes from one that is exported twice, in two tasks.
+            within = (annotation.task, annotation.known_as)
+            voter = number if annotation.known_as is None else (annotation.known_as, seen[within])
+            seen[within] += 1
         key = (paths[annotation.task], voter)
+        again += key in last and isinstance(voter, str)
+        twice += key in last and not isinstance(voter, str)
         if key not in last or annotation.when >= last[key].when:
             last[key] = annotation
     votes = SingleVotes()
@@ -190,21 +208,20 @@ def _collect(
         many += len(chosen) > 1
         if len(chosen) > 1 and several == "leave_out":
             continue
-        nameless += bool(chosen) and annotation.annotator is None
-        votes.add(path, annotation.annotator, chosen)
+        who = people.of(annotation.annotator)
+        nameless += bool(chosen) and who is None
+        votes.add(path, who, chosen)
     rule = "a vote for each" if several == "each" else "all of these are left out"
     told = (
         (tasks.skipped, "Passed over because the annotator skipped the task: {}."),
-        (
-            len(tasks.annotations) - len(last),
-            "Passed over because the same person annotated the video again later: {}.",
-        ),
+        (again, "Passed over because the same person annotated the video again later: {}."),
+        (twice, "There twice, and counted once: {}."),
         (silent, f"Passed over because {asked!r} was not answered: {{}}."),
         (dismissed, "Passed over because the answer is no vote: {}."),
         (many, f"Several classes were chosen in {{}}: {rule}."),
         (nameless, "It is not known who made {}."),
     )
-    notes = [sentence.format(counted(number, "annotation")) for number, sentence in told if number]
+    notes = [sentence.format(counted(number, "annotation")) for number, sentence in told if number] + [*people.notes]
     if tasks.predictions:
         notes.append(f"Passed over because models are no annotators: {counted(tasks.predictions, 'prediction')}.")
     return votes, notes

@@ -14,9 +14,13 @@ _MIN_FIELDS = frozenset(
 
 @dataclass
 class LabelStudioAnnotation:
-    """What one person said of one task: the classes chosen in answer to each question."""
+    """What one person said of one task: the classes chosen in answer to each question.
+
+    `known_as` tells it from others, wherever it is exported to; None where nothing does.
+    """
 
     task: int
+    known_as: tuple[str, ...] | None
     annotator: str | None
     when: str
     choices: dict[str, list[str]]
@@ -105,7 +109,13 @@ def _take_annotations(tasks: LabelStudioTasks, number: int, task: dict[str, obje
                 raise _WrongTaskError(f"the from_name of its choices is {_kind(asked)}, not text")
             _add_choices(choices.setdefault(clean_text(asked), []), value)
         taken.append(
-            LabelStudioAnnotation(number, _annotator(annotation.get("completed_by")), _when(annotation), choices)
+            LabelStudioAnnotation(
+                number,
+                _known_as(annotation.get("id"), annotation.get("created_at")),
+                _annotator(annotation.get("completed_by")),
+                _when(annotation),
+                choices,
+            )
         )
     return taken
 
@@ -122,7 +132,11 @@ def _take_small(number: int, task: dict[str, object]) -> tuple[dict[str, object]
             for each in answers:
                 _add_choices(found, {"choices": [each]} if isinstance(each, str) else each)
             choices[clean_text(asked)] = found
-    return task, [LabelStudioAnnotation(number, _annotator(task.get("annotator")), _when(task), choices)]
+    known_as, annotator = (
+        _known_as(task.get("annotation_id"), task.get("created_at")),
+        _annotator(task.get("annotator")),
+    )
+    return task, [LabelStudioAnnotation(number, known_as, annotator, _when(task), choices)]
 
 
 def _add_choices(found: list[str], value: object) -> None:
@@ -134,6 +148,11 @@ def _add_choices(found: list[str], value: object) -> None:
             raise _WrongTaskError("one of its choices is empty")
         if canonical_name(each) not in map(canonical_name, found):
             found.append(clean_text(each))
+
+
+def _known_as(number: object, created: object) -> tuple[str, ...] | None:
+    known = isinstance(number, int | str) and not isinstance(number, bool) and bool(str(number))
+    return (str(number), created if isinstance(created, str) else "") if known else None
 
 
 def _annotator(who: object) -> str | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import replacing
+from midas_dfer.files import cannot_read, replacing
 
 _METADATA_KEY = b"midas_dfer.manifest"
 _FORMAT = 1
@@ -43,6 +43,8 @@ def read_parquet(file: Path) -> pl.DataFrame:
         frame = pl.from_arrow(table)
     except RequestError:
         raise
+    except PermissionError as error:
+        raise cannot_read(file, error) from error
     except _READ_ERRORS as error:
         raise RequestError(
             f"{file} cannot be read as Parquet ({first_line(error)}). It is damaged or in another format."

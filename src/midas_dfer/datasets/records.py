@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,6 +39,8 @@ _CHUNK = 50_000
 _MOST_COLUMNS = 10_000
 _FREE_CELLS = 20_000_000
 _BOM = b"\xef\xbb\xbf"
+_SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IGNORECASE)
+"""What Excel writes, and reads, as the first line of a file: which sign is between the cells."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ def read_records(path: str | os.PathLike[str]) -> Records:
     """Read a file of rows.
 
     Args:
-        path: a .csv or .tsv file (comma, semicolon or tab between the cells, whichever its header has most
-            of; UTF-8 with or without a byte order mark; any line ends), a .jsonl or .ndjson file with one
-            object a line, or a .parquet file. Rows without any content are passed over.
+        path: a .csv or .tsv file (comma, semicolon, tab or bar between the cells: the one that a first line `sep=;`
+            names, else whichever its header has most of; UTF-8 with or without a byte order mark; any line ends), a
+            .jsonl or .ndjson file with one object a line, or a .parquet file. Rows without any content are passed
+            over.
 
     Returns:
         The rows, at least one.
@@ -129,9 +133,14 @@ def _refuse_wrong_encoding(file: Path, data: bytes) -> None:
 
 
 def _from_csv(file: Path, data: bytes) -> Records:
-    head = data.removeprefix(_BOM).lstrip()[: 1 << 16].split(b"\n", 1)[0].split(b"\r", 1)[0]
-    separator = max(",;\t", key=lambda sign: head.count(sign.encode()))
-    rows = _csv_rows(file, data, separator)
+    data = data.removeprefix(_BOM)
+    said = _SEPARATOR_LINE.match(data)
+    if said is None:
+        head = data.lstrip()[: 1 << 16].split(b"\n", 1)[0].split(b"\r", 1)[0]
+        separator = max(",;\t|", key=lambda sign: head.count(sign.encode()))
+    else:
+        separator = said[1].decode()
+    rows = _csv_rows(file, data if said is None else data[said.end() :], separator, skipped=int(said is not None))
     names = next(rows, None)
     if names is None:
         raise RequestError(f"{file} holds no header. It should begin with the names of the columns.")
@@ -167,12 +176,23 @@ def _from_csv(file: Path, data: bytes) -> Records:
     return records
 
 
-def _csv_rows(file: Path, data: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(file: Path, data: bytes, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that hold something, each with the line on which it begins."""
-    stream = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-    reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
+    stream = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    raw: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in stream:
+            raw.append(line)
+            yield line
+
+    reader = csv.reader(lines(), delimiter=separator, strict=True, skipinitialspace=True)
+    sign = re.escape(separator)
+    quoted = re.compile(rf' *"(?:[^"]|"")*"(?:{sign}|\Z)|[^"{sign}]*(?:{sign}|\Z)')
+    width = 0
     while True:
-        line = reader.line_num + 1
+        line = skipped + reader.line_num + 1
+        raw.clear()
         try:
             row = next(reader)
         except StopIteration:
@@ -182,8 +202,45 @@ def _csv_rows(file: Path, data: bytes, separator: str) -> Iterator[tuple[int, li
                 f"{file}: the row that begins on line {line} is not CSV ({error}). Look for a quotation mark "
                 "too many or too few."
             ) from error
-        if any(map(str.strip, row)):
-            yield line, row
+        if not any(map(str.strip, row)):
+            continue
+        width = width or len(row)
+        if any('"' in cell for cell in row) and not _well_quoted("".join(raw).rstrip("\r\n"), quoted):
+            raise RequestError(
+                f"{file}: the row that begins on line {line} has a quotation mark inside a cell that does not begin "
+                "with one, so that it is not clear where the cell ends. Put the cell in quotation marks and double "
+                "those in it."
+            )
+        if (
+            len(raw) > 1
+            and len(row) == width
+            and any(_swallows_rows(c, k, width, separator) for k, c in enumerate(row))
+        ):
+            raise RequestError(
+                f"{file}: a cell of the row that begins on line {line} goes on over {len(raw)} lines, which look like "
+                "rows of their own. Look for a quotation mark too many or too few."
+            )
+        yield line, row
+
+
+def _well_quoted(record: str, cell: re.Pattern[str]) -> bool:
+    """Say whether quotation marks stand around whole cells only, or twice inside such a one."""
+    at = 0
+    while at < len(record):
+        found = cell.match(record, at)
+        if found is None or found.end() == at:
+            return False
+        at = found.end()
+    return True
+
+
+def _swallows_rows(cell: str, column: int, width: int, separator: str) -> bool:
+    """Say whether a cell is what two quotation marks, each lost in a row of its own, make of all between them."""
+    parts = [part for part in re.split("\r\n|\n|\r", cell) if part.strip()]
+    if len(parts) < 2 or width < 2:
+        return False
+    expected = [width - 1 - column, *[width - 1] * (len(parts) - 2), column]
+    return [part.count(separator) for part in parts] == expected
 
 
 def _from_json_lines(file: Path, data: bytes) -> Records:

@@ -1,7 +1,7 @@
-"""Any table of votes: one column per class, or one row per single vote.
+"""Any table of votes: one column per class, or one row per single vote, or per class and its number of votes.
 
 `read_table` takes CSV, JSON lines and Parquet. Columns are found by name; case, blanks and hyphens in the
-names do not matter.
+names do not matter. What a name does not say is not guessed: such a column is named and asked for.
 """
 
 import os
@@ -10,35 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float64
 
-from midas_dfer.datasets.columns import add_vote_problems, read_classes, read_counts, read_videos
+from midas_dfer.datasets.columns import read_classes, read_counts, read_videos
+from midas_dfer.datasets.known_classes import refuse_unknown_classes
+from midas_dfer.datasets.long_table import read_long
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.parquet import is_manifest_file
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.records import UNNAMED, Records, read_records
+from midas_dfer.datasets.roles import find_roles, is_measure, kind_of, same_name, told_roles
 from midas_dfer.datasets.schema import CORE_COLUMNS
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
 
-_ROLES: dict[str, tuple[str, ...]] = {
-    "video_id": ("video_id", "videoid", "clip_id"),
-    "path": ("path", "file_path", "filepath", "file", "filename", "file_name", "video", "video_name", "clip"),
-    "label": ("label", "emotion", "class"),
-    "vote": ("vote", "emotion", "label", "class"),
-    "annotator": ("annotator", "rater", "worker", "annotator_id", "rater_id", "worker_id"),
-    "subject": ("subject", "subject_id", "actor", "actor_id", "person", "speaker", "participant"),
-    "split": ("split", "partition", "subset"),
-    "fold": ("fold", "test_fold"),
-}
-# fmt: off
-_NO_CLASSES = frozenset((
-    "frames", "num_frames", "n_frames", "frame_count", "fps", "frame_rate", "duration", "length", "seconds",
-    "width", "height", "start", "end", "onset", "offset", "time", "timestamp", "response_time", "index",
-    "order", "row", "number", "id", "age", "year", "level", "total", "sum", "votes", "num_votes", "n_votes",
-    "responses", "num_responses", "numresponses", "annotators", "agreement", "confidence", "intensity",
-    "valence", "arousal", "dominance",
-))
-# fmt: on
 _EXPECTED = (
     "Expected is a column video_id (or path), and either one column of counts per class or, with one row per "
     "single vote, a column emotion and one called annotator"
@@ -46,7 +31,11 @@ _EXPECTED = (
 
 
 def read_table(
-    path: str | os.PathLike[str], *, class_names: Sequence[str] | None = None, name: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    name: str | None = None,
 ) -> Manifest:
     r"""Read a table of votes.
 
@@ -63,51 +52,72 @@ def read_table(
     none where votes are tied. Other columns are kept as they are.
 
     *Long*, one row per single vote: `emotion` (or label, class, vote) and `annotator` (or rater, worker). The
-    votes of a video are counted, and kept one by one in the columns `annotators` and `annotator_votes`. The
-    table is read so when it has a column annotator, or when it has a column emotion and no counts.
+    votes of a video are counted, and kept one by one in the columns `annotators` and `annotator_votes`. Without
+    annotators a column `votes` (or count, n, size, ...) may say how many votes a row stands for. Other columns are
+    kept where all rows of a video agree.
+
+    The table is long when it has a column emotion and an annotator or no counts per class.
 
     A Parquet file that is a manifest already is read as such.
 
     Args:
         path: the file, of one of the suffixes of `records.SUFFIXES`.
-        class_names: the classes in the order wanted; only their columns (their votes) are taken. None: in a
-            wide table all known emotions and all other columns of numbers that are not known to be something
-            else, in the order of the columns; in a long one all names that occur, in alphabetical order.
+        class_names: the classes in the order wanted; only their columns are taken, and all votes are for one of
+            them. None: known emotions, in a wide table in the order of the columns, in a long one in alphabetical
+            order; what else might be a class is refused by its name.
+        ignore: columns that are neither classes nor counts, or answers that are no votes, such as "unknown".
         name: what to call the dataset; None for the name of the file without its suffix.
 
     Returns:
-        The clips in the order of the file.
+        The clips in the order of the file. The notes say what was taken for what.
 
     Raises:
-        RequestError: the file cannot be read, its columns are not as above, or rows are wrong: no video_id or
-            one that is there before, a path that leaves its folder, counts that are negative, fractional, not
-            numbers or all zero, an unknown label, a second vote of an annotator on a video. The message names
-            the file, up to five rows (counted from 1, without the header) and their lines.
+        RequestError: the file cannot be read, its columns are not as above or may mean several things, or rows are
+            wrong: no video_id or one that is there before, a path that leaves its folder, counts that are negative,
+            fractional, not numbers or all zero, an unknown label, a second vote of an annotator on a video. The
+            message names the file, up to five rows (counted from 1, without the header) and their lines.
     """
     file = Path(path)
     wanted = None if class_names is None else tuple(class_names)
     if wanted is not None:
         check_class_names(wanted)
     if file.suffix.lower() == ".parquet" and file.is_file() and is_manifest_file(file):
-        manifest = Manifest.from_parquet(file)
-        if wanted not in (None, manifest.class_names):
-            raise RequestError(
-                f"{file} is a manifest with the classes {', '.join(manifest.class_names)}. "
-                "Leave out the class names, or give these."
-            )
-        return manifest
+        return _read_manifest(file, wanted, ignore)
     records = read_records(file)
-    roles = _find_roles(records)
+    ignored = [column for column in records.table.columns if any(same_name(column, each) for each in ignore)]
+    roles = find_roles(records, ignored)
     if "video_id" not in roles and "path" not in roles:
         raise RequestError(f"{_found(records)}, none of which names the video. {_EXPECTED}.")
-    classes = _class_columns(records, roles, wanted)
+    free = [column for column in records.table.columns if column not in (*roles.values(), *ignored)]
     title = name if name is not None else file.stem
+    classes = _class_columns(records, roles, free, wanted)
     if "vote" in roles and ("annotator" in roles or len(classes) < 2):
-        return _read_long(records, roles, wanted, title)
+        if classes:
+            raise RequestError(
+                f"{file} has votes in the column {roles['vote']!r}, and columns of counts as well: "
+                f"{', '.join(map(repr, classes.values()))}. Say which are not to be counted: "
+                f'--ignore "[{", ".join(classes.values())}]" or --ignore "[{roles["vote"]}]".'
+            )
+        return read_long(records, roles, free, wanted, ignore, title)
+    _refuse_idle(records, ignore)
+    if wanted is None:
+        _refuse_other_counts(records, free, classes)
     if len(classes) < 2:
         what = f"of which only {next(iter(classes))!r} holds counts" if classes else "none of which holds counts"
         raise RequestError(f"{_found(records)}, {what}. {_EXPECTED}.")
-    return _read_wide(records, roles, classes, title)
+    return _read_wide(records, roles, classes, title, told=wanted is None)
+
+
+def _read_manifest(file: Path, wanted: tuple[str, ...] | None, ignore: Sequence[str]) -> Manifest:
+    manifest = Manifest.from_parquet(file)
+    if wanted not in (None, manifest.class_names):
+        raise RequestError(
+            f"{file} is a manifest with the classes {', '.join(manifest.class_names)}. "
+            "Leave out the class names, or give these."
+        )
+    if ignore:
+        raise RequestError(f"{file} is a manifest, whose classes are known: leave out --ignore.")
+    return manifest
 
 
 def _found(records: Records) -> str:
@@ -116,64 +126,45 @@ def _found(records: Records) -> str:
     return f"{records.file} has the columns {', '.join(columns[:20])}{more}"
 
 
-def _plain(column: str) -> str:
-    return "_".join(column.lower().replace("-", " ").replace("_", " ").split())
-
-
-def _find_roles(records: Records) -> dict[str, str]:
-    """Find which column plays which role; "emotion" may be both the label and the vote."""
-    plain = {_plain(column): column for column in reversed(records.table.columns)}
-    roles = {}
-    for role, aliases in _ROLES.items():
-        for alias in aliases:
-            if alias in plain:
-                roles[role] = plain[alias]
-                break
-    if "video_id" not in roles and "path" in roles:
-        others = (plain[alias] for alias in ("video", "video_name", "clip") if alias in plain)
-        second = next((column for column in others if column != roles["path"]), None)
-        if second is not None:
-            roles["video_id"] = second
-    return roles
-
-
-def _class_columns(records: Records, roles: dict[str, str], wanted: tuple[str, ...] | None) -> dict[str, str]:
-    """Find the column of counts of each class; without `wanted`, decide by name and content."""
-    free = [column for column in records.table.columns if column not in roles.values()]
-    if wanted is not None:
-        by_name = {canonical_name(column): column for column in reversed(free)}
-        found = {name: by_name[canonical_name(name)] for name in wanted if canonical_name(name) in by_name}
-        missing = [name for name in wanted if name not in found]
-        if missing and "vote" not in roles:
+def _class_columns(
+    records: Records, roles: dict[str, str], free: Sequence[str], wanted: tuple[str, ...] | None
+) -> dict[str, str]:
+    """Find the column of counts of each class: those that are asked for, else the known emotions."""
+    named = [column for column in free if wanted is not None or is_known_emotion(column)]
+    by_name: dict[str, str] = {}
+    for column in named:
+        key = canonical_name(column)
+        if key in by_name and (wanted is None or key in map(canonical_name, wanted)):
             raise RequestError(
-                f"{_found(records)}, but no column of counts for {', '.join(missing)}. "
-                "Give the class names as the columns are called."
+                f"{records.file}: the columns {by_name[key]!r} and {column!r} mean the same class. Keep one of them."
             )
-        return {} if missing else found
-    classes = {column: column for column in free if _holds_counts(column, records.table[column])}
-    same: dict[str, str] = {}
-    for column in classes:
-        if canonical_name(column) in same:
-            raise RequestError(
-                f"{records.file}: the columns {same[canonical_name(column)]!r} and {column!r} mean the same "
-                "class. Keep one of them."
-            )
-        same[canonical_name(column)] = column
-    return classes
+        by_name.setdefault(key, column)
+    if wanted is None:
+        return {column: column for column in named}
+    found = {name: by_name[canonical_name(name)] for name in wanted if canonical_name(name) in by_name}
+    missing = [name for name in wanted if name not in found]
+    if missing and "vote" not in roles:
+        raise RequestError(
+            f"{_found(records)}, but no column of counts for {', '.join(missing)}. "
+            "Give the class names as the columns are called."
+        )
+    return found
 
 
-def _holds_counts(column: str, cells: pl.Series) -> bool:
-    if is_known_emotion(column):
-        return True
-    plain = _plain(column)
-    if plain in _NO_CLASSES or plain.endswith("_id") or plain.startswith((_plain(UNNAMED), "unnamed:")):
-        return False
-    filled = len(cells) - cells.null_count()
-    numbers = len(cells) - cells.cast(pl.Float64, strict=False).null_count()
-    return filled > 0 and 2 * numbers >= filled
+def _refuse_idle(records: Records, ignore: Sequence[str]) -> None:
+    for each in ignore:
+        if not any(same_name(column, each) for column in records.table.columns):
+            raise RequestError(f"{_found(records)}, none of which is called {each!r}. Leave it out of --ignore.")
 
 
-def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str], name: str) -> Manifest:
+def _refuse_other_counts(records: Records, free: Sequence[str], classes: dict[str, str]) -> None:
+    """Refuse columns of whole numbers that might be classes, when nobody said which columns are."""
+    others = [column for column in free if column not in classes and not is_measure(column)]
+    others = [column for column in others if kind_of(records.table[column]) == "whole"]
+    refuse_unknown_classes(str(records.file), "a column of counts", [*classes, *others])
+
+
+def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str], name: str, *, told: bool) -> Manifest:
     problems = RowProblems(records.place)
     videos = read_videos(records, roles, problems, one_row_each=True)
     counts = np.stack([read_counts(records, column, problems) for column in classes.values()], axis=1)
@@ -188,37 +179,37 @@ def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str],
         columns.append(read_classes(records, roles["label"], tuple(classes), problems).alias("label"))
     problems.raise_if_any(str(records.file), "A count of votes is a whole number, 0 or more.")
     used = {*classes.values(), *(column for role, column in roles.items() if role not in ("vote", "annotator"))}
-    for column in records.table.columns:
-        if column not in used and not column.startswith(UNNAMED):
-            title = column if column not in CORE_COLUMNS else f"{column}_in_file"
-            columns.append(records.natural(column).alias(title))
-    manifest = Manifest(tuple(classes), pl.DataFrame(columns), name)
+    kept = [column for column in records.table.columns if column not in used and not column.startswith(UNNAMED)]
+    for column in kept:
+        title = column if column not in CORE_COLUMNS else f"{column}_in_file"
+        columns.append(records.natural(column).alias(title))
+    notes = [*videos.notes, *told_roles(roles)]
+    numbers = [column for column in kept if kind_of(records.table[column]) in ("whole", "numbers")]
+    if told:
+        _refuse_completing_column(records, counts, numbers)
+        if numbers:
+            notes.append(f"Columns of numbers that are no classes, but kept as they are: {_some(numbers)}.")
+    elif left := [column for column in kept if is_known_emotion(column)]:
+        notes.append(
+            f"Columns of emotions that are not among the classes, and whose votes do not count: {_some(left)}."
+        )
+    manifest = Manifest(tuple(classes), pl.DataFrame(columns), name, notes)
     return manifest if "label" in roles else manifest.with_majority_labels()
 
 
-def _read_long(records: Records, roles: dict[str, str], wanted: tuple[str, ...] | None, name: str) -> Manifest:
-    problems = RowProblems(records.place)
-    videos = read_videos(records, roles, problems, one_row_each=False)
-    cells = records.table[roles["vote"]]
-    class_names = wanted or tuple(sorted({canonical_name(cell) for cell in cells.drop_nulls().unique()}))
-    votes = read_classes(records, roles["vote"], class_names, problems)
-    problems.add(cells.is_null().to_numpy(), lambda _: f"{roles['vote']!r} is empty")
-    table = pl.DataFrame([*videos.series(), votes.alias("annotator_votes")])
-    kept = []
-    if "annotator" in roles:
-        table = table.with_columns(records.table[roles["annotator"]].alias("annotator"))
-        kept = [pl.col("annotator").alias("annotators"), pl.col("annotator_votes")]
-    add_vote_problems(table, records, problems)
-    problems.raise_if_any(str(records.file), "Each row is the vote of one annotator for one class.")
-    if len(class_names) < 2:
-        raise RequestError(
-            f"{records.file} holds votes for {class_names[0]!r} only. Name all the classes that could be chosen."
-        )
-    grouped = table.group_by("video_id", maintain_order=True).agg(
-        pl.col("path", "split", "fold", "subject").first(),
-        *((pl.col("annotator_votes") == each).sum().alias(f"votes {k}") for k, each in enumerate(class_names)),
-        *kept,
-    )
-    counts = [f"votes {k}" for k in range(len(class_names))]
-    rows = grouped.with_columns(pl.concat_list(pl.col(counts).cast(pl.Int64)).alias("votes")).drop(counts)
-    return Manifest(class_names, rows, name).with_majority_labels()
+def _refuse_completing_column(records: Records, counts: Float64[np.ndarray, "N K"], columns: Sequence[str]) -> None:
+    """Refuse a column that makes all videos have the same number of votes, which they have not without it."""
+    sums = counts.sum(axis=1)
+    if len(sums) < 3 or (sums == sums[0]).all():
+        return
+    for column in columns:
+        total = sums + records.table[column].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+        if (total == total[0]).all():
+            raise RequestError(
+                f"{records.file}: with the column {column!r} each row has {total[0]:g} votes, without it they differ. "
+                f'Name the classes (--classes), or say that it is none: --ignore "[{column}]".'
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

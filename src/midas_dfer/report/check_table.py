@@ -4,6 +4,7 @@ import textwrap
 
 from midas_dfer.clips.checking.check import CheckReport
 from midas_dfer.clips.checking.finding import Finding
+from midas_dfer.datasets.class_counts import classes_text
 
 WIDTH = 80
 _INDENT = 9
@@ -23,6 +24,7 @@ def check_table(report: CheckReport) -> str:
         ("read", f"{report.num_read:,} clips{stopped}" if report.num_read else "no clip"),
         ("compared", "the pixels of all clips" if report.compared else "no pixels"),
     ]
+    facts.append(("classes", classes_text(report.classes)))
     if report.parts:
         facts.append(("parts", report.parts))
     blocks = [[line for name, text in facts for line in _hanging(f"{name:<{_INDENT}}", text)]]

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.class_counts import classes_text, count_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write, only_one
@@ -160,6 +161,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
     busy = f"another process trains the run {run.path}; wait for it or end it"
     with only_one(run.path / CONFIG_FILE, busy, LOCK_PATIENCE), _quiet():
         train_set = _dataset(run, store, "train", say)
+        say(f"classes: {classes_text(count_classes(train_set.manifest))}")
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
         train_loader = _loader(train_set, config, device, shuffle=True, mixing=mixing)
         validation_loader = None

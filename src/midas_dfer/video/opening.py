@@ -13,9 +13,6 @@ from midas_dfer.errors import VideoError
 # The largest picture that is decoded, in pixels: 8192 x 8192, twice as much as 8K video.
 MAX_PIXELS = 8192 * 8192
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-"""Files that hold one picture: a clip of one frame, or a frame of a folder."""
-
 # Formats that are recognised by their content. Playlists and scripts (HLS, concat), which name other files or
 # addresses and may never end, and text shown as a terminal (tty) are left out on purpose.
 _FORMATS = (

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.errors import DamagedVideoError, VideoError
-from midas_dfer.video.opening import PICTURE_SUFFIXES
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Remark, Tell
 from midas_dfer.video.stills import read_bytes, read_still
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 FOLDER_FRAME_RATE = 25.0
 """Frames per second that a folder of pictures is taken to have; nothing in it says."""

@@ -24,7 +24,6 @@ from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.video.aperture import declared_crop
 from midas_dfer.video.deinterlace import Deinterlacer
 from midas_dfer.video.opening import (
-    PICTURE_SUFFIXES,
     check_size,
     error_reason,
     first_bytes,
@@ -33,6 +32,7 @@ from midas_dfer.video.opening import (
 )
 from midas_dfer.video.shown import PixelFormat, Remark, Tell, View, Viewer
 from midas_dfer.video.stills import Still, read_bytes, read_still, still_codec
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 # A timestamp that runs back by more than this (s) is a clock that was restarted: two recordings joined.
 _CLOCK_RESTART = 1.0

@@ -11,6 +11,7 @@ from midas_dfer.clips.checking.folders import check_files, find_clips
 from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
 from midas_dfer.clips.duplicates import DuplicateGroup, find_duplicates
 from midas_dfer.clips.prepare import available_cores
+from midas_dfer.datasets.class_counts import ClassCount, count_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import NoProgress, Progress
@@ -63,6 +64,7 @@ class CheckReport:
         num_read_in_part: those whose reading was stopped because it took too long; good so far.
         compared: whether pixels were compared.
         parts: splits and folds with their numbers of clips, in words; "" if there are none.
+        classes: the classes with their votes and labels.
         findings: errors first.
     """
 
@@ -73,6 +75,7 @@ class CheckReport:
     num_read_in_part: int
     compared: bool
     parts: str
+    classes: tuple[ClassCount, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -91,6 +94,7 @@ class CheckReport:
             "read_in_part": self.num_read_in_part,
             "compared": self.compared,
             "parts": self.parts,
+            "classes": [each.to_dict() for each in self.classes],
             "findings": [f.to_dict() for f in self.findings],
         }
 
@@ -126,8 +130,9 @@ def check(
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
     findings = list(check_annotations(manifest))
-    files, unannotated = find_clips(manifest, root)
-    findings += check_files(manifest, root, files, unannotated, settings.missing, settings.hint)
+    there = find_clips(manifest, root)
+    files = there.found
+    findings += check_files(manifest, root, there, settings.missing, settings.hint)
 
     present = [video_id for video_id in manifest.video_ids if video_id in files]
     chosen = {present[n] for n in spread(len(present), settings.sample)} | (settings.known_broken & files.keys())
@@ -149,6 +154,7 @@ def check(
         num_read_in_part=sum(not r.whole for r in readings.values()),
         compared=compared,
         parts=_parts(manifest),
+        classes=count_classes(manifest),
         findings=tuple(sorted(findings, key=lambda f: f.severity != "error")),  # else in the order found
     )
 

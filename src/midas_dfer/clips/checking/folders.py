@@ -1,31 +1,31 @@
-"""Which annotated clips have a file, and which files nobody annotated: each folder is listed once."""
+"""Which annotated clips have a file, and which files nobody annotated."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from midas_dfer.clips.checking.finding import Finding, Severity, first_few
-from midas_dfer.clips.prepare import VIDEO_SUFFIXES
+from midas_dfer.clips.files import Folder, find_files, near_words
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.video.opening import PICTURE_SUFFIXES
-
-_VIDEOS = frozenset(VIDEO_SUFFIXES) - PICTURE_SUFFIXES
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
-class _Folder:
-    files: frozenset[str]
-    folders: frozenset[str]
+class FilesOfClips:
+    """Which files the clips of a data set are.
 
-    def find(self, name: str) -> str | None:
-        """The entry of a clip: its name, or its name with the suffix of a video, tried as `prepare` does."""
-        if name in self.files or name in self.folders:
-            return name
-        return next((name + s for s in VIDEO_SUFFIXES if name + s in self.files), None)
+    Attributes:
+        found: the file or folder of each clip by video_id, clips without one left out.
+        near: for clips without one, by video_id: names on disk that may be meant.
+        unannotated: the relative paths of what nobody annotated, in order.
+    """
+
+    found: dict[str, Path]
+    near: dict[str, tuple[str, ...]]
+    unannotated: list[str]
 
 
-def find_clips(manifest: Manifest, root: Path) -> tuple[dict[str, Path], list[str]]:
+def find_clips(manifest: Manifest, root: Path) -> FilesOfClips:
     """Find the file or folder of every clip, and those that no clip names.
 
     Only the folders in which annotated clips would lie are looked into. Files count as clips by their suffix
@@ -34,42 +34,38 @@ def find_clips(manifest: Manifest, root: Path) -> tuple[dict[str, Path], list[st
     Args:
         manifest: the annotations; paths are relative to `root`.
         root: folder of the videos.
-
-    Returns:
-        The file or folder of each clip by video_id, clips without one left out; and the relative paths of
-        what nobody annotated, in order.
     """
-    places = [_split(path) for path in manifest.table["path"].to_list()]
-    parents = {parent: PurePosixPath(parent) for parent, _ in places}  # "a//b" and "a/b" are one
-    listed = {parent: _list(root / parent) for parent in dict.fromkeys(parents.values())}
-    found: dict[str, Path] = {}
-    used: dict[PurePosixPath, set[str]] = {parent: set() for parent in listed}
-    for video_id, (raw, name) in zip(manifest.video_ids, places, strict=True):
-        parent = parents[raw]
-        entry = listed[parent].find(name)
-        if entry is not None:
-            found[video_id] = root / parent / entry
-            used[parent].add(entry)
-    ancestors = {folder for parent in listed for folder in (parent, *parent.parents)}
-    return found, [str(path) for path in _unannotated(listed, used) if path not in ancestors]
+    paths = manifest.table["path"].to_list()
+    files = find_files(root, paths)
+    used: dict[str, set[str]] = {parent: set() for parent in files.folders}
+    for file in files.of.values():
+        parent, _, name = file.rpartition("/")
+        used[parent or "."].add(name)
+    ancestors = {str(folder) for parent in map(PurePosixPath, files.folders) for folder in (parent, *parent.parents)}
+    named = list(zip(manifest.video_ids, paths, strict=True))
+    return FilesOfClips(
+        {video_id: root / files.of[path] for video_id, path in named if path in files.of},
+        {video_id: files.near[path] for video_id, path in named if path in files.near},
+        [path for path in _unannotated(files.folders, used) if path not in ancestors],
+    )
 
 
 def check_files(
-    manifest: Manifest, root: Path, found: Mapping[str, Path], unannotated: list[str], missing: Severity, hint: str = ""
+    manifest: Manifest, root: Path, files: FilesOfClips, missing: Severity, hint: str = ""
 ) -> Iterator[Finding]:
     """What is wrong with the files, by what `find_clips` gave.
 
     Args:
         manifest: the annotations.
         root: folder of the videos.
-        found: the file of each clip that has one.
-        unannotated: the files that no clip names.
+        files: of the clips.
         missing: how bad an annotated clip without a file is; if all are without one, it is an error.
         hint: what to do if all are without one; "" for: look at what `root` holds.
     """
-    absent = [n for n, video_id in enumerate(manifest.video_ids) if video_id not in found]
-    paths = manifest.table["path"]
-    if absent and not found:
+    names, paths = manifest.video_ids, manifest.table["path"]
+    absent = [n for n, video_id in enumerate(names) if video_id not in files.found]
+    examples = first_few(paths[n] + near_words(files.near.get(names[n], ())) for n in absent)
+    if absent and not files.found:
         there = sorted(p.name + "/" * p.is_dir() for p in root.iterdir())
         inside = ", ".join(there[:8]) + " ..." * (len(there) > 8) or "nothing"
         yield Finding(
@@ -77,7 +73,7 @@ def check_files(
             "error",
             "annotated clips without a file, that is all of them",
             len(absent),
-            first_few(paths[n] for n in absent),
+            examples,
             hint or f"{root} holds {inside}: name the folder to which these paths are relative.",
         )
     elif absent:
@@ -86,53 +82,27 @@ def check_files(
             missing,
             "annotated clips without a file",
             len(absent),
-            first_few(paths[n] for n in absent),
+            examples,
             "Copy what is missing, or prepare with --missing leave_out."
             if missing == "error"
             else "They are left out of the store.",
         )
-    if unannotated:
+    if files.unannotated:
         yield Finding(
             "not_annotated",
             "note",
             "files or folders among the clips that are not annotated, or were left out",
-            len(unannotated),
-            first_few(unannotated),
+            len(files.unannotated),
+            first_few(files.unannotated),
             "They are not used.",
         )
 
 
-def _split(path: str) -> tuple[str, str]:
-    """A path's folder and its last part."""
-    folder, _, name = path.rpartition("/")
-    if name in ("", "."):
-        plain = PurePosixPath(path)
-        return str(plain.parent), plain.name
-    return folder, name
-
-
-def _unannotated(
-    listed: Mapping[PurePosixPath, _Folder], used: Mapping[PurePosixPath, set[str]]
-) -> Iterator[PurePosixPath]:
+def _unannotated(listed: Mapping[str, Folder], used: Mapping[str, set[str]]) -> Iterator[str]:
     kinds = {PurePosixPath(name).suffix.lower() for names in used.values() for name in names}
-    suffixes = frozenset(s for kind in (_VIDEOS, PICTURE_SUFFIXES) if not kinds.isdisjoint(kind) for s in kind)
-    for parent, folder in sorted(listed.items()):
+    suffixes = {s for kind in (VIDEO_SUFFIXES, PICTURE_SUFFIXES) if not kinds.isdisjoint(kind) for s in kind}
+    for parent, folder in sorted(listed.items(), key=lambda item: PurePosixPath(item[0])):
         left = {n for n in folder.files - used[parent] if PurePosixPath(n).suffix.lower() in suffixes}
         if not folder.folders.isdisjoint(used[parent]):
             left |= folder.folders - used[parent]
-        yield from (parent / name for name in sorted(left) if not name.startswith("."))
-
-
-def _list(folder: Path) -> _Folder:
-    """What is in a folder; nothing where it is not there or may not be looked into."""
-    files, folders = set(), set()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    folders.add(entry.name)
-                elif entry.is_file():
-                    files.add(entry.name)
-    except OSError:
-        pass
-    return _Folder(frozenset(files), frozenset(folders))
+        yield from (str(PurePosixPath(parent, name)) for name in sorted(left) if not name.startswith("."))

@@ -1,0 +1,76 @@
+"""Which names are classes without being asked for: known emotions. All others are the user's to name."""
+
+from collections.abc import Iterable, Sequence
+
+from midas_dfer.emotions import (
+    canonical_name,
+    is_known_emotion,
+    is_no_emotion,
+    names_several_emotions,
+    near_emotion,
+)
+from midas_dfer.errors import RequestError
+
+_NAMED = 5
+
+
+def unknown_classes(names: Iterable[str]) -> list[str]:
+    """Give the names that are no known emotions, each once, in their order."""
+    return [name for name in dict.fromkeys(names) if not is_known_emotion(name)]
+
+
+def refuse_unknown_classes(where: str, what: str, names: Iterable[str], *, ignore: bool = True) -> None:
+    """Refuse names of classes that are no known emotions, where nobody said what the classes are.
+
+    A word such as "unknown" may be an answer or a class, a column `session` may be anything: to guess would give
+    wrong votes without a word.
+
+    Args:
+        where: the file or folder, which begins the message.
+        what: what is called so: "votes for", "a folder for".
+        names: all names that would be classes.
+        ignore: whether there is a flag `--ignore` to say that a name is no class.
+
+    Raises:
+        RequestError: one of the names is no known emotion; it names them, and what can be said instead.
+    """
+    spelled = list(dict.fromkeys(names))
+    unknown = unknown_classes(spelled)
+    if not unknown:
+        return
+    shown = ", ".join(repr(name[:60]) for name in unknown[:_NAMED])
+    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    which = "which is no known emotion" if len(unknown) == 1 else "which are no known emotions"
+    hints = " ".join(filter(None, map(_hint, unknown[:_NAMED])))
+    raise RequestError(f"{where} has {what} {shown}{more}, {which}. {hints}{' ' * bool(hints)}{_cure(spelled, ignore)}")
+
+
+def _hint(name: str) -> str:
+    if names_several_emotions(name):
+        return f"{name[:60]!r} names several: one vote is for one class."
+    if is_no_emotion(name):
+        return f"{name[:60]!r} is no emotion."
+    if name.strip().lstrip("-").isdecimal():
+        return f"{name[:60]!r} is a number: what it means differs between lists, so classes are known by names."
+    near = near_emotion(name)
+    return "" if near is None else f"Is {name[:60]!r} meant to be {near}? Then correct it."
+
+
+def _cure(names: Sequence[str], ignore: bool) -> str:
+    """Say what to type; a mistake in spelling is no class, and not to be passed over either."""
+    no_votes = [name for name in names if is_no_emotion(name)]
+    mistakes = [name for name in names if name not in no_votes and _hint(name)]
+    classes = list(
+        dict.fromkeys(
+            canonical_name(name) if is_known_emotion(name) else name
+            for name in names
+            if name not in no_votes and name not in mistakes
+        )
+    )
+    text = "Say which classes there are (--classes)"
+    if len(classes) > 1:
+        text = f'Say which classes there are: --classes "[{", ".join(classes[:12])}{", ..." * (len(classes) > 12)}]"'
+    others = no_votes or [name for name in unknown_classes(names) if name not in mistakes]
+    if ignore and others:
+        text += f'; or which of these are none: --ignore "[{", ".join(others[:_NAMED])}]"'
+    return text + "."
