@@ -185,6 +185,21 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     return weights
 
 
+def check_finite_weights(state: Mapping[str, Tensor], path: Path | str) -> None:
+    """Refuse weights that no prediction can be made with: infinite, or no numbers at all.
+
+    Args:
+        state: weights by name.
+        path: where they were read; for the message.
+
+    Raises:
+        RequestError: names the first of them.
+    """
+    for name, values in state.items():
+        if not torch.isfinite(values).all():
+            raise RequestError(f"{path} is damaged (of its weights, {name} is not finite); get it again, or train anew")
+
+
 def _read_torch_file(path: Path) -> object:
     with path.open("rb") as file:
         looks_pickled = file.read(1) == b"\x80"
