@@ -1,9 +1,14 @@
 """From a command line to an exit status."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+
+from jsonargparse import Namespace
 
 from midas_dfer.cli import (
     check,
@@ -20,8 +25,8 @@ from midas_dfer.cli import (
     reproduce,
     train,
 )
-from midas_dfer.cli.parsing import Parser, complain, is_text, underscored
-from midas_dfer.errors import MidasError
+from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
+from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.version import __version__
 
@@ -53,15 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait must not hold the cores
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with _ending_in_order():
+        status = _run(arguments)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            status = 1
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - whoever read us has gone
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     try:
         for argument in arguments:
             if not is_text(argument):
                 return complain(f"the name {argument!a} is not in UTF-8; rename the file and try again", 2)
-        request = _parser().parse_args([underscored(a) for a in arguments])
+        request = _parse([underscored(a) for a in arguments])
         VERBS[request.verb][0].run(request[request.verb])
-        sys.stdout.flush()
-    except UnicodeDecodeError:
-        return complain("the file given with --config is not text in UTF-8; expected lines such as: epochs: 450", 2)
     except SystemExit as leaving:  # --help, --version, or a flag that is wrong
         return int(leaving.code or 0)
     except MidasError as error:
@@ -69,13 +82,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted; what was finished is kept, run the same command to go on", 1)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - whoever read us has gone
         return 1
     except OSError as error:
         if error.errno in DISK_IS_FULL:
             return complain(f"the disk is full ({error.filename or 'while writing'}); free some space", 1)
         raise
     return 0
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    """Read the flags; what was typed is kept as `typed`, apart from what has its default or comes from a file."""
+    try:
+        request = _parser().parse_args(arguments)
+    except (RecursionError, OverflowError) as error:
+        raise RequestError("the value of a flag or of a file given with --config is nested or large beyond use") from (
+            error
+        )
+    request[request.verb]["typed"] = typed_flags(arguments)
+    return request
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (a terminal that was closed) end the command as Ctrl-C does: in a sentence, with status 1.
+
+    Who had such a signal ignored, as nohup does, is not disturbed.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in numbers:  # often both come; one is enough
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _parser() -> Parser:

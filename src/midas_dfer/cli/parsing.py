@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -83,13 +84,51 @@ def underscored(argument: str) -> str:
     return "--" + name[2:].replace("-", "_") + equals + value
 
 
+def typed_flags(arguments: Sequence[str]) -> frozenset[str]:
+    """The names of the flags on a command line, without dashes."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return frozenset(a[2:].partition("=")[0].rstrip("+") for a in before if a.startswith("--"))
+
+
+def refuse_unused(request: Namespace, used: Collection[str], why: str) -> None:
+    """Refuse flags that were typed and that what is asked for does not read.
+
+    Args:
+        request: with what was typed; see `midas_dfer.cli.main`.
+        used: the flags that are read.
+        why: what does not read the others, such as "--resume goes on with the recipe of the run".
+
+    Raises:
+        RequestError: names the flags.
+    """
+    if unused := sorted(request.typed - set(used)):
+        refuse(unused, why)
+
+
+def refuse_typed(request: Namespace, names: Collection[str], why: str) -> None:
+    """Refuse those of some flags that were typed; the other way round than `refuse_unused`.
+
+    Raises:
+        RequestError: names the flags.
+    """
+    if unused := sorted(request.typed & set(names)):
+        refuse(unused, why)
+
+
+def refuse(names: Sequence[str], why: str) -> NoReturn:
+    """Refuse flags by name."""
+    flags = ", ".join(f"--{name}" for name in names)
+    raise RequestError(f"{flags} would have no effect: {why}; leave {'it' if len(names) == 1 else 'them'} out")
+
+
 def complain(message: str, status: int) -> int:
     """Say on standard error what is wrong; gives the exit status back.
 
     Names out of files may hold anything: what would steer the terminal is shown as it is written in Python.
     """
     harmless = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
-    print(f"midas: {harmless}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may have been closed
+        print(f"midas: {harmless}", file=sys.stderr, flush=True)
     return status
 
 

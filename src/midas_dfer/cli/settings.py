@@ -9,10 +9,20 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
 
-from midas_dfer.cli.parsing import Parser
+from midas_dfer.cli.parsing import Parser, refuse_typed
 from midas_dfer.errors import RequestError
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.idle_settings import without_effect
 from midas_dfer.training.recipes import recipe
+from midas_dfer.training.settings_file import check_settings_text, read_settings_file, read_settings_text
+
+
+class _UseFile(ActionConfigFile):  # type: ignore[misc]
+    """Reads the file of --config, once it is seen to be one: what reads YAML may not end with some texts."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401 - argparse's own
+        """Put the file's settings in the place of those before it."""
+        self.apply_config(parser, namespace, "config", _text_of(values))
 
 
 class _UseRecipe(Action):
@@ -33,9 +43,22 @@ class _UseFileWithoutRun(_UseRecipe):
         """Put the file's settings in the place of those before it."""
         path = Path(values)
         RunConfig.from_yaml(path)  # says what is wrong with the file
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_settings_file(path)
         kept = {name: value for name, value in settings.items() if name not in ("test_fold", "seed")}
         ActionConfigFile.apply_config(parser, namespace, "config", yaml.safe_dump(kept))
+
+
+def _text_of(value: str) -> str:
+    """What stands in the file that --config names; the value itself where it is settings and no file."""
+    try:
+        there = Path(value).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if there:
+        return read_settings_text(Path(value))
+    if ": " in value or "{" in value:
+        check_settings_text(value, "what is given with --config")
+    return value
 
 
 def add_settings(flags: Parser, *, several_runs: bool = False) -> None:
@@ -46,7 +69,7 @@ def add_settings(flags: Parser, *, several_runs: bool = False) -> None:
         several_runs: leave out test_fold and seed, and ignore them in the file of --config.
     """
     flags.add_argument("--recipe", action=_UseRecipe, help="settings of a publication; see midas list recipes")
-    reader = _UseFileWithoutRun if several_runs else ActionConfigFile
+    reader = _UseFileWithoutRun if several_runs else _UseFile
     flags.add_argument("--config", action=reader, help="settings from a YAML or JSON file")
     flags.add_class_arguments(RunConfig, as_group=True, skip={"test_fold", "seed"} if several_runs else None)
 
@@ -58,6 +81,16 @@ def read_settings(request: Namespace) -> RunConfig:
         RequestError: one of them makes no sense.
     """
     return RunConfig(**{f.name: request[f.name] for f in fields(RunConfig) if f.name in request})
+
+
+def refuse_without_effect(request: Namespace, config: RunConfig) -> None:
+    """Refuse settings that were typed and that the rest of the recipe leaves without effect.
+
+    Raises:
+        RequestError: names the first of them, and why.
+    """
+    for name, why in without_effect(config).items():
+        refuse_typed(request, (name,), why)
 
 
 def check_numbers(name: str, values: Iterable[int] | None) -> None:

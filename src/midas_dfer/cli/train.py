@@ -5,8 +5,9 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, print_paths, say_for
-from midas_dfer.cli.settings import add_settings, read_settings
+from midas_dfer.cli.parsing import Parser, print_paths, refuse_typed, refuse_unused, say_for
+from midas_dfer.cli.settings import add_settings, read_settings, refuse_without_effect
+from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 
@@ -31,8 +32,15 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     if request.print_config:
-        print(read_settings(request).to_yaml(), end="")
+        refuse_typed(request, ("store", "out", "resume", "json"), "--print_config only prints the settings")
+        config = read_settings(request)
+        refuse_without_effect(request, config)
+        print(config.to_yaml(), end="")
         return
+    if request.resume is not None:
+        refuse_unused(
+            request, ("resume", "store", "json"), "--resume goes on with the recipe of the run, in its folder"
+        )
     from midas_dfer.report.training_curves import draw_training
     from midas_dfer.training.parts import watched_part
     from midas_dfer.training.runs import METRICS_FILE, Run
@@ -41,15 +49,15 @@ def run(request: Namespace) -> None:
     bar = sys.stderr.isatty() and not request.json
     say = say_for(request)
     if request.resume is not None:
-        if request.out is not None:
-            raise RequestError("--resume goes on in its own folder; leave out --out")
         if Run.open(request.resume).finished:
             say(f"the run {request.resume} has ended already; its weights are there")
         run = resume(request.resume, request.store, bar=bar, say=say)
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
-        run = train(read_settings(request), request.store, request.out, bar=bar, say=say)
+        config = read_settings(request)
+        refuse_without_effect(request, config)
+        run = train(config, request.store, request.out, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves, watched=watched_part(run.config))
@@ -59,4 +67,5 @@ def run(request: Namespace) -> None:
     print(f"trained on {made.num_train} clips: {made.partition}")
     print(f"weights kept: {made.kept}")
     print_paths([run.path / "weights.safetensors", curves])
-    print(f"next: midas evaluate {run.path} --store {made.store}")
+    store = Path(made.store) if request.store is None else request.store
+    print(f"next: {shell_command('midas', 'evaluate', run.path, '--store', store)}")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -16,11 +15,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from midas_dfer.clips.augment import apply_crop, multi_scale_crop
+from midas_dfer.clips.reading_processes import (
+    BATCHES_AHEAD,
+    PATIENCE,
+    ReaderError,
+    is_of_reader,
+    reader_error,
+    start_reader,
+)
 from midas_dfer.clips.sampling import generator_for, sample_segments
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_labels, votes_to_soft_labels
+
+_LABEL_PAGES = 2**16  # each of a batch's tensors fills whole pages
 
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -310,9 +319,26 @@ class ClipLoader(DataLoader[ClipBatch]):
             collate_fn=collate_clips,
             num_workers=num_workers,
             pin_memory=pin_memory,
-            worker_init_fn=_start_reader,
+            worker_init_fn=start_reader,
             persistent_workers=num_workers > 0,
+            prefetch_factor=BATCHES_AHEAD if num_workers else None,
+            timeout=PATIENCE if num_workers else 0,
         )
+
+    def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
+        """The batches of the epoch.
+
+        Raises:
+            ReaderError: a process that reads died, could not be started, or fell silent.
+        """
+        try:
+            batches = super().__iter__()
+        except OSError as error:
+            raise ReaderError(
+                f"the processes that read clips could not be started ({error.strerror or error}); take fewer of them "
+                "(num_workers)"
+            ) from error
+        return _told(batches)
 
     def at_epoch(self, epoch: int) -> "ClipLoader":
         """This loader, set to give the batches of an epoch."""
@@ -320,9 +346,31 @@ class ClipLoader(DataLoader[ClipBatch]):
         return self
 
 
-def _start_reader(number: int) -> None:
-    """In a process that reads: the processes share the cores, so none takes more threads for its pictures."""
-    cv2.setNumThreads(1)
+def _told(batches: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
+    """The batches; what PyTorch says of its processes is said in a sentence."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not is_of_reader(error):
+                raise
+            raise reader_error(error, getattr(batches, "_workers", ())) from error
+        yield batch
+
+
+def batch_bytes(dataset: ClipDataset, batch_size: int, *, with_partners: bool = False) -> int:
+    """Bytes of the largest batch, to see whether shared memory holds it.
+
+    Args:
+        dataset: the clips.
+        batch_size: clips per batch; the last one may have one more.
+        with_partners: as many others come with them.
+    """
+    view = dataset.view
+    rows = min(batch_size + 1, len(dataset)) * (2 if with_partners else 1)
+    return rows * view.num_segments * view.frames_per_segment * 3 * view.size**2 + _LABEL_PAGES
 
 
 def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:

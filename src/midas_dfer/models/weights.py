@@ -50,21 +50,6 @@ class WeightsReport:
         return text
 
 
-def check_finite_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights that are not finite: a network with one of them predicts nonsense or nothing.
-
-    Args:
-        state: the tensors of a file, by name.
-        path: the file.
-
-    Raises:
-        RequestError: a value is not finite; names the tensor and the file.
-    """
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise RequestError(f"{path} is damaged: its {name} holds values that are not finite; get it again")
-
-
 def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
     """Load a weight file into a model: the file of a network for pictures (or clips) into the trunk, or all of a model.
 
@@ -198,6 +183,21 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     if not weights:
         raise RequestError(f"{path} holds no weights.")
     return weights
+
+
+def check_finite_weights(state: Mapping[str, Tensor], path: Path | str) -> None:
+    """Refuse weights that no prediction can be made with: infinite, or no numbers at all.
+
+    Args:
+        state: weights by name.
+        path: where they were read; for the message.
+
+    Raises:
+        RequestError: names the first of them.
+    """
+    for name, values in state.items():
+        if not torch.isfinite(values).all():
+            raise RequestError(f"{path} is damaged (of its weights, {name} is not finite); get it again, or train anew")
 
 
 def _read_torch_file(path: Path) -> object:

@@ -23,7 +23,8 @@ from midas_dfer.models.zoo import create_model
 from midas_dfer.sharing.card import model_card
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.sharing.onnx import check_onnx, save_onnx
-from midas_dfer.training.runs import RUN_FILE, Run, weights_content
+from midas_dfer.training.runs import RUN_FILE, Run
+from midas_dfer.training.weights_file import weights_content
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, ONNX_FILE = "config.json", "model.safetensors", "README.md", "model.onnx"
 

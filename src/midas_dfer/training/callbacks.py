@@ -1,7 +1,5 @@
 """What happens around the training steps: checkpoints, the log, and a line for each epoch."""
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -11,7 +9,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-from midas_dfer.files import replacing, write_file
+from midas_dfer.files import replacing
+from midas_dfer.training.checkpoint import seal
+from midas_dfer.training.metrics_file import COLUMNS, VALIDATION_COLUMNS, read_epochs, write_epochs
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.recognizer import DivergedError, Recognizer
 from midas_dfer.training.runs import METRICS_FILE, Run, write_weights
@@ -22,11 +22,13 @@ BEST_WEIGHTS = "checkpoints/best.safetensors"
 class RunCheckpoint(Checkpoint):
     """Keeps the last epoch's state to go on from, and the best epoch's weights where they are asked for.
 
-    A checkpoint takes the place of the one before only when it is whole.
+    A checkpoint takes the place of the one before only when it is whole. The epoch's line is said behind it: who
+    reads the line, or no longer does, finds the epoch saved.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, log: "EpochLog") -> None:
         self.run = run
+        self.lines = log
         self.best_uar = -1.0
         self.best_epoch = 0
 
@@ -41,10 +43,18 @@ class RunCheckpoint(Checkpoint):
         if uar is not None and float(uar) > self.best_uar:
             self.best_uar, self.best_epoch = float(uar), trainer.current_epoch + 1
             if self.run.config.select != "last":
-                write_weights(self.run.path / BEST_WEIGHTS, cast(Recognizer, pl_module).model)
+                model = cast(Recognizer, pl_module).model
+                write_weights(self.run.path / BEST_WEIGHTS, model, self.run.identity)
         with replacing(self.run.last_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
         self.run.update(epochs_done=trainer.current_epoch + 1)
+        self.lines.speak()
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say in the checkpoint which training it is of."""
+        seal(checkpoint, self.run.identity)
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered across a resume."""
@@ -92,22 +102,13 @@ class EpochBar(TQDMProgressBar):
 class EpochLog(Callback):
     """Writes a line per epoch to logs/metrics.csv; after a resume it goes on without gap or repeat."""
 
-    columns = ("epoch", "learning_rate", "seconds", "train_loss", "train_uar", "train_war")
-    validation_columns = ("val_loss", "val_uar", "val_war")
-
-    def __init__(self, run: Run, say: Callable[[str], None] | None) -> None:
+    def __init__(self, run: Run, say: Callable[[str], None] | None, epochs_done: int = 0) -> None:
         self.path = run.path / METRICS_FILE
         self.epochs = run.config.epochs
         self.watched = watched_part(run.config)
         self.say = say
-        self.rows: list[dict[str, str]] = []
+        self.rows = read_epochs(self.path, epochs_done)
         self._began = 0.0
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Take up the lines of the epochs that are behind us."""
-        if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = [r for r in csv.DictReader(file) if int(r["epoch"]) <= trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
@@ -122,20 +123,15 @@ class EpochLog(Callback):
             "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}",
             "seconds": f"{time.monotonic() - self._began:.2f}",
         }
-        names = [n for n in (*self.columns, *self.validation_columns) if n in metrics]
+        names = [n for n in (*COLUMNS, *VALIDATION_COLUMNS) if n in metrics]
         row.update((name, f"{metrics[name]:.6f}") for name in names)
         self.rows.append(row)
-        self._write()
-        if self.say is not None:
-            self.say(_sentence(row, self.epochs, self.watched))
+        write_epochs(self.path, self.rows)
 
-    def _write(self) -> None:
-        lines = io.StringIO()
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        writer = csv.DictWriter(lines, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_file(self.path, lines.getvalue())
+    def speak(self) -> None:
+        """Say the line of the last epoch."""
+        if self.say is not None:
+            self.say(_sentence(self.rows[-1], self.epochs, self.watched))
 
 
 def _sentence(row: Mapping[str, str], epochs: int, watched: str) -> str:

@@ -9,6 +9,7 @@ import yaml
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import SoftLabelMethod
+from midas_dfer.training.settings_file import read_settings_file
 
 PUBLISHED_ALPHA: dict[str, float] = {
     "midas": 0.4,
@@ -170,11 +171,11 @@ class RunConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
-                expected = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
+                expected = f"{low:g} or more" if high == _MANY and value < low else f"{low:g} to {high:g}"
                 raise RequestError(f"--{name} is {value}; expected {expected}")
         for name in ("alpha", "temperature", "num_votes", "learning_rate", "decay_factor", "clip_gradient"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < _ANY:
+            if value is not None and not 0 < value < _LARGE:
                 raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
         if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
             raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
@@ -193,7 +194,7 @@ class RunConfig:
 
     def _check_schedule(self) -> None:
         epochs: Any = self.milestones
-        if not isinstance(epochs, tuple) or any(type(each) is not int or each < 1 for each in epochs):
+        if not isinstance(epochs, tuple) or any(type(each) is not int or not 1 <= each <= _MANY for each in epochs):
             raise RequestError(f"--milestones is {epochs!r}; expected whole numbers of epochs, such as [40, 80]")
         if list(epochs) != sorted(set(epochs)):
             raise RequestError(f"--milestones is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
@@ -256,6 +257,8 @@ class RunConfig:
             kinds = get_args(setting.type) or (setting.type,)
             if set(kinds) <= _KINDS.keys():
                 value = getattr(self, setting.name)
+                if isinstance(value, int) and abs(value) > _WHOLE:
+                    raise RequestError(f"--{setting.name} is larger than {_WHOLE:.1e}; expected a smaller number")
                 allowed = tuple(kind for k in kinds for kind in _KINDS[k][0])
                 if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
                     expected = " or ".join(_KINDS[k][1] for k in kinds)
@@ -273,7 +276,7 @@ class RunConfig:
             RequestError: a name that is no setting.
         """
         known = [f.name for f in fields(cls)]
-        unknown = sorted(set(values) - set(known))
+        unknown = sorted(str(name) for name in set(values) - set(known))
         if unknown:
             raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
         lists = {f.name for f in fields(cls) if get_origin(f.type) is tuple and isinstance(values.get(f.name), list)}
@@ -291,13 +294,7 @@ class RunConfig:
         Raises:
             RequestError: the file is missing or is no such configuration.
         """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RequestError(f"cannot read the configuration {path}: {' '.join(str(error).split())}") from error
-        if not isinstance(values, dict):
-            raise RequestError(f"{path} is no configuration; expected lines such as: epochs: 450")
-        return cls.from_dict(values)
+        return cls.from_dict(read_settings_file(path))
 
     @property
     def num_frames(self) -> int:
@@ -322,7 +319,10 @@ class RunConfig:
         return name if self.labels == "soft" else f"{name} with hard labels"
 
 
-_ANY = float("inf")
+_MANY = 1_000_000
+"""More epochs or clips than anybody has; far beyond it, libraries fail in ways of their own."""
+_LARGE = 1e100
+_WHOLE = 2**63 - 1
 _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
@@ -337,14 +337,14 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("num_segments", 1, 512),
     ("frames_per_segment", 1, 64),
     ("size", 24, 1024),
-    ("epochs", 1, _ANY),
-    ("batch_size", 1, _ANY),
+    ("epochs", 1, _MANY),
+    ("batch_size", 1, _MANY),
     ("momentum", 0, 1),
     ("decay_factor", 0, 1),
-    ("weight_decay", 0, _ANY),
-    ("warmup_epochs", 0, _ANY),
+    ("weight_decay", 0, _MANY),
+    ("warmup_epochs", 0, _MANY),
     ("validation_fraction", 0, 0.9),
-    ("seed", 0, 2**63 - 1),
-    ("num_threads", 0, _ANY),
-    ("num_workers", -1, _ANY),
+    ("seed", 0, _WHOLE),
+    ("num_threads", 0, 1024),
+    ("num_workers", -1, 1024),
 )

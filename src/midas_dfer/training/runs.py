@@ -11,44 +11,43 @@ RUN/
   evaluation/               written by `midas evaluate`
 """
 
-import io
-import json
+import hashlib
 import platform
+import shlex
 import subprocess
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import polars as pl
-import safetensors.torch
-from safetensors import SafetensorError
 from torch import nn
 
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import RequestError
-from midas_dfer.files import is_temporary, make_folder, write_file
+from midas_dfer.files import cannot_read, is_temporary, make_folder, read_json, write_file, write_json
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
 from midas_dfer.models.zoo import create_model
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.identity import MACHINE_SETTINGS as MACHINE_SETTINGS
+from midas_dfer.training.identity import Identity, recipe_of
+from midas_dfer.training.parts_file import Part as Part
+from midas_dfer.training.parts_file import read_parts, write_parts
+from midas_dfer.training.run_file import CURE, read_record
+from midas_dfer.training.weights_file import parse_weights, read_weights_file
+from midas_dfer.training.weights_file import write_weights as write_weights
 
 CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
 WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
 METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
 EVALUATION_FILE = f"{EVALUATION_FOLDER}/evaluation.json"
-
-MACHINE_SETTINGS = ("device", "num_threads", "num_workers")
-"""Settings of a recipe that say where a training ran, not what it was."""
-
-Part = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,9 @@ class Provenance:
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
         laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
+        recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
+        parts_digest: SHA-256 of which clip was in which part; "" likewise.
+        weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
     """
 
     dataset: str
@@ -98,6 +100,9 @@ class Provenance:
     num_voted: int | None = None
     mean_votes: float | None = None
     laplace_share: float | None = None
+    recipe: Mapping[str, Any] | None = None
+    parts_digest: str = ""
+    weights_digest: str = ""
 
 
 class Run:
@@ -113,6 +118,7 @@ class Run:
         self.path = path
         self.config = config
         self.provenance = provenance
+        self._times: dict[Part, dict[str, int]] = {}
 
     @classmethod
     def create(
@@ -140,23 +146,16 @@ class Run:
             git_revision=_git_revision(),
             started=_now(),
             num_votes_found=num_votes_found,
+            recipe=recipe_of(config),
         )
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)
-        run = cls(path, config, provenance)
         write_file(path / CONFIG_FILE, config.to_yaml())
-        rows = {name: [] if manifest is None else manifest.video_ids for name, manifest in parts.items()}
+        rows: dict[Part, list[str]] = {name: [] if each is None else each.video_ids for name, each in parts.items()}
         if partition.times is not None:
             rows["train"] = np.repeat(rows["train"], partition.times).tolist()
-        table = pl.concat(
-            pl.DataFrame(
-                {"video_id": ids, "part": [name] * len(ids)}, schema={"video_id": pl.String, "part": pl.String}
-            )
-            for name, ids in rows.items()
-        )
-        content = io.BytesIO()
-        table.write_parquet(content)
-        write_file(path / PARTS_FILE, content.getvalue())
+        digest = write_parts(path / PARTS_FILE, rows)
+        run = cls(path, config, replace(provenance, parts_digest=digest))
         run._write()
         return run
 
@@ -168,16 +167,20 @@ class Run:
             RequestError: there is none at `path`, or its files are damaged.
         """
         path = Path(path)
-        if not (path / RUN_FILE).is_file():
-            raise RequestError(f"{path} is not a run folder; make one with: midas train --store STORE --out {path}")
+        file = path / RUN_FILE
         try:
-            content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
-            content["class_names"] = tuple(content["class_names"])
-            content["extract"] = ExtractSettings(**content["extract"])
-            provenance = Provenance(**content)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"{path / RUN_FILE} is damaged ({error}); train anew") from error
-        return cls(path, RunConfig.from_yaml(path / CONFIG_FILE), provenance)
+            there = file.is_file()
+        except OSError as error:  # a folder that may not be entered
+            raise cannot_read(file, error) from error
+        if not there:
+            start = shell_command("midas", "train", "--store", "STORE", "--out", path)
+            raise RequestError(f"{path} is not a run folder; make one with: {start}")
+        provenance = read_record(Provenance, read_json(file, CURE), file)
+        try:
+            config = RunConfig.from_yaml(path / CONFIG_FILE)
+        except RequestError as error:
+            raise RequestError(f"{path / CONFIG_FILE} is missing or damaged ({error}); {CURE}") from error
+        return cls(path, config, provenance)
 
     @property
     def finished(self) -> bool:
@@ -203,11 +206,38 @@ class Run:
         Raises:
             RequestError: the file that says so is missing or damaged.
         """
-        try:
-            table = pl.read_parquet((self.path / PARTS_FILE).read_bytes())
-            return dict(Counter(table.filter(pl.col("part") == name)["video_id"].to_list()))
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise RequestError(f"{self.path / PARTS_FILE} is missing or damaged; train anew") from error
+        if not self._times:
+            self._times = read_parts(self.path / PARTS_FILE, self.provenance.parts_digest)
+        return self._times[name]
+
+    @property
+    def identity(self) -> Identity:
+        """What ties the files of this run together, as they are now."""
+        made = self.provenance
+        return Identity(
+            recipe=recipe_of(self.config),
+            dataset=made.dataset,
+            class_names=made.class_names,
+            store_fingerprint=made.store_fingerprint,
+            extract=asdict(made.extract),
+            parts=made.parts_digest,
+        )
+
+    def check_identity(self, was: Identity, file: Path) -> None:
+        """Refuse a run whose recipe, classes or clips are no longer those of its training.
+
+        Args:
+            was: what a file of the training says of it.
+            file: that file.
+
+        Raises:
+            RequestError: names what differs.
+        """
+        if differences := was.differences(self.identity):
+            raise RequestError(
+                f"{self.path / CONFIG_FILE} or {RUN_FILE} was edited, or {file.name} is of another run: "
+                f"{'; '.join(differences)}. Put back what was changed, or train anew"
+            )
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Provenance
         """Write down what has become known; see `Provenance` for the names."""
@@ -216,8 +246,9 @@ class Run:
 
     def finish(self, model: nn.Module, kept: str) -> None:
         """Write the weights, and that training has ended."""
-        write_weights(self.path / WEIGHTS_FILE, model)
-        self.update(finished=_now(), kept=kept, epochs_done=self.config.epochs)
+        write_weights(self.path / WEIGHTS_FILE, model, self.identity)
+        digest = hashlib.sha256((self.path / WEIGHTS_FILE).read_bytes()).hexdigest()
+        self.update(finished=_now(), kept=kept, epochs_done=self.config.epochs, weights_digest=digest)
 
     def new_model(self, *, pretrained: bool = False) -> nn.Module:
         """The architecture with fresh weights; see `new_model`."""
@@ -230,40 +261,31 @@ class Run:
             RequestError: training has not ended, or the weights do not fit.
         """
         path = self.path / WEIGHTS_FILE
-        if not path.is_file():
-            raise RequestError(
-                f"{self.path} holds no trained weights yet; go on with: midas train --resume {self.path}"
-            )
+        try:
+            content = read_weights_file(path)
+        except FileNotFoundError as error:
+            go_on = shell_command("midas", "train", "--resume", self.path)
+            raise RequestError(f"{self.path} holds no trained weights yet; go on with: {go_on}") from error
         model = self.new_model()
         try:
-            model.load_state_dict(safetensors.torch.load_file(path))
-        except (SafetensorError, RuntimeError) as error:
-            what = "is damaged" if isinstance(error, SafetensorError) else "holds the weights of another network"
+            state, about = parse_weights(content)
+            model.load_state_dict(state)
+        except (ValueError, RuntimeError) as error:
+            what = "is damaged" if isinstance(error, ValueError) else "holds the weights of another network"
             raise RequestError(
                 f"{path} {what}: expected those of {self.config.model} with --width {self.config.width} and "
                 f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train anew"
             ) from error
-        check_finite_weights(model.state_dict(), path)
+        check_finite_weights(state, path)
+        if about is not None:
+            self.check_identity(about, path)
+        if self.provenance.weights_digest not in ("", hashlib.sha256(content).hexdigest()):
+            raise RequestError(f"{path} was changed since training ended, as {RUN_FILE} has it; {CURE}")
         lay_out_for_speed(model)
         return model.eval()
 
     def _write(self) -> None:
-        write_file(self.path / RUN_FILE, json.dumps(asdict(self.provenance), indent=2) + "\n")
-
-
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights as safetensors, whole or not at all.
-
-    Raises:
-        JobError: they cannot be written (a full disk).
-    """
-    write_file(path, weights_content(model))
-
-
-def weights_content(model: nn.Module) -> bytes:
-    """A model's weights as safetensors. Not `save_file`: it has no errno to tell a full disk by."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return safetensors.torch.save(state, metadata={"format": "pt"})
+        write_json(self.path / RUN_FILE, asdict(self.provenance))
 
 
 def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> ClipModel:
@@ -291,7 +313,9 @@ def check_is_free(path: Path) -> None:
         RequestError: it does.
     """
     if (path / RUN_FILE).exists():
-        raise RequestError(f"{path} holds a run already; go on with --resume {path}, or name another --out")
+        raise RequestError(
+            f"{path} holds a run already; go on with --resume {shlex.quote(str(path))}, or name another --out"
+        )
     if path.exists() and (not path.is_dir() or not all(_is_beginning(each) for each in path.iterdir())):
         raise RequestError(f"{path} is not an empty folder; name another --out")
 

@@ -1,32 +1,32 @@
 """Recipe and store -> run folder. A training that was killed goes on as if nothing had happened."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import lightning
 import numpy as np
-import safetensors.torch
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from safetensors import SafetensorError
+from torch import nn
 
-from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView, batch_bytes
 from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.reading_processes import processes_that_fit
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.class_counts import classes_text, count_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import cannot_write, only_one
+from midas_dfer.files import is_temporary, only_one
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
+from midas_dfer.training.checkpoint import LastCheckpoint, last_checkpoint
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.devices import (
@@ -37,18 +37,29 @@ from midas_dfer.training.devices import (
     in_words,
     lightning_precision,
 )
+from midas_dfer.training.fitting import Start, in_sentences, interruptible, quiet
+from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
+from midas_dfer.training.identity import different_settings, recipe_of
 from midas_dfer.training.mixers import Mixing, make_mixing
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.readings import votes_learned
-from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
-from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Part, Run, check_is_free, new_model
+from midas_dfer.training.recognizer import Batches, Recognizer
+from midas_dfer.training.run_file import CURE
+from midas_dfer.training.runs import (
+    CONFIG_FILE,
+    LAST_CHECKPOINT,
+    METRICS_FILE,
+    RUN_FILE,
+    TENSORBOARD_FOLDER,
+    Part,
+    Run,
+    check_is_free,
+    new_model,
+)
+from midas_dfer.training.weights_file import parse_weights, read_weights_file
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for a run's lock: the reading processes of a training that was killed hold it a little longer."""
-
-
-class TrainingInterruptedError(JobError):
-    """Ctrl-C or SIGTERM ended a training; it can be gone on with."""
 
 
 def train(
@@ -130,11 +141,31 @@ def resume(
             f"the store {store.path} has changed since the run {run.path} began (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
+    _check_recipe(run, store, say)
     here = computed_on(run.config.precision, run.config.device)
     check_precision(run.path, run.provenance.precision, here["precision"])
     run.update(**here)
     say(f"computed in {in_words(here['precision'])} on {here['device']}")
     return _fit(run, store, bar=bar, say=say)
+
+
+def _check_recipe(run: Run, store: ClipStore, say: Callable[[str], None]) -> None:
+    """Refuse to go on where run.json and config.yaml no longer say what they said when training began."""
+    made = run.provenance
+    if made.class_names != store.class_names:
+        raise RequestError(
+            f"{run.path / RUN_FILE} names the classes {', '.join(made.class_names)}, the store {store.path} "
+            f"{', '.join(store.class_names)}; {CURE}"
+        )
+    if made.recipe is None:
+        say(f"note: an earlier version began this run, so it cannot be seen whether {CONFIG_FILE} was edited since")
+        run.update(recipe=recipe_of(run.config))
+    elif found := different_settings(made.recipe, run.config.to_dict()):
+        told = "; ".join(f"{name} is {now}, it was {was}" for name, was, now in found)
+        raise RequestError(
+            f"{run.path / CONFIG_FILE} was edited since the run began: {told}. Put it back as it was, or train anew "
+            f"with --config {shlex.quote(str(run.path / CONFIG_FILE))}"
+        )
 
 
 def _check_model(config: RunConfig, num_classes: int) -> str:
@@ -158,23 +189,32 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
     device = choose_device(config.device)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
+    if not (os.access(run.path, os.W_OK) and os.access(run.path / CONFIG_FILE, os.W_OK)):
+        raise JobError(f"the run {run.path} may not be written to by this user, so training cannot go on in it")
     busy = f"another process trains the run {run.path}; wait for it or end it"
-    with only_one(run.path / CONFIG_FILE, busy, LOCK_PATIENCE), _quiet():
+    with interruptible(run), only_one(run.path / CONFIG_FILE, busy, LOCK_PATIENCE), quiet():
+        _remove_remains(run.path)
+        checkpoint = last_checkpoint(run)
+        log = EpochLog(run, None if bar else say, 0 if checkpoint is None else checkpoint.epochs_done)
+        if checkpoint is not None:
+            _tell_what_is_unknown(checkpoint, log, say)
         train_set = _dataset(run, store, "train", say)
         say(f"classes: {classes_text(count_classes(train_set.manifest))}")
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
-        train_loader = _loader(train_set, config, device, shuffle=True, mixing=mixing)
+        workers = _num_workers(config, device, train_set, mixing, say)
+        train_loader = _loader(train_set, config, device, workers, shuffle=True, mixing=mixing)
         validation_loader = None
         watched: Part = "test" if config.select == "best_test_fold" else "validation"
         if run.times(watched):
-            validation_loader = _loader(_dataset(run, store, watched, say), config, device, shuffle=False)
-        checkpoint = _last_checkpoint(run)
+            validation_loader = _loader(_dataset(run, store, watched, say), config, device, workers, shuffle=False)
         model = run.new_model(pretrained=checkpoint is None)
         lay_out_for_speed(model)
         num_steps = config.epochs * len(train_loader)
         loss = make_loss(config, train_set.soft_labels)
         recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss)
-        callbacks: list[Callback] = [EpochLog(run, None if bar else say), RunCheckpoint(run)]
+        kept = RunCheckpoint(run, log)
+        start = Start(checkpoint, len(train_loader))
+        callbacks: list[Callback] = [start, log, kept]
         if bar:
             callbacks.append(EpochBar(config.epochs))
         trainer = lightning.Trainer(
@@ -191,36 +231,16 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             num_sanity_val_steps=0,
             default_root_dir=run.path,
         )
-        try:
+        with in_sentences(run, start):
             trainer.fit(
                 recognizer,
                 datamodule=Batches(train_loader, validation_loader),
-                ckpt_path=checkpoint,
+                ckpt_path=None if checkpoint is None else checkpoint.path,
                 weights_only=True,
             )
-        except DivergedError as error:
-            raise JobError(f"{error}. {_last_good(run)}; train again with a smaller --learning_rate") from error
-        except MisconfigurationException as error:
-            raise JobError(" ".join(str(error).split())) from error
-        except SystemExit as error:  # Lightning leaves so at Ctrl-C and at SIGTERM, at the latter with status 0
-            raise TrainingInterruptedError(f"interrupted; go on with: midas train --resume {run.path}") from error
-        except BrokenPipeError:
-            raise
-        except OSError as error:  # of TensorBoard's writer
-            raise cannot_write(run.path, error) from error
-        if trainer.interrupted:
-            raise TrainingInterruptedError(f"interrupted; go on with: midas train --resume {run.path}")
-    kept = "last"
-    if config.select != "last":
-        try:
-            model.load_state_dict(safetensors.torch.load_file(run.path / BEST_WEIGHTS))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise JobError(f"{run.path / BEST_WEIGHTS} is missing or damaged; train anew") from error
-        best = next(c for c in callbacks if isinstance(c, RunCheckpoint)).best_epoch
-        kept = f"epoch {best}, best UAR on the validation part"
-        if config.select == "best_test_fold":
-            kept = f"epoch {best}, {SELECTED_ON_TEST}"
-    run.finish(model.cpu(), kept)
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+        run.finish(*_kept_weights(run, model, kept.best_epoch))
     return run
 
 
@@ -255,7 +275,13 @@ def _dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], None])
 
 
 def _loader(
-    dataset: ClipDataset, config: RunConfig, device: torch.device, *, shuffle: bool, mixing: Mixing | None = None
+    dataset: ClipDataset,
+    config: RunConfig,
+    device: torch.device,
+    num_workers: int,
+    *,
+    shuffle: bool,
+    mixing: Mixing | None = None,
 ) -> ClipLoader:
     def find_partners(epoch: int, number: int, places: Sequence[int]) -> Sequence[int]:
         video_ids = [dataset.video_ids[place] for place in places]
@@ -267,58 +293,56 @@ def _loader(
         config.batch_size,
         shuffle=shuffle,
         seed=config.seed,
-        num_workers=_num_workers(config, device),
+        num_workers=num_workers,
         pin_memory=device.type == "cuda",
         partners=find_partners if mixing is not None and mixing.pool is not None else None,
     )
 
 
-def _num_workers(config: RunConfig, device: torch.device) -> int:
-    if config.num_workers >= 0:
-        return config.num_workers
-    if device.type == "cuda":
-        return min(available_cores(), 16)
-    return 0  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
+def _num_workers(
+    config: RunConfig,
+    device: torch.device,
+    dataset: ClipDataset,
+    mixing: Mixing | None,
+    say: Callable[[str], None],
+) -> int:
+    wanted = config.num_workers
+    if wanted < 0:  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
+        wanted = min(available_cores(), 16) if device.type == "cuda" else 0
+    size = batch_bytes(dataset, config.batch_size, with_partners=mixing is not None and mixing.pool is not None)
+    fitting, why = processes_that_fit(wanted, size)
+    if why:
+        say(f"note: {why}")
+    return fitting
 
 
-def _last_checkpoint(run: Run) -> Path | None:
-    """The checkpoint to go on from; None if there is none yet."""
-    path = run.last_checkpoint
-    if not path.exists():
-        return None
+def _tell_what_is_unknown(checkpoint: LastCheckpoint, log: EpochLog, say: Callable[[str], None]) -> None:
+    if not checkpoint.is_sealed:
+        say(f"note: {checkpoint.path} is of an earlier version, so it cannot be seen whether it fits {CONFIG_FILE}")
+    if missing := checkpoint.epochs_done - len(log.rows):
+        say(f"note: {log.path} has no lines of the epochs 1 to {missing}, and will have none")
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove what a training that was killed left half-written; nobody else writes while we hold the run's lock."""
+    for place in (folder, folder / Path(LAST_CHECKPOINT).parent, folder / Path(METRICS_FILE).parent):
+        for remains in filter(is_temporary, place.iterdir() if place.is_dir() else ()):
+            with suppress(OSError):
+                remains.unlink()
+
+
+def _kept_weights(run: Run, model: nn.Module, best_epoch: int) -> tuple[nn.Module, str]:
+    """The model with the weights that the recipe keeps, and a word on which they are."""
+    select = run.config.select
+    if select == "last":
+        return model.cpu(), "last"
+    path = run.path / BEST_WEIGHTS
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        expected = {f"model.{name}": value.shape for name, value in run.new_model().state_dict().items()}
-        found = {name: value.shape for name, value in state.items() if name.startswith("model.")}
-    except Exception as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
-        raise RequestError(f"{path} is damaged; delete it, and --resume begins at the first epoch") from error
-    if found != expected:
-        raise RequestError(
-            f"{path} holds the weights of another network than {CONFIG_FILE} describes; "
-            "delete it, and --resume begins at the first epoch"
-        )
-    return path
-
-
-def _last_good(run: Run) -> str:
-    if not run.last_checkpoint.exists():
-        return "There is no good checkpoint yet"
-    return f"The last good checkpoint is {run.last_checkpoint}, after epoch {run.provenance.epochs_done}"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's tips, which speak of Lightning's settings and not of ours, off the user's screen."""
-    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for category in (UserWarning, FutureWarning, DeprecationWarning):
-            warnings.filterwarnings("ignore", module=r"lightning\..*", category=category)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        state, about = parse_weights(read_weights_file(path))
+        model.load_state_dict(state)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise JobError(f"{path} is missing or damaged; train anew") from error
+    if about is not None:
+        run.check_identity(about, path)
+    of = SELECTED_ON_TEST if select == "best_test_fold" else "best UAR on the validation part"
+    return model.cpu(), f"epoch {best_epoch}, {of}"

@@ -1,0 +1,118 @@
+"""Processes that read batches: how many there can be, and what to say when one of them dies.
+
+A batch comes out of a process through shared memory (/dev/shm). Where that is full the batch is lost, and whoever
+waits for it would wait for ever; Docker gives a container 64 MiB of it unless told otherwise.
+"""
+
+import multiprocessing
+import multiprocessing.queues
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import cv2
+
+from midas_dfer.errors import JobError
+from midas_dfer.files import DISK_IS_FULL
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - read, not written
+BATCHES_AHEAD = 2
+"""Batches that each process reads ahead; PyTorch's own default."""
+PATIENCE = 600
+"""Seconds to wait for a batch of processes that are alive."""
+
+_BATCHES_IN_HAND = 4  # the one in use, the one fetched ahead of it, and as many that are about to be let go
+_MARGIN = 1.1
+_MEBIBYTE = 2**20
+_SHARED_MEMORY_FULL = 77
+_CANNOT_SEND = 78
+
+DOCKER_ADVICE = "in Docker, --shm-size=2g gives a container more"
+
+
+def free_shared_memory() -> int | None:
+    """Bytes of shared memory that are free; None where the system does not say."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return 0  # no shared memory at all
+    return found.f_bavail * found.f_frsize
+
+
+def processes_that_fit(wanted: int, batch_bytes: int) -> tuple[int, str]:
+    """How many of the wanted reading processes can work here, and a sentence if they are fewer.
+
+    Args:
+        wanted: how many there should be.
+        batch_bytes: of the largest batch.
+    """
+    if not wanted:
+        return 0, ""
+    if multiprocessing.current_process().daemon:
+        return 0, (
+            "clips are read in this process: it is a worker of a pool (daemonic), which may not start processes itself"
+        )
+    free = free_shared_memory()
+    if free is None:
+        return wanted, ""
+    batches = int(free / _MARGIN) // max(1, batch_bytes)
+    fitting = max(0, min(wanted, (batches - _BATCHES_IN_HAND) // BATCHES_AHEAD))
+    if fitting == wanted:
+        return wanted, ""
+    needed = (BATCHES_AHEAD * wanted + _BATCHES_IN_HAND) * batch_bytes * _MARGIN
+    who = f"{fitting} of {wanted} processes read" if fitting else f"this process and not {wanted} others reads"
+    return fitting, (
+        f"{who} clips: {SHARED_MEMORY} has {free / _MEBIBYTE:.0f} MiB free, and batches of "
+        f"{batch_bytes / _MEBIBYTE:.1f} MiB need {needed / _MEBIBYTE:.0f} MiB for {wanted} processes ({DOCKER_ADVICE})"
+    )
+
+
+def start_reader(number: int) -> None:
+    """What each process does first."""
+    cv2.setNumThreads(1)  # the processes share the cores, so none takes more threads for its pictures
+    for each in (signal.SIGINT, signal.SIGHUP):  # the parent hears them and ends us
+        signal.signal(each, signal.SIG_IGN)
+    # A thread sends what was read. Where it fails, Python goes on without that batch, and the parent waits for it.
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+
+
+def _end(error: BaseException, batch: object) -> NoReturn:
+    full = getattr(error, "errno", None) in DISK_IS_FULL or "No space left" in str(error)
+    os._exit(_SHARED_MEMORY_FULL if full else _CANNOT_SEND)
+
+
+class ReaderError(JobError):
+    """A reading process died, could not be started, or fell silent."""
+
+
+def is_of_reader(error: BaseException) -> bool:
+    """Whether PyTorch says that a reading process died or fell silent."""
+    return isinstance(error, RuntimeError) and "DataLoader" in str(error)
+
+
+def reader_error(error: RuntimeError, processes: Sequence[Any] = ()) -> ReaderError:
+    """The sentence for what PyTorch says of a reading process.
+
+    Args:
+        error: PyTorch's.
+        processes: those that read, whose exit codes tell more.
+    """
+    fewer = "take fewer of them (num_workers)"
+    if "timed out" in str(error):
+        return ReaderError(
+            f"the processes that read clips sent nothing for {PATIENCE} seconds; see whether the store's disk answers"
+        )
+    codes = {process.exitcode for process in processes}
+    if _SHARED_MEMORY_FULL in codes or "shared memory" in str(error) or "Bus error" in str(error):
+        return ReaderError(
+            f"a process that reads clips found no room in {SHARED_MEMORY} for a batch; {fewer}, or {DOCKER_ADVICE}"
+        )
+    if -signal.SIGKILL in codes or "Killed" in str(error):
+        return ReaderError(
+            f"a process that reads clips was killed by SIGKILL, as the system does where memory runs out; {fewer}"
+        )
+    return ReaderError(f"a process that reads clips ended by itself ({' '.join(str(error).split())}); {fewer}")

@@ -1,0 +1,21 @@
+"""Commands that are shown to be pasted into a shell."""
+
+import shlex
+from pathlib import Path
+
+_NO_VALUE = frozenset({"null", "none", "~"})
+"""What the command line takes for "not given" where a path is expected."""
+
+
+def shell_command(*words: str | Path) -> str:
+    """A command line that does what it says when it is pasted, whatever the names in it are.
+
+    Args:
+        words: the command's words; paths as `Path`, so that one that begins with a dash is not taken for a flag.
+    """
+    return shlex.join(_path_word(word) if isinstance(word, Path) else word for word in words)
+
+
+def _path_word(path: Path) -> str:
+    word = str(path)
+    return f"./{word}" if word.startswith("-") or word.lower() in _NO_VALUE else word

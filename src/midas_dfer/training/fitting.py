@@ -1,0 +1,157 @@
+"""How Lightning's fit begins and ends: quietly, from a checkpoint that it took up rightly, and in a sentence."""
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+
+from midas_dfer.clips.reading_processes import ReaderError, is_of_reader, reader_error
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import JobError, MidasError, RequestError
+from midas_dfer.files import cannot_write
+from midas_dfer.training.checkpoint import LastCheckpoint
+from midas_dfer.training.recognizer import Batches, DivergedError
+from midas_dfer.training.runs import Run
+
+
+class TrainingInterruptedError(JobError):
+    """Ctrl-C, a signal or a closed output ended a training; it can be gone on with."""
+
+
+class Start(Callback):
+    """Sees that a training goes on where its checkpoint says.
+
+    Args:
+        checkpoint: where it goes on; None if it begins.
+        steps: of an epoch.
+
+    Attributes:
+        is_behind: whether everything of the checkpoint has been taken up.
+    """
+
+    def __init__(self, checkpoint: LastCheckpoint | None, steps: int) -> None:
+        self.checkpoint, self.steps = checkpoint, steps
+        self.is_behind = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Compare epoch and step."""
+        if self.checkpoint is not None:
+            done, batches = self.checkpoint.epochs_done, trainer.datamodule  # type: ignore[attr-defined]
+            next_epoch = batches.next_epoch if isinstance(batches, Batches) else None
+            if (trainer.current_epoch, trainer.global_step, next_epoch) != (done, done * self.steps, done):
+                raise self.damaged()
+        self.is_behind = True
+
+    def damaged(self) -> RequestError:
+        """The error of a checkpoint that cannot be taken up."""
+        path = None if self.checkpoint is None else self.checkpoint.path
+        return RequestError(f"{path} is damaged; delete it, and --resume begins at the first epoch")
+
+
+@contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """Say how to go on where Ctrl-C or a signal ends a training.
+
+    Raises:
+        TrainingInterruptedError: it did.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise TrainingInterruptedError(f"interrupted; go on with: {go_on_with(run)}") from error
+
+
+@contextmanager
+def in_sentences(run: Run, start: Start) -> Iterator[None]:
+    """Turn what ends a fit into a sentence.
+
+    Raises:
+        TrainingInterruptedError: Ctrl-C, a signal, or nobody reads the output any more.
+        RequestError: the checkpoint is damaged.
+        JobError: the loss is no number, a process that reads clips died, or the run cannot be written to.
+    """
+    try:
+        yield
+    except DivergedError as error:
+        raise JobError(f"{error}. {_last_good(run)}; train again with a smaller --learning_rate") from error
+    except ReaderError as error:
+        raise _reader_died(run, error) from error
+    except MidasError:
+        raise
+    except MisconfigurationException as error:
+        raise JobError(" ".join(str(error).split())) from error
+    except SystemExit as error:  # Lightning leaves so at Ctrl-C and at SIGTERM, at the latter with status 0
+        raise KeyboardInterrupt from error
+    except BrokenPipeError as error:
+        raise TrainingInterruptedError(f"nobody reads the output any more; go on with: {go_on_with(run)}") from error
+    except OSError as error:  # of TensorBoard's writer
+        raise cannot_write(run.path, error) from error
+    except Exception as error:
+        hidden = _hidden(error)
+        if isinstance(hidden, ReaderError):
+            raise _reader_died(run, hidden) from error
+        if hidden is not None:
+            raise hidden from error
+        if isinstance(error, RuntimeError) and is_of_reader(error):
+            raise _reader_died(run, reader_error(error)) from error
+        if start.checkpoint is not None and not start.is_behind:  # whatever Lightning fails with at what it finds there
+            raise start.damaged() from error
+        raise
+
+
+def go_on_with(run: Run) -> str:
+    """The command that goes on with a run."""
+    return shell_command("midas", "train", "--resume", run.path)
+
+
+def _reader_died(run: Run, error: ReaderError) -> JobError:
+    return JobError(f"{error}. What was finished is kept; go on with: {go_on_with(run)}")
+
+
+def _hidden(error: BaseException) -> MidasError | None:
+    """Our own error behind one that Lightning raised while it dealt with ours."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, MidasError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _last_good(run: Run) -> str:
+    if not run.last_checkpoint.exists():
+        return "There is no good checkpoint yet"
+    return f"The last good checkpoint is {run.last_checkpoint}, after epoch {run.provenance.epochs_done}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what is not for the user off the screen.
+
+    That is Lightning's tips, which speak of Lightning's settings and not of ours, and the trace that TensorBoard's
+    thread prints on a full disk, which the training finds, too, and says in a sentence.
+    """
+    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    usual = threading.excepthook
+
+    def of_thread(told: threading.ExceptHookArgs) -> None:
+        if not isinstance(told.exc_value, OSError):
+            usual(told)
+
+    with warnings.catch_warnings():
+        for category in (UserWarning, FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", module=r"lightning\..*", category=category)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        threading.excepthook = of_thread
+        try:
+            yield
+        finally:
+            threading.excepthook = usual
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
