@@ -71,7 +71,7 @@ def _read(values: Mapping[str, Any]) -> ExperimentResult:
 
 
 def _with_all_readings(result: JobResult, values: Mapping[str, Any]) -> JobResult:
-    """Every reading that was scored, whatever a score may be taken for today; `names.readings_of` says what is shown."""
+    """With every reading that was scored, whatever it is worth; `names.readings_of` says which are shown."""
     scored = values["evaluation"]["agreement"]
     if scored is None:
         return result
