@@ -6,6 +6,14 @@ from pathlib import Path
 import pytest
 
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.apart import (
+    FORMER_DFERS_RECIPE,
+    HARAS_RECIPE,
+    LOGO_FORMERS_RECIPE,
+    OWN_DESIGN,
+    OWN_RECIPE,
+    OWN_SIZES,
+)
 from midas_dfer.experiments.beside import MARKED, Row, Score, table_of
 from midas_dfer.experiments.paper import (
     CLASSES,
@@ -17,18 +25,7 @@ from midas_dfer.experiments.paper import (
     PrintedRow,
     what_others_reach,
 )
-from midas_dfer.experiments.tables import (
-    EXPERIMENTS,
-    FORMER_DFERS_RECIPE,
-    HARAS_RECIPE,
-    LOGO_FORMERS_RECIPE,
-    NORMALIZATIONS,
-    OWN_DESIGN,
-    OWN_RECIPE,
-    OWN_SIZES,
-    check_settings,
-    experiment,
-)
+from midas_dfer.experiments.tables import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
 from midas_dfer.metrics import MeanScore
 from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
 from midas_dfer.report.table_data import TableData

@@ -106,7 +106,7 @@ def _write_page(runs: Sequence[Path], store: Path | None, docs: Path) -> None:
         read_json(known, "give --runs and --store, which write it anew, and move it away") if known.is_file() else {}
     )
     if runs:
-        content |= _results(runs, docs / "images")
+        content |= results_of(runs, docs / "images")
     if store is not None:
         manifest = ClipStore.open(store).manifest
         train = manifest.select((manifest.table["split"] == "train").to_numpy())
@@ -117,7 +117,7 @@ def _write_page(runs: Sequence[Path], store: Path | None, docs: Path) -> None:
     write_file(docs / "results.md", page(Figures.from_dict(content)))
 
 
-def _results(runs: Sequence[Path], images: Path) -> dict[str, Any]:
+def results_of(runs: Sequence[Path], images: Path) -> dict[str, Any]:
     """The part of results.json that is of trainings; also draws their pictures."""
     if len(runs) < 2:
         raise RequestError("--runs: expected the study proper and --grid first, at least")

@@ -1,12 +1,14 @@
 """All figures of the study, as docs/results.json holds them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from midas_dfer.comparison.differences import Difference
+from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.training.scores import VoteAgreement
 
 JUDGED = ("p_corrected", "better")
 """What a comparison says of its own schedule alone; the page corrects over all schedules (`verdicts`)."""
@@ -61,7 +63,17 @@ def raw(result: ExperimentResult) -> dict[str, Any]:
 def _read(values: Mapping[str, Any]) -> ExperimentResult:
     methods = []
     for method in values["methods"]:
-        results = [{**each, "run": ""} for each in method["results"]]
-        methods.append(MethodResult.from_dict({**method, "results": results}))
+        found = MethodResult.from_dict({**method, "results": [{**each, "run": ""} for each in method["results"]]})
+        results = zip(found.results, method["results"], strict=True)
+        methods.append(replace(found, results=tuple(_with_all_readings(*each) for each in results)))
     differences = tuple(Difference(**each) for each in values["differences"])
     return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
+
+
+def _with_all_readings(result: JobResult, values: Mapping[str, Any]) -> JobResult:
+    """With every reading that was scored, whatever it is worth; `names.readings_of` says which are shown."""
+    scored = values["evaluation"]["agreement"]
+    if scored is None:
+        return result
+    agreement = {reading: VoteAgreement(**measures) for reading, measures in scored.items()}
+    return replace(result, evaluation=replace(result.evaluation, agreement=agreement))

@@ -182,7 +182,8 @@ def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], 
     wanted = list(dict.fromkeys(number for row in rows for number in row.notes))
     apart = list(dict.fromkeys(text for row in rows for text in row.apart))
     whole = () if experiment.printed is None else experiment.printed.notes
-    places = {each: place for place, each in enumerate([*wanted, *apart], start=1)}
+    noted: list[int | str] = [*wanted, *apart]
+    places = {each: place for place, each in enumerate(noted, start=1)}
     others = "" if experiment.printed is None else what_others_reach(experiment.printed)
     title = f"SMOKE, not a result - {experiment.title}" if smoke else experiment.title
     name = f"{experiment.name}-smoke" if smoke else experiment.name
