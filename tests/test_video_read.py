@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from midas_dfer.errors import DamagedVideoError, VideoError
+from midas_dfer.video.clock import Clock
 from midas_dfer.video.opening import check_size
 from midas_dfer.video.pictures import list_pictures
-from midas_dfer.video.read import _Clock, iter_frames, probe
+from midas_dfer.video.read import iter_frames, probe
 
 REAL = {
     "WolfgangLanger_Pexels.mp4": 472,
@@ -426,7 +427,7 @@ stamps = st.lists(st.one_of(st.none(), st.floats(-1e4, 1e4)), min_size=1, max_si
 
 @given(stamps, st.floats(1e-3, 1.0))
 def test_times_start_at_zero_and_increase(stamps: list[float | None], interval: float):
-    clock = _Clock(interval)
+    clock = Clock(interval)
     times = [clock.tick(stamp) for stamp in stamps]
     assert times[0] == 0
     assert all(b > a for a, b in itertools.pairwise(times))
@@ -435,12 +436,12 @@ def test_times_start_at_zero_and_increase(stamps: list[float | None], interval: 
 @given(st.lists(st.floats(0.001, 100.0), max_size=50), st.floats(-100, 100))
 def test_good_timestamps_are_kept(steps: list[float], start: float):
     stamps = [start, *(start + step for step in itertools.accumulate(steps))]
-    clock = _Clock(0.04)
+    clock = Clock(0.04)
     np.testing.assert_allclose([clock.tick(s) for s in stamps], np.array(stamps) - start, atol=1e-9)
 
 
 def test_bad_timestamps_are_mended_as_documented():
-    clock = _Clock(0.04)
+    clock = Clock(0.04)
     stamps = [5.0, 5.04, None, 5.06, 5.12, 0.0, 0.04]
     times = [clock.tick(stamp) for stamp in stamps]
     np.testing.assert_allclose(times, [0.0, 0.04, 0.08, 0.081, 0.12, 0.16, 0.20])

@@ -310,8 +310,8 @@ def test_real_oblong_pixels(shared_data: Path):
     shown = images(shared_data / "cases" / "sar2.mp4")
     squeezed_from = images(shared_data / "crema_d" / "VideoFlash" / "1001_DFA_ANG_XX.flv")[:24]
     assert [image.shape for image in shown] == [(360, 480, 3)] * 24
-    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(shown, squeezed_from, strict=True)]
-    assert np.mean(differences) < 1.4
+    greys = [[cv2.cvtColor(i, cv2.COLOR_RGB2GRAY).astype(int) for i in images] for images in (shown, squeezed_from)]
+    assert np.mean([np.abs(a - b).mean() for a, b in zip(*greys, strict=True)]) < 1.4
 
 
 def test_pictures_in_tiles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.video.aperture import declared_crop
+from midas_dfer.video.clock import Clock
 from midas_dfer.video.deinterlace import Deinterlacer
 from midas_dfer.video.opening import (
     check_size,
@@ -34,10 +35,6 @@ from midas_dfer.video.shown import PixelFormat, Remark, Tell, View, Viewer
 from midas_dfer.video.stills import Still, read_bytes, read_still, still_codec
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
-# A timestamp that runs back by more than this (s) is a clock that was restarted: two recordings joined.
-_CLOCK_RESTART = 1.0
-# A timestamp that runs back by less is a slip: the frame is put this much (s) behind the one before it.
-_SLIP = 0.001
 _FALLBACK_RATE = 25.0
 # Containers whose header says how long they are; the others' length is guessed from their last packets.
 _DURATION_IN_HEADER = frozenset({"matroska", "webm", "flv", "asf"})
@@ -191,33 +188,6 @@ class _Damage(Exception):  # noqa: N818 - never leaves this module
     """Decoding cannot go on; the argument says why."""
 
 
-class _Clock:
-    """Turns a stream's timestamps into strictly increasing seconds after its first frame."""
-
-    def __init__(self, interval: float) -> None:
-        self.interval = interval
-        self.last: float | None = None
-        self._shift: float | None = None
-
-    def tick(self, stamp: float | None) -> float:
-        """The time of the next frame in presentation order, whose timestamp (s, or None) is `stamp`."""
-        following = 0.0 if self.last is None else self.last + self.interval
-        if stamp is None:
-            time = following
-        else:
-            if self._shift is None:
-                self._shift = following - stamp
-            time = stamp + self._shift
-            if self.last is not None and time <= self.last:
-                if self.last - time > _CLOCK_RESTART:
-                    self._shift = following - stamp
-                    time = following
-                else:
-                    time = self.last + min(_SLIP, self.interval / 2)
-        self.last = time
-        return time
-
-
 class _Decoding:
     """One pass over a video stream: its good frames, then the damage if there is any."""
 
@@ -231,7 +201,7 @@ class _Decoding:
         self.picture = path.suffix.lower() in PICTURE_SUFFIXES
         self.duration = _declared_duration(container, stream)
         self.rate = _declared_rate(stream) or _FALLBACK_RATE
-        self.clock = _Clock(1.0 / self.rate)
+        self.clock = Clock(1.0 / self.rate)
         self.frames_read = 0
         self.packets = 0
         self.end: float | None = None

@@ -6,15 +6,16 @@ applied is a `Remark`, which whoever reads the file is told.
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
+import cv2
 import numpy as np
 from av.filter import Graph
 from av.filter.context import FilterContext
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
@@ -106,16 +107,13 @@ class View:
         Raises:
             av.error.FFmpegError: FFmpeg cannot convert pixels of this kind.
         """
-        cut = self.crop
-        width, height = frame.width - cut.left - cut.right, frame.height - cut.top - cut.bottom
-        if cut == Crop():
-            image = frame.to_ndarray(format=pixel_format, width=self.width, height=self.height, threads=1)
-        else:
-            whole = frame.to_ndarray(format=pixel_format, threads=1)
-            image = whole[cut.top : cut.top + height, cut.left : cut.left + width]
-            if (width, height) != (self.width, self.height):
-                part = VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixel_format)
-                image = part.to_ndarray(format=pixel_format, width=self.width, height=self.height, threads=1)
+        image = cast(UInt8[np.ndarray, "H W 3"], frame.to_ndarray(format=pixel_format, threads=1))
+        if self.crop != Crop():
+            cut = self.crop
+            image = image[cut.top : frame.height - cut.bottom, cut.left : frame.width - cut.right]
+        if image.shape[:2] != (self.height, self.width):
+            size = (self.width, self.height)
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
         return np.ascontiguousarray(oriented(image, self.orientation))
 
 
@@ -223,8 +221,8 @@ class Viewer:
         if frame.key_frame or seen != self._seen:
             self._seen = seen
             self._orientation = self._read_side_data(frame)
-            for remark in hdr_remarks(frame):
-                self.tell(remark)
+            for hdr in hdr_remarks(frame):
+                self.tell(hdr)
             crop = self.crop
             width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
             if width < 1 or height < 1:
@@ -240,7 +238,7 @@ class Viewer:
         if self._strip is None or not self._strip.fits(frame):
             self._strip = _Strip(frame)
         orientation = 1
-        for data in self._strip.stripped(frame).side_data:
+        for data in cast(Iterable[SideData], self._strip.stripped(frame).side_data):
             content = bytes(data)
             if data.type == Type.DISPLAYMATRIX and len(content) >= 36:
                 orientation, remark = orientation_of(content)
@@ -266,7 +264,7 @@ class _Strip:
         self._format = _format(frame)
         self._graph = Graph()
         self._graph.threads = 1
-        kept = {kind.value for kind in _KEPT_SIDE_DATA}
+        kept = {cast(int, kind.value) for kind in _KEPT_SIDE_DATA}
         steps = [f"mode=delete:type={kind}" for kind in range(_SIDE_DATA_KINDS) if kind not in kept]
         link(self._graph, frame, *(("sidedata", step) for step in steps))
 
