@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
 from midas_dfer.report.description_agreement import Agreement
-from midas_dfer.training.devices import in_words
-from midas_dfer.training.scores import Evaluation, VoteAgreement
+from midas_dfer.training.scores import Evaluation, VoteAgreement, in_words
 
 WIDTH = 80
 _NAME_WIDTH = 30

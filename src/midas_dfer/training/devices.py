@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from midas_dfer.errors import RequestError
+from midas_dfer.training.scores import in_words
 
 Precision = Literal["auto", "32", "bf16"]
 """What `--precision` takes."""
@@ -51,11 +52,6 @@ def computed_on(precision: str, device: str) -> dict[str, str]:
     name = "bf16" if choose_dtype(checked_precision(precision), where) == torch.bfloat16 else "32"
     gpu = f" ({torch.cuda.get_device_name(where)})" if where.type == "cuda" else ""
     return {"precision": name, "device": f"{where.type}{gpu}"}
-
-
-def in_words(precision: str | None) -> str:
-    """A precision for people."""
-    return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
 
 
 def check_precision(run: Path, began: str | None, here: str) -> None:

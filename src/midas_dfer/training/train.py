@@ -33,7 +33,6 @@ from midas_dfer.training.devices import (
     choose_device,
     choose_dtype,
     computed_on,
-    in_words,
     lightning_precision,
 )
 from midas_dfer.training.mixers import Mixing, make_mixing
@@ -41,6 +40,7 @@ from midas_dfer.training.parts import part_clips
 from midas_dfer.training.readings import votes_learned
 from midas_dfer.training.recognizer import Batches, DivergedError, Recognizer
 from midas_dfer.training.runs import CONFIG_FILE, TENSORBOARD_FOLDER, Part, Run, check_is_free, new_model
+from midas_dfer.training.scores import in_words
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for a run's lock: the reading processes of a training that was killed hold it a little longer."""
