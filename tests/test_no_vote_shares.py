@@ -30,8 +30,10 @@ from midas_dfer.training.train import train
 from tests.factories import make_store, write_clip
 
 SMALL = RunConfig(width=8, size=24, num_segments=2, num_threads=1, precision="32", epochs=1, device="cpu")
-WHY = "trained on single labels, so it says how likely each class is to be the single label"
-SAID = f"not the annotators' distribution: {WHY}"
+WHY = (
+    "not the annotators' distribution: trained on single labels, so it says how likely each class is to be the single "
+    "label"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_scores_and_predictions(runs, store, tmp_path, capsys):
     folder = tmp_path / "scores"
     arguments = ["--store", str(store.path), "--device", "cpu", "--out", str(folder)]
     assert main(["evaluate", str(runs / "hard"), *arguments]) == 0
-    assert SAID in " ".join(capsys.readouterr().out.split())
+    assert WHY in " ".join(capsys.readouterr().out.split())
     values = json.loads((folder / "evaluation.json").read_text())
     assert values["no_vote_shares"] == WHY
     assert values["agreement"].keys() == {"probabilities"}
@@ -73,11 +75,9 @@ def test_a_timeline(runs, tmp_path, capsys):
     write_clip(tmp_path / "clip", 0, 12, 0)
     arguments = ["--out", str(tmp_path / "out"), "--device", "cpu", "--no_video"]
     assert main(["predict", str(runs / "hard"), str(tmp_path / "clip"), *arguments]) == 0
-    assert f"probabilities of the MIDAS with hard labels model, not the annotators' distribution ({WHY})" in (
-        capsys.readouterr().out
-    )
+    assert f"probabilities of the MIDAS with hard labels model, {WHY}" in (capsys.readouterr().out)
     values = json.loads((tmp_path / "out" / "timeline.json").read_text())
-    assert values["no_vote_shares"] == SAID
+    assert values["no_vote_shares"] == WHY
     (track,) = values["tracks"]
     assert [each["vote_shares"] for each in (track, *track["windows"])] == [None] * (1 + len(track["windows"]))
     assert track["predicted"] == values["class_names"][int(np.argmax(track["probabilities"]))]
@@ -93,7 +93,7 @@ def test_a_timeline(runs, tmp_path, capsys):
 def test_a_folder_to_share(runs, tmp_path, capsys):
     onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
     assert main(["export", str(runs / "hard"), "--out", str(tmp_path / "shared"), "--onnx"]) == 0
-    assert SAID in capsys.readouterr().out
+    assert WHY in capsys.readouterr().out
     card = (tmp_path / "shared" / "README.md").read_text()
     assert "not the annotators' distribution: trained on single labels" in card
     assert "ote shares" not in card

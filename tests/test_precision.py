@@ -129,6 +129,13 @@ def test_float32_on_a_gpu_is_not_tensorfloat32():
     with pytest.raises(KeyError), exactly(torch.float32, torch.device("cuda")):
         raise KeyError
     assert [each.allow_tf32 for each in settings] == before
+    # Another thread's end does not turn it on again.
+    one, other = (exactly(torch.float32, torch.device("cuda")) for _ in range(2))
+    with one:
+        other.__enter__()
+    assert not any(each.allow_tf32 for each in settings)
+    other.__exit__(None, None, None)
+    assert [each.allow_tf32 for each in settings] == before
 
 
 def test_a_precision_that_is_none_is_refused(run, store):

@@ -1,5 +1,6 @@
 """What an output says of the votes: a perfect network gives them back, or the reading is refused with its reason."""
 
+import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -234,3 +235,19 @@ def test_fewer_votes_and_labels_without_votes(store):
     facts = votes_learned(ClipDataset(store), RunConfig(votes_used=2))
     assert facts == {"num_voted": 24, "mean_votes": 2.0}
     assert votes_learned(ClipDataset(store), RunConfig(label_method="laplace", votes_used=2))["laplace_share"] == 0.6
+
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "readings.md").read_text(encoding="utf-8")
+
+
+def test_the_page_says_how_far_a_perfect_network_is_off():
+    rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+) \| (\S+) \|$", PAGE, re.M)
+    assert [int(row[0]) for row in rows] == [3, 5, 10, 30]
+    for count, *figures in rows:
+        for temperature, figure in zip((1.0, 0.5, 0.25), figures, strict=True):
+            config = RunConfig(temperature=temperature)
+            reading = vote_reading(config, replace(MADE, mean_votes=float(count)))
+            assert reading.given == (figure != "none")
+            if reading.given:
+                shares = reading.vote_shares(mean_targets(config, TRUTH, int(count)).log())
+                assert variation(shares, TRUTH).mean() == pytest.approx(float(figure), abs=0.003)

@@ -179,12 +179,17 @@ def test_table_5_is_scored_on_the_other_store(stores, out, capsys):
 def test_calibration_reads_both_ways(stores, out, capsys):
     make(capsys, "table-2", stores["toy"], out)
     before = len(list(out.glob("smoke/*/*/run.json")))
-    rows = json.loads(make(capsys, "calibration", stores["toy"], out)[".json"].read_text())["rows"]
+    content = json.loads(make(capsys, "calibration", stores["toy"], out)[".json"].read_text())
+    rows = content["rows"]
     assert len(list(out.glob("smoke/*/*/run.json"))) == before
-    assert [row["cells"] for row in rows[-2:]] == [["MIDAS", "probabilities"], ["MIDAS", "vote shares"]]
-    both = [row["scores"]["soft_cross_entropy"]["ours"]["mean"] for row in rows]
-    assert both[0] == both[1]  # of hard labels
-    assert both[4] != both[5]  # of MIDAS, whose targets went through a softmax
+    readings = ("probabilities", "vote shares")
+    assert [row["cells"][-1] for row in rows] == ["probabilities", *readings, *readings]
+    assert [row["cells"][0] for row in rows[-2:]] == ["MIDAS", "MIDAS"]
+    both = [row["scores"]["soft_cross_entropy"]["ours"]["mean"] for row in rows[1:]]
+    assert both[0] == both[1]  # of soft labels
+    assert both[2] != both[3]  # of MIDAS, whose targets went through a softmax
+    (why,) = (note for note in content["notes"] if "single label" in note)
+    assert "not the annotators' distribution" in why
 
 
 def test_votes(stores, out, capsys):

@@ -47,7 +47,6 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.report.activation_figure import draw_explanation
     from midas_dfer.training.explain import explain, write_explanation
-    from midas_dfer.training.readings import NOT_THE_VOTES
 
     if request.num < 1:
         raise RequestError(f"--num is {request.num}; expected 1 or more")
@@ -68,7 +67,7 @@ def run(request: Namespace) -> None:
         print(json_text(explanation.to_dict()))
         return
     if explanation.no_vote_shares:
-        print(f"probabilities are {NOT_THE_VOTES}: {explanation.no_vote_shares}")
+        print(f"probabilities are {explanation.no_vote_shares}")
     if explanation.caution:
         print(f"CAUTION: {explanation.caution}.")
     for clip in explanation.clips:

@@ -24,7 +24,6 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.sharing.folder import read_info, save_pretrained
-    from midas_dfer.training.readings import NOT_THE_VOTES
 
     check_out(request.out)
     paths = save_pretrained(request.run, request.out, onnx=request.onnx, license_name=request.license)
@@ -33,6 +32,6 @@ def run(request: Namespace) -> None:
         return
     why_not = read_info(request.out).no_vote_shares
     if why_not:
-        print(f"its output is {NOT_THE_VOTES}: {why_not}")
+        print(f"its output is {why_not}")
     print(f"the model of {request.run}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)

@@ -17,10 +17,11 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.packaged import PACKAGED
 from midas_dfer.models.weights import load_trunk
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
-from midas_dfer.training.devices import computed_on, in_words
+from midas_dfer.training.devices import computed_on
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.runs import new_model
+from midas_dfer.training.scores import in_words
 
 SMOKE_CLIPS = 24
 """At most so many clips of a fold or part at toy size."""

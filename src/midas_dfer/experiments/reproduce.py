@@ -23,7 +23,6 @@ from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, Metho
 from midas_dfer.experiments.tables import EXPERIMENTS, Experiment, Method, experiment
 from midas_dfer.files import make_folder, read_json, write_file, write_json
 from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
-from midas_dfer.training.readings import NOT_THE_VOTES
 
 FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
 EVERYTHING = "all"
@@ -232,7 +231,7 @@ def _without_votes(chosen: Experiment, methods: Sequence[tuple[Method, MethodRes
     if chosen.layout != "readings" and set(chosen.measures) <= {"uar", "war"}:
         return []
     reasons = [(m.words, each.evaluation.no_vote_shares) for m, result in methods for each in result.results]
-    return [f"{name}: its probabilities, {NOT_THE_VOTES}: {why}." for name, why in dict.fromkeys(reasons) if why]
+    return [f"{name}: its probabilities, {why}." for name, why in dict.fromkeys(reasons) if why]
 
 
 def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:

@@ -20,7 +20,6 @@ from jaxtyping import Float64, UInt8
 from midas_dfer.clips.tracks import Track, mean_size
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, json_text
-from midas_dfer.training.readings import NOT_THE_VOTES
 
 FORMAT, VERSION = "midas-dfer timeline", 1
 READINGS = {
@@ -254,7 +253,7 @@ class Timeline:
         length = f"{self.duration:.1f} s, " if self.duration else ""
         what = f"vote shares as the {self.method} model implies them"
         if self.no_vote_shares:
-            what = f"probabilities of the {self.method} model, {NOT_THE_VOTES} ({self.no_vote_shares})"
+            what = f"probabilities of the {self.method} model, {self.no_vote_shares}"
         lines = [f"{self.video}: {length}{faces}; {what}"]
         for track in self.tracks:
             mean = track.summary
@@ -296,7 +295,7 @@ class Timeline:
             "stride_seconds": self.stride_seconds,
             "class_names": list(self.class_names),
             "readings": READINGS,
-            "no_vote_shares": self.no_vote_shares and f"{NOT_THE_VOTES}: {self.no_vote_shares}",
+            "no_vote_shares": self.no_vote_shares,
             "tracks": [
                 {
                     "track": track.track,

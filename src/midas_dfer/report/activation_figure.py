@@ -21,7 +21,6 @@ from midas_dfer.report.style import (
     tint,
 )
 from midas_dfer.training.explain import GROUPS, ExplainedClip, Explanation, Group
-from midas_dfer.training.readings import NOT_THE_VOTES
 
 ROWS = 4
 """Clips on one picture, at most; fewer where a clip has more frames than fit into a line."""
@@ -249,5 +248,5 @@ def _note(explanation: Explanation, clip: ExplainedClip) -> str:
 
 def _implied(explanation: Explanation) -> str:
     if explanation.no_vote_shares:
-        return f"the network's probabilities, which are {NOT_THE_VOTES}: {explanation.no_vote_shares}"
+        return f"the network's probabilities, which are {explanation.no_vote_shares}"
     return "the vote shares that the network's output implies"

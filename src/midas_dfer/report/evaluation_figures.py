@@ -35,7 +35,6 @@ from midas_dfer.report.style import (
     save_figure,
     tint,
 )
-from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.scores import Evaluation, Predictions
 
 _READING_TITLES = {"probabilities": "Probabilities", "vote_shares": "Vote shares"}
@@ -308,7 +307,7 @@ def _caution(evaluation: Evaluation) -> str:
 
 def _what_is_shown(evaluation: Evaluation) -> str:
     if evaluation.no_vote_shares:
-        return f"Probabilities are {NOT_THE_VOTES}: {evaluation.no_vote_shares}."
+        return f"Probabilities are {evaluation.no_vote_shares}."
     return "Vote shares are the annotators' distribution that the network's output implies."
 
 

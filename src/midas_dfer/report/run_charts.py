@@ -12,7 +12,6 @@ from midas_dfer.report.page import Frame, clean_text, percent
 from midas_dfer.report.run_results import Entry
 from midas_dfer.report.run_tables import READING_NAMES
 from midas_dfer.report.style import emotion_colors
-from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.scores import Evaluation, Predictions
 
 MOST_CLASSES = 15
@@ -137,7 +136,7 @@ def reliability_chart(name: str, evaluation: Evaluation, predictions: Prediction
         readings=tuple(readings),
         note="Both readings are the same: the training targets were not normalised."
         if same
-        else f"Probabilities are {NOT_THE_VOTES}: {evaluation.no_vote_shares}."
+        else f"Probabilities are {evaluation.no_vote_shares}."
         if given is None
         else "",
         summary=f"Reliability diagram of {clean_text(name)}. "

@@ -33,8 +33,8 @@ from midas_dfer.report.run_tables import (
     score_table,
 )
 from midas_dfer.report.table_data import TableData
-from midas_dfer.training.devices import in_words
 from midas_dfer.training.runs import Run
+from midas_dfer.training.scores import in_words
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE = "report.html", "tables.md", "tables.tex"
 

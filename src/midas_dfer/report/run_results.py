@@ -11,7 +11,6 @@ from midas_dfer.comparison.predictions import PooledPredictions, pool_prediction
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
-from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
 from midas_dfer.training.scores_file import read_evaluation
@@ -118,9 +117,7 @@ def read_run(path: Path, name: str) -> RunResult:
             f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
         )
     if evaluation is not None and evaluation.no_vote_shares:
-        missing.append(
-            f"The output of {name} is {NOT_THE_VOTES}: {evaluation.no_vote_shares}. It is judged by its probabilities."
-        )
+        missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")
     if evaluation is not None and evaluation.precision == "bf16":
         missing.append(f"{name} was scored in bfloat16 on {evaluation.device}: another machine may give other digits.")
     if evaluation is not None and evaluation.caution:

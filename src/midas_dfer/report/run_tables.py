@@ -8,7 +8,6 @@ from midas_dfer import metrics
 from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import MACHINE_SETTINGS
 from midas_dfer.training.scores import Evaluation
 
@@ -124,7 +123,7 @@ def agreement_table(entries: Sequence[Entry]) -> TableData | None:
     marked = same_clips([each for each, _ in scored])
     rows, groups = [], []
     without = [e.no_vote_shares for _, e in scored if e.no_vote_shares]
-    footnotes = tuple(f"{e[0].upper()}{e[1:]}: {NOT_THE_VOTES}." for e in dict.fromkeys(without))
+    footnotes = tuple(f"{e[0].upper()}{e[1:]}." for e in dict.fromkeys(without))
     for reading, title in READING_NAMES.items():
         given = [(each, e, e.agreement[reading]) for each, e in scored if e.agreement and reading in e.agreement]
         if not given:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
 from midas_dfer.report.description_agreement import Agreement
-from midas_dfer.training.devices import in_words
-from midas_dfer.training.readings import NOT_THE_VOTES
-from midas_dfer.training.scores import Evaluation, VoteAgreement
+from midas_dfer.training.scores import Evaluation, VoteAgreement, in_words
 
 WIDTH = 80
 _NAME_WIDTH = 30
@@ -152,7 +150,7 @@ def _agreement_lines(evaluation: Evaluation) -> list[str]:
 def _readings_sentence(e: Evaluation) -> str:
     said = "probabilities: the softmax of the network's output, flat where the training targets were. "
     if e.no_vote_shares:
-        return f"{said}They are {NOT_THE_VOTES}: {e.no_vote_shares}."
+        return f"{said}They are {e.no_vote_shares}."
     return f"{said}vote shares: the annotators' distribution that this output implies."
 
 

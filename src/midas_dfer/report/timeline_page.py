@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.report.style import SOFT_INK, drawable
-from midas_dfer.training.readings import NOT_THE_VOTES
 
 PAGE_WIDTH, PAGE_EDGE = 10.0, 0.3
 """Width of the page and of its margins, in inches."""
@@ -26,7 +25,7 @@ def clipped(text: str, length: int) -> str:
 
 def caption_lines(timeline: Timeline, shown: int) -> list[str]:
     """Which reading is which, how many faces are left out, and what was wrong with the video; wrapped."""
-    no_votes = f"Probabilities: the network's softmax. They are {NOT_THE_VOTES}: {timeline.no_vote_shares}."
+    no_votes = f"Probabilities: the network's softmax. They are {timeline.no_vote_shares}."
     sentences = [
         no_votes
         if timeline.no_vote_shares

@@ -18,7 +18,6 @@ from markupsafe import Markup
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.readings import NOT_THE_VOTES
 from midas_dfer.training.runs import Run
 from midas_dfer.training.scores import Evaluation
 from midas_dfer.training.scores_file import read_evaluation
@@ -66,7 +65,6 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
             scores=scores,
             recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
             measures=_MEASURES,
-            not_the_votes=NOT_THE_VOTES,
             onnx=onnx,
             license_name=license_name,
             versions={each: provenance.versions[each] for each in _VERSIONS if each in provenance.versions},

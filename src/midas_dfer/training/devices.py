@@ -1,5 +1,6 @@
 """Where to compute, and with how many bits."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from midas_dfer.errors import RequestError
+from midas_dfer.training.scores import in_words
 
 Precision = Literal["auto", "32", "bf16"]
 """What `--precision` takes."""
@@ -52,11 +54,6 @@ def computed_on(precision: str, device: str) -> dict[str, str]:
     return {"precision": name, "device": f"{where.type}{gpu}"}
 
 
-def in_words(precision: str | None) -> str:
-    """A precision for people."""
-    return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
-
-
 def check_precision(run: Path, began: str | None, here: str) -> None:
     """Refuse to go on with a training in another precision than it began with.
 
@@ -83,21 +80,35 @@ def exactly(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
         if dtype != torch.float32:
             stack.enter_context(torch.autocast(device.type, dtype))
         elif device.type == "cuda":
-            stack.enter_context(_without_tf32())
+            stack.enter_context(_without_tf32)
         yield
 
 
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    settings: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [setting.allow_tf32 for setting in settings]
-    try:
-        for setting in settings:
-            setting.allow_tf32 = False
-        yield
-    finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.allow_tf32 = value
+class _WithoutTf32:
+    """PyTorch's switches are the process's: the first thread turns them off, the last sets them back."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, [True, False]
+
+    def __enter__(self) -> None:
+        switches: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+        with self._lock:
+            if not self._inside:
+                self._before = [switch.allow_tf32 for switch in switches]
+                for switch in switches:
+                    switch.allow_tf32 = False
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        switches: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for switch, value in zip(switches, self._before, strict=True):
+                    switch.allow_tf32 = value
+
+
+_without_tf32 = _WithoutTf32()
 
 
 def lightning_precision(dtype: torch.dtype) -> Literal["32-true", "bf16-mixed"]:

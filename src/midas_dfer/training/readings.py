@@ -18,7 +18,7 @@ from midas_dfer.mixing.normalization import implied_vote_shares, project_to_simp
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import Provenance
 
-NOT_THE_VOTES = "not the annotators' distribution"
+_NOT_THE_VOTES = "not the annotators' distribution"
 
 _PROPER_LOSSES = ("cross_entropy", "kl", "brier")
 """Those that are smallest, on average, where the output is the mean of the targets."""
@@ -39,7 +39,7 @@ class VoteReading:
     Attributes:
         steps: what was done to the shares of the votes before the network learned them, in this order: ("softmax", τ)
             for softmax(y / τ), ("spread", ε) for (1 - ε) y + ε / K of K classes.
-        why_not: why the output is not the annotators' distribution, as a clause; "" where it is.
+        why_not: "not the annotators' distribution", and why; "" where it is.
     """
 
     steps: tuple[Step, ...] = ()
@@ -92,7 +92,7 @@ def vote_reading(config: RunConfig, made: Provenance | None = None) -> VoteReadi
             takes them for clips with enough votes.
     """
     reason = _why_not(config, made)
-    return VoteReading((), reason) if reason else VoteReading(_steps(config, made))
+    return VoteReading((), f"{_NOT_THE_VOTES}: {reason}") if reason else VoteReading(_steps(config, made))
 
 
 def votes_learned(dataset: ClipDataset, config: RunConfig) -> dict[str, Any]:

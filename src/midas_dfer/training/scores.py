@@ -139,6 +139,11 @@ class Evaluation:
         return replace(self, no_vote_shares=why_not, agreement=agreement)
 
 
+def in_words(precision: str | None) -> str:
+    """A precision for people."""
+    return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
+
+
 def score(
     predictions: Predictions,
     *,

@@ -34,7 +34,6 @@ from midas_dfer.training.devices import (
     choose_device,
     choose_dtype,
     computed_on,
-    in_words,
     lightning_precision,
 )
 from midas_dfer.training.fitting import Start, in_sentences, interruptible, quiet
@@ -56,6 +55,7 @@ from midas_dfer.training.runs import (
     check_is_free,
     new_model,
 )
+from midas_dfer.training.scores import in_words
 from midas_dfer.training.weights_file import parse_weights, read_weights_file
 
 LOCK_PATIENCE = 10.0

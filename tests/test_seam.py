@@ -1,0 +1,147 @@
+"""Where mixer, step, network and evaluation meet, against plain formulas in float64."""
+
+import copy
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, apply_crop
+from midas_dfer.clips.dataset import ClipBatch
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.criteria import make_loss
+from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.mixers import make_mixing
+from midas_dfer.training.recognizer import Recognizer
+from midas_dfer.training.runs import new_model
+from midas_dfer.training.train import train
+from tests.factories import make_store
+
+K, T, SIZE, BATCH, POOL = 7, 2, 24, 8, 20
+MEAN, STD = (torch.tensor(each, dtype=torch.float64).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+EPOCH, STEP = 3, 5
+SMALL = RunConfig(width=8, size=SIZE, num_segments=T, num_threads=1, precision="32", dropout=0.0, seed=4)
+
+
+class InEpoch(Recognizer):
+    """A recognizer without a trainer, as it is in the middle of a training; it logs nothing."""
+
+    current_epoch = EPOCH
+
+    def log(self, *args, **kwargs) -> None:
+        pass
+
+
+def normalized(pixels: torch.Tensor) -> torch.Tensor:
+    return (pixels.double() / 255 - MEAN) / STD
+
+
+def training_set(hard: bool) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    generator = torch.Generator().manual_seed(0)
+    # Pictures of one colour each, with noise: what is mixed with what makes a difference.
+    colors = torch.randint(0, 256, (POOL, 1, 3, 1, 1), generator=generator)
+    noise = torch.randint(-40, 40, (POOL, T, 3, SIZE, SIZE), generator=generator)
+    clips = (colors + noise).clamp(0, 255).to(torch.uint8)
+    votes = torch.rand(POOL, K, generator=generator, dtype=torch.float64) ** 3
+    labels = votes / votes.sum(dim=1, keepdim=True)
+    if hard:
+        labels = torch.nn.functional.one_hot(labels.argmax(dim=1), K).double()
+    return clips, labels.float(), tuple(f"clip {n}" for n in range(POOL))
+
+
+def a_model(config: RunConfig) -> torch.nn.Module:
+    """Small, and with a classifier that is large enough for logits to differ."""
+    model = new_model(config, K)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if name.endswith("weight") and weights.shape[0] == K:
+                weights.mul_(300)
+    return model
+
+
+@pytest.mark.parametrize("partners", ["batch", "training_set"])
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"normalization": "none", "label_smoothing": 0.1}, {"mixer": "none"}])
+def test_a_training_step_is_equations_1_to_3_and_the_cross_entropy(settings, hard, partners):
+    config = replace(SMALL, labels="hard" if hard else "soft", partners=partners, **settings)
+    clips, labels, ids = training_set(hard)
+    mixing = make_mixing(config, ids, labels)
+    model = a_model(config)
+    exact = copy.deepcopy(model).double().train()
+    recognizer = InEpoch(model, config, K, 100, mixing, make_loss(config, labels)).train()
+    own, own_labels = clips[:BATCH], labels[:BATCH]
+    mixed, mixed_labels = normalized(own), own_labels.double()
+    batch = ClipBatch(own, own_labels, own_labels.argmax(dim=1), ids[:BATCH])
+    if mixing is not None:
+        plan = mixing.plan(EPOCH, STEP, ids[:BATCH], own_labels)
+        others = plan.partner.tolist()
+        assert all(ids[other] != ids[place] for place, other in enumerate(others))
+        assert plan.ratio.min() < 0.9
+        if partners == "training_set":
+            places = [*range(BATCH), *others]
+            batch = ClipBatch(
+                clips[places], labels[places], labels[places].argmax(dim=1), tuple(ids[p] for p in places)
+            )
+        ratio = plan.ratio.double()
+        picture = torch.stack([r * own[b].double() + (1 - r) * clips[others[b]].double() for b, r in enumerate(ratio)])
+        mixed = normalized(picture)
+        mixed_labels = torch.stack(
+            [r * own_labels[b].double() + (1 - r) * labels[others[b]].double() for b, r in enumerate(ratio)]
+        )
+        if config.normalization == "softmax":
+            powers = mixed_labels.exp()
+            mixed_labels = powers / powers.sum(dim=1, keepdim=True)
+    smooth = (1 - config.label_smoothing) * mixed_labels + config.label_smoothing / K
+    logits = exact(mixed)
+    assert logits.std() > 0.3
+    log_shares = logits - logits.exp().sum(dim=1, keepdim=True).log()
+    expected = -(smooth * log_shares).sum() / BATCH
+    loss = recognizer.training_step(batch, STEP)
+    assert loss.item() == pytest.approx(expected.item(), abs=2e-5)
+
+
+def test_clips_that_are_watched_are_normalised_and_not_mixed():
+    clips, labels, ids = training_set(hard=False)
+    config = replace(SMALL, label_smoothing=0.1)
+    recognizer = InEpoch(a_model(config), config, K, 100, make_mixing(config, ids, labels), make_loss(config, labels))
+    recognizer.eval()
+    batch = ClipBatch(clips[:BATCH], labels[:BATCH], labels[:BATCH].argmax(dim=1), ids[:BATCH])
+    logged = {}
+    recognizer.log = lambda name, value, **_: logged.update({name: value})
+    with torch.no_grad():
+        exact = copy.deepcopy(recognizer.model).double()(normalized(batch.clips))
+        torch.testing.assert_close(recognizer(batch).double(), exact, rtol=0, atol=1e-4)
+        recognizer.validation_step(batch, 0)
+    smooth = 0.9 * batch.soft_labels + 0.1 / K
+    expected = -(smooth * exact.log_softmax(dim=1)).sum(dim=1).mean()
+    assert logged["val_loss"].item() == pytest.approx(expected.item(), abs=2e-5)
+    right = (exact.argmax(dim=1) == batch.labels).double()
+    assert logged["val_war"].compute().item() == pytest.approx(right.mean().item())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("seam"))
+
+
+def test_clips_are_scored_by_their_middle_frames_whole(store, tmp_path):
+    """Neither crops nor mirrors nor chance: what is published goes through here."""
+    config = replace(SMALL, num_segments=4, epochs=1, dropout=0.5)
+    run = train(config, store, tmp_path / "run", say=lambda line: None)
+    _, predictions = evaluate(run, store, device="cpu")
+    model = run.load_model()
+    for row, video_id in enumerate(predictions.video_ids):
+        frames = store.num_frames(video_id)
+        edges = [s * frames // 4 for s in range(5)]
+        middles = [min((a + max(b, a + 1)) // 2, frames - 1) for a, b in pairwise(edges)]
+        pictures = apply_crop(store.read(video_id, middles), None, SIZE)
+        with torch.no_grad():
+            logits = model(normalized(pictures).float()[None])[0].double()
+        np.testing.assert_allclose(predictions.probabilities[row], logits.softmax(dim=0).numpy(), rtol=0, atol=1e-5)
+        by_id = {sample.video_id: sample for sample in store}
+        votes = np.array(by_id[video_id].votes)
+        np.testing.assert_allclose(predictions.votes[row], votes / votes.sum())
+        label = by_id[video_id].label
+        assert predictions.labels[row] == (-1 if label is None else label)
