@@ -135,6 +135,8 @@ class _Disk:
 
     def exactly(self, path: str) -> str | None:
         above, name = _split(path)
+        if not name:  # the root itself
+            return "." if self.root.is_dir() else None
         if above not in self._plain:
             self._plain[above] = str(PurePosixPath(above))  # "a//b" and "a/b" are one
         above = self._plain[above]

@@ -1,7 +1,7 @@
 """The columns of a table of votes, each read from text with its checks: who, where, which part, how many."""
 
 import posixpath
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,8 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
     path = _tidy_paths(text[roles.get("path", roles.get("video_id", ""))]).alias("path")
     video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(MEDIA_SUFFIX, "")
     video_id = video_id.alias("video_id")
+    if roles.get("path", "path") != "path":
+        problems.add(path.is_null().to_numpy(), lambda _: f"the path is missing: {roles['path']!r} is empty")
     add_id_and_path_problems(problems, video_id, path, records.place, one_row_each=one_row_each)
     nothing = pl.Series([None] * text.height, dtype=pl.String)
     split, fold, subject = (
@@ -135,13 +137,14 @@ def read_classes(
     return names
 
 
-def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProblems) -> None:
+def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProblems, roles: Mapping[str, str]) -> None:
     """Note second votes of an annotator on a video, and rows that contradict the first row of their video.
 
     Args:
         table: one row per vote, the columns of `VideoColumns` and possibly "annotator".
         records: where they came from, for the names of rows.
         problems: takes note of wrong rows.
+        roles: the column in the file of each role.
     """
     numbered = table.with_row_index("row")
     if "annotator" in table.columns:
@@ -157,12 +160,13 @@ def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProble
         )
     first = numbered.select(pl.col("row").min().over("video_id")).to_series().to_numpy()
     for column in ("path", "split", "fold", "subject"):
+        called = column if roles.get(column, column) == column else f"{column} ({roles[column]!r})"
         values = table[column]
         said = values.gather(first)
         problems.add(
             values.ne_missing(said).to_numpy(),
-            lambda row, column=column, values=values, said=said: (  # type: ignore[misc]
-                f"the {column} is {values[row]!r}, but {said[row]!r} in {records.place(int(first[row]))}"
+            lambda row, called=called, values=values, said=said: (  # type: ignore[misc]
+                f"the {called} is {values[row]!r}, but {said[row]!r} in {records.place(int(first[row]))}"
             ),
             "All votes on a video must say the same about it.",
         )

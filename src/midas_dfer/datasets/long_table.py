@@ -70,7 +70,7 @@ def read_long(
         notes += people.notes
         table = table.with_columns(people.in_column(annotators).alias("annotator"))
         kept = [pl.col("annotator").alias("annotators"), pl.col("annotator_votes")]
-    add_vote_problems(table, records, problems)
+    add_vote_problems(table, records, problems, roles)
     problems.raise_if_any(str(records.file), "Each row is the vote of one annotator for one class.")
     if len(class_names) < 2:
         what = f"votes for {class_names[0]!r} only" if class_names else "no votes"

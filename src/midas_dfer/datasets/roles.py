@@ -59,6 +59,9 @@ _SHARES = frozenset(
 )
 
 
+_NUMBERS = ("whole", "numbers")
+
+
 def plain_name(column: str) -> str:
     """Give the name of a column in lower case and with "_" between its words: "numVotes", "Num votes" are num_votes."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
@@ -136,7 +139,7 @@ def find_roles(records: Records, ignored: Collection[str]) -> dict[str, str]:
         if second is not None:
             roles["video_id"] = second
     where = roles.get("path", "")
-    if "video_id" in roles and plain_name(where) in ROLES["path"][3:] and kind_of(records.table[where]) == "whole":
+    if "video_id" in roles and plain_name(where) in ROLES["path"][3:] and kind_of(records.table[where]) in _NUMBERS:
         raise RequestError(
             f"{records.file}: the column {where!r} holds numbers: are they the names of the files? Then call it path; "
             f'if not: --ignore "[{where}]".'

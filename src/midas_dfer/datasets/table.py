@@ -105,7 +105,7 @@ def read_table(
     if len(classes) < 2:
         what = f"of which only {next(iter(classes))!r} holds counts" if classes else "none of which holds counts"
         raise RequestError(f"{_found(records)}, {what}. {_EXPECTED}.")
-    return _read_wide(records, roles, classes, title, told=wanted is None)
+    return _read_wide(records, roles, classes, title, free if wanted is None else ())
 
 
 def _read_manifest(file: Path, wanted: tuple[str, ...] | None, ignore: Sequence[str]) -> Manifest:
@@ -164,7 +164,10 @@ def _refuse_other_counts(records: Records, free: Sequence[str], classes: dict[st
     refuse_unknown_classes(str(records.file), "a column of counts", [*classes, *others])
 
 
-def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str], name: str, *, told: bool) -> Manifest:
+def _read_wide(
+    records: Records, roles: dict[str, str], classes: dict[str, str], name: str, guessed: Sequence[str]
+) -> Manifest:
+    """Read one row per video; `guessed` are the columns of which nobody said whether they are classes."""
     problems = RowProblems(records.place)
     videos = read_videos(records, roles, problems, one_row_each=True)
     counts = np.stack([read_counts(records, column, problems) for column in classes.values()], axis=1)
@@ -184,12 +187,11 @@ def _read_wide(records: Records, roles: dict[str, str], classes: dict[str, str],
         title = column if column not in CORE_COLUMNS else f"{column}_in_file"
         columns.append(records.natural(column).alias(title))
     notes = [*videos.notes, *told_roles(roles)]
-    numbers = [column for column in kept if kind_of(records.table[column]) in ("whole", "numbers")]
-    if told:
-        _refuse_completing_column(records, counts, numbers)
-        if numbers:
-            notes.append(f"Columns of numbers that are no classes, but kept as they are: {_some(numbers)}.")
-    elif left := [column for column in kept if is_known_emotion(column)]:
+    numbers = [c for c in kept if c in guessed and kind_of(records.table[c]) in ("whole", "numbers")]
+    _refuse_completing_column(records, counts, numbers)
+    if numbers:
+        notes.append(f"Columns of numbers that are no classes, but kept as they are: {_some(numbers)}.")
+    if left := [column for column in kept if is_known_emotion(column)]:
         notes.append(
             f"Columns of emotions that are not among the classes, and whose votes do not count: {_some(left)}."
         )
