@@ -2,7 +2,7 @@
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_jobs
+from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed
 from midas_dfer.cli.sources import add_source_flags, known_broken, pixel_table, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError
 from midas_dfer.files import json_text
@@ -28,7 +28,11 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     check_jobs(request.jobs)
-    refuse_foreign_flags(request, parser())
+    refuse_foreign_flags(request)
+    if request.all:
+        refuse_typed(request, ("sample",), "--all reads every clip")
+    if request.skip_duplicates:
+        refuse_typed(request, ("duplicates",), "with --skip_duplicates no pixels are compared")
     from midas_dfer.clips.checking.check import CheckSettings, check
     from midas_dfer.report.check_table import check_table
 

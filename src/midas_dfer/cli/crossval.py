@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
-from midas_dfer.cli.settings import add_settings, read_settings
+from midas_dfer.cli.settings import add_settings, read_settings, refuse_without_effect
 from midas_dfer.cli.trainings import add_training_flags, choose_engine
 from midas_dfer.files import json_text
 
@@ -32,9 +32,11 @@ def run(request: Namespace) -> None:
     from midas_dfer.experiments.score_table import score_table
 
     engine = choose_engine(request)
+    config = read_settings(request)
+    refuse_without_effect(request, config)
     check_out(request.out)
     result = cross_validate(
-        read_settings(request),
+        config,
         request.store,
         request.out,
         folds=request.folds,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse_typed
 from midas_dfer.files import json_text
 
 
@@ -21,6 +21,8 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
+    if request.json:
+        refuse_typed(request, ("out",), "with --json nothing is written")
     from midas_dfer.clips.store import ClipStore
     from midas_dfer.report.description import describe
     from midas_dfer.report.tables import description_table

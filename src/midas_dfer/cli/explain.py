@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse_typed
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -48,6 +48,8 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.activation_figure import draw_explanation
     from midas_dfer.training.explain import explain, write_explanation
 
+    if request.clips:
+        refuse_typed(request, ("num",), "--clips names the clips")
     if request.num < 1:
         raise RequestError(f"--num is {request.num}; expected 1 or more")
     check_out(request.out)

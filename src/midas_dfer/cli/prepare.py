@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, read_source, refuse_foreign_flags
+from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -48,7 +49,7 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     check_jobs(request.jobs)
-    refuse_foreign_flags(request, parser())
+    refuse_foreign_flags(request)
     from midas_dfer.clips.extract import ExtractSettings
     from midas_dfer.clips.prepare import prepare
     from midas_dfer.clips.store import ClipStore
@@ -92,7 +93,8 @@ def run(request: Namespace) -> None:
         if report.failed:
             print(f"failures are listed in {request.out / 'failures.csv'}")
         if report.usable:
-            print(f"next: midas describe {request.out}    midas train --store {request.out} --out RUN")
+            describe = shell_command("midas", "describe", request.out)
+            print(f"next: {describe}    {shell_command('midas', 'train', '--store', request.out, '--out', 'RUN')}")
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
 

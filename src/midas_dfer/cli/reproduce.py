@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse_typed, say_for
 from midas_dfer.cli.trainings import add_training_flags, choose_engine
 from midas_dfer.files import json_text
 from midas_dfer.training.config import RunConfig
@@ -43,9 +43,11 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.planning import Wish
-    from midas_dfer.experiments.reproduce import check_what, reproduce
+    from midas_dfer.experiments.reproduce import FIGURES, check_what, reproduce
 
     check_what(request.what)
+    if request.what in FIGURES and request.what != "figure-6":
+        refuse_typed(request, ("jobs", "ray"), f"{request.what} shows what is in the store, and nothing is trained")
     engine = choose_engine(request)
     check_out(request.out)
     names = [setting.name for setting in fields(RunConfig) if setting.name not in _OWN]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.parsing import Parser
+from midas_dfer.cli.parsing import Parser, refuse_typed
 from midas_dfer.errors import RequestError
 
 FaceSource = Literal["detect", "cropped"]
@@ -169,12 +169,11 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
     )
 
 
-def refuse_foreign_flags(request: Namespace, defaults: Parser) -> None:
-    """Refuse a flag that is set and does nothing for this data set.
+def refuse_foreign_flags(request: Namespace) -> None:
+    """Refuse a flag that was typed and does nothing for this data set.
 
     Args:
         request: with the flags of `add_source_flags`, and the verb's own.
-        defaults: the verb's flags, to tell which were set.
 
     Raises:
         RequestError: names the flag and the data sets it is for.
@@ -184,15 +183,15 @@ def refuse_foreign_flags(request: Namespace, defaults: Parser) -> None:
         for flag in source.flags:
             owners.setdefault(flag, []).append(name)
     for flag, names in owners.items():
-        given = flag in request and request[flag] != defaults.get_default(flag)
-        if given and request.dataset not in names:
+        if flag in request.typed and request.dataset not in names:
             raise RequestError(f"--{flag} is for {', '.join(names)}; leave it out with {request.dataset}")
-    if request.folds is None and request.folds_seed != defaults.get_default("folds_seed"):
+    if request.folds is None and "folds_seed" in request.typed:
         raise RequestError("--folds_seed is for --folds; say how many with --folds 5, or leave it out")
 
 
 def _read_dfew(request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late; so below
     if request.lists:
+        refuse_typed(request, ("layout", "split_lists"), "the list files of --lists say which clips there are")
         return _read_frame_lists(request.root, request.lists)
     from midas_dfer.datasets.dfew import read_dfew
 

@@ -35,7 +35,7 @@ def choose_engine(request: Namespace) -> "Engine":
         from midas_dfer.experiments.engines import LocalEngine
 
         return LocalEngine(request.jobs)
-    if request.jobs != 1:
+    if "jobs" in request.typed:
         raise RequestError("--jobs is of this machine, --ray of a cluster; leave out one of them")
     from midas_dfer.experiments.ray_engine import RayEngine
 

@@ -7,6 +7,7 @@ waits for it would wait for ever; Docker gives a container 64 MiB of it unless t
 import multiprocessing
 import multiprocessing.queues
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -101,18 +102,21 @@ def reader_error(error: RuntimeError, processes: Sequence[Any] = ()) -> ReaderEr
         error: PyTorch's.
         processes: those that read, whose exit codes tell more.
     """
+    text = " ".join(str(error).split())
     fewer = "take fewer of them (num_workers)"
-    if "timed out" in str(error):
+    if "timed out" in text:
         return ReaderError(
             f"the processes that read clips sent nothing for {PATIENCE} seconds; see whether the store's disk answers"
         )
     codes = {process.exitcode for process in processes}
-    if _SHARED_MEMORY_FULL in codes or "shared memory" in str(error) or "Bus error" in str(error):
+    codes |= {int(code) for code in re.findall(r"exit code (\d+)", text)}
+    if _SHARED_MEMORY_FULL in codes or "Bus error" in text:
         return ReaderError(
-            f"a process that reads clips found no room in {SHARED_MEMORY} for a batch; {fewer}, or {DOCKER_ADVICE}"
+            f"a process that reads clips found no room in {SHARED_MEMORY} for a batch; {fewer}, or give them more "
+            f"({DOCKER_ADVICE})"
         )
-    if -signal.SIGKILL in codes or "Killed" in str(error):
+    if -signal.SIGKILL in codes or "Killed" in text:
         return ReaderError(
             f"a process that reads clips was killed by SIGKILL, as the system does where memory runs out; {fewer}"
         )
-    return ReaderError(f"a process that reads clips ended by itself ({' '.join(str(error).split())}); {fewer}")
+    return ReaderError(f"a process that reads clips ended by itself ({text}); {fewer}")

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.shards import Location, ShardReader, StoredFrame, damaged_shard
+from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.files import write_file
@@ -228,7 +229,8 @@ def read_description(path: Path) -> dict[str, Any]:
         RequestError: there is no store, or none of this format.
     """
     if not is_store(path):
-        raise RequestError(f"{path} is not a clip store; make one with: midas prepare DATASET ROOT --out {path}")
+        start = shell_command("midas", "prepare", "DATASET", "ROOT", "--out", path)
+        raise RequestError(f"{path} is not a clip store; make one with: {start}")
     try:
         content = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
     except ValueError as error:

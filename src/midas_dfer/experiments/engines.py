@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.errors import JobError, MidasError, RequestError
+from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, run_job
 from midas_dfer.files import make_folder
 from midas_dfer.training.train import TrainingInterruptedError
@@ -128,11 +129,11 @@ def _one_by_one(jobs: Sequence[Job], out: Path, say: Callable[[str], None]) -> d
         except BrokenPipeError:  # whoever read our lines has gone
             raise
         except Exception as error:
-            failures[job.name] = _reason(error, say_named)
+            failures[job.name] = reason(error, say_named)
     return failures
 
 
-def _reason(error: Exception, say: Callable[[str], None]) -> str:
+def reason(error: Exception, say: Callable[[str], None]) -> str:
     """The sentence of an error; one that nobody foresaw is said with all that leads to its place."""
     if isinstance(error, MidasError):
         return str(error)
@@ -173,7 +174,7 @@ class _Processes:
         share = str(max(1, available_cores() // self.at_once))
         inherited = {"OMP_NUM_THREADS": share, "OMP_WAIT_POLICY": "passive", "PYTHONIOENCODING": "utf-8"}
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", job_process.__name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -228,28 +229,3 @@ def _close(process: subprocess.Popen[str]) -> None:
             process.stdin.close()
     except BrokenPipeError:
         pass
-
-
-def _work() -> int:
-    """What such a process does: a job that comes as a line of JSON; gives the exit status."""
-    request = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def say(text: str) -> None:
-        print(text, flush=True)  # noqa: T201 - this is a program
-
-    try:
-        run_job(Job.from_dict(request["job"]), Path(request["out"]), say=say)
-    except Exception as error:
-        say(_reason(error, say))
-        return error.exit_status if isinstance(error, MidasError) else 1
-    return 0
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing is written there any more: it returns when the parent has gone
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(_work())

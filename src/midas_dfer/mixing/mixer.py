@@ -12,7 +12,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, draw_partners
 from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios, to_device
-from midas_dfer.mixing.soft_labels import as_soft_labels
+from midas_dfer.mixing.soft_labels import as_soft_labels, check_tensor
 
 Partners = tuple[Shaped[Tensor, "..."], Shaped[Tensor, "..."]]
 """Clips and labels that came from outside the batch: row b is the partner of row b."""
@@ -231,6 +231,7 @@ def checked_batch(
     Raises:
         RequestError: as `Mixer.apply` says.
     """
+    check_tensor(clips, "clips")
     soft = as_soft_labels(labels, num_classes=num_classes)
     if clips.ndim < 1 or not len(clips) == len(soft) == len(plan):
         raise RequestError(
@@ -265,6 +266,7 @@ def checked_partners(
             )
         return None, None
     others, labels = partners
+    check_tensor(others, "partners' clips")
     other_soft = as_soft_labels(labels, num_classes=soft.shape[1] if num_classes is None else num_classes)
     if others.shape != clips.shape or others.dtype != clips.dtype or other_soft.shape != soft.shape:
         raise RequestError(

@@ -1,7 +1,7 @@
 """Who is mixed with whom: never a clip with one of its own video."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,8 +179,12 @@ def as_list(video_ids: VideoIds) -> list[Any]:
         raise RequestError(f"The video ids are the single text {video_ids!r}; expected one id per clip.")
     if isinstance(video_ids, Tensor) and video_ids.ndim != 1:
         raise RequestError(f"The video ids have the shape {tuple(video_ids.shape)}; expected one id per clip, [B].")
+    if not isinstance(video_ids, Iterable):
+        raise RequestError(f"The video ids are {video_ids!r}; expected one id per clip, [B].")
     ids = video_ids.tolist() if isinstance(video_ids, Tensor) else list(video_ids)
     ids = [value.item() if isinstance(value, Tensor) else value for value in ids]
+    if unfit := [value for value in ids if value is None or not isinstance(value, Hashable)]:
+        raise RequestError(f"A video id is {unfit[0]!r}; expected a text or a number for each clip.")
     if not ids:
         raise RequestError("The batch is empty: there are no video ids to draw partners for.")
     return ids

@@ -26,6 +26,7 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
     Raises:
         RequestError: anything else, with the first wrong row named.
     """
+    check_tensor(labels, "labels")
     if labels.is_floating_point():
         return _check_probabilities(labels, num_classes)
     if labels.ndim == 2:
@@ -52,6 +53,18 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
             )
     classes = torch.arange(num_classes, device=labels.device)
     return (labels.unsqueeze(1) == classes).to(torch.float32)
+
+
+def check_tensor(value: object, name: str) -> None:
+    """Refuse an array of another library, or no array at all.
+
+    Raises:
+        RequestError: it is no tensor.
+    """
+    if not isinstance(value, Tensor):
+        raise RequestError(
+            f"The {name} are a {type(value).__qualname__}; expected a torch.Tensor, such as torch.as_tensor({name})."
+        )
 
 
 def _check_probabilities(labels: Float[Tensor, "..."], num_classes: int | None) -> Float[Tensor, "B K"]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from midas_dfer.commands import shell_command
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
@@ -89,12 +90,12 @@ def read_run(path: Path, name: str) -> RunResult:
         done = run.provenance.epochs_done
         missing.append(
             f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
-            f"midas train --resume {path}"
+            f"{shell_command('midas', 'train', '--resume', path)}"
         )
     if evaluation is None and run.finished:
         missing.append(
             f"{name} has not been evaluated, so it has no scores here. To get them: "
-            f"midas evaluate {path} --store {run.provenance.store}"
+            f"{shell_command('midas', 'evaluate', path, '--store', Path(run.provenance.store))}"
         )
     if evaluation is not None and (folder / PREDICTIONS_FILE).is_file():
         predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)

@@ -15,6 +15,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from midas_dfer.clips.sampling import generator_for
+from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_json, replacing
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
@@ -147,7 +148,8 @@ def read_info(folder: Path) -> ModelInfo:
             "huggingface_hub.snapshot_download and name the folder that it returns"
         )
     if not path.is_file() and (folder / RUN_FILE).is_file():
-        raise RequestError(f"{folder} is a run folder; make a folder for sharing with: midas export {folder} --out DIR")
+        make = shell_command("midas", "export", folder, "--out", "DIR")
+        raise RequestError(f"{folder} is a run folder; make a folder for sharing with: {make}")
     if not path.is_file():
         raise RequestError(
             f"{folder} is not a model's folder, it has no {CONFIG_FILE}; expected what midas export wrote"

@@ -75,9 +75,13 @@ def last_checkpoint(run: Run) -> LastCheckpoint | None:
         raise RequestError(damaged) from error
     if not isinstance(content, dict) or any(not isinstance(content.get(key), kind) for key, kind in _NEEDED.items()):
         raise RequestError(damaged)
+    if len(content["optimizer_states"]) != 1 or len(content["lr_schedulers"]) != 1:
+        raise RequestError(damaged)
     is_sealed = _KEY in content
     if is_sealed:
         run.check_identity(_break_seal(content, damaged), path)
+    elif run.provenance.parts_digest:  # a version that seals began the run
+        raise RequestError(damaged)
     expected = {f"model.{name}": value.shape for name, value in run.new_model().state_dict().items()}
     found = {
         name: getattr(value, "shape", None)

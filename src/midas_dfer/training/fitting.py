@@ -16,7 +16,7 @@ from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.files import cannot_write
 from midas_dfer.training.checkpoint import LastCheckpoint
 from midas_dfer.training.recognizer import Batches, DivergedError
-from midas_dfer.training.runs import Run
+from midas_dfer.training.runs import CONFIG_FILE, Run
 
 
 class TrainingInterruptedError(JobError):
@@ -110,7 +110,10 @@ def go_on_with(run: Run) -> str:
 
 
 def _reader_died(run: Run, error: ReaderError) -> JobError:
-    return JobError(f"{error}. What was finished is kept; go on with: {go_on_with(run)}")
+    return JobError(
+        f"{error}. What was finished is kept; num_workers in {run.path / CONFIG_FILE} may be changed. Go on with: "
+        f"{go_on_with(run)}"
+    )
 
 
 def _hidden(error: BaseException) -> MidasError | None:
@@ -146,6 +149,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         for category in (UserWarning, FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", module=r"lightning\..*", category=category)
+        warnings.filterwarnings("ignore", module=r"torch\.utils\.data\.", category=UserWarning)  # of many processes
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         threading.excepthook = of_thread

@@ -13,7 +13,6 @@ RUN/
 
 import hashlib
 import platform
-import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -314,7 +313,7 @@ def check_is_free(path: Path) -> None:
     """
     if (path / RUN_FILE).exists():
         raise RequestError(
-            f"{path} holds a run already; go on with --resume {shlex.quote(str(path))}, or name another --out"
+            f"{path} holds a run already; go on with {shell_command('--resume', path)}, or name another --out"
         )
     if path.exists() and (not path.is_dir() or not all(_is_beginning(each) for each in path.iterdir())):
         raise RequestError(f"{path} is not an empty folder; name another --out")

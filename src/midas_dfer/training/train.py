@@ -1,7 +1,6 @@
 """Recipe and store -> run folder. A training that was killed goes on as if nothing had happened."""
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView, batch_by
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.reading_processes import processes_that_fit
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.commands import shell_command
 from midas_dfer.datasets.class_counts import classes_text, count_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
@@ -164,7 +164,7 @@ def _check_recipe(run: Run, store: ClipStore, say: Callable[[str], None]) -> Non
         told = "; ".join(f"{name} is {now}, it was {was}" for name, was, now in found)
         raise RequestError(
             f"{run.path / CONFIG_FILE} was edited since the run began: {told}. Put it back as it was, or train anew "
-            f"with --config {shlex.quote(str(run.path / CONFIG_FILE))}"
+            f"with {shell_command('--config', run.path / CONFIG_FILE)}"
         )
 
 
