@@ -53,7 +53,7 @@ _MOST_OBLONG = 8.0
 # By how much (sine of the angle) a display matrix may miss a right angle.
 _RIGHT_ANGLE = 0.02
 # Kinds of side data that PyAV must not be asked for (see `_Strip`), of those that FFmpeg has or may come to have.
-_UNSAFE_SIDE_DATA = sorted(set(range(48)) - {cast(int, kind.value) for kind in Type} | {Type.ICC_PROFILE.value})
+_UNSAFE_SIDE_DATA = sorted(set(range(48)) - {cast(int, kind.value) for kind in Type if kind != Type.ICC_PROFILE})
 _HDR = {16: "PQ", 18: "HLG"}  # the transfer functions, numbered as in ITU-T H.273
 
 
@@ -107,7 +107,7 @@ class View:
         Raises:
             av.error.FFmpegError: FFmpeg cannot convert pixels of this kind.
         """
-        image: UInt8[np.ndarray, "H W 3"] = frame.to_ndarray(format=pixel_format, threads=1)  # type: ignore[assignment]
+        image: UInt8[np.ndarray, "H W 3"] = frame.to_ndarray(format=pixel_format, threads=1)
         if self.crop != Crop():
             cut = self.crop
             image = image[cut.top : frame.height - cut.bottom, cut.left : frame.width - cut.right]
