@@ -133,6 +133,22 @@ def test_pictures_of_one_field_are_heightened(tmp_path: Path):
     assert (probe(path).width, probe(path).height) == (128, 64)
 
 
+def test_containers_that_say_what_their_pictures_do_not_are_told(tmp_path: Path):
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        stream.codec_context.field_order = 2  # the upper field first
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(picture(seed=number), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    told = []
+    for number, frame in enumerate(iter_frames(tmp_path / "a.mov", tell=told.append)):
+        np.testing.assert_array_equal(frame.image, picture(seed=number))
+    assert [remark.kind for remark in told] == ["interlaced?"]
+
+
 def test_real_interlaced_clip_is_combed_no_more(shared_data: Path):
     def combing(image: np.ndarray) -> float:
         grey = image.astype(float).mean(axis=2)[59:221, 190:290]

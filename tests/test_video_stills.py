@@ -1,5 +1,6 @@
 """Picture files: every kind as Pillow reads it, the same alone and in a folder, and damage is told."""
 
+import contextlib
 import io
 import struct
 from pathlib import Path
@@ -89,13 +90,23 @@ def test_half_a_picture_is_told_alone_and_in_a_folder(tmp_path: Path):
         path.unlink()
 
 
-def test_changed_bytes_of_a_png_are_told(tmp_path: Path):
-    path = save_still(tmp_path / "a.png", photograph(), compress_level=0)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
+def test_data_that_end_before_or_behind_the_picture_are_told(tmp_path: Path):
+    data, path = jpeg(photograph()), tmp_path / "a.jpg"
+    path.write_bytes(data[:-2] + b"\x55" * 40 + data[-2:])
+    assert remarks(path) == ["loose_blocks"]
+    path.write_bytes(data[:-12] + data[-2:])
+    with contextlib.suppress(VideoError):  # or it is noticed while decoding
+        assert remarks(path) == ["loose_blocks"]
+
+
+@pytest.mark.parametrize("place", [b"PLTE", b"IDAT"])
+def test_changed_bytes_of_a_png_are_told(tmp_path: Path, place: bytes):
+    Image.fromarray(photograph()).convert("P").save(tmp_path / "a.png", compress_level=0)
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[data.index(place) + 50] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(VideoError, match="nothing can be read"):
-        probe(path)
+        probe(tmp_path / "a.png")
 
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"]

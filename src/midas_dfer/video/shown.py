@@ -52,8 +52,8 @@ _SQUARE_ENOUGH = 0.01
 _MOST_OBLONG = 8.0
 # By how much (sine of the angle) a display matrix may miss a right angle.
 _RIGHT_ANGLE = 0.02
-_KEPT_SIDE_DATA = (Type.DISPLAYMATRIX, Type.STEREO3D, Type.SPHERICAL, Type.DOVI_METADATA)
-_SIDE_DATA_KINDS = 64
+# Kinds of side data that PyAV must not be asked for (see `_Strip`), of those that FFmpeg has or may come to have.
+_UNSAFE_SIDE_DATA = sorted(set(range(48)) - {cast(int, kind.value) for kind in Type if kind != Type.ICC_PROFILE})
 _HDR = {16: "PQ", 18: "HLG"}  # the transfer functions, numbered as in ITU-T H.273
 
 
@@ -107,7 +107,7 @@ class View:
         Raises:
             av.error.FFmpegError: FFmpeg cannot convert pixels of this kind.
         """
-        image = cast(UInt8[np.ndarray, "H W 3"], frame.to_ndarray(format=pixel_format, threads=1))
+        image: UInt8[np.ndarray, "H W 3"] = frame.to_ndarray(format=pixel_format, threads=1)
         if self.crop != Crop():
             cut = self.crop
             image = image[cut.top : frame.height - cut.bottom, cut.left : frame.width - cut.right]
@@ -216,11 +216,11 @@ class Viewer:
             frame: as decoded.
             field: whether it holds every other line only.
         """
-        aspect = self._fixed_aspect or self.stream.codec_context.sample_aspect_ratio
-        seen = (frame.width, frame.height, aspect, frame.color_trc, field)
+        seen = (frame.width, frame.height, frame.color_trc, field)
         if frame.key_frame or seen != self._seen:
             self._seen = seen
             self._orientation = self._read_side_data(frame)
+            aspect = self._fixed_aspect or self.stream.codec_context.sample_aspect_ratio
             for hdr in hdr_remarks(frame):
                 self.tell(hdr)
             crop = self.crop
@@ -254,19 +254,17 @@ class Viewer:
 
 
 class _Strip:
-    """Takes from frames what stands beside their pixels, but for what is read here.
+    """Takes from frames the side data that PyAV (18.1) must not be asked for.
 
-    PyAV (18.1) must not be asked for the rest: a kind that it does not know, such as EXIF, raises ValueError, and one
-    that carries a name, such as a colour profile, is freed twice. FFmpeg's own filters can be asked for both.
+    A kind that it does not know, such as EXIF, raises ValueError, and one that carries a name, such as the colour
+    profile of a PNG, is freed twice. FFmpeg's own filters can be asked for both.
     """
 
     def __init__(self, frame: VideoFrame) -> None:
         self._format = _format(frame)
         self._graph = Graph()
         self._graph.threads = 1
-        kept = {cast(int, kind.value) for kind in _KEPT_SIDE_DATA}
-        steps = [f"mode=delete:type={kind}" for kind in range(_SIDE_DATA_KINDS) if kind not in kept]
-        link(self._graph, frame, *(("sidedata", step) for step in steps))
+        link(self._graph, frame, *(("sidedata", f"mode=delete:type={kind}") for kind in _UNSAFE_SIDE_DATA))
 
     def fits(self, frame: VideoFrame) -> bool:
         """Whether the frame is like the one this was made for."""
