@@ -527,6 +527,18 @@ def test_frame_list_by_the_order_of_classes(tmp_path):
         read_frame_list(file, tmp_path / "DFEW_Face", class_names=DFEW.names, order=["joyless"])
 
 
+def test_frame_lists_without_numbers_of_frames(tmp_path):
+    lines = ("/mnt/DFEW/Clip/jpg_256/00001 1", "/mnt/DFEW/Clip/jpg_256/00002 6")
+    file = frame_list(tmp_path, *lines)
+    manifest = read_frame_list(file, tmp_path / "jpg_256", class_names=DFEW.names, order=DFEW.names)
+    assert (manifest.video_ids, manifest.labels.tolist()) == (["00001", "00002"], [1, 6])
+    assert manifest.table["num_frames"].to_list() == [None, None]
+    with pytest.raises(
+        RequestError, match=r"is absolute, and no part of it is called 'faces'.* Give the folder of the f"
+    ):
+        read_frame_list(file, tmp_path / "faces", class_names=DFEW.names, order=DFEW.names)
+
+
 def test_frame_list_by_the_names_in_its_paths(tmp_path):
     lines = ["AFEW_Face/train/Disgust/0_5 79 5", "AFEW_Face/train/Anger/0_6 79 3", "AFEW_Face/train/Anger/happy 9 3"]
     root = tmp_path / "AFEW_Face"

@@ -71,6 +71,10 @@ class _Export:
     wrong: dict[int, str] = field(default_factory=dict)
     shapes: int = 0
 
+    def class_of(self, tag: _Tag) -> str:
+        """The common name of the class that a tag names."""
+        return canonical_name(tag.label if isinstance(tag.label, str) else self.labels[tag.label])
+
 
 def read_cvat(
     path: str | os.PathLike[str],
@@ -134,7 +138,10 @@ def read_cvat(
     votes.about = _find_splits(root, exports, place)
     declared = [] if attribute is not None else [each for export in exports for each in export.labels]
     offered = [each for each in declared if canonical_name(each) not in map(canonical_name, ignore)]
-    classes = choose_classes(str(root), votes.classes, class_names, offered)
+    first = {
+        export.class_of(tag): export.first + tag.item for export in reversed(exports) for tag in reversed(export.tags)
+    }
+    classes = choose_classes(str(root), votes.classes, class_names, offered, lambda name: place(first[name]))
     manifest = votes.to_manifest(classes, name if name is not None else root.resolve().stem)
     without = len({path for export in exports for path in export.paths}) - len(manifest)
     if without:
@@ -266,7 +273,7 @@ def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses)
     dismissed = 0
     for number, export in enumerate(exports):
         for tag in export.tags:
-            chosen = canonical_name(tag.label if isinstance(tag.label, str) else export.labels[tag.label])
+            chosen = export.class_of(tag)
             if chosen in ignored:
                 dismissed += 1
                 continue

@@ -180,7 +180,11 @@ class SingleVotes:
 
 
 def choose_classes(
-    where: str, found: Sequence[str], class_names: Sequence[str] | None, declared: Sequence[str] = ()
+    where: str,
+    found: Sequence[str],
+    class_names: Sequence[str] | None,
+    declared: Sequence[str] = (),
+    place: Callable[[str], str] | None = None,
 ) -> tuple[str, ...]:
     """Find the classes of the votes that were cast.
 
@@ -189,6 +193,7 @@ def choose_classes(
         found: the names that were voted for, in any spelling.
         class_names: the classes wanted, in their order; None for the known emotions that occur.
         declared: names that the tool offered, in its order; empty where the export does not say.
+        place: says which entry has a vote for a name, for messages.
 
     Raises:
         RequestError: nobody voted, a vote is for none of the classes wanted, or, where none are named, for something
@@ -209,7 +214,7 @@ def choose_classes(
                 f"the classes {', '.join(class_names)}. Add them, or say that they are no votes (--ignore)."
             )
         return tuple(class_names)
-    refuse_unknown_classes(where, "votes for", spelled.values())
+    refuse_unknown_classes(where, "votes for", spelled.values(), place)
     offered = [
         name for name in dict.fromkeys(map(canonical_name, declared)) if name in spelled or is_known_emotion(name)
     ]

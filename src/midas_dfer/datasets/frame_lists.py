@@ -1,4 +1,4 @@
-"""List files of other code bases: `<folder of frames> <number of frames> <label>` on each line.
+"""List files of other code bases: `<folder of frames> <number of frames> <label>` on each line, or without the number.
 
 Such lists hold the paths of somebody else's machine and numbers whose meaning is in somebody else's code.
 So the folder is taken from the part of the path that is known here, and the class from its name in the
@@ -24,6 +24,7 @@ from midas_dfer.errors import RequestError
 Split = Literal["train", "validation", "test"]
 
 _LINE = r"^(?P<folder>.*\S)\s+(?P<frames>[0-9]{1,9})\s+(?P<number>[0-9]{1,4})$"
+_SHORT_LINE = r"^(?P<folder>.*\S)(?P<frames>)\s+(?P<number>[0-9]{1,4})$"
 
 
 def read_frame_list(
@@ -39,7 +40,7 @@ def read_frame_list(
 
     Args:
         file: lines such as `/home/user/DFEW_Face/02522 66 5`, blanks between the three; a folder may hold blanks,
-            and "\" between its parts.
+            and "\" between its parts. Or all lines without the number of frames, `/home/user/DFEW_Face/02522 5`.
         root: the folder of the frames. Of a path that has a part with the name of `root` (`DFEW_Face`), what
             follows it is taken; another path must be relative to `root` already.
         class_names: the classes of the data set.
@@ -76,6 +77,11 @@ def read_frame_list(
     )
     problems.raise_if_any(str(where), "")
     paths = _paths_below(table["folder"], Path(root).absolute().name)
+    problems.add(
+        paths.str.contains(r"^(?:/|[A-Za-z]:)").to_numpy(),
+        lambda row: f"the path {_shown(paths[row])} is absolute, and no part of it is called {Path(root).name!r}",
+        "Give the folder of the frames under the name that it has in these paths.",
+    )
     add_id_and_path_problems(problems, paths, paths, place)
     numbers = table["number"].to_numpy()
     named = _named_classes(paths, classes)
@@ -156,6 +162,8 @@ def _known_names(order: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str,
 def _columns(lines: pl.Series) -> pl.DataFrame:
     """Take the rows apart into folder, frames and number; null where a line is no such row."""
     parts = lines.str.extract_groups(_LINE).struct.unnest()
+    if parts["folder"].null_count() == len(lines):  # none has a number of frames
+        parts = lines.str.extract_groups(_SHORT_LINE).struct.unnest().with_columns(frames=pl.lit(None, pl.String))
     return parts.with_columns(pl.col("frames").cast(pl.Int64), pl.col("number").cast(pl.Int64))
 
 

@@ -1,6 +1,6 @@
 """Which names are classes without being asked for: known emotions. All others are the user's to name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from midas_dfer.emotions import (
     canonical_name,
@@ -19,7 +19,9 @@ def unknown_classes(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if not is_known_emotion(name)]
 
 
-def refuse_unknown_classes(where: str, what: str, names: Iterable[str], *, ignore: bool = True) -> None:
+def refuse_unknown_classes(
+    where: str, what: str, names: Iterable[str], place: Callable[[str], str] | None = None
+) -> None:
     """Refuse names of classes that are no known emotions, where nobody said what the classes are.
 
     A word such as "unknown" may be an answer or a class, a column `session` may be anything: to guess would give
@@ -29,7 +31,7 @@ def refuse_unknown_classes(where: str, what: str, names: Iterable[str], *, ignor
         where: the file or folder, which begins the message.
         what: what is called so: "votes for", "a folder for".
         names: all names that would be classes.
-        ignore: whether there is a flag `--ignore` to say that a name is no class.
+        place: says where a name stands first, "row 3 (line 4)"; None where the name itself says it.
 
     Raises:
         RequestError: one of the names is no known emotion; it names them, and what can be said instead.
@@ -38,11 +40,11 @@ def refuse_unknown_classes(where: str, what: str, names: Iterable[str], *, ignor
     unknown = unknown_classes(spelled)
     if not unknown:
         return
-    shown = ", ".join(repr(name[:60]) for name in unknown[:_NAMED])
+    shown = ", ".join(repr(name[:60]) + (f" ({place(name)})" if place else "") for name in unknown[:_NAMED])
     more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
     which = "which is no known emotion" if len(unknown) == 1 else "which are no known emotions"
     hints = " ".join(filter(None, map(_hint, unknown[:_NAMED])))
-    raise RequestError(f"{where} has {what} {shown}{more}, {which}. {hints}{' ' * bool(hints)}{_cure(spelled, ignore)}")
+    raise RequestError(f"{where} has {what} {shown}{more}, {which}. {hints}{' ' * bool(hints)}{_cure(spelled)}")
 
 
 def _hint(name: str) -> str:
@@ -56,7 +58,7 @@ def _hint(name: str) -> str:
     return "" if near is None else f"Is {name[:60]!r} meant to be {near}? Then correct it."
 
 
-def _cure(names: Sequence[str], ignore: bool) -> str:
+def _cure(names: Sequence[str]) -> str:
     """Say what to type; a mistake in spelling is no class, and not to be passed over either."""
     no_votes = [name for name in names if is_no_emotion(name)]
     mistakes = [name for name in names if name not in no_votes and _hint(name)]
@@ -71,6 +73,6 @@ def _cure(names: Sequence[str], ignore: bool) -> str:
     if len(classes) > 1:
         text = f'Say which classes there are: --classes "[{", ".join(classes[:12])}{", ..." * (len(classes) > 12)}]"'
     others = no_votes or [name for name in unknown_classes(names) if name not in mistakes]
-    if ignore and others:
+    if others:
         text += f'; or which of these are none: --ignore "[{", ".join(others[:_NAMED])}]"'
     return text + "."

@@ -89,7 +89,8 @@ def read_label_studio(
     subjects = find_people((str(each["subject"]) for each in tasks.about if "subject" in each), "subject")
     votes.about = _find_about(file, tasks, paths, subjects)
     notes += subjects.notes
-    classes = choose_classes(str(file), votes.classes, class_names)
+    first = {name: each.task for each in reversed(tasks.annotations) for name in each.choices.get(asked, [])}
+    classes = choose_classes(str(file), votes.classes, class_names, place=lambda name: tasks.place(first[name]))
     manifest = votes.to_manifest(classes, name if name is not None else file.stem)
     without = len(set(paths)) - len(manifest)
     if without:

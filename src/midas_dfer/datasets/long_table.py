@@ -54,7 +54,9 @@ def read_long(
     cells = records.table[roles["vote"]]
     spelled = [each for each in cells.drop_nulls().unique(maintain_order=True).to_list() if each not in answers]
     if wanted is None:
-        refuse_unknown_classes(str(records.file), "votes for", spelled)
+        refuse_unknown_classes(
+            str(records.file), "votes for", spelled, lambda each: records.place((cells == each).arg_max() or 0)
+        )
     class_names = wanted or tuple(sorted(set(map(canonical_name, spelled))))
     votes = read_classes(records, roles["vote"], class_names, problems, others=answers)
     problems.add(cells.is_null().to_numpy(), lambda _: f"{roles['vote']!r} is empty")
@@ -71,7 +73,13 @@ def read_long(
         table = table.with_columns(people.in_column(annotators).alias("annotator"))
         kept = [pl.col("annotator").alias("annotators"), pl.col("annotator_votes")]
     add_vote_problems(table, records, problems, roles)
-    problems.raise_if_any(str(records.file), "Each row is the vote of one annotator for one class.")
+    advice = "Each row is the vote of one annotator for one class."
+    if weights is not None:
+        advice = (
+            f"Each row is for one class, with its number of votes in {weights!r}; if that column says something else: "
+            f'--ignore "[{weights}]".'
+        )
+    problems.raise_if_any(str(records.file), advice)
     if len(class_names) < 2:
         what = f"votes for {class_names[0]!r} only" if class_names else "no votes"
         raise RequestError(f"{records.file} holds {what}. Name all the classes that could be chosen (--classes).")
@@ -152,17 +160,17 @@ def _find_weights(records: Records, roles: dict[str, str], free: Sequence[str]) 
         )
     if not named:
         return None
-    kind = kind_of(records.table[named[0]])
-    if kind != "whole":
+    if kind_of(records.table[named[0]]) in ("text", "empty"):
         raise RequestError(
             f"{records.file} has the column {named[0]!r}, which should say how many votes a row stands for, and does "
             f'not hold whole numbers. If it says something else: --ignore "[{named[0]}]".'
         )
     if "annotator" in roles:
-        values = records.table[named[0]].cast(pl.Float64, strict=False)
-        if not (values == 1).fill_null(value=False).all():
+        several = (records.table[named[0]].cast(pl.Float64, strict=False) != 1).fill_null(value=True)
+        if several.any():
             raise RequestError(
-                f"{records.file} has the column {named[0]!r}, which counts votes, and {roles['annotator']!r}, so that "
+                f"{records.file} has the column {named[0]!r}, which counts votes (more or less than one in "
+                f"{records.place(several.arg_max() or 0)}), and {roles['annotator']!r}, so that "
                 f'each row is the vote of one person. Leave out one: --ignore "[{named[0]}]", or --ignore '
                 f'"[{roles["annotator"]}]" and the counts are added up.'
             )
