@@ -25,7 +25,8 @@ def write_weights(path: Path, model: nn.Module, identity: Identity | None = None
         JobError: they cannot be written (a full disk).
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    about = {"format": "pt"} if identity is None else {"format": "pt", _KEY: identity.to_json()}
+    # One entry, since several come in any order: the same training writes the same bytes.
+    about = {"format": "pt"} if identity is None else {_KEY: identity.to_json()}
     # Not save_file: it has no errno to tell a full disk by.
     write_file(path, safetensors.torch.save(state, metadata=about))
 
