@@ -135,9 +135,10 @@ def all_targets(videos: Path | None) -> dict[str, Any]:
     """Every target by name; real videos of up to 600 kB as one more, where their folder is given."""
     import shutil
 
+    from tests.fuzz_runs import RUNS
     from tests.fuzz_targets import ANNOTATIONS, VIDEOS, Target, read_video
 
-    found = {target.name: target for target in (*ANNOTATIONS, *VIDEOS)}
+    found = {target.name: target for target in (*ANNOTATIONS, *VIDEOS, *RUNS)}
     if videos is not None:
         files = [f for f in sorted(videos.iterdir()) if f.suffix != ".csv" and f.stat().st_size <= LARGEST_VIDEO]
         found["real videos"] = Target(

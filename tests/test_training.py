@@ -493,7 +493,23 @@ def test_clips_of_which_none_is_for_training_are_refused(store, tmp_path):
         part_clips(Manifest(store.class_names, table), small())
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_epoch_is_saved_before_its_line_is_said(store, tmp_path):
+    """Whoever reads the line, or closes the output behind it, finds the epoch saved."""
+    saved = []
+
+    def say(line: str) -> None:
+        if line.startswith("epoch"):
+            saved.append(Run.open(tmp_path / "run").provenance.epochs_done)
+            if len(saved) == 2:
+                raise BrokenPipeError
+
+    with pytest.raises(JobError, match=r"nobody reads the output any more; go on with: midas train --resume .*run"):
+        train(small(), store, tmp_path / "run", say=say)
+    assert saved == [1, 2]
+    assert resume(tmp_path / "run").provenance.epochs_done == 3
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_training_with_a_word_on_how_to_go_on(signal_number, store, tmp_path):
     """Lightning leaves with status 0 at SIGTERM: a training that was cut off must not look like a finished one."""
     run = tmp_path / "run"

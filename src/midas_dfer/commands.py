@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-_NO_VALUE = frozenset({"null", "none", "~"})
-"""What the command line takes for "not given" where a path is expected."""
+_NO_VALUE = frozenset({"null", "none"})
+"""What the command line takes for "not given" where a path is expected, as it does a name that begins with # or ~."""
 
 
 def shell_command(*words: str | Path) -> str:
@@ -18,4 +18,5 @@ def shell_command(*words: str | Path) -> str:
 
 def _path_word(path: Path) -> str:
     word = str(path)
-    return f"./{word}" if word.startswith("-") or word.lower() in _NO_VALUE else word
+    plain = word[0].isalnum() or word[0] in "_./"
+    return word if plain and word.lower() not in _NO_VALUE else f"./{word}"

@@ -17,7 +17,7 @@ from midas_dfer.training.recipes import recipe
 from midas_dfer.training.settings_file import check_settings_text, read_settings_file, read_settings_text
 
 
-class _UseFile(ActionConfigFile):  # type: ignore[misc]
+class _UseFile(ActionConfigFile):
     """Reads the file of --config, once it is seen to be one: what reads YAML may not end with some texts."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401 - argparse's own

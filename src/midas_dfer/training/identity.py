@@ -105,7 +105,7 @@ def _pieces(content: Any) -> Iterator[bytes | memoryview]:  # noqa: ANN401
     if isinstance(content, Tensor):
         flat = content.detach().cpu().contiguous().reshape(-1)
         yield f"{content.dtype} {tuple(content.shape)}".encode()
-        yield memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else b""
+        yield flat.view(torch.uint8).numpy().data if flat.numel() else b""
     elif isinstance(content, Mapping):
         yield f"{len(content)} keys".encode()
         for key in sorted(content, key=repr):

@@ -25,25 +25,26 @@ _LARGEST = 2**63 - 1
 T = TypeVar("T")
 
 
-def read_record(kind: type[T], values: Mapping[str, Any], path: Path) -> T:
+def read_record(kind: type[T], values: Mapping[str, Any], path: Path, *, within: str = "") -> T:
     """Make a dataclass of a JSON object, each value checked against its field's type.
 
     Args:
         kind: the dataclass; its fields hold text, numbers, names each once, objects, or `ExtractSettings`.
         values: the object.
         path: where it was read; for messages.
+        within: what leads to the object inside the file, such as "extract."; for messages.
 
     Raises:
         RequestError: a field is missing, unknown or of another kind; names it.
     """
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
     if unknown := sorted(set(values) - set(known)):
-        raise RequestError(f"{path} holds {unknown[0]!r:.100}, which this version does not know; {CURE}")
+        raise RequestError(f"{path} holds {within + unknown[0]!r:.100}, which this version does not know; {CURE}")
     needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
     if missing := [name for name in needed if name not in values]:
-        raise RequestError(f"{path} is damaged ({missing[0]} is missing); {CURE}")
+        raise RequestError(f"{path} is damaged ({within}{missing[0]} is missing); {CURE}")
     types = typing.get_type_hints(kind)
-    return kind(**{name: _checked(types[name], value, name, path) for name, value in values.items()})
+    return kind(**{name: _checked(types[name], value, within + name, path) for name, value in values.items()})
 
 
 def _checked(kind: Any, value: Any, name: str, path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -76,7 +77,7 @@ def _checked(kind: Any, value: Any, name: str, path: Path) -> Any:  # noqa: ANN4
 
 def _read_settings(values: Mapping[str, Any], name: str, path: Path) -> ExtractSettings:
     try:
-        return read_record(ExtractSettings, values, path)
+        return read_record(ExtractSettings, values, path, within=f"{name}.")
     except RequestError as error:  # of the settings themselves: they speak of flags, and know no file
         if str(path) in str(error):
             raise

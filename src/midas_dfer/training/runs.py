@@ -28,7 +28,7 @@ from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.commands import shell_command
-from midas_dfer.datasets.manifest import Partition
+from midas_dfer.datasets.manifest import Manifest, Partition
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read, is_temporary, make_folder, read_json, write_file, write_json
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
@@ -130,7 +130,11 @@ class Run:
             JobError: it cannot be written.
         """
         check_is_free(path)
-        parts = {"train": partition.train, "validation": partition.validation, "test": partition.test}
+        parts: dict[Part, Manifest | None] = {
+            "train": partition.train,
+            "validation": partition.validation,
+            "test": partition.test,
+        }
         provenance = Provenance(
             dataset=store.dataset,
             class_names=store.class_names,

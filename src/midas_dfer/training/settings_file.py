@@ -88,8 +88,8 @@ def _names(text: str, name: str) -> list[str] | None:
     level, names, is_key, is_mapping = 0, [], True, False
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            line = event.start_mark.line + 1
-            raise RequestError(f"{name}, line {line}, has a YAML anchor or alias (& or *); write the values out")
+            line = "" if event.start_mark is None else f", line {event.start_mark.line + 1},"
+            raise RequestError(f"{name}{line} has a YAML anchor or alias (& or *); write the values out")
         if isinstance(event, yaml.DocumentStartEvent) and is_mapping:
             raise RequestError(f"{name} holds several YAML documents; expected one")
         begins = isinstance(event, yaml.CollectionStartEvent)

@@ -163,7 +163,8 @@ def _check_recipe(run: Run, store: ClipStore, say: Callable[[str], None]) -> Non
     elif found := different_settings(made.recipe, run.config.to_dict()):
         told = "; ".join(f"{name} is {now}, it was {was}" for name, was, now in found)
         raise RequestError(
-            f"{run.path / CONFIG_FILE} was edited since the run began: {told}. Put it back as it was, or train anew "
+            f"{run.path / CONFIG_FILE}, or the recipe in {RUN_FILE}, was edited since the run began: {told}. Put it "
+            "back as it was, or train anew "
             f"with {shell_command('--config', run.path / CONFIG_FILE)}"
         )
 

@@ -33,7 +33,8 @@ def weights_content(model: nn.Module, identity: Identity | None = None) -> bytes
     Not by `save_file`: it has no errno to tell a full disk by.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    about = {"format": "pt"} if identity is None else {"format": "pt", _KEY: identity.to_json()}
+    # One entry, since several come in any order: the same training writes the same bytes.
+    about = {"format": "pt"} if identity is None else {_KEY: identity.to_json()}
     return safetensors.torch.save(state, metadata=about)
 
 
