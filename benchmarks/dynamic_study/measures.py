@@ -12,8 +12,8 @@ from benchmarks.dynamic_study.learning import BASE
 from midas_dfer.datasets.synthetic import EMOTIONS
 from midas_dfer.labels import entropy, votes_to_soft_labels
 from midas_dfer.metrics import jensen_shannon, recall_per_class, soft_cross_entropy, total_variation, uar
+from midas_dfer.mixing.normalization import implied_vote_shares
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.readings import vote_reading
 
 REFERENCES: dict[str, Callable[[Part], np.ndarray]] = {
     "truth": lambda part: part.truth,
@@ -58,13 +58,13 @@ def recognition(outputs: np.ndarray, part: Part) -> dict[str, Any]:
 
 
 def readings(logits: Any, config: RunConfig) -> dict[str, np.ndarray]:  # noqa: ANN401 - nested lists of JSON
-    """The two distributions that logits can be read as; where they imply no vote shares, the probabilities twice."""
+    """The two distributions that logits can be read as; see `midas_dfer.training.scores.Evaluation`."""
     values = torch.tensor(logits, dtype=torch.float64)
-    probabilities = values.softmax(dim=1)
-    shares = vote_reading(config).vote_shares(values)
+    normalization = config.normalization if config.mixer == "midas" else "none"
+    shares = implied_vote_shares(values, normalization, config.temperature, num_votes=config.num_votes)
     return {
-        "probabilities": probabilities.numpy(),
-        "vote_shares": (probabilities if shares is None else shares).numpy(),
+        "probabilities": values.softmax(dim=1).numpy(),
+        "vote_shares": shares.numpy(),
     }
 
 

@@ -32,6 +32,8 @@ EPOCHS_PICTURE = "ferplus-epochs.png"
 GAINS_PICTURE = "ferplus-gains.png"
 """Of what mixing gains."""
 
+_READING = "vote_shares"
+
 
 def picture_of(result: ExperimentResult) -> str:
     """The picture of trainings that are not the study proper, in docs/images."""
@@ -179,7 +181,10 @@ def _scores(method: MethodResult, rare: Sequence[str]) -> list[str]:
         [each.uar for each in evaluations],
         rare_recalls(method, rare),
     ]
-    distances = [[getattr(each.judged, name) for each in evaluations if each.judged is not None] for name in DISTANCES]
+    distances = [
+        [getattr(each.agreement[_READING], name) for each in evaluations if each.agreement is not None]
+        for name in DISTANCES
+    ]
     return [
         *(mean_and_deviation(values, 100, 1) for values in columns),
         *(mean_and_deviation(values, 1, 3) for values in distances),

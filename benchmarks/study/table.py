@@ -119,7 +119,7 @@ def _row(method: MethodResult, rare: Sequence[str]) -> tuple[Cell, ...]:
         shares.append(rare_recalls(method, rare))
     shares += [[each.recall[method.class_names.index(name)] for each in evaluations] for name in rare]
     distances = [
-        [getattr(each.agreement[reading], name) for each in evaluations if reading in (each.agreement or {})]
+        [getattr(each.agreement[reading], name) for each in evaluations if each.agreement is not None]
         for reading in READINGS
         for name in DISTANCES
     ]
