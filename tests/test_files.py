@@ -1,5 +1,6 @@
 """Files of our own: whole or not at all, and read with care."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midas_dfer import files
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import csv_cell, from_csv_cell, json_text, read_json, write_file, write_json
 
@@ -91,3 +93,20 @@ def test_content_and_name_are_on_the_disk_before_a_file_is_called_written(
     assert not before
     assert folder == tmp_path
     assert after
+
+
+def test_many_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("before")
+    contents = {tmp_path / "a.txt": b"one", tmp_path / "b.txt": b"two"}
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "sync", refuse)
+        with pytest.raises(JobError, match="the disk is full"):
+            files.write_files(contents)
+    assert {f.name: f.read_text() for f in tmp_path.iterdir()} == {"a.txt": "before"}
+    files.write_files(contents)
+    assert {f.name: f.read_text() for f in tmp_path.iterdir()} == {"a.txt": "one", "b.txt": "two"}
+    files.write_files({})
