@@ -26,6 +26,9 @@ def parser() -> Parser:
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
+    flags.add_argument(
+        "--verify", action="store_true", help="read what is in the store; cut clips anew that are not what was written"
+    )
     flags.add_argument("--json", action="store_true", help="print the counts as JSON")
     return flags
 
@@ -55,6 +58,8 @@ def run(request: Namespace) -> None:
         jobs=request.jobs,
         missing=source.missing,
         retry_failed=request.retry_failed,
+        verify=request.verify,
+        verifying=console_progress("verify", "clip"),
         progress=console_progress("prepare", "clip"),
     )
     if request.json:
@@ -62,9 +67,17 @@ def run(request: Namespace) -> None:
     else:
         print(prepare_table(report))
         if report.failed:
-            print(f"failures are listed in {request.out / 'failures.csv'}")
+            print(
+                f"failures are listed in {request.out / 'failures.csv'}; the same with --retry_failed tries them again"
+            )
         if report.usable:
             print(f"next: midas describe {request.out}    midas train --store {request.out} --out RUN")
+    if report.unfinished:
+        clips = "1 clip is" if report.unfinished == 1 else f"{report.unfinished} clips are"
+        raise JobError(
+            f"{clips} not finished: the system ended the processes that were at it, as it does when memory is short. "
+            "Run the same command again, with more memory free or with --jobs 1"
+        )
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
 
