@@ -4,7 +4,8 @@
 `tests/fuzz_targets.py`, damages one file of it at a time (`tests/mutations.py`), and reads it in a worker process
 that is watched: one that takes over 10 s for a file, dies or grows over 2 GB is a fault, and so is every
 exception that is not a `MidasError`, a message that names no file or no row, a path outside of the data set, and
-a trace of any kind on standard error. The files that made a fault are kept.
+a trace of any kind on standard error; and, for the files of a store, everything that is read and is not what the sound
+file gives. The files that made a fault are kept.
 """
 
 import argparse
@@ -136,9 +137,9 @@ def all_targets(videos: Path | None) -> dict[str, Any]:
     import shutil
 
     from tests.fuzz_runs import RUNS
-    from tests.fuzz_targets import ANNOTATIONS, VIDEOS, Target, read_video
+    from tests.fuzz_targets import ANNOTATIONS, STORES, VIDEOS, Target, read_video
 
-    found = {target.name: target for target in (*ANNOTATIONS, *VIDEOS, *RUNS)}
+    found = {target.name: target for target in (*ANNOTATIONS, *VIDEOS, *STORES, *RUNS)}
     if videos is not None:
         files = [f for f in sorted(videos.iterdir()) if f.suffix != ".csv" and f.stat().st_size <= LARGEST_VIDEO]
         found["real videos"] = Target(

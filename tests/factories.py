@@ -60,7 +60,11 @@ def write_dataset(root: Path, clips: int = 24, seed: int = 0) -> Manifest:
 
 
 def make_store(folder: Path, clips: int = 24) -> ClipStore:
-    manifest = write_dataset(folder / "videos", clips)
+    return prepare_store(folder, write_dataset(folder / "videos", clips))
+
+
+def prepare_store(folder: Path, manifest: Manifest) -> ClipStore:
+    """Prepare the clips of `folder/videos` into `folder/store`."""
     settings = ExtractSettings(faces="cropped", size=SIDE)
     prepare(manifest, folder / "videos", folder / "store", settings=settings, jobs=1)
     return ClipStore.open(folder / "store")

@@ -1,14 +1,18 @@
-"""What is fuzzed: every reader of annotations, and the reader of videos; and what counts as a fault."""
+"""What is fuzzed: every reader of annotations, of videos and of the files of a store; and what counts as a fault."""
 
 import io
 import json
 import os
 import random
 import re
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from operator import eq
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import av
 import cv2
@@ -16,6 +20,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from midas_dfer.clips.outcomes import with_outcomes
+from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.afew import read_afew
 from midas_dfer.datasets.crema_d import read_crema_d
 from midas_dfer.datasets.cvat import read_cvat
@@ -36,6 +42,7 @@ from midas_dfer.emotions import AFEW
 from midas_dfer.errors import MidasError, VideoError
 from midas_dfer.video.pictures import iter_picture_frames
 from midas_dfer.video.read import iter_frames, probe
+from tests.factories import make_store
 from tests.mutations import Mutant, mutate
 
 MOST_SECONDS = 10.0
@@ -53,6 +60,8 @@ class Target:
         place: a pattern of what says in such a file where a clip lies; "" where only a number does.
         annotations: whether `read` gives a manifest; else it reads a video.
         rows: whether a refusal names the row of a table that it is about.
+        same: (read of the damaged file, read of the sound one) -> whether the first says nothing that is not in the
+            second; None where a reader cannot know, because the file has no checksum.
     """
 
     name: str
@@ -62,6 +71,7 @@ class Target:
     place: str = ""
     annotations: bool = True
     rows: bool = True
+    same: Callable[[Any, Any], bool] | None = None
 
     def files(self, root: Path) -> list[Path]:
         return sorted(file for pattern in self.damaged for file in root.glob(pattern))
@@ -94,14 +104,19 @@ def run_case(target: Target, root: Path, seed: int) -> Outcome:
     file = rng.choice(target.files(root))
     sound = file.read_bytes()
     mutant = mutate(sound, file.suffix.lower(), rng)
+    rewritten = mutant.kind.startswith("Parquet column")  # by a program that keeps no checksum: not damage
+    expected = None if target.same is None or rewritten else target.read(root, file)
     file.write_bytes(mutant.data)
     try:
-        return read_case(target, root, file, mutant, seed)
+        return read_case(target, root, file, mutant, seed, expected)
     finally:
         file.write_bytes(sound)
 
 
-def read_case(target: Target, root: Path, file: Path, mutant: Mutant, seed: int = 0) -> Outcome:
+def read_case(
+    target: Target, root: Path, file: Path, mutant: Mutant, seed: int = 0, expected: object = None
+) -> Outcome:
+    """Read a file that was damaged; where something is expected, that or a refusal must come."""
     began = time.perf_counter()
     try:
         found = target.read(root, file)
@@ -114,6 +129,8 @@ def read_case(target: Target, root: Path, file: Path, mutant: Mutant, seed: int 
     else:
         result, detail = "read", ""
         fault = manifest_fault(found) if isinstance(found, Manifest) else ""
+        if expected is not None and target.same is not None and not target.same(found, expected):
+            fault = "gives something else than the sound file, without a word"
     seconds = time.perf_counter() - began
     if not fault and seconds > MOST_SECONDS:
         fault = f"took {seconds:.1f} s"
@@ -125,7 +142,7 @@ def put_path(data: bytes, suffix: str, place: str, path: str) -> bytes:
     """Put a path where a file says where a clip lies, written as the format wants it."""
     if suffix == ".parquet":
         about = pq.read_metadata(io.BytesIO(data)).metadata or {}
-        kept = {key.decode(): value.decode() for key, value in about.items() if key.startswith(b"midas")}
+        kept = {key.decode(): value.decode() for key, value in about.items() if key == b"midas_dfer.manifest"}
         texts = pl.col(pl.String)
         held = pl.read_parquet(io.BytesIO(data))
         stream = io.BytesIO()
@@ -147,6 +164,8 @@ def refusal_fault(target: Target, root: Path, file: Path, mutant: Mutant, error:
     text = str(error)
     if len(text) > 5000:
         return f"a message of {len(text)} characters: {text[:500]}"
+    if target in STORES:
+        return "" if str(root / "store") in text else f"names no file: {text}"
     if not target.annotations:
         named = file.name in text or file.parent.name in text
         return "" if named and isinstance(error, VideoError) else f"names no file: {text}"
@@ -316,6 +335,72 @@ def _read_folder(_: Path, file: Path) -> int:
     return sum(1 for _ in iter_picture_frames(file.parent))
 
 
+@cache
+def _sound_store() -> dict[str, bytes]:
+    """The files of a small store; made once, since that takes a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = make_store(Path(folder), clips=6)
+        return {str(f.relative_to(store.path)): f.read_bytes() for f in store.path.rglob("*") if f.is_file()}
+
+
+def write_sound_store(root: Path) -> ClipStore:
+    """A small store in `root/store`."""
+    for name, content in _sound_store().items():
+        (root / "store" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "store" / name).write_bytes(content)
+    return ClipStore.open(root / "store")
+
+
+def write_interrupted_store(root: Path) -> None:
+    """The same as a kill leaves it: its first clips are in the manifest, the others in the journal."""
+    store = write_sound_store(root)
+    outcomes = list(store.outcomes.values())
+    known = {o.video_id: o if n < 3 else replace(o, status="pending", location=None) for n, o in enumerate(outcomes)}
+    with_outcomes(store.annotations, known).to_parquet(store.path / "manifest.parquet")
+    (store.path / "journal.jsonl").write_text("".join(o.to_json() + "\n" for o in outcomes[3:]))
+
+
+def write_store_without_checksums(root: Path) -> None:
+    """The same as earlier versions wrote it."""
+    store = write_sound_store(root)
+    bare = {i: replace(o, location=replace(o.location, checksums=b"")) for i, o in store.outcomes.items()}
+    write_plain_manifest(store, with_outcomes(store.annotations, bare).table.drop("clip_checksums"))
+    description = json.loads((store.path / "store.json").read_text())
+    del description["sha256"]
+    (store.path / "store.json").write_text(json.dumps(description))
+
+
+def write_plain_manifest(store: ClipStore, table: pl.DataFrame) -> None:
+    """A store's manifest as another program writes it: without a digest."""
+    about = json.dumps({"format": 1, "name": "toy", "class_names": list(store.class_names)})
+    table.write_parquet(store.path / "manifest.parquet", metadata={"midas_dfer.manifest": about})
+
+
+def read_store(root: Path, _: Path) -> dict[str, Any]:
+    """All that a store gives: every clip with all of its frames, and what is said of it."""
+    store = ClipStore.open(root / "store")
+    found: dict[str, Any] = {
+        sample.video_id: (
+            sample,
+            store.outcomes[sample.video_id],
+            store.read(sample.video_id, range(store.num_frames(sample.video_id))).tobytes(),
+            list(store.stored_frames(sample.video_id)),
+        )
+        for sample in store
+    }
+    found |= {o.video_id: o for o in store.outcomes.values() if o.status != "done"}
+    return found | {"about": (store.dataset, store.settings, store.class_names, store.manifest.notes)}
+
+
+def _same_or_pending(found: dict[str, Any], sound: dict[str, Any]) -> bool:
+    """A journal that is cut short is one of an earlier kill: then clips are pending, and said to be."""
+
+    def pending(clip: object) -> bool:
+        return getattr(clip, "status", "") == "pending"
+
+    return found.keys() == sound.keys() and all(found[k] == sound[k] or pending(found[k]) for k in sound)
+
+
 def _video(suffix: str, codec: str, *, sound: bool = False) -> Target:
     return Target(
         f"video {suffix} ({codec})",
@@ -460,6 +545,26 @@ ANNOTATIONS: tuple[Target, ...] = (
         place=r"/data/upload/3/1a2b3c4d-c0\.mp4",
     ),
     Target("cvat", _cvat_items, lambda _, file: read_cvat(file), ("default.json",), place=r"clips/c0\.jpg"),
+)
+
+STORES: tuple[Target, ...] = tuple(
+    Target(f"store, {name}", write_interrupted_store, read_store, (f"store/{name}",), annotations=False, same=same)
+    for name, same in {
+        "store.json": eq,
+        "manifest.parquet": eq,
+        "journal.jsonl": _same_or_pending,
+        "failures.csv": eq,
+        "shards/*.arrow": eq,
+    }.items()
+) + tuple(
+    Target(
+        f"store without checksums, {name}",
+        write_store_without_checksums,
+        read_store,
+        (f"store/{name}",),
+        annotations=False,
+    )
+    for name in ("store.json", "manifest.parquet", "shards/*.arrow")
 )
 
 VIDEOS: tuple[Target, ...] = (

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from midas_dfer.cli import main
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.sources import SOURCES
+from midas_dfer.clips.checking import reading
 from midas_dfer.clips.checking.annotations import check_annotations, leak
 from midas_dfer.clips.checking.check import CheckReport, CheckSettings, check
 from midas_dfer.clips.checking.finding import Finding
 from midas_dfer.clips.checking.folders import find_clips
 from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip, spread
 from midas_dfer.clips.files import find_file
+from midas_dfer.clips.pool import Lost
 from midas_dfer.datasets.class_counts import ClassCount
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.afew import write_afew
@@ -30,7 +32,8 @@ from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.datasets.synthetic.layouts.ferv39k import write_ferv39k
 from midas_dfer.datasets.synthetic.layouts.folders import write_folders
 from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.progress import NoProgress
 from midas_dfer.report.check_table import check_table
 from midas_dfer.video.write import write_video
 from tests.factories import CLASS_NAMES, write_clip
@@ -437,3 +440,10 @@ def test_made_up_copies_in_their_official_layouts_pass(dataset, tmp_path, capsys
     assert report["ok"]
     assert report["read"] == 3
     assert report["present"] >= 0.9 * report["clips"] > 0
+
+
+def test_a_reader_that_the_system_kills_is_no_unreadable_clip(tmp_path, monkeypatch):
+    lost = Lost(("a", tmp_path / "a.mp4"), "the system ended the process that was at it, twice", True)
+    monkeypatch.setattr(reading, "run_tasks", lambda *_: iter([lost]))
+    with pytest.raises(JobError, match=r"a\.mp4: the system ended .* fewer jobs"):
+        reading.read_clips({"a": tmp_path / "a.mp4"}, ["a"], 1, NoProgress())

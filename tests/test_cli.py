@@ -72,7 +72,7 @@ def test_missing_things(tmp_path, videos, capsys):
     (tmp_path / "votes.csv").write_text(HEADER + "a,1,2\n")
     told = refused(capsys, "prepare", "table", tmp_path / "votes.csv", "--videos", tmp_path / "nowhere", "--out", store)
     assert "nowhere is not a folder" in told
-    assert "not a clip store" in refused(capsys, "describe", tmp_path / "nowhere")
+    assert "there is no folder" in refused(capsys, "describe", tmp_path / "nowhere")
     assert "not a clip store" in refused(capsys, "train", "--store", videos, "--out", tmp_path / "run")
     assert "not a run folder" in refused(capsys, "train", "--resume", tmp_path / "run")
     assert "not a run folder" in refused(capsys, "evaluate", tmp_path / "run", "--store", store)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.outcomes import Outcome
 from midas_dfer.clips.shards import Location, ShardWriter, StoredFrame
-from midas_dfer.clips.store import ClipStore, Outcome
+from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.crema_d import read_crema_d
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError

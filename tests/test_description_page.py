@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.cli import main
-from midas_dfer.clips.store import Outcome
+from midas_dfer.clips.outcomes import Outcome
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError
 from midas_dfer.report.description import describe

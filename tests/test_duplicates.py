@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midas_dfer.cli import main
+from midas_dfer.clips import duplicates
 from midas_dfer.clips.duplicates import DuplicateGroup, describe_duplicates, drop_from_training, find_duplicates
+from midas_dfer.clips.pool import Lost
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.ferplus import read_ferplus
 from midas_dfer.datasets.folds import add_folds
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import JobError, RequestError
 from midas_dfer.video.write import write_video
 
 
@@ -211,3 +213,17 @@ def test_copies_come_into_one_of_the_folds_that_are_made(tmp_path, capsys):
     assert main(["check", *more]) == 0
     assert "keeps the others in one fold" in " ".join(capsys.readouterr().out.split())
     assert main(["check", *more, "--duplicates", "keep"]) == 1
+
+
+def test_a_reader_that_is_killed_is_no_clip_that_is_there_once(tmp_path, monkeypatch):
+    """Left out in silence, its copy in the test part would not be found."""
+    manifest = Manifest(("a", "b"), pl.DataFrame({"video_id": ["x"], "path": ["x.mp4"]}))
+    (tmp_path / "x.mp4").touch()
+    for from_outside in (True, False):
+        lost = Lost((0, tmp_path / "x.mp4", 4), "the system ended the process that was at it, twice", from_outside)
+        monkeypatch.setattr(duplicates, "run_tasks", lambda *_, lost=lost: iter([lost]))
+        if from_outside:
+            with pytest.raises(JobError, match=r"x\.mp4: the system ended .* fewer jobs"):
+                find_duplicates(manifest, tmp_path)
+        else:
+            assert find_duplicates(manifest, tmp_path) == ()

@@ -1,5 +1,6 @@
 """Files of our own: whole or not at all, and read with care."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midas_dfer import files
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import csv_cell, from_csv_cell, json_text, read_json, write_file, write_json
 
@@ -91,3 +93,22 @@ def test_content_and_name_are_on_the_disk_before_a_file_is_called_written(
     assert not before
     assert folder == tmp_path
     assert after
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_files_are_written_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    (tmp_path / "0.txt").write_text("before")
+    contents = {tmp_path / f"{number}.txt": f"{number}" for number in range(count)}
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "sync", refuse)
+        patch.setattr(files.os, "fsync", refuse)
+        with pytest.raises(JobError, match="the disk is full"):
+            files.write_together(contents)
+    assert {f.name: f.read_text() for f in tmp_path.iterdir()} == {"0.txt": "before"}
+    files.write_together(contents)
+    assert {f.name: f.read_text() for f in tmp_path.iterdir()} == {path.name: text for path, text in contents.items()}
+    files.write_together({})

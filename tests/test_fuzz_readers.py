@@ -37,6 +37,7 @@ from midas_dfer.video.pictures import decode_picture, iter_picture_frames
 from tests.factories import SIDE, write_dataset
 from tests.fuzz_targets import (
     ANNOTATIONS,
+    STORES,
     VIDEOS,
     Target,
     leaves_root,
@@ -74,7 +75,7 @@ def written(tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize("target", [*ANNOTATIONS, *VIDEOS], ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*ANNOTATIONS, *VIDEOS, *STORES], ids=lambda target: target.name)
 def test_damaged_files_are_read_or_refused(target, written):
     root = written(target)
     for file in target.files(root)[:3]:

@@ -3,24 +3,31 @@
 import csv
 import fcntl
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from midas_dfer.cli.main import main
 from midas_dfer.clips import prepare as preparing
+from midas_dfer.clips import shards
+from midas_dfer.clips.cutting import ClipTask, ClipWorker
 from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.outcomes import Outcome, with_outcomes
 from midas_dfer.clips.prepare import PrepareReport, prepare
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.progress import NoProgress
 from tests.factories import CLASS_NAMES, SIDE, plain_environment, write_clip, write_dataset
 
 CROPPED = ExtractSettings(faces="cropped", size=SIDE)
@@ -173,17 +180,17 @@ def test_half_written_files_of_a_kill_are_cleared_away(tmp_path):
 
 
 def test_a_clip_that_gives_no_frame_has_failed(tmp_path):
-    worker = preparing._ClipWorker(CROPPED, tmp_path, 0, 0, lambda: None)
+    worker = ClipWorker(CROPPED, tmp_path, 0, 0, lambda: None)
     worker.extractor.extract = lambda path: iter(())
-    outcome = worker(preparing._Task("a", "a.mp4", tmp_path / "a.mp4"))
+    outcome = worker(ClipTask("a", "a.mp4", tmp_path / "a.mp4"))
     assert (outcome.status, outcome.failure) == ("failed", "unreadable")
     worker.close()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_job(tmp_path):
-    worker = preparing._ClipWorker(CROPPED, tmp_path / "gone", 0, 0, lambda: None)
+    worker = ClipWorker(CROPPED, tmp_path / "gone", 0, 0, lambda: None)
     with pytest.raises(JobError, match="cannot write"):
-        worker(preparing._Task("a", "a.mp4", tmp_path / "a.mp4"))
+        worker(ClipTask("a", "a.mp4", tmp_path / "a.mp4"))
 
 
 def write_table(folder: Path, clips: int, frames: int) -> list[str]:
@@ -228,6 +235,145 @@ def test_kill_9_loses_nothing_and_nothing_is_done_twice(tmp_path):
     assert {rows.count(f"c{n:02d}") for n in range(60)} == {130}
 
 
+def content_of(store: ClipStore) -> dict:
+    """All that a store gives."""
+    frames = {i: list(store.stored_frames(i)) for i in store.manifest.video_ids}
+    return {"clips": list(store), "fingerprint": store.fingerprint, "frames": frames}
+
+
+def files_of(store: Path) -> list[str]:
+    return sorted(p.name for p in store.iterdir())
+
+
+class Killer(NoProgress):
+    """Kills the worker processes when so many clips are done, as the system does when memory is short."""
+
+    def __init__(self, at: set[int]) -> None:
+        self.at, self.done = at, 0
+
+    def advance(self, note: str = "") -> None:
+        self.done += 1
+        if self.done in self.at:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL)
+
+
+def test_killed_workers_cost_no_clip(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=8)
+    prepare(manifest, tmp_path / "videos", tmp_path / "calm", settings=CROPPED, jobs=2)
+    report = prepare(manifest, tmp_path / "videos", tmp_path / "store", settings=CROPPED, jobs=2, progress=Killer({2}))
+    assert (report.usable, report.failed, report.unfinished) == (8, {}, 0)
+    assert content_of(ClipStore.open(tmp_path / "store")) == content_of(ClipStore.open(tmp_path / "calm"))
+    assert files_of(tmp_path / "store") == files_of(tmp_path / "calm")
+    assert not multiprocessing.active_children()
+
+
+def kill_the_reader(extractor, path):
+    """Stands for `ClipExtractor.extract`: of one clip, the process is killed each time."""
+    if path.name == "clip01":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return extractor._cropped_pictures(path)
+
+
+class FatalWorker(ClipWorker):
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.extractor.extract = partial(kill_the_reader, self.extractor)
+
+
+def test_a_clip_whose_process_is_killed_each_time_is_left_for_the_next_run(tmp_path, monkeypatch, capsys):
+    write_table(tmp_path, clips=3, frames=3)
+    for number in range(3):
+        (tmp_path / "videos" / f"c{number:02d}").rename(tmp_path / "videos" / f"clip{number:02d}")
+    votes = (tmp_path / "votes.csv").read_text().replace("\nc0", "\nclip0")
+    (tmp_path / "votes.csv").write_text(votes)
+    where = [str(tmp_path / "votes.csv"), "--videos", str(tmp_path / "videos"), "--out", str(tmp_path / "store")]
+    command = ["prepare", "table", *where, "--faces", "cropped", "--size", "32", "--jobs", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "ClipWorker", FatalWorker)
+        assert main(command) == 1
+    said = capsys.readouterr()
+    assert "midas: 1 clip is not finished: the system ended the processes that were at it" in said.err
+    assert "not finished  1  the next run tries them again" in " ".join(said.out.split(" "))
+    store = ClipStore.open(tmp_path / "store")
+    assert (store.outcomes["clip01"].status, store.outcomes["clip01"].failure) == ("pending", "")
+    assert main(["check", str(tmp_path / "store")]) == 1
+    assert "clip01: the system ended the process that was at it, twice" in " ".join(capsys.readouterr().out.split())
+    assert main(command) == 0
+    assert len(ClipStore.open(tmp_path / "store")) == 3
+
+
+def overwrite(store: ClipStore, video_id: str, value: int) -> None:
+    """Put one value into the middle of a clip's bytes."""
+    location = store.outcomes[video_id].location
+    path = store.path / "shards" / location.shard
+    content = bytearray(path.read_bytes())
+    middle = (location.chunks[0] + location.end) // 2
+    content[middle : middle + 40] = bytes([value]) * 40
+    path.write_bytes(content)
+
+
+def test_verify_cuts_those_clips_anew_that_are_not_what_was_written(tmp_path):
+    manifest = write_dataset(tmp_path / "videos", clips=4)
+    run_prepare(manifest, tmp_path)
+    sound = content_of(ClipStore.open(tmp_path / "store"))
+    overwrite(ClipStore.open(tmp_path / "store"), "clip02", 0x55)
+    assert run_prepare(manifest, tmp_path).skipped == 4
+    harmed = ClipStore.open(tmp_path / "store")
+    with pytest.raises(JobError, match=r"shard-.*its frames of the clip 'clip02' .*--verify"):
+        harmed.read("clip02", range(harmed.num_frames("clip02")))
+    assert (run_prepare(manifest, tmp_path, verify=True).done, run_prepare(manifest, tmp_path, verify=True).done) == (
+        1,
+        0,
+    )
+    assert content_of(ClipStore.open(tmp_path / "store")) == sound
+
+
+def test_frames_that_a_power_failure_took_are_cut_again(tmp_path):
+    """The journal was on the disk, the end of the shard was not: the file has its size, and zeros in it."""
+    manifest = write_dataset(tmp_path / "videos", clips=4)
+    run_prepare(manifest, tmp_path)
+    done = ClipStore.open(tmp_path / "store")
+    sound = content_of(done)
+    pending = {i: Outcome(i, o.path, "pending") for i, o in done.outcomes.items()}
+    lines = [o.to_json() + "\n" for o in done.outcomes.values()]
+    with_outcomes(done.annotations, pending).to_parquet(done.path / "manifest.parquet")
+    (done.path / "journal.jsonl").write_text(lines[0] + "\0" * 50 + "\n" + lines[2] + lines[3])
+    overwrite(done, "clip03", 0)
+    with pytest.raises(RequestError, match=r"journal.jsonl is damaged in line 2; run the same midas prepare again"):
+        ClipStore.open(done.path)
+    report = run_prepare(manifest, tmp_path)
+    assert (report.done, report.skipped, report.usable) == (2, 2, 4)
+    assert content_of(ClipStore.open(done.path)) == sound
+
+
+def test_frames_are_on_the_disk_before_the_manifest_names_them(tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr(
+        shards.os, "fsync", lambda handle: names.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+    )
+    run_prepare(write_dataset(tmp_path / "videos", clips=2), tmp_path)
+    last_manifest = max(n for n, name in enumerate(names) if name.startswith(".manifest"))
+    shard = max(n for n, name in enumerate(names) if name.startswith("shard-"))
+    assert shard < last_manifest
+    assert "shards" in names[shard:last_manifest]
+
+
+def test_a_name_that_is_no_text_in_a_failure(tmp_path):
+    videos = tmp_path / "videos"
+    write_clip(videos / "torn", 0, 2, 1)
+    Path(os.fsdecode(os.fsencode(videos) + b"/torn/3\xff.png")).write_bytes(b"not a picture")
+    run_prepare(Manifest.from_samples(CLASS_NAMES, [sample("torn", "torn")], "toy"), tmp_path)
+    assert "3\\udcff.png is not a picture" in ClipStore.open(tmp_path / "store").outcomes["torn"].detail
+
+
+def test_a_failure_does_not_run_in_a_spreadsheet(tmp_path):
+    manifest = Manifest.from_samples(CLASS_NAMES, [sample("=1+1", "=1+1"), sample("ok", "ok")], "toy")
+    write_clip(tmp_path / "videos" / "ok", 0, 2, 1)
+    run_prepare(manifest, tmp_path)
+    assert "'=1+1,'=1+1,no file" in (tmp_path / "store" / "failures.csv").read_text()
+
+
 def limit_files_to_100_kib() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024, 100 * 1024))
 
@@ -260,4 +406,5 @@ def test_votes_that_never_had_a_face_end_with_a_reason(tmp_path):
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "no face" in failed.stdout
+    assert "failures.csv; the same with --retry_failed tries them again" in failed.stdout
     assert "not one clip could be used" in failed.stderr

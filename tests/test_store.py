@@ -1,22 +1,48 @@
 """The store: every frame comes back, alone, from any process."""
 
+import errno
+import json
 import multiprocessing
+import os
 import pickle
+import re
 import shutil
+import struct
+import zlib
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midas_dfer.clips.shards import CHUNK_FRAMES, SCHEMA, ShardReader, ShardWriter, StoredFrame, seal_shard
-from midas_dfer.clips.store import ClipStore, Outcome, with_outcomes
+from midas_dfer.cli.main import main
+from midas_dfer.clips.outcomes import Outcome, with_outcomes
+from midas_dfer.clips.shards import (
+    CHUNK_FRAMES,
+    SCHEMA,
+    Location,
+    ShardReader,
+    ShardWriter,
+    StoredFrame,
+    seal_shard,
+)
+from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.errors import JobError, RequestError
-from tests.factories import make_store
+from midas_dfer.errors import JobError, MidasError, RequestError
+from tests.factories import make_store, prepare_store, write_dataset
+from tests.fuzz_targets import (
+    read_store,
+    write_interrupted_store,
+    write_plain_manifest,
+    write_sound_store,
+    write_store_without_checksums,
+)
 
 
 def frames(count: int, tag: int = 0) -> list[StoredFrame]:
@@ -33,9 +59,7 @@ def test_any_frame_comes_back(counts, data, tmp_path_factory):
     number = data.draw(st.integers(0, len(counts) - 1))
     wanted = data.draw(st.lists(st.integers(0, counts[number] - 1), max_size=9))
     expected = frames(counts[number], number)
-    assert list(reader.read(places[number], wanted)) == [expected[i] for i in wanted]
-    for i in wanted:
-        assert bytes(reader.jpeg(places[number], i)) == expected[i].jpeg
+    assert list(reader.read(f"clip{number}", places[number], wanted)) == [expected[i] for i in wanted]
     assert [p.num_frames for p in places] == counts
 
 
@@ -77,8 +101,6 @@ def test_sealing_cuts_off_what_a_kill_left(tmp_path):
 
 
 def test_outcomes_survive_the_journal():
-    from midas_dfer.clips.shards import Location
-
     for outcome in (
         Outcome("a", "x/a.mp4", "done", detail="damaged", location=Location("s", (8, 900), 1000, 70)),
         Outcome("ü\n", "x", "failed", "no face", "no face found"),
@@ -147,6 +169,244 @@ def test_the_fingerprint_tells_stores_apart(toy_store, tmp_path):
     assert make_store(tmp_path, clips=9).fingerprint != toy_store.fingerprint
 
 
+def test_the_fingerprint_is_that_of_the_pixels_too(toy_store, tmp_path):
+    again = make_store(tmp_path / "again")
+    assert again.fingerprint == toy_store.fingerprint  # the same videos give the same store
+    manifest = write_dataset(tmp_path / "other" / "videos")
+    picture = next((tmp_path / "other" / "videos" / "clip03").glob("*.png"))
+    cv2.imwrite(str(picture), cv2.imread(str(picture))[::-1].copy())
+    other = prepare_store(tmp_path / "other", manifest)
+    assert other.manifest == toy_store.manifest
+    assert other.fingerprint != toy_store.fingerprint
+
+
+def read_or_refused(root: Path) -> tuple[dict | None, str]:
+    try:
+        return read_store(root, root), ""
+    except MidasError as error:
+        return None, str(error)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_flipped_bit_in_any_file_is_noticed_or_changes_nothing(data, tmp_path_factory):
+    root = tmp_path_factory.mktemp("flip")
+    write_interrupted_store(root)
+    sound = read_store(root, root)
+    files = sorted(f for f in root.rglob("*") if f.is_file() and f.stat().st_size)
+    file = data.draw(st.sampled_from(files), "file")
+    content = bytearray(file.read_bytes())
+    place = data.draw(st.integers(0, 8 * len(content) - 1), "bit")
+    content[place // 8] ^= 1 << place % 8
+    file.write_bytes(content)
+    found, refusal = read_or_refused(root)
+    assert found == sound or str(root) in refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "other"),
+    [
+        ("manifest.parquet", b'"happy"', b'"hapqy"'),
+        ("store.json", b'"toy"', b'"tox"'),
+        ("store.json", b'"jpeg_quality": 95', b'"jpeg_quality": 94'),
+        ("journal.jsonl", b'"path": "clip04"', b'"path": "clip05"'),
+    ],
+)
+def test_what_still_makes_sense_and_was_not_written_is_refused(name, sound, other, tmp_path):
+    write_interrupted_store(tmp_path)
+    file = tmp_path / "store" / name
+    content = file.read_bytes()
+    assert content.count(sound) >= 1
+    file.write_bytes(content.replace(sound, other))
+    with pytest.raises(RequestError, match=rf"{re.escape(name)} is damaged"):
+        ClipStore.open(tmp_path / "store")
+
+
+def test_a_shard_in_the_place_of_another_is_noticed(tmp_path):
+    """Two shards of clips with the same numbers of frames and bytes: only what is in them differs."""
+    places, pictures = [], [frames(5, tag) for tag in (1, 2)]
+    for number, content in enumerate(pictures):
+        with ShardWriter(tmp_path, f"shard-0000-000{number}") as writer:
+            places.append(writer.write_clip(f"clip{number}", content))
+    one, other = (tmp_path / place.shard for place in places)
+    assert one.stat().st_size == other.stat().st_size
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    with pytest.raises(JobError, match=rf"{one.name} is damaged; its frames of the clip 'clip0' are not what was"):
+        list(ShardReader(tmp_path).read("clip0", places[0], [0]))
+
+
+def test_what_a_frame_says_of_itself_is_part_of_its_checksum():
+    frame = StoredFrame(3, 0.12, True, b"jpeg")
+    others = (replace(frame, index=4), replace(frame, time=0.16), replace(frame, detected=False))
+    assert len({each.checksum for each in (frame, *others, replace(frame, jpeg=b"jpeh"))}) == 5
+    expected = zlib.crc32(struct.pack("<qd?", 3, 0.12, True) + b"jpeg")
+    assert frame.checksum == expected.to_bytes(4, "little")
+
+
+def test_a_store_of_an_earlier_version_is_read_and_cannot_be_verified(tmp_path, capsys):
+    sound = write_sound_store(tmp_path / "new")
+    write_store_without_checksums(tmp_path)
+    store = ClipStore.open(tmp_path / "store")
+    for video_id in sound.manifest.video_ids:
+        assert list(store.stored_frames(video_id)) == list(sound.stored_frames(video_id))
+        assert np.array_equal(store.read(video_id, [0, 1]), sound.read(video_id, [0, 1]))
+    assert store.fingerprint != sound.fingerprint
+    assert main(["check", str(store.path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "note clips without checksums, as an earlier version wrote them" in said
+    shard = next((store.path / "shards").iterdir())
+    start = store.outcomes["clip02"].location.chunks[0] + 600
+    content = bytearray(shard.read_bytes())
+    content[start : store.outcomes["clip02"].location.end] = bytes(store.outcomes["clip02"].location.end - start)
+    shard.write_bytes(content)
+    assert main(["check", str(store.path), "--json"]) == 1
+    finding = json.loads(capsys.readouterr().out)["findings"][0]
+    assert (finding["kind"], finding["examples"]) == ("damaged_frames", [f"clip02 ({shard.name})"])
+
+
+def test_check_reads_a_whole_store(tmp_path, capsys):
+    store = write_sound_store(tmp_path)
+    assert main(["check", str(store.path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    total = sum(map(store.num_frames, store.manifest.video_ids))
+    assert report == {
+        **{"ok": True, "dataset": "toy", "fingerprint": store.fingerprint, "clips": 6, "frames": total},
+        "findings": [],
+    }
+    for video_id in ("clip01", "clip04"):
+        location = store.outcomes[video_id].location
+        path = store.path / "shards" / location.shard
+        content = bytearray(path.read_bytes())
+        content[(location.chunks[0] + location.end) // 2] ^= 1
+        path.write_bytes(content)
+    before = {f: f.read_bytes() for f in store.path.rglob("*") if f.is_file()}
+    assert main(["check", str(store.path), "--jobs", "1"]) == 1
+    said = capsys.readouterr()
+    text = " ".join(said.out.split())
+    assert "ERROR clips whose frames are not what was written: 2 - clip01 (shard-0000-0000-0000.arrow) - clip04" in text
+    assert f"1 thing is wrong with {store.path}" in said.err
+    assert {f: f.read_bytes() for f in store.path.rglob("*") if f.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{store}", "--all"], "--all is for data sets; leave it out with a store"),
+        (["{store}", "--classes", "[a, b]"], "--classes is for data sets"),
+        (["{store}", "--sample", "3"], "--sample is for data sets"),
+        (["dfew"], "Name its folder too: midas check dfew ROOT"),
+        (["nowhere"], "there is no folder nowhere"),
+        (["nothing", "{store}"], "there is no data set 'nothing'; expected one of dfew, "),
+        (["{store}/store.json"], "is a file, not a clip store"),
+        (["{store}/shards"], "is not a clip store"),
+    ],
+)
+def test_what_check_refuses(arguments, message, tmp_path, capsys):
+    store = write_sound_store(tmp_path)
+    assert main(["check", *(a.format(store=store.path) for a in arguments)]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["true", "null", "[]", "3", '"x"', "{}", "[" * 100_000, '{"video_id": "clip00"}', "\0"]
+)
+def test_a_line_of_the_journal_that_makes_no_sense(line, tmp_path):
+    write_interrupted_store(tmp_path)
+    journal = tmp_path / "store" / "journal.jsonl"
+    journal.write_text(line + "\n" + journal.read_text())
+    with pytest.raises(RequestError, match=r"journal\.jsonl is damaged in line 1; run the same midas prepare again"):
+        ClipStore.open(tmp_path / "store")
+    journal.write_text(journal.read_text().partition("\n")[2] + line)  # the last line: cut short by a kill
+    assert len(ClipStore.open(tmp_path / "store")) == 6
+
+
+def test_a_line_of_the_journal_of_an_earlier_version(tmp_path):
+    outcome = Outcome("a", "a.mp4", "done", location=Location("s", (8, 900), 1000, 70))
+    content = json.loads(outcome.to_json())
+    del content["checksum"], content["location"]["checksums"]
+    assert Outcome.from_json(json.dumps(content)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("clip_num_frames", [-1], r"row 1, 'clip00'"),
+        ("clip_num_frames", [10**15], r"row 1, 'clip00'"),
+        ("clip_num_frames", [None], r"row 1, 'clip00'"),
+        ("clip_num_frames", ["5"], "no column clip_num_frames of Int64"),
+        ("clip_chunks", [[]], r"row 1, 'clip00'"),
+        ("clip_chunks", [[-8]], r"row 1, 'clip00'"),
+        ("clip_chunks", [[None]], r"row 1, 'clip00'"),
+        ("clip_chunks", [[8, 16, 24]], r"row 1, 'clip00'"),
+        ("clip_end", [0], r"row 1, 'clip00'"),
+        ("clip_end", [2**63 - 1], r"row 1, 'clip00'"),
+        ("clip_shard", ["../../etc/passwd"], r"row 1, 'clip00': .* not the name of a shard"),
+        ("clip_shard", [None], r"row 1, 'clip00'"),
+        ("clip_status", ["finished"], r"row 1, 'clip00': the status is 'finished'"),
+        ("clip_status", [None], r"row 1, 'clip00'"),
+        ("clip_failure", [None], r"row 1, 'clip00'"),
+        ("clip_checksums", [b"abc"], r"row 1, 'clip00': \d+ frames have 3 bytes of checksums"),
+        ("clip_checksums", ["text"], "no column clip_checksums of Binary"),
+    ],
+)
+def test_a_manifest_that_no_store_can_have(column, values, message, tmp_path):
+    store = write_sound_store(tmp_path)
+    table = with_outcomes(store.annotations, store.outcomes).table
+    odd = table[column].to_list() if isinstance(values[0], int | bytes | list | None) else [""] * len(table)
+    first = pl.Series(column, [*values, *odd[1:]], strict=False)
+    write_plain_manifest(
+        store, table.with_columns(first if first.dtype != pl.Null else first.cast(table[column].dtype))
+    )
+    with pytest.raises(RequestError, match=rf"manifest\.parquet is not the manifest of a store \(.*{message}"):
+        ClipStore.open(store.path)
+
+
+def test_a_manifest_without_the_columns_of_a_store(tmp_path):
+    store = write_sound_store(tmp_path)
+    store.annotations.to_parquet(store.path / "manifest.parquet")
+    with pytest.raises(RequestError, match=r"manifest\.parquet is not the manifest of a store"):
+        ClipStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    "name", ["store.json", "manifest.parquet", "journal.jsonl", "shards/shard-0000-0000-0000.arrow"]
+)
+@pytest.mark.parametrize("kind", ["folder", "pipe", "empty"])
+def test_what_is_no_file_in_a_store(name, kind, tmp_path):
+    write_interrupted_store(tmp_path)
+    file = tmp_path / "store" / name
+    file.unlink()
+    {"folder": file.mkdir, "pipe": partial(os.mkfifo, file), "empty": file.touch}[kind]()
+    if (name, kind) == ("journal.jsonl", "empty"):
+        assert len(ClipStore.open(tmp_path / "store")) == 3
+        return
+    with pytest.raises(MidasError, match=str(tmp_path / "store")):
+        read_store(tmp_path, file)
+
+
+@pytest.mark.parametrize("name", [".", "store.json", "manifest.parquet", "journal.jsonl", "shards"])
+def test_what_may_not_be_read_is_said_so(name, tmp_path, monkeypatch):
+    """Stands for files of other users: the tests may run as one who may read everything."""
+    write_interrupted_store(tmp_path)
+    path = tmp_path / "store" / name
+    beneath = str(path / "x")[:-1] if path.is_dir() else str(path)
+
+    def refuse(function):
+        def guarded(file, *arguments, **more):
+            if str(file).startswith(beneath):
+                raise PermissionError(errno.EACCES, "Permission denied", str(file))
+            return function(file, *arguments, **more)
+
+        return guarded
+
+    for owner, function in ((Path, "stat"), (Path, "read_bytes"), (pa, "memory_map")):
+        monkeypatch.setattr(owner, function, refuse(getattr(owner, function)))
+    with pytest.raises(RequestError, match="may not be read by this user; change its permissions"):
+        read_store(tmp_path, path)
+
+
 def test_samples_and_wrong_ids(toy_store):
     samples = list(toy_store)
     assert len(samples) == len(toy_store) == 24
@@ -174,6 +434,13 @@ def test_what_is_no_store(tmp_path):
     [
         "[]",
         '{"format": 1}',
+        "{}",
+        '{"format": true}',
+        '{"format": 1, "dataset": "toy", "root": "r", "settings": {"size": 32.5}}',
+        '{"format": 1, "dataset": "toy", "root": "r", "settings": {"size": 1e999}}',
+        '{"format": 1, "dataset": "toy", "root": "r", "settings": {}, "sha256": "0"}',
+        '{"format": 1, "dataset": "toy", "root": 3, "settings": {}}',
+        '{"a":' * 2000 + "1" + "}" * 2000,
         '{"format": 1, "dataset": "toy"}',
         '{"format": 1, "dataset": "toy", "settings": []}',
         '{"format": 1, "dataset": "toy", "settings": {"size": "big"}}',
@@ -203,5 +470,7 @@ def test_a_harmed_shard_is_named_and_preparing_again_mends_it(harm, toy_store, t
         shard.write_bytes(harmed[harm])
     store = ClipStore.open(folder)
     for read in (lambda: store.read("clip00", [0]), lambda: list(store.stored_frames("clip00"))):
-        with pytest.raises(JobError, match=rf"{shard.name} is (missing|damaged); .*run the same midas prepare again"):
+        with pytest.raises(
+            JobError, match=rf"{shard.name} is (missing|damaged)[,;] .*run the same midas prepare again"
+        ):
             read()

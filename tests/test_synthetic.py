@@ -3,6 +3,9 @@
 import csv
 import dataclasses
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -357,6 +360,28 @@ def test_processes_render_the_same_pixels(tmp_path: Path) -> None:
     assert len(calls) == 3
     for path in sorted((tmp_path / "one" / "videos").iterdir()):
         assert np.array_equal(frames_of(path), frames_of(tmp_path / "two" / "videos" / path.name))
+
+
+def test_a_killed_process_costs_nothing_but_a_second_run(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "calm", clips=6, **TINY)
+
+    def kill() -> None:
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid or 0, signal.SIGKILL)
+
+    with pytest.raises(
+        corpus.JobError, match=r"as the system does when memory is short, .* run the same command again"
+    ):
+        write_corpus(tmp_path / "corpus", clips=6, progress=kill, **{**TINY, "jobs": 2})
+    assert not multiprocessing.active_children()
+    write_corpus(tmp_path / "corpus", clips=6, **TINY)
+    found = ({f.name: f.read_bytes() for f in sorted((tmp_path / n).rglob("*.*"))} for n in ("calm", "corpus"))
+    assert next(found) == next(found)
+
+
+def test_a_daemonic_process_renders_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert write_corpus(tmp_path / "corpus", clips=2, **{**TINY, "jobs": 2}) == tmp_path / "corpus"
 
 
 def test_killed_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

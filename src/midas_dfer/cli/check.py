@@ -1,10 +1,13 @@
-"""midas check: is a data set whole and readable, and do its parts leak."""
+"""midas check: is a data set whole and readable, and do its parts leak; or: is a store what was written."""
+
+from pathlib import Path
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed
 from midas_dfer.cli.sources import add_source_flags, known_broken, pixel_table, read_source, refuse_foreign_flags
-from midas_dfer.errors import JobError
+from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 
@@ -13,10 +16,11 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
         description="Check a data set before a long job: files, unreadable clips, the same pixels or people in "
-        "training and test, odd votes. Nothing is written. Leaves with 1 if something is wrong; what is only worth "
+        "training and test, odd votes. Or, with the folder of a store alone: read every frame in it, and say which "
+        "clips are not what was written. Nothing is written. Leaves with 1 if something is wrong; what is only worth "
         "knowing is a note."
     )
-    add_source_flags(flags)
+    add_source_flags(flags, or_store=True)
     flags.add_argument("--sample", type=int, default=200, help="clips to read, spread over all (default: 200)")
     flags.add_argument("--all", action="store_true", help="read every clip")
     flags.add_argument("--skip_duplicates", action="store_true", help="do not compare the clips' pixels")
@@ -28,6 +32,11 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     check_jobs(request.jobs)
+    if request.root is None:
+        _check_store(request)
+        return
+    if request.dataset not in DATASETS:
+        raise RequestError(f"there is no data set {request.dataset!r}; expected one of {', '.join(DATASETS)}")
     refuse_foreign_flags(request)
     if request.all:
         refuse_typed(request, ("sample",), "--all reads every clip")
@@ -57,6 +66,27 @@ def run(request: Namespace) -> None:
         comparing=console_progress("compare", "clip"),
     )
     print(json_text(report.to_dict()) if request.json else check_table(report))
-    if report.errors:
-        wrong = "1 thing is" if len(report.errors) == 1 else f"{len(report.errors)} things are"
-        raise JobError(f"{wrong} wrong with {request.root}; see the list")
+    _leave_if_wrong(len(report.errors), request.root)
+
+
+def _check_store(request: Namespace) -> None:
+    path = Path(request.dataset)
+    if request.dataset in DATASETS and not path.exists():
+        raise RequestError(f"where is {request.dataset}? Name its folder too: midas check {request.dataset} ROOT")
+    usual = parser()
+    for flag in vars(request):
+        if flag not in ("dataset", "root", "jobs", "json") and request[flag] != usual.get_default(flag):
+            raise RequestError(f"--{flag} is for data sets; leave it out with a store, which is always read whole")
+    from midas_dfer.clips.checking.store import check_store
+    from midas_dfer.clips.store import ClipStore
+    from midas_dfer.report.check_table import store_check_table
+
+    report = check_store(ClipStore.open(path), jobs=request.jobs, progress=console_progress("read", "clip"))
+    print(json_text(report.to_dict()) if request.json else store_check_table(report))
+    _leave_if_wrong(len(report.errors), path)
+
+
+def _leave_if_wrong(count: int, place: Path) -> None:
+    if count:
+        wrong = "1 thing is" if count == 1 else f"{count} things are"
+        raise JobError(f"{wrong} wrong with {place}; see the list")

@@ -42,6 +42,9 @@ def parser() -> Parser:
     )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
+    flags.add_argument(
+        "--verify", action="store_true", help="read what is in the store; cut clips anew that are not what was written"
+    )
     flags.add_argument("--json", action="store_true", help="print the counts as JSON")
     return flags
 
@@ -79,6 +82,8 @@ def run(request: Namespace) -> None:
         jobs=request.jobs,
         missing=source.missing,
         retry_failed=request.retry_failed,
+        verify=request.verify,
+        verifying=console_progress("verify", "clip"),
         progress=console_progress("prepare", "clip"),
     )
     classes = count_classes(ClipStore.open(request.out).manifest if report.usable else manifest)
@@ -91,10 +96,18 @@ def run(request: Namespace) -> None:
         for note, count in islice(report.notes.items(), _MOST_NOTES):
             print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:
-            print(f"failures are listed in {request.out / 'failures.csv'}")
+            print(
+                f"failures are listed in {request.out / 'failures.csv'}; the same with --retry_failed tries them again"
+            )
         if report.usable:
             describe = shell_command("midas", "describe", request.out)
             print(f"next: {describe}    {shell_command('midas', 'train', '--store', request.out, '--out', 'RUN')}")
+    if report.unfinished:
+        clips = "1 clip is" if report.unfinished == 1 else f"{report.unfinished} clips are"
+        raise JobError(
+            f"{clips} not finished: the system ended the processes that were at it, as it does when memory is short. "
+            "Run the same command again, with more memory free or with --jobs 1"
+        )
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
 

@@ -61,10 +61,19 @@ class Annotated:
     duplicates: Duplicates
 
 
-def add_source_flags(flags: Parser) -> None:
-    """Add the data set, its folder, and the flags that say how to read it."""
-    flags.add_argument("dataset", type=Literal[tuple(DATASETS)], help="whose annotations to read")
-    flags.add_argument("root", type=Path, help="folder of the data set, or the file of votes")
+def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
+    """Add the data set, its folder, and the flags that say how to read it.
+
+    Args:
+        flags: of the verb.
+        or_store: whether the folder of a store may stand there alone, instead of both.
+    """
+    if or_store:
+        flags.add_argument("dataset", type=str, metavar="DATASET|STORE", help="whose annotations to read; or a store")
+        flags.add_argument("root", type=Path | None, nargs="?", help="folder of the data set, or the file of votes")
+    else:
+        flags.add_argument("dataset", type=Literal[tuple(DATASETS)], help="whose annotations to read")
+        flags.add_argument("root", type=Path, help="folder of the data set, or the file of votes")
     for name, (kind, default, help_text) in _FLAGS.items():
         owners = ", ".join(owner for owner, source in SOURCES.items() if name in source.flags)
         flags.add_argument(f"--{name}", type=kind, default=default, help=f"{owners}: {help_text}")

@@ -85,6 +85,7 @@ def find_duplicates(
 
     Raises:
         RequestError: there is no folder `root`, or `jobs` is under 1.
+        JobError: worker processes cannot be started, or the system ends them.
     """
     if not root.is_dir():
         raise RequestError(f"There is no folder {root}. Give the one that holds the videos or pictures.")
@@ -195,6 +196,8 @@ def _digests(files: Mapping[int, Path], limit: int | None, jobs: int, advance: C
     if videos:
         for result in run_tasks(_VideoReader, videos, min(jobs, len(videos)), _STALL_SECONDS):
             if isinstance(result, Lost):
+                if result.from_outside:  # left out, it would pass for a clip that is there once
+                    raise result.refuse(str(result.task[1]))
                 take(result.task[0], None)
             else:
                 take(result[0][0], result[1])

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from midas_dfer.datasets.ferplus import FOLDERS, TABLE, USAGE, read_picture_names
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import is_temporary, make_folder, write_together
 from midas_dfer.progress import NoProgress, Progress
 
 PIXEL_FILES = ("fer2013.csv", "icml_face_data.csv")
@@ -27,6 +27,7 @@ SIDE = 48
 """Width and height of the pictures, in pixels."""
 
 _LONGEST_LINE = 1 << 16
+_BLOCK = 1000  # pictures that are written together
 _EXPECTED = "Expected are the columns Usage and pixels, with 48 x 48 numbers from 0 to 255 in each row"
 
 
@@ -80,16 +81,23 @@ def unpack_fer2013(pixels: Path, root: Path, out: Path, *, progress: Progress | 
     _refuse_other_rows(pixels, root / TABLE, table.splits.to_list())
     for folder in {target.parent for target in targets if target is not None}:
         make_folder(folder)
+        for remains in filter(is_temporary, folder.iterdir()):  # of a process that was killed
+            remains.unlink(missing_ok=True)
     written = there_before = 0
+    block: dict[Path, bytes] = {}
     progress.start(len(targets))
     try:
         for target, (place, _, text) in zip(targets, _rows(pixels), strict=True):
-            if target is not None and target.is_file():
+            if target is not None and (target in block or target.is_file()):
                 there_before += 1
             elif target is not None:
-                write_file(target, _png(_picture(text, f"{pixels}: {place}")))
+                block[target] = _png(_picture(text, f"{pixels}: {place}"))
                 written += 1
+            if len(block) == _BLOCK:
+                write_together(block)
+                block.clear()
             progress.advance()
+        write_together(block)
     finally:
         progress.finish()
     return Unpacked(written, there_before, nameless)

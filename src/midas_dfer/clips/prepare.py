@@ -3,30 +3,39 @@
 import csv
 import io
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
-
 from midas_dfer.clips import store as stores
-from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
+from midas_dfer.clips.cutting import NOTE, ClipTask, ClipWorker
+from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.files import find_files, near_words
-from midas_dfer.clips.journal import LOCK_FILE, Journal
+from midas_dfer.clips.journal import JOURNAL_FILE, LOCK_FILE, Journal, read_journal
+from midas_dfer.clips.outcomes import Outcome, with_outcomes
 from midas_dfer.clips.pool import Lost, run_tasks
-from midas_dfer.clips.shards import ShardWriter, seal_shard
-from midas_dfer.clips.store import Outcome
+from midas_dfer.clips.shards import seal_shard
+from midas_dfer.clips.verifying import damaged_clips
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, RequestError, VideoError
-from midas_dfer.files import csv_cell, is_temporary, make_folder, only_one, write_file
+from midas_dfer.errors import RequestError
+from midas_dfer.files import (
+    cannot_read,
+    cannot_write,
+    csv_cell,
+    is_temporary,
+    make_folder,
+    only_one,
+    to_disk,
+    write_file,
+)
 from midas_dfer.progress import NoProgress, Progress
 
-NOTE = "note: the file "
-"""In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
+_SHARD_NAME = re.compile(r"shard-(\d{1,9})-.*\.arrow")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class PrepareReport:
         damaged: usable clips whose file is damaged behind the frames that were used.
         usable: clips in the store.
         notes: what is to be known of usable clips' pictures, and of how many clips.
+        unfinished: clips whose process was ended from outside each time, as the system does when memory is short. They
+            have not failed; the next run tries them again.
     """
 
     done: int
@@ -50,13 +61,7 @@ class PrepareReport:
     damaged: int
     usable: int
     notes: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Task:
-    video_id: str
-    path: str
-    file: Path
+    unfinished: int = 0
 
 
 def prepare(
@@ -68,13 +73,16 @@ def prepare(
     jobs: int | None = None,
     missing: Literal["fail", "leave_out"] = "fail",
     retry_failed: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
+    verifying: Progress | None = None,
     stall_seconds: float = 120.0,
 ) -> PrepareReport:
     """Cut the face of every annotated clip out of its video, into a store.
 
     Run again, it goes on where it stopped: clips that are in the store are not cut again, whatever
-    became of the process before. New votes for old clips are taken over.
+    became of the process before. New votes for old clips are taken over. A run that was killed may have left frames
+    that did not reach the disk: those of its clips are read first, and cut again where they are not what was written.
 
     Args:
         manifest: the annotations; paths are relative to `root`.
@@ -84,13 +92,15 @@ def prepare(
         jobs: how many processes; all cores if None.
         missing: what a clip without a file is: failed, or left out of the store.
         retry_failed: try clips again that failed in an earlier run.
+        verify: read all frames that are in the store, and cut clips again whose frames are not what was written.
         progress: told of each clip.
+        verifying: told of each clip whose frames are read.
         stall_seconds: a clip that makes no progress for so long has failed.
 
     Raises:
         RequestError: there is no such folder, not one of the videos is there, `out` holds something else,
             or was made with other settings.
-        JobError: the disk is full, or another process prepares the same store.
+        JobError: the disk is full, another process prepares the same store, or worker processes cannot be started.
     """
     settings = ExtractSettings() if settings is None else settings
     progress = NoProgress() if progress is None else progress
@@ -104,12 +114,17 @@ def prepare(
         manifest = manifest.select([i for i, there in enumerate(present) if there])
     _check_nothing_is_lost(out, manifest, earlier)
 
-    make_folder(out / stores.SHARDS_FOLDER)
+    shards = out / stores.SHARDS_FOLDER
+    make_folder(shards)
     with only_one(out / LOCK_FILE, f"another process prepares the store {out}; wait for it or end it"):
         _check_request(out, settings)  # once more: until now another process may have been at it
         earlier = _earlier_outcomes(out)
         _check_nothing_is_lost(out, manifest, earlier)
-        outcomes = _carry_over(earlier, manifest, out / stores.SHARDS_FOLDER, retry_failed=retry_failed)
+        outcomes = _carry_over(earlier, manifest, shards, retry_failed=retry_failed)
+        unsure = outcomes if verify else {o.video_id for o in _journal_of(out)}
+        there = [o for o in outcomes.values() if o.location is not None and o.video_id in unsure]
+        for video_id in damaged_clips(shards, there, settings.size, jobs=jobs or available_cores(), progress=verifying):
+            outcomes[video_id] = Outcome(video_id, outcomes[video_id].path, "pending")
         skipped = sum(o.status != "pending" for o in outcomes.values())
         _write_manifest(out, manifest, outcomes)
         stores.write_description(out, manifest.name, settings, root)
@@ -120,7 +135,8 @@ def prepare(
                 for outcome in cut:
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
-                    progress.advance(f"failed: {outcome.video_id}: {outcome.detail}" if outcome.failure else "")
+                    word = "failed" if outcome.failure else "not finished" if outcome.status == "pending" else ""
+                    progress.advance(f"{word}: {outcome.video_id}: {outcome.detail}" if word else "")
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)
@@ -128,13 +144,20 @@ def prepare(
 
 
 def _check_request(out: Path, settings: ExtractSettings) -> None:
-    if out.exists() and not out.is_dir():
-        raise RequestError(f"{out} is a file; name a folder for the store")
-    if not stores.is_store(out):
-        ours = {stores.SHARDS_FOLDER, stores.MANIFEST_FILE, LOCK_FILE}  # a kill can leave these, and half-written ones
-        if out.is_dir() and any(p.name not in ours and not is_temporary(p) for p in out.iterdir()):
-            raise RequestError(f"{out} holds other files and is not a clip store; name a new folder")
-        return
+    try:
+        if out.exists() and not out.is_dir():
+            raise RequestError(f"{out} is a file; name a folder for the store")
+        if not stores.is_store(out):
+            ours = {
+                stores.SHARDS_FOLDER,
+                stores.MANIFEST_FILE,
+                LOCK_FILE,
+            }  # a kill can leave these, and half-written ones
+            if out.is_dir() and any(p.name not in ours and not is_temporary(p) for p in out.iterdir()):
+                raise RequestError(f"{out} holds other files and is not a clip store; name a new folder")
+            return
+    except OSError as error:
+        raise cannot_read(out, error) from error
     earlier = asdict(stores.settings_from(stores.read_description(out)))
     wanted = asdict(settings)
     differing = [f"{k} {earlier[k]} (now {wanted[k]})" for k in wanted if earlier[k] != wanted[k]]
@@ -164,9 +187,15 @@ def _earlier_outcomes(out: Path) -> dict[str, Outcome]:
     """What earlier runs made of clips."""
     if not stores.is_store(out):
         return {}
-    outcomes = stores.outcomes_of(Manifest.from_parquet(out / stores.MANIFEST_FILE))
-    outcomes.update((o.video_id, o) for o in stores.read_journal(out))
+    _, outcomes = stores.read_manifest(out)
+    outcomes.update((o.video_id, o) for o in _journal_of(out))
     return {i: o for i, o in outcomes.items() if o.status != "pending"}
+
+
+def _journal_of(out: Path) -> list[Outcome]:
+    """What a run that was killed had finished; where a line is damaged, its clip is cut again."""
+    finished, _ = read_journal(out)
+    return finished
 
 
 def _check_nothing_is_lost(out: Path, manifest: Manifest, earlier: Mapping[str, Outcome]) -> None:
@@ -182,7 +211,10 @@ def _carry_over(
     earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, *, retry_failed: bool
 ) -> dict[str, Outcome]:
     """Earlier outcomes that still hold; `pending` for the clips that are to be cut."""
-    sizes = {p.name: p.stat().st_size for p in shards.iterdir()}
+    try:
+        sizes = {p.name: p.stat().st_size for p in shards.iterdir()}
+    except OSError as error:
+        raise cannot_read(shards, error) from error
     outcomes = {}
     for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
         known = earlier.get(video_id)
@@ -210,83 +242,65 @@ def _cut_clips(
         if clip.video_id not in files:
             reason = f"there is no file {clip.path}{near.get(clip.video_id, '')}"
             yield Outcome(clip.video_id, clip.path, "failed", "no file", reason)
-    tasks = [_Task(o.video_id, o.path, files[o.video_id]) for o in pending if o.video_id in files]
+    tasks = [ClipTask(o.video_id, o.path, files[o.video_id]) for o in pending if o.video_id in files]
     if not tasks:
         return
     shards = out / stores.SHARDS_FOLDER
-    session = 1 + max((int(p.name.split("-")[1]) for p in shards.glob("shard-*-*.arrow")), default=-1)
-    make_worker = partial(_ClipWorker, settings, shards, session)
+    found = (_SHARD_NAME.fullmatch(p.name) for p in shards.iterdir())
+    session = 1 + max((int(name[1]) for name in found if name is not None), default=-1)
+    make_worker = partial(ClipWorker, settings, shards, session)
     workers = min(jobs or available_cores(), len(tasks))
     for result in run_tasks(make_worker, tasks, workers, stall_seconds):
         if isinstance(result, Lost):
             task = result.task
-            yield Outcome(task.video_id, task.path, "failed", "reader crashed or hung", result.reason)
+            if result.from_outside:
+                yield Outcome(task.video_id, task.path, "pending", detail=result.reason)
+            else:
+                yield Outcome(task.video_id, task.path, "failed", "reader crashed or hung", result.reason)
         else:
             yield result[1]
 
 
-class _ClipWorker:
-    """Lives in a worker process: cuts clips and writes them into shards of its own."""
-
-    def __init__(
-        self, settings: ExtractSettings, shards: Path, session: int, serial: int, beat: Callable[[], None]
-    ) -> None:
-        cv2.setNumThreads(1)
-        self.extractor = ClipExtractor(settings, on_frame=beat)
-        self.writer = ShardWriter(shards, f"shard-{session:04d}-{serial:04d}")
-
-    def __call__(self, task: _Task) -> Outcome:
-        try:
-            location = self.writer.write_clip(task.video_id, self.extractor.extract(task.file))
-        except NoFaceError as error:
-            return Outcome(task.video_id, task.path, "failed", "no face", str(error))
-        except DamagedVideoError as error:
-            return Outcome(task.video_id, task.path, "failed", "damaged", str(error))
-        except VideoError as error:
-            return Outcome(task.video_id, task.path, "failed", "unreadable", str(error))
-        except MemoryError:
-            return Outcome(task.video_id, task.path, "failed", "out of memory", "its frames do not fit in memory")
-        except OSError as error:  # of reading: the writer's own are a JobError
-            return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: {error}")
-        except JobError:
-            raise
-        except Exception as error:  # a fault of ours must not stop the other clips; it is told in full
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return Outcome(task.video_id, task.path, "failed", "unexpected", reason)
-        if not location.num_frames:
-            return Outcome(task.video_id, task.path, "failed", "unreadable", f"{task.path}: gave no frame")
-        detail = "; ".join(filter(None, [self.extractor.damage, *(NOTE + r.text for r in self.extractor.remarks)]))
-        return Outcome(task.video_id, task.path, "done", detail=detail, location=location)
-
-    def close(self) -> None:
-        self.writer.close()
-
-
 def _write_manifest(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
-    stores.with_outcomes(manifest, outcomes).to_parquet(out / stores.MANIFEST_FILE)
+    """Bring the frames of all clips to the disk, then the manifest that says where they are."""
+    shards = out / stores.SHARDS_FOLDER
+    for name, end in _ends(outcomes.values()).items():
+        seal_shard(shards / name, end)
+    try:
+        to_disk(shards)
+    except OSError as error:
+        raise cannot_write(shards, error) from error
+    with_outcomes(manifest, outcomes).to_parquet(out / stores.MANIFEST_FILE)
+
+
+def _ends(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Where each shard that holds a clip comes to its end."""
+    ends: dict[str, int] = {}
+    for place in (each.location for each in outcomes):
+        if place is not None:
+            ends[place.shard] = max(ends.get(place.shard, 0), place.end)
+    return ends
 
 
 def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
-    """Bring the store's files to rest: manifest, failures, shards; then the journal is no longer needed."""
+    """Bring the store's files to rest: shards, manifest, failures; then the journal is no longer needed."""
     _write_manifest(out, manifest, outcomes)
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["video_id", "path", "failure", "detail"])
-    failed = [(o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure]
-    writer.writerows(map(csv_cell, cells) for cells in failed)
+    failed = ((o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure)
+    writer.writerows(map(csv_cell, row) for row in failed)
     write_file(out / stores.FAILURES_FILE, lines.getvalue())
-    ends: dict[str, int] = {}
-    for outcome in outcomes.values():
-        if outcome.location is not None:
-            ends[outcome.location.shard] = max(ends.get(outcome.location.shard, 0), outcome.location.end)
-    for shard in (out / stores.SHARDS_FOLDER).glob("shard-*.arrow"):
-        if shard.name in ends:
-            seal_shard(shard, ends[shard.name])
-        else:
-            shard.unlink()
-    (out / stores.JOURNAL_FILE).unlink(missing_ok=True)
-    for remains in filter(is_temporary, out.iterdir()):  # of a process that was killed
-        remains.unlink(missing_ok=True)
+    held = _ends(outcomes.values())
+    try:
+        for shard in (out / stores.SHARDS_FOLDER).glob("shard-*.arrow"):
+            if shard.name not in held:
+                shard.unlink()
+        (out / JOURNAL_FILE).unlink(missing_ok=True)
+        for remains in filter(is_temporary, out.iterdir()):  # of a process that was killed
+            remains.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from error
 
 
 def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> PrepareReport:
@@ -300,6 +314,7 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> Pre
         damaged=sum(bool(o.detail) and not o.detail.startswith(NOTE) for o in usable),
         usable=len(usable),
         notes=dict(Counter(note.rstrip("; ") for o in usable for note in o.detail.split(NOTE)[1:]).most_common()),
+        unfinished=sum(o.status == "pending" for o in outcomes.values()),
     )
 
 

@@ -3,18 +3,23 @@
 A shard is an Arrow IPC stream, one row per frame, which any Arrow reader opens. A clip's frames lie
 in consecutive record batches ("chunks") of `CHUNK_FRAMES` rows; the byte offset of each is kept in the
 manifest, so one frame is one seek: no other frame is read or decoded.
+
+The manifest also keeps a checksum of every frame, and none is given out that does not have it: so damage, and a
+shard in the place of another, are noticed where they are read. It is a CRC-32: 5 us beside 700 us of decoding.
 """
 
 import os
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
 from midas_dfer.errors import JobError
-from midas_dfer.files import cannot_write
+from midas_dfer.files import cannot_read, cannot_write, to_disk
 
 CHUNK_FRAMES = 64
 SHARD_BYTES = 256 * 2**20
@@ -29,8 +34,14 @@ SCHEMA = pa.schema(
     ]
 )
 
-_CUT_ANEW = "run the same midas prepare again: it cuts the clips that were in it anew"
+CHECKSUM_BYTES = 4
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_FRAME_COLUMNS = tuple(SCHEMA.get_field_index(name) for name in ("frame", "time", "detected", "jpeg"))
+_READ_ERRORS = (pa.ArrowException, EOFError, OSError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
+
+
+class NoFramesError(Exception):
+    """A clip gave no frame; nothing of it was written."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,12 @@ class StoredFrame:
     detected: bool
     jpeg: bytes
 
+    @property
+    def checksum(self) -> bytes:
+        """CRC-32 of all that the frame holds, in `CHECKSUM_BYTES` bytes, the lowest first."""
+        head = struct.pack("<qd?", self.index, self.time, self.detected)
+        return zlib.crc32(self.jpeg, zlib.crc32(head)).to_bytes(CHECKSUM_BYTES, "little")
+
 
 @dataclass(frozen=True)
 class Location:
@@ -52,12 +69,29 @@ class Location:
         chunks: byte offset of each record batch; all but the last hold `CHUNK_FRAMES` frames.
         end: byte offset behind the last batch.
         num_frames: how many frames there are.
+        checksums: of each frame, one behind the other; none in stores that were written before there were any.
+
+    Raises:
+        ValueError: no clip can lie there.
     """
 
     shard: str
     chunks: tuple[int, ...]
     end: int
     num_frames: int
+    checksums: bytes = b""
+
+    def __post_init__(self) -> None:
+        places = (*self.chunks, self.end)
+        rising = all(0 <= one < next_one < 2**62 for one, next_one in pairwise(places))
+        if not rising or not 0 < self.num_frames <= CHUNK_FRAMES * len(self.chunks):
+            raise ValueError(f"{self.num_frames} frames cannot lie at the bytes {places[:3]}")
+        if len(self.chunks) != -(-self.num_frames // CHUNK_FRAMES):
+            raise ValueError(f"{self.num_frames} frames cannot lie in {len(self.chunks)} chunks")
+        if self.checksums and len(self.checksums) != CHECKSUM_BYTES * self.num_frames:
+            raise ValueError(f"{self.num_frames} frames have {len(self.checksums)} bytes of checksums")
+        if Path(self.shard).name != self.shard:
+            raise ValueError(f"{self.shard[:80]!r} is not the name of a shard")
 
 
 class ShardWriter:
@@ -83,23 +117,26 @@ class ShardWriter:
 
         Raises:
             JobError: it cannot be written (a full disk). What the iterator raises comes through as it is.
+            NoFramesError: the iterator gave no frame.
         """
         file = self._open_shard()
         start = self._position
         offsets: list[int] = []
-        num_frames = 0
+        checksums: list[bytes] = []
         try:
             iterator = iter(frames)
             while chunk := list(islice(iterator, CHUNK_FRAMES)):
                 offsets.append(self._position)
                 self._write(file, _serialize(video_id, chunk))
-                num_frames += len(chunk)
+                checksums += [frame.checksum for frame in chunk]
+            if not checksums:
+                raise NoFramesError
         except BaseException:
             os.ftruncate(file, start)
             os.lseek(file, start, os.SEEK_SET)
             self._position = start
             raise
-        return Location(self._name, tuple(offsets), self._position, num_frames)
+        return Location(self._name, tuple(offsets), self._position, len(checksums), b"".join(checksums))
 
     def close(self) -> None:
         """End the open shard."""
@@ -146,14 +183,15 @@ class ShardReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._maps: dict[str, pa.MemoryMappedFile] = {}
+        self._contents: dict[str, pa.Buffer] = {}
 
-    def read(self, location: Location, frames: Sequence[int]) -> Iterator[StoredFrame]:
-        """Yield the frames at these positions (0 to `num_frames` - 1) of a clip.
+    def read(self, video_id: str, location: Location, frames: Sequence[int]) -> Iterator[StoredFrame]:
+        """Yield the frames at these positions (0 to `num_frames` - 1) of a clip, each as it was written.
 
         Raises:
             IndexError: a position lies outside the clip.
-            JobError: the shard is missing or damaged.
+            JobError: the shard is missing or damaged, or is another one; names the clip.
+            RequestError: the shard may not be read.
         """
         current, batch = -1, None
         for position in frames:
@@ -161,53 +199,74 @@ class ShardReader:
                 raise IndexError(f"frame {position} of a clip of {location.num_frames} frames")
             chunk, row = divmod(position, CHUNK_FRAMES)
             if chunk != current or batch is None:
-                current, batch = chunk, self._batch(location.shard, location.chunks[chunk])
-            yield StoredFrame(
-                index=batch.column(1)[row].as_py(),
-                time=batch.column(2)[row].as_py(),
-                detected=batch.column(3)[row].as_py(),
-                jpeg=batch.column(4)[row].as_py(),
-            )
+                current, batch = chunk, self._batch(video_id, location, chunk)
+            frame = StoredFrame(*(batch.column(place)[row].as_py() for place in _FRAME_COLUMNS))
+            place = CHECKSUM_BYTES * position
+            if location.checksums and frame.checksum != location.checksums[place : place + CHECKSUM_BYTES]:
+                raise self.damaged(video_id, location)
+            yield frame
 
-    def jpeg(self, location: Location, position: int) -> memoryview:
-        """The JPEG bytes of one frame, without copying them out of the mapped file."""
-        chunk, row = divmod(position, CHUNK_FRAMES)
-        batch = self._batch(location.shard, location.chunks[chunk])
-        return memoryview(batch.column(4)[row].as_buffer())
+    def damaged(self, video_id: str, location: Location) -> JobError:
+        """The error to raise when frames of a clip are not what was written."""
+        return JobError(
+            f"{self.folder / location.shard} is damaged; its frames of the clip {video_id!r} are not what was written. "
+            "To cut such clips anew, run the same midas prepare again with --verify"
+        )
 
-    def _batch(self, shard: str, offset: int) -> pa.RecordBatch:
+    def _batch(self, video_id: str, location: Location, chunk: int) -> pa.RecordBatch:
+        """A chunk of a clip; damage that its checksums may not tell must not crash the process, or end in nonsense."""
+        path = self.folder / location.shard
+        begin = location.chunks[chunk]
+        end = (*location.chunks, location.end)[chunk + 1]
         try:
-            mapped = self._maps.get(shard)
-            if mapped is None:
-                mapped = self._maps[shard] = pa.memory_map(str(self.folder / shard), "r")
-            mapped.seek(offset)
-            batch = pa.ipc.read_record_batch(pa.ipc.read_message(mapped), SCHEMA)
+            message = pa.ipc.read_message(pa.BufferReader(self._content(location.shard).slice(begin, end - begin)))
+            batch = pa.ipc.read_record_batch(message, SCHEMA)
             batch.validate(full=True)  # offsets that point out of a damaged batch would crash the process
         except FileNotFoundError as error:
-            raise JobError(f"{self.folder / shard} is missing; {_CUT_ANEW}") from error
-        except (pa.ArrowException, EOFError, OSError, ValueError) as error:
-            raise damaged_shard(self.folder / shard) from error
+            raise JobError(
+                f"{path} is missing, with the clip {video_id!r}; to cut it anew, run the same midas prepare again"
+            ) from error
+        except PermissionError as error:
+            raise cannot_read(path, error) from error
+        except _READ_ERRORS as error:
+            raise self.damaged(video_id, location) from error
+        rows = min(CHUNK_FRAMES, location.num_frames - chunk * CHUNK_FRAMES)
+        if batch.num_rows != rows or any(column.null_count for column in batch.columns):
+            raise self.damaged(video_id, location)
         return batch
 
-
-def damaged_shard(path: Path) -> JobError:
-    """The error to raise when the content of a shard makes no sense."""
-    return JobError(f"{path} is damaged; delete it, then {_CUT_ANEW}")
+    def _content(self, shard: str) -> pa.Buffer:
+        content = self._contents.get(shard)
+        if content is None:
+            path = self.folder / shard
+            if path.exists() and not path.is_file():
+                raise OSError(f"{path} is not a file")
+            with pa.memory_map(str(path), "r") as mapped:
+                content = self._contents[shard] = mapped.read_buffer()  # keeps the mapping, copies nothing
+        return content
 
 
 def seal_shard(path: Path, end: int) -> None:
-    """Cut off what an interrupted writer left behind byte `end`, and end the stream there.
+    """Cut off what an interrupted writer left behind byte `end`, end the stream there, and wait for the disk.
 
     Raises:
         JobError: it cannot be written.
     """
     try:
-        with path.open("r+b", buffering=0) as file:
-            file.truncate(end)
-            file.seek(end)
-            file.write(_END_OF_STREAM)
+        if not _is_sealed(path, end):
+            with path.open("r+b", buffering=0) as file:
+                file.truncate(end)
+                file.seek(end)
+                file.write(_END_OF_STREAM)
+        to_disk(path)  # also where the writer itself came to the end: it did not wait
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _is_sealed(path: Path, end: int) -> bool:
+    with path.open("rb") as file:
+        file.seek(end)
+        return file.read(len(_END_OF_STREAM) + 1) == _END_OF_STREAM
 
 
 def _serialize(video_id: str, frames: Sequence[StoredFrame]) -> pa.Buffer:

@@ -11,72 +11,29 @@ STORE/
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
-import polars as pl
 from jaxtyping import UInt8
 
 from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.shards import Location, ShardReader, StoredFrame, damaged_shard
-from midas_dfer.commands import shell_command
+from midas_dfer.clips.journal import JOURNAL_FILE, read_journal
+from midas_dfer.clips.outcomes import Outcome, outcomes_of, without_outcomes
+from midas_dfer.clips.shards import Location, ShardReader, StoredFrame
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
-from midas_dfer.files import write_file
+from midas_dfer.files import cannot_read, read_json, write_json
+from midas_dfer.video.pictures import decode_picture
 
 FORMAT = 1
-STORE_FILE, MANIFEST_FILE, JOURNAL_FILE = "store.json", "manifest.parquet", "journal.jsonl"
+STORE_FILE, MANIFEST_FILE = "store.json", "manifest.parquet"
+_PREPARE_ANEW = "prepare the store anew, in another folder"
 FAILURES_FILE, SHARDS_FOLDER = "failures.csv", "shards"
-
-Status = Literal["done", "failed", "pending"]
-
-_OUTCOME_COLUMNS: dict[str, pl.DataType] = {
-    "clip_status": pl.String(),
-    "clip_failure": pl.String(),
-    "clip_detail": pl.String(),
-    "clip_num_frames": pl.Int64(),
-    "clip_shard": pl.String(),
-    "clip_chunks": pl.List(pl.Int64()),
-    "clip_end": pl.Int64(),
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one clip.
-
-    Attributes:
-        video_id: which clip.
-        path: the file it was cut from, relative to the data set's root.
-        status: `done`, `failed`, or `pending` (not looked at yet).
-        failure: the kind of failure in a word or two ("no face"); "" if it is done.
-        detail: the failure in a sentence; for a clip that is done, what was wrong with it all the same
-            (a damaged file whose good frames were used), or "".
-        location: where its frames lie, if it is done.
-    """
-
-    video_id: str
-    path: str
-    status: Status
-    failure: str = ""
-    detail: str = ""
-    location: Location | None = None
-
-    def to_json(self) -> str:
-        """One line of the journal."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, line: str) -> "Outcome":
-        """The inverse of `to_json`."""
-        content = json.loads(line)
-        place = content.pop("location")
-        if place is not None:
-            place = Location(place["shard"], tuple(place["chunks"]), place["end"], place["num_frames"])
-        return cls(**content, location=place)
+_CHECKSUM = "sha256"
+_STARTS_OF_FRAME = tuple(bytes([0xC0 + n]) for n in range(16) if n not in (4, 8, 12))
 
 
 class ClipStore:
@@ -119,17 +76,15 @@ class ClipStore:
         """
         path = Path(path)
         description = read_description(path)
-        journal = read_journal(path)  # before the manifest, into which `prepare` may be moving it right now
-        table = Manifest.from_parquet(path / MANIFEST_FILE)
-        outcomes = outcomes_of(table)
+        journal, damaged = read_journal(path)  # before the manifest, into which `prepare` may be moving it right now
+        if damaged:
+            raise RequestError(
+                f"{path / JOURNAL_FILE} is damaged in line {damaged[0]}; run the same midas prepare again: it cuts the "
+                "clips anew that are lost with it"
+            )
+        table, outcomes = read_manifest(path)
         outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
-        return cls(
-            path,
-            description["dataset"],
-            settings_from(description),
-            without_outcomes(table),
-            outcomes,
-        )
+        return cls(path, description["dataset"], settings_from(description), without_outcomes(table), outcomes)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -153,12 +108,15 @@ class ClipStore:
     def fingerprint(self) -> str:
         """16 hex digits that change with the settings, the classes, and which clips there are, in which order.
 
-        Of each clip, id, number of frames, votes and label count; its pictures are not looked at.
+        Of each clip, id, number of frames, votes, label and the checksums of its frames count (these in stores that
+        have them); the frames themselves are not read, but none is given out that does not have its checksum.
         """
         digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
         digest.update(json.dumps(self.class_names).encode())
         for video_id, votes, label in self.manifest.table.select("video_id", "votes", "label").iter_rows():
-            digest.update(json.dumps((video_id, self.num_frames(video_id), votes, label)).encode())
+            location = self._location(video_id)
+            digest.update(json.dumps((video_id, location.num_frames, votes, label)).encode())
+            digest.update(location.checksums)
         return digest.hexdigest()[:16]
 
     def num_frames(self, video_id: str) -> int:
@@ -182,18 +140,15 @@ class ClipStore:
         Raises:
             RequestError: no usable clip has this id.
             IndexError: a position lies outside the clip.
-            JobError: the shard is missing or damaged.
+            JobError: the shard is missing or damaged: a frame is not what was written.
         """
         location = self._location(video_id)
         size = self.settings.size
         frames = np.empty((len(positions), size, size, 3), np.uint8)
-        for row, position in enumerate(positions):
-            if not 0 <= position < location.num_frames:
-                raise IndexError(f"frame {position} of clip {video_id}, which has {location.num_frames}")
-            data = np.frombuffer(self._reader.jpeg(location, position), np.uint8)
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-            if picture is None or picture.shape != frames.shape[1:]:
-                raise damaged_shard(self.path / SHARDS_FOLDER / location.shard)
+        for row, stored in enumerate(self._reader.read(video_id, location, positions)):
+            picture = decode_frame(stored.jpeg, size, checked=bool(location.checksums))
+            if picture is None:
+                raise self._reader.damaged(video_id, location)
             frames[row] = picture
         return frames
 
@@ -201,7 +156,7 @@ class ClipStore:
         """Frames as they are stored (JPEG, time, whether the face was detected); all if no positions are given."""
         location = self._location(video_id)
         wanted = range(location.num_frames) if positions is None else positions
-        return self._reader.read(location, wanted)
+        return self._reader.read(video_id, location, wanted)
 
     def _location(self, video_id: str) -> Location:
         outcome = self.outcomes.get(video_id)
@@ -217,9 +172,54 @@ def settings_fingerprint(settings: ExtractSettings) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def decode_frame(jpeg: bytes, size: int, *, checked: bool) -> UInt8[np.ndarray, "size size 3"] | None:
+    """Decode a stored frame to RGB; None if it is no picture of this size.
+
+    Args:
+        jpeg: its bytes.
+        size: its side, in pixels.
+        checked: whether they are those that were written. Others are looked at before: five damaged bytes in a head
+            make a picture of gigabytes.
+    """
+    if checked or _says_its_side_is(jpeg, size):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    else:  # no JPEG, or an odd one
+        picture = decode_picture(jpeg)
+        picture = None if picture is None else picture[..., ::-1]
+    return None if picture is None or picture.shape != (size, size, 3) else np.asarray(picture)
+
+
+def _says_its_side_is(jpeg: bytes, size: int) -> bool:
+    """Whether the head of a JPEG says that it is a square of this side."""
+    place = 2
+    while jpeg[place : place + 1] == b"\xff":
+        marker = jpeg[place + 1 : place + 2]
+        if marker in _STARTS_OF_FRAME:
+            return jpeg[place + 5 : place + 9] == 2 * size.to_bytes(2, "big")
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+    return False
+
+
 def is_store(path: Path) -> bool:
-    """Whether there is a store at `path`."""
-    return (path / STORE_FILE).is_file()
+    """Whether there is a store at `path`.
+
+    Raises:
+        RequestError: the folder may not be looked into.
+    """
+    try:
+        return (path / STORE_FILE).is_file()
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def read_manifest(path: Path) -> tuple[Manifest, dict[str, Outcome]]:
+    """The manifest of the store at `path`, and what became of each clip when it was written.
+
+    Raises:
+        RequestError: it is missing, damaged, not a store's, or may not be read.
+    """
+    table = Manifest.from_parquet(path / MANIFEST_FILE)
+    return table, outcomes_of(table, path / MANIFEST_FILE)
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -229,20 +229,27 @@ def read_description(path: Path) -> dict[str, Any]:
         RequestError: there is no store, or none of this format.
     """
     if not is_store(path):
-        start = shell_command("midas", "prepare", "DATASET", "ROOT", "--out", path)
-        raise RequestError(f"{path} is not a clip store; make one with: {start}")
+        if not path.exists():
+            raise RequestError(f"there is no folder {path}; make a store with: midas prepare DATASET ROOT --out STORE")
+        what = "not a clip store" if path.is_dir() else "a file, not a clip store"
+        raise RequestError(f"{path} is {what}; make one with: midas prepare DATASET ROOT --out STORE")
+    file = path / STORE_FILE
+    content = read_json(file, _PREPARE_ANEW)
     try:
-        content = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged_description(path, str(error)) from error
-    if not isinstance(content, dict):
-        raise _damaged_description(path, f"it holds a {type(content).__name__}")
-    if content.get("format") != FORMAT:
+        if content.pop(_CHECKSUM, None) not in (None, _checksum(content)):
+            raise _damaged_description(path, "it is not what was written")
+    except RecursionError as error:
+        raise _damaged_description(path, "it is nested too deeply") from error
+    written = content.get("format")
+    if type(written) is not int:
+        raise _damaged_description(path, "it names no format")
+    if written != FORMAT:
         raise RequestError(
-            f"{path} is a store of format {content.get('format')}, this version reads format {FORMAT}; prepare it anew"
+            f"{path} is a store of format {written}, this version reads format {FORMAT}; prepare it anew"
         )
-    if not isinstance(content.get("dataset"), str):
-        raise _damaged_description(path, "it names no data set")
+    for key in ("dataset", "root"):
+        if not isinstance(content.get(key), str):
+            raise _damaged_description(path, f"it names no {key}")
     try:
         settings_from(content)
     except (KeyError, AttributeError, TypeError, RequestError) as error:
@@ -251,13 +258,26 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def _damaged_description(path: Path, reason: str) -> RequestError:
-    return RequestError(f"{path / STORE_FILE} is damaged ({reason}); prepare the store anew, in another folder")
+    return RequestError(f"{path / STORE_FILE} is damaged ({reason}); {_PREPARE_ANEW}")
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
-    """The settings that store.json holds."""
-    known = {f.name for f in fields(ExtractSettings)}
-    return ExtractSettings(**{k: v for k, v in description["settings"].items() if k in known})
+    """The settings that store.json holds.
+
+    Raises:
+        KeyError, AttributeError, TypeError, RequestError: they are none.
+    """
+    usual = asdict(ExtractSettings())
+    found = {name: value for name, value in description["settings"].items() if name in usual}
+    for name, value in found.items():
+        kinds = (int, float) if isinstance(usual[name], float) else (type(usual[name]),)
+        if type(value) not in kinds:
+            raise TypeError(f"{name} is {value!r}")
+    return ExtractSettings(**found)
 
 
 def write_description(path: Path, dataset: str, settings: ExtractSettings, root: Path) -> None:
@@ -269,52 +289,4 @@ def write_description(path: Path, dataset: str, settings: ExtractSettings, root:
         "settings": asdict(settings),
         "settings_fingerprint": settings_fingerprint(settings),
     }
-    write_file(path / STORE_FILE, json.dumps(content, indent=2) + "\n")
-
-
-def with_outcomes(annotations: Manifest, outcomes: Mapping[str, Outcome]) -> Manifest:
-    """Annotations with what became of each clip in further columns, as a store keeps them."""
-    rows = [outcomes[i] for i in annotations.video_ids]
-    places = [r.location for r in rows]
-    columns: dict[str, list[Any]] = {
-        "clip_status": [r.status for r in rows],
-        "clip_failure": [r.failure for r in rows],
-        "clip_detail": [r.detail for r in rows],
-        "clip_num_frames": [None if p is None else p.num_frames for p in places],
-        "clip_shard": [None if p is None else p.shard for p in places],
-        "clip_chunks": [None if p is None else list(p.chunks) for p in places],
-        "clip_end": [None if p is None else p.end for p in places],
-    }
-    added = [pl.Series(name, columns[name], dtype=dtype) for name, dtype in _OUTCOME_COLUMNS.items()]
-    return Manifest(annotations.class_names, annotations.table.with_columns(added), annotations.name, annotations.notes)
-
-
-def without_outcomes(table: Manifest) -> Manifest:
-    """The annotations alone."""
-    return Manifest(table.class_names, table.table.drop(list(_OUTCOME_COLUMNS)), table.name, table.notes)
-
-
-def outcomes_of(table: Manifest) -> dict[str, Outcome]:
-    """What became of each clip, from a manifest that a store keeps."""
-    outcomes = {}
-    for video_id, path, status, failure, detail, num_frames, shard, chunks, end in table.table.select(
-        "video_id", "path", *_OUTCOME_COLUMNS
-    ).iter_rows():
-        place = None if shard is None else Location(shard, tuple(chunks), end, num_frames)
-        outcomes[video_id] = Outcome(video_id, path, status, failure, detail, place)
-    return outcomes
-
-
-def read_journal(path: Path) -> list[Outcome]:
-    """What became of clips since the manifest was last written; a line cut short by a kill is passed over."""
-    try:
-        lines = (path / JOURNAL_FILE).read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return []
-    outcomes = []
-    for line in lines:
-        try:
-            outcomes.append(Outcome.from_json(line))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return outcomes
+    write_json(path / STORE_FILE, {**content, _CHECKSUM: _checksum(content)})

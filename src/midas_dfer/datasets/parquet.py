@@ -1,8 +1,9 @@
 """Parquet files: any that somebody made, and the manifests that we write."""
 
+import hashlib
 import io
 import json
-import os
+import secrets
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import cannot_read, replacing
+from midas_dfer.files import cannot_read, write_file
 
 _METADATA_KEY = b"midas_dfer.manifest"
+_DIGEST_KEY = b"midas_dfer.sha256"
+"""Of the whole file, with zeros in the place of the digest itself; manifests of earlier versions have none."""
+
 _FORMAT = 1
 _MOST_CELLS = 500_000_000
 _READ_ERRORS = (
@@ -32,9 +36,13 @@ def read_parquet(file: Path) -> pl.DataFrame:
     Raises:
         RequestError: it is damaged, or in another format.
     """
+    return _read_table(file, file)
+
+
+def _read_table(file: Path, source: Path | pa.BufferReader) -> pl.DataFrame:
     # pyarrow, because polars prints a trace of its own where a damaged file makes it panic.
     try:
-        opened = pq.ParquetFile(file)
+        opened = pq.ParquetFile(source)
         _refuse_bombs(file, opened.metadata)
         table = opened.read().replace_schema_metadata(None)
         table.validate(full=True)
@@ -83,16 +91,25 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, 
     Raises:
         RequestError: there is no such file, or it is not one of ours.
     """
-    if not file.is_file():
-        raise RequestError(f"There is no manifest {file}. Give the Parquet file that was written for a dataset.")
-    table = read_parquet(file)
-    if not is_manifest_file(file):
+    content = _content(file)
+    try:
+        metadata = dict(pq.read_metadata(pa.BufferReader(content)).metadata or {})
+    except _READ_ERRORS:
+        metadata = {}  # told below, as of any other file
+    digest = metadata.get(_DIGEST_KEY)
+    if digest is not None and _digest(content, digest) != digest:
+        raise RequestError(
+            f"{file} is damaged: it is not what was written. Copy it from its source again, or prepare the dataset "
+            "again, into another folder."
+        )
+    table = _read_table(file, pa.BufferReader(content))
+    if _METADATA_KEY not in metadata:
         raise RequestError(
             f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
             "A table of votes is read as the dataset `table`."
         )
     try:
-        about = json.loads(pq.read_metadata(file).metadata[_METADATA_KEY])
+        about = json.loads(metadata[_METADATA_KEY])
         written, name, names = about["format"], about["name"], about["class_names"]
         class_names = tuple(each for each in names if isinstance(each, str))
         notes = tuple(each for each in about.get("notes", []) if isinstance(each, str))
@@ -110,6 +127,19 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, 
     return class_names, name, table, notes
 
 
+def _content(file: Path) -> bytes:
+    try:
+        if not file.is_file():
+            raise RequestError(f"There is no manifest {file}. Give the Parquet file that was written for a dataset.")
+        return file.read_bytes()
+    except OSError as error:
+        raise cannot_read(file, error) from error
+
+
+def _digest(content: bytes, its_own: bytes) -> bytes:
+    return hashlib.sha256(content.replace(its_own, b"0" * len(its_own))).hexdigest().encode()
+
+
 def write_manifest_file(
     file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame, notes: tuple[str, ...] = ()
 ) -> None:
@@ -122,15 +152,14 @@ def write_manifest_file(
     if not file.parent.is_dir():
         raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
     about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names), "notes": list(notes)})
-    content = io.BytesIO()  # polars' own writing to a file has no errno to tell a full disk by
+    place = secrets.token_hex(32)  # occurs nowhere else in the file; the digest comes in its place
+    stream = io.BytesIO()  # polars' own writing to a file has no errno to tell a full disk by
     try:
-        table.write_parquet(content, metadata={_METADATA_KEY.decode(): about})
+        table.write_parquet(stream, metadata={_METADATA_KEY.decode(): about, _DIGEST_KEY.decode(): place})
     except pl.exceptions.PolarsError as error:
         raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
-    with replacing(file) as temporary, temporary.open("wb") as stream:
-        stream.write(content.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
+    content = stream.getvalue()
+    write_file(file, content.replace(place.encode(), _digest(content, place.encode())))
 
 
 def first_line(error: BaseException) -> str:

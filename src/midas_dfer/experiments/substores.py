@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from midas_dfer.clips.outcomes import with_outcomes
 from midas_dfer.clips.store import (
     MANIFEST_FILE,
     SHARDS_FOLDER,
     ClipStore,
     is_store,
     read_description,
-    with_outcomes,
     write_description,
 )
 from midas_dfer.datasets.manifest import Manifest

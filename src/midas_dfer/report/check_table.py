@@ -1,9 +1,11 @@
 """What a check of a data set found, as text for a terminal, at most 80 columns wide."""
 
 import textwrap
+from collections.abc import Sequence
 
 from midas_dfer.clips.checking.check import CheckReport
 from midas_dfer.clips.checking.finding import Finding
+from midas_dfer.clips.checking.store import StoreReport
 from midas_dfer.datasets.class_counts import classes_text
 
 WIDTH = 80
@@ -27,10 +29,28 @@ def check_table(report: CheckReport) -> str:
     facts.append(("classes", classes_text(report.classes)))
     if report.parts:
         facts.append(("parts", report.parts))
+    return _table(facts, report.findings)
+
+
+def store_check_table(report: StoreReport) -> str:
+    """The same for a store.
+
+    Returns:
+        Lines of at most 80 columns, without a line break at the end.
+    """
+    facts = [
+        ("data set", report.dataset),
+        ("clips", f"{report.num_clips:,} with {report.num_frames:,} frames; all were read"),
+    ]
+    return _table(facts, report.findings)
+
+
+def _table(facts: Sequence[tuple[str, str]], findings: Sequence[Finding]) -> str:
     blocks = [[line for name, text in facts for line in _hanging(f"{name:<{_INDENT}}", text)]]
-    blocks += [_finding(f) for f in report.findings]
-    errors, notes = len(report.errors), len(report.findings) - len(report.errors)
-    blocks.append([f"{_count(errors, 'error')}, {_count(notes, 'note')}" if report.findings else "nothing is wrong"])
+    blocks += [_finding(f) for f in findings]
+    errors = sum(f.severity == "error" for f in findings)
+    tally = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'note')}"
+    blocks.append([tally if findings else "nothing is wrong"])
     return "\n\n".join("\n".join(block) for block in blocks)
 
 

@@ -14,7 +14,8 @@ import polars as pl
 from jaxtyping import Float64, Int64
 
 from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.store import ClipStore, Outcome
+from midas_dfer.clips.outcomes import Outcome
+from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.labels import (
     NO_LABEL,

@@ -67,6 +67,8 @@ def prepare_table(report: PrepareReport) -> str:
     rows = [("done", report.done, "in this run"), ("skipped", report.skipped, "finished by an earlier run")]
     rows.append(("failed", failed, "see failures.csv" if failed else ""))
     rows += [(f"  {reason}", count, "") for reason, count in report.failed.items()]
+    if report.unfinished:
+        rows.append(("not finished", report.unfinished, "the next run tries them again"))
     if report.left_out:
         rows.append(("left out", report.left_out, "there is no such file"))
     rows.append(("usable", report.usable, "clips in the store"))

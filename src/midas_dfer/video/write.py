@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_write
+from midas_dfer.files import cannot_write, to_disk
 
 TICKS_PER_SECOND = 90_000
 """Resolution of presentation times; a multiple of the common frame rates."""
@@ -140,7 +140,9 @@ class VideoWriter:
             self._container.mux(self._stream.encode(None))
             self._container.close()
             self._partial.chmod(0o644)
+            to_disk(self._partial)
             self._partial.replace(self.path)
+            to_disk(self.path.parent)
         except (av.error.FFmpegError, OSError) as error:
             self.discard()
             raise cannot_write(self.path, _system_error(error)) from error

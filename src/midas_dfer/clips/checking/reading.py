@@ -120,6 +120,9 @@ def read_clips(
 
     Returns:
         What reading gave, by video_id, in the order chosen.
+
+    Raises:
+        JobError: worker processes cannot be started, or the system ends them.
     """
     tasks = [(video_id, files[video_id]) for video_id in chosen]
     if not tasks:
@@ -129,6 +132,8 @@ def read_clips(
     try:
         for result in run_tasks(partial(_Reader, read_seconds), tasks, min(jobs, len(tasks)), stall_seconds):
             if isinstance(result, Lost):
+                if result.from_outside:
+                    raise result.refuse(str(result.task[1]))
                 told[result.task[0]] = Reading("unreadable", f"{result.task[1].name}: {result.reason}")
             else:
                 told[result[0][0]] = result[1]

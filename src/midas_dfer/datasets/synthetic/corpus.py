@@ -21,6 +21,7 @@ from midas_dfer.datasets.synthetic.plan import FOLDS, ClipPlan, plan_clip
 from midas_dfer.datasets.table import read_table
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import make_folder, write_file
+from midas_dfer.processes import script_advice
 from midas_dfer.video.write import write_video
 
 SETTINGS_FILE = "synthetic.json"
@@ -74,8 +75,8 @@ def write_corpus(
         size: width and height of the frames, in pixels.
         frame_rate: frames per second.
         seconds: about how long each clip is (within 20 %).
-        jobs: processes that render; None: one per core; 1: this process alone. With more, a script must
-            call this under `if __name__ == "__main__":`.
+        jobs: processes that render; None: one per core; 1: this process alone, as always in a daemonic process. With
+            more, a script must call this under `if __name__ == "__main__":`.
         progress: called once for each clip that is there, in any order.
 
     Returns:
@@ -110,6 +111,8 @@ def write_corpus(
         else:
             missing.append((plan, path, size))
     workers = min(_available_cores() if jobs is None else jobs, len(missing))
+    if multiprocessing.current_process().daemon:  # as of multiprocessing.Pool: it may start no processes
+        workers = 1
     for _ in _render_in_processes(missing, workers) if workers > 1 else map(_render, missing):
         if progress is not None:
             progress()
@@ -129,7 +132,7 @@ def clips_and_seed(root: str | os.PathLike[str]) -> tuple[int, int] | None:
         return None
     try:
         seed = int(json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["seed"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"{folder / SETTINGS_FILE} is missing or damaged; name another folder to render into"
         ) from error
@@ -191,7 +194,7 @@ def _claim(folder: Path, settings: dict[str, float]) -> None:
     if mark.is_file():
         try:
             found = json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             found = None
         if found != settings:
             raise RequestError(
@@ -232,8 +235,8 @@ def _render_in_processes(tasks: list[tuple[ClipPlan, Path, tuple[int, int]]], jo
             yield future.result()
     except BrokenProcessPool as error:
         raise JobError(
-            "A process that rendered clips was killed or could not start; run the same command again, it goes on "
-            'where it stopped. In a script of your own, call this below: if __name__ == "__main__":'
+            "A process that rendered clips was killed, as the system does when memory is short, or could not start; "
+            f"run the same command again, with fewer jobs: it goes on where it stopped.{script_advice()}"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

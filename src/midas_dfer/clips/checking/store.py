@@ -1,0 +1,116 @@
+"""Check a whole store: is every frame what was written, and is every clip there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from midas_dfer.clips.checking.finding import Finding, first_few
+from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.store import SHARDS_FOLDER, ClipStore
+from midas_dfer.clips.verifying import damaged_clips
+from midas_dfer.progress import Progress
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """What a check of a store gave.
+
+    Attributes:
+        dataset: the name of the data set.
+        fingerprint: of the store.
+        num_clips: clips with frames; all were read.
+        num_frames: their frames.
+        findings: errors first.
+    """
+
+    dataset: str
+    fingerprint: str
+    num_clips: int
+    num_frames: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that say that something is wrong."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "ok": not self.errors,
+            "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            "clips": self.num_clips,
+            "frames": self.num_frames,
+            "findings": [f.to_dict() for f in self.findings],
+        }
+
+
+def check_store(store: ClipStore, *, jobs: int | None = None, progress: Progress | None = None) -> StoreReport:
+    """Read every frame of a store; nothing is written.
+
+    Errors: frames that are not what was written, clips that are not cut yet. Notes: clips that failed, and clips
+    without checksums, as stores of earlier versions have them.
+
+    Args:
+        store: the store.
+        jobs: how many threads; all cores if None.
+        progress: told of each clip.
+
+    Raises:
+        RequestError: a file of it may not be read.
+    """
+    ids = store.manifest.video_ids
+    findings = _findings(store, jobs or available_cores(), progress)
+    return StoreReport(
+        dataset=store.dataset,
+        fingerprint=store.fingerprint,
+        num_clips=len(ids),
+        num_frames=sum(map(store.num_frames, ids)),
+        findings=tuple(findings),
+    )
+
+
+def _findings(store: ClipStore, jobs: int, progress: Progress | None) -> Iterator[Finding]:
+    outcomes = store.outcomes.values()
+    shards, size = store.path / SHARDS_FOLDER, store.settings.size
+    damaged = damaged_clips(shards, outcomes, size, jobs=jobs, progress=progress)
+    if damaged:
+        yield Finding(
+            "damaged_frames",
+            "error",
+            "clips whose frames are not what was written",
+            len(damaged),
+            first_few(f"{o.video_id} ({o.location.shard})" for o in outcomes if o.video_id in damaged and o.location),
+            "Run the same midas prepare again with --verify: it cuts them anew.",
+        )
+    pending = [f"{o.video_id}: {o.detail}" if o.detail else o.video_id for o in outcomes if o.status == "pending"]
+    if pending:
+        yield Finding(
+            "pending",
+            "error",
+            "clips that are not cut yet",
+            len(pending),
+            first_few(pending),
+            "Run the same midas prepare again: it goes on where it stopped.",
+        )
+    failed = [f"{o.video_id}: {o.detail}" for o in outcomes if o.status == "failed"]
+    if failed:
+        yield Finding(
+            "failed",
+            "note",
+            "clips that could not be cut",
+            len(failed),
+            first_few(failed),
+            "They are listed in failures.csv; midas prepare with --retry_failed tries them again.",
+        )
+    unverified = [o.video_id for o in outcomes if o.location is not None and not o.location.checksums]
+    if unverified:
+        yield Finding(
+            "unverified",
+            "note",
+            "clips without checksums, as an earlier version wrote them; their frames can be decoded, no more is known",
+            len(unverified),
+            first_few(unverified),
+            "Prepare them into another folder to have checksums.",
+        )
