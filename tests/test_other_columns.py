@@ -153,6 +153,25 @@ def test_rows_that_were_counted_together(tmp_path_factory, name, counts, seed):
     same_or_named(lambda: read_table(written(folder, raters, "r.csv"), class_names=EMOTIONS), expected, name, "rater")
 
 
+@pytest.mark.parametrize("name", ["total", "n_raters", "responses", "bored", "score", "x", "numVoters"])
+@pytest.mark.parametrize("more", [[], [["a", "happy", "2"]]], ids=["each class once", "a class twice"])
+def test_what_may_be_a_count_under_another_name_is_asked_about(tmp_path, name, more):
+    rows = [["video_id", "emotion", name], ["a", "happy", "3"], ["a", "sad", "2"], *more]
+    if more and name in ("score", "x"):  # single votes, each with a measure: told, and no count
+        assert name in " ".join(read_table(written(tmp_path, rows)).notes)
+        return
+    with pytest.raises(RequestError, match=f"{name!r}.* how many votes a row stands for"):
+        read_table(written(tmp_path, rows))
+    assert read_table(written(tmp_path, rows), ignore=[name]).votes.tolist() == [[1 + len(more), 1]]
+
+
+def test_a_task_that_is_exported_twice_counts_once(tmp_path):
+    (tmp_path / "export.json").write_text(json.dumps(2 * tasks_of([[1, 1, 0]])))
+    manifest = read_label_studio(tmp_path / "export.json")
+    assert manifest.votes.tolist() == [[1, 1]]
+    assert "There twice, and counted once: 2 annotations." in manifest.notes
+
+
 @pytest.mark.parametrize("name", ["proportion", "share", "percent", "p"])
 def test_shares_of_the_votes_are_no_single_votes(tmp_path, name):
     rows = [["video_id", "emotion", name], ["a", "happy", "0.6"], ["a", "sad", "0.4"], ["b", "sad", "1.0"]]
