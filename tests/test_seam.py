@@ -1,6 +1,7 @@
 """Where mixer, step, network and evaluation meet, against plain formulas in float64."""
 
 import copy
+import csv
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,12 +11,16 @@ import torch
 
 from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, apply_crop
 from midas_dfer.clips.dataset import ClipBatch
+from midas_dfer.clips.sampling import sample_segments
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.labels import draw_votes, votes_to_soft_labels
+from midas_dfer.training import train as training
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recognizer import Recognizer
-from midas_dfer.training.runs import new_model
+from midas_dfer.training.runs import Run, new_model
 from midas_dfer.training.train import train
 from tests.factories import make_store
 
@@ -145,3 +150,46 @@ def test_clips_are_scored_by_their_middle_frames_whole(store, tmp_path):
         np.testing.assert_allclose(predictions.votes[row], votes / votes.sum())
         label = by_id[video_id].label
         assert predictions.labels[row] == (-1 if label is None else label)
+
+
+def watched_loss(run: Run, store: ClipStore, method: str) -> float:
+    """The mean loss of the validation clips, by the final network; of labels from all votes."""
+    rows = [n for n, name in enumerate(store.manifest.video_ids) if name in run.part("validation")]
+    clips, losses = store.manifest.select(rows), []
+    model = run.load_model()
+    for name, shares in zip(clips.video_ids, votes_to_soft_labels(clips.votes, method), strict=True):
+        middles = sample_segments(store.num_frames(name), T).tolist()
+        with torch.no_grad():
+            logits = model(normalized(apply_crop(store.read(name, middles), None, SIZE)).float()[None])[0].double()
+        losses.append(-(torch.tensor(shares) * logits.log_softmax(dim=0)).sum().item())
+    return float(np.mean(losses))
+
+
+WATCHED = replace(SMALL, epochs=1, batch_size=24, validation_fraction=0.3, mixer="none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "method", "count"),
+    [
+        ({"label_method": "laplace"}, "laplace", None),
+        ({"votes_used": 2}, "proportion", 2),
+        ({"labels": "hard", "votes_used": 1}, "proportion", 1),
+    ],
+)
+def test_a_training_learns_the_labels_of_its_recipe(settings, method, count, store, tmp_path, monkeypatch):
+    """And is watched on the votes as they were cast, whatever it learns from."""
+    config, learned = replace(WATCHED, **settings), []
+
+    def spy(config: RunConfig, soft_labels: torch.Tensor) -> torch.nn.Module:
+        learned.append(soft_labels)
+        return make_loss(config, soft_labels)
+
+    monkeypatch.setattr(training, "make_loss", spy)
+    run = train(config, store, tmp_path / "run", say=lambda line: None)
+    rows = [n for n, name in enumerate(store.manifest.video_ids) if name in run.part("train")]
+    clips = store.manifest.select(rows)
+    votes = clips.votes if count is None else draw_votes(clips.votes, clips.video_ids, count, config.seed)
+    np.testing.assert_allclose(learned[0].numpy(), votes_to_soft_labels(votes, method), atol=1e-6)
+    with (run.path / "logs" / "metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["val_loss"]) == pytest.approx(watched_loss(run, store, method), abs=1e-4)
