@@ -392,7 +392,7 @@ def read_store(root: Path, _: Path) -> dict[str, Any]:
     return found | {"about": (store.dataset, store.settings, store.class_names, store.manifest.notes)}
 
 
-def _same_or_pending(found: dict[str, Any], sound: dict[str, Any]) -> bool:
+def same_or_pending(found: dict[str, Any], sound: dict[str, Any]) -> bool:
     """A journal that is cut short is one of an earlier kill: then clips are pending, and said to be."""
 
     def pending(clip: object) -> bool:
@@ -552,7 +552,7 @@ STORES: tuple[Target, ...] = tuple(
     for name, same in {
         "store.json": eq,
         "manifest.parquet": eq,
-        "journal.jsonl": _same_or_pending,
+        "journal.jsonl": same_or_pending,
         "failures.csv": eq,
         "shards/*.arrow": eq,
     }.items()

@@ -45,7 +45,7 @@ WAYS = {
         write_cvat,
         {"clips": 12},
         "exports",
-        ["--videos", "media", "--faces", "cropped", "--folds", "3"],
+        ["--videos", "media", "--ignore", "[unclear]", "--faces", "cropped", "--folds", "3"],
         None,
     ),
 }

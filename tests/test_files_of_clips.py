@@ -18,7 +18,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.video.pictures import list_pictures
-from midas_dfer.video.suffixes import CLIP_SUFFIXES, FRAME_SUFFIXES
+from midas_dfer.video.suffixes import CLIP_SUFFIXES, PICTURE_SUFFIXES
 from tests.factories import CLASS_NAMES, write_clip
 
 NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
@@ -115,8 +115,8 @@ def test_one_list_of_suffixes_serves_all(tmp_path):
         assert names_media(f"a{suffix}")
         assert names_media(f"a{suffix.upper()}")
         assert suffix[1:] in MEDIA_SUFFIX
-    touch(tmp_path, *(f"{n}{suffix}" for n, suffix in enumerate(FRAME_SUFFIXES)), "x.mp4", "x.tif")
-    assert len(list_pictures(tmp_path)) == len(FRAME_SUFFIXES)
+    touch(tmp_path, *(f"{n}{suffix}" for n, suffix in enumerate(PICTURE_SUFFIXES)), "x.mp4")
+    assert len(list_pictures(tmp_path)) == len(PICTURE_SUFFIXES)
 
 
 def test_a_clip_under_another_spelling_is_prepared(tmp_path):

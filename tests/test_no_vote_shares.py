@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from midas_dfer.cli.main import main
 from midas_dfer.comparison.differences import find_differences
@@ -188,11 +187,12 @@ def test_a_full_disk_leaves_no_half_of_what_belongs_together(runs, store, tmp_pa
 
 def test_an_output_that_is_not_finite_is_an_error(runs, store, tmp_path, capsys):
     shutil.copytree(runs / "midas", tmp_path / "run")
-    path = tmp_path / "run" / "weights.safetensors"
-    state = load_file(path)
+    run = Run.open(tmp_path / "run")
+    model = run.load_model()
+    state = model.state_dict()
     name = next(key for key in reversed(state) if key.endswith("weight"))
     state[name].fill_(3e38)  # finite, and their sums are not
-    save_file(state, path)
+    run.finish(model, "last")
     write_clip(tmp_path / "clip", 0, 12, 0)
     places = ["--store", str(store.path)]
     for verb in (["evaluate", *places], ["explain", *places], ["predict", str(tmp_path / "clip"), "--no_video"]):
@@ -202,8 +202,8 @@ def test_an_output_that_is_not_finite_is_an_error(runs, store, tmp_path, capsys)
         assert "output is not finite" in capsys.readouterr().err
         assert not out.exists() or not any(out.iterdir())
     state[name][0, 0] = float("nan")
-    save_file(state, path)
+    run.finish(model, "last")
     for verb in ("evaluate", "explain"):
         assert main([verb, str(tmp_path / "run"), *places, "--out", str(tmp_path / verb)]) == 2
-        assert f"its {name} holds values that are not finite" in capsys.readouterr().err
+        assert f"of its weights, {name} is not finite" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "export")]) == 2

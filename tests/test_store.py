@@ -38,6 +38,7 @@ from midas_dfer.errors import JobError, MidasError, RequestError
 from tests.factories import make_store, prepare_store, write_dataset
 from tests.fuzz_targets import (
     read_store,
+    same_or_pending,
     write_interrupted_store,
     write_plain_manifest,
     write_sound_store,
@@ -200,7 +201,9 @@ def test_a_flipped_bit_in_any_file_is_noticed_or_changes_nothing(data, tmp_path_
     content[place // 8] ^= 1 << place % 8
     file.write_bytes(content)
     found, refusal = read_or_refused(root)
-    assert found == sound or str(root) in refusal
+    cut_short = file.name == "journal.jsonl" and place // 8 == len(content) - 1  # its last line looks like a kill's
+    same = found is not None and (same_or_pending(found, sound) if cut_short else found == sound)
+    assert same or str(root) in refusal
 
 
 @pytest.mark.parametrize(
@@ -293,9 +296,9 @@ def test_check_reads_a_whole_store(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{store}", "--all"], "--all is for data sets; leave it out with a store"),
-        (["{store}", "--classes", "[a, b]"], "--classes is for data sets"),
-        (["{store}", "--sample", "3"], "--sample is for data sets"),
+        (["{store}", "--all"], "--all would have no effect: a store is always read whole"),
+        (["{store}", "--classes", "[a, b]"], "--classes would have no effect"),
+        (["{store}", "--sample", "3"], "--sample would have no effect"),
         (["dfew"], "Name its folder too: midas check dfew ROOT"),
         (["nowhere"], "there is no folder nowhere"),
         (["nothing", "{store}"], "there is no data set 'nothing'; expected one of dfew, "),

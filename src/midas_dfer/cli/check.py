@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed
+from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed, refuse_unused
 from midas_dfer.cli.sources import add_source_flags, known_broken, pixel_table, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
@@ -73,10 +73,7 @@ def _check_store(request: Namespace) -> None:
     path = Path(request.dataset)
     if request.dataset in DATASETS and not path.exists():
         raise RequestError(f"where is {request.dataset}? Name its folder too: midas check {request.dataset} ROOT")
-    usual = parser()
-    for flag in vars(request):
-        if flag not in ("dataset", "root", "jobs", "json") and request[flag] != usual.get_default(flag):
-            raise RequestError(f"--{flag} is for data sets; leave it out with a store, which is always read whole")
+    refuse_unused(request, ("jobs", "json"), "a store is always read whole, and needs no flags of data sets")
     from midas_dfer.clips.checking.store import check_store
     from midas_dfer.clips.store import ClipStore
     from midas_dfer.report.check_table import store_check_table
