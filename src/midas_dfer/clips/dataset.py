@@ -353,10 +353,11 @@ def _told(batches: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
             batch = next(batches)
         except StopIteration:
             return
-        except RuntimeError as error:
-            if not is_of_reader(error):
+        except (RuntimeError, OSError, EOFError) as error:
+            processes = getattr(batches, "_workers", ())
+            if not is_of_reader(error, processes):
                 raise
-            raise reader_error(error, getattr(batches, "_workers", ())) from error
+            raise reader_error(error, processes) from error
         yield batch
 
 

@@ -26,6 +26,7 @@ PATIENCE = 600
 
 _BATCHES_IN_HAND = 4  # the one in use, the one fetched ahead of it, and as many that are about to be let go
 _MARGIN = 1.1
+_DYING = 1.0  # seconds until a process that has closed its connection has ended
 _MEBIBYTE = 2**20
 _SHARED_MEMORY_FULL = 77
 _CANNOT_SEND = 78
@@ -90,16 +91,28 @@ class ReaderError(JobError):
     """A reading process died, could not be started, or fell silent."""
 
 
-def is_of_reader(error: BaseException) -> bool:
-    """Whether PyTorch says that a reading process died or fell silent."""
-    return isinstance(error, RuntimeError) and "DataLoader" in str(error)
-
-
-def reader_error(error: RuntimeError, processes: Sequence[Any] = ()) -> ReaderError:
-    """The sentence for what PyTorch says of a reading process.
+def is_of_reader(error: BaseException, processes: Sequence[Any] = ()) -> bool:
+    """Whether an error is that of a reading process that died or fell silent.
 
     Args:
-        error: PyTorch's.
+        error: PyTorch's; or the connection's, where a process died with a batch under way.
+        processes: those that read.
+    """
+    if isinstance(error, RuntimeError):
+        return "DataLoader" in str(error) or "Pin memory thread" in str(error)
+    try:
+        for process in processes:
+            process.join(_DYING / len(processes))
+    except RuntimeError as told:  # PyTorch's handler of SIGCHLD raises wherever we are
+        return is_of_reader(told)
+    return any(not process.is_alive() for process in processes)
+
+
+def reader_error(error: BaseException, processes: Sequence[Any] = ()) -> ReaderError:
+    """The sentence for a reading process that died or fell silent.
+
+    Args:
+        error: as for `is_of_reader`.
         processes: those that read, whose exit codes tell more.
     """
     text = " ".join(str(error).split())

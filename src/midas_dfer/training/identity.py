@@ -25,7 +25,6 @@ class Identity:
 
     Attributes:
         recipe: the settings, without those of the machine.
-        dataset: name of the data set.
         class_names: in the order of the model's outputs.
         store_fingerprint: of the clips.
         extract: how faces were cut.
@@ -33,7 +32,6 @@ class Identity:
     """
 
     recipe: Mapping[str, Any]
-    dataset: str
     class_names: tuple[str, ...]
     store_fingerprint: str
     extract: Mapping[str, Any]
@@ -67,8 +65,6 @@ class Identity:
         told = [f"--{name} is {now}, it was {was}" for name, was, now in different_settings(self.recipe, found.recipe)]
         if self.class_names != found.class_names:
             told.append(f"the classes are {', '.join(found.class_names)}, they were {', '.join(self.class_names)}")
-        if self.dataset != found.dataset:
-            told.append(f"the data set is {found.dataset}, it was {self.dataset}")
         if self.store_fingerprint != found.store_fingerprint:
             told.append(f"the store's fingerprint is {found.store_fingerprint}, it was {self.store_fingerprint}")
         for name in sorted({*self.extract, *found.extract}):

@@ -219,7 +219,6 @@ class Run:
         made = self.provenance
         return Identity(
             recipe=recipe_of(self.config),
-            dataset=made.dataset,
             class_names=made.class_names,
             store_fingerprint=made.store_fingerprint,
             extract=asdict(made.extract),
