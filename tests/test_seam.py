@@ -145,16 +145,18 @@ def store(tmp_path_factory):
     return make_store(tmp_path_factory.mktemp("seam"))
 
 
-def test_clips_are_scored_by_their_middle_frames_whole(store, tmp_path):
+@pytest.mark.parametrize(("segments", "together"), [(4, 1), (2, 2)])
+def test_clips_are_scored_by_their_middle_frames_whole(segments, together, store, tmp_path):
     """Neither crops nor mirrors nor chance: what is published goes through here."""
-    config = replace(SMALL, num_segments=4, epochs=1, dropout=0.5)
+    config = replace(SMALL, num_segments=segments, frames_per_segment=together, epochs=1, dropout=0.5)
     run = train(config, store, tmp_path / "run", say=lambda line: None)
     _, predictions = evaluate(run, store, device="cpu")
     model = run.load_model()
     for row, video_id in enumerate(predictions.video_ids):
-        frames = store.num_frames(video_id)
-        edges = [s * frames // 4 for s in range(5)]
-        middles = [min((a + max(b, a + 1)) // 2, frames - 1) for a, b in pairwise(edges)]
+        starts = store.num_frames(video_id) - together + 1
+        edges = [s * starts // segments for s in range(segments + 1)]
+        firsts = [min((a + max(b, a + 1)) // 2, starts - 1) for a, b in pairwise(edges)]
+        middles = [first + n for first in firsts for n in range(together)]
         pictures = apply_crop(store.read(video_id, middles), None, SIZE)
         with torch.no_grad():
             logits = model(normalized(pictures).float()[None])[0].double()
