@@ -257,6 +257,8 @@ def test_scores_by_hand():
     assert result.agreement["vote_shares"].total_variation == 0
     assert result.agreement["vote_shares"].soft_cross_entropy == pytest.approx(result.votes_entropy)
     assert result.agreement["vote_shares"].entropy_pearson == pytest.approx(1)
+    # Of the three with a label: .7 and .8 are right, .5 is not; each in a bin of its own.
+    assert result.agreement["probabilities"].expected_calibration_error == pytest.approx((0.3 + 0.2 + 0.5) / 3)
 
 
 def test_without_labels_or_votes():

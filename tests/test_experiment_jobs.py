@@ -78,7 +78,7 @@ def test_a_job_is_done_once_and_then_read_back(store, tmp_path, monkeypatch):
     assert load_result(job, tmp_path) is None
     first = run_job(job, tmp_path, say=quietly)
     assert first.run == str(tmp_path / "soft" / "fold-1-seed-0")
-    assert first.evaluation.part == "test"
+    assert (first.evaluation.part, first.evaluation.precision) == ("test", "32")
     assert first.seconds > 0
     for name in ("train", "resume", "evaluate"):
         monkeypatch.setattr(jobs, name, never)

@@ -244,6 +244,8 @@ def test_windows_are_the_model_on_the_right_frames_and_people_are_not_mixed(pred
         assert [(w.start, w.end) for w in track.windows] == [pytest.approx(row[:2], abs=1e-5) for row in rows]
         for window, (_, _, probabilities) in zip(track.windows, rows, strict=True):
             np.testing.assert_allclose(window.probabilities, probabilities, atol=1e-5)
+            implied = predictor.info.vote_shares(torch.tensor(window.probabilities).log()[None])[0]
+            np.testing.assert_allclose(window.vote_shares, implied.numpy(), atol=1e-5)
     readings = np.array([w.probabilities for t in timeline.tracks for w in t.windows])
     assert np.ptp(readings, axis=0).max() > 0.003  # they do differ
     for track, channel in zip(timeline.tracks, (0, 2), strict=True):

@@ -225,6 +225,8 @@ def test_a_run_keeps_what_its_labels_were_made_of(store, tmp_path):
     logits = torch.tensor(predictions.probabilities).log()
     expected = VoteReading((("spread", made.laplace_share),)).vote_shares(logits)
     np.testing.assert_allclose(predictions.vote_shares, expected.numpy(), atol=1e-9)
+    cast = {s.video_id: np.array(s.votes) / sum(s.votes) for s in store}  # as they were cast, however it learned them
+    np.testing.assert_allclose(predictions.votes, [cast[name] for name in predictions.video_ids])
     assert (evaluation.no_vote_shares, evaluation.precision, evaluation.device) == ("", "32", "cpu")
 
 

@@ -146,10 +146,15 @@ def test_table_3_takes_the_runs_of_table_2(stores, out, capsys):
 
 def test_table_1_shows_each_class(stores, out, capsys):
     files = make(capsys, "table-1", stores["toy"], out, "--folds", 1)
-    rows = json.loads(files[".json"].read_text())["rows"]
+    content = json.loads(files[".json"].read_text())
+    rows = content["rows"]
     assert len(rows) == 7
     assert list(rows[0]["scores"]) == ["happy", "sad", "angry", "uar", "war"]
     assert rows[-1]["scores"]["angry"]["printed"] == 68.06
+    for row, method in zip(rows, content["methods"], strict=True):
+        recall = np.mean([each["evaluation"]["recall"] for each in method["results"]], axis=0)
+        for name, share in zip(method["class_names"], recall, strict=True):
+            assert row["scores"][name]["ours"]["mean"] == pytest.approx(100 * share)
     text = files[".txt"].read_text()
     assert "EC-STFL" in text
     assert "28.28" in text
@@ -195,6 +200,13 @@ def test_calibration_reads_both_ways(stores, out, capsys):
 def test_votes(stores, out, capsys):
     content = json.loads(make(capsys, "votes", stores["toy"], out)[".json"].read_text())
     assert [row["cells"][1] for row in content["rows"]] == [n for n in ("1", "2", "5", "10") for _ in range(3)]
+    ways = set()
+    for row, method in zip(content["rows"], content["methods"], strict=True):  # each by its own reading
+        found = [each["evaluation"]["agreement"] for each in method["results"]]
+        judged = [each.get("vote_shares", each["probabilities"])["soft_cross_entropy"] for each in found]
+        assert row["scores"]["soft_cross_entropy"]["ours"]["mean"] == pytest.approx(np.mean(judged))
+        ways |= {tuple(each) for each in found}
+    assert ways == {("probabilities",), ("probabilities", "vote_shares")}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from midas_dfer.experiments.report_data import experiment_report
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import write_json
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.predictions_file import predictions_table
 from midas_dfer.training.runs import Provenance, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
 from midas_dfer.training.scores_file import evaluation_from, read_evaluation
@@ -63,6 +64,29 @@ def test_files_of_earlier_versions(tmp_path):
     assert "softmax of mixed vote counts" in read.no_vote_shares
     hard = JobResult(Job("hard/1", "hard", RunConfig(labels="hard"), "store"), "run", scores(), 1.0)
     assert "single label" in JobResult.from_dict(hard.to_dict()).evaluation.no_vote_shares
+
+
+def test_folds_of_a_seed_are_pooled_clip_by_clip(tmp_path):
+    """Also where they have other numbers of clips: each counts once."""
+    rng, tables, results = np.random.default_rng(1), [], []
+    about = {"method": "MIDAS", "model": "m", "dataset": "toy", "class_names": NAMES, "part": "test", "caution": ""}
+    for fold, count in ((1, 4), (2, 11)):
+        votes, first, second = (rng.dirichlet(np.ones(3), count) for _ in range(3))
+        ids = tuple(f"{fold}-{n}" for n in range(count))
+        tables.append(Predictions(ids, votes.argmax(axis=1), np.ones(count, dtype=bool), votes, first, second))
+        evaluation = score(tables[-1], **about)
+        folder = run_in(tmp_path / str(fold)).path
+        (folder / "evaluation" / "predictions.csv").write_text(predictions_table(tables[-1], NAMES))
+        job = Job(f"soft/{fold}", "soft", RunConfig(test_fold=fold), "store")
+        results.append(JobResult(job, str(folder), evaluation, 1.0))
+    method = MethodResult("soft", tuple(results))
+    together = score(method.predictions(), **about)
+    pooled = method.pooled(0)
+    assert (pooled.num_clips, pooled.num_voted) == (15, 15)
+    assert (pooled.uar, pooled.war) == pytest.approx((together.uar, together.war))
+    for reading in ("probabilities", "vote_shares"):
+        for measure, value in pooled.agreement[reading].items():
+            assert value == pytest.approx(getattr(together.agreement[reading], measure), abs=1e-7)
 
 
 def places(value, path=()):

@@ -13,11 +13,11 @@ from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, apply_crop
 from midas_dfer.clips.dataset import ClipBatch
 from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.store import ClipStore
-from midas_dfer.labels import draw_votes, votes_to_soft_labels
+from midas_dfer.labels import NO_LABEL, draw_votes, votes_to_soft_labels
 from midas_dfer.training import train as training
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
-from midas_dfer.training.evaluate import evaluate
+from midas_dfer.training.evaluate import choose_clips, evaluate
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run, new_model
@@ -105,6 +105,17 @@ def test_a_training_step_is_equations_1_to_3_and_the_cross_entropy(settings, har
     expected = -(smooth * log_shares).sum() / BATCH
     loss = recognizer.training_step(batch, STEP)
     assert loss.item() == pytest.approx(expected.item(), abs=2e-5)
+    right = (logits.argmax(dim=1) == smooth.argmax(dim=1)).double()  # as what the mixture is most of
+    assert recognizer.train_war.compute().item() == pytest.approx(right.mean().item())
+
+
+def test_each_batch_of_each_epoch_and_seed_has_a_plan_of_its_own():
+    _, labels, ids = training_set(hard=False)
+    mixings = [make_mixing(replace(SMALL, seed=seed), ids, labels) for seed in (4, 5)]
+    drawn = [mixing.plan(*at, ids) for mixing in mixings for at in ((3, 5), (3, 6), (4, 5), (5, 3))]
+    assert len({tuple(plan.ratio.tolist()) for plan in drawn}) == len(drawn) == 8
+    assert len({tuple(plan.partner.tolist()) for plan in drawn}) == 8
+    assert torch.equal(mixings[0].plan(3, 5, ids).ratio, drawn[0].ratio)
 
 
 def test_clips_that_are_watched_are_normalised_and_not_mixed():
@@ -112,7 +123,9 @@ def test_clips_that_are_watched_are_normalised_and_not_mixed():
     config = replace(SMALL, label_smoothing=0.1)
     recognizer = InEpoch(a_model(config), config, K, 100, make_mixing(config, ids, labels), make_loss(config, labels))
     recognizer.eval()
-    batch = ClipBatch(clips[:BATCH], labels[:BATCH], labels[:BATCH].argmax(dim=1), ids[:BATCH])
+    classes = labels[:BATCH].argmax(dim=1)
+    classes[2:4] = NO_LABEL  # tied votes
+    batch = ClipBatch(clips[:BATCH], labels[:BATCH], classes, ids[:BATCH])
     logged = {}
     recognizer.log = lambda name, value, **_: logged.update({name: value})
     with torch.no_grad():
@@ -122,7 +135,8 @@ def test_clips_that_are_watched_are_normalised_and_not_mixed():
     smooth = 0.9 * batch.soft_labels + 0.1 / K
     expected = -(smooth * exact.log_softmax(dim=1)).sum(dim=1).mean()
     assert logged["val_loss"].item() == pytest.approx(expected.item(), abs=2e-5)
-    right = (exact.argmax(dim=1) == batch.labels).double()
+    right = (exact.argmax(dim=1) == classes)[classes != NO_LABEL].double()
+    assert 0 < right.mean() < 1
     assert logged["val_war"].compute().item() == pytest.approx(right.mean().item())
 
 
@@ -131,16 +145,18 @@ def store(tmp_path_factory):
     return make_store(tmp_path_factory.mktemp("seam"))
 
 
-def test_clips_are_scored_by_their_middle_frames_whole(store, tmp_path):
+@pytest.mark.parametrize(("segments", "together"), [(4, 1), (2, 2)])
+def test_clips_are_scored_by_their_middle_frames_whole(segments, together, store, tmp_path):
     """Neither crops nor mirrors nor chance: what is published goes through here."""
-    config = replace(SMALL, num_segments=4, epochs=1, dropout=0.5)
+    config = replace(SMALL, num_segments=segments, frames_per_segment=together, epochs=1, dropout=0.5)
     run = train(config, store, tmp_path / "run", say=lambda line: None)
     _, predictions = evaluate(run, store, device="cpu")
     model = run.load_model()
     for row, video_id in enumerate(predictions.video_ids):
-        frames = store.num_frames(video_id)
-        edges = [s * frames // 4 for s in range(5)]
-        middles = [min((a + max(b, a + 1)) // 2, frames - 1) for a, b in pairwise(edges)]
+        starts = store.num_frames(video_id) - together + 1
+        edges = [s * starts // segments for s in range(segments + 1)]
+        firsts = [min((a + max(b, a + 1)) // 2, starts - 1) for a, b in pairwise(edges)]
+        middles = [first + n for first in firsts for n in range(together)]
         pictures = apply_crop(store.read(video_id, middles), None, SIZE)
         with torch.no_grad():
             logits = model(normalized(pictures).float()[None])[0].double()
@@ -193,3 +209,6 @@ def test_a_training_learns_the_labels_of_its_recipe(settings, method, count, sto
     with (run.path / "logs" / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["val_loss"]) == pytest.approx(watched_loss(run, store, method), abs=1e-4)
+    watched, seen = len(run.part("validation")), len(run.part("train") | run.part("validation"))
+    assert choose_clips(run, store, "validation").caution.startswith(f"{watched} of these {watched} clips were used")
+    assert choose_clips(run, store, "all").caution.startswith(f"{seen} of these {len(store)} clips were used")

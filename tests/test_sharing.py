@@ -74,7 +74,7 @@ def evaluate_made_up(run, caution=""):
     names = run.provenance.class_names
     rng = np.random.default_rng(0)
     shares = [rng.dirichlet(np.ones(len(names)), 9) for _ in range(3)]
-    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1, -1])  # the last class does not occur
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 0, -1])  # the last class does not occur, the first is the most frequent
     predictions = Predictions(tuple("abcdefghi"), labels, np.ones(9, dtype=bool), *shares)
     evaluation = score(
         predictions, method="MIDAS", model="m", dataset="toy", class_names=names, part="test", caution=caution
@@ -156,6 +156,7 @@ def test_the_card_says_what_is_known(tmp_path):
     (entry,) = front["model-index"]
     assert entry["name"] == "my-model"
     metrics = {metric["name"]: metric["value"] for metric in entry["results"][0]["metrics"]}
+    assert evaluation.uar != evaluation.war
     assert metrics == {"UAR": round(evaluation.uar, 4), "WAR": round(evaluation.war, 4)}
     assert f"| WAR (share of the clips) | {100 * evaluation.war:.2f} |" in card
     assert "| recall: angry |  |" in card  # it does not occur

@@ -190,6 +190,13 @@ def test_balanced_partners_from_the_training_set():
     assert make_mixing(small(class_balanced=True), list("abcd"), labels).mixer.class_balanced
 
 
+@pytest.mark.parametrize("name", [name for name in PUBLISHED_ALPHA if name != "cutout"])
+def test_every_mixer_takes_the_settings_of_the_recipe(name):
+    config = small(mixer=name, class_balanced=True, ratio_per="batch", alpha=0.7)
+    mixer = make_mixing(config, list("abcd"), torch.eye(4)).mixer
+    assert (mixer.class_balanced, mixer.ratio_per, mixer.alpha) == (True, "batch", 0.7)
+
+
 def test_the_number_of_votes_is_taken_from_the_training_clips_and_kept(store, tmp_path):
     run = train(small(normalization="softmax_counts"), store, tmp_path / "run", say=lambda line: None)
     ids = run.part("train")
