@@ -62,7 +62,7 @@ def _checked(kind: Any, value: Any, name: str, path: Path) -> Any:  # noqa: ANN4
         return tuple(texts)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if parts[1] is str and isinstance(value, dict):
-            return {key: _of_kind(each, (str,), "text", f"{name}.{key}", path) for key, each in value.items()}
+            return {key: _of_kind(each, (str,), "text", f"{name}.{key:.100}", path) for key, each in value.items()}
         return _of_kind(value, (dict,), "an object", name, path)
     if origin is typing.Literal:
         if value not in parts:

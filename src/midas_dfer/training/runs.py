@@ -253,8 +253,15 @@ class Run:
         self.update(finished=_now(), kept=kept, epochs_done=self.config.epochs, weights_digest=digest)
 
     def new_model(self, *, pretrained: bool = False) -> nn.Module:
-        """The architecture with fresh weights; see `new_model`."""
-        return new_model(self.config, len(self.provenance.class_names), pretrained=pretrained)
+        """The architecture with fresh weights; see `new_model`.
+
+        Raises:
+            RequestError: there is no such model or width, or the file of weights does not fit; names the recipe's file.
+        """
+        try:
+            return new_model(self.config, len(self.provenance.class_names), pretrained=pretrained)
+        except RequestError as error:
+            raise RequestError(f"{self.path / CONFIG_FILE}: {error}") from error
 
     def load_model(self) -> nn.Module:
         """The trained model, in evaluation mode, on the CPU.
