@@ -187,6 +187,8 @@ def test_an_edited_recipe_is_named(name, value, begun, done):
         resume(begun, say=silent)
     forget(begun, "recipe")  # also where only the checkpoint tells; but for that, too, of an earlier version
     edited(done, name, value)
+    with pytest.raises(RequestError, match="was edited since the run began"):  # there is nothing to go on with, either
+        resume(done, say=silent)
     with pytest.raises(RequestError, match=rf"config\.yaml or run\.json was edited.*--{name} is {value}, it was"):
         Run.open(done).load_model()
 

@@ -31,6 +31,7 @@ from midas_dfer.training.runs import Run, write_weights
 from midas_dfer.training.schedule import cosine_decay, parameter_groups
 from midas_dfer.training.train import resume, train
 from tests.factories import make_store
+from tests.fuzz_targets import write_interrupted_store
 
 SMALL = {"width": 8, "size": 24, "num_segments": 4, "num_threads": 1, "precision": "32", "dropout": 0.5}
 
@@ -329,6 +330,15 @@ def test_the_best_epoch_on_validation_is_kept_when_asked_for(store, tmp_path):
     best = 1 + scores.index(max(scores))
     assert run.provenance.kept == f"epoch {best}, best UAR on the validation part"
     assert same(weights(run), safetensors.torch.load_file(run.path / "checkpoints" / "best.safetensors"))
+
+
+def test_clips_that_are_not_cut_yet_are_told(tmp_path):
+    write_interrupted_store(tmp_path)
+    journal = tmp_path / "store" / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-2]))
+    said: list[str] = []
+    train(small(epochs=1, mixer="none"), tmp_path / "store", tmp_path / "run", say=said.append)
+    assert f"note: 2 clips of the store {tmp_path / 'store'} are not cut yet, and not in this training" in said
 
 
 def test_a_wrong_fold_is_refused_before_anything_is_written(store, tmp_path):

@@ -49,9 +49,10 @@ def run(request: Namespace) -> None:
     bar = sys.stderr.isatty() and not request.json
     say = say_for(request)
     if request.resume is not None:
-        if Run.open(request.resume).finished:
-            say(f"the run {request.resume} has ended already; its weights are there")
+        ended = Run.open(request.resume).finished
         run = resume(request.resume, request.store, bar=bar, say=say)
+        if ended:
+            say(f"the run {request.resume} has ended already; its weights are there")
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")

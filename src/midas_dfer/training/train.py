@@ -102,6 +102,9 @@ def train(
         config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device))
+    pending = sum(each.status == "pending" for each in store.outcomes.values())
+    if pending:
+        say(f"note: {pending} clips of the store {store.path} are not cut yet, and not in this training")
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
     say(f"computed in {in_words(run.provenance.precision)} on {run.provenance.device}")
@@ -132,6 +135,7 @@ def resume(
         JobError: as in `train`.
     """
     run = Run.open(path)
+    _refuse_edited(run)
     if run.finished:
         return run
     if not isinstance(store, ClipStore):
@@ -141,7 +145,10 @@ def resume(
             f"the store {store.path} has changed since the run {run.path} began (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
-    _check_recipe(run, store, say)
+    _check_classes(run, store)
+    if run.provenance.recipe is None:
+        say(f"note: an earlier version began this run, so it cannot be seen whether {CONFIG_FILE} was edited since")
+        run.update(recipe=recipe_of(run.config))
     here = computed_on(run.config.precision, run.config.device)
     check_precision(run.path, run.provenance.precision, here["precision"])
     run.update(**here)
@@ -149,18 +156,19 @@ def resume(
     return _fit(run, store, bar=bar, say=say)
 
 
-def _check_recipe(run: Run, store: ClipStore, say: Callable[[str], None]) -> None:
-    """Refuse to go on where run.json and config.yaml no longer say what they said when training began."""
-    made = run.provenance
-    if made.class_names != store.class_names:
+def _check_classes(run: Run, store: ClipStore) -> None:
+    names = run.provenance.class_names
+    if names != store.class_names:
         raise RequestError(
-            f"{run.path / RUN_FILE} names the classes {', '.join(made.class_names)}, the store {store.path} "
+            f"{run.path / RUN_FILE} names the classes {', '.join(names)}, the store {store.path} "
             f"{', '.join(store.class_names)}; {CURE}"
         )
-    if made.recipe is None:
-        say(f"note: an earlier version began this run, so it cannot be seen whether {CONFIG_FILE} was edited since")
-        run.update(recipe=recipe_of(run.config))
-    elif found := different_settings(made.recipe, run.config.to_dict()):
+
+
+def _refuse_edited(run: Run) -> None:
+    """Refuse a run whose config.yaml no longer says what it said when training began."""
+    began = run.provenance.recipe
+    if began is not None and (found := different_settings(began, run.config.to_dict())):
         told = "; ".join(f"{name} is {now}, it was {was}" for name, was, now in found)
         raise RequestError(
             f"{run.path / CONFIG_FILE}, or the recipe in {RUN_FILE}, was edited since the run began: {told}. Put it "
