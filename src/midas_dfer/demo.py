@@ -1,6 +1,5 @@
 """The whole path on made-up faces: render, prepare, describe, train, evaluate, predict."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from midas_dfer.clips.prepare import available_cores, prepare
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.synthetic import read_synthetic, write_corpus, write_new_video
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.progress import console_progress
 from midas_dfer.report.description import describe
@@ -125,12 +124,12 @@ def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...]
     earlier = None
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         try:
-            earlier = json.loads((out / MARK).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            earlier = read_json(out / MARK, "name another --out")
+        except RequestError:
             earlier = None
-        if not isinstance(earlier, dict) or earlier.keys() != mark.keys():
+        if earlier is None or earlier.keys() != mark.keys():
             raise RequestError(f"{out} holds something that is not a demo; name another --out")
     for folder in remade if earlier == mark else (*remade, *kept):
         shutil.rmtree(folder, ignore_errors=True)
     make_folder(out)
-    write_file(out / MARK, json.dumps(mark) + "\n")
+    write_json(out / MARK, mark)
