@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, print_paths
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -23,14 +23,7 @@ def parser() -> Parser:
         help="which clips (default: those that the run kept for testing)",
     )
     flags.add_argument("--out", type=Path | None, default=None, help="folder for results (default: RUN/evaluation)")
-    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
-    flags.add_argument(
-        "--precision",
-        type=Literal["32", "bf16", "auto"],
-        default="32",
-        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
-        "hardware (default: 32)",
-    )
+    add_computing_flags(flags)
     flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
     return flags

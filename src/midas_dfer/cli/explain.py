@@ -1,11 +1,10 @@
 """midas explain: which pixels and which frames a run goes by."""
 
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse_typed
+from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, print_paths, refuse_typed
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -31,14 +30,7 @@ def parser() -> Parser:
         default="predicted",
         help="predicted, label or the name of a class (default: predicted)",
     )
-    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
-    flags.add_argument(
-        "--precision",
-        type=Literal["32", "bf16", "auto"],
-        default="32",
-        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
-        "hardware (default: 32)",
-    )
+    add_computing_flags(flags)
     flags.add_argument("--json", action="store_true", help="print what was found as JSON")
     return flags
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -69,6 +69,18 @@ def _in_words(expected: str) -> str:
     words = re.sub(r"(list|tuple)(\[.*?\])?(?=$|,)", "a list in square brackets", words)
     words = re.sub(r"\b(int|float|str|bool|Path)\b", lambda m: _WORDS[m[1]], words)
     return " or ".join(each for each in words.split(", ") if each != "NoneType") if "NoneType" in words else words
+
+
+def add_computing_flags(flags: Parser) -> None:
+    """Add --device and --precision, of verbs that run a trained network."""
+    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+    flags.add_argument(
+        "--precision",
+        type=Literal["32", "bf16", "auto"],
+        default="32",
+        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
+        "hardware (default: 32)",
+    )
 
 
 def is_text(argument: str) -> bool:

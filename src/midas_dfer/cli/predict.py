@@ -3,11 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, complain, print_paths
+from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, complain, print_paths
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -21,14 +20,7 @@ def parser() -> Parser:
     flags.add_argument("--out", type=Path, required=True, help="folder for timelines, plots and videos")
     flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
     flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
-    flags.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
-    flags.add_argument(
-        "--precision",
-        type=Literal["32", "bf16", "auto"],
-        default="32",
-        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
-        "hardware (default: 32)",
-    )
+    add_computing_flags(flags)
     flags.add_argument(
         "--max_people", type=int | None, default=None, help="only the people who are in view longest; all by default"
     )

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from midas_dfer.clips.checking.check import CheckReport
-from midas_dfer.clips.checking.finding import Finding
+from midas_dfer.clips.checking.finding import Finding, errors_of
 from midas_dfer.clips.checking.store import StoreReport
 from midas_dfer.datasets.class_counts import classes_text
 
@@ -48,7 +48,7 @@ def store_check_table(report: StoreReport) -> str:
 def _table(facts: Sequence[tuple[str, str]], findings: Sequence[Finding]) -> str:
     blocks = [[line for name, text in facts for line in _hanging(f"{name:<{_INDENT}}", text)]]
     blocks += [_finding(f) for f in findings]
-    errors = sum(f.severity == "error" for f in findings)
+    errors = len(errors_of(findings))
     tally = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'note')}"
     blocks.append([tally if findings else "nothing is wrong"])
     return "\n\n".join("\n".join(block) for block in blocks)

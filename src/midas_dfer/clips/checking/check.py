@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from midas_dfer.clips.checking.annotations import check_annotations, leak, parts_of
-from midas_dfer.clips.checking.finding import Finding, Severity, first_few
+from midas_dfer.clips.checking.finding import Finding, Severity, errors_of, first_few
 from midas_dfer.clips.checking.folders import check_files, find_clips
 from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
 from midas_dfer.clips.duplicates import DuplicateGroup, find_duplicates
@@ -81,7 +81,7 @@ class CheckReport:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that say that something is wrong."""
-        return tuple(f for f in self.findings if f.severity == "error")
+        return errors_of(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON."""

@@ -36,6 +36,11 @@ class Finding:
         return {**asdict(self), "examples": list(self.examples)}
 
 
+def errors_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that say that something is wrong."""
+    return tuple(each for each in findings if each.severity == "error")
+
+
 def first_few(items: Iterable[str]) -> tuple[str, ...]:
     """The first `EXAMPLES` of them."""
     return tuple(islice(items, EXAMPLES))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from midas_dfer.clips.checking.finding import Finding, first_few
+from midas_dfer.clips.checking.finding import Finding, errors_of, first_few
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.clips.store import SHARDS_FOLDER, ClipStore
 from midas_dfer.clips.verifying import damaged_clips
@@ -32,7 +32,7 @@ class StoreReport:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that say that something is wrong."""
-        return tuple(f for f in self.findings if f.severity == "error")
+        return errors_of(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON."""
