@@ -59,7 +59,7 @@ def _check(row: Mapping[str | None, str | None], where: str) -> None:
             if name == "epoch" and (value != int(cell) or value < 1):
                 raise ValueError("not an epoch")
         except ValueError as error:
-            raise RequestError(f"{where} is damaged ({name} is {cell[:100]!r}); {_CURE}") from error
+            raise RequestError(f"{where} is damaged ({name[:100]} is {cell[:100]!r}); {_CURE}") from error
 
 
 def write_epochs(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
