@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from midas_dfer.clips.prepare import available_cores
-from midas_dfer.errors import JobError, MidasError, RequestError
+from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments import job_process
-from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, run_job
+from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
 from midas_dfer.files import make_folder
 from midas_dfer.training.train import TrainingInterruptedError
 
@@ -131,15 +130,6 @@ def _one_by_one(jobs: Sequence[Job], out: Path, say: Callable[[str], None]) -> d
         except Exception as error:
             failures[job.name] = reason(error, say_named)
     return failures
-
-
-def reason(error: Exception, say: Callable[[str], None]) -> str:
-    """The sentence of an error; one that nobody foresaw is said with all that leads to its place."""
-    if isinstance(error, MidasError):
-        return str(error)
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        say(line)
-    return f"{type(error).__name__}: {error}"
 
 
 class _Processes:

@@ -17,8 +17,7 @@ def work() -> int:
         return 1
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from midas_dfer.errors import MidasError
-    from midas_dfer.experiments.engines import reason
-    from midas_dfer.experiments.jobs import Job, run_job
+    from midas_dfer.experiments.jobs import Job, reason, run_job
 
     def say(text: str) -> None:
         print(text, flush=True)  # noqa: T201 - this is a program

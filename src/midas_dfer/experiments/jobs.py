@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import torch
 
 from midas_dfer.clips.store import ClipStore
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import read_json, write_json
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.evaluate import evaluate
@@ -241,3 +242,12 @@ def _scores(evaluation: Evaluation) -> str:
     if evaluation.uar is None or evaluation.war is None:
         return f"{evaluation.num_clips} clips, none with a single label"
     return f"UAR {100 * evaluation.uar:.1f} %, WAR {100 * evaluation.war:.1f} % on {evaluation.num_clips} clips"
+
+
+def reason(error: Exception, say: Callable[[str], None]) -> str:
+    """The sentence of an error; one that nobody foresaw is said with all that leads to its place."""
+    if isinstance(error, MidasError):
+        return str(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
+    return f"{type(error).__name__}: {error}"
