@@ -157,7 +157,7 @@ def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path)
             4.4 + height + widest_name([short_name(name) for name in names]), height, 1, 2, width_ratios=[height, 4.0]
         )
         left, right = panels[0]
-        _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True))
+        _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True), evaluation.judged_by)
         left.set_title("Ambiguity of each clip")
         _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
         right.set_title("Mean share of each class")
@@ -244,7 +244,9 @@ def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) 
     axes.set_xlabel("confidence, %")
 
 
-def _draw_entropies(axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: Float64[np.ndarray, " V"]) -> None:
+def _draw_entropies(
+    axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: Float64[np.ndarray, " V"], reading: str
+) -> None:
     axes.plot([0, 1], [0, 1], color=SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     if len(of_votes) <= _MOST_DOTS:
         opacity = float(np.clip(60 / len(of_votes), 0.12, 0.85))
@@ -262,7 +264,7 @@ def _draw_entropies(axes: Axes, of_votes: Float64[np.ndarray, " V"], predicted: 
             cmap=LinearSegmentedColormap.from_list("house", [tint(ACCENT, 0.12), ACCENT]),
         )
         cells.set_edgecolor(PAPER)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="entropy of the votes", ylabel="entropy of the predicted vote shares")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="entropy of the votes", ylabel=f"entropy of the predicted {reading}")
     axes.grid(visible=True)
 
 

@@ -90,9 +90,9 @@ def _footnotes(found: Sequence[Difference]) -> tuple[str, ...]:
         names += [] if kind in names else [kind]
     pairs = max(sum(other.measure == each.measure for other in found) for each in found)
     notes = [
-        "UAR and WAR in percentage points, of clips with a label; distances of the vote shares from the votes, of "
-        "clips with votes: cross-entropy and JSD (Jensen-Shannon divergence) in nats, total variation from 0 to 1; the "
-        "smaller the better.",
+        "UAR and WAR in percentage points, of clips with a label; distances from the votes, of clips with votes, by "
+        "the vote shares, or the probabilities of a method that gives none: cross-entropy and JSD (Jensen-Shannon "
+        "divergence) in nats, total variation from 0 to 1; the smaller the better.",
         *(f"Interval and tests of {', '.join(names)}: {test}." for test, names in tests.items()),
         "p: the largest of the tests' two-sided p values"
         + (f", corrected after Holm for the {pairs} comparisons of a score." if pairs > 1 else "."),
