@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midas_dfer.clips import files as module
+from midas_dfer.clips.checking.check import check
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.files import find_file, find_files
 from midas_dfer.clips.prepare import prepare
@@ -127,4 +128,7 @@ def test_a_clip_under_another_spelling_is_prepared(tmp_path):
     settings = ExtractSettings(faces="cropped", size=32)
     report = prepare(manifest, tmp_path / "videos", tmp_path / "store", settings=settings, jobs=1, missing="leave_out")
     assert (report.usable, report.left_out) == (2, 1)
+    assert report.notes == {"has other capitals or accents than the annotations": 1}
+    (told,) = [f for f in check(manifest, tmp_path / "videos").findings if f.kind == "respelled"]
+    assert (told.severity, told.examples) == ("note", ("clip a is CLIP A",))
     assert sorted(ClipStore.open(tmp_path / "store").manifest.video_ids) == ["a", "b"]

@@ -60,11 +60,13 @@ class FoundFiles:
 
     Attributes:
         of: the path on disk of each path that has a file or folder.
+        respelled: which of them have other capitals or another form of accents there.
         near: for paths without one: paths on disk that may be meant.
         folders: the folders in which paths lie, by their path; "." is the root.
     """
 
     of: Mapping[str, str]
+    respelled: frozenset[str]
     near: Mapping[str, tuple[str, ...]]
     folders: Mapping[str, Folder]
 
@@ -94,6 +96,7 @@ def find_files(root: Path, paths: Iterable[str]) -> FoundFiles:
     taken = set(found.values())
     meant: dict[str, list[str]] = {}
     near: dict[str, tuple[str, ...]] = {}
+    respelled = set()
     for path in missing:
         candidates = disk.nearly(path)
         if len(candidates) == 1 and candidates[0] not in taken:
@@ -103,10 +106,11 @@ def find_files(root: Path, paths: Iterable[str]) -> FoundFiles:
     for candidate, wanted in meant.items():
         if len(wanted) == 1:
             found[wanted[0]] = candidate
+            respelled.add(wanted[0])
         else:
             near |= dict.fromkeys(wanted, (candidate,))
     folders |= {above: disk.folder(above) for above in {_split(file)[0] for file in found.values()}}
-    return FoundFiles(found, near, folders)
+    return FoundFiles(found, frozenset(respelled), near, folders)
 
 
 def find_file(root: Path, path: str) -> Path | None:

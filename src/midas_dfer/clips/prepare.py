@@ -106,7 +106,7 @@ def prepare(
     progress = NoProgress() if progress is None else progress
     _check_request(out, settings)
     earlier = _earlier_outcomes(out)
-    files, near = _find_files(manifest, root, earlier)
+    files, near, respelled = _find_files(manifest, root, earlier)
     left_out = 0
     if missing == "leave_out":
         present = [video_id in files or video_id in earlier for video_id in manifest.video_ids]
@@ -140,7 +140,7 @@ def prepare(
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)
-    return _report(outcomes, skipped, left_out)
+    return _report(outcomes, skipped, left_out, respelled)
 
 
 def _check_request(out: Path, settings: ExtractSettings) -> None:
@@ -169,8 +169,8 @@ def _check_request(out: Path, settings: ExtractSettings) -> None:
 
 def _find_files(
     manifest: Manifest, root: Path, earlier: Mapping[str, Outcome]
-) -> tuple[dict[str, Path], dict[str, str]]:
-    """The file or folder of each clip, by video id, clips without one left out; and in words what those may mean."""
+) -> tuple[dict[str, Path], dict[str, str], int]:
+    """The file or folder of each clip that has one, what others may mean, and how many files are spelled otherwise."""
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
     paths = manifest.table["path"].to_list()
@@ -180,7 +180,8 @@ def _find_files(
         raise RequestError(f"none of the {len(manifest)} annotated videos is there: expected, for example, {example}")
     named = list(zip(manifest.video_ids, paths, strict=True))
     files = {video_id: root / found.of[path] for video_id, path in named if path in found.of}
-    return files, {video_id: near_words(found.near[path]) for video_id, path in named if path in found.near}
+    near = {video_id: near_words(found.near[path]) for video_id, path in named if path in found.near}
+    return files, near, sum(path in found.respelled for path in paths)
 
 
 def _earlier_outcomes(out: Path) -> dict[str, Outcome]:
@@ -303,7 +304,10 @@ def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> N
         raise cannot_write(out, error) from error
 
 
-def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> PrepareReport:
+def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int, respelled: int) -> PrepareReport:
+    notes = Counter(note.rstrip("; ") for o in outcomes.values() if o.status == "done" for note in _notes(o))
+    if respelled:
+        notes["has other capitals or accents than the annotations"] = respelled
     failed = Counter(o.failure for o in outcomes.values() if o.status == "failed")
     usable = [o for o in outcomes.values() if o.status == "done"]
     return PrepareReport(
@@ -313,9 +317,13 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int) -> Pre
         left_out=left_out,
         damaged=sum(bool(o.detail) and not o.detail.startswith(NOTE) for o in usable),
         usable=len(usable),
-        notes=dict(Counter(note.rstrip("; ") for o in usable for note in o.detail.split(NOTE)[1:]).most_common()),
+        notes=dict(notes.most_common()),
         unfinished=sum(o.status == "pending" for o in outcomes.values()),
     )
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    return outcome.detail.split(NOTE)[1:]
 
 
 def available_cores() -> int:

@@ -16,11 +16,13 @@ class FilesOfClips:
 
     Attributes:
         found: the file or folder of each clip by video_id, clips without one left out.
+        respelled: of clips whose file has other capitals or accents than the annotations: both paths, in words.
         near: for clips without one, by video_id: names on disk that may be meant.
         unannotated: the relative paths of what nobody annotated, in order.
     """
 
     found: dict[str, Path]
+    respelled: list[str]
     near: dict[str, tuple[str, ...]]
     unannotated: list[str]
 
@@ -45,6 +47,7 @@ def find_clips(manifest: Manifest, root: Path) -> FilesOfClips:
     named = list(zip(manifest.video_ids, paths, strict=True))
     return FilesOfClips(
         {video_id: root / files.of[path] for video_id, path in named if path in files.of},
+        [f"{path} is {files.of[path]}" for path in paths if path in files.respelled],
         {video_id: files.near[path] for video_id, path in named if path in files.near},
         [path for path in _unannotated(files.folders, used) if path not in ancestors],
     )
@@ -86,6 +89,15 @@ def check_files(
             "Copy what is missing, or prepare with --missing leave_out."
             if missing == "error"
             else "They are left out of the store.",
+        )
+    if files.respelled:
+        yield Finding(
+            "respelled",
+            "note",
+            "clips whose file has other capitals or accents than the annotations",
+            len(files.respelled),
+            first_few(files.respelled),
+            "They are used: nothing else can be meant.",
         )
     if files.unannotated:
         yield Finding(
