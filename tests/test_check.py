@@ -22,7 +22,7 @@ from midas_dfer.clips.checking.check import CheckReport, CheckSettings, check
 from midas_dfer.clips.checking.finding import Finding
 from midas_dfer.clips.checking.folders import find_clips
 from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip, spread
-from midas_dfer.clips.files import find_file
+from midas_dfer.clips.files import find_files
 from midas_dfer.clips.pool import Lost
 from midas_dfer.datasets.class_counts import ClassCount
 from midas_dfer.datasets.manifest import Manifest
@@ -264,7 +264,7 @@ def test_clips_are_found_where_prepare_finds_them(tmp_path):
             slow |= {f"v{n}": file for file in tried[::-1] if file.exists()}
     assert there.found == slow
     assert there.near == {"v4": ("deep/c.JPG",)}  # which another clip means
-    assert find_file(tmp_path, "deep/c") == tmp_path / "deep/c.JPG"
+    assert find_files(tmp_path, ["deep/c"]).of == {"deep/c": "deep/c.JPG"}
     assert there.unannotated == ["b.png"]
 
 

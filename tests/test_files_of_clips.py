@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from midas_dfer.clips import files as module
 from midas_dfer.clips.checking.check import check
 from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.files import find_file, find_files
+from midas_dfer.clips.files import find_files
 from midas_dfer.clips.prepare import prepare
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.columns import MEDIA_SUFFIX
@@ -55,7 +55,7 @@ def touch(root, *names):
 )  # fmt: skip
 def test_the_file_itself_or_the_only_one_it_can_be(tmp_path, path, there, found):
     touch(tmp_path, *there)
-    assert find_file(tmp_path, path) == (None if found is None else tmp_path / found)
+    assert find_files(tmp_path, [path]).of.get(path) == found
 
 
 def test_of_several_it_may_mean_none_is_taken_and_all_are_named(tmp_path):
@@ -107,8 +107,7 @@ def test_a_folder_that_may_not_be_listed_is_asked_for_each_file(tmp_path, monkey
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module.os, "scandir", refuse)
-    assert find_file(tmp_path, "v0") == tmp_path / "v0.mp4"
-    assert find_file(tmp_path, "v1") is None
+    assert find_files(tmp_path, ["v0", "v1"]).of == {"v0": "v0.mp4"}
 
 
 def test_one_list_of_suffixes_serves_all(tmp_path):

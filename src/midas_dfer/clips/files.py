@@ -113,12 +113,6 @@ def find_files(root: Path, paths: Iterable[str]) -> FoundFiles:
     return FoundFiles(found, frozenset(respelled), near, folders)
 
 
-def find_file(root: Path, path: str) -> Path | None:
-    """The file or folder of a clip, given its path in the annotations; None if there is none. See `find_files`."""
-    found = find_files(root, [path]).of.get(path)
-    return None if found is None else root / found
-
-
 def near_words(near: Sequence[str]) -> str:
     """Say in words which files a clip without one may have meant; "" for none."""
     return f"; there is {' and '.join(map(repr, near[:3]))}" if near else ""
