@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import safetensors.torch
@@ -25,6 +27,7 @@ from midas_dfer.files import only_one
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recognizer import Recognizer, UnweightedRecall
 from midas_dfer.training.runs import Run, write_weights
@@ -260,6 +263,57 @@ def test_a_resume_with_reading_processes_and_a_best_epoch_changes_no_bit(store, 
     assert same(*last)
     assert same(weights(run), weights(whole))
     assert run.provenance.kept == whole.provenance.kept
+
+
+def test_the_average_of_the_weights_is_kept_and_goes_on_after_a_kill(store, tmp_path, monkeypatch):
+    """Against the plain formula, step by step; the network's own weights are those of a run without an average."""
+    config = small(weight_average=0.8, validation_fraction=0.3, select="best_validation", jitter=0.5)
+    expected: dict[str, torch.Tensor] = {}
+    steps = 0
+    real = Recognizer.on_train_batch_end
+
+    def follows(self, *arguments):
+        nonlocal steps
+        for name, value in self.model.state_dict().items():
+            kept = 0.0 if not steps or not value.is_floating_point() else min(0.8, (1 + steps) / (10 + steps))
+            expected[name] = kept * expected.get(name, 0.0) + (1 - kept) * value.clone()
+        steps += 1
+        real(self, *arguments)
+
+    monkeypatch.setattr(Recognizer, "on_train_batch_end", follows)
+    whole = train(replace(config, select="last"), store, tmp_path / "whole")
+    kept = weights(whole)
+    assert kept.keys() == expected.keys()
+    for name, value in kept.items():
+        torch.testing.assert_close(value, expected[name].to(value.dtype), rtol=1e-4, atol=1e-6)
+    monkeypatch.undo()
+
+    plain = train(replace(config, select="last", weight_average=0.0), store, tmp_path / "plain")
+    state = torch.load(whole.last_checkpoint, weights_only=True)["state_dict"]
+    own = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+    assert same(own, weights(plain))
+    assert not same(kept, own)
+
+    best = train(config, store, tmp_path / "best")
+    real_step = Recognizer.training_step
+
+    def breaks(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (2, 1):
+            raise JobError("the lights went out")
+        return real_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Recognizer, "training_step", breaks)
+    with pytest.raises(JobError, match="lights"):
+        train(config, store, tmp_path / "broken")
+    monkeypatch.undo()
+    assert same(weights(resume(tmp_path / "broken")), weights(best))
+
+    number = int(re.findall(r"epoch (\d+)", best.provenance.kept)[0])
+    said = pl.read_csv(best.path / "logs" / "metrics.csv")["val_loss"][number - 1]
+    _, predictions = evaluate(best, store, part="validation", out=tmp_path / "scores")
+    loss = -(predictions.votes * np.log(predictions.probabilities)).sum(axis=1).mean()
+    assert said == pytest.approx(loss, abs=1e-5)
+    assert said != pytest.approx(pl.read_csv(plain.path / "logs" / "metrics.csv")["val_loss"][number - 1], abs=1e-5)
 
 
 def test_two_processes_do_not_train_the_same_run(store, tmp_path, monkeypatch):

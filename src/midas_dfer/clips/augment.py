@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float32, Shaped, UInt8
 from torch import Tensor
 
+from midas_dfer.clips.jitter import Jitter, apply_jitter
 from midas_dfer.errors import RequestError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -112,8 +113,10 @@ def _draw_index(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator).item())
 
 
-def apply_crop(frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, size: int) -> UInt8[Tensor, "T 3 S S"]:
-    """Cut the same rectangle out of every frame, resize it to a square and mirror it if asked.
+def apply_crop(
+    frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, size: int, jitter: Jitter | None = None
+) -> UInt8[Tensor, "T 3 S S"]:
+    """Cut the same rectangle out of every frame, resize it to a square, mirror it if asked, and jitter it if asked.
 
     Shrinking averages over areas, anything else interpolates linearly (OpenCV's INTER_AREA, INTER_LINEAR).
 
@@ -121,6 +124,7 @@ def apply_crop(frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, s
         frames: pictures of one clip; left unchanged.
         crop: what `multi_scale_crop` drew; None takes the whole picture, as in evaluation.
         size: S, side of the result in pixels.
+        jitter: what `draw_jitter` drew, applied last; None leaves the picture as it is.
 
     Returns:
         contiguous pixels 0..255, channels in the order of the input.
@@ -138,15 +142,15 @@ def apply_crop(frames: UInt8[np.ndarray, "T H W 3"], crop: CropAndFlip | None, s
         )
     shrinking = crop.height >= size and crop.width >= size
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    result = np.empty((num_frames, 3, size, size), dtype=np.uint8)
-    for frame, planes in zip(frames, result, strict=True):
+    pictures = np.empty((num_frames, size, size, 3), dtype=np.uint8)
+    for frame, result in zip(frames, pictures, strict=True):
         picture = frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         if picture.shape[:2] != (size, size):
             picture = cv2.resize(picture, (size, size), interpolation=interpolation)
-        if crop.flip:
-            picture = picture[:, ::-1]
-        planes[...] = picture.transpose(2, 0, 1)
-    return torch.from_numpy(result)
+        result[...] = picture[:, ::-1] if crop.flip else picture
+    if jitter is not None:
+        pictures = apply_jitter(pictures, jitter)
+    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
 
 
 def normalize_pixels(clips: Shaped[Tensor, "*batch 3 H W"]) -> Float32[Tensor, "*batch 3 H W"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from midas_dfer.clips.augment import apply_crop, multi_scale_crop
+from midas_dfer.clips.jitter import draw_jitter
 from midas_dfer.clips.reading_processes import (
     BATCHES_AHEAD,
     PATIENCE,
@@ -89,6 +90,8 @@ class ClipView:
         flip: mirror every other clip.
         seed: of all draws.
         frames_per_segment: how many frames follow each other from that frame on; T is as many times `num_segments`.
+        jitter: strength of the random changes of pose, light, sharpness and grain (`midas_dfer.clips.jitter`) in
+            training, in [0, 1].
     """
 
     num_segments: int = 8
@@ -98,6 +101,7 @@ class ClipView:
     flip: bool = True
     seed: int = 0
     frames_per_segment: int = 1
+    jitter: float = 0.0
 
 
 class ClipDataset(Dataset[ClipBatch]):
@@ -193,7 +197,7 @@ class ClipDataset(Dataset[ClipBatch]):
         num_frames = self.store.num_frames(video_id)
         positions = sample_segments(num_frames, view.num_segments, view.frames_per_segment, generator=generator)
         frames = self.store.read(video_id, positions.tolist())
-        crop = None
+        crop, jitter = None, None
         if generator is not None:
             side = frames.shape[1]
             crop = multi_scale_crop(
@@ -204,8 +208,10 @@ class ClipDataset(Dataset[ClipBatch]):
                 flip_probability=0.5 if view.flip else 0.0,
                 generator=generator,
             )
+            if view.jitter:
+                jitter = draw_jitter(view.jitter, generator=generator)
         return ClipBatch(
-            apply_crop(frames, crop, view.size)[None],
+            apply_crop(frames, crop, view.size, jitter)[None],
             self.soft_labels[place : place + 1],
             self.labels[place : place + 1],
             (video_id,),

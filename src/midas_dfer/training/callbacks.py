@@ -43,7 +43,7 @@ class RunCheckpoint(Checkpoint):
         if uar is not None and float(uar) > self.best_uar:
             self.best_uar, self.best_epoch = float(uar), trainer.current_epoch + 1
             if self.run.config.select != "last":
-                model = cast(Recognizer, pl_module).model
+                model = cast(Recognizer, pl_module).kept_model
                 write_weights(self.run.path / BEST_WEIGHTS, model, self.run.identity)
         with replacing(self.run.last_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)

@@ -75,6 +75,7 @@ class RunConfig:
         size: side of the pictures that the model sees, in pixels.
         scales: of the multi-scale crop in training; 1 alone switches it off.
         flip: mirror clips at random in training.
+        jitter: strength, from 0 to 1, of random turns, shifts, light, colour, blur, grain and patches in training.
         epochs: how often every training clip is seen.
         batch_size: clips per step.
         optimizer: sgd (the paper's), adam or adamw.
@@ -93,6 +94,8 @@ class RunConfig:
         partial_batch_norm: keep all batch-norm layers but the first as they came with the weights, as TSM does
             where clips are few.
         clip_gradient: norm above which the gradient of a step is scaled down; if not given, never.
+        weight_average: what each step keeps of a running average of the weights, such as 0.998; the average, which
+            follows faster in the first steps, is what is validated and kept. 0 keeps the weights themselves.
         test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
         validation_fraction: part of the training clips that is cut off for validation (by subject where known);
             0 where the data set's split names validation clips, or to do without.
@@ -136,6 +139,7 @@ class RunConfig:
     size: int = 224
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     flip: bool = True
+    jitter: float = 0.0
     epochs: int = 450
     batch_size: int = 8
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -149,6 +153,7 @@ class RunConfig:
     parameter_groups: Literal["weights", "uniform", "tsm"] = "weights"
     partial_batch_norm: bool = False
     clip_gradient: float | None = None
+    weight_average: float = 0.0
     test_fold: int | None = None
     validation_fraction: float = 0.0
     use_unassigned: bool = False
@@ -337,6 +342,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("num_segments", 1, 512),
     ("frames_per_segment", 1, 64),
     ("size", 24, 1024),
+    ("jitter", 0, 1),
+    ("weight_average", 0, 0.999999),
     ("epochs", 1, _MANY),
     ("batch_size", 1, _MANY),
     ("momentum", 0, 1),

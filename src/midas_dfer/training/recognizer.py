@@ -1,7 +1,8 @@
 """The training step: mix, predict, compare. One Lightning module for every model, label type and mixer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import lightning
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from midas_dfer.clips.augment import normalize_pixels
@@ -58,6 +60,10 @@ class Recognizer(lightning.LightningModule):
         self.num_steps = num_steps
         self.mixing = mixing
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
+        self.averaged: AveragedModel | None = None
+        if config.weight_average:
+            average = partial(follow, most=config.weight_average)
+            self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
         self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
         self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
         if config.partial_batch_norm:
@@ -83,9 +89,14 @@ class Recognizer(lightning.LightningModule):
         if isinstance(loader, ClipLoader):
             loader.at_epoch(self.current_epoch)
 
+    @property
+    def kept_model(self) -> nn.Module:
+        """The model that is validated and kept: with the weights' running average, where the recipe wants one."""
+        return self.model if self.averaged is None else self.averaged.module
+
     def forward(self, batch: ClipBatch) -> Float[Tensor, "B K"]:
         """Logits of the clips as they are."""
-        logits: Tensor = self.model(normalize_pixels(batch.clips))
+        logits: Tensor = self.kept_model(normalize_pixels(batch.clips))
         return logits
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
@@ -129,6 +140,11 @@ class Recognizer(lightning.LightningModule):
             partners = (normalize_pixels(partners[0]), partners[1])
         return mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners)
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - Lightning's own
+        """Let the average follow the weights."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Loss and scores of one batch of the validation part, as it is."""
         logits = self(batch)
@@ -161,6 +177,26 @@ class Recognizer(lightning.LightningModule):
             raise DivergedError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}"
             )
+
+
+def follow(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int, *, most: float) -> None:
+    """Move running averages towards the values of the next step.
+
+    Of step n an average keeps `most`, or (1 + n) / (10 + n) if that is less: at first the weights change too fast for
+    an average over a long time.
+
+    Args:
+        averages: of the same kind of number, changed in place.
+        values: of the same shapes.
+        count: n, how many values the averages are of.
+        most: what is kept in the long run, in (0, 1).
+    """
+    kept = min(most, (1 + int(count)) / (10 + int(count)))
+    for average, value in zip(averages, values, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, 1 - kept)
+        else:  # how many batches a batch-norm has seen
+            average.copy_(value)
 
 
 class Batches(lightning.LightningDataModule):

@@ -249,7 +249,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             )
             if trainer.interrupted:
                 raise KeyboardInterrupt
-        run.finish(*_kept_weights(run, model, kept.best_epoch))
+        run.finish(*_kept_weights(run, recognizer.kept_model, kept.best_epoch))
     return run
 
 
@@ -266,6 +266,7 @@ def _dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], None])
         train=is_train,
         scales=config.scales,
         flip=config.flip,
+        jitter=config.jitter,
         seed=config.seed,
     )
     labels = config.labels if is_train else "soft"
