@@ -7,6 +7,7 @@ above `ALIKE`; of pairs just above it nearly all were the same photograph, below
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -80,16 +81,16 @@ def read_kept_back(path: Path = KEPT_BACK) -> dict[str, Part]:
     return {row["picture"]: "validation" if row["part"] == "validation" else "test" for row in rows}
 
 
-def with_parts(manifest: Manifest) -> Manifest:
-    """Put the parts of `KEPT_BACK` in the place of FER+'s own.
+def with_parts(manifest: Manifest, parts: Mapping[str, Part]) -> Manifest:
+    """Put our parts in the place of FER+'s own.
 
     Args:
         manifest: what `read_ferplus` gives of the training and validation part.
+        parts: of the pictures that are kept back.
 
     Raises:
         RequestError: a kept-back picture is missing, so this is not the published data.
     """
-    parts = read_kept_back()
     if missing := sorted(parts.keys() - set(manifest.video_ids)):
         raise RequestError(
             f"{len(missing)} pictures that the test or validation part consists of are missing, such as {missing[0]}; "

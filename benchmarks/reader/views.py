@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from benchmarks.reader.parts import with_parts
+from benchmarks.reader.parts import KEPT_BACK, read_kept_back, with_parts
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.faces import Face, FaceDetector, align_face
 from midas_dfer.clips.prepare import prepare
@@ -37,17 +37,18 @@ CUTS: tuple[Cut, ...] = ("published", "aligned", "boxed")
 """The picture as it is; cut by landmarks as out of a video; cut by the detector's box, not turned, as in DFEW."""
 
 
-def read_pictures(root: Path) -> tuple[Manifest, UInt8[np.ndarray, "N 48 48"]]:
+def read_pictures(root: Path, kept_back: Path = KEPT_BACK) -> tuple[Manifest, UInt8[np.ndarray, "N 48 48"]]:
     """FER+'s training and validation pictures with their votes, in our own parts.
 
     Args:
         root: FER+ as it is published.
+        kept_back: the list of pictures for validation and testing.
 
     Raises:
         RequestError: a picture is missing or unreadable, or these are other pictures than the published ones.
     """
     manifest = read_ferplus(root)
-    manifest = with_parts(manifest.select((manifest.table["split"] != "test").to_numpy()))
+    manifest = with_parts(manifest.select((manifest.table["split"] != "test").to_numpy()), read_kept_back(kept_back))
     pictures = []
     for path in manifest.table["path"].to_list():
         picture = cv2.imread(str(root / path), cv2.IMREAD_GRAYSCALE)
