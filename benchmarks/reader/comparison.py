@@ -20,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.runs import EVALUATION_FILE, RUN_FILE, Run
 from midas_dfer.training.train import resume, train
 
