@@ -80,7 +80,8 @@ def read_settings(request: Namespace) -> RunConfig:
     Raises:
         RequestError: one of them makes no sense.
     """
-    return RunConfig(**{f.name: request[f.name] for f in fields(RunConfig) if f.name in request})
+    asked = {f.name: request[f.name] for f in fields(RunConfig) if f.name in request}
+    return RunConfig(**{name: value for name, value in asked.items() if value is not None})
 
 
 def refuse_without_effect(request: Namespace, config: RunConfig) -> None:

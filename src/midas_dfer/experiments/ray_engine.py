@@ -32,7 +32,7 @@ from midas_dfer.experiments.engines import LocalEngine, check_jobs, collect
 from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
 from midas_dfer.experiments.ray_shares import Machine, Needs, share_out
 from midas_dfer.files import make_folder, only_one, write_file
-from midas_dfer.models.packaged import PACKAGED
+from midas_dfer.readers.start import PACKAGED, named_reader
 from midas_dfer.training.runs import CONFIG_FILE
 from midas_dfer.training.train import TrainingInterruptedError
 from midas_dfer.version import __version__
@@ -111,7 +111,9 @@ class RayEngine:
 def _refuse_relative_weights(jobs: Sequence[Job]) -> None:
     for job in jobs:
         weights = job.config.weights
-        if weights not in (None, PACKAGED) and not Path(str(weights)).is_absolute():
+        if weights in (None, PACKAGED) or named_reader(str(weights)) is not None:
+            continue
+        if not Path(str(weights)).is_absolute():
             raise RequestError(
                 f"--weights {weights} is relative to the folder you are in, which other machines do not know; "
                 f"write {Path(str(weights)).resolve()}"

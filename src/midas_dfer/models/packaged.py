@@ -7,9 +7,6 @@ from typing import Protocol, runtime_checkable
 
 from midas_dfer.errors import RequestError
 
-PACKAGED = "packaged"
-"""What `create_model` takes for `weights` where those inside an installed package are meant."""
-
 
 @runtime_checkable
 class HasPackagedWeights(Protocol):

@@ -50,7 +50,7 @@ class WeightsReport:
         return text
 
 
-def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
+def load_trunk(model: ClipModel, path: Path | str, *, heads: bool = True) -> WeightsReport:
     """Load a weight file into a model: the file of a network for pictures (or clips) into the trunk, or all of a model.
 
     What must be in the file is the trunk, every key of it, without its heads and counters. What the model has besides
@@ -61,6 +61,8 @@ def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
         model: changed in place, or not at all on an error.
         path: ``.safetensors``, or ``.pth`` / ``.pt`` read with ``torch.load(weights_only=True)``: a plain
             state dict or ``{"state_dict": ...}``, keys with or without ``module.`` in front.
+        heads: load a classifier, too, that has the model's own shape; False leaves all heads as drawn, for a file whose
+            classes are known to be others, or in another order.
 
     Returns:
         which weights were loaded and which were not.
@@ -71,6 +73,8 @@ def load_trunk(model: ClipModel, path: Path | str) -> WeightsReport:
     """
     path = Path(path)
     file = read_weights(path)
+    if not heads:
+        file = {key: value for key, value in file.items() if not _is_in(key, model.heads)}
     own = model.state_dict()
     prefix = f"{model.trunk}." if model.trunk else ""
     whole = not prefix or any(key.startswith(prefix) and key in own for key in file)

@@ -13,9 +13,11 @@ from midas_dfer.files import read_json
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
 from midas_dfer.models.zoo import create_model
+from midas_dfer.readers.start import CONFIG_FILE as CONFIG_FILE
+from midas_dfer.readers.start import WEIGHTS_FILE as WEIGHTS_FILE
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, ONNX_FILE = "config.json", "model.safetensors", "README.md", "model.onnx"
+CARD_FILE, ONNX_FILE = "README.md", "model.onnx"
 
 
 def is_exported(folder: Path) -> bool:

@@ -9,6 +9,7 @@ import yaml
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import SoftLabelMethod
+from midas_dfer.readers.start import find_start, named_reader
 from midas_dfer.training.settings_file import read_settings_file
 
 PUBLISHED_ALPHA: dict[str, float] = {
@@ -65,14 +66,16 @@ class RunConfig:
         loss: cross_entropy (the paper's), kl, jensen_shannon, brier, intensity_aware or compact.
         class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
-        model: architecture; see midas list models.
-        width: channels of the first stage; 64 is ResNet-18's own, less makes a smaller network.
-        weights: file with pretrained weights of the trunk (.pth, .pt or .safetensors); or packaged, those that come
-            with a package, which tsm_sface and tsm_efficientnet_lite0 have.
+        model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
+        width: channels of the first stage; less makes a smaller network. If not given, 64, ResNet-18's own, or that
+            of weights.
+        weights: what the trunk starts from; reader, the reader that comes with midas-dfer (midas list readers has
+            its name), or a folder that midas export wrote; a file (.pth, .pt or .safetensors); or packaged, those
+            that come with a package, which tsm_sface and tsm_efficientnet_lite0 have. If not given, random.
         dropout: rate before the classifier.
         num_segments: equal parts of a clip that the model sees a frame of each.
         frames_per_segment: how many frames of each part, one after the other.
-        size: side of the pictures that the model sees, in pixels.
+        size: side of the pictures that the model sees, in pixels. If not given, 224, or that of weights.
         scales: of the multi-scale crop in training; 1 alone switches it off.
         flip: mirror clips at random in training.
         jitter: strength, from 0 to 1, of random turns, shifts, light, colour, blur, grain and patches in training.
@@ -130,13 +133,13 @@ class RunConfig:
     loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware", "compact"] = "cross_entropy"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
-    model: str = "tsm_resnet18"
-    width: int = 64
+    model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
+    width: int = None  # type: ignore[assignment]
     weights: str | None = None
     dropout: float = 0.5
     num_segments: int = 8
     frames_per_segment: int = 1
-    size: int = 224
+    size: int = None  # type: ignore[assignment]
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     flip: bool = True
     jitter: float = 0.0
@@ -171,6 +174,7 @@ class RunConfig:
             object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
         except (TypeError, ValueError):
             raise RequestError(f"--scales is {self.scales!r}; expected numbers from 0.1 to 1") from None
+        self._fill_in()
         self._check_kinds()
         self._check_choices()
         for name, low, high in _RANGES:
@@ -196,6 +200,18 @@ class RunConfig:
         self._check_schedule()
         self._check_clips()
         self._check_mixer()
+
+    def _fill_in(self) -> None:
+        """Which network it is, where that is left to the weights, or to the paper."""
+        if isinstance(self.weights, str) and (reader := named_reader(self.weights)) is not None:
+            object.__setattr__(self, "weights", reader.name)  # a run tells which one that was
+        if None not in (self.model, self.width, self.size):  # so a run opens without what it started from
+            return
+        start = find_start(self.weights) if isinstance(self.weights, str) else None
+        ours: tuple[str, int, int] = _PAPERS_NETWORK if start is None else (start.model, start.width, start.size)
+        for name, value in zip(("model", "width", "size"), ours, strict=True):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def _check_schedule(self) -> None:
         epochs: Any = self.milestones
@@ -324,6 +340,7 @@ class RunConfig:
         return name if self.labels == "soft" else f"{name} with hard labels"
 
 
+_PAPERS_NETWORK = ("tsm_resnet18", 64, 224)
 _MANY = 1_000_000
 """More epochs or clips than anybody has; far beyond it, libraries fail in ways of their own."""
 _LARGE = 1e100

@@ -23,8 +23,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, only_one
 from midas_dfer.models.clip_model import lay_out_for_speed
-from midas_dfer.models.packaged import PACKAGED
-from midas_dfer.models.weights import load_trunk
+from midas_dfer.models.zoo import load_pretrained
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.checkpoint import LastCheckpoint, last_checkpoint
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
@@ -178,11 +177,9 @@ def _refuse_edited(run: Run) -> None:
 
 
 def _check_model(config: RunConfig, num_classes: int) -> str:
-    """Make the model once before anything is written; says what became of the file of weights, "" without one."""
-    if config.weights is None or config.weights == PACKAGED:
-        new_model(config, num_classes, pretrained=True)
-        return "" if config.weights is None else f"those that are packaged with {config.model}"
-    return str(load_trunk(new_model(config, num_classes), config.weights))
+    """Make the model once before anything is written; says what it starts from, "" from random weights."""
+    model = new_model(config, num_classes)
+    return "" if config.weights is None else load_pretrained(model, config.model, config.weights)
 
 
 def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:
