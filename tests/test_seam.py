@@ -59,7 +59,7 @@ def training_set(hard: bool) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...
 
 def a_model(config: RunConfig) -> torch.nn.Module:
     """Small, and with a classifier that is large enough for logits to differ."""
-    model = new_model(config, K)
+    model = new_model(config, [str(number) for number in range(K)])
     with torch.no_grad():
         for name, weights in model.named_parameters():
             if name.endswith("weight") and weights.shape[0] == K:

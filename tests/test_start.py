@@ -14,6 +14,7 @@ from midas_dfer.cli import main
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model
+from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.readers import DEFAULT_READER
 from midas_dfer.readers.start import CONFIG_FILE, WEIGHTS_FILE, find_start
 from midas_dfer.training.config import RunConfig
@@ -49,7 +50,7 @@ def test_what_is_not_given_is_the_readers():
     assert network(RunConfig()) == network(RunConfig(weights="imagenet.pth")) == ("tsm_resnet18", 64, 224)
 
 
-def test_the_trunk_is_taken_and_the_classes_stay_behind():
+def test_the_trunk_is_taken_and_nameless_classes_stay_behind():
     there = load_file(DEFAULT_READER.folder / WEIGHTS_FILE)
     for classes in (3, READER["num_classes"]):  # of the same number, but who knows whether the same ones
         model = create_model(NETWORK[0], classes, weights="reader", generator=torch.Generator().manual_seed(0))
@@ -59,12 +60,26 @@ def test_the_trunk_is_taken_and_the_classes_stay_behind():
             assert torch.equal(value.float(), expected), name
 
 
+def test_classes_that_both_have_are_taken_by_name():
+    there = load_file(DEFAULT_READER.folder / WEIGHTS_FILE)
+    names = ("anger", "bored", "happiness")
+    model = create_model(NETWORK[0], 3, weights="reader", class_names=names)
+    for own, theirs in ((0, "angry"), (2, "happy")):
+        place = READER["label2id"][theirs]
+        assert torch.equal(model.fc.weight[own], there["fc.weight"][place].float())
+        assert torch.equal(model.fc.bias[own], there["fc.bias"][place].float())
+    assert model.fc.bias[1] == 0  # as drawn
+    said = load_pretrained(model, NETWORK[0], "reader", names)
+    assert said.endswith("with its classes anger, happiness; new are bored")
+    assert load_pretrained(model, NETWORK[0], "reader", ("bored", "tired", "alert")).endswith("classifier begins anew")
+
+
 def test_a_run_says_what_it_took_and_opens_without_it(store, folder, tmp_path):
     said: list[str] = []
     train(RunConfig(weights=str(folder), mixer="none", **QUICK), store, tmp_path / "run", say=said.append)
     (line,) = (line for line in said if line.startswith("weights: "))
     assert f"the exported model {folder} ({NETWORK[0]}, width {NETWORK[1]}, pictures of {NETWORK[2]} pixels)" in line
-    assert line.endswith("the classifier begins anew")
+    assert line.endswith(", with its classes happy, sad, angry")
     shutil.rmtree(folder)
     run = Run.open(tmp_path / "run")
     assert network(run.config) == NETWORK

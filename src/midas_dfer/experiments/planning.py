@@ -14,7 +14,7 @@ from midas_dfer.experiments.jobs import Job
 from midas_dfer.experiments.substores import few_clips, other_clips, write_substore
 from midas_dfer.experiments.tables import Experiment, Method, check_settings
 from midas_dfer.labels import NO_LABEL
-from midas_dfer.models.zoo import load_pretrained
+from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.devices import computed_on
 from midas_dfer.training.parts import part_clips
@@ -227,10 +227,10 @@ def _check(config: RunConfig, store: ClipStore) -> None:
         if config.votes_used > most:
             raise RequestError(f"no training clip has more than {most} votes")
     ClipDataset(store, train, labels=config.labels, method=config.label_method, votes_used=config.votes_used)
-    model = new_model(config, len(store.class_names))
+    model = new_model(config, store.class_names)
     if config.weights is not None:
         try:
-            load_pretrained(model, config.model, config.weights)
+            load_pretrained(model, config.model, config.weights, store.class_names)
         except RequestError as error:  # which weights do not fit would fill a page for each row
             raise RequestError(str(error).split(": ", maxsplit=1)[0]) from error
 

@@ -1,7 +1,7 @@
 """The models by name: an explicit table, nothing registers itself."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from midas_dfer.models.dpcnet import DPCNet
 from midas_dfer.models.efficientnet import TSMEfficientNetLite0
 from midas_dfer.models.former_dfer import FormerDFER
 from midas_dfer.models.gca import GCA
-from midas_dfer.models.packaged import HasPackagedWeights
+from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.models.resnet import RESNET_BLOCKS, RESNET_DEPTHS
 from midas_dfer.models.resnet3d import R2PLUS1D_18, R3D_18, RESNET3D_18, Design3d, ResNet3d
 from midas_dfer.models.sface import TSMSFace
@@ -25,8 +25,7 @@ from midas_dfer.models.stt import STT
 from midas_dfer.models.timm_trunk import PREFIX, TSMTimm, picture_size
 from midas_dfer.models.tsm import TSMResNet
 from midas_dfer.models.vgg_lstm import TwoStreamVGGLSTM
-from midas_dfer.models.weights import load_trunk
-from midas_dfer.readers.start import PACKAGED, find_start
+from midas_dfer.readers.start import find_start
 
 
 @runtime_checkable
@@ -139,6 +138,7 @@ def create_model(
     *,
     dropout: float = 0.5,
     weights: Path | str | None = None,
+    class_names: Sequence[str] = (),
     width: int | None = None,
     generator: torch.Generator | None = None,
 ) -> ClipModel:
@@ -150,7 +150,8 @@ def create_model(
         num_frames: frames per clip, for networks that learn something of each place in time; they take clips of
             another length as well, and no other network depends on it. None is the publication's.
         dropout: chance with which a feature is dropped before the classifier.
-        weights: what the trunk starts from; see `load_pretrained`. None: from random weights.
+        weights: what the model starts from; see `midas_dfer.models.pretrained.load_pretrained`. None: random weights.
+        class_names: of the K outputs, where `weights` are a trained model's, whose classes are found in them by name.
         width: channels of the first stage, a multiple of 8; all others scale with it. 64 is the published
             network, 8 or 16 makes one for trials on a CPU. None is 64, or that of the trained model in `weights`.
         generator: source of the random initial weights; None is torch's default generator.
@@ -173,42 +174,5 @@ def create_model(
             num_classes=num_classes, num_frames=frames, dropout=dropout, width=width, generator=generator
         )
     if weights is not None:
-        load_pretrained(model, name, weights)
+        load_pretrained(model, name, weights, class_names)
     return model
-
-
-def load_pretrained(model: ClipModel, name: str, weights: Path | str) -> str:
-    """Give a model's trunk pretrained weights.
-
-    Args:
-        model: changed in place, or not at all on an error.
-        name: its architecture.
-        weights: "packaged", those inside an installed package, which tsm_sface and tsm_efficientnet_lite0 have; the
-            name of a packaged reader ("reader" for the one that reads where none is named) or a folder that `midas
-            export` wrote, whose trunk is taken and whose classes stay behind; or a file
-            (`midas_dfer.models.weights.load_trunk`).
-
-    Returns:
-        what was taken, in words.
-
-    Raises:
-        RequestError: there are no such weights, or they do not fit the model.
-    """
-    if str(weights) == PACKAGED:
-        if not isinstance(model, HasPackagedWeights):
-            raise RequestError(f"No package holds weights for {name}; name a file, or none for random weights.")
-        model.load_packaged()
-        return f"those that are packaged with {name}"
-    start = find_start(weights)
-    if start is None:
-        return str(load_trunk(model, weights))
-    try:
-        report = load_trunk(model, start.file, heads=False)
-    except RequestError as error:
-        if "this model" not in str(error):  # a damaged file
-            raise
-        raise RequestError(
-            f"--weights {weights} is {start.described}, which is another network than the {name} that was asked for; "
-            f"leave --model and --width out, or ask for --model {start.model} --width {start.width}"
-        ) from error
-    return f"{len(report.loaded)} of {start.described}; the classifier begins anew"

@@ -5,6 +5,7 @@ Only what such a folder says of itself is read here, without torch; `midas_dfer.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
@@ -30,6 +31,7 @@ class Start:
         model: its architecture.
         width: channels of its first stage.
         size: side of the pictures that it sees, in pixels.
+        class_names: in the order of its outputs.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Start:
     model: str
     width: int
     size: int
+    class_names: tuple[str, ...]
 
     @property
     def file(self) -> Path:
@@ -93,11 +96,15 @@ def find_start(weights: Path | str) -> Start | None:
 
 def _read(title: str, folder: Path) -> Start:
     path = folder / CONFIG_FILE
-    values = read_json(path, "get it again")
-    names, width, size = values.get("architectures"), values.get("width"), values.get("image_size")
-    if not isinstance(names, list) or len(names) != 1 or type(width) is not int or type(size) is not int:
-        raise RequestError(
-            f"{path} does not say which model it is; expected architectures, width and image_size, as midas export "
-            "writes them"
-        )
-    return Start(title, folder, str(names[0]), width, size)
+    values: dict[str, Any] = read_json(path, "get it again")
+    try:
+        (model,), width, size = values["architectures"], values["width"], values["image_size"]
+        classes = tuple(str(values["id2label"][str(number)]) for number in range(len(values["id2label"])))
+        if (type(model), type(width), type(size)) == (str, int, int):
+            return Start(title, folder, model, width, size, classes)
+    except (TypeError, ValueError, KeyError):
+        pass
+    raise RequestError(
+        f"{path} does not say which model it is; expected architectures, width, image_size and id2label, as midas "
+        "export writes them"
+    )

@@ -14,7 +14,7 @@ RUN/
 import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -259,7 +259,7 @@ class Run:
             RequestError: there is no such model or width, or the file of weights does not fit; names the recipe's file.
         """
         try:
-            return new_model(self.config, len(self.provenance.class_names), pretrained=pretrained)
+            return new_model(self.config, self.provenance.class_names, pretrained=pretrained)
         except RequestError as error:
             raise RequestError(f"{self.path / CONFIG_FILE}: {error}") from error
 
@@ -297,8 +297,8 @@ class Run:
         write_json(self.path / RUN_FILE, asdict(self.provenance))
 
 
-def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) -> ClipModel:
-    """The architecture with fresh weights, drawn from the seed; in the trunk `config.weights` if `pretrained`.
+def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:
+    """The architecture with fresh weights, drawn from the seed; if `pretrained` it starts from `config.weights`.
 
     Raises:
         RequestError: there is no such model or width, or the file of weights does not fit.
@@ -306,7 +306,8 @@ def new_model(config: RunConfig, num_classes: int, *, pretrained: bool = False) 
     weights = config.weights if pretrained else None
     return create_model(
         config.model,
-        num_classes=num_classes,
+        num_classes=len(class_names),
+        class_names=class_names,
         num_frames=config.num_frames,
         dropout=config.dropout,
         width=config.width,

@@ -23,7 +23,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, only_one
 from midas_dfer.models.clip_model import lay_out_for_speed
-from midas_dfer.models.zoo import load_pretrained
+from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
 from midas_dfer.training.checkpoint import LastCheckpoint, last_checkpoint
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
@@ -95,7 +95,7 @@ def train(
     )
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
-    loaded = _check_model(config, len(store.class_names))
+    loaded = _check_model(config, store.class_names)
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
         config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
@@ -176,10 +176,10 @@ def _refuse_edited(run: Run) -> None:
         )
 
 
-def _check_model(config: RunConfig, num_classes: int) -> str:
+def _check_model(config: RunConfig, class_names: Sequence[str]) -> str:
     """Make the model once before anything is written; says what it starts from, "" from random weights."""
-    model = new_model(config, num_classes)
-    return "" if config.weights is None else load_pretrained(model, config.model, config.weights)
+    model = new_model(config, class_names)
+    return "" if config.weights is None else load_pretrained(model, config.model, config.weights, class_names)
 
 
 def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:

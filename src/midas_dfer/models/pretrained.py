@@ -1,0 +1,69 @@
+"""What a model starts from: weights of a trained model, of a file, or inside an installed package."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from midas_dfer.emotions import match_classes
+from midas_dfer.errors import RequestError
+from midas_dfer.models.clip_model import ClipModel
+from midas_dfer.models.packaged import HasPackagedWeights
+from midas_dfer.models.weights import load_trunk, read_weights
+from midas_dfer.readers.start import PACKAGED, Start, find_start
+
+
+def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_names: Sequence[str] = ()) -> str:
+    """Give a model's trunk pretrained weights, and of a trained model those of the classes that both have.
+
+    Args:
+        model: changed in place, or not at all on an error.
+        name: its architecture.
+        weights: "packaged", those inside an installed package, which tsm_sface and tsm_efficientnet_lite0 have; the
+            name of a packaged reader ("reader" for the one that reads where none is named) or a folder that `midas
+            export` wrote; or a file (`midas_dfer.models.weights.load_trunk`).
+        class_names: of the model's outputs, if they are known: a trained model's classes are found in them by name.
+
+    Returns:
+        what was taken, in words.
+
+    Raises:
+        RequestError: there are no such weights, or they do not fit the model.
+    """
+    if str(weights) == PACKAGED:
+        if not isinstance(model, HasPackagedWeights):
+            raise RequestError(f"No package holds weights for {name}; name a file, or none for random weights.")
+        model.load_packaged()
+        return f"those that are packaged with {name}"
+    start = find_start(weights)
+    if start is None:
+        return str(load_trunk(model, weights))
+    try:
+        report = load_trunk(model, start.file, heads=False)
+    except RequestError as error:
+        if "this model" not in str(error):  # a damaged file
+            raise
+        raise RequestError(
+            f"--weights {weights} is {start.described}, which is another network than the {name} that was asked for; "
+            f"leave --model and --width out, or ask for --model {start.model} --width {start.width}"
+        ) from error
+    taken = f"{len(report.loaded)} of {start.described}"
+    common = _take_classes(model, start, class_names) if class_names else ()
+    new = [each for each in class_names if each not in common]
+    if not common:
+        return f"{taken}; the classifier begins anew"
+    return f"{taken}, with its classes {', '.join(common)}" + (f"; new are {', '.join(new)}" if new else "")
+
+
+def _take_classes(model: ClipModel, start: Start, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Copy the classifier's rows of the classes that a trained model has, too; gives their names."""
+    match = match_classes(start.class_names, class_names)
+    file, own = read_weights(start.file), model.state_dict()
+    taken = False
+    for key in own.keys() & file.keys():
+        rows, theirs = own[key], file[key]
+        is_of_classes = (len(rows), len(theirs)) == (len(class_names), len(start.class_names)) if rows.ndim else False
+        if is_of_classes and rows.shape[1:] == theirs.shape[1:] and key.startswith(tuple(f"{h}." for h in model.heads)):
+            for number, place in enumerate(match.places):
+                if place is not None:
+                    rows[number] = theirs[place]  # the state shares its memory with the model
+            taken = True
+    return match.common if taken else ()
