@@ -1,8 +1,10 @@
-"""The whole path on made-up faces: render, prepare, describe, train, evaluate, predict."""
+"""The first day: a real face read by the packaged reader, then the whole path, trained and tested on made-up faces."""
 
 import shutil
+import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.prepare import available_cores, prepare
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.synthetic import read_synthetic, write_corpus, write_new_video
+from midas_dfer.emotions import CREMA_D, match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.progress import console_progress
+from midas_dfer.readers import DEFAULT_READER
 from midas_dfer.report.description import describe
 from midas_dfer.report.description_figures import draw_description
 from midas_dfer.report.evaluation_figures import draw_evaluation
@@ -23,36 +27,46 @@ from midas_dfer.report.tables import description_table, evaluation_table, prepar
 from midas_dfer.report.training_curves import draw_training
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import METRICS_FILE
+from midas_dfer.training.scores import Evaluation
 from midas_dfer.training.train import train
 
+REAL_CLIP = Path(__file__).with_name("demo_data") / "1001_DFA_HAP_XX.flv"
+"""A clip of CREMA-D; its licence is beside it."""
+REAL_VOTES = dict(zip(CREMA_D.names, (0, 0, 0, 7, 2, 0), strict=True))
+"""What nine people said who saw it without its sound."""
+WINDOW_SECONDS, STRIDE_SECONDS = 0.5, 0.1
+"""Of its reading, for it lasts two seconds."""
+
 MARK = "demo.json"
-CLIPS, PEOPLE, SECONDS = 240, 30, 0.8
-STORED_SIZE = 112
+COLUMNS = 80
+CLIPS, PEOPLE, SECONDS, FRAME_RATE = 320, 40, 0.8, 12.5
+STORED_SIZE = 64
 
 RECIPE = RunConfig(
-    width=16,
-    size=64,
-    scales=(1.0, 0.875),
-    dropout=0.2,
+    weights="reader",
     temperature=0.25,
-    epochs=20,
+    dropout=0.2,
+    num_segments=4,
+    scales=(1.0, 0.875),
+    epochs=10,
+    batch_size=16,
+    learning_rate=0.05,
     num_threads=1,
 )
-"""A small network for two cores and a minute. Everything that is not named is the paper's.
+"""Fine-tuning for two cores and a few seconds. Everything that is not named is the paper's, or the reader's.
 
-One thread computes and another process reads: as quick as two threads for so small a network, and the scores do not
-depend on how many cores there are.
+One thread computes: the scores do not depend on how many cores there are.
 """
 
 
 def run_demo(
     out: Path, *, seed: int = 0, jobs: int | None = None, clips: int = CLIPS, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Run the whole path; see `midas demo --help`.
+    """Read a real face, then go the whole path on made-up ones; see `midas demo --help`.
 
     Args:
         out: folder for all of it. A folder that an earlier demo made is used again: videos and clips that are
-            there stay, the run is made anew.
+            there stay, the runs are made anew.
         seed: of the faces, the votes and the training. Same seed, same scores, on the same machine.
         jobs: processes; all cores if None.
         clips: how many made-up clips.
@@ -64,42 +78,60 @@ def run_demo(
     Raises:
         RequestError: `out` holds something else.
     """
-    began = time.monotonic()
-    videos, store_path, run_path = out / "videos", out / "store", out / "run"
-    pictures, prediction = out / "pictures", out / "prediction"
+    began, say = time.monotonic(), _in_columns(say)
+    videos, store_path, run_path, beside = out / "videos", out / "store", out / "run", out / "run_from_random_weights"
+    real_face, pictures, prediction = out / "real_face", out / "pictures", out / "prediction"
     jobs = jobs or available_cores()
     mark = {"seed": seed, "clips": clips, "people": PEOPLE, "seconds": SECONDS}
-    _take_folder(out, mark, (videos, store_path), (run_path, pictures, prediction))
+    _take_folder(out, mark, (videos, store_path), (real_face, run_path, beside, pictures, prediction))
 
-    say(f"1/6  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
+    say(f"1/7  Reading a real face with the packaged reader {DEFAULT_READER.name}")
+    read = read_real_face(real_face, say=say)
+    for path in read:
+        say(f"     {path}")
+
+    say(f"\n2/7  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
     say("     They show that the parts fit together, and nothing about real faces.")
     bar = console_progress("render", "clip")
     bar.start(clips)
-    write_corpus(videos, clips=clips, identities=PEOPLE, seconds=SECONDS, seed=seed, jobs=jobs, progress=bar.advance)
+    write_corpus(
+        videos,
+        clips=clips,
+        identities=PEOPLE,
+        seconds=SECONDS,
+        frame_rate=FRAME_RATE,
+        seed=seed,
+        jobs=jobs,
+        progress=bar.advance,
+    )
     bar.finish()
 
-    say(f"\n2/6  Preparing: finding and aligning the face in each clip: {store_path}")
+    say(f"\n3/7  Preparing: finding and aligning the face in each clip: {store_path}")
     settings = ExtractSettings(size=STORED_SIZE)
     bar = console_progress("prepare", "clip")
     say(prepare_table(prepare(read_synthetic(videos), videos, store_path, settings=settings, jobs=jobs, progress=bar)))
 
-    say("\n3/6  Describing the votes")
+    say("\n4/7  Describing the votes")
     store = ClipStore.open(store_path)
     description = describe(store)
     say(description_table(description))
     drawn = draw_description(store, description, pictures)
 
-    config = RunConfig.from_dict({**RECIPE.to_dict(), "seed": seed, "num_workers": min(1, jobs - 1)})
-    say(f"\n4/6  Training a small network with MIDAS: {run_path}")
+    config = replace(RECIPE, seed=seed, num_workers=0)
+    say(f"\n5/7  Fine-tuning the reader with MIDAS: {run_path}")
     run = train(config, store, run_path, say=say)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
+    say(f"\n     Beside it, the same from random weights: {beside}")
+    from_random = train(replace(config, weights=None), store, beside, say=_nothing)
 
-    say("\n5/6  Evaluating on the people it has not seen")
+    say("\n6/7  Evaluating on the people it has not seen")
     evaluation, predictions = evaluate(run, store)
     say(evaluation_table(evaluation))
     drawn += [pictures / "training.png", *draw_evaluation(evaluation, predictions, pictures)]
+    beside_war = evaluate(from_random, store)[0].war or 0.0
+    name, share = most_frequent(evaluation)
 
-    say(f"\n6/6  Reading a new video: {prediction}")
+    say(f"\n7/7  Reading a new video with it: {prediction}")
     make_folder(prediction)
     new_video = prediction / "new_video.mp4"
     write_new_video(new_video, seed=seed + 1)
@@ -107,16 +139,67 @@ def run_demo(
     drawn += write_prediction(timeline, new_video, prediction)
 
     say(f"\nDone in {time.monotonic() - began:.0f} seconds.")
-    say(f"UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   (made-up faces)")
     for path in drawn:
         say(f"  {path}")
+    say("\nOn made-up people that it has not seen:")
+    say(f"  UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   from the reader")
+    say(f"                WAR {100 * beside_war:.2f} %   the same training from random weights")
+    say(f"                WAR {100 * share:.2f} %   always {name}, the most frequent class")
     return {
         "uar": evaluation.uar,
         "war": evaluation.war,
+        "war_from_random_weights": beside_war,
+        "war_of_most_frequent": share,
         "store": str(store_path),
         "run": str(run_path),
-        "pictures": [str(path) for path in drawn],
+        "pictures": [str(path) for path in (*read, *drawn)],
     }
+
+
+def read_real_face(folder: Path, *, say: Callable[[str], None] = print) -> list[Path]:
+    """Read the packaged clip of a real face with the packaged reader, and say what people voted beside it.
+
+    Args:
+        folder: for the timeline, its picture and the annotated video.
+        say: prints a line.
+
+    Returns:
+        the files.
+    """
+    timeline = Predictor.from_pretrained(DEFAULT_READER.name).predict_video(
+        REAL_CLIP, window_seconds=WINDOW_SECONDS, stride_seconds=STRIDE_SECONDS
+    )
+    paths = write_prediction(timeline, REAL_CLIP, folder)
+    read = timeline.tracks[0].summary.shown
+    cast = sum(REAL_VOTES.values())
+    match = match_classes(tuple(REAL_VOTES), timeline.class_names)
+    say(f"     {REAL_CLIP.name}: CREMA-D, Open Database License; seen without sound")
+    say(f"                {cast} people   the reader")
+    for name, place, share in zip(timeline.class_names, match.places, read, strict=True):
+        people = "not asked" if place is None else f"{REAL_VOTES[CREMA_D.names[place]] / cast:.0%}"
+        say(f"     {name:<10}{people:>9}{share:>11.0%}")
+    return paths
+
+
+def most_frequent(evaluation: Evaluation) -> tuple[str, float]:
+    """The class that most of the tested clips have, and the WAR of who always says that."""
+    counts = [sum(row) for row in evaluation.confusion]
+    top = counts.index(max(counts))
+    return evaluation.class_names[top], counts[top] / max(1, evaluation.num_labelled)
+
+
+def _nothing(text: str) -> None:
+    """Says nothing."""
+
+
+def _in_columns(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Folds what is wider than a terminal."""
+
+    def fold(text: str) -> None:
+        for line in text.split("\n"):
+            say(line if len(line) <= COLUMNS else textwrap.fill(line, COLUMNS, subsequent_indent="  "))
+
+    return fold
 
 
 def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:

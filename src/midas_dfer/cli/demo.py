@@ -1,4 +1,4 @@
-"""midas demo: the whole path on made-up faces."""
+"""midas demo: a real face is read, and the whole path gone on made-up ones."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from midas_dfer.files import json_text
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Render made-up faces with made-up votes, prepare, describe, train, evaluate and predict."
+        description="Read a real face with the packaged reader; then render made-up faces with made-up votes, prepare, "
+        "describe, fine-tune the reader, evaluate and predict."
     )
     flags.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
     flags.add_argument("--seed", type=int, default=0, help="same seed, same scores (default: 0)")

@@ -31,7 +31,7 @@ from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.version import __version__
 
 VERBS: dict[str, tuple[ModuleType, str]] = {
-    "demo": (demo, "the whole path on made-up faces, in about a minute"),
+    "demo": (demo, "a real face read, and the whole path on made-up ones, in a minute or two"),
     "check": (check, "before a long job: is a data set whole, and does it leak"),
     "prepare": (prepare, "votes and videos -> a store of aligned clips"),
     "describe": (describe, "what is in a store, in figures and pictures"),
