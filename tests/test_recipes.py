@@ -24,6 +24,8 @@ from midas_dfer.losses import CompactCrossEntropy, IntensityAwareLoss
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
 from midas_dfer.predict.windows import frames_of_window
+from midas_dfer.readers import DEFAULT_READER
+from midas_dfer.readers.start import find_start
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.recipes import list_recipes, recipe
@@ -40,6 +42,8 @@ WITHOUT = {"tsm_resnet34", "mean_resnet18", "still_resnet10", "still_resnet18"}
 
 OF_THE_PAPER = ("midas", "midas_hard_labels", "hard", "soft", "midas_ferv39k", "midas_clear", "midas_mixed")
 GRU = ("cnn_gru_hard", "cnn_gru_soft", "cnn_gru_midas")
+OF_THE_READER = ("finetune_reader",)
+"""Their network is whatever the packaged reader is."""
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +70,14 @@ def tables() -> str:
         if config.frames_per_segment > 1:
             frames = f"({frames} x {config.frames_per_segment})"
         schedule = config.schedule + (f", warm-up {config.warmup_epochs}" if config.warmup_epochs else "")
+        model, size = ("the reader's",) * 2 if name in OF_THE_READER else (f"`{config.model}`", config.size)
         cells = (
             f"[`{name}`](#{name})",
-            f"`{config.model}`",
+            model,
             config.labels,
             config.mixer,
             config.loss,
-            f"{frames} x {config.size}",
+            f"{frames} x {size}",
             config.optimizer,
             f"{config.learning_rate:g}",
             schedule,
@@ -113,7 +118,8 @@ def test_every_recipe_is_whole(name):
     config = each.config()
     settings = [setting for setting, _, _ in rows(name)]
     assert len(settings) == len(set(settings))
-    assert {"labels", "mixer", "loss", "model", "dropout", "num_segments", "frames_per_segment", "size"} <= {*settings}
+    assert {"labels", "mixer", "loss", "dropout", "num_segments", "frames_per_segment"} <= {*settings}
+    assert ({"weights"} if name in OF_THE_READER else {"model", "size"}) <= {*settings}
     assert {"epochs", "batch_size", "optimizer", "learning_rate", "schedule", "momentum"} <= {*settings}
     assert {"weight_decay", "parameter_groups", "scales", "flip"} <= {*settings}
     assert yaml.safe_load(each.path.read_text()) == {s: config.to_dict()[s] for s in settings}
@@ -125,14 +131,22 @@ def test_every_recipe_is_whole(name):
 def test_every_recipes_model_is_in_the_zoo_and_sees_what_it_was_made_for(name):
     config = recipe(name).config()
     entry = architecture(config.model)
-    if name not in GRU:  # table 7 has the paper's input, not that of the network's source
+    if name not in (*GRU, *OF_THE_READER):  # table 7 has the paper's input, not that of the network's source
         assert (config.num_frames, config.size) == (entry.num_frames, entry.size)
 
 
 def test_every_model_has_a_recipe():
-    trained = {recipe(name).config().model for name in list_recipes()}
+    trained = {recipe(name).config().model for name in list_recipes() if name not in OF_THE_READER}
     assert set(list_models()) - WITHOUT == trained
     assert all(name in list_recipes() for name in trained)
+
+
+def test_the_readers_recipe_starts_from_the_reader():
+    config = recipe("finetune_reader").config()
+    assert config.weights == DEFAULT_READER.name
+    start = find_start("reader")
+    assert start is not None
+    assert (config.model, config.width, config.size) == (start.model, start.width, start.size)
 
 
 def test_the_papers_recipes():
