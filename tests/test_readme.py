@@ -80,7 +80,7 @@ def test_the_table_of_readings_says_what_the_defaults_are():
     assert all(recipe(name).config().flip for name in list_recipes())
     assert default.weights is None
     assert "random, unless `--weights" in rows["initial weights"][1]
-    papers_own = [name for name in list_recipes() if not name.startswith(("tsm_sface", "tsm_efficientnet"))]
+    papers_own = [n for n in list_recipes() if not n.startswith(("tsm_sface", "tsm_efficientnet", "finetune_reader"))]
     assert {recipe(name).config().weights for name in papers_own} == {None}
     assert "every clip of a batch is replaced by a mixture" in rows["which clips are mixed"][1]
     assert "YuNet" in rows["faces"][1]

@@ -1,7 +1,6 @@
 """The first day: a real face read by the packaged reader, then the whole path, trained and tested on made-up faces."""
 
 import shutil
-import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from midas_dfer.report.description import describe
 from midas_dfer.report.description_figures import draw_description
 from midas_dfer.report.evaluation_figures import draw_evaluation
 from midas_dfer.report.predictions import write_prediction
-from midas_dfer.report.tables import description_table, evaluation_table, prepare_table
+from midas_dfer.report.tables import description_table, evaluation_table, folded, prepare_table
 from midas_dfer.report.training_curves import draw_training
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import METRICS_FILE
@@ -38,7 +37,6 @@ WINDOW_SECONDS, STRIDE_SECONDS = 0.5, 0.1
 """Of its reading, for it lasts two seconds."""
 
 MARK = "demo.json"
-COLUMNS = 80
 CLIPS, PEOPLE, SECONDS, FRAME_RATE = 320, 40, 0.8, 12.5
 STORED_SIZE = 64
 
@@ -78,20 +76,24 @@ def run_demo(
     Raises:
         RequestError: `out` holds something else.
     """
-    began, say = time.monotonic(), _in_columns(say)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        say(folded(text))
+
     videos, store_path, run_path, beside = out / "videos", out / "store", out / "run", out / "run_from_random_weights"
     real_face, pictures, prediction = out / "real_face", out / "pictures", out / "prediction"
     jobs = jobs or available_cores()
     mark = {"seed": seed, "clips": clips, "people": PEOPLE, "seconds": SECONDS}
     _take_folder(out, mark, (videos, store_path), (real_face, run_path, beside, pictures, prediction))
 
-    say(f"1/7  Reading a real face with the packaged reader {DEFAULT_READER.name}")
-    read = read_real_face(real_face, say=say)
+    tell(f"1/7  Reading a real face with the packaged reader {DEFAULT_READER.name}")
+    read = read_real_face(real_face, say=tell)
     for path in read:
-        say(f"     {path}")
+        tell(f"     {path}")
 
-    say(f"\n2/7  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
-    say("     They show that the parts fit together, and nothing about real faces.")
+    tell(f"\n2/7  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
+    tell("     They show that the parts fit together, and nothing about real faces.")
     bar = console_progress("render", "clip")
     bar.start(clips)
     write_corpus(
@@ -106,45 +108,45 @@ def run_demo(
     )
     bar.finish()
 
-    say(f"\n3/7  Preparing: finding and aligning the face in each clip: {store_path}")
+    tell(f"\n3/7  Preparing: finding and aligning the face in each clip: {store_path}")
     settings = ExtractSettings(size=STORED_SIZE)
     bar = console_progress("prepare", "clip")
-    say(prepare_table(prepare(read_synthetic(videos), videos, store_path, settings=settings, jobs=jobs, progress=bar)))
+    tell(prepare_table(prepare(read_synthetic(videos), videos, store_path, settings=settings, jobs=jobs, progress=bar)))
 
-    say("\n4/7  Describing the votes")
+    tell("\n4/7  Describing the votes")
     store = ClipStore.open(store_path)
     description = describe(store)
-    say(description_table(description))
+    tell(description_table(description))
     drawn = draw_description(store, description, pictures)
 
     config = replace(RECIPE, seed=seed, num_workers=0)
-    say(f"\n5/7  Fine-tuning the reader with MIDAS: {run_path}")
-    run = train(config, store, run_path, say=say)
+    tell(f"\n5/7  Fine-tuning the reader with MIDAS: {run_path}")
+    run = train(config, store, run_path, say=tell)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
-    say(f"\n     Beside it, the same from random weights: {beside}")
+    tell(f"\n     Beside it, the same from random weights: {beside}")
     from_random = train(replace(config, weights=None), store, beside, say=_nothing)
 
-    say("\n6/7  Evaluating on the people it has not seen")
+    tell("\n6/7  Evaluating on the people it has not seen")
     evaluation, predictions = evaluate(run, store)
-    say(evaluation_table(evaluation))
+    tell(evaluation_table(evaluation))
     drawn += [pictures / "training.png", *draw_evaluation(evaluation, predictions, pictures)]
     beside_war = evaluate(from_random, store)[0].war or 0.0
     name, share = most_frequent(evaluation)
 
-    say(f"\n7/7  Reading a new video with it: {prediction}")
+    tell(f"\n7/7  Reading a new video with it: {prediction}")
     make_folder(prediction)
     new_video = prediction / "new_video.mp4"
     write_new_video(new_video, seed=seed + 1)
     timeline = Predictor.from_run(run.path).predict_video(new_video)
     drawn += write_prediction(timeline, new_video, prediction)
 
-    say(f"\nDone in {time.monotonic() - began:.0f} seconds.")
+    tell(f"\nDone in {time.monotonic() - began:.0f} seconds.")
     for path in drawn:
-        say(f"  {path}")
-    say("\nOn made-up people that it has not seen:")
-    say(f"  UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   from the reader")
-    say(f"                WAR {100 * beside_war:.2f} %   the same training from random weights")
-    say(f"                WAR {100 * share:.2f} %   always {name}, the most frequent class")
+        tell(f"  {path}")
+    tell("\nOn made-up people that it has not seen:")
+    tell(f"  UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   from the reader")
+    tell(f"                WAR {100 * beside_war:.2f} %   the same training from random weights")
+    tell(f"                WAR {100 * share:.2f} %   always {name}, the most frequent class")
     return {
         "uar": evaluation.uar,
         "war": evaluation.war,
@@ -190,16 +192,6 @@ def most_frequent(evaluation: Evaluation) -> tuple[str, float]:
 
 def _nothing(text: str) -> None:
     """Says nothing."""
-
-
-def _in_columns(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Folds what is wider than a terminal."""
-
-    def fold(text: str) -> None:
-        for line in text.split("\n"):
-            say(line if len(line) <= COLUMNS else textwrap.fill(line, COLUMNS, subsequent_indent="  "))
-
-    return fold
 
 
 def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:

@@ -59,13 +59,14 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.predict.predictor import Predictor
     from midas_dfer.report.predictions import write_prediction
+    from midas_dfer.report.tables import folded
     from midas_dfer.sharing.trained import packaged_reader
 
     check_out(request.out)
     _check_videos(request)
     trained = packaged_reader() if request.run is None else open_named(request.run)
     predictor = Predictor.from_pretrained(trained, device=request.device, precision=request.precision)
-    say_for(request)(f"read by {predictor.read_by}")
+    say_for(request)(folded(f"read by {predictor.read_by}"))
     failed, timelines = [], []
     for video, folder in zip(request.videos, _folders(request.videos, request.out), strict=True):
         try:

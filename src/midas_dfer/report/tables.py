@@ -14,6 +14,17 @@ _PARTS_NAMED = 8
 _NOTES_SHOWN = 20
 
 
+def folded(text: str) -> str:
+    """Break a line that is wider than a terminal between its words; paths stay whole, and what fits is as it was."""
+    lines = [
+        line
+        if len(line) <= WIDTH
+        else textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    ]
+    return "\n".join(lines)
+
+
 def evaluation_table(evaluation: Evaluation) -> str:
     """The scores of a run: against the labels, by class, and against the votes, both readings side by side.
 
