@@ -37,7 +37,7 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
     if start is None:
         return str(load_trunk(model, weights))
     try:
-        report = load_trunk(model, start.file, heads=False)
+        load_trunk(model, start.file, heads=False)
     except RequestError as error:
         if "this model" not in str(error):  # a damaged file
             raise
@@ -45,7 +45,7 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
             f"--weights {weights} is {start.described}, which is another network than the {name} that was asked for; "
             f"leave --model and --width out, or ask for --model {start.model} --width {start.width}"
         ) from error
-    taken = f"{len(report.loaded)} of {start.described}"
+    taken = f"the trunk of {start.described}"
     common = _take_classes(model, start, class_names) if class_names else ()
     new = [each for each in class_names if each not in common]
     if not common:
