@@ -42,8 +42,8 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
         if "this model" not in str(error):  # a damaged file
             raise
         raise RequestError(
-            f"--weights {weights} is {start.described}, which is another network than the {name} that was asked for; "
-            f"leave --model and --width out, or ask for --model {start.model} --width {start.width}"
+            f"--weights {weights} is {start.described}, and does not fit the --model or --width that was asked for; "
+            f"leave both out, or ask for --model {start.model} --width {start.width}"
         ) from error
     taken = f"the trunk of {start.described}"
     common = _take_classes(model, start, class_names) if class_names else ()
