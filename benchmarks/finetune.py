@@ -27,9 +27,9 @@ from midas_dfer.datasets.synthetic import read_synthetic, write_corpus
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.progress import console_progress
 from midas_dfer.readers import DEFAULT_READER
-from midas_dfer.sharing.trained import TrainedModel, packaged_reader
+from midas_dfer.sharing.trained import packaged_reader
 from midas_dfer.training.recipes import recipe
-from midas_dfer.training.runs import RUN_FILE, Run
+from midas_dfer.training.runs import RUN_FILE
 from midas_dfer.training.scores import Evaluation
 from midas_dfer.training.train import resume, train
 
@@ -59,11 +59,6 @@ def make_store(folder: Path) -> ClipStore:
     return ClipStore.open(path)
 
 
-def scores(trained: TrainedModel | Run, store: ClipStore) -> Evaluation:
-    """Of the clips that were not trained on."""
-    return evaluate(trained, store)[0]
-
-
 def row(evaluation: Evaluation) -> dict[str, float]:
     """The three figures of a training."""
     agreement = evaluation.judged
@@ -85,9 +80,9 @@ def measure(folder: Path) -> dict[str, Any]:
             out = folder / f"{name.replace(' ', '_').replace(',', '')}_{seed}"
             began = (out / RUN_FILE).exists()
             run = resume(out) if began else train(replace(config, seed=seed), store, out)
-            results[name].append({"seed": seed, **row(scores(run, store))})
+            results[name].append({"seed": seed, **row(evaluate(run, store)[0])})
     reader = packaged_reader()
-    as_it_is = scores(reader, store)
+    as_it_is, _ = evaluate(reader, store, out=folder / "reader")
     counts = [sum(line) for line in as_it_is.confusion]
     return {
         "reader": DEFAULT_READER.name,

@@ -147,6 +147,7 @@ def run_demo(
     tell(f"  UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   from the reader")
     tell(f"                WAR {100 * beside_war:.2f} %   the same training from random weights")
     tell(f"                WAR {100 * share:.2f} %   always {name}, the most frequent class")
+    tell("\nYour own video: midas predict VIDEO --out DIR")
     return {
         "uar": evaluation.uar,
         "war": evaluation.war,
