@@ -76,7 +76,7 @@ def test_missing_things(tmp_path, videos, capsys):
     assert "not a clip store" in refused(capsys, "train", "--store", videos, "--out", tmp_path / "run")
     assert "not a run folder" in refused(capsys, "train", "--resume", tmp_path / "run")
     assert "not a run folder" in refused(capsys, "evaluate", tmp_path / "run", "--store", store)
-    assert "not a run folder" in refused(capsys, "predict", tmp_path / "run", "x.mp4", "--out", tmp_path / "out")
+    assert "not a run folder" in refused(capsys, "predict", "--run", tmp_path / "run", "x.mp4", "--out", "o")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["videos", "votes.csv"]
 
 
@@ -93,7 +93,7 @@ def test_missing_things(tmp_path, videos, capsys):
         (["prepare", "dfeww", "v.csv", "--out", "s"], "dfeww"),
         (["prepare", "table", "v.csv", "--out", "s", "--jobs", "0"], "--jobs is 0"),
         (["prepare", "table", "v.csv", "--out", "s", "--size", "1"], "--size is 1"),
-        (["predict", "run"], "videos"),
+        (["predict", "--out", "o"], "videos"),
         (["fly"], "fly"),
         ([], "verb"),
     ],
@@ -194,7 +194,7 @@ def test_files_that_are_no_configuration(tmp_path, capsys):
 
 
 def test_a_name_that_cannot_be_written_down(capsys):
-    assert "not in UTF-8" in refused(capsys, "predict", "run", "bad\udcff.mp4", "--out", "o")
+    assert "not in UTF-8" in refused(capsys, "predict", "bad\udcff.mp4", "--out", "o")
 
 
 def test_an_impossible_place_for_results_is_refused_before_the_work(tmp_path, capsys):
@@ -202,8 +202,8 @@ def test_an_impossible_place_for_results_is_refused_before_the_work(tmp_path, ca
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert "file is a file" in refused(capsys, "describe", store, "--out", out)
-        assert "file is a file" in refused(capsys, "evaluate", "run", "--store", store, "--out", out)
-        assert "file is a file" in refused(capsys, "predict", "run", "video.mp4", "--out", out)
+        assert "file is a file" in refused(capsys, "evaluate", "ferplus", "--store", store, "--out", out)
+        assert "file is a file" in refused(capsys, "predict", "video.mp4", "--out", out)
 
 
 def test_nothing_usable_is_a_failure_with_json_too(tmp_path, capsys):

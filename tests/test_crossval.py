@@ -16,13 +16,13 @@ import pytest
 from midas_dfer import metrics
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments.crossval import cross_validate, crossval_jobs
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import Difference, ExperimentResult, MethodResult
 from midas_dfer.experiments.score_table import score_table
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import train
 from tests.factories import make_store, plain_environment

@@ -18,9 +18,10 @@ from midas_dfer.datasets.classes import DroppedClass
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.sample import Sample
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import Predictions, choose_clips, evaluate, score, shares_among
 from midas_dfer.report.tables import evaluation_table
+from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions, choose_clips, evaluate, score, shares_among
 from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import train
@@ -73,12 +74,12 @@ def test_files(run, store, tmp_path):
 
 
 def test_clips_that_were_trained_on_come_with_a_caution(run, store):
-    chosen = choose_clips(run, store, "all")
+    chosen = choose_clips(open_trained(run), store, "all")
     assert (chosen.clips, chosen.part, chosen.mapping) == (store.manifest, "all", None)
     assert chosen.caution.startswith("18 of these 24 clips were used in training")
-    assert choose_clips(run, store, "train").caution.startswith("18 of these 18")
+    assert choose_clips(open_trained(run), store, "train").caution.startswith("18 of these 18")
     with pytest.raises(RequestError, match="no clip of the run's validation part"):
-        choose_clips(run, store, "validation")
+        choose_clips(open_trained(run), store, "validation")
 
 
 def test_another_data_set(run, store, tmp_path):
@@ -126,10 +127,10 @@ def test_another_data_set(run, store, tmp_path):
 def test_the_training_clips_under_another_title_come_with_a_caution(run, store):
     """A store that was prepared again under another name has another split, of clips that were trained on."""
     renamed = ClipStore(store.path, "renamed", store.settings, store.annotations, store.outcomes)
-    chosen = choose_clips(run, renamed, "all")
+    chosen = choose_clips(open_trained(run), renamed, "all")
     assert (len(chosen.clips), chosen.part) == (24, "all")
     assert chosen.caution.startswith("18 of these 24 clips bear the names of clips that were used in training")
-    assert choose_clips(run, renamed, "test").caution == ""  # fold 1 is the test part here too
+    assert choose_clips(open_trained(run), renamed, "test").caution == ""  # fold 1 is the test part here too
 
 
 SEVEN = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")

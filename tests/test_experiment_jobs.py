@@ -9,11 +9,11 @@ import pytest
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.classes import DroppedClass, MappingReport
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments import engines, jobs
 from midas_dfer.experiments.engines import LocalEngine
 from midas_dfer.experiments.jobs import JOB_FILE, Job, JobResult, load_result, run_job
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run
 from midas_dfer.training.scores import Evaluation, VoteAgreement

@@ -12,10 +12,10 @@ from midas_dfer.cli import main
 from midas_dfer.cli.main import VERBS
 from midas_dfer.clips.augment import normalize_pixels
 from midas_dfer.clips.dataset import ClipDataset, ClipView
+from midas_dfer.evaluation.evaluate import Predictions
+from midas_dfer.evaluation.explain import choose_shown, explain
 from midas_dfer.report.activation_figure import draw_explanation, overlaid, strengths
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions
-from midas_dfer.training.explain import choose_shown, explain
 from midas_dfer.training.train import train
 from tests.factories import CLASS_NAMES, make_store
 
@@ -119,8 +119,8 @@ def test_the_label_and_again_the_same(run, store, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--num", "0"], "--num is 0; expected 1 or more"),
-        (["--target", "bored"], "expected predicted, label or a class of the run: happy, sad, angry"),
-        (["--clips", "clip0"], "has no clip clip0 that the run could be asked about; did you mean clip"),
+        (["--target", "bored"], "expected predicted, label or a class of the model: happy, sad, angry"),
+        (["--clips", "clip0"], "has no clip clip0 that the model could be asked about; did you mean clip"),
         (["--clips", "clip04", "--target", "label"], "the clip clip04 has no single label"),
     ],
 )

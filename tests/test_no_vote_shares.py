@@ -14,13 +14,13 @@ from midas_dfer.cli.main import main
 from midas_dfer.comparison.differences import find_differences
 from midas_dfer.comparison.predictions import pool_predictions
 from midas_dfer.errors import JobError
+from midas_dfer.evaluation.evaluate import evaluate
+from midas_dfer.evaluation.explain import explain, write_explanation
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.report.page import clean_text
 from midas_dfer.report.predictions import write_prediction
 from midas_dfer.report.run_page import report_page, runs_report
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
-from midas_dfer.training.explain import explain, write_explanation
 from midas_dfer.training.predictions_file import predictions_table, read_predictions
 from midas_dfer.training.runs import Run
 from midas_dfer.training.scores import Predictions, score
@@ -73,7 +73,7 @@ def test_scores_and_predictions(runs, store, tmp_path, capsys):
 def test_a_timeline(runs, tmp_path, capsys):
     write_clip(tmp_path / "clip", 0, 12, 0)
     arguments = ["--out", str(tmp_path / "out"), "--device", "cpu", "--no_video"]
-    assert main(["predict", str(runs / "hard"), str(tmp_path / "clip"), *arguments]) == 0
+    assert main(["predict", "--run", str(runs / "hard"), str(tmp_path / "clip"), *arguments]) == 0
     assert f"probabilities of the MIDAS with hard labels model, {WHY}" in (capsys.readouterr().out)
     values = json.loads((tmp_path / "out" / "timeline.json").read_text())
     assert values["no_vote_shares"] == WHY
@@ -197,7 +197,8 @@ def test_an_output_that_is_not_finite_is_an_error(runs, store, tmp_path, capsys)
     places = ["--store", str(store.path)]
     for verb in (["evaluate", *places], ["explain", *places], ["predict", str(tmp_path / "clip"), "--no_video"]):
         out = tmp_path / verb[0]
-        arguments = [verb[0], str(tmp_path / "run"), *verb[1:], "--out", str(out), "--device", "cpu"]
+        run_word = ["--run"] if verb[0] == "predict" else []
+        arguments = [verb[0], *run_word, str(tmp_path / "run"), *verb[1:], "--out", str(out), "--device", "cpu"]
         assert main(arguments) == 1
         assert "output is not finite" in capsys.readouterr().err
         assert not out.exists() or not any(out.iterdir())

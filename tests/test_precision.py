@@ -12,12 +12,12 @@ import torch
 from midas_dfer.cli.main import main
 from midas_dfer.clips.dataset import ClipDataset, ClipView
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
+from midas_dfer.evaluation.explain import explain
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.devices import check_precision, computed_on, exactly
-from midas_dfer.training.evaluate import evaluate
-from midas_dfer.training.explain import explain
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import resume, train
 from tests.factories import make_store

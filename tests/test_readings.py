@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.losses import BrierLoss, IntensityAwareLoss, JensenShannonDivergence, SoftTargetCrossEntropy
 from midas_dfer.mixing import normalize_targets
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.readings import VoteReading, vote_reading, votes_learned
 from midas_dfer.training.runs import Provenance, Run
 from midas_dfer.training.train import train

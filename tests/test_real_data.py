@@ -77,7 +77,7 @@ def test_evaluate_says_that_these_clips_were_trained_on(store, run):
 
 def test_predict_one_of_them(shared_data, run, tmp_path):
     video = shared_data / "crema_d" / "VideoFlash" / "1001_DFA_HAP_XX.flv"
-    done = midas("predict", run, video, "--out", tmp_path / "out")
+    done = midas("predict", "--run", run, video, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for name in ("timeline.json", "timeline.csv", "timeline.png", "annotated.mp4"):
         assert (tmp_path / "out" / name).stat().st_size > 100, name
@@ -91,7 +91,7 @@ WITHOUT_A_FACE = ("av1_video.mkv", "h264_10bits.mp4", "h265_video.mp4", "no_face
 def test_awkward_videos_end_with_a_reason_each(shared_data, run, tmp_path):
     videos = [shared_data / "videos" / name for name in (*WITHOUT_A_FACE, "corrupted.mp4", "INDEX.csv")]
     good = shared_data / "videos" / "multi_face.jpg"
-    done = midas("predict", run, *videos, good, "--out", tmp_path / "out", "--no_video")
+    done = midas("predict", "--run", run, *videos, good, "--out", tmp_path / "out", "--no_video")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     reasons = [line for line in done.stderr.splitlines() if line.startswith("midas: ")]

@@ -19,13 +19,13 @@ from midas_dfer.clips.dataset import ClipDataset, ClipView
 from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.losses import CompactCrossEntropy, IntensityAwareLoss
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
 from midas_dfer.predict.windows import frames_of_window
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.recipes import list_recipes, recipe
 from midas_dfer.training.recognizer import Recognizer, seeded
 from midas_dfer.training.runs import Run

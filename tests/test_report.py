@@ -13,12 +13,12 @@ from matplotlib.image import imread
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.evaluation.evaluate import Evaluation, Predictions, VoteAgreement, score
 from midas_dfer.report.description import Ambiguity, Description, Spread
 from midas_dfer.report.evaluation_figures import draw_evaluation, draw_recall, wilson_interval
 from midas_dfer.report.layout import one_line, short_name, text_width, wrap
 from midas_dfer.report.tables import description_table, evaluation_table, prepare_table
 from midas_dfer.report.training_curves import draw_training, read_curves, spread_out
-from midas_dfer.training.evaluate import Evaluation, Predictions, VoteAgreement, score
 
 NAMES = ("happy", "sad", "angry")
 

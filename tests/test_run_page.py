@@ -14,6 +14,7 @@ from midas_dfer.cli.parsing import Parser
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.comparison.differences import find_differences
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments.crossval import cross_validate
 from midas_dfer.experiments.jobs import Job, run_job
 from midas_dfer.experiments.report_data import experiment_report, is_experiment
@@ -24,7 +25,6 @@ from midas_dfer.report.run_page import report_page, runs_report, selection, writ
 from midas_dfer.report.run_results import by_clip, pooled, read_run, read_runs
 from midas_dfer.report.run_tables import score_table
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import predictions_table, read_predictions
 from midas_dfer.training.runs import RUN_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score

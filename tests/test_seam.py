@@ -13,11 +13,12 @@ from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, apply_crop
 from midas_dfer.clips.dataset import ClipBatch
 from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.evaluation.evaluate import choose_clips, evaluate
 from midas_dfer.labels import NO_LABEL, draw_votes, votes_to_soft_labels
+from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training import train as training
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.criteria import make_loss
-from midas_dfer.training.evaluate import choose_clips, evaluate
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run, new_model
@@ -212,5 +213,8 @@ def test_a_training_learns_the_labels_of_its_recipe(settings, method, count, sto
         (row,) = csv.DictReader(file)
     assert float(row["val_loss"]) == pytest.approx(watched_loss(run, store, method), abs=1e-4)
     watched, seen = len(run.part("validation")), len(run.part("train") | run.part("validation"))
-    assert choose_clips(run, store, "validation").caution.startswith(f"{watched} of these {watched} clips were used")
-    assert choose_clips(run, store, "all").caution.startswith(f"{seen} of these {len(store)} clips were used")
+    trained = open_trained(run)
+    assert choose_clips(trained, store, "validation").caution.startswith(
+        f"{watched} of these {watched} clips were used"
+    )
+    assert choose_clips(trained, store, "all").caution.startswith(f"{seen} of these {len(store)} clips were used")

@@ -18,14 +18,15 @@ from torch import nn
 
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.evaluation.evaluate import Predictions, score
 from midas_dfer.models import list_models
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.sharing.card import escaped, recipe_rows
-from midas_dfer.sharing.folder import from_pretrained, save_pretrained
+from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.info import FORMAT, ModelInfo
 from midas_dfer.sharing.onnx import export_onnx, write_onnx
+from midas_dfer.sharing.trained import from_pretrained
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import Predictions, score
 from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import Provenance, Run
 from tests.factories import CLASS_NAMES, make_store, write_clip
@@ -116,7 +117,11 @@ def test_a_folder_is_the_runs_model_to_the_bit(settings, tmp_path):
         assert a.std() > 0.001
     assert (theirs.predict_clips(clips)[1] is None) == (given == 1)
     write_clip(tmp_path / "video", 0, 30, 0)
-    assert theirs.predict_video(tmp_path / "video").to_json() == ours.predict_video(tmp_path / "video").to_json()
+    timelines = [json.loads(each.predict_video(tmp_path / "video").to_json()) for each in (ours, theirs)]
+    named = f"{run.config.model}, trained with {run.config.method_name}"
+    for timeline, title in zip(timelines, ("the run gone", "the exported model shared"), strict=True):
+        assert timeline.pop("read_by").startswith(f"{title}: {named}")
+    assert timelines[0] == timelines[1]
     logits = torch.randn(20, 3, generator=torch.Generator().manual_seed(1))
     ours_of, theirs_of = vote_reading(run.config, run.provenance).vote_shares(logits), theirs.info.vote_shares(logits)
     assert (ours_of is None) == (theirs_of is None) == (given == 1)
@@ -344,10 +349,9 @@ def refuse(folder, *messages):
 
 
 def test_missing_folders_and_files_are_named(shared, run, tmp_path):
-    refuse(tmp_path / "nowhere", "no folder", "snapshot_download")
-    refuse(run.path, "is a run folder", "midas export")
+    refuse(tmp_path / "nowhere", "not an exported folder (config.json)", "snapshot_download")
     (tmp_path / "empty").mkdir()
-    refuse(tmp_path / "empty", "no config.json")
+    refuse(tmp_path / "empty", "not a run folder (run.json), not an exported folder (config.json)")
     (shared / "model.safetensors").unlink()
     refuse(shared, "no model.safetensors")
 
@@ -386,6 +390,10 @@ def test_missing_folders_and_files_are_named(shared, run, tmp_path):
         ({"label_temperature": -1}, "temperature is -1"),
         ({"precision": "8"}, "precision is '8'"),
         ({"method": 3}, "method is 3"),
+        ({"dataset": 3}, "dataset is 3"),
+        ({"license": None}, "license is None"),
+        ({"weights": "int8"}, "weights are 'int8'; expected float32 or float16"),
+        ({"weights": "float16"}, "weights in float32; expected float16"),
         ({"vote_shares": None}, "vote_shares are None"),
         ({"vote_shares": {"undo": [["softmax", 0]], "why_not": ""}}, "cannot be undone"),
         ({"vote_shares": {"undo": [["fold", 1]], "why_not": ""}}, "cannot be undone"),
@@ -433,7 +441,8 @@ EARLIER = [
 @pytest.mark.parametrize(("method", "normalization", "num_votes"), EARLIER)
 def test_folders_of_earlier_versions_are_read(method, normalization, num_votes, shared):
     values = json.loads((shared / "config.json").read_text())
-    del values["vote_shares"]
+    for name in ("vote_shares", "dataset", "license", "weights"):
+        del values[name]
     values |= {"format": 1, "method": method, "label_normalization": normalization, "label_num_votes": num_votes}
     (shared / "config.json").write_text(json.dumps(values))
     info = Predictor.from_pretrained(shared, device="cpu").info
@@ -452,7 +461,7 @@ def test_damaged_files_are_refused(shared):
     for missing in json.loads(whole):
         values = {name: value for name, value in json.loads(whole).items() if name != missing}
         (shared / "config.json").write_text(json.dumps(values))
-        if missing not in ("midas_dfer_version", "label_num_votes"):
+        if missing not in ("midas_dfer_version", "label_num_votes", "dataset", "license", "weights"):
             refuse(shared, "config.json")
     (shared / "config.json").write_text(whole)
     weights = (shared / "model.safetensors").read_bytes()
@@ -488,7 +497,8 @@ from pathlib import Path
 import torch
 from midas_dfer.errors import JobError
 from midas_dfer.sharing import onnx
-from midas_dfer.sharing.folder import from_pretrained, save_pretrained
+from midas_dfer.sharing.folder import save_pretrained
+from midas_dfer.sharing.trained import from_pretrained
 
 torch.set_num_threads(1)
 run, out = map(Path, sys.argv[1:])

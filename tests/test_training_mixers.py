@@ -11,9 +11,9 @@ import torch
 from midas_dfer.cli.catalogue import MIXERS
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.mixing import ModelAttention, fine_grained_saliency
 from midas_dfer.training.config import PUBLISHED_ALPHA, RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run

@@ -19,8 +19,9 @@ from midas_dfer.mixing import Mixup
 from midas_dfer.models import create_model
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.training.config import RunConfig
+from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.mixers import make_mixing
-from midas_dfer.training.recognizer import predict_logits, seeded
+from midas_dfer.training.recognizer import seeded
 from midas_dfer.training.schedule import make_optimizer, make_schedule
 
 METHODS: dict[str, dict[str, str]] = {

@@ -42,10 +42,10 @@ _PUBLIC = {
     "RunConfig": "training.config",
     "train": "training.train",
     "resume": "training.train",
-    "evaluate": "training.evaluate",
+    "evaluate": "evaluation.evaluate",
     "cross_validate": "experiments.crossval",
     "save_pretrained": "sharing.folder",
-    "from_pretrained": "sharing.folder",
+    "from_pretrained": "sharing.trained",
     "export_onnx": "sharing.onnx",
     "Predictor": "predict.predictor",
     "MidasError": "errors",
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from midas_dfer.datasets.sample import Sample as Sample
     from midas_dfer.errors import MidasError as MidasError
     from midas_dfer.errors import RequestError as RequestError
+    from midas_dfer.evaluation.evaluate import evaluate as evaluate
     from midas_dfer.experiments.crossval import cross_validate as cross_validate
     from midas_dfer.labels import entropy as entropy
     from midas_dfer.labels import majority_labels as majority_labels
@@ -86,11 +87,10 @@ if TYPE_CHECKING:
     from midas_dfer.models.zoo import create_model as create_model
     from midas_dfer.models.zoo import list_models as list_models
     from midas_dfer.predict.predictor import Predictor as Predictor
-    from midas_dfer.sharing.folder import from_pretrained as from_pretrained
     from midas_dfer.sharing.folder import save_pretrained as save_pretrained
     from midas_dfer.sharing.onnx import export_onnx as export_onnx
+    from midas_dfer.sharing.trained import from_pretrained as from_pretrained
     from midas_dfer.training.config import RunConfig as RunConfig
-    from midas_dfer.training.evaluate import evaluate as evaluate
     from midas_dfer.training.train import resume as resume
     from midas_dfer.training.train import train as train
     from midas_dfer.video.read import iter_frames as iter_frames

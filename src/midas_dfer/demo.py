@@ -11,6 +11,7 @@ from midas_dfer.clips.prepare import available_cores, prepare
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.synthetic import read_synthetic, write_corpus, write_new_video
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.progress import console_progress
@@ -21,7 +22,6 @@ from midas_dfer.report.predictions import write_prediction
 from midas_dfer.report.tables import description_table, evaluation_table, prepare_table
 from midas_dfer.report.training_curves import draw_training
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.runs import METRICS_FILE
 from midas_dfer.training.train import train
 

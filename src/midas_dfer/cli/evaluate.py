@@ -1,11 +1,11 @@
-"""midas evaluate: a run on clips it has not seen -> scores."""
+"""midas evaluate: a trained model on clips it has not seen -> scores."""
 
 from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, print_paths
+from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_out, open_named, print_paths
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -13,16 +13,21 @@ from midas_dfer.progress import console_progress
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Score a run: UAR, WAR, recalls, and how close it comes to the votes.")
-    flags.add_argument("run", type=Path, help="the run folder")
+    flags = Parser(description="Score a trained model: UAR, WAR, recalls, and how close it comes to the votes.")
+    flags.add_argument("run", type=Path, help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument(
         "--part",
         type=Literal["auto", "test", "validation", "train", "all"],
         default="auto",
-        help="which clips (default: those that the run kept for testing)",
+        help="which clips (default: those that the run kept for testing; of an exported model the store's test part)",
     )
-    flags.add_argument("--out", type=Path | None, default=None, help="folder for results (default: RUN/evaluation)")
+    flags.add_argument(
+        "--out",
+        type=Path | None,
+        default=None,
+        help="folder for results (default: RUN/evaluation; a packaged reader needs one)",
+    )
     add_computing_flags(flags)
     flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -31,18 +36,19 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
+    from midas_dfer.evaluation.evaluate import evaluate
     from midas_dfer.report.evaluation_figures import draw_evaluation
     from midas_dfer.report.tables import evaluation_table
-    from midas_dfer.training.evaluate import evaluate
     from midas_dfer.training.predictions_file import PREDICTIONS_FILE
-    from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER
+    from midas_dfer.training.runs import EVALUATION_FILE
 
     if request.batch_size < 1:
         raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
-    out = request.out or request.run / EVALUATION_FOLDER
+    trained = open_named(request.run)
+    out = request.out or trained.evaluation_folder()
     check_out(out)
     evaluation, predictions = evaluate(
-        request.run,
+        trained,
         request.store,
         part=request.part,
         out=out,

@@ -1,10 +1,18 @@
-"""midas explain: which pixels and which frames a run goes by."""
+"""midas explain: which pixels and which frames a trained model goes by."""
 
 from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, print_paths, refuse_typed
+from midas_dfer.cli.parsing import (
+    TRAINED,
+    Parser,
+    add_computing_flags,
+    check_out,
+    open_named,
+    print_paths,
+    refuse_typed,
+)
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -12,8 +20,8 @@ from midas_dfer.progress import console_progress
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Show which pixels and which frames speak for a class, in clips that a run was not fed.")
-    flags.add_argument("run", type=Path, help="the run folder")
+    flags = Parser(description="Show which pixels and which frames speak for a class, in clips the model was not fed.")
+    flags.add_argument("run", type=Path, help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for pictures, explanation.json and maps.npz")
     flags.add_argument(
@@ -21,7 +29,7 @@ def parser() -> Parser:
         type=str,
         nargs="+",
         default=[],
-        help="ids of clips (default: test clips that the run is sure of and right, sure of and wrong, ambiguous ones)",
+        help="ids of clips (default: test clips the model is sure of and right, sure of and wrong, ambiguous ones)",
     )
     flags.add_argument("--num", type=int, default=8, help="how many, where none are named (default: 8)")
     flags.add_argument(
@@ -37,8 +45,8 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
+    from midas_dfer.evaluation.explain import explain, write_explanation
     from midas_dfer.report.activation_figure import draw_explanation
-    from midas_dfer.training.explain import explain, write_explanation
 
     if request.clips:
         refuse_typed(request, ("num",), "--clips names the clips")
@@ -46,7 +54,7 @@ def run(request: Namespace) -> None:
         raise RequestError(f"--num is {request.num}; expected 1 or more")
     check_out(request.out)
     explanation = explain(
-        request.run,
+        open_named(request.run),
         request.store,
         clips=request.clips,
         num=request.num,

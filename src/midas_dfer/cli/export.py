@@ -1,21 +1,25 @@
-"""midas export: a run -> a folder to share: weights, model card, and ONNX if asked for."""
+"""midas export: a trained model -> a folder to share: weights, model card, and ONNX if asked for."""
 
 from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths
 from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Write a trained run's model as the Hugging Face Hub has models: a folder to share.")
-    flags.add_argument("run", type=Path, help="the run folder")
+    flags = Parser(description="Write a trained model as the Hugging Face Hub has models: a folder to share.")
+    flags.add_argument("run", type=Path, help=TRAINED)
     flags.add_argument("--out", type=Path, required=True, help="folder for config.json, model.safetensors, README.md")
     flags.add_argument("--onnx", action="store_true", help="also write model.onnx; needs midas-dfer[export]")
+    flags.add_argument("--half", action="store_true", help="weights in float16: half the size, rounded to three digits")
     flags.add_argument(
-        "--license", type=str | None, default=None, help="of the weights, such as cc-by-nc-4.0 (default: not stated)"
+        "--license",
+        type=str | None,
+        default=None,
+        help="of the weights, such as cc-by-nc-4.0 (default: not stated, or as an exported model has it)",
     )
     flags.add_argument("--json", action="store_true", help="print the paths as JSON")
     return flags
@@ -23,15 +27,20 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.sharing.folder import read_info, save_pretrained
+    from midas_dfer.sharing.exported import CARD_FILE, ONNX_FILE
+    from midas_dfer.sharing.folder import save_pretrained
 
     check_out(request.out)
-    paths = save_pretrained(request.run, request.out, onnx=request.onnx, license_name=request.license)
+    trained = open_named(request.run)
+    paths = save_pretrained(trained, request.out, onnx=request.onnx, license_name=request.license, half=request.half)
     if request.json:
         print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
         return
-    why_not = read_info(request.out).no_vote_shares
-    if why_not:
-        print(f"its output is {why_not}")
-    print(f"the model of {request.run}, to be used with Predictor.from_pretrained({str(request.out)!r})")
+    if trained.info.no_vote_shares:
+        print(f"its output is {trained.info.no_vote_shares}")
+    if trained.run is None:
+        print(f"its card stays that of {trained.title}{'' if request.license is None else ', but for the licence'}")
+        if request.onnx and ONNX_FILE not in (request.out / CARD_FILE).read_text(encoding="utf-8"):
+            print(f"note: the card does not speak of {ONNX_FILE}; add a word on it")
+    print(f"the model of {trained.named}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)

@@ -1,19 +1,20 @@
-"""midas list: the models, datasets, mixers and recipes there are."""
+"""midas list: the models, datasets, mixers, recipes and packaged readers there are."""
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS, MIXERS
 from midas_dfer.cli.parsing import Parser
 from midas_dfer.files import json_text
+from midas_dfer.readers import READERS
 
 
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Name what there is.")
-    flags.add_argument("what", type=Literal["models", "datasets", "mixers", "recipes"], help="of what")
+    flags.add_argument("what", type=Literal["models", "datasets", "mixers", "recipes", "readers"], help="of what")
     flags.add_argument("--json", action="store_true", help="the same as JSON; of datasets and mixers, the names")
     return flags
 
@@ -22,6 +23,8 @@ def run(request: Namespace) -> None:
     """Do it."""
     if request.what == "recipes":
         _list_recipes(request.json)
+    elif request.what == "readers":
+        _list_readers(request.json)
     elif request.what == "models":
         _list_models(request.json)
     else:
@@ -69,3 +72,39 @@ def _list_recipes(as_json: bool) -> None:
     width = max(len(each.name) for each in recipes)
     for each in recipes:
         print(f"{each.name:<{width}}  {each.about}\n{'':<{width}}  {each.source}")
+
+
+def _list_readers(as_json: bool) -> None:
+    """A reader on a few lines: what it is, its classes, where it comes from, and how large it is."""
+    from midas_dfer.sharing.exported import weights_path
+    from midas_dfer.sharing.trained import packaged_reader
+
+    found: list[dict[str, Any]] = [
+        {
+            "name": reader.name,
+            "about": reader.about,
+            "limits": reader.limits,
+            "class_names": list((info := packaged_reader(reader).info).class_names),
+            "model": info.model,
+            "source": reader.source,
+            "license": info.license,
+            "bytes": weights_path(reader.folder).stat().st_size,
+            "path": str(reader.folder),
+        }
+        for reader in READERS.values()
+    ]
+    if as_json:
+        print(json_text(found))
+        return
+    width = max(map(len, READERS))
+    for each in found:
+        license_name = f"weights {each['license']}" if each["license"] else "licence of the weights not stated"
+        lines = [
+            each["about"],
+            f"{', '.join(each['class_names'])}",
+            f"{each['model']}, {each['bytes'] / 1e6:.1f} MB; {license_name}",
+            f"data: {each['source']}",
+            each["limits"],
+        ]
+        for number, line in enumerate(lines):
+            print(f"{'' if number else each['name']:<{width}}  {line}")

@@ -36,14 +36,14 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "prepare": (prepare, "votes and videos -> a store of aligned clips"),
     "describe": (describe, "what is in a store, in figures and pictures"),
     "train": (train, "a store -> a trained run; the paper's recipe by default"),
-    "evaluate": (evaluate, "a run on clips it has not seen -> scores"),
+    "evaluate": (evaluate, "a trained model on clips it has not seen -> scores"),
     "crossval": (crossval, "a store with folds -> a recipe's scores over folds and seeds"),
     "reproduce": (reproduce, "a table or figure of the paper on any store"),
     "report": (report, "runs side by side: a page, and tables for a paper"),
-    "predict": (predict, "a run and any video -> its emotions over time"),
-    "explain": (explain, "a run -> which pixels and which frames it goes by"),
-    "export": (export, "a run -> a folder to share: weights, model card, ONNX"),
-    "list": (listing, "the models, datasets, mixers or recipes there are"),
+    "predict": (predict, "any video -> its emotions over time; by the packaged reader, or a run"),
+    "explain": (explain, "a trained model -> which pixels and which frames it goes by"),
+    "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
+    "list": (listing, "the models, datasets, mixers, recipes or packaged readers there are"),
 }
 
 

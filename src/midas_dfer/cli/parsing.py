@@ -6,11 +6,17 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from midas_dfer.errors import RequestError
+
+if TYPE_CHECKING:
+    from midas_dfer.sharing.trained import TrainedModel
+
+TRAINED = "a run folder, a folder that midas export wrote, or the name of a packaged reader (midas list readers)"
+"""What a verb takes that uses a trained model, for its help."""
 
 _POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "runs", "videos", "what"})
 
@@ -81,6 +87,13 @@ def add_computing_flags(flags: Parser) -> None:
         help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
         "hardware (default: 32)",
     )
+
+
+def open_named(named: Path) -> "TrainedModel":
+    """Open the trained model that a verb was given; how its name was understood is told where it could mean two."""
+    from midas_dfer.sharing.trained import open_trained
+
+    return open_trained(named, tell=lambda note: print(f"note: {note}", file=sys.stderr))
 
 
 def is_text(argument: str) -> bool:

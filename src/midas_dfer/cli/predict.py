@@ -1,4 +1,4 @@
-"""midas predict: a run and any video -> its emotions over time."""
+"""midas predict: any video -> its emotions over time, as the packaged reader or a run reads them."""
 
 import json
 from collections.abc import Sequence
@@ -6,17 +6,30 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, add_computing_flags, check_out, complain, print_paths
+from midas_dfer.cli.parsing import (
+    TRAINED,
+    Parser,
+    add_computing_flags,
+    check_out,
+    complain,
+    open_named,
+    print_paths,
+    say_for,
+)
+from midas_dfer.commands import shell_command
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
+from midas_dfer.readers import DEFAULT_READER
 
 
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Read the emotions of each person in a video over time.")
-    flags.add_argument("run", type=Path, help="the run folder, or a folder that midas export wrote")
     flags.add_argument("videos", type=Path, nargs="+", help="videos or pictures")
+    flags.add_argument(
+        "--run", type=Path | None, default=None, help=f"who reads: {TRAINED} (default: {DEFAULT_READER.name})"
+    )
     flags.add_argument("--out", type=Path, required=True, help="folder for timelines, plots and videos")
     flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
     flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
@@ -46,11 +59,13 @@ def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.predict.predictor import Predictor
     from midas_dfer.report.predictions import write_prediction
-    from midas_dfer.sharing.folder import CONFIG_FILE
+    from midas_dfer.sharing.trained import packaged_reader
 
     check_out(request.out)
-    make = Predictor.from_pretrained if (request.run / CONFIG_FILE).is_file() else Predictor.from_run
-    predictor = make(request.run, device=request.device, precision=request.precision)
+    _check_videos(request)
+    trained = packaged_reader() if request.run is None else open_named(request.run)
+    predictor = Predictor.from_pretrained(trained, device=request.device, precision=request.precision)
+    say_for(request)(f"read by {predictor.read_by}")
     failed, timelines = [], []
     for video, folder in zip(request.videos, _folders(request.videos, request.out), strict=True):
         try:
@@ -79,6 +94,17 @@ def run(request: Namespace) -> None:
     if failed:
         which = ", ".join(str(v) for v in failed)
         raise MidasError(f"{len(failed)} of {len(request.videos)} videos could not be predicted: {which}")
+
+
+def _check_videos(request: Namespace) -> None:
+    """Refuse what was the command's form once, the run in front of the videos."""
+    from midas_dfer.sharing.trained import means_a_model
+
+    for video in request.videos:
+        if what := means_a_model(video):
+            videos = [each for each in request.videos if each != video] or [Path("VIDEO")]
+            command = shell_command("midas", "predict", "--run", video, *videos, "--out", request.out)
+            raise RequestError(f"{video} is {what}, not a video; name who reads with --run: {command}")
 
 
 def _folders(videos: Sequence[Path], out: Path) -> list[Path]:

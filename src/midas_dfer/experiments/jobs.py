@@ -13,9 +13,9 @@ import torch
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json, write_json
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE
 from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import (

@@ -24,10 +24,10 @@ from midas_dfer.predict.people import find_people
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.windows import WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.sharing.folder import from_pretrained
 from midas_dfer.sharing.info import ModelInfo
+from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
-from midas_dfer.training.recognizer import predict_logits
+from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.runs import Run
 from midas_dfer.video.read import Frame
 
@@ -42,14 +42,17 @@ class Predictor:
         info: what it is, what it is shown, and what its output means.
         device: auto, cpu or cuda.
         precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
+        read_by: which model it is, in words, for its timelines.
 
     Attributes:
-        info: as given.
+        info, read_by: as given.
         class_names: in the order of all results.
     """
 
-    def __init__(self, model: nn.Module, info: ModelInfo, device: str = "auto", precision: str = "32") -> None:
-        self.info = info
+    def __init__(
+        self, model: nn.Module, info: ModelInfo, device: str = "auto", precision: str = "32", read_by: str = ""
+    ) -> None:
+        self.info, self.read_by = info, read_by
         self.class_names = info.class_names
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
@@ -68,22 +71,24 @@ class Predictor:
         Raises:
             RequestError: there is no run, its training has not ended, or there is no such device.
         """
-        run = Run.open(path)
-        return cls(run.load_model(), ModelInfo.of(run), device, precision)
+        return cls.from_pretrained(Run.open(path), device, precision)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
-        """Open a folder that `midas export` wrote, as models on the Hugging Face Hub have it. Nothing is downloaded.
+    def from_pretrained(
+        cls, trained: TrainedModel | Run | Path | str, device: str = "auto", precision: str = "32"
+    ) -> "Predictor":
+        """Open a packaged reader by its name, or a folder that `midas export` wrote. Nothing is downloaded.
 
         Args:
-            folder: the folder, on this machine.
+            trained: the name ("ferplus") or the folder, or what else `open_trained` takes.
             device: auto (a GPU if there is one), cpu or cuda.
             precision: as for `Predictor`.
 
         Raises:
-            RequestError: there is no such folder, it is damaged, or there is no such device.
+            RequestError: there is no such model, its folder is damaged, or there is no such device.
         """
-        return cls(*from_pretrained(folder), device, precision)
+        trained = open_trained(trained)
+        return cls(trained.load(), trained.info, device, precision, trained.described)
 
     def predict_clips(
         self, clips: UInt8[Tensor, "B T 3 H W"]
@@ -172,6 +177,7 @@ class Predictor:
             tracks=tuple(plan.result() for plan in plans),
             note=seen.note,
             no_vote_shares=self.info.no_vote_shares,
+            read_by=self.read_by,
         )
 
     def _settings_with(self, **changes: float | None) -> ExtractSettings:

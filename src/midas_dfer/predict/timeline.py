@@ -203,6 +203,7 @@ class Timeline:
         note: what was wrong with the video although part of it could be read, and what is to be known of its pictures
             (that they were interlaced, for one); "" if nothing is.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
+        read_by: which model read it, and of a packaged reader what it is for and what not; "" where not said.
     """
 
     video: str
@@ -217,6 +218,7 @@ class Timeline:
     tracks: tuple[TrackTimeline, ...]
     note: str = ""
     no_vote_shares: str = ""
+    read_by: str = ""
 
     @property
     def reading(self) -> str:
@@ -271,6 +273,7 @@ class Timeline:
         ```text
         format, version         "midas-dfer timeline", 1
         video, duration (s), num_frames, width, height (pixels), note
+        read_by                 which model read it, and of a packaged reader what it is for and what not
         method, window_seconds, stride_seconds, class_names
         readings                which reading is which, in words
         no_vote_shares          why there are no vote shares, all of which are null then; "" where there are some
@@ -290,6 +293,7 @@ class Timeline:
             "width": self.width,
             "height": self.height,
             "note": self.note,
+            "read_by": self.read_by,
             "method": self.method,
             "window_seconds": self.window_seconds,
             "stride_seconds": self.stride_seconds,

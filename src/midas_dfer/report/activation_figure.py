@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from matplotlib import colors as mcolors
 
+from midas_dfer.evaluation.explain import GROUPS, ExplainedClip, Explanation, Group
 from midas_dfer.report.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width, wrap
 from midas_dfer.report.sheet import Sheet
 from midas_dfer.report.style import (
@@ -20,7 +21,6 @@ from midas_dfer.report.style import (
     save_figure,
     tint,
 )
-from midas_dfer.training.explain import GROUPS, ExplainedClip, Explanation, Group
 
 ROWS = 4
 """Clips on one picture, at most; fewer where a clip has more frames than fit into a line."""
@@ -55,7 +55,7 @@ def draw_explanation(explanation: Explanation, out: Path) -> list[Path]:
     the clip's strongest, and below each frame its share of the evidence for the class.
 
     Args:
-        explanation: from `midas_dfer.training.explain.explain`.
+        explanation: from `midas_dfer.evaluation.explain.explain`.
         out: folder that is there.
 
     Returns:

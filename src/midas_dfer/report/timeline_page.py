@@ -24,7 +24,7 @@ def clipped(text: str, length: int) -> str:
 
 
 def caption_lines(timeline: Timeline, shown: int) -> list[str]:
-    """Which reading is which, how many faces are left out, and what was wrong with the video; wrapped."""
+    """Which reading is which, how many faces are left out, who read, and what was wrong with the video; wrapped."""
     no_votes = f"Probabilities: the network's softmax. They are {timeline.no_vote_shares}."
     sentences = [
         no_votes
@@ -41,6 +41,8 @@ def caption_lines(timeline: Timeline, shown: int) -> list[str]:
     if shown < len(timeline.tracks):
         which = "longest in view" if timeline.duration > 0 else "largest"
         sentences.append(f"{len(timeline.tracks)} faces were found; the {shown} {which} are shown.")
+    if timeline.read_by:
+        sentences.append(f"Read by {timeline.read_by}.")
     if timeline.note:
         sentences.append(f"Note: {timeline.note}")
     return [line for s in sentences for line in textwrap.wrap(drawable(s), 165)]

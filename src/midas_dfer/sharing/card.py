@@ -6,6 +6,7 @@ anything: each is escaped where it is written, so that it is shown as it is and 
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from midas_dfer.errors import RequestError
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.config import RunConfig
@@ -107,6 +109,33 @@ def front_matter(run: Run, scores: Evaluation | None, *, name: str, license_name
         }
         front["model-index"] = [{"name": plain_text(name), "results": [result]}]
     return front
+
+
+def with_license(card: str, license_name: str, path: Path) -> str:
+    """A card with another licence: in front for the Hub, and in its section; all else stays.
+
+    Args:
+        card: as `model_card` gave it, or as somebody has edited it since.
+        license_name: as for `model_card`.
+        path: of the card; for the message.
+
+    Raises:
+        RequestError: the card has been edited so that there is no such place.
+    """
+    parts = re.fullmatch(r"---\n(.*?\n)---\n(.*\n## Licence\n)(.*?)(\n## .*)?", card, re.DOTALL)
+    front = None
+    if parts is not None:
+        with suppress(yaml.YAMLError):
+            front = yaml.safe_load(parts[1])
+    if parts is None or not isinstance(front, dict):
+        raise RequestError(
+            f"{path} has no YAML in front or no section Licence any more, so --license finds no place in it; leave "
+            "--license out, and edit the card"
+        )
+    kept = {name: value for name, value in front.items() if name not in ("license", "license_name", "license_link")}
+    text = yaml.safe_dump({**_license(license_name), **kept}, sort_keys=False, allow_unicode=True, width=100)
+    said = f"{escaped(license_name)}. The data that it learned from has terms of its own."
+    return f"---\n{text}---\n{parts[2]}\n{said}\n{parts[4] or ''}"
 
 
 def recipe_rows(config: RunConfig) -> list[tuple[str, str, str]]:

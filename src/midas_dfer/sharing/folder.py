@@ -1,4 +1,4 @@
-"""A trained run -> a folder as the Hugging Face Hub has it, and back to a model.
+"""A trained model -> a folder as the Hugging Face Hub has it; `trained` is the way back.
 
 FOLDER/
   config.json         what the model is, what it is shown, what its output means (`ModelInfo`)
@@ -9,53 +9,66 @@ FOLDER/
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import safetensors.torch
-from safetensors import SafetensorError
+import torch
+from torch import nn
 
-from midas_dfer.clips.sampling import generator_for
-from midas_dfer.commands import shell_command
-from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_json, replacing
-from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
-from midas_dfer.models.weights import check_finite_weights
-from midas_dfer.models.zoo import create_model
-from midas_dfer.sharing.card import model_card
-from midas_dfer.sharing.info import LIBRARY, ModelInfo
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_text, replacing
+from midas_dfer.sharing.card import model_card, with_license
+from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, is_exported
+from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.onnx import check_onnx, save_onnx
-from midas_dfer.training.runs import RUN_FILE, Run
+from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.training.runs import Run
 from midas_dfer.training.weights_file import weights_content
-
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, ONNX_FILE = "config.json", "model.safetensors", "README.md", "model.onnx"
 
 _OF_GIT = frozenset({".git", ".gitattributes", ".gitignore"})  # what a repository of the Hub has before anything else
 
 
 def save_pretrained(
-    run: Run | Path | str, folder: Path | str, *, onnx: bool = False, license_name: str | None = None
+    trained: TrainedModel | Run | Path | str,
+    folder: Path | str,
+    *,
+    onnx: bool = False,
+    license_name: str | None = None,
+    half: bool = False,
 ) -> list[Path]:
-    """Write a trained run's model into a folder that can be shared.
+    """Write a trained model into a folder that can be shared.
 
     Args:
-        run: the run, or its folder. Its scores go into the card where it has been evaluated.
+        trained: a run, or what else `open_trained` takes. A run's scores go into the card where it has been evaluated;
+            the card of an exported folder or of a packaged reader stays as it is, but for the licence.
         folder: made if it is not there; what an earlier call wrote there is replaced, all at once.
         onnx: also write `model.onnx`; needs the extra "export".
-        license_name: of the weights, as the Hub knows it (cc-by-nc-4.0), or in other words.
+        license_name: of the weights, as the Hub knows it (cc-by-nc-4.0), or in other words; None keeps what an
+            exported model's card says.
+        half: store the weights as float16: half the size, and rounded to three digits. What was stored so stays so.
 
     Returns:
         the files that were written.
 
     Raises:
         RequestError: the run is not trained, the folder holds something else, or ONNX cannot be written here.
-        JobError: the files cannot be written, or the ONNX model does not compute what the model computes.
+        JobError: the files cannot be written, a weight is too large for float16, or the ONNX model does not compute
+            what the model computes.
     """
-    run, folder = run if isinstance(run, Run) else Run.open(run), Path(folder)
+    trained, folder = open_trained(trained), Path(folder)
     check_is_free(folder)
     if onnx:
         check_onnx()
-    model, info = run.load_model(), ModelInfo.of(run)
-    card = model_card(run, info, name=folder.resolve().name, onnx=onnx, license_name=license_name)
+    model, info = trained.load(), trained.info
+    half = half or info.weights == "float16"
+    info = replace(
+        info,
+        license=info.license if license_name is None else license_name,
+        weights="float16" if half else "float32",
+    )
+    if half:
+        round_to_half(model)
+    card = _card(trained, info, name=folder.resolve().name, onnx=onnx, license_name=license_name)
     existed = folder.exists()
     make_folder(folder)
     names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *([ONNX_FILE] if onnx else [])]
@@ -65,7 +78,7 @@ def save_pretrained(
         with ExitStack() as stack:
             files = {name: stack.enter_context(replacing(folder / name)) for name in names}
             with _named(folder / WEIGHTS_FILE):
-                files[WEIGHTS_FILE].write_bytes(weights_content(model))
+                files[WEIGHTS_FILE].write_bytes(weights_content(model, half=half))
             if onnx:
                 with _named(folder / ONNX_FILE):
                     save_onnx(model, files[ONNX_FILE], info=info)
@@ -83,6 +96,29 @@ def save_pretrained(
     return [folder / name for name in names]
 
 
+def round_to_half(model: nn.Module) -> None:
+    """Give a model, in place, the weights that it has when it comes back from a file in float16.
+
+    Raises:
+        JobError: a weight is too large for float16.
+    """
+    for name, values in model.state_dict().items():
+        if values.is_floating_point():
+            values.copy_(values.half())
+            if not torch.isfinite(values).all():
+                raise JobError(
+                    f"a weight of {name} is larger than 65504, the most that float16 holds; export it without --half"
+                )
+
+
+def _card(trained: TrainedModel, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None) -> str:
+    if trained.run is not None:
+        return model_card(trained.run, info, name=name, onnx=onnx, license_name=license_name)
+    path = trained.path / CARD_FILE
+    card = read_text(path, "get the folder again, whole")
+    return card if license_name is None else with_license(card, license_name, path)
+
+
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Name the file that was asked for, not the temporary one, where it cannot be written."""
@@ -90,75 +126,6 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def from_pretrained(folder: Path | str) -> tuple[ClipModel, ModelInfo]:
-    """Load what `save_pretrained` wrote. Nothing is downloaded, and no code is run that the folder holds.
-
-    Args:
-        folder: a folder on this machine.
-
-    Returns:
-        the model, in evaluation mode, on the CPU; and what it is.
-
-    Raises:
-        RequestError: there is no such folder, a file is missing or damaged, or they do not belong together.
-    """
-    folder = Path(folder)
-    info = read_info(folder)
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise RequestError(f"{folder} has no {WEIGHTS_FILE}; get the folder again, whole")
-    try:
-        model = create_model(
-            info.model,
-            num_classes=len(info.class_names),
-            num_frames=info.num_frames,
-            dropout=info.dropout,
-            width=info.width,
-            generator=generator_for(0, 0, "", purpose="weights"),  # all of them are replaced
-        )
-    except RequestError as error:
-        raise RequestError(f"{folder / CONFIG_FILE} describes a model that cannot be made here. {error}") from error
-    try:
-        state = safetensors.torch.load_file(path)
-        model.load_state_dict(state)
-    except (SafetensorError, OSError) as error:
-        raise RequestError(f"{path} is not a whole safetensors file ({error}); get it again") from error
-    except RuntimeError as error:
-        raise RequestError(
-            f"{path} holds the weights of another model: expected those of {info.model} with width {info.width} and "
-            f"{len(info.class_names)} classes, as {CONFIG_FILE} says; get both from the same place"
-        ) from error
-    check_finite_weights(state, path)
-    lay_out_for_speed(model)
-    return model.eval(), info
-
-
-def read_info(folder: Path) -> ModelInfo:
-    """Read what a folder says of its model.
-
-    Raises:
-        RequestError: there is no such folder, it is not one of a model, or what it says is damaged or too new.
-    """
-    path = folder / CONFIG_FILE
-    if not folder.is_dir():
-        raise RequestError(
-            f"There is no folder {folder}. Nothing is downloaded here: get a model of the Hugging Face Hub with "
-            "huggingface_hub.snapshot_download and name the folder that it returns"
-        )
-    if not path.is_file() and (folder / RUN_FILE).is_file():
-        make = shell_command("midas", "export", folder, "--out", "DIR")
-        raise RequestError(f"{folder} is a run folder; make a folder for sharing with: {make}")
-    if not path.is_file():
-        raise RequestError(
-            f"{folder} is not a model's folder, it has no {CONFIG_FILE}; expected what midas export wrote"
-        )
-    values = read_json(path, "get it again")
-    try:
-        return ModelInfo.from_dict(values)
-    except RequestError as error:
-        raise RequestError(f"{path} cannot be used: {error}") from error
 
 
 def check_is_free(folder: Path) -> None:
@@ -171,9 +138,5 @@ def check_is_free(folder: Path) -> None:
         raise RequestError(f"{folder} is a file; name a folder with --out")
     if not folder.exists() or all(each.name in _OF_GIT or is_temporary(each) for each in folder.iterdir()):
         return
-    try:
-        ours = read_json(folder / CONFIG_FILE, "").get("library_name") == LIBRARY
-    except RequestError:
-        ours = False
-    if not ours:
+    if not is_exported(folder):
         raise RequestError(f"{folder} holds something that is not an exported model; name another --out")

@@ -22,6 +22,7 @@ FORMAT = 2
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
+_WEIGHTS = ("float32", "float16")
 _MOST_CLASSES = 10_000
 _MOST = 1e300  # NaN is not below it either
 
@@ -45,6 +46,9 @@ class ModelInfo:
         num_votes: how many votes a clip had, for softmax_counts.
         precision: in which it was trained: auto, 32 or bf16. It is computed in float32 unless something else is asked.
         reading: how the annotators' distribution is read off its output, or why it cannot be.
+        dataset: what it learned from; "" where that was not kept, as by earlier versions.
+        license: of the weights, as whoever exported it stated it; "" where it is not stated.
+        weights: how an exported folder stores them: float32 or float16. They are computed with in float32 either way.
     """
 
     model: str
@@ -61,6 +65,9 @@ class ModelInfo:
     num_votes: float | None
     precision: str
     reading: VoteReading
+    dataset: str = ""
+    license: str = ""
+    weights: str = "float32"
 
     @classmethod
     def of(cls, run: Run) -> "ModelInfo":
@@ -81,6 +88,7 @@ class ModelInfo:
             num_votes=config.num_votes,
             precision=run.provenance.precision or config.precision,
             reading=vote_reading(config, run.provenance),
+            dataset=run.provenance.dataset,
         )
 
     @property
@@ -122,6 +130,9 @@ class ModelInfo:
             "label_temperature": self.temperature,
             "label_num_votes": self.num_votes,
             "precision": self.precision,
+            "dataset": self.dataset,
+            "license": self.license,
+            "weights": self.weights,
             "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
 
@@ -158,6 +169,9 @@ class ModelInfo:
         precision = _text(values, "precision")
         if precision not in _PRECISIONS:
             raise RequestError(f"its precision is {precision!r}; expected {' or '.join(_PRECISIONS)}")
+        weights = _text({"weights": _WEIGHTS[0], **values}, "weights")
+        if weights not in _WEIGHTS:
+            raise RequestError(f"its weights are {weights!r}; expected {' or '.join(_WEIGHTS)}")
         method = _text(values, "method")
         if written == 1:
             reading = _earlier_reading(method, normalization, temperature, num_votes)
@@ -179,6 +193,9 @@ class ModelInfo:
             num_votes=num_votes,
             precision=precision,
             reading=reading,
+            dataset=_text({"dataset": "", **values}, "dataset"),
+            license=_text({"license": "", **values}, "license"),
+            weights=weights,
         )
         if values.get("num_frames") != info.num_frames:
             raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")

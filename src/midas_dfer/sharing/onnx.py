@@ -18,6 +18,7 @@ from midas_dfer.clips.augment import normalize_pixels
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text, replacing
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
+from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.runs import Run
 from midas_dfer.version import __version__
 
@@ -65,19 +66,20 @@ def check_onnx() -> None:
         )
 
 
-def export_onnx(run: Run | Path | str, path: Path | str) -> None:
-    """Write a trained run's model as ONNX; see `write_onnx`.
+def export_onnx(trained: TrainedModel | Run | Path | str, path: Path | str) -> None:
+    """Write a trained model as ONNX; see `write_onnx`.
 
     Args:
-        run: the run, or its folder.
+        trained: a run, or what else `open_trained` takes.
         path: the file, whole or not there.
 
     Raises:
-        RequestError: the run is not trained, packages are missing, or the model is larger than one file can be.
+        RequestError: there is no such model, it is not trained, packages are missing, or the model is larger than one
+            file can be.
         JobError: it cannot be expressed in ONNX, computes something else there, or cannot be written.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
-    write_onnx(run.load_model(), path, info=ModelInfo.of(run))
+    trained = open_trained(trained)
+    write_onnx(trained.load(), path, info=trained.info)
 
 
 def write_onnx(model: nn.Module, path: Path | str, *, info: ModelInfo) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -21,7 +21,6 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.mixing import Mixup
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.devices import exactly
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
 
@@ -260,36 +259,3 @@ def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(generator.initial_seed())
         yield
-
-
-def predict_logits(
-    model: nn.Module, clips: UInt8[Tensor, "B T 3 H W"], device: torch.device, dtype: torch.dtype = torch.float32
-) -> Float[Tensor, "B K"]:
-    """Logits of clips as they are, float32 on the CPU; the model must be in evaluation mode.
-
-    Args:
-        model: on `device`.
-        clips: RGB, 0 to 255.
-        device: where to compute.
-        dtype: float32, or bfloat16 where rounding to three digits does not matter.
-
-    Raises:
-        JobError: a logit is not finite.
-    """
-    with torch.inference_mode(), exactly(dtype, device):
-        logits: Tensor = model(normalize_pixels(clips.to(device)))
-    return finite(logits.float().cpu())
-
-
-def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-    """Refuse logits that are not finite: what would be read off them is nonsense.
-
-    Raises:
-        JobError: one is not.
-    """
-    if not torch.isfinite(logits).all():
-        raise JobError(
-            "the network's output is not finite, so it says nothing of these clips; its weights are too large or "
-            "damaged: get them again, or train anew with a smaller --learning_rate"
-        )
-    return logits

@@ -97,6 +97,10 @@ class Evaluation:
             the run is judged by its probabilities; "" where it is.
         precision: what was computed in: 32 or bf16; "" in files of earlier versions, as `device`.
         device: what it was computed on.
+        read_by: which model it was, in words ("the packaged reader ferplus"); "" in files of earlier versions, as what
+            follows.
+        trained_on: the data set that it learned from; "" also where that is not known.
+        weights: SHA-256 of its file of weights.
     """
 
     method: str
@@ -118,6 +122,9 @@ class Evaluation:
     no_vote_shares: str = ""
     precision: str = ""
     device: str = ""
+    read_by: str = ""
+    trained_on: str = ""
+    weights: str = ""
 
     @property
     def judged(self) -> VoteAgreement | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from midas_dfer.datasets.classes import DroppedClass, MappingReport
@@ -17,7 +18,7 @@ _MOST = 2**53
 """What a number of the file may be at most; NaN is not below it either."""
 
 _TEXTS = ("method", "model", "dataset", "part", "caution")
-_NEWER_TEXTS = ("no_vote_shares", "precision", "device")
+_NEWER_TEXTS = ("no_vote_shares", "precision", "device", "read_by", "trained_on", "weights")
 _COUNTS = ("num_clips", "num_labelled", "num_voted")
 _MAPPING_NAMES, _MAPPING_COUNTS = (
     ("source", "target", "absent"),
@@ -33,16 +34,24 @@ def read_evaluation(run: Run) -> Evaluation | None:
     Raises:
         RequestError: the file is damaged.
     """
-    path, cure = run.path / EVALUATION_FILE, "evaluate anew, or remove it"
-    if not path.exists():
-        return None
+    path = run.path / EVALUATION_FILE
+    evaluation = read_evaluation_file(path) if path.exists() else None
+    why_not = vote_reading(run.config, run.provenance).why_not
+    return evaluation.without_vote_shares(why_not) if evaluation is not None and why_not else evaluation
+
+
+def read_evaluation_file(path: Path) -> Evaluation:
+    """Read an evaluation.json.
+
+    Raises:
+        RequestError: the file is missing or damaged.
+    """
+    cure = "evaluate anew, or remove it"
     content = read_json(path, cure)
     try:
-        evaluation = evaluation_from(content)
+        return evaluation_from(content)
     except ValueError as error:
         raise RequestError(f"{path} is damaged ({error}); {cure}") from error
-    why_not = vote_reading(run.config, run.provenance).why_not
-    return evaluation.without_vote_shares(why_not) if why_not else evaluation
 
 
 def evaluation_from(values: object) -> Evaluation:

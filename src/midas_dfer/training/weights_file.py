@@ -27,12 +27,14 @@ def write_weights(path: Path, model: nn.Module, identity: Identity | None = None
     write_file(path, weights_content(model, identity))
 
 
-def weights_content(model: nn.Module, identity: Identity | None = None) -> bytes:
-    """A model's weights as safetensors; arguments as for `write_weights`.
+def weights_content(model: nn.Module, identity: Identity | None = None, *, half: bool = False) -> bytes:
+    """A model's weights as safetensors, in float16 if `half`; other arguments as for `write_weights`.
 
     Not by `save_file`: it has no errno to tell a full disk by.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        state = {name: values.half() if values.is_floating_point() else values for name, values in state.items()}
     # One entry, since several come in any order: the same training writes the same bytes.
     about = {"format": "pt"} if identity is None else {_KEY: identity.to_json()}
     return safetensors.torch.save(state, metadata=about)

@@ -1,4 +1,4 @@
-"""Where a trained run looks: evidence for a class, by pixel and by frame, of a few telling clips."""
+"""Where a trained model looks: evidence for a class, by pixel and by frame, of a few telling clips."""
 
 import difflib
 import io
@@ -18,14 +18,14 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import Predictions, choose_clips, predict_clips
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.models.activation_maps import class_activation_maps
 from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import choose_device, choose_dtype, computed_on, exactly
-from midas_dfer.training.evaluate import Predictions, choose_clips, predict_clips
-from midas_dfer.training.readings import vote_reading
-from midas_dfer.training.recognizer import finite
+from midas_dfer.training.inference import finite
 from midas_dfer.training.runs import Run
 
 Group = Literal["right", "wrong", "ambiguous", "asked"]
@@ -41,7 +41,7 @@ class ExplainedClip:
     Attributes:
         video_id: which.
         group: why it is shown.
-        trained_on: whether a clip of this name was used in training.
+        trained_on: whether a clip of this name was used in training; None where that is not recorded.
         frames: as the network saw them, RGB.
         positions: which of the clip's frames they are, from 0.
         label: the single label; None if it has none.
@@ -58,7 +58,7 @@ class ExplainedClip:
 
     video_id: str
     group: Group
-    trained_on: bool
+    trained_on: bool | None
     frames: UInt8[np.ndarray, "T S S 3"]
     positions: tuple[int, ...]
     label: str | None
@@ -97,11 +97,13 @@ class Explanation:
         model: architecture.
         dataset: of the clips.
         part: which of them were looked through: test, validation, train or all.
-        class_names: those that run and clips both have.
+        class_names: those that model and clips both have.
         clips: group by group.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
         precision: what was computed in: 32 or bf16.
         device: what it was computed on.
+        read_by: which model it was, in words.
+        parts_caution: a sentence, where it is not recorded which clips the model learned from; else "".
     """
 
     method: str
@@ -113,13 +115,15 @@ class Explanation:
     no_vote_shares: str = ""
     precision: str = "32"
     device: str = ""
+    read_by: str = ""
+    parts_caution: str = ""
 
     @property
     def caution(self) -> str:
-        """A sentence, if some of the clips were used in training; else ""."""
-        trained_on = sum(clip.trained_on for clip in self.clips)
+        """A sentence, if some of the clips were used in training, or may have been; else ""."""
+        trained_on = sum(bool(clip.trained_on) for clip in self.clips)
         if not trained_on:
-            return ""
+            return self.parts_caution
         return (
             f"{trained_on} of these {len(self.clips)} clips were used in training: on others the network may look "
             "elsewhere"
@@ -129,7 +133,7 @@ class Explanation:
         """Plain values for JSON; the maps themselves are in maps.npz."""
         about = {
             name: getattr(self, name)
-            for name in ("method", "model", "dataset", "part", "no_vote_shares", "precision", "device")
+            for name in ("read_by", "method", "model", "dataset", "part", "no_vote_shares", "precision", "device")
         }
         clips = [
             {
@@ -156,7 +160,7 @@ class Explanation:
 
 
 def explain(
-    run: Run | Path | str,
+    trained: TrainedModel | Run | Path | str,
     store: ClipStore | Path | str,
     *,
     clips: Sequence[str] = (),
@@ -167,10 +171,10 @@ def explain(
     batch_size: int = 4,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Find out which pixels and which frames a run goes by, with `class_activation_maps`.
+    """Find out which pixels and which frames a model goes by, with `class_activation_maps`.
 
     Args:
-        run: the run, or its folder.
+        trained: a run, or what else `open_trained` takes.
         store: the clips, or the folder of their store.
         clips: which, by video id; if none are named, those of the part that `evaluate` takes that the network is
             most sure of and right, most sure of and wrong, and those that people agree least on, in turn, and of
@@ -188,16 +192,16 @@ def explain(
             `num` is below 1.
         JobError: the output is not finite.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    trained = open_trained(trained)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     if num < 1:
         raise RequestError(f"the number of clips is {num}; expected 1 or more")
     computed = computed_on(precision, device)
-    target = _checked_target(target, run.provenance.class_names)
-    chosen = choose_clips(run, store, "all" if clips else "auto")
+    target = _checked_target(target, trained.info.class_names)
+    chosen = choose_clips(trained, store, "all" if clips else "auto")
     manifest = _named(chosen.clips, clips, store) if clips else chosen.clips
     predictions = predict_clips(
-        run,
+        trained,
         store,
         manifest,
         device=device,
@@ -222,16 +226,16 @@ def explain(
         {"predicted": said, "label": true or ""}.get(target, target)
         for said, true in zip(predicted, labels, strict=True)
     ]
-    config = run.config
-    view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
+    info = trained.info
+    view = ClipView(info.num_segments, info.size, frames_per_segment=info.frames_per_segment)
     dataset = ClipDataset(store, manifest.select(rows), view=view)
-    frames, maps, shares, logits = _evidence(run, dataset, targets, device, precision, batch_size)
-    trained_on = run.part("train") | run.part("validation")
+    frames, maps, shares, logits = _evidence(trained, dataset, targets, device, precision, batch_size)
+    learned_from = trained.part("train", "validation")
     explained = tuple(
         ExplainedClip(
             video_id=predictions.video_ids[row],
             group=group,
-            trained_on=predictions.video_ids[row] in trained_on,
+            trained_on=None if learned_from is None else predictions.video_ids[row] in learned_from,
             frames=frames[place],
             positions=_positions(store, predictions.video_ids[row], view),
             label=labels[place],
@@ -248,13 +252,15 @@ def explain(
         for place, (row, group) in enumerate(shown)
     )
     return Explanation(
-        method=config.method_name,
-        model=config.model,
+        method=info.method,
+        model=info.model,
         dataset=store.dataset,
         part=chosen.part,
         class_names=names,
         clips=explained,
-        no_vote_shares=vote_reading(config, run.provenance).why_not,
+        no_vote_shares=info.no_vote_shares,
+        read_by=trained.title,
+        parts_caution=chosen.caution if learned_from is None else "",
         **computed,
     )
 
@@ -321,7 +327,7 @@ def write_explanation(explanation: Explanation, out: Path) -> list[Path]:
 
 
 def _evidence(
-    run: Run, dataset: ClipDataset, targets: Sequence[str], device: str, precision: str, batch_size: int
+    trained: TrainedModel, dataset: ClipDataset, targets: Sequence[str], device: str, precision: str, batch_size: int
 ) -> tuple[
     UInt8[np.ndarray, "N T S S 3"],
     Float32[np.ndarray, "N T h w"],
@@ -330,8 +336,8 @@ def _evidence(
 ]:
     where = choose_device(device)
     dtype = choose_dtype(precision, where)
-    model = run.load_model().to(where)
-    places = {canonical_name(name): place for place, name in enumerate(run.provenance.class_names)}
+    model = trained.load().to(where)
+    places = {canonical_name(name): place for place, name in enumerate(trained.info.class_names)}
     classes = torch.tensor([places[canonical_name(name)] for name in targets])
     frames, maps, shares, logits = [], [], [], []
     for batch in ClipLoader(dataset, batch_size, shuffle=False):
@@ -358,7 +364,7 @@ def _checked_target(target: str, class_names: Sequence[str]) -> str:
         if canonical_name(name) == canonical_name(target):
             return name
     raise RequestError(
-        f"the target is '{target}'; expected predicted, label or a class of the run: {', '.join(class_names)}"
+        f"the target is '{target}'; expected predicted, label or a class of the model: {', '.join(class_names)}"
     )
 
 
@@ -368,7 +374,9 @@ def _named(manifest: Manifest, wanted: Sequence[str], store: ClipStore) -> Manif
         if video_id not in rows:
             close = difflib.get_close_matches(video_id, rows, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise RequestError(f"the store {store.path} has no clip {video_id} that the run could be asked about{hint}")
+            raise RequestError(
+                f"the store {store.path} has no clip {video_id} that the model could be asked about{hint}"
+            )
     return manifest.select([rows[video_id] for video_id in dict.fromkeys(wanted)])
 
 

@@ -1,6 +1,6 @@
-"""A trained run on clips it has not seen -> predictions and scores, also where the clips have other classes."""
+"""A trained model on clips it has not seen -> predictions and scores, also where the clips have other classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +16,13 @@ from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.config import SELECTED_ON_TEST
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
+from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
-from midas_dfer.training.readings import VoteReading, vote_reading
-from midas_dfer.training.recognizer import predict_logits
-from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, Run
+from midas_dfer.training.readings import VoteReading
+from midas_dfer.training.runs import EVALUATION_FILE, Run
 from midas_dfer.training.scores import Evaluation as Evaluation
 from midas_dfer.training.scores import Predictions as Predictions
 from midas_dfer.training.scores import VoteAgreement as VoteAgreement
@@ -31,7 +32,7 @@ EvaluatedPart = Literal["auto", "test", "validation", "train", "all"]
 
 
 def evaluate(
-    run: Run | Path | str,
+    trained: TrainedModel | Run | Path | str,
     store: ClipStore | Path | str,
     *,
     part: EvaluatedPart = "auto",
@@ -41,18 +42,18 @@ def evaluate(
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Predictions]:
-    """Predict clips of a store with a trained run, and score the predictions.
+    """Predict clips of a store with a trained model, and score the predictions.
 
-    Where run and store do not have the same classes, by name, the scores are over those that both have: the
+    Where model and store do not have the same classes, by name, the scores are over those that both have: the
     network chooses among these alone (see `predict_clips`), votes for others are dropped, and clips whose label
     is another class are left out. `Evaluation.mapping` counts what was dropped.
 
     Args:
-        run: the run, or its folder.
+        trained: a run, or what else `open_trained` takes.
         store: the clips, or the folder of their store.
-        part: which clips. `auto` takes the run's test part, or, from the store of another data set, that
-            store's test part or all of it.
-        out: folder for evaluation.json and predictions.csv; RUN/evaluation if None.
+        part: which clips. `auto` takes the run's test part, or, from the store of another data set and with a model
+            whose parts are not recorded, that store's test part or all of it.
+        out: folder for evaluation.json and predictions.csv; the folder `evaluation` in that of the model if None.
         device: auto, cpu or cuda.
         precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
         batch_size: clips per step; has no influence on the scores.
@@ -62,16 +63,17 @@ def evaluate(
         the scores, and what they were computed from.
 
     Raises:
-        RequestError: the run is not trained yet, the store has no such clips, or fewer than two of its classes
-            are among those of the run.
+        RequestError: there is no such model, it is not trained yet, the store has no such clips, fewer than two of its
+            classes are among those of the model, or `out` is None with a packaged reader.
         JobError: the output is not finite, or the files cannot be written; then neither of them is.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    trained = open_trained(trained)
+    out = trained.evaluation_folder() if out is None else out
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     computed = computed_on(precision, device)
-    chosen = choose_clips(run, store, part)
+    chosen = choose_clips(trained, store, part)
     predictions = predict_clips(
-        run,
+        trained,
         store,
         chosen.clips,
         device=device,
@@ -81,17 +83,19 @@ def evaluate(
     )
     evaluation = score(
         predictions,
-        method=run.config.method_name,
-        model=run.config.model,
+        method=trained.info.method,
+        model=trained.info.model,
         dataset=store.dataset,
         class_names=chosen.clips.class_names,
         part=chosen.part,
         caution=chosen.caution,
         mapping=chosen.mapping,
-        no_vote_shares=vote_reading(run.config, run.provenance).why_not,
+        no_vote_shares=trained.info.no_vote_shares,
         **computed,
     )
-    out = run.path / EVALUATION_FOLDER if out is None else out
+    evaluation = replace(
+        evaluation, read_by=trained.title, trained_on=trained.info.dataset, weights=trained.weights_digest
+    )
     make_folder(out)
     write_together(
         {
@@ -107,10 +111,10 @@ class ChosenClips:
     """The clips that are evaluated.
 
     Attributes:
-        clips: under the classes that the run and the store both have, in the order and spelling of the run.
+        clips: under the classes that the model and the store both have, in the order and spelling of the model.
         part: which they are: test, validation, train or all.
         caution: a sentence, if scores on them must not be taken for those of unseen clips; else "".
-        mapping: what was dropped of the store's classes and of the run's; None where both have the same.
+        mapping: what was dropped of the store's classes and of the model's; None where both have the same.
     """
 
     clips: Manifest
@@ -119,15 +123,15 @@ class ChosenClips:
     mapping: MappingReport | None
 
 
-def choose_clips(run: Run, store: ClipStore, part: EvaluatedPart) -> ChosenClips:
-    """Which clips of a store a run is evaluated on; see `evaluate`."""
-    match = match_classes(store.class_names, run.provenance.class_names)
+def choose_clips(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> ChosenClips:
+    """Which clips of a store a model is evaluated on; see `evaluate`."""
+    match = match_classes(store.class_names, trained.info.class_names)
     if len(match.common) < 2 and (match.dropped or match.absent):
         raise RequestError(
-            f"the store {store.path} has the classes {', '.join(match.source)}, the run {run.path} knows "
+            f"the store {store.path} has the classes {', '.join(match.source)}, {trained.title} knows "
             f"{', '.join(match.target)}; fewer than two are in both, so there is nothing to tell apart"
         )
-    chosen, name = _part_of(run, store, part)
+    chosen, name = _part_of(trained, store, part)
     mapping = None
     if match.dropped or match.absent:
         mapping = report_mapping(chosen, match.target)
@@ -135,14 +139,14 @@ def choose_clips(run: Run, store: ClipStore, part: EvaluatedPart) -> ChosenClips
     if not len(clips):
         raise RequestError(
             f"no clip of the {name} part of {store.path} is left under the classes {', '.join(match.common)}, "
-            "which are those that the run knows too"
+            f"which are those that {trained.title} knows too"
         )
-    return ChosenClips(clips, name, _caution(run, store, clips), mapping)
+    return ChosenClips(clips, name, _caution(trained, store, clips), mapping)
 
 
-def _part_of(run: Run, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest, str]:
-    manifest = store.manifest
-    if store.dataset != run.provenance.dataset:
+def _part_of(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest, str]:
+    manifest, tested = store.manifest, trained.part("test")
+    if tested is None or store.dataset != trained.info.dataset:
         partition = manifest.partition()
         if part == "all" or (part == "auto" and partition.test is None):
             return manifest, "all"
@@ -153,23 +157,25 @@ def _part_of(run: Run, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest,
             raise RequestError(f"the store {store.path} has no {name} part; evaluate with --part all")
         return chosen, name
     if part == "auto":
-        part = "test" if run.part("test") else "all"
+        part = "test" if tested else "all"
     ids = manifest.video_ids
-    wanted = set(ids) if part == "all" else run.part(part)
+    wanted = set(ids) if part == "all" else trained.part(part) or set()
     chosen_rows = [row for row, video_id in enumerate(ids) if video_id in wanted]
     if not chosen_rows:
         raise RequestError(f"no clip of the run's {part} part is in the store {store.path}; try --part all")
     return manifest.select(chosen_rows), part
 
 
-def _caution(run: Run, store: ClipStore, clips: Manifest) -> str:
+def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:
+    run, seen = trained.run, trained.part("train", "validation")
+    if run is None or seen is None:
+        return _caution_of_unknown_parts(trained, store)
     if run.config.select == "best_test_fold" and run.part("test") & set(clips.video_ids):
         return SELECTED_ON_TEST
-    seen = run.part("train") | run.part("validation")
     num_seen = sum(video_id in seen for video_id in clips.video_ids)
     if not num_seen:
         return ""
-    if store.dataset != run.provenance.dataset:  # they may be the same videos all the same
+    if store.dataset != trained.info.dataset:  # they may be the same videos all the same
         return (
             f"{num_seen} of these {len(clips)} clips bear the names of clips that were used in training: "
             "if they are the same videos, this does not say how well others are recognised"
@@ -180,8 +186,20 @@ def _caution(run: Run, store: ClipStore, clips: Manifest) -> str:
     )
 
 
+def _caution_of_unknown_parts(trained: TrainedModel, store: ClipStore) -> str:
+    """A model without its run may have learned from any clip of its own data set."""
+    dataset, begun = trained.info.dataset, trained.title[0].upper() + trained.title[1:]
+    if dataset and dataset != store.dataset:
+        return ""
+    what = f"learned from {dataset}, and which clips of it is" if dataset else "learned from clips that are"
+    return (
+        f"{begun} {what} not recorded in its folder: some of these clips may be among them, and this would not say "
+        "how well others are recognised"
+    )
+
+
 def predict_clips(
-    run: Run,
+    trained: TrainedModel,
     store: ClipStore,
     manifest: Manifest,
     *,
@@ -198,9 +216,9 @@ def predict_clips(
     The implied vote shares are divided by their sum likewise.
 
     Args:
-        run: a finished run.
+        trained: the model.
         store: where the frames are.
-        manifest: the clips, all of whose classes are among those of the run.
+        manifest: the clips, all of whose classes are among those of the model.
         device: auto, cpu or cuda.
         precision: 32, bf16 or auto.
         batch_size: clips per step.
@@ -209,11 +227,11 @@ def predict_clips(
     Raises:
         JobError: the output is not finite.
     """
-    config = run.config
+    info = trained.info
     where = choose_device(device)
     dtype = choose_dtype(checked_precision(precision), where)
-    model = run.load_model().to(where)
-    view = ClipView(config.num_segments, config.size, frames_per_segment=config.frames_per_segment)
+    model = trained.load().to(where)
+    view = ClipView(info.num_segments, info.size, frames_per_segment=info.frames_per_segment)
     dataset = ClipDataset(store, manifest, view=view)
     loader = ClipLoader(dataset, batch_size, shuffle=False)
     logits, labels = [], []
@@ -225,9 +243,9 @@ def predict_clips(
             progress.advance()
     progress.finish()
     outputs = torch.cat(logits).double()
-    places = match_classes(run.provenance.class_names, manifest.class_names).places
+    places = match_classes(info.class_names, manifest.class_names).places
     columns = [place for place in places if place is not None]
-    shares = shares_among(outputs, columns, vote_reading(config, run.provenance))
+    shares = shares_among(outputs, columns, info.reading)
     return Predictions(
         video_ids=dataset.video_ids,
         labels=torch.cat(labels).numpy(),

@@ -1,0 +1,175 @@
+"""A trained model, however it is named: a run folder, an exported folder, or the name of a packaged reader."""
+
+import difflib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import RequestError
+from midas_dfer.files import cannot_read
+from midas_dfer.readers import DEFAULT_READER, READERS, Reader
+from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
+from midas_dfer.sharing.info import ModelInfo
+from midas_dfer.training.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model and what is known of it; its weights are read when they are asked for.
+
+    Attributes:
+        path: its folder.
+        info: its classes, its input, and how to read its output.
+        run: recipe, parts and provenance; None of an exported model and of a packaged reader, which do not keep them.
+        reader: the packaged reader that it is; None otherwise.
+    """
+
+    path: Path
+    info: ModelInfo
+    run: Run | None = None
+    reader: Reader | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence, without the path."""
+        if self.reader is not None:
+            return f"the packaged reader {self.reader.name}"
+        return f"the {'exported model' if self.run is None else 'run'} {self.path.resolve().name}"
+
+    @property
+    def described(self) -> str:
+        """The title, and what it is: of a packaged reader its intended use and limits, else network and training."""
+        if self.reader is not None:
+            return f"{self.title}: {self.reader.about}; {self.reader.limits}"
+        method = f"{self.info.method} labels" if self.info.method in ("hard", "soft") else self.info.method
+        data = f" on {self.info.dataset}" if self.info.dataset else ""
+        return f"{self.title}: {self.info.model}, trained with {method}{data}"
+
+    @property
+    def named(self) -> str:
+        """What names it on a command line."""
+        return str(self.path) if self.reader is None else self.reader.name
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 of its file of weights; "" of a run of earlier versions."""
+        return weights_digest(self.path) if self.run is None else self.run.provenance.weights_digest
+
+    def load(self) -> nn.Module:
+        """The model, in evaluation mode, in float32, on the CPU.
+
+        Raises:
+            RequestError: training has not ended, or the weights are missing or damaged.
+        """
+        return load_exported(self.path, self.info) if self.run is None else self.run.load_model()
+
+    def part(self, *names: Part) -> set[str] | None:
+        """The clips of one part or more of its training, by video id; None where they are not recorded.
+
+        Raises:
+            RequestError: the run's file that says so is missing or damaged.
+        """
+        return None if self.run is None else set[str]().union(*(self.run.part(name) for name in names))
+
+    def evaluation_folder(self) -> Path:
+        """Where its scores go if no other folder is named.
+
+        Raises:
+            RequestError: it is a packaged reader, whose folder is part of the installation.
+        """
+        if self.reader is not None:
+            raise RequestError(
+                f"{self.title} has no folder for results, it is part of the installation; name one with --out"
+            )
+        return self.path / EVALUATION_FOLDER
+
+
+def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str], None] = _warn) -> TrainedModel:
+    """Open a trained model.
+
+    A path that leads to a model wins over the name of a packaged reader.
+
+    Args:
+        named: a run folder, a folder that `midas export` wrote, the name of a packaged reader, or what has been opened.
+        tell: is told how a name was understood that could have meant something else; a warning if nothing else is said.
+
+    Raises:
+        RequestError: it is none of these, or its files are damaged.
+    """
+    if isinstance(named, TrainedModel):
+        return named
+    if isinstance(named, Run):
+        return TrainedModel(named.path, ModelInfo.of(named), run=named)
+    path, name = Path(named), str(named)
+    reader = READERS.get(name)
+    if (there := _folder_of(path)) is not None:
+        installed = next((each for each in READERS.values() if each.folder == path.resolve()), None)
+        if reader is not None and reader is not installed:
+            tell(f"./{path} is a folder here; the packaged reader of that name was not taken")
+        if there == RUN_FILE:
+            run = Run.open(path)
+            return TrainedModel(path, ModelInfo.of(run), run=run)
+        return TrainedModel(path, read_info(path), reader=installed)
+    if reader is not None:
+        if path.exists():
+            tell(f"./{path} is neither a run folder nor an exported folder; the packaged reader of that name was taken")
+        return packaged_reader(reader)
+    close = difflib.get_close_matches(name, READERS, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    raise RequestError(
+        f"{path} is not a run folder ({RUN_FILE}), not an exported folder ({CONFIG_FILE}) and not the name of a "
+        f"packaged reader ({', '.join(READERS)}){hint} Make a run with: "
+        f"{shell_command('midas', 'train', '--store', 'STORE', '--out', path)}. Nothing is downloaded here: of a model "
+        "of the Hugging Face Hub name the folder that huggingface_hub.snapshot_download returns"
+    )
+
+
+def packaged_reader(reader: Reader = DEFAULT_READER) -> TrainedModel:
+    """Open a reader that comes with the package.
+
+    Raises:
+        RequestError: the installation is damaged.
+    """
+    return TrainedModel(reader.folder, read_info(reader.folder), reader=reader)
+
+
+def from_pretrained(named: Path | str) -> tuple[nn.Module, ModelInfo]:
+    """Load a trained model as it is: an exported folder, a packaged reader or a run. Nothing is downloaded.
+
+    Args:
+        named: as for `open_trained`.
+
+    Returns:
+        the model, in evaluation mode, on the CPU; and what it is.
+
+    Raises:
+        RequestError: it is none of these, a file is missing or damaged, or they do not belong together.
+    """
+    trained = open_trained(named)
+    return trained.load(), trained.info
+
+
+def means_a_model(path: Path) -> str:
+    """What a path is, if it names a trained model and nothing else: "a run folder", for one; else ""."""
+    there = _folder_of(path)
+    if there == RUN_FILE:
+        return "a run folder"
+    if there is not None and is_exported(path):
+        return "an exported folder"
+    return "the name of a packaged reader" if str(path) in READERS and not path.exists() else ""
+
+
+def _folder_of(path: Path) -> str | None:
+    """The file that says what kind of model a folder holds; None if it holds none."""
+    try:
+        return next((name for name in (RUN_FILE, CONFIG_FILE) if (path / name).is_file()), None)
+    except OSError as error:  # a folder that may not be entered
+        raise cannot_read(path, error) from error

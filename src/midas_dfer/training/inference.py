@@ -1,0 +1,42 @@
+"""What a trained network says of clips; apart from the training step, whose Lightning takes seconds to import."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.errors import JobError
+from midas_dfer.training.devices import exactly
+
+
+def predict_logits(
+    model: nn.Module, clips: UInt8[Tensor, "B T 3 H W"], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "B K"]:
+    """Logits of clips as they are, float32 on the CPU; the model must be in evaluation mode.
+
+    Args:
+        model: on `device`.
+        clips: RGB, 0 to 255.
+        device: where to compute.
+        dtype: float32, or bfloat16 where rounding to three digits does not matter.
+
+    Raises:
+        JobError: a logit is not finite.
+    """
+    with torch.inference_mode(), exactly(dtype, device):
+        logits: Tensor = model(normalize_pixels(clips.to(device)))
+    return finite(logits.float().cpu())
+
+
+def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Refuse logits that are not finite: what would be read off them is nonsense.
+
+    Raises:
+        JobError: one is not.
+    """
+    if not torch.isfinite(logits).all():
+        raise JobError(
+            "the network's output is not finite, so it says nothing of these clips; its weights are too large or "
+            "damaged: get them again, or train anew with a smaller --learning_rate"
+        )
+    return logits
