@@ -103,8 +103,8 @@ def _do(request: argparse.Namespace) -> None:
 
 def _named(text: str) -> tuple[str, str]:
     name, equals, source = text.partition("=")
-    if not (name and equals and source):
-        raise RequestError(f"--reader {text}: expected NAME=SOURCE, such as fer=fer:FOLDER.")
+    if not (name and equals and source) or "|" in name:
+        raise RequestError(f"--reader {text}: expected NAME=SOURCE, such as fer=fer:FOLDER, without | in the name.")
     return name, source
 
 

