@@ -23,11 +23,11 @@ from midas_dfer.clips.dataset import ClipBatch, ClipDataset, ClipLoader, ClipVie
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import only_one
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.evaluate import evaluate
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recognizer import Recognizer, UnweightedRecall
 from midas_dfer.training.runs import Run, write_weights

@@ -77,7 +77,9 @@ def _resnet3d(design: Design3d) -> Builder:
     return _any_length(partial(ResNet3d, design))
 
 
-_STILL = _any_length(partial(TSMResNet, RESNET_DEPTHS[10], fold_div=None, small_pictures=True))
+def _still_resnet(depth: int) -> Builder:
+    return _any_length(partial(TSMResNet, RESNET_DEPTHS[depth], fold_div=None, small_pictures=True))
+
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
@@ -85,7 +87,8 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019"),
         "tsm_resnet50": Architecture(_tsm_resnet(50), 8, 224, "Lin et al. 2019"),
         "mean_resnet18": Architecture(_any_length(partial(TSMResNet, fold_div=None)), 8, 224, "ours; no view of time"),
-        "still_resnet10": Architecture(_STILL, 1, 48, "ours; for stills of 48 pixels"),
+        "still_resnet10": Architecture(_still_resnet(10), 1, 48, "ours; for stills of 48 pixels"),
+        "still_resnet18": Architecture(_still_resnet(18), 1, 48, "ours; for stills of 48 pixels"),
         "cnn_gru_resnet18": Architecture(_any_length(CNNGRU), 16, 112, "Zhao and Liu 2021; tables 1, 7"),
         "former_dfer": Architecture(FormerDFER, 16, 112, "Zhao and Liu 2021; tables 1, 4"),
         "gca_ial": Architecture(GCA, 16, 112, "Li et al. 2023; tables 1, 4"),
