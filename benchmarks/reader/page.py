@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.reader.comparison import METHODS, SEEDS
+from benchmarks.reader.shipping import TERMS
 
-PROSE = """# The packaged reader
+PROSE = f"""# The packaged reader
 
 `midas predict party.mp4 --out DIR` reads a video without a run of one's own: with `ferplus`, a network that learned how
 ten people vote on a face. This page says how it was made, what it gets right, and what not. Its figures are written by
@@ -22,11 +23,7 @@ is known, so it shares their habits. It is made for research on expression, labe
 study their own recordings with the consent of those who are in them; not for judging, selecting or monitoring anyone,
 which law restricts in many places.
 
-The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, published for
-research, and none of them is in the package. The weights were computed from both. We put no condition of our own on
-them (MIT, as all of this project); whether the terms of pictures bind what was learned from them is not settled, so who
-wants more than research should ask a lawyer, or train on pictures of their own.
-"""
+{TERMS}"""
 
 _CUTS = {
     "published": "the published crop",

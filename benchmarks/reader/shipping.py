@@ -12,7 +12,9 @@ from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import choose_clips, predict_clips
+from midas_dfer.files import write_file
 from midas_dfer.progress import NoProgress
+from midas_dfer.sharing.exported import CARD_FILE
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.runs import Run
@@ -22,6 +24,14 @@ FRAMES = 8
 
 CROP = 112
 """Side, in pixels, of the crops that it is shown on video; they are shrunk to its own size."""
+
+LICENSE = "MIT; learned from pictures that were published for research"
+
+TERMS = """The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, published
+for research, and none of them is in the package. The weights were computed from both. No condition of our own is put on
+them (MIT, as all of midas-dfer); whether the terms of pictures bind what was learned from them is not settled, so who
+wants more than research should ask a lawyer, or train on pictures of their own.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,9 +79,8 @@ def calibrated(run: Run, store: ClipStore) -> Calibrated:
 def ship(trained: Calibrated, folder: Path) -> list[Path]:
     """Write the reader's folder: faces are looked for, windows of `FRAMES` frames are read, weights are float16."""
     info = replace(trained.info, num_segments=FRAMES, extract=ExtractSettings(size=CROP))
-    return save_pretrained(
-        replace(trained, info=info),
-        folder,
-        half=True,
-        license_name="other",
-    )
+    written = save_pretrained(replace(trained, info=info), folder, half=True, license_name=LICENSE)
+    card = folder / CARD_FILE
+    before, section, after = card.read_text(encoding="utf-8").partition("\n## Licence\n")
+    write_file(card, f"{before}\n## Terms of what it learned from\n\n{TERMS}{section}{after}")
+    return written
