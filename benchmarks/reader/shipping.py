@@ -27,10 +27,10 @@ CROP = 112
 
 LICENSE = "MIT; learned from pictures that were published for research"
 
-TERMS = """The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, published
-for research, and none of them is in the package. The weights were computed from both. No condition of our own is put on
-them (MIT, as all of midas-dfer); whether the terms of pictures bind what was learned from them is not settled, so who
-wants more than research should ask a lawyer, or train on pictures of their own.
+TERMS = """The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, which
+were published for research; none of them is in the package. The weights were computed from both. No condition of our
+own is put on them (MIT, as all of midas-dfer); whether the terms of pictures bind what was learned from them is not
+settled, so who wants more than research should ask a lawyer, or train on pictures of their own.
 """
 
 
