@@ -1,10 +1,12 @@
 """The study behind the packaged reader: parts without twins, cuts, pooled votes, and all of it at the smallest size."""
 
 import csv
+import hashlib
 import json
 import tarfile
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,8 +26,11 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import NoProgress
+from midas_dfer.readers import READERS
 from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training.runs import Run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def smooth(rng: np.random.Generator) -> np.ndarray:
@@ -186,6 +191,17 @@ def test_a_store_of_cuts_goes_on_where_it_stopped(ferplus, tmp_path, monkeypatch
     sees.face = None
     without = make_store(manifest, pictures, ("published", "aligned"), tmp_path / "without", progress=NoProgress())
     assert without.num_frames(manifest.video_ids[0]) == 1
+
+
+def test_the_page_holds_the_figures_of_the_reader_that_is_packaged():
+    content = json.loads((DOCS / "reader.json").read_text())
+    assert (DOCS / "reader.md").read_text() == page(content)
+    weights = (READERS["ferplus"].folder / "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == content["sha256"]
+    assert len(weights) <= 6_000_000
+    assert content["measures"]["part"] == "test"
+    assert content["measures"]["by_change"]["as published"]["pictures"] == 3_791
+    assert content["faces_per_second"] >= 100
 
 
 def test_methods_differ_in_labels_and_mixing_alone():

@@ -1,5 +1,6 @@
 """What the reader gets right on the test part: cut in three ways, and filmed worse."""
 
+import hashlib
 import statistics
 import time
 from collections.abc import Mapping
@@ -88,6 +89,7 @@ def figures(run: Run, out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, A
             },
         },
         "temperature": read_json(out / "calibration.json", "calibrate again")["temperature"],
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "megabytes": weights.stat().st_size / 1e6,
         "load_seconds": loaded,
         "faces_per_second": _speed(model, trained.info.size),
