@@ -16,8 +16,9 @@ from midas_dfer.clips.extract import fit
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.emotions import FERPLUS, match_classes
 from midas_dfer.errors import RequestError
+from midas_dfer.models.zoo import architecture
 from midas_dfer.predict.predictor import Predictor
-from midas_dfer.training.runs import RUN_FILE, Run
+from midas_dfer.sharing.trained import TrainedModel, open_trained
 
 FER, FACE_API = "fer:", "face-api:"
 """How the source of a program of others begins; the folder of the unpacked package follows."""
@@ -63,27 +64,30 @@ def open_reader(name: str, source: str, pictures: Pictures) -> Reader:
             read = load(Path(source.removeprefix(start)))
             return Reader(name, read(pictures.images), "perhaps", read)
     read = read_by(open_predictor(source, pictures))
-    is_run = (Path(source) / RUN_FILE).is_file()  # which says what was trained on
-    return Reader(name, read(pictures.images), "no" if is_run else "no, say its makers", read, ours=True)
+    return Reader(name, read(pictures.images), _learned_from(open_trained(source)), read, ours=True)
+
+
+def _learned_from(trained: TrainedModel) -> str:
+    """Whether one of our own was trained on the test pictures, in words; runs that were are not opened."""
+    if trained.run is not None or trained.reader is not None:  # the packaged one left `kept_back.csv` alone
+        return "no"
+    return "no, say its makers"
 
 
 def open_predictor(source: str, pictures: Pictures) -> Predictor:
-    """Open a run folder, or what `Predictor.from_pretrained` takes.
+    """Open a run folder, an exported folder or a packaged reader.
 
     Raises:
         RequestError: there is no such thing, its classes are not FER+'s, or the run used test pictures in training.
     """
-    if (Path(source) / RUN_FILE).is_file():
-        run = Run.open(source)
-        seen = (run.part("train") | run.part("validation")) & set(pictures.names)
-        if seen:
-            raise RequestError(
-                f"{source} was trained or chosen on {len(seen):,} of the test pictures, such as {min(seen)}: its "
-                f"scores would not be those of unseen pictures. Train on the {TRAIN} part alone."
-            )
-        predictor = Predictor.from_run(source, device="cpu")
-    else:
-        predictor = Predictor.from_pretrained(source, device="cpu")
+    trained = open_trained(source)
+    seen = (trained.part("train", "validation") or set()) & set(pictures.names)
+    if seen:
+        raise RequestError(
+            f"{source} was trained or chosen on {len(seen):,} of the test pictures, such as {min(seen)}: its "
+            f"scores would not be those of unseen pictures. Train on the {TRAIN} part alone."
+        )
+    predictor = Predictor.from_pretrained(trained, device="cpu")
     if match_classes(predictor.class_names, FERPLUS.names).common != FERPLUS.names:
         raise RequestError(f"{source} knows {', '.join(predictor.class_names)}; expected {', '.join(FERPLUS.names)}.")
     return predictor
@@ -93,7 +97,9 @@ def read_by(predictor: Predictor) -> Read:
     """Read pictures as the predictor reads cut faces: fitted to the size of its store, a grey frame in each colour."""
 
     def read(images: UInt8[np.ndarray, "N 48 48"]) -> Float64[np.ndarray, "N 8"]:
-        side, frames = predictor.settings.size, predictor.info.num_frames
+        side = predictor.settings.size
+        # A network for stills takes the mean over frames: of one picture, one is enough.
+        frames = 1 if architecture(predictor.info.model).num_frames == 1 else predictor.info.num_frames
         faces = [fit(np.repeat(image[:, :, None], 3, axis=2), side) for image in images]
         clips = apply_crop(np.stack(faces), None, predictor.info.size)[:, None].repeat(1, frames, 1, 1, 1)
         return np.concatenate([_shares(predictor, each) for each in torch.split(clips, _BATCH)])
