@@ -1,18 +1,23 @@
 """The study behind the packaged reader: parts without twins, cuts, pooled votes, and all of it at the smallest size."""
 
 import csv
+import hashlib
 import json
 import tarfile
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from benchmarks.reader import __main__ as command
 from benchmarks.reader import comparison, views
+from benchmarks.reader.page import page
 from benchmarks.reader.parts import ALIKE, deal, near_twins, read_kept_back, with_parts
+from benchmarks.reader.shipping import TERMS, calibrated
 from benchmarks.reader.views import cut_face, make_store, pool_copies, read_pictures
 
 from midas_dfer.clips.faces import TEMPLATE, Face
@@ -21,7 +26,11 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import NoProgress
+from midas_dfer.readers import READERS
+from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training.runs import Run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def smooth(rng: np.random.Generator) -> np.ndarray:
@@ -184,6 +193,17 @@ def test_a_store_of_cuts_goes_on_where_it_stopped(ferplus, tmp_path, monkeypatch
     assert without.num_frames(manifest.video_ids[0]) == 1
 
 
+def test_the_page_holds_the_figures_of_the_reader_that_is_packaged():
+    content = json.loads((DOCS / "reader.json").read_text())
+    assert (DOCS / "reader.md").read_text() == page(content)
+    weights = (READERS["ferplus"].folder / "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == content["sha256"]
+    assert len(weights) <= 6_000_000
+    assert content["measures"]["part"] == "test"
+    assert content["measures"]["by_change"]["as published"]["pictures"] == 3_791
+    assert content["faces_per_second"] >= 100
+
+
 def test_methods_differ_in_labels_and_mixing_alone():
     for name, config in comparison.METHODS.items():
         plain = replace(config, labels="soft", mixer="none", alpha=None, normalization="softmax")
@@ -199,15 +219,63 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     small = {name: replace(c, epochs=1, width=8, size=24) for name, c in comparison.METHODS.items()}
     monkeypatch.setattr(comparison, "METHODS", {name: small[name] for name in ("hard", "midas_none")})
     monkeypatch.setattr(comparison, "SEEDS", (0, 1))
-    command.main([str(ferplus), "--out", str(tmp_path / "study")])
-    runs = sorted(path.name for path in (tmp_path / "study" / "comparison").iterdir())
+    monkeypatch.setattr(command, "READER", replace(small["soft"], model="still_resnet18", epochs=2))
+    out = tmp_path / "study"
+    arguments = [str(ferplus), "--out", str(out), "--page", str(tmp_path / "reader.json")]
+    command.main(arguments)
+    runs = sorted(path.name for path in (out / "comparison").iterdir())
     assert runs == ["hard_0", "hard_1", "midas_none_0", "midas_none_1"]
-    run = Run.open(tmp_path / "study" / "comparison" / "midas_none_1")
+    run = Run.open(out / "comparison" / "midas_none_1")
     scores = json.loads((run.path / "evaluation" / "evaluation.json").read_text())
     assert (scores["part"], scores["num_clips"]) == ("validation", 4)
-    assert run.part("validation") == {
-        n for n, part in read_kept_back(ferplus / "kept_back.csv").items() if part == "validation"
-    }
+    parts = read_kept_back(ferplus / "kept_back.csv")
+    assert run.part("validation") == {name for name, part in parts.items() if part == "validation"}
+
+    content = json.loads((tmp_path / "reader.json").read_text())
+    assert content["parts"] == {"train": run.provenance.num_train, "validation": 4, "test": 3}
+    assert [(row["method"], row["seed"]) for row in content["comparison"]] == [
+        ("hard", 0),
+        ("hard", 1),
+        ("midas_none", 0),
+        ("midas_none", 1),
+    ]
+    assert content["comparison"][3]["tv"] == scores["agreement"]["vote_shares"]["total_variation"]
+    assert content["training"]["changed_settings"]["jitter"] == 1.0
+    assert not {"alpha", "num_threads", "model"} & content["training"]["changed_settings"].keys()
+    measures = content["measures"]
+    assert measures["part"] == "test"
+    assert measures["by_cut"].keys() == set(views.CUTS)
+    assert measures["by_cut"]["published"]["pictures"] == 3
+    assert measures["by_cut"]["published"] == measures["by_change"]["as published"]
+    text = (tmp_path / "reader.md").read_text()
+    assert text == page(content)
+    assert f"{content['temperature']:.3f}" in text
+    assert "4 of its 15 trainings have ended" in text
+
+    # What is shipped: the run's network, its logits divided, rounded to float16, shown eight frames.
+    shipped = open_trained(out / "ferplus")
+    assert (shipped.info.num_segments, shipped.info.extract.faces, shipped.info.weights) == (8, "detect", "float16")
+    assert (out / "ferplus" / "model.safetensors").stat().st_size < 400_000  # 700 kB as float32
+    card = (out / "ferplus" / "README.md").read_text()
+    assert card.index("## Terms of what it learned from") < card.index("## Licence") < card.index("pictures that were")
+    assert TERMS in card
+    assert TERMS in text
+    clips = torch.rand(5, 1, 3, 24, 24)
+    with torch.inference_mode():
+        own = Run.open(out / "reader_run").load_model()(clips) / content["temperature"]
+        torch.testing.assert_close(shipped.load()(clips), own, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(shipped.load()(clips.expand(5, 8, 3, 24, 24)), own, atol=2e-3, rtol=2e-3)
+
     before = (run.path / "weights.safetensors").stat().st_mtime_ns
-    command.main([str(ferplus), "--out", str(tmp_path / "study")])
+    command.main([*arguments, "--stages", "compare", "train"])
     assert (run.path / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_only_a_network_of_the_votes_own_shares_has_one_temperature(ferplus, tmp_path):
+    config = replace(comparison.METHODS["midas_softmax"], epochs=1, width=8, size=24)
+    store = make_store(
+        *read_pictures(ferplus, ferplus / "kept_back.csv"), ("published",), tmp_path / "store", progress=NoProgress()
+    )
+    run = comparison.train_once(config, store, tmp_path / "run", say=print)
+    with pytest.raises(RequestError, match="did not learn the votes' own shares"):
+        calibrated(run, store)

@@ -32,7 +32,7 @@ def main(names):
     torch.set_num_threads(1)
     found = {}
     for name in names:
-        torch.compiler.reset()  # many models share their code, and it is compiled anew only so often
+        torch.compiler.reset()  # all share a forward, and of one function only so many graphs are made
         model, clips = settled_model(name), some_clips(3)
         with torch.no_grad():
             compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -5,7 +5,6 @@ docs/reader.md for what each stage took.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -16,14 +15,22 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from benchmarks.reader.comparison import compare
+from benchmarks.reader.comparison import compare, train_once
+from benchmarks.reader.measuring import figures
+from benchmarks.reader.page import page
+from benchmarks.reader.recipe import READER
+from benchmarks.reader.shipping import calibrated, ship
 from benchmarks.reader.views import CUTS, Cut, make_store, pool_copies, read_pictures
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.files import make_folder
+from midas_dfer.files import make_folder, write_file, write_json
 from midas_dfer.progress import console_progress
+from midas_dfer.readers import READERS
+from midas_dfer.training.runs import Run
 
-STAGES = ("stores", "compare")
+STAGES = ("stores", "compare", "train", "ship", "measure")
+PACKAGED = READERS["ferplus"].folder
+"""Where the reader lies in the package."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,16 +39,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("ferplus", type=Path, help="FER+ as it is published, with its pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for stores, runs and the reader")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="(default: all)")
+    parser.add_argument("--page", type=Path, help="figures, docs/reader.json; also writes .md beside it")
+    parser.add_argument("--install", action="store_true", help=f"put the reader in its place, {PACKAGED}")
     request = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     make_folder(request.out)
-    stores = Stores(request.ferplus, request.out)
+    stores, out = Stores(request.ferplus, request.out), request.out
     if "stores" in request.stages:
         stores.make()
     if "compare" in request.stages:
-        runs = compare(stores.training, stores.of("published"), request.out / "comparison", say=print)
-        print(json.dumps([str(path) for path in runs], indent=1))
+        compare(stores.training, stores.of("published"), out / "comparison", say=print)
+    if "train" in request.stages:
+        train_once(READER, stores.training, out / "reader_run", say=print)
+    if "ship" in request.stages:
+        reader = calibrated(Run.open(out / "reader_run"), stores.of("published"))
+        folders = [out / "ferplus", *([PACKAGED] if request.install else [])]
+        for folder in folders:
+            print("\n".join(map(str, ship(reader, folder))))
+        write_json(out / "calibration.json", {"temperature": reader.divisor})
+    if "measure" in request.stages:
+        content = figures(Run.open(out / "reader_run"), out, {cut: stores.of(cut) for cut in CUTS})
+        target = request.page or out / "reader.json"
+        write_json(target, content)
+        write_file(target.with_suffix(".md"), page(content))
+        print(f"written to {target} and {target.with_suffix('.md')}")
 
 
 class Stores:

@@ -18,9 +18,11 @@ The protocol, as it was committed before the first run:
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.evaluation.evaluate import evaluate
+from midas_dfer.files import read_json
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import EVALUATION_FILE, RUN_FILE, Run
 from midas_dfer.training.train import resume, train
@@ -84,3 +86,25 @@ def train_once(config: RunConfig, store: ClipStore, path: Path, *, say: Callable
     if (path / RUN_FILE).is_file():
         return resume(path, store, say=say)
     return train(config, store, path, say=say)
+
+
+def comparison_table(out: Path) -> list[dict[str, Any]]:
+    """The scores of each run that has ended, for the page; none where no run has."""
+    rows = []
+    for name in METHODS:
+        for seed in SEEDS:
+            path = out / f"{name}_{seed}" / EVALUATION_FILE
+            if path.is_file():
+                scores = read_json(path, "evaluate the run again")
+                reading = "vote_shares" if "vote_shares" in scores["agreement"] else "probabilities"
+                rows.append(
+                    {
+                        "method": name,
+                        "seed": seed,
+                        "war": scores["war"],
+                        "uar": scores["uar"],
+                        "tv": scores["agreement"][reading]["total_variation"],
+                        "reading": reading,
+                    }
+                )
+    return rows

@@ -42,13 +42,13 @@ def parser() -> Parser:
         type=int | None,
         default=None,
         help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: as "
-        "when the run's clips were prepared, usually 640)",
+        "when the model's clips were prepared, usually 640)",
     )
     flags.add_argument(
         "--min_score",
         type=float | None,
         default=None,
-        help="the detector's score from which on it is a face (default: as when the run's clips were prepared)",
+        help="the detector's score from which on it is a face (default: as when the model's clips were prepared)",
     )
     flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     flags.add_argument("--json", action="store_true", help="print the timelines as JSON")

@@ -1,4 +1,4 @@
-"""midas report: runs side by side, as a page and as tables for a paper."""
+"""midas report: runs and other trained models side by side, as a page and as tables for a paper."""
 
 from pathlib import Path
 from textwrap import fill
@@ -13,7 +13,12 @@ from midas_dfer.files import json_text
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Show runs side by side: scores, differences and whether they are any, clips, recipes.")
-    flags.add_argument("runs", type=Path, nargs="+", help="run folders, or the folder of one experiment")
+    flags.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        help="run folders, exported folders, folders of midas evaluate --out; or that of one experiment",
+    )
     flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
     flags.add_argument(
         "--baseline",

@@ -32,7 +32,7 @@ EvaluatedPart = Literal["auto", "test", "validation", "train", "all"]
 
 
 def evaluate(
-    trained: TrainedModel | Run | Path | str,
+    run: TrainedModel | Run | Path | str,
     store: ClipStore | Path | str,
     *,
     part: EvaluatedPart = "auto",
@@ -49,7 +49,7 @@ def evaluate(
     is another class are left out. `Evaluation.mapping` counts what was dropped.
 
     Args:
-        trained: a run, or what else `open_trained` takes.
+        run: a run, or what else `open_trained` takes.
         store: the clips, or the folder of their store.
         part: which clips. `auto` takes the run's test part, or, from the store of another data set and with a model
             whose parts are not recorded, that store's test part or all of it.
@@ -67,7 +67,7 @@ def evaluate(
             classes are among those of the model, or `out` is None with a packaged reader.
         JobError: the output is not finite, or the files cannot be written; then neither of them is.
     """
-    trained = open_trained(trained)
+    trained = open_trained(run)
     out = trained.evaluation_folder() if out is None else out
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     computed = computed_on(precision, device)

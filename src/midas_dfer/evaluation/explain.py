@@ -160,7 +160,7 @@ class Explanation:
 
 
 def explain(
-    trained: TrainedModel | Run | Path | str,
+    run: TrainedModel | Run | Path | str,
     store: ClipStore | Path | str,
     *,
     clips: Sequence[str] = (),
@@ -174,7 +174,7 @@ def explain(
     """Find out which pixels and which frames a model goes by, with `class_activation_maps`.
 
     Args:
-        trained: a run, or what else `open_trained` takes.
+        run: a run, or what else `open_trained` takes.
         store: the clips, or the folder of their store.
         clips: which, by video id; if none are named, those of the part that `evaluate` takes that the network is
             most sure of and right, most sure of and wrong, and those that people agree least on, in turn, and of
@@ -192,7 +192,7 @@ def explain(
             `num` is below 1.
         JobError: the output is not finite.
     """
-    trained = open_trained(trained)
+    trained = open_trained(run)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     if num < 1:
         raise RequestError(f"the number of clips is {num}; expected 1 or more")

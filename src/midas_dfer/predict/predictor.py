@@ -123,7 +123,7 @@ class Predictor:
         """Read the emotions of every face in a video over time.
 
         Faces are found, followed, steadied and aligned as when clips are prepared. A face that is in view for less
-        than 0.3 s is left out, unless that is half of the video. If the run's clips were face crops already
+        than 0.3 s is left out, unless that is half of the video. If the model's clips were face crops already
         (`--faces cropped`), so must be the frames of this video: nothing is looked for, each frame is the face.
 
         Args:
@@ -132,8 +132,8 @@ class Predictor:
                 time gets one window.
             stride_seconds: from the start of a window to the start of the next; the last one ends with the track.
             max_people: keep the tracks that are longest in view, at most so many; None keeps all.
-            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the run's clips
-                were prepared.
+            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the model's
+                clips were prepared.
             min_score: lowest score of the detector that counts as a face; None likewise.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
 
@@ -185,7 +185,7 @@ class Predictor:
         wanted = {name: value for name, value in changes.items() if value is not None}
         if wanted and self.settings.faces == "cropped":
             raise RequestError(
-                f"{next(iter(wanted))} is of no use: the run's clips were face crops already, so no face is looked for."
+                f"{next(iter(wanted))} is of no use: the model's clips were face crops, so no face is looked for."
             )
         return replace(self.settings, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag is
 

@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from midas_dfer.report.page import Frame, Tick, clean_text
 from midas_dfer.report.run_results import Entry, RunResult
-from midas_dfer.training.parts import watched_part
 
 _MOST_LINES = 25
 
@@ -82,7 +81,8 @@ def training_charts(entries: Sequence[Entry]) -> tuple[Curves, ...]:
                 )
             )
         length = f"{last:.0f} {'epoch' if last == 1 else 'epochs'}"
-        said = f"{length}; kept: {runs[0].run.provenance.kept}" if len(runs) == 1 else f"{len(runs)} runs of {length}"
+        kept = ", ".join(run.provenance.kept for run in entry.trainings)
+        said = f"{length}; kept: {kept}" if len(runs) == 1 else f"{len(runs)} runs of {length}"
         said += f", {len(drawn)} of them drawn" if len(runs) > len(drawn) else ""
         charts.append(Curves(entry.name, said, tuple(panels)))
     return tuple(charts)
@@ -90,9 +90,7 @@ def training_charts(entries: Sequence[Entry]) -> tuple[Curves, ...]:
 
 def watched_in(entries: Sequence[Entry]) -> str:
     """What was scored after each epoch beside the training clips: validation, test fold, or some either."""
-    named = dict.fromkeys(
-        watched_part(run.run.config) for e in entries for run in e.runs if run.curves and "val_loss" in run.curves
-    )
+    named = dict.fromkeys(run.watched for e in entries for run in e.runs if run.curves and "val_loss" in run.curves)
     return " or ".join(named)
 
 
@@ -121,7 +119,7 @@ def _line(run: RunResult, part: str, column: str, frame: Frame) -> Line | None:
             stretches.append([])
     end = float(values[np.isfinite(values)][-1]) * scale
     words = {"loss": "loss", "uar": "UAR", "war": "WAR"}[column]
-    whose = "training" if part == "train" else watched_part(run.run.config)
+    whose = "training" if part == "train" else run.watched
     title = f"{clean_text(run.name)}: {whose} {words} ends at {end:.3g}"
     drawn = tuple(_polyline(each if len(each) > 1 else each * 2) for each in stretches if each)
     return Line(f"{part} {column}", drawn, title)

@@ -113,9 +113,9 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
 def open_store(entries: Sequence[Entry]) -> tuple[ClipStore | None, str]:
     """The store that the runs were trained on, if it is still what it was; else None, and a sentence that says so."""
     stores = dict.fromkeys(
-        (r.run.provenance.store, r.run.provenance.store_fingerprint) for e in entries for r in e.runs
+        (run.provenance.store, run.provenance.store_fingerprint) for e in entries for run in e.trainings
     )
-    reasons = []
+    reasons = [] if stores else ["where the clips are is not recorded"]
     for path, fingerprint in stores:
         try:
             store = ClipStore.open(Path(path))

@@ -21,7 +21,7 @@ def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
     for number, each in enumerate(runs):
         alike = _alike(each)
         mine = groups.setdefault((alike, number if alike is None else 0), [])
-        if any(_place(other) == _place(each) for other in mine):
+        if any(other.place == each.place for other in mine):
             mine = groups.setdefault((alike, number + 1), [])
         mine.append(each)
     names = _group_names([[each.name for each in group] for group in groups.values()])
@@ -29,8 +29,8 @@ def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
 
 
 def _alike(each: RunResult) -> tuple[Any, ...] | None:
-    """What runs of one method have in common; None of a run without scores."""
-    if each.evaluation is None or each.predictions is None:
+    """What runs of one method have in common; None of a run without scores, or of a model without its run."""
+    if each.evaluation is None or each.predictions is None or each.run is None:
         return None
     scored, provenance = each.evaluation, each.run.provenance
     recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *MACHINE_SETTINGS)}
@@ -43,10 +43,6 @@ def _alike(each: RunResult) -> tuple[Any, ...] | None:
         (scored.dataset, scored.part, scored.class_names),
         each.run.config.test_fold is None,
     )
-
-
-def _place(each: RunResult) -> tuple[int | None, int]:
-    return each.run.config.test_fold, each.run.config.seed
 
 
 def _group_names(groups: Sequence[Sequence[str]]) -> list[str]:

@@ -23,7 +23,7 @@ from midas_dfer.report.run_curves import training_charts, watched_in
 from midas_dfer.report.run_differences import compare_runs, difference_table
 from midas_dfer.report.run_examples import choose_clips, open_store, subjects_of
 from midas_dfer.report.run_groups import group_runs
-from midas_dfer.report.run_results import Entry, pooled, read_runs
+from midas_dfer.report.run_results import Entry, RunResult, pooled, read_runs
 from midas_dfer.report.run_tables import (
     agreement_table,
     means_table,
@@ -70,7 +70,7 @@ class Report:
             "entries": [
                 {
                     "name": each.name,
-                    "runs": [str(run.run.path) for run in each.runs],
+                    "runs": [str(run.path) for run in each.runs],
                     "uar": None if each.evaluation is None else each.evaluation.uar,
                     "war": None if each.evaluation is None else each.evaluation.war,
                     "selection": list(selection([each])),
@@ -86,12 +86,12 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
     """Read runs and compare each with a baseline; those that differ only in seed and fold stand as one method.
 
     Args:
-        paths: run folders.
+        paths: run folders, exported folders, and folders that `midas evaluate --out` wrote.
         baseline: one of them, with which (or with whose method) the others are compared; the first if None.
         apart: whether each run stands for itself.
 
     Raises:
-        RequestError: a folder is no run, or damaged; or the baseline is none of them.
+        RequestError: a folder is none of these, or damaged; or the baseline is none of them.
     """
     runs = read_runs(paths)
     places = [path.resolve() for path in paths]
@@ -104,7 +104,7 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused
-    classes = {each.run.provenance.class_names for each in runs}
+    classes = {each.class_names for each in runs}
     if len(classes) > 1:
         notes.append("The runs do not know the same classes; their scores do not compare.")
     tables = [table for table in (score_table(entries), agreement_table(entries)) if table is not None]
@@ -180,6 +180,7 @@ def report_page(report: Report) -> str:
         watched=watched_in(entries[:_MOST_CHARTS]),
         recipe=None if recipe is None else html_table(recipe),
         shared=shared,
+        recipes=sum(bool(each.trainings) for each in entries),
         runs=html_table(run_table(runs[:_MOST_RUNS])),
         runs_left=len(runs) - _MOST_RUNS,
         facts=_facts(entries),
@@ -203,7 +204,9 @@ def selection(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(f"{_joined(names, most=8)}: {way[0].lower()}{way[1:]}" for way, names in ways.items())
 
 
-def _way(run: Run) -> str:
+def _way(run: Run | None) -> str:
+    if run is None:
+        return "How the weights were chosen is not recorded."
     chosen, validation = run.config.select, run.provenance.num_validation
     if chosen == "last":
         said = "The weights are those of the last epoch; no score had a say in it."
@@ -217,25 +220,21 @@ def _way(run: Run) -> str:
 
 
 def _lead(entries: Sequence[Entry]) -> str:
-    first = entries[0].runs[0].run
+    first = entries[0].runs[0]
     if len(entries) == 1:
-        p = first.provenance
-        return (
-            f"{first.config.model}, trained with {_method(first)} on {p.num_train:,} clips of {p.dataset}, "
-            f"{len(p.class_names)} classes."
-        )
-    models = dict.fromkeys(r.run.config.model for e in entries for r in e.runs)
-    datasets = dict.fromkeys(r.run.provenance.dataset for e in entries for r in e.runs)
-    methods = dict.fromkeys(_method(r.run) for e in entries for r in e.runs)
+        count = "" if first.run is None else f"{first.run.provenance.num_train:,} clips of "
+        data = f" on {count}{first.dataset}" if first.dataset else ""
+        return f"{first.model}, trained with {_method(first)}{data}, {len(first.class_names)} classes."
+    runs = [run for each in entries for run in each.runs]
+    datasets = dict.fromkeys(run.dataset or "data that are not recorded" for run in runs)
     return (
-        f"{_joined(list(models), most=3)} on {_joined(list(datasets), most=3)}, "
-        f"trained with {_joined(list(methods), most=5)}."
+        f"{_joined(list(dict.fromkeys(run.model for run in runs)), most=3)} on {_joined(list(datasets), most=3)}, "
+        f"trained with {_joined(list(dict.fromkeys(map(_method, runs))), most=5)}."
     )
 
 
-def _method(run: Run) -> str:
-    name = run.config.method_name
-    return f"{name} labels" if name in ("hard", "soft") else name
+def _method(run: RunResult) -> str:
+    return f"{run.method} labels" if run.method in ("hard", "soft") else run.method
 
 
 def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
@@ -269,10 +268,11 @@ def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
 
 def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """What all runs have in common, or have each for itself: classes, parts, store, versions."""
-    provenances = [r.run.provenance for e in entries for r in e.runs]
+    runs = [run for each in entries for run in each.runs]
+    provenances = [run.provenance for each in entries for run in each.trainings]
     facts = [
-        ("Data set", _values([p.dataset for p in provenances])),
-        ("Classes", _values([", ".join(p.class_names) for p in provenances])),
+        ("Data set", _values([run.dataset for run in runs if run.dataset])),
+        ("Classes", _values([", ".join(run.class_names) for run in runs])),
         ("Parts", _values([p.partition for p in provenances])),
         ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
         ("Store", _values([p.store for p in provenances])),

@@ -1,4 +1,4 @@
-"""What a run's folder says of its training and its scores, read back for a report."""
+"""What the folder of a run, or of another trained model, says of its training and its scores, for a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,32 @@ from midas_dfer.commands import shell_command
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
+from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
+from midas_dfer.training.parts import watched_part
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
-from midas_dfer.training.runs import EVALUATION_FOLDER, METRICS_FILE, Run
+from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
-from midas_dfer.training.scores_file import read_evaluation
+from midas_dfer.training.scores_file import read_evaluation, read_evaluation_file
 
 OF_RUNS = ("test_fold", "seed")
 """Settings that tell the trainings of one method apart."""
 
+_SCORES_FILE = Path(EVALUATION_FILE).name
+_NO_RUN = "Its recipe, its training curves and the clips that it learned from are not recorded there, and so not here."
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run as far as it has come.
+    """A run as far as it has come; or what is known of a trained model without its run.
 
     Attributes:
         name: what the report calls it.
-        run: recipe and provenance.
+        path: its folder.
+        model: architecture.
+        method: how it was trained, in the paper's words.
+        dataset: what it learned from; "" where that is not recorded.
+        class_names: those that it knows.
+        run: recipe and provenance; None of an exported model, and where only an evaluation is there.
         evaluation: its scores; None if it has not been evaluated.
         predictions: what they were computed from; None likewise, or where the file is gone.
         curves: loss and scores of each epoch; None where the file is gone.
@@ -34,11 +44,26 @@ class RunResult:
     """
 
     name: str
-    run: Run
+    path: Path
+    model: str
+    method: str
+    dataset: str
+    class_names: tuple[str, ...]
+    run: Run | None
     evaluation: Evaluation | None
     predictions: Predictions | None
     curves: Curves | None
     missing: tuple[str, ...]
+
+    @property
+    def place(self) -> tuple[int | None, int]:
+        """The fold it is tested on, and its seed: what tells the trainings of one method apart."""
+        return (None, 0) if self.run is None else (self.run.config.test_fold, self.run.config.seed)
+
+    @property
+    def watched(self) -> str:
+        """What was scored after each epoch beside the training clips."""
+        return "" if self.run is None else watched_part(self.run.config)
 
 
 @dataclass(frozen=True)
@@ -58,12 +83,19 @@ class Entry:
     evaluation: Evaluation | None
     predictions: PooledPredictions | None
 
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        """The runs of it whose recipe and provenance are known."""
+        return tuple(each.run for each in self.runs if each.run is not None)
+
 
 def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
-    """Read run folders; each is called by its folder's name, with as many of those above as it takes to differ.
+    """Read the folders of runs and of other trained models.
+
+    Each is called by its folder's name, with as many of those above as it takes to differ.
 
     Raises:
-        RequestError: none is named, one is named twice, one is no run folder, or its files are damaged.
+        RequestError: none is named, one is named twice, one is no such folder, or its files are damaged.
     """
     if not paths:
         raise RequestError("no run is named; name one or more run folders, as midas train makes them")
@@ -78,14 +110,22 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
 
 
 def read_run(path: Path, name: str) -> RunResult:
-    """Read a run folder.
+    """Read a run folder, an exported folder, or a folder that `midas evaluate --out` wrote.
 
     Raises:
-        RequestError: it is none, or its files are damaged.
+        RequestError: it is none of these, or its files are damaged.
     """
-    run = Run.open(path)
-    folder = path / EVALUATION_FOLDER
-    evaluation, predictions, curves, missing = read_evaluation(run), None, None, []
+    if not is_model(path) and (path / _SCORES_FILE).is_file():
+        return _read_scores(path, name)
+    missing: list[str] = []
+    trained = open_trained(path, tell=lambda note: missing.append(f"{note}."))
+    if trained.reader is not None:
+        ask = shell_command("midas", "evaluate", trained.named, "--store", "STORE", "--out", "DIR")
+        raise RequestError(f"{trained.title} has no scores in its folder; evaluate it with: {ask}; and name DIR here")
+    if trained.run is None:
+        return _read_exported(trained, name, missing)
+    run, curves = trained.run, None
+    evaluation = read_evaluation(run)
     if not run.finished:
         done = run.provenance.epochs_done
         missing.append(
@@ -93,47 +133,115 @@ def read_run(path: Path, name: str) -> RunResult:
             f"{shell_command('midas', 'train', '--resume', path)}"
         )
     if evaluation is None and run.finished:
-        missing.append(
-            f"{name} has not been evaluated, so it has no scores here. To get them: "
-            f"{shell_command('midas', 'evaluate', path, '--store', Path(run.provenance.store))}"
-        )
-    if evaluation is not None and (folder / PREDICTIONS_FILE).is_file():
-        predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)
-    elif evaluation is not None:
-        missing.append(
-            f"The predictions of {name} are gone ({folder / PREDICTIONS_FILE}), so there is no calibration, no "
-            "interval and no clip of it here; evaluate it again."
-        )
+        missing.append(_not_evaluated(name, path, Path(run.provenance.store)))
     if (path / METRICS_FILE).is_file():
         curves = read_curves(path / METRICS_FILE)
     else:
         missing.append(f"{name} has no {METRICS_FILE}, so there are no training curves of it here.")
-    if evaluation is not None and not evaluation.num_voted:
+    predictions, remarks = _of_evaluation(name, path / EVALUATION_FOLDER, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=run.config.model,
+        method=run.config.method_name,
+        dataset=run.provenance.dataset,
+        class_names=run.provenance.class_names,
+        run=run,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=curves,
+        missing=(*missing, *remarks),
+    )
+
+
+def _read_exported(trained: TrainedModel, name: str, notes: Sequence[str]) -> RunResult:
+    path, info, evaluation = trained.path, trained.info, None
+    folder, missing = path / EVALUATION_FOLDER, [*notes, f"{name} is an exported model. {_NO_RUN}"]
+    if (folder / _SCORES_FILE).is_file():
+        evaluation = read_evaluation_file(folder / _SCORES_FILE)
+        if evaluation.weights not in ("", trained.weights_digest):
+            raise RequestError(f"{folder} is of other weights than {path} holds by now; evaluate anew, or remove it")
+    else:
+        missing.append(_not_evaluated(name, path, "STORE"))
+    predictions, remarks = _of_evaluation(name, folder, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=info.model,
+        method=info.method,
+        dataset=info.dataset,
+        class_names=info.class_names,
+        run=None,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=None,
+        missing=(*missing, *remarks),
+    )
+
+
+def _read_scores(path: Path, name: str) -> RunResult:
+    evaluation = read_evaluation_file(path / _SCORES_FILE)
+    predictions, remarks = _of_evaluation(name, path, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=evaluation.model,
+        method=evaluation.method,
+        dataset=evaluation.trained_on,
+        class_names=evaluation.class_names if evaluation.mapping is None else evaluation.mapping.target,
+        run=None,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=None,
+        missing=(f"{name} is an evaluation of {evaluation.read_by or 'a model'}. {_NO_RUN}", *remarks),
+    )
+
+
+def _not_evaluated(name: str, path: Path, store: Path | str) -> str:
+    ask = shell_command("midas", "evaluate", path, "--store", store)
+    return f"{name} has not been evaluated, so it has no scores here. To get them: {ask}"
+
+
+def _of_evaluation(
+    name: str, folder: Path, evaluation: Evaluation | None
+) -> tuple[Predictions | None, tuple[str, ...]]:
+    """The predictions that an evaluation was computed from, and what a reader must know of it, in sentences."""
+    if evaluation is None:
+        return None, ()
+    predictions, missing = None, []
+    if (folder / PREDICTIONS_FILE).is_file():
+        predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)
+    else:
+        missing.append(
+            f"The predictions of {name} are gone ({folder / PREDICTIONS_FILE}), so there is no calibration, no "
+            "interval and no clip of it here; evaluate it again."
+        )
+    if not evaluation.num_voted:
         missing.append(f"No clip that {name} was evaluated on has votes, so there is no agreement with them.")
-    if evaluation is not None and not evaluation.num_labelled:
+    if not evaluation.num_labelled:
         missing.append(f"No clip that {name} was evaluated on has a single label, so there is no UAR and no WAR.")
-    if evaluation is not None and evaluation.mapping is not None:
+    if evaluation.mapping is not None:
         missing.append(
             f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
             f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
         )
-    if evaluation is not None and evaluation.no_vote_shares:
+    if evaluation.no_vote_shares:
         missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")
-    if evaluation is not None and evaluation.precision == "bf16":
+    if evaluation.precision == "bf16":
         missing.append(f"{name} was scored in bfloat16 on {evaluation.device}: another machine may give other digits.")
-    if evaluation is not None and evaluation.caution:
+    if evaluation.caution:
         missing.append(f"CAUTION, {name}: {evaluation.caution}.")
-    return RunResult(name, run, evaluation, predictions, curves, tuple(missing))
+    return predictions, tuple(missing)
 
 
 def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
     """Take runs together, as those of a method over folds and seeds: their predictions are scored as one set."""
     known = [(each, each.evaluation, each.predictions) for each in runs]
-    scored = [(run.run.config, e, p) for run, e, p in known if e is not None and p is not None]
+    scored = [(run.place, e, p) for run, e, p in known if e is not None and p is not None]
     if not scored or len({e.class_names for _, e, _ in scored}) > 1:
         return Entry(name, tuple(runs), runs[0].evaluation if len(runs) == 1 else None, None)
     first = scored[0][1]
-    together = pool_predictions(first.class_names, [(p, config.test_fold, config.seed) for config, _, p in scored])
+    together = pool_predictions(first.class_names, [(p, *place) for place, _, p in scored])
     if len(runs) == 1:
         return Entry(name, tuple(runs), first, together)
     evaluation = score(

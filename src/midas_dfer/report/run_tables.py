@@ -89,10 +89,10 @@ def means_table(entries: Sequence[Entry]) -> TableData:
         scores = [metrics.MeanScore.of(column) for column in columns]
         for measure in ("uar", "war"):
             found = [None if e is None else getattr(e, measure) for e in evaluations]
-            seeds = [run.run.config.seed for run in each.runs]
+            seeds = [run.place[1] for run in each.runs]
             scores.append(metrics.mean_over_runs(zip(seeds, found, strict=True)))
         rows.append((Cell(each.name), *(Cell(_spread(score)) for score in scores)))
-    several = any(len({run.run.config.seed for run in each.runs}) > 1 for each in entries)
+    several = any(len({run.place[1] for run in each.runs}) > 1 for each in entries)
     notes = "Mean \u00b1 standard deviation: of recalls over all runs, of UAR and WAR over "
     notes += "seeds, of their means over folds." if several else "folds."
     return TableData(
@@ -154,6 +154,9 @@ def run_table(runs: Sequence[RunResult]) -> TableData:
     """Which clips each run had, and where it comes from."""
     rows = []
     for each in runs:
+        if each.run is None:
+            rows.append(tuple(map(Cell, (each.name, each.dataset or NONE, *[NONE] * 8))))
+            continue
         p, config = each.run.provenance, each.run.config
         fold = NONE if config.test_fold is None else str(config.test_fold)
         counts = [f"{n:,}" for n in (p.num_train, p.num_validation, p.num_test)]
@@ -176,14 +179,20 @@ def run_table(runs: Sequence[RunResult]) -> TableData:
         "git",
         "started, UTC",
     )
-    if all(each.run.provenance.git_revision is None for each in runs):
+    if all(each.run is None or each.run.provenance.git_revision is None for each in runs):
         notes, rows = (), [(*row[:8], row[9]) for row in rows]
         columns = (*columns[:8], columns[9])
     return TableData("runs", "The runs and their clips", columns, tuple(rows), notes)
 
 
 def recipe_table(entries: Sequence[Entry]) -> tuple[TableData | None, tuple[Setting, ...]]:
-    """The settings in which the entries differ as a table (None if in none), and those that they share."""
+    """The settings in which the entries differ as a table (None if in none), and those that they share.
+
+    Entries whose recipe is not known are left out; where none is known, there are no settings.
+    """
+    entries = [each for each in entries if each.trainings]
+    if not entries:
+        return None, ()
     paper = RunConfig().to_dict()
     values = {name: [_values(name, each) for each in entries] for name in paper if name not in OF_RUNS}
     differing = [name for name, found in values.items() if len(set(found)) > 1]
@@ -245,7 +254,7 @@ def _spread(score: metrics.MeanScore | None) -> str:
 
 
 def _values(name: str, entry: Entry) -> str:
-    found = dict.fromkeys(_in_words(each.run.config.to_dict()[name]) for each in entry.runs)
+    found = dict.fromkeys(_in_words(run.config.to_dict()[name]) for run in entry.trainings)
     more = len(found) - _MOST_VALUES
     return "; ".join(list(found)[:_MOST_VALUES]) + (f"; and {more} more" if more > 0 else "")
 

@@ -29,7 +29,7 @@ _OF_GIT = frozenset({".git", ".gitattributes", ".gitignore"})  # what a reposito
 
 
 def save_pretrained(
-    trained: TrainedModel | Run | Path | str,
+    run: TrainedModel | Run | Path | str,
     folder: Path | str,
     *,
     onnx: bool = False,
@@ -39,7 +39,7 @@ def save_pretrained(
     """Write a trained model into a folder that can be shared.
 
     Args:
-        trained: a run, or what else `open_trained` takes. A run's scores go into the card where it has been evaluated;
+        run: a run, or what else `open_trained` takes. A run's scores go into the card where it has been evaluated;
             the card of an exported folder or of a packaged reader stays as it is, but for the licence.
         folder: made if it is not there; what an earlier call wrote there is replaced, all at once.
         onnx: also write `model.onnx`; needs the extra "export".
@@ -55,7 +55,7 @@ def save_pretrained(
         JobError: the files cannot be written, a weight is too large for float16, or the ONNX model does not compute
             what the model computes.
     """
-    trained, folder = open_trained(trained), Path(folder)
+    trained, folder = open_trained(run), Path(folder)
     check_is_free(folder)
     if onnx:
         check_onnx()

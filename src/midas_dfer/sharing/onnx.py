@@ -66,11 +66,11 @@ def check_onnx() -> None:
         )
 
 
-def export_onnx(trained: TrainedModel | Run | Path | str, path: Path | str) -> None:
+def export_onnx(run: TrainedModel | Run | Path | str, path: Path | str) -> None:
     """Write a trained model as ONNX; see `write_onnx`.
 
     Args:
-        trained: a run, or what else `open_trained` takes.
+        run: a run, or what else `open_trained` takes.
         path: the file, whole or not there.
 
     Raises:
@@ -78,7 +78,7 @@ def export_onnx(trained: TrainedModel | Run | Path | str, path: Path | str) -> N
             file can be.
         JobError: it cannot be expressed in ONNX, computes something else there, or cannot be written.
     """
-    trained = open_trained(trained)
+    trained = open_trained(run)
     write_onnx(trained.load(), path, info=trained.info)
 
 

@@ -157,6 +157,11 @@ def from_pretrained(named: Path | str) -> tuple[nn.Module, ModelInfo]:
     return trained.load(), trained.info
 
 
+def is_model(path: Path) -> bool:
+    """Whether a path leads to the folder of a run or of an exported model."""
+    return _folder_of(path) is not None
+
+
 def means_a_model(path: Path) -> str:
     """What a path is, if it names a trained model and nothing else: "a run folder", for one; else ""."""
     there = _folder_of(path)

@@ -1,0 +1,86 @@
+"""The trained network -> the packaged reader: calibrated, shown eight frames of a window, half the bytes."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from benchmarks.reader.calibration import fit_temperature
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.evaluate import choose_clips, predict_clips
+from midas_dfer.files import write_file
+from midas_dfer.progress import NoProgress
+from midas_dfer.sharing.exported import CARD_FILE
+from midas_dfer.sharing.folder import save_pretrained
+from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.training.runs import Run
+
+FRAMES = 8
+"""Frames of a window of video that the reader sees: it reads each and takes the mean of the logits."""
+
+CROP = 112
+"""Side, in pixels, of the crops that it is shown on video; they are shrunk to its own size."""
+
+LICENSE = "MIT; learned from pictures that were published for research"
+
+TERMS = """The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, which
+were published for research; none of them is in the package. The weights were computed from both. No condition of our
+own is put on them (MIT, as all of midas-dfer); whether the terms of pictures bind what was learned from them is not
+settled, so who wants more than research should ask a lawyer, or train on pictures of their own.
+"""
+
+
+@dataclass(frozen=True)
+class Calibrated(TrainedModel):
+    """A trained model whose logits are divided by a temperature.
+
+    Attributes:
+        divisor: the temperature.
+    """
+
+    divisor: float = 1.0
+
+    def load(self) -> nn.Module:
+        """The model, its last layer divided: the logits of a clip are the mean of the layer's outputs."""
+        model = super().load()
+        head = model.get_submodule("fc")
+        with torch.no_grad():
+            cast(nn.Linear, head).weight.div_(self.divisor)
+            cast(nn.Linear, head).bias.div_(self.divisor)
+        return model
+
+
+def calibrated(run: Run, store: ClipStore) -> Calibrated:
+    """A run with the temperature that fits its validation part.
+
+    Args:
+        run: it has learned from the votes' own shares.
+        store: the pictures of that part.
+
+    Raises:
+        RequestError: its probabilities are not its vote shares.
+    """
+    trained = open_trained(run)
+    if trained.info.no_vote_shares or trained.info.reading.steps:
+        raise RequestError(f"{run.path} did not learn the votes' own shares, so one temperature is not enough")
+    clips = choose_clips(trained, store, "validation").clips
+    predictions = predict_clips(
+        trained, store, clips, device="cpu", precision="32", batch_size=64, progress=NoProgress()
+    )
+    logits = torch.from_numpy(predictions.probabilities).log()  # but for a constant, which changes nothing
+    divisor = fit_temperature(logits, torch.from_numpy(predictions.votes))
+    return Calibrated(trained.path, trained.info, run=run, divisor=divisor)
+
+
+def ship(trained: Calibrated, folder: Path) -> list[Path]:
+    """Write the reader's folder: faces are looked for, windows of `FRAMES` frames are read, weights are float16."""
+    info = replace(trained.info, num_segments=FRAMES, extract=ExtractSettings(size=CROP))
+    written = save_pretrained(replace(trained, info=info), folder, half=True, license_name=LICENSE)
+    card = folder / CARD_FILE
+    before, section, after = card.read_text(encoding="utf-8").partition("\n## Licence\n")
+    write_file(card, f"{before}\n## Terms of what it learned from\n\n{TERMS}{section}{after}")
+    return written
