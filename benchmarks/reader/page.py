@@ -1,6 +1,7 @@
 """docs/reader.md from docs/reader.json."""
 
 import statistics
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,8 +39,8 @@ def page(content: Mapping[str, Any]) -> str:
     made = _made(content["training"], content["parts"])
     shipped = (
         f"- **In the package**: {content['megabytes']:.1f} MB of float16 weights, loaded in "
-        f"{content['load_seconds']:.1f} s; {content['faces_per_second']:,.0f} faces a second on one core, the network "
-        "alone. Of a window of\n  video it reads eight frames and takes the mean of their logits.\n"
+        f"{content['load_seconds']:.2f} s; {content['faces_per_second']:,.0f} faces a second on one core, the network "
+        "alone. Of a window of video\n  it reads eight frames and takes the mean of their logits.\n"
         f"- **Calibrated**: logits are divided by {content['temperature']:.3f}, the temperature with the lowest "
         "cross-entropy from\n  the votes of the validation part.\n"
     )
@@ -50,7 +51,8 @@ def page(content: Mapping[str, Any]) -> str:
 
 
 def _made(training: Mapping[str, Any], parts: Mapping[str, int]) -> str:
-    settings = ", ".join(f"`{name}` {_value(value)}" for name, value in training["changed_settings"].items())
+    changed = (f"`{name}` {_value(value)}" for name, value in training["changed_settings"].items())
+    settings = "\n  ".join(textwrap.wrap(", ".join(changed), 114, break_long_words=False))
     return f"""## How it was made
 
 - **Data**: the training and validation pictures of FER+; its own test part is not used. Near-twins (the same photograph
@@ -60,8 +62,8 @@ def _made(training: Mapping[str, Any], parts: Mapping[str, int]) -> str:
 - **Cut**: training draws between the published crop and the face as the project cuts it out of a video (found in the
   picture enlarged four times, turned upright), and changes it at random (`--jitter`).
 - **Network**: `{training["model"]}` of width {training["width"]}, {training["parameters"] / 1e6:.1f} M parameters.
-- **Recipe**: `midas train`, {training["epochs"]} epochs, {training["hours"]:.1f} hours on one core of a busy
-  machine. Settings other than the paper's: {settings}.
+- **Recipe**: `midas train`, {training["epochs"]} epochs, {training["hours"]:.1f} hours on one core of a busy machine.
+  Settings other than the paper's: {settings}.
 """
 
 
