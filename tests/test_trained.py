@@ -22,6 +22,7 @@ from midas_dfer.predict import people
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.readers import DEFAULT_READER, READERS
 from midas_dfer.report.run_page import report_page, runs_report
+from midas_dfer.report.tables import folded
 from midas_dfer.sharing.exported import read_info, weights_digest
 from midas_dfer.sharing.folder import round_to_half, save_pretrained
 from midas_dfer.sharing.trained import from_pretrained, open_trained, packaged_reader
@@ -92,7 +93,7 @@ def test_predict(kind, named, face, tmp_path, capsys):
     asked = [] if kind is None else ["--run", named[kind]]
     out, _ = told(capsys, "predict", *asked, face, "--out", tmp_path / "out", "--no_video")
     timeline = json.loads((tmp_path / "out" / "timeline.json").read_text())
-    assert out.startswith(f"read by {timeline['read_by']}\n")
+    assert out.startswith(folded(f"read by {timeline['read_by']}") + "\n")
     assert str(tmp_path) not in timeline["read_by"]
     if kind in (None, READER):
         assert timeline["read_by"] == f"the packaged reader {READER}: {DEFAULT_READER.about}; {DEFAULT_READER.limits}"
@@ -101,7 +102,7 @@ def test_predict(kind, named, face, tmp_path, capsys):
         title = {"run": "the run run", "exported": "the exported model exported"}[kind]
         assert timeline["read_by"] == f"{title}: tsm_resnet18, trained with MIDAS on toy"
     _, err = told(capsys, "predict", *asked, face, "--out", tmp_path / "out", "--no_video", "--json")
-    assert f"read by {timeline['read_by']}\n" in err
+    assert folded(f"read by {timeline['read_by']}") + "\n" in err
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -176,7 +177,7 @@ def test_export(kind, named, tmp_path, capsys):
     assert "\n## Licence\n\nCC-BY-NC-4.0. The data that it learned from has terms of its own.\n\n## Citation" in changed
 
     def rest(text: str) -> str:
-        return re.sub(r"\nlicense: .*|## Licence\n\n.*", "", text)
+        return re.sub(r"\nlicense(_name)?: .*|## Licence\n\n.*", "", text)
 
     assert rest(changed) == rest(card)
     (tmp_path / "copy" / "README.md").write_text("my own words\n")

@@ -140,15 +140,15 @@ def with_license(card: str, license_name: str, path: Path) -> str:
 
 def recipe_rows(config: RunConfig) -> list[tuple[str, str, str]]:
     """Each setting of a recipe, its value, and the default where that is another. Of files, only the name."""
-    rows = []
+    rows, papers = [], RunConfig()
     for setting in fields(RunConfig):
         if setting.name in _NOT_OF_THE_RECIPE:
             continue
-        value, default = getattr(config, setting.name), setting.default
+        value, default = getattr(config, setting.name), getattr(papers, setting.name)
         if setting.name == "weights" and value is not None:
             value = Path(value).name
-        if setting.name == "alpha" and default is None and config.mixer == "midas":
-            default = config.alpha_of("midas")
+        if setting.name == "alpha" and config.mixer != "midas":  # each mixer has its own
+            default = None
         rows.append((setting.name, _value(value), "" if value == default else _value(default)))
     return rows
 
