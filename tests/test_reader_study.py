@@ -259,6 +259,7 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     card = (out / "ferplus" / "README.md").read_text()
     assert card.index("## Terms of what it learned from") < card.index("## Licence") < card.index("pictures that were")
     assert TERMS in card
+    assert f"| WAR (share of the clips) | {100 * measures['by_cut']['published']['war']:.2f} |" in card
     assert TERMS in text
     clips = torch.rand(5, 1, 3, 24, 24)
     with torch.inference_mode():

@@ -23,10 +23,11 @@ from benchmarks.reader.shipping import calibrated, ship
 from benchmarks.reader.views import CUTS, Cut, make_store, pool_copies, read_pictures
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import make_folder, write_file, write_json
 from midas_dfer.progress import console_progress
 from midas_dfer.readers import READERS
-from midas_dfer.training.runs import Run
+from midas_dfer.training.runs import EVALUATION_FOLDER, Run
 
 STAGES = ("stores", "compare", "train", "ship", "measure")
 PACKAGED = READERS["ferplus"].folder
@@ -54,6 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
         train_once(READER, stores.training, out / "reader_run", say=print)
     if "ship" in request.stages:
         reader = calibrated(Run.open(out / "reader_run"), stores.of("published"))
+        evaluate(
+            reader, stores.of("published"), part="test", out=out / "reader_run" / EVALUATION_FOLDER
+        )  # for the card
         folders = [out / "ferplus", *([PACKAGED] if request.install else [])]
         for folder in folders:
             print("\n".join(map(str, ship(reader, folder))))
