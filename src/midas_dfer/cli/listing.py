@@ -1,6 +1,7 @@
 """midas list: the models, datasets, mixers, recipes and packaged readers there are."""
 
 from dataclasses import asdict
+from textwrap import fill
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -106,5 +107,6 @@ def _list_readers(as_json: bool) -> None:
             f"data: {each['source']}",
             each["limits"],
         ]
-        for number, line in enumerate(lines):
-            print(f"{'' if number else each['name']:<{width}}  {line}")
+        indent = " " * (width + 2)
+        text = "\n".join(fill(line, 79, initial_indent=indent, subsequent_indent=f"{indent}  ") for line in lines)
+        print(f"{each['name']:<{width}}{text[width:]}")
