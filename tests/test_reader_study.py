@@ -240,7 +240,7 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
         ("midas_none", 1),
     ]
     assert content["comparison"][3]["tv"] == scores["agreement"]["vote_shares"]["total_variation"]
-    assert content["training"]["changed_settings"]["jitter"] == 1.0
+    assert content["training"]["changed_settings"]["jitter"] == 0.35
     assert not {"alpha", "num_threads", "model"} & content["training"]["changed_settings"].keys()
     measures = content["measures"]
     assert measures["part"] == "test"
