@@ -204,6 +204,16 @@ def test_the_page_holds_the_figures_of_the_reader_that_is_packaged():
     assert content["faces_per_second"] >= 100
 
 
+def test_the_board_shows_the_reader_that_is_packaged():
+    """The board gives it the published picture in another size on the way, so not to the last digit."""
+    study = json.loads((DOCS / "reader.json").read_text())["measures"]["by_change"]["as published"]
+    board = (DOCS / "leaderboard.md").read_text()
+    row = next(line for line in board.splitlines() if line.startswith("| **midas-dfer ferplus** |"))
+    war, _, distance = (float(cell.split()[0].strip("°")) for cell in row.split("|")[2:5])
+    assert war == pytest.approx(100 * study["war"], abs=0.5)
+    assert distance == pytest.approx(study["votes"]["total_variation"], abs=0.002)
+
+
 def test_methods_differ_in_labels_and_mixing_alone():
     for name, config in comparison.METHODS.items():
         plain = replace(config, labels="soft", mixer="none", alpha=None, normalization="softmax")

@@ -94,7 +94,7 @@ def _boxed(image: UInt8[np.ndarray, "H W 3"], face: Face) -> UInt8[np.ndarray, "
     middle = np.array([x + width / 2, y + height / 2])
     move = np.array([SIZE / 2, SIZE / 2]) - scale * middle
     matrix = np.array([[scale, 0.0, move[0]], [0.0, scale, move[1]]])
-    shrunk = cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    shrunk = cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(shrunk, dtype=np.uint8)
 
 

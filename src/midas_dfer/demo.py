@@ -24,6 +24,7 @@ from midas_dfer.report.evaluation_figures import draw_evaluation
 from midas_dfer.report.predictions import write_prediction
 from midas_dfer.report.tables import description_table, evaluation_table, folded, prepare_table
 from midas_dfer.report.training_curves import draw_training
+from midas_dfer.sharing.trained import packaged_reader
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import METRICS_FILE
 from midas_dfer.training.scores import Evaluation
@@ -169,7 +170,7 @@ def read_real_face(folder: Path, *, say: Callable[[str], None] = print) -> list[
     Returns:
         the files.
     """
-    timeline = Predictor.from_pretrained(DEFAULT_READER.name).predict_video(
+    timeline = Predictor.from_pretrained(packaged_reader()).predict_video(
         REAL_CLIP, window_seconds=WINDOW_SECONDS, stride_seconds=STRIDE_SECONDS
     )
     paths = write_prediction(timeline, REAL_CLIP, folder)

@@ -1,13 +1,13 @@
 """Random changes of how a face was filmed: its pose in the picture, light, colour, sharpness, grain, what hides it.
 
 Drawn once for a clip and applied alike to all of its frames, as the crop is (`midas_dfer.clips.augment`); only the
-grain is each frame's own. What people vote does not depend on any of it, so a network should not either: one that
-learned from small grey stills is to hold on a dark, coloured or compressed video.
+grain is each frame's own. The label stays as it is: what is asked for is how people would vote on the clip as it was,
+however it is shown, so that a network that learned from small grey stills holds on a dark, coloured, compressed video.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -122,15 +122,13 @@ def draw_jitter(strength: float, *, generator: torch.Generator) -> Jitter:
     compressed, quality = happens(0.15), round(between(20, 80))
     hidden, height, width = happens(0.25), between(1 / 8, 5 / 12), between(1 / 8, 5 / 12)
     patch = Patch(between(0, 1 - height), between(0, 1 - width), height, width, between(0.0, 1.0))
-    return Jitter(
-        **{
-            **vars(changed),
-            "detail": detail if blurred else 1.0,
-            "noise": noise if grainy else 0.0,
-            "noise_seed": noise_seed,
-            "quality": quality if compressed else 0,
-            "patch": patch if hidden else None,
-        }
+    return replace(
+        changed,
+        detail=detail if blurred else 1.0,
+        noise=noise if grainy else 0.0,
+        noise_seed=noise_seed,
+        quality=quality if compressed else 0,
+        patch=patch if hidden else None,
     )
 
 

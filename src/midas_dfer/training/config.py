@@ -204,6 +204,11 @@ class RunConfig:
     def _fill_in(self) -> None:
         """Which network it is, where that is left to the weights, or to the paper."""
         if isinstance(self.weights, str) and (reader := named_reader(self.weights)) is not None:
+            if Path(reader.name).exists():  # the run keeps that name, which would mean the other one from now on
+                raise RequestError(
+                    f"--weights {self.weights} is the packaged reader {reader.name}, and a file or folder of that name "
+                    f"is here, too; name that one (--weights ./{reader.name}), or work in another folder"
+                )
             object.__setattr__(self, "weights", reader.name)  # a run tells which one that was
         if None not in (self.model, self.width, self.size):  # so a run opens without what it started from
             return
