@@ -99,6 +99,13 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "r3d_18": Architecture(_resnet3d(R3D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
         "r2plus1d_18": Architecture(_resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
         "tsm_sface": Architecture(_any_length(TSMSFace), 8, 112, "Zhong et al. 2021; for faces", scalable=False),
+        "still_sface": Architecture(
+            _any_length(partial(TSMSFace, fold_div=None, last_block=False)),
+            1,
+            64,
+            "ours, of SFace; for stills of faces",
+            scalable=False,
+        ),
         "tsm_efficientnet_lite0": Architecture(
             _any_length(TSMEfficientNetLite0), 8, 224, "Tan and Le 2019; small", scalable=False
         ),
