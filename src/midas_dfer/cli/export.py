@@ -16,6 +16,9 @@ def parser() -> Parser:
     flags.add_argument("--onnx", action="store_true", help="also write model.onnx; needs midas-dfer[export]")
     flags.add_argument("--half", action="store_true", help="weights in float16: half the size, rounded to three digits")
     flags.add_argument(
+        "--mirrored", action="store_true", help="it reads each clip in the mirror, too, and takes the mean"
+    )
+    flags.add_argument(
         "--license",
         type=str | None,
         default=None,
@@ -32,7 +35,14 @@ def run(request: Namespace) -> None:
 
     check_out(request.out)
     trained = open_named(request.run)
-    paths = save_pretrained(trained, request.out, onnx=request.onnx, license_name=request.license, half=request.half)
+    paths = save_pretrained(
+        trained,
+        request.out,
+        onnx=request.onnx,
+        license_name=request.license,
+        half=request.half,
+        mirrored=request.mirrored,
+    )
     if request.json:
         print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
         return
@@ -42,5 +52,9 @@ def run(request: Namespace) -> None:
         print(f"its card stays that of {trained.title}{'' if request.license is None else ', but for the licence'}")
         if request.onnx and ONNX_FILE not in (request.out / CARD_FILE).read_text(encoding="utf-8"):
             print(f"note: the card does not speak of {ONNX_FILE}; add a word on it")
+    if request.mirrored and not trained.info.mirrored:
+        print("note: the card's scores are those without the mirror; midas evaluate measures those with it")
+        if trained.run is None:
+            print("note: the card does not speak of the mirror; add a word on it")
     print(f"the model of {trained.named}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.attention import by_clip, in_evaluation_mode, in_frames, of_one_size, watched
+from midas_dfer.models.mirrored import Mirrored
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def class_activation_maps(
     Raises:
         RequestError: the classes are not of that form, or the model has no map points or none that lead to its logits.
     """
+    if isinstance(model, Mirrored):
+        return _of_mirrored(model, clips, classes)
     seen: list[Tensor] = []
 
     def look(maps: Tensor) -> Tensor:
@@ -80,10 +83,25 @@ def class_activation_maps(
         product = (maps.detach().float() * gradient.float()).sum(dim=1)
         evidence.append(in_frames(by_clip(product, len(clips)), clips.shape[1]))
     total = torch.stack(of_one_size(evidence)).sum(dim=0)
+    return ActivationMaps(total, _frame_shares(total), logits.detach().float(), chosen)
+
+
+def _frame_shares(total: Float[Tensor, "B T h w"]) -> Float[Tensor, "B T"]:
     in_favour = total.clamp(min=0.0).sum(dim=(2, 3))
     whole = in_favour.sum(dim=1, keepdim=True)
-    shares = in_favour / torch.where(whole > 0.0, whole, 1.0)
-    return ActivationMaps(total, shares, logits.detach().float(), chosen)
+    return in_favour / torch.where(whole > 0.0, whole, 1.0)
+
+
+def _of_mirrored(
+    mirrored: Mirrored, clips: Float[Tensor, "B T 3 H W"], classes: Int64[Tensor, "_"] | None
+) -> ActivationMaps:
+    """The evidence for a mean is the mean of the evidence, each map the right way round."""
+    if classes is None:
+        with torch.no_grad(), in_evaluation_mode(mirrored):
+            classes = mirrored(clips).argmax(dim=1)
+    ahead, mirror = (class_activation_maps(mirrored.model, each, classes) for each in (clips, clips.flip(-1)))
+    total = (ahead.maps + mirror.maps.flip(-1)) / 2
+    return ActivationMaps(total, _frame_shares(total), (ahead.logits + mirror.logits) / 2, ahead.classes)
 
 
 def _checked(classes: Int64[Tensor, "_"], logits: Float[Tensor, "B K"]) -> Int64[Tensor, "B"]:

@@ -70,7 +70,7 @@ class ConvUnit(nn.Module):
         output: Tensor = self.act(self.bn(self._convolved(maps)))
         return output
 
-    def _convolved(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT C h w"]:
+    def _convolved(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """The convolution; to be differentiated with steps of 1, of whose maps every second row and column stays.
 
         That is the same, and the gradient of a depth-wise convolution with larger steps is slower on a CPU.

@@ -32,7 +32,9 @@ _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "openc
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
-def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None) -> str:
+def model_card(
+    run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None, mirrored_scores: bool = False
+) -> str:
     """Write the card.
 
     Args:
@@ -41,6 +43,7 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
         name: of the model.
         onnx: whether `model.onnx` is beside it.
         license_name: of the weights; None says that it is not known.
+        mirrored_scores: whether the run's scores are those of the mean with the mirror image.
 
     Returns:
         the content of README.md.
@@ -49,7 +52,8 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
         RequestError: the run's evaluation is damaged.
     """
     scores = read_evaluation(run)
-    front = front_matter(run, scores, name=name, license_name=license_name)
+    of_this_reading = mirrored_scores or not info.mirrored
+    front = front_matter(run, scores if of_this_reading else None, name=name, license_name=license_name)
     provenance = run.provenance
     parts = {"train": provenance.num_train, "validation": provenance.num_validation, "test": provenance.num_test}
     return (
@@ -65,6 +69,7 @@ def model_card(run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name
             classes=count_classes(run),
             recipe=recipe_rows(run.config),
             scores=scores,
+            of_this_reading=of_this_reading,
             recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
             measures=_MEASURES,
             onnx=onnx,

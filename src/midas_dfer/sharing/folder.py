@@ -17,6 +17,7 @@ from torch import nn
 
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_text, replacing
+from midas_dfer.models.mirrored import Mirrored, unmirrored
 from midas_dfer.sharing.card import model_card, with_license
 from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, is_exported
 from midas_dfer.sharing.info import ModelInfo
@@ -35,6 +36,7 @@ def save_pretrained(
     onnx: bool = False,
     license_name: str | None = None,
     half: bool = False,
+    mirrored: bool = False,
 ) -> list[Path]:
     """Write a trained model into a folder that can be shared.
 
@@ -46,6 +48,8 @@ def save_pretrained(
         license_name: of the weights, as the Hub knows it (cc-by-nc-4.0), or in other words; None keeps what an
             exported model's card says.
         half: store the weights as float16: half the size, and rounded to three digits. What was stored so stays so.
+        mirrored: the model in the folder reads each clip in the mirror, too, and takes the mean of the logits. What
+            reads so already stays so.
 
     Returns:
         the files that were written.
@@ -59,12 +63,13 @@ def save_pretrained(
     check_is_free(folder)
     if onnx:
         check_onnx()
-    model, info = trained.load(), trained.info
+    model, info = unmirrored(trained.load()), trained.info
     half = half or info.weights == "float16"
     info = replace(
         info,
         license=info.license if license_name is None else license_name,
         weights="float16" if half else "float32",
+        mirrored=mirrored or info.mirrored,
     )
     if half:
         round_to_half(model)
@@ -81,7 +86,7 @@ def save_pretrained(
                 files[WEIGHTS_FILE].write_bytes(weights_content(model, half=half))
             if onnx:
                 with _named(folder / ONNX_FILE):
-                    save_onnx(model, files[ONNX_FILE], info=info)
+                    save_onnx(Mirrored(model) if info.mirrored else model, files[ONNX_FILE], info=info)
             with _named(folder / CARD_FILE):
                 files[CARD_FILE].write_text(card, encoding="utf-8")
             with _named(folder / CONFIG_FILE):
@@ -113,7 +118,14 @@ def round_to_half(model: nn.Module) -> None:
 
 def _card(trained: TrainedModel, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None) -> str:
     if trained.run is not None:
-        return model_card(trained.run, info, name=name, onnx=onnx, license_name=license_name)
+        return model_card(
+            trained.run,
+            info,
+            name=name,
+            onnx=onnx,
+            license_name=license_name,
+            mirrored_scores=trained.info.mirrored,
+        )
     path = trained.path / CARD_FILE
     card = read_text(path, "get the folder again, whole")
     return card if license_name is None else with_license(card, license_name, path)

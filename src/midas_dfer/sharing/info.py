@@ -17,8 +17,9 @@ from midas_dfer.training.runs import Run
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
-FORMAT = 2
-"""Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes."""
+FORMAT = 3
+"""Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes; in
+2 no model reads mirror images, and one that does not is still written so, for earlier versions."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
@@ -49,6 +50,7 @@ class ModelInfo:
         dataset: what it learned from; "" where that was not kept, as by earlier versions.
         license: of the weights, as whoever exported it stated it; "" where it is not stated.
         weights: how an exported folder stores them: float32 or float16. They are computed with in float32 either way.
+        mirrored: whether it reads each clip in the mirror, too, and takes the mean (`midas_dfer.models.mirrored`).
     """
 
     model: str
@@ -68,6 +70,7 @@ class ModelInfo:
     dataset: str = ""
     license: str = ""
     weights: str = "float32"
+    mirrored: bool = False
 
     @classmethod
     def of(cls, run: Run) -> "ModelInfo":
@@ -109,7 +112,7 @@ class ModelInfo:
         """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
         return {
             "library_name": LIBRARY,
-            "format": FORMAT,
+            "format": FORMAT if self.mirrored else 2,
             "midas_dfer_version": __version__,
             "architectures": [self.model],
             "num_classes": len(self.class_names),
@@ -133,6 +136,7 @@ class ModelInfo:
             "dataset": self.dataset,
             "license": self.license,
             "weights": self.weights,
+            **({"mirrored": True} if self.mirrored else {}),
             "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
 
@@ -177,6 +181,9 @@ class ModelInfo:
             reading = _earlier_reading(method, normalization, temperature, num_votes)
         else:
             reading = _reading(values.get("vote_shares"))
+        mirrored = values.get("mirrored", False)
+        if not isinstance(mirrored, bool):
+            raise RequestError(f"its mirrored is {mirrored!r}; expected true or false")
         dropout = _number(values, "dropout")
         info = cls(
             model=architectures[0],
@@ -196,6 +203,7 @@ class ModelInfo:
             dataset=_text({"dataset": "", **values}, "dataset"),
             license=_text({"license": "", **values}, "license"),
             weights=weights,
+            mirrored=mirrored,
         )
         if values.get("num_frames") != info.num_frames:
             raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")

@@ -11,6 +11,7 @@ from torch import nn
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read
+from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
 from midas_dfer.sharing.info import ModelInfo
@@ -51,7 +52,8 @@ class TrainedModel:
             return f"{self.title}: {self.reader.about}; {self.reader.limits}"
         method = f"{self.info.method} labels" if self.info.method in ("hard", "soft") else self.info.method
         data = f" on {self.info.dataset}" if self.info.dataset else ""
-        return f"{self.title}: {self.info.model}, trained with {method}{data}"
+        twice = ", read in the mirror, too" if self.info.mirrored else ""
+        return f"{self.title}: {self.info.model}, trained with {method}{data}{twice}"
 
     @property
     def named(self) -> str:
@@ -69,7 +71,8 @@ class TrainedModel:
         Raises:
             RequestError: training has not ended, or the weights are missing or damaged.
         """
-        return load_exported(self.path, self.info) if self.run is None else self.run.load_model()
+        model = load_exported(self.path, self.info) if self.run is None else self.run.load_model()
+        return Mirrored(model) if self.info.mirrored else model
 
     def part(self, *names: Part) -> set[str] | None:
         """The clips of one part or more of its training, by video id; None where they are not recorded.
