@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -385,6 +386,24 @@ def test_annotated_video_keeps_times_and_marks_the_face(tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert not container.streams.audio
+
+
+def test_annotated_video_says_who_read(tmp_path):
+    write_gray(tmp_path / "in.mp4", [0.0, 0.1])
+    timeline = make_timeline(make_track(box=(200.0, 150.0, 80.0, 100.0)), duration=0.2, size=(480, 400), rate=10.0)
+    for number, read_by in enumerate(
+        ("", "the packaged reader some: for this; not for that", f"the run {'x' * 99}: it")
+    ):
+        write_annotated_video(tmp_path / "in.mp4", replace(timeline, read_by=read_by), tmp_path / f"{number}.mp4")
+        frame = next(iter_frames(tmp_path / f"{number}.mp4"))
+        strip = np.abs(frame.image[-20:, :, :].astype(int) - 128).max(axis=(0, 2)) > 40
+        assert strip[:60].any() == bool(read_by)  # a strip at the bottom left
+        assert not strip[-4:].any()
+        if number == 1:
+            assert not strip[300:].any()  # as long as its text, which ends with the name
+    artist = Artist(emotion_colors(NAMES), 400)
+    assert artist.caption("x" * 300, 200).size[0] <= 200
+    assert artist.caption("x", 200).size[0] < 40
 
 
 def test_small_videos_are_enlarged_and_pictures_become_a_short_video(tmp_path):

@@ -30,7 +30,8 @@ def write_annotated_video(
     """Write the video with a box around each face, the leading class and the vote shares of each moment.
 
     What is shown is the mean of the windows that cover the moment. Panels stay where they are and hide no face
-    if that is possible; a face for whose panel there is no room has its box and label alone. Frames keep their
+    if that is possible; a face for whose panel there is no room has its box and label alone. A line at the bottom
+    names the model that read. Frames keep their
     times, also at a variable frame rate; a damaged video ends at the damage. There is no sound.
 
     Args:
@@ -86,8 +87,14 @@ class _Scene:
         self.actors = [_Actor(track, several, self.artist) for track in timeline.tracks]
         sizes = [actor.panel(0).size for actor in self.actors]
         margin = round(0.7 * self.artist.unit)
+        reader, _, _ = timeline.read_by.partition(": ")  # what it is for and what not follows
+        self.caption = self.artist.caption(f"read by {reader}", width - 2 * margin) if reader else None
+        room = height
+        if self.caption is not None:
+            room -= self.caption.size[1] + margin // 2
+            self.caption_place = (margin, room)
         tag = (9.0 * self.artist.unit, 2.2 * self.artist.unit)
-        places = place_panels(timeline, (width, height), sizes, margin, tag)
+        places = place_panels(timeline, (width, room), sizes, margin, tag)
         for actor, place in zip(self.actors, places, strict=True):
             actor.place = place
 
@@ -101,6 +108,8 @@ class _Scene:
             if (box[2:] < _WHOLE_FRAME * np.array([image.shape[1], image.shape[0]])).any():
                 self.artist.box(image, box, color)
             tags.append((self.artist.tag(text, color), box))
+        if self.caption is not None:
+            self.caption.lay_on(image, *self.caption_place)
         for actor, _ in present:
             if actor.place is not None:
                 actor.panel(actor.track.steps.number(frame.time)).lay_on(image, *actor.place)

@@ -111,6 +111,22 @@ class Artist:
         ImageDraw.Draw(picture).text((pad, height / 2), text, rgb(ink_on(color)), self._bold, "lm")
         return Sprite.of(picture)
 
+    def caption(self, text: str, width: int) -> Sprite:
+        """A dark strip with a line of small type, cut off with an ellipsis where it is wider than so many pixels."""
+        text, pad = drawable(text), 0.5 * self.unit
+        room = width - 2 * pad
+        if self._small.getlength(text) > room:
+            while text and self._small.getlength(f"{text}…") > room:
+                text = text[:-1]
+            text = f"{text}…"
+        height = round(1.5 * self.unit)
+        picture = self._blank(round(self._small.getlength(text) + 2 * pad), height)
+        corner = (0, 0, picture.width - 1, picture.height - 1)
+        ImageDraw.Draw(picture).rounded_rectangle(corner, 0.4 * self.unit * _SMOOTH, fill=(*_DARK, 178))
+        picture = picture.reduce(_SMOOTH)
+        ImageDraw.Draw(picture).text((pad, height / 2), text, (208, 214, 221), self._small, "lm")
+        return Sprite.of(picture)
+
     def panel(self, title: str, shares: Float64[np.ndarray, "K"], rows: Sequence[int]) -> Sprite:
         """A dark panel with a bar for each class.
 
