@@ -40,7 +40,7 @@ def page(content: Mapping[str, Any]) -> str:
     shipped = (
         f"- **In the package**: {content['megabytes']:.1f} MB of float16 weights, loaded in "
         f"{content['load_seconds']:.2f} s; {content['faces_per_second']:,.0f} faces a second on one core, the network "
-        "alone. Of a window of video\n  it reads eight frames and takes the mean of their logits.\n"
+        "alone. It reads a face\n  as it is and in the mirror, and of a window of video eight frames, and takes the mean of all logits.\n"
         f"- **Calibrated**: logits are divided by {content['temperature']:.3f}, the temperature with the lowest "
         "cross-entropy from\n  the votes of the validation part.\n"
     )
@@ -61,7 +61,8 @@ def _made(training: Mapping[str, Any], parts: Mapping[str, int]) -> str:
   pictures with the same pixels are one, with all votes that were cast on them.
 - **Cut**: training draws between the published crop and the face as the project cuts it out of a video (found in the
   picture enlarged four times, turned upright), and changes it at random (`--jitter`).
-- **Network**: `{training["model"]}` of width {training["width"]}, {training["parameters"] / 1e6:.1f} M parameters.
+- **Network**: `{training["model"]}`, {training["parameters"] / 1e6:.1f} M parameters: the trunk of SFace, which has
+  learned to tell faces apart, without its last block; nothing of it is frozen.
 - **Recipe**: `midas train`, {training["epochs"]} epochs, {training["hours"]:.1f} hours on one core of a busy machine.
   Settings other than the paper's: {settings}.
 """

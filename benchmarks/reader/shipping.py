@@ -1,4 +1,4 @@
-"""The trained network -> the packaged reader: calibrated, shown eight frames of a window, half the bytes."""
+"""The trained network -> the packaged reader: mirrored, calibrated, eight frames of a window, half the bytes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import choose_clips, predict_clips
 from midas_dfer.files import write_file
+from midas_dfer.models.mirrored import unmirrored
 from midas_dfer.progress import NoProgress
 from midas_dfer.sharing.exported import CARD_FILE
 from midas_dfer.sharing.folder import save_pretrained
@@ -25,12 +26,14 @@ FRAMES = 8
 CROP = 112
 """Side, in pixels, of the crops that it is shown on video; they are shrunk to its own size."""
 
-LICENSE = "MIT; learned from pictures that were published for research"
+LICENSE = "MIT; of SFace's trunk Apache-2.0; learned from pictures that were published for research"
 
 TERMS = """The votes of FER+ are published under the MIT licence (Microsoft). The pictures are those of FER2013, which
-were published for research; none of them is in the package. The weights were computed from both. No condition of our
-own is put on them (MIT, as all of midas-dfer); whether the terms of pictures bind what was learned from them is not
-settled, so who wants more than research should ask a lawyer, or train on pictures of their own.
+were published for research; none of them is in the package. Training began from the trunk of SFace (Zhong, Deng, Hu,
+Zhao, Li, Wen 2021), which learned from photographs of faces to tell people apart, as OpenCV's model zoo gives it under
+the Apache License 2.0 (`APACHE-2.0.txt`); without its last block and its embedding, and all of it was changed. No
+condition of our own is put on the weights (MIT, as all of midas-dfer); whether the terms of pictures bind what was
+learned from them is not settled, so who wants more than research should ask a lawyer, or train on pictures of their own.
 """
 
 
@@ -47,7 +50,7 @@ class Calibrated(TrainedModel):
     def load(self) -> nn.Module:
         """The model, its last layer divided: the logits of a clip are the mean of the layer's outputs."""
         model = super().load()
-        head = model.get_submodule("fc")
+        head = unmirrored(model).get_submodule("fc")
         with torch.no_grad():
             cast(nn.Linear, head).weight.div_(self.divisor)
             cast(nn.Linear, head).bias.div_(self.divisor)
@@ -55,7 +58,7 @@ class Calibrated(TrainedModel):
 
 
 def calibrated(run: Run, store: ClipStore) -> Calibrated:
-    """A run with the temperature that fits its validation part.
+    """A run that is read with its mirror image, and the temperature that fits that to its validation part.
 
     Args:
         run: it has learned from the votes' own shares.
@@ -65,6 +68,7 @@ def calibrated(run: Run, store: ClipStore) -> Calibrated:
         RequestError: its probabilities are not its vote shares.
     """
     trained = open_trained(run)
+    trained = replace(trained, info=replace(trained.info, mirrored=True))
     if trained.info.no_vote_shares or trained.info.reading.steps:
         raise RequestError(f"{run.path} did not learn the votes' own shares, so one temperature is not enough")
     clips = choose_clips(trained, store, "validation").clips

@@ -34,7 +34,7 @@ _ALL = (
         about="how ten people would vote on a face, learned from the still pictures of FER+",
         limits="it tells the expression as people see it, not what a person feels; made for research, not for judging "
         "or monitoring anyone",
-        source="FER+ (votes MIT; pictures of FER2013, for research)",
+        source="FER+ (votes MIT; pictures for research), begun from SFace (Apache-2.0)",
     ),
 )
 
