@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model, list_models, load_trunk
 from midas_dfer.models.blocks import temporal_shift
