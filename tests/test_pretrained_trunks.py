@@ -2,6 +2,7 @@ import copy
 import importlib
 import importlib.util
 import sys
+from types import ModuleType
 from unittest.mock import MagicMock
 
 import cv2
@@ -233,8 +234,7 @@ def test_lite0_with_the_weights_of_the_package():
 # --- any trunk of timm
 
 
-@pytest.fixture(scope="module")
-def timm():
+def import_timm() -> ModuleType:
     """The package; where no torchvision is, of which timm asks for some names, with a stand-in while it is imported."""
     if importlib.util.find_spec("timm") is None:
         pytest.skip("the package timm is not installed")
@@ -250,6 +250,11 @@ def timm():
     finally:
         for name in stand_ins:
             del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def timm() -> ModuleType:
+    return import_timm()
 
 
 # Trunk, residual branches with shift, of them the last that has one.

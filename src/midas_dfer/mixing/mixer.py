@@ -23,6 +23,7 @@ ALONE = (
     "drop_last=True of the loader leaves it out. It is told once"
 )
 """What is told of such a batch."""
+_TOLD: dict[str | tuple[str, type[Warning], int], int] = {}  # wherever it is drawn, so that it is told once
 
 
 class Mixer(ABC):
@@ -171,7 +172,7 @@ class PairMixer(Mixer):
     ) -> MixPlan:
         """Draw partners and ratios for a batch; see `Mixer.draw`."""
         if pool is None and len(as_list(video_ids)) == 1:
-            warnings.warn(ALONE, stacklevel=1)  # of this line, so that it is told once
+            warnings.warn_explicit(ALONE, UserWarning, "midas_dfer.mixing", 1, registry=_TOLD)
             return self._extend(MixPlan(ratio=torch.ones(1), partner=torch.zeros(1, dtype=torch.int64)), generator)
         if pool is not None:
             partner = pool.draw(video_ids, generator)
