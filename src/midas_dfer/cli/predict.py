@@ -45,7 +45,7 @@ def parser() -> Parser:
         "--out",
         type=Path,
         required=True,
-        help="folder for the results: a folder for each video, and summary.csv and summary.parquet over all",
+        help="folder for the results: one for each video, and a table over all (summary.csv, summary.parquet)",
     )
     flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
     flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
@@ -74,13 +74,16 @@ def parser() -> Parser:
         "names and sizes, and says what it took them for (default: auto)",
     )
     flags.add_argument(
-        "--jobs", type=int | None, default=None, help="videos that are read at a time; as many as cores by default"
+        "--jobs",
+        type=int | None,
+        default=None,
+        help="how many videos are read at a time; as many as there are cores by default",
     )
     flags.add_argument(
         "--overwrite",
         action="store_true",
-        help="read again what has a result in --out; without it, what has one is not read again, and refused if the "
-        "result was made with other settings",
+        help="read again what has a result in --out; without it such videos are passed over, and the command is "
+        "refused where a result was made otherwise",
     )
     flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     flags.add_argument("--json", action="store_true", help="print the timelines as JSON")
@@ -185,10 +188,12 @@ def _read_before(plan: "Plan") -> str:
 
 def _tell(outcomes: Sequence["Outcome"], tables: Sequence[Path]) -> None:
     """One video in full; of many, where they are: each of them was told when it was done."""
+    from midas_dfer.report.tables import folded
+
     read = [outcome for outcome in outcomes if outcome.status == "read"]
     if len(outcomes) == 1:
         for outcome in read:
-            print(outcome.text)
+            print(folded(outcome.text))
             print_paths(outcome.files)
     elif outcomes:
         where = f", each into a folder of {read[0].folder.parent}" if read else ""
