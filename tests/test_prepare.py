@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,7 +62,7 @@ def test_counts_and_failures(tmp_path):
     names = ("good", "torn", "empty", "text.mp4", "nothing.avi", "gone.mp4")
     manifest = Manifest.from_samples(CLASS_NAMES, [sample(n, n) for n in names], "toy")
     report = run_prepare(manifest, tmp_path)
-    assert report == PrepareReport(
+    assert replace(report, faces_in_crops="") == PrepareReport(
         done=6, skipped=0, failed={"unreadable": 3, "no file": 1}, left_out=0, damaged=1, usable=2
     )
     store = ClipStore.open(tmp_path / "store")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from midas_dfer.clips.extract import ExtractSettings, read_frames
+from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings, read_frames
 from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, shrunk_hint
 from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
-from midas_dfer.errors import DamagedVideoError, NoFaceError
+from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
 from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.windows import time_shown
 from midas_dfer.video.read import Frame
@@ -75,13 +75,14 @@ def find_people(path: Path, settings: ExtractSettings, steps: TwoPasses, most: i
         most: keep the tracks that are longest in view, at most so many; None keeps all.
 
     Raises:
+        RequestError: whole frames are to be taken for crops, but are far from square.
         VideoError: nothing of the video can be read.
         NoFaceError: no face could be followed.
     """
     seen = Seen()
     frames = steps.looking(seen.watch(read_frames(path, tell=seen.remarks.append)))
     if settings.faces == "cropped":
-        seen.tracks = [_whole_frames(frames)]
+        seen.tracks = [_whole_frames(frames, path.name)]
         return seen
     detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
     hint = ""
@@ -109,9 +110,9 @@ def _longest(tracks: list[Track], number: int | None) -> list[Track]:
     return [tracks[i] for i in sorted(order[:number])]
 
 
-def _whole_frames(frames: Iterator[Frame]) -> Track:
+def _whole_frames(frames: Iterator[Frame], name: str) -> Track:
     """Frames that are face crops, as a track: boxes are the frames, landmarks are where alignment puts them."""
-    rows = [(frame.index, frame.time, *frame.image.shape[:2]) for frame in frames]
+    rows = [(frame.index, frame.time, *_sides(frame, name)) for frame in frames]
     indices, times, heights, widths = (np.array(column) for column in zip(*rows, strict=True))
     sides = np.stack([widths, heights], axis=1).astype(np.float32)
     return Track(
@@ -121,3 +122,14 @@ def _whole_frames(frames: Iterator[Frame]) -> Track:
         boxes=np.concatenate([np.zeros_like(sides), sides], axis=1),
         detected=np.ones(len(rows), dtype=np.bool_),
     )
+
+
+def _sides(frame: Frame, name: str) -> tuple[int, int]:
+    """Height and width of a frame that is a crop of a face."""
+    height, width = frame.image.shape[:2]
+    if max(height, width) > WIDEST_CROP * min(height, width):
+        raise RequestError(
+            f"{name}: frame {frame.index} is {width}x{height}, too far from square to be a face crop; leave --faces "
+            "cropped out, and faces are looked for"
+        )
+    return height, width

@@ -15,8 +15,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
-from midas_dfer.clips.faces import align_face
+from midas_dfer.clips.extract import ExtractSettings, FaceSource, fit, read_frames
+from midas_dfer.clips.faces import TEMPLATE, align_face
+from midas_dfer.clips.template import UNKNOWN
 from midas_dfer.clips.tracks import Track
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
 from midas_dfer.predict.passes import TwoPasses
@@ -57,7 +58,9 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
         self.model = model.to(self.device)
-        self.settings = info.extract  # faces are cut as those were that the model learned from
+        self.settings = replace(info.extract, faces="detect")
+        # Faces are cut as those were that the model learned from.
+        self.template = TEMPLATE if info.template is None else info.template.points
 
     @classmethod
     def from_run(cls, path: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
@@ -118,13 +121,15 @@ class Predictor:
         max_people: int | None = None,
         max_side: int | None = None,
         min_score: float | None = None,
+        faces: FaceSource = "detect",
         progress: Progress | None = None,
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
 
         Faces are found, followed, steadied and aligned as when clips are prepared. A face that is in view for less
         than 0.3 s is left out, unless that is half of the video. If the model's clips were face crops already
-        (`--faces cropped`), so must be the frames of this video: nothing is looked for, each frame is the face.
+        (`--faces cropped`), faces are cut to lie as in those crops, which `info.template` tells; where it is not known,
+        they are cut as this project cuts them, and `note` says so.
 
         Args:
             path: a video, a picture or a folder of pictures.
@@ -135,13 +140,15 @@ class Predictor:
             max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the model's
                 clips were prepared.
             min_score: lowest score of the detector that counts as a face; None likewise.
+            faces: detect looks for faces; cropped takes each frame whole: it must be the crop of one face, and `note`
+                says so.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
 
         Returns:
             the timeline; of a damaged video, that of what came before the damage, which its `note` describes.
 
         Raises:
-            RequestError: a length or number makes no sense.
+            RequestError: a length or number makes no sense, or frames that should be crops are far from square.
             VideoError: nothing of the video can be read.
             NoFaceError: no face could be followed.
             JobError: the network's output is not finite.
@@ -150,7 +157,7 @@ class Predictor:
         check_windows(window_seconds, stride_seconds)
         if max_people is not None and max_people < 1:
             raise RequestError(f"max_people is {max_people}; expected 1 or more.")
-        settings = self._settings_with(max_side=max_side, min_score=min_score)
+        settings = self._settings_with(faces, max_side=max_side, min_score=min_score)
         progress = NoProgress() if progress is None else progress
         steps = TwoPasses(progress, path)
         frames = (self.info.num_segments, self.info.frames_per_segment)
@@ -160,7 +167,7 @@ class Predictor:
                 WindowPlan.of(number, track, window_seconds, stride_seconds, *frames)
                 for number, track in enumerate(seen.tracks, start=1)
             ]
-            self._read_windows(path, plans, steps)
+            self._read_windows(path, plans, steps, whole=faces == "cropped")
             steps.complete()
         finally:
             progress.finish()
@@ -175,21 +182,34 @@ class Predictor:
             window_seconds=window_seconds,
             stride_seconds=stride_seconds,
             tracks=tuple(plan.result() for plan in plans),
-            note=seen.note,
+            note="; ".join(filter(None, [seen.note, self._note_on_faces(faces)])),
+            faces=faces,
             no_vote_shares=self.info.no_vote_shares,
             read_by=self.read_by,
         )
 
-    def _settings_with(self, **changes: float | None) -> ExtractSettings:
+    def _settings_with(self, faces: FaceSource, **changes: float | None) -> ExtractSettings:
         """How faces are looked for, if it is to be done otherwise than when clips were prepared."""
         wanted = {name: value for name, value in changes.items() if value is not None}
-        if wanted and self.settings.faces == "cropped":
+        if wanted and faces == "cropped":
             raise RequestError(
-                f"{next(iter(wanted))} is of no use: the model's clips were face crops, so no face is looked for."
+                f"{next(iter(wanted))} is of no use with --faces cropped: whole frames are taken, so no face is looked "
+                "for; leave one of the two out"
             )
-        return replace(self.settings, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag is
+        return replace(self.settings, faces=faces, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag
 
-    def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses) -> None:
+    def _note_on_faces(self, faces: FaceSource) -> str:
+        """What whoever reads the result should know of how faces were cut; "" if nothing."""
+        if faces == "cropped":
+            return "whole frames were taken for faces (--faces cropped); none was looked for"
+        if self.info.extract.faces == "cropped" and self.info.template is None:
+            return (
+                f"{UNKNOWN}, so faces were cut as midas-dfer cuts them; if the store is still there, the same midas "
+                "prepare again finds it out"
+            )
+        return ""
+
+    def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses, *, whole: bool) -> None:
         wanted = {frame for plan in plans for frame in plan.frames_wanted()}
         last = max(wanted)
         frames = _before_damage(read_frames(path, wanted=wanted.__contains__))
@@ -197,7 +217,7 @@ class Predictor:
         for frame in steps.reading(frames):
             for plan in plans:
                 if plan.wants(frame.index):
-                    crop = self._crop(frame, plan.track)
+                    crop = self._crop(frame, plan.track, whole=whole)
                     plan.give(frame, crop, apply_crop(crop[None], None, self.info.size)[0])
                     batch += [(plan, clip) for clip in plan.complete(frame.index)]
             while len(batch) >= WINDOWS_PER_BATCH:
@@ -210,12 +230,14 @@ class Predictor:
         if any(plan.open for plan in plans):
             raise JobError(f"{path.name} could be read less far the second time; do not change it meanwhile.")
 
-    def _crop(self, frame: Frame, track: Track) -> UInt8[np.ndarray, "S S 3"]:
+    def _crop(self, frame: Frame, track: Track, *, whole: bool) -> UInt8[np.ndarray, "S S 3"]:
         """The face, RGB, in the size in which a store keeps it."""
-        if self.settings.faces == "cropped":
-            face = fit(frame.image, self.settings.size)
+        size = self.settings.size
+        if whole:
+            face = fit(frame.image, size)
         else:
-            face = align_face(frame.image, track.landmarks[frame.index - int(track.frames[0])], self.settings.size)
+            landmarks = track.landmarks[frame.index - int(track.frames[0])]
+            face = align_face(frame.image, landmarks, size, self.template)
         return np.ascontiguousarray(face[:, :, ::-1])
 
     def _read_batch(self, batch: Sequence[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]]) -> None:
