@@ -23,9 +23,9 @@ from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
 from midas_dfer.clips.faces import TEMPLATE, Face, align_face
 from midas_dfer.clips.jitter import Jitter, apply_jitter, draw_jitter
 from midas_dfer.errors import DamagedVideoError, NoFaceError
-from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.people import find_people
 from midas_dfer.predict.predictor import Predictor
+from midas_dfer.predict.sources import VideoFile
 from midas_dfer.progress import NoProgress
 
 CUTS = (
@@ -60,7 +60,8 @@ class Distances:
 def measure_video(predictor: Predictor, path: Path) -> list[Distances]:
     """The distances of every face in a video; none where no face is found."""
     try:
-        seen = find_people(path, ExtractSettings(), TwoPasses(NoProgress(), path))
+        source = VideoFile(path)
+        seen = find_people(source, ExtractSettings(), source.two_passes(NoProgress()))
     except NoFaceError:
         return []
     rows = {}

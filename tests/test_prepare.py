@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa

@@ -116,7 +116,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def iter_frames(
-    path: Path,
+    path: Path | str,
     *,
     pixel_format: PixelFormat = "rgb24",
     wanted: Callable[[int], bool] | None = None,
@@ -153,6 +153,7 @@ def iter_frames(
             decoded, or an end before the declared one. Files whose container does not say how long they are
             (MPEG program and transport streams) can be cut between two frames without a trace.
     """
+    path = Path(path)
     with _open(path, pixel_format, tell) as opened:
         if isinstance(opened, Still):
             if wanted is None or wanted(0):
