@@ -2,6 +2,7 @@
 
 import re
 import threading
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -346,3 +347,15 @@ def test_the_examples_of_the_page_run(monkeypatch, tmp_path, capsys):
     assert printed.count("face 1") >= 3
     for name in re.findall(r"midas_dfer\.(\w+)", page):
         assert hasattr(midas_dfer, name) or name in ("clips", "predict"), name
+
+
+def test_a_real_video_is_streamed_as_it_is_read(shared_data):
+    predictor = Predictor.from_pretrained("ferplus", device="cpu")
+    frames = list(islice(iter_frames(str(shared_data / "videos" / "carphone_distorted.mp4")), 60))
+    images, times = [f.image for f in frames], [f.time for f in frames]
+    expected = windows_of(predictor.predict_frames(images, times, window_seconds=1.0))
+    found = {(r.track, r.start, r.end): r for _, r in pushed(predictor.stream(window_seconds=1.0), images, times)}
+    assert set(found) == set(expected)
+    assert len(found) >= 3
+    for key, (probabilities, _, _) in expected.items():
+        np.testing.assert_allclose(found[key].probabilities, probabilities, atol=1e-5)

@@ -72,9 +72,10 @@ class FaceTemplate:
             if type(values[name]) is not int:
                 raise RequestError(f"{name} of the template of faces is no whole number")
         try:
-            return cls(_points(values["landmarks"]), _points(values["spread"]), values["found"], values["looked_at"])
+            landmarks, spread = _points(values["landmarks"]), _points(values["spread"])
         except (TypeError, ValueError, OverflowError) as error:
             raise RequestError(f"the template of faces holds something that is no number ({error})") from error
+        return cls(landmarks, spread, values["found"], values["looked_at"])
 
 
 def _points(values: Any) -> Points:  # noqa: ANN401 - whatever JSON holds

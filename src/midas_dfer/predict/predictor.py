@@ -298,8 +298,8 @@ class Predictor:
             return "whole frames were taken for faces (--faces cropped); none was looked for"
         if self.info.extract.faces == "cropped" and self.info.template is None:
             return (
-                f"{UNKNOWN}, so faces were cut as midas-dfer cuts them; if the store is still there, the same midas "
-                "prepare again finds it out"
+                f"{UNKNOWN}, so they were cut as midas-dfer cuts them; the same midas prepare of its store again finds "
+                "it out, for the run and what is exported then"
             )
         return ""
 
