@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from os import PathLike
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, align_face
 from midas_dfer.clips.template import FaceTemplate
@@ -28,7 +28,7 @@ def find_faces(image: object, *, max_side: int = 640, min_score: float = 0.7) ->
 
 
 def align(
-    image: object, face: Face | Float32[np.ndarray, "5 2"], size: int = 224, template: FaceTemplate | None = None
+    image: object, face: Face | Float[np.ndarray, "5 2"], size: int = 224, template: FaceTemplate | None = None
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Cut a face out of a picture, upright, as midas-dfer cuts faces out of videos.
 
@@ -44,9 +44,14 @@ def align(
     Raises:
         RequestError: the image is no such array, the size is below 1, or the landmarks cannot be aligned.
     """
-    landmarks = face.landmarks if isinstance(face, Face) else face
+    landmarks = np.asarray(face.landmarks if isinstance(face, Face) else face)
+    if landmarks.shape != (5, 2) or landmarks.dtype.kind not in "fiu":
+        raise RequestError(
+            f"The face has {landmarks.dtype} values of shape {landmarks.shape}; expected one that find_faces gave, or "
+            "its five landmarks [5, 2] in pixels."
+        )
     points = TEMPLATE if template is None else template.points
-    return align_face(checked_picture(image, "The image"), landmarks, size, points)
+    return align_face(checked_picture(image, "The image"), landmarks.astype(np.float64), size, points)
 
 
 def checked_picture(image: object, name: str) -> UInt8[np.ndarray, "H W 3"]:

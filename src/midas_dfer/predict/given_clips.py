@@ -1,5 +1,7 @@
 """Clips that somebody gives a network to read: they are what it learned from, or it is said what they are not."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -59,6 +61,8 @@ def _range_of(clips: Tensor) -> str:
     if not clips.numel() or clips.is_complex() or clips.dtype == torch.bool:
         return ""
     low, high = float(clips.min()), float(clips.max())
+    if math.isnan(low):
+        return " and hold NaN"
     if clips.is_floating_point() and 0 <= low <= high <= 1:
         return " from 0 to 1, which would be read as black: (clips * 255).round().to(torch.uint8)"
     if 0 <= low <= high <= 255:

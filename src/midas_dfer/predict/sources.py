@@ -120,6 +120,8 @@ def checked_time(time: object, before: float | None, name: str) -> float:
         RequestError: it does not.
     """
     try:
+        if isinstance(time, str | bytes):
+            raise TypeError
         seconds = float(time)  # type: ignore[arg-type]  # that is what is tried
     except (TypeError, ValueError, RuntimeError) as error:
         raise RequestError(f"The time of {name} is {time!r:.60}; expected a number of seconds.") from error
