@@ -172,7 +172,10 @@ PAGES: Mapping[str, Page] = {
     "predict": Page(
         "midas predict VIDEO... --out DIR [flags]",
         ("midas predict party.mp4 --out reading", "midas predict clips/*.mp4 --run run --out reading --no_video"),
-        {"most used": ("out", "run", "window", "stride", "no_video"), "which faces": ("max_people", *_LOOKING)},
+        {
+            "most used": ("out", "run", "window", "stride", "no_video"),
+            "which faces": ("faces", "max_people", *_LOOKING),
+        },
     ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)

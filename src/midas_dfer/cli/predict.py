@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import Namespace
 
@@ -50,6 +51,12 @@ def parser() -> Parser:
         default=None,
         help="the detector's score from which on it is a face (default: as when the model's clips were prepared)",
     )
+    flags.add_argument(
+        "--faces",
+        type=Literal["detect", "cropped"],
+        default="detect",
+        help="look for faces, or take whole frames, which must be crops of one face then (default: detect)",
+    )
     flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     flags.add_argument("--json", action="store_true", help="print the timelines as JSON")
     return flags
@@ -77,6 +84,7 @@ def run(request: Namespace) -> None:
                 max_people=request.max_people,
                 max_side=request.max_side,
                 min_score=request.min_score,
+                faces=request.faces,
                 progress=console_progress(video.name, "frame"),
             )
         except RequestError:
@@ -88,7 +96,7 @@ def run(request: Namespace) -> None:
         paths = write_prediction(timeline, video, folder, annotate=not request.no_video)
         timelines.append(json.loads(timeline.to_json()))
         if not request.json:
-            print(timeline.summary())
+            print(folded(timeline.summary()))
             print_paths(paths)
     if request.json:
         print(json_text({"timelines": timelines, "failed": [str(video) for video in failed]}))

@@ -27,6 +27,7 @@ from torch import nn
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Manifest, Partition
 from midas_dfer.errors import RequestError
@@ -76,6 +77,7 @@ class Provenance:
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
         weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
+        template: where faces lie in the store's clips, if these were crops already and it is known.
     """
 
     dataset: str
@@ -102,6 +104,7 @@ class Provenance:
     recipe: Mapping[str, Any] | None = None
     parts_digest: str = ""
     weights_digest: str = ""
+    template: FaceTemplate | None = None
 
 
 class Run:
@@ -150,6 +153,7 @@ class Run:
             started=_now(),
             num_votes_found=num_votes_found,
             recipe=recipe_of(config),
+            template=store.template,
         )
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)
@@ -294,7 +298,10 @@ class Run:
         return model.eval()
 
     def _write(self) -> None:
-        write_json(self.path / RUN_FILE, asdict(self.provenance))
+        values = asdict(self.provenance)
+        if self.provenance.template is None:  # earlier versions do not know it
+            del values["template"]
+        write_json(self.path / RUN_FILE, values)
 
 
 def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:
