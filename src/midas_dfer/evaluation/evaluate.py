@@ -13,6 +13,7 @@ from midas_dfer.datasets.classes import MappingReport, map_classes, report_mappi
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.places import evaluation_place
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.progress import NoProgress, Progress
@@ -53,7 +54,8 @@ def evaluate(
         store: the clips, or the folder of their store.
         part: which clips. `auto` takes the run's test part, or, from the store of another data set and with a model
             whose parts are not recorded, that store's test part or all of it.
-        out: folder for evaluation.json and predictions.csv; the folder `evaluation` in that of the model if None.
+        out: folder for evaluation.json and predictions.csv; if None, one in that of the model: `evaluation` for its own
+            test part, `evaluation-STORE-PART` for all else (`midas_dfer.evaluation.places`).
         device: auto, cpu or cuda.
         precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
         batch_size: clips per step; has no influence on the scores.
@@ -68,10 +70,12 @@ def evaluate(
         JobError: the output is not finite, or the files cannot be written; then neither of them is.
     """
     trained = open_trained(run)
-    out = trained.evaluation_folder() if out is None else out
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
+    if out is None:
+        trained.evaluation_folder()  # refuses a packaged reader before all else
     computed = computed_on(precision, device)
     chosen = choose_clips(trained, store, part)
+    out = evaluation_place(trained, store, chosen.part) if out is None else out
     predictions = predict_clips(
         trained,
         store,
@@ -94,7 +98,11 @@ def evaluate(
         **computed,
     )
     evaluation = replace(
-        evaluation, read_by=trained.title, trained_on=trained.info.dataset, weights=trained.weights_digest
+        evaluation,
+        read_by=trained.title,
+        trained_on=trained.info.dataset,
+        weights=trained.weights_digest,
+        store_fingerprint=store.fingerprint,
     )
     make_folder(out)
     write_together(

@@ -83,7 +83,7 @@ class TrainedModel:
         return None if self.run is None else set[str]().union(*(self.run.part(name) for name in names))
 
     def evaluation_folder(self) -> Path:
-        """Where its scores go if no other folder is named.
+        """Where its scores on its own test part go if no other folder is named.
 
         Raises:
             RequestError: it is a packaged reader, whose folder is part of the installation.

@@ -8,7 +8,8 @@ RUN/
   checkpoints/last.ckpt     to go on from, after each epoch
   logs/metrics.csv          loss and scores of each epoch
   logs/tensorboard/         the same for TensorBoard
-  evaluation/               written by `midas evaluate`
+  evaluation/               written by `midas evaluate`: scores on the run's own test part
+  evaluation-STORE-PART/    the same, on other clips
 """
 
 import hashlib

@@ -101,6 +101,7 @@ class Evaluation:
             follows.
         trained_on: the data set that it learned from; "" also where that is not known.
         weights: SHA-256 of its file of weights.
+        store_fingerprint: of the store that the clips are in.
     """
 
     method: str
@@ -125,6 +126,7 @@ class Evaluation:
     read_by: str = ""
     trained_on: str = ""
     weights: str = ""
+    store_fingerprint: str = ""
 
     @property
     def judged(self) -> VoteAgreement | None:

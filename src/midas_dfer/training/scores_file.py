@@ -9,7 +9,7 @@ from midas_dfer.datasets.classes import DroppedClass, MappingReport
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_kind, read_json
 from midas_dfer.training.readings import vote_reading
-from midas_dfer.training.runs import EVALUATION_FILE, Run
+from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import READINGS, Evaluation, VoteAgreement
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ _MOST = 2**53
 """What a number of the file may be at most; NaN is not below it either."""
 
 _TEXTS = ("method", "model", "dataset", "part", "caution")
-_NEWER_TEXTS = ("no_vote_shares", "precision", "device", "read_by", "trained_on", "weights")
+_NEWER_TEXTS = ("no_vote_shares", "precision", "device", "read_by", "trained_on", "weights", "store_fingerprint")
 _COUNTS = ("num_clips", "num_labelled", "num_voted")
 _MAPPING_NAMES, _MAPPING_COUNTS = (
     ("source", "target", "absent"),
@@ -26,18 +26,36 @@ _MAPPING_NAMES, _MAPPING_COUNTS = (
 )
 
 
-def read_evaluation(run: Run) -> Evaluation | None:
+def read_evaluation(run: Run, folder: Path | None = None) -> Evaluation | None:
     """Read what `midas evaluate` wrote of a run; None if it has not been evaluated.
 
     Files of earlier versions may score vote shares that are none, as `training.readings` tells; those are left out.
 
+    Args:
+        run: the run.
+        folder: which of its evaluations; that of its own test part if None.
+
     Raises:
         RequestError: the file is damaged.
     """
-    path = run.path / EVALUATION_FILE
+    path = (run.path / EVALUATION_FOLDER if folder is None else folder) / Path(EVALUATION_FILE).name
     evaluation = read_evaluation_file(path) if path.exists() else None
     why_not = vote_reading(run.config, run.provenance).why_not
     return evaluation.without_vote_shares(why_not) if evaluation is not None and why_not else evaluation
+
+
+def evaluation_folders(folder: Path) -> tuple[Path, ...]:
+    """The folders of scores in that of a run or of an exported model: its own test part's first, if it is there."""
+    file = Path(EVALUATION_FILE).name
+    own = folder / EVALUATION_FOLDER
+    others = sorted(each for each in folder.glob(f"{EVALUATION_FOLDER}-*") if (each / file).is_file())
+    return (*([own] if (own / file).is_file() else []), *others)
+
+
+def shown_folder(folder: Path) -> Path | None:
+    """The folder of the scores that stand for a model: its own test part's, else the only ones there are."""
+    found = evaluation_folders(folder)
+    return found[0] if found and (found[0].name == EVALUATION_FOLDER or len(found) == 1) else None
 
 
 def read_evaluation_file(path: Path) -> Evaluation:
