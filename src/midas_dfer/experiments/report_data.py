@@ -8,9 +8,9 @@ from midas_dfer.experiments.beside import MARKED, rows_of, table_of
 from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, experiment
 from midas_dfer.files import read_json
-from midas_dfer.report.run_page import Report
+from midas_dfer.report.run_page import Report, score_notes
 from midas_dfer.report.run_results import Entry, pooled, read_run
-from midas_dfer.report.run_tables import agreement_table, means_table, pooled_table, score_table
+from midas_dfer.report.run_tables import agreement_table, means_table, people_table, pooled_table, score_table
 from midas_dfer.report.table_data import Cell, TableData
 
 
@@ -46,7 +46,7 @@ def experiment_report(out: Path) -> Report:
         entries=entries,
         tables=_tables(result, entries, smoke=smoke),
         differences=differences,
-        notes=(*dict.fromkeys((*result.notes, *notes)),),
+        notes=(*dict.fromkeys((*result.notes, *score_notes(entries), *notes)),),
     )
 
 
@@ -70,7 +70,7 @@ def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool
         tables.append(table_of(chosen, rows_of(chosen, methods), (), smoke=smoke))
     else:
         tables.append(means_table(entries))
-    for table in (score_table(entries), agreement_table(entries)):
+    for table in (score_table(entries), agreement_table(entries), people_table(entries)):
         if table is None:
             continue
         rows = _unmarked(table.rows) if smoke else table.rows

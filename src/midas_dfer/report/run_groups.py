@@ -39,6 +39,7 @@ def _alike(each: RunResult) -> tuple[Any, ...] | None:
     return (
         json.dumps(recipe, sort_keys=True),
         provenance.store_fingerprint,
+        provenance.init_weights,
         provenance.class_names,
         (scored.dataset, scored.part, scored.class_names),
         each.run.config.test_fold is None,

@@ -12,6 +12,7 @@ from midas_dfer.comparison.predictions import PooledPredictions, pool_prediction
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
 from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
+from midas_dfer.training.baselines import mean_baselines, mean_human_line
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, METRICS_FILE, Run
@@ -280,6 +281,10 @@ def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
         caution=next((each.caution for _, each, _ in scored if each.caution), ""),
         mapping=first.mapping,
         no_vote_shares=next((each.no_vote_shares for _, each, _ in scored if each.no_vote_shares), ""),
+        baselines=mean_baselines(
+            [each.baselines for _, each, _ in scored], [(each.num_labelled, each.num_voted) for _, each, _ in scored]
+        ),
+        human_line=mean_human_line([each.human_line for _, each, _ in scored]),
     )
     return Entry(name, tuple(runs), evaluation, together)
 

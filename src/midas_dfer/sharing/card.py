@@ -215,4 +215,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda share: "" if share is None else f"{100 * share:.2f}"
+    environment.filters["nats"] = lambda value: "" if value is None else f"{value:.4f}"
     return environment

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from midas_dfer.datasets.classes import DroppedClass, MappingReport
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_kind, read_json
+from midas_dfer.training.baselines import MEASURES, Baselines, HumanLine, Reference
 from midas_dfer.training.readings import vote_reading
 from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import READINGS, Evaluation, VoteAgreement
@@ -110,6 +111,8 @@ def evaluation_from(values: object) -> Evaluation:
         "votes_entropy": floor,
         "agreement": agreement,
         "mapping": None if values.get("mapping") is None else _mapping(values["mapping"]),
+        "baselines": None if values.get("baselines") is None else _baselines(values["baselines"]),
+        "human_line": None if values.get("human_line") is None else _human_line(values["human_line"]),
     }
     return Evaluation(**read)
 
@@ -131,6 +134,34 @@ def _agreement(values: object) -> dict[str, VoteAgreement] | None:
                 _there_if(True, numbers[needed], needed)
             read[name] = VoteAgreement(**numbers)  # type: ignore[arg-type]
     return read
+
+
+def _baselines(values: object) -> Baselines:
+    found = _object(values, "baselines")
+    majority = _get(found, "majority")
+    return Baselines(
+        source=_text(_get(found, "source"), "source"),
+        majority=None if majority is None else _reference(majority),
+        mean_vote=_reference(_get(found, "mean_vote")),
+    )
+
+
+def _human_line(values: object) -> HumanLine:
+    found = _object(values, "human_line")
+    votes = _number(_get(found, "num_votes"), "num_votes")
+    _there_if(True, votes, "num_votes")
+    return HumanLine(
+        num_clips=_count(_get(found, "num_clips"), "num_clips"),
+        num_votes=votes or 0.0,
+        people=_reference(_get(found, "people")),
+        model=_reference(_get(found, "model")),
+    )
+
+
+def _reference(values: object) -> Reference:
+    found = _object(values, "a baseline")
+    read = {name: (_share if name in ("uar", "war") else _number)(_get(found, name), name) for name in MEASURES}
+    return Reference(_text(_get(found, "name"), "name"), **read)
 
 
 def _mapping(values: object) -> MappingReport:
