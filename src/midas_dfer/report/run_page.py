@@ -100,8 +100,19 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
         raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
     entries = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
     chosen = runs[0 if baseline is None else places.index(baseline.resolve())]
-    base = next(each for each in entries if any(run is chosen for run in each.runs))
-    notes = [sentence for each in runs for sentence in each.missing]
+    return entries_report(entries, next(each for each in entries if any(run is chosen for run in each.runs)))
+
+
+def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str] = ()) -> Report:
+    """Compare runs and methods with one of them.
+
+    Args:
+        entries: in the order of the rows, each with a name of its own.
+        base: that which the others are compared with.
+        notes: what a reader must know beside what they say of themselves.
+    """
+    runs = [run for each in entries for run in each.runs]
+    notes = [*notes, *(sentence for each in runs for sentence in each.missing)]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused

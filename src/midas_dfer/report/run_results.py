@@ -98,6 +98,15 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
     Raises:
         RequestError: none is named, one is named twice, one is no such folder, or its files are damaged.
     """
+    return tuple(read_run(path, name) for path, name in zip(paths, folder_names(paths), strict=True))
+
+
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """What folders are called: by their own names, with as many of those above as it takes to differ.
+
+    Raises:
+        RequestError: none is named, or one is named twice.
+    """
     if not paths:
         raise RequestError("no run is named; name one or more run folders, as midas train makes them")
     resolved = [path.resolve() for path in paths]
@@ -107,7 +116,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
     length = 1
     while len(set(names := ["/".join(path.parts[-length:]) for path in resolved])) < len(names):
         length += 1
-    return tuple(read_run(path, name) for path, name in zip(paths, names, strict=True))
+    return names
 
 
 def read_run(path: Path, name: str) -> RunResult:

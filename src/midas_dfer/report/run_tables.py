@@ -1,5 +1,6 @@
 """Tables of runs: what was run, on what, and the scores."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,7 +69,7 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
     heads = [Cell(each.name, note=note) for (each, _), note in zip(scored, notes, strict=True)]
     numbers = [Cell(f"{e.num_labelled:,}") for _, e in scored]
     rows = [(head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)]
-    for guess, e in _guesses([(e, e.baselines) for _, e in scored], labels_alone=True):
+    for guess, e in _guesses([(each.name, e, e.baselines) for each, e in scored], labels_alone=True):
         footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
         found = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
         note = (footnotes.index(_made_from(e)) + 1,)
@@ -83,22 +84,27 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
 
 
 def _guesses(
-    evaluations: Sequence[tuple[Evaluation, Baselines | None]], *, labels_alone: bool = False
+    beside: Sequence[tuple[str, Evaluation, Baselines | None]], *, labels_alone: bool = False
 ) -> list[tuple[Reference, Evaluation]]:
-    """The constant guesses beside evaluations, each once, with the first evaluation that it stands beside.
+    """The constant guesses beside entries, each once, with the first evaluation that it stands beside.
 
     The mean vote names one class, most often the most frequent one; where labels alone are scored, that tells nothing.
+    Guesses that differ, as entries were trained or scored on other clips, say beside which entry they stand.
     """
-    found: dict[tuple[str, Reference], tuple[Reference, Evaluation]] = {}
-    for e, baselines in evaluations:
+    found: dict[tuple[str, Reference], tuple[str, Evaluation]] = {}
+    for name, e, baselines in beside:
         if baselines is None:
             continue
         first, *others = baselines.all
         if labels_alone:
             others = [each for each in others if (each.uar, each.war) != (first.uar, first.war)]
         for guess in (first, *others):
-            found.setdefault((_made_from(e), guess), (guess, e))
-    return list(found.values())
+            found.setdefault((_made_from(e), guess), (name, e))
+    times = Counter(guess.name for _, guess in found)
+    return [
+        (guess if times[guess.name] == 1 else replace(guess, name=f"{guess.name}, beside {name}"), e)
+        for (_, guess), (name, e) in found.items()
+    ]
 
 
 def _made_from(e: Evaluation) -> str:
@@ -154,9 +160,9 @@ def means_table(entries: Sequence[Entry]) -> TableData:
             scores.append(metrics.mean_over_runs(zip(seeds, found, strict=True)))
         rows.append((Cell(each.name), *(Cell(_spread(score)) for score in scores)))
     over_runs = []
-    for evaluations in runs:
+    for each, evaluations in zip(entries, runs, strict=True):
         there = [e for e in evaluations if e is not None]
-        over_runs += [(e, mean_baselines([each.baselines for each in there])) for e in there[:1]]
+        over_runs += [(each.name, e, mean_baselines([one.baselines for one in there])) for e in there[:1]]
     for guess, _ in _guesses(over_runs, labels_alone=True):
         shares = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
         rows.append((Cell(guess.name), *[Cell(NONE)] * len(names), *shares))
@@ -207,7 +213,7 @@ def agreement_table(entries: Sequence[Entry]) -> TableData | None:
         heads = [Cell(each.name, note=note) for (each, _, _), note in zip(given, notes, strict=True)]
         rows += list(zip(heads, columns[0], floors, *columns[1:], strict=True))
         groups.append((title, len(given)))
-    guesses = _guesses([(e, e.baselines) for _, e in scored])
+    guesses = _guesses([(each.name, e, e.baselines) for each, e in scored])
     for guess, e in guesses:
         footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
         values = [getattr(guess, measure, None) for _, measure, _ in _MEASURES]
