@@ -330,7 +330,7 @@ def test_what_fails_leaves_everything_as_it_was(shared, run, tmp_path, monkeypat
 
 
 def test_an_untrained_run_is_refused(run, tmp_path):
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         save_pretrained(tmp_path / "nowhere", tmp_path / "out")
     shutil.copytree(run.path, tmp_path / "copy")
     (tmp_path / "copy" / "weights.safetensors").unlink()
@@ -353,9 +353,9 @@ def refuse(folder, *messages):
 
 
 def test_missing_folders_and_files_are_named(shared, run, tmp_path):
-    refuse(tmp_path / "nowhere", "not an exported folder (config.json)", "snapshot_download")
+    refuse(tmp_path / "nowhere", "there is no folder", "a folder that midas export wrote", "snapshot_download")
     (tmp_path / "empty").mkdir()
-    refuse(tmp_path / "empty", "not a run folder (run.json), not an exported folder (config.json)")
+    refuse(tmp_path / "empty", "not a run folder: it has no run.json", "Nor is it an exported folder (config.json)")
     (shared / "model.safetensors").unlink()
     refuse(shared, "no model.safetensors")
 
@@ -484,7 +484,7 @@ def test_onnx_without_its_packages_is_refused_before_anything_is_written(run, tm
     with pytest.raises(RequestError, match=r'ONNX needs onnxscript, .*pip install "midas-dfer\[export\]"'):
         save_pretrained(run, tmp_path / "out", onnx=True)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         export_onnx(tmp_path / "nowhere", tmp_path / "model.onnx")
 
 
