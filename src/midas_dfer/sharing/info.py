@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.errors import RequestError
