@@ -268,10 +268,20 @@ def test_what_is_no_model_is_refused_with_the_names_there_are(tmp_path, capsys, 
         ["report", "ferpluss", "--out", tmp_path / "o"],
     ):
         said = refused(capsys, *words)
-        assert "ferpluss is not a run folder (run.json), not an exported folder (config.json) and not the name" in said
-        assert f"({', '.join(READERS)}); did you mean {READER}? Make a run with: midas train --store STORE" in said
-    with pytest.raises(RequestError, match=r"packaged reader \(ferplus\)\. Make a run with"):
+        assert f"there is no model ferpluss; did you mean {READER}?" in said
+        assert f"a packaged reader ({', '.join(READERS)})" in said
+        assert "--out ferpluss" not in said  # nobody is told to make what was mistyped
+    with pytest.raises(RequestError, match=r"empty is not a run folder: it has no run\.json"):
         from_pretrained(tmp_path / "empty")
+    answers = {
+        tmp_path / "nowhere": f"midas: there is no folder {tmp_path / 'nowhere'}; expected a run folder, ",
+        made / "store": "is a clip store, not a run folder; train on it with: midas train --store STORE --out RUN",
+        made: f"{made} is not a run folder, but a run lies in it; name one, such as {made / 'run'}",
+        made / "run" / "config.yaml": "config.yaml is a file, not a run folder",
+    }
+    for named, answer in answers.items():
+        assert answer in refused(capsys, "report", named, "--out", tmp_path / "o")
+        assert answer in refused(capsys, "export", named, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
 

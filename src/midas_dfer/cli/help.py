@@ -175,13 +175,16 @@ PAGES: Mapping[str, Page] = {
         {
             "most used": ("out", "run", "window", "stride", "no_video"),
             "many videos": ("jobs", "overwrite", "pictures"),
-            "which faces": ("max_people", *_LOOKING),
+            "which faces": ("faces", "max_people", *_LOOKING),
         },
     ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)
     ),
     "export": Page("midas export RUN --out DIR [flags]", ("midas export run --out hub --onnx --license cc-by-nc-4.0",)),
+    "imitate": Page(
+        "midas imitate DATASET ROOT [flags]", ("midas imitate dfew DFEW", "midas imitate mafw MAFW --clips 200")
+    ),
     "list": Page("midas list WHAT", ("midas list models", "midas list recipes")),
 }
 

@@ -18,6 +18,7 @@ from midas_dfer.cli import (
     evaluate,
     explain,
     export,
+    imitate,
     listing,
     predict,
     prepare,
@@ -46,6 +47,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "predict": (predict, "any video -> its emotions over time; by the packaged reader, or a run"),
     "explain": (explain, "a trained model -> which pixels and which frames it goes by"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
+    "imitate": (imitate, "a made-up copy of a published data set, to try the path before a licence comes"),
     "list": (listing, "the models, datasets, mixers, recipes or packaged readers there are"),
 }
 

@@ -16,6 +16,7 @@ from midas_dfer.cli.parsing import (
     complain,
     open_named,
     print_paths,
+    refuse,
     say_for,
 )
 from midas_dfer.commands import shell_command
@@ -67,6 +68,12 @@ def parser() -> Parser:
         help="the detector's score from which on it is a face (default: as when the model's clips were prepared)",
     )
     flags.add_argument(
+        "--faces",
+        type=Literal["detect", "cropped"],
+        default="detect",
+        help="look for faces, or take whole frames, which must be crops of one face then (default: detect)",
+    )
+    flags.add_argument(
         "--pictures",
         type=Literal["auto", "frames", "single"],
         default="auto",
@@ -108,6 +115,7 @@ def run(request: Namespace) -> None:
         max_people=request.max_people,
         max_side=request.max_side,
         min_score=request.min_score,
+        faces=request.faces,
     )
     trained = packaged_reader() if request.run is None else open_named(request.run)
     _check_settings(request, trained)
@@ -166,12 +174,14 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
     if request.max_people is not None and request.max_people < 1:
         raise RequestError(f"--max_people is {request.max_people}; expected 1 or more")
     looking = {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
+    if looking and request.faces == "cropped":
+        refuse(list(looking), "with --faces cropped no face is looked for")
     replace(trained.info.extract, **looking)  # which refuses what makes no sense
 
 
 def _made_with(request: Namespace, trained: "TrainedModel") -> dict[str, Any]:
     """What a result depends on, by the names of flags; kept beside it, and compared when it would be made again."""
-    names = ("window", "stride", "max_people", "max_side", "min_score", "precision", "no_video")
+    names = ("window", "stride", "faces", "max_people", "max_side", "min_score", "precision", "no_video")
     digest = f" ({trained.weights_digest[:8]})" if trained.weights_digest else ""
     return {"run": f"{trained.title}{digest}", **{name: request[name] for name in names}}
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from midas_dfer.clips.extract import FaceSource
 from midas_dfer.clips.tracks import Track, mean_size
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, json_text
@@ -208,9 +209,10 @@ class Timeline:
         stride_seconds: from the start of a window to the start of the next.
         tracks: the faces, in order of appearance; at least one.
         note: what was wrong with the video although part of it could be read, and what is to be known of its pictures
-            (that they were interlaced, for one); "" if nothing is.
+            (that they were interlaced, for one) and of how faces were cut out of them; "" if nothing is.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
         read_by: which model read it, and of a packaged reader what it is for and what not; "" where not said.
+        faces: detect, or cropped where whole frames were taken for faces.
     """
 
     video: str
@@ -226,6 +228,7 @@ class Timeline:
     note: str = ""
     no_vote_shares: str = ""
     read_by: str = ""
+    faces: FaceSource = "detect"
 
     @property
     def reading(self) -> str:
@@ -281,6 +284,7 @@ class Timeline:
         format, version         "midas-dfer timeline", 1
         video, duration (s), num_frames, width, height (pixels), note
         read_by                 which model read it, and of a packaged reader what it is for and what not
+        faces                   detect; cropped where whole frames were taken for faces
         method, window_seconds, stride_seconds, class_names
         readings                which reading is which, in words
         no_vote_shares          why there are no vote shares, all of which are null then; "" where there are some
@@ -301,6 +305,7 @@ class Timeline:
             "height": self.height,
             "note": self.note,
             "read_by": self.read_by,
+            "faces": self.faces,
             "method": self.method,
             "window_seconds": self.window_seconds,
             "stride_seconds": self.stride_seconds,

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import torch
 
+from midas_dfer.clips.extract import FaceSource
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.clips.prepare import available_cores
 from midas_dfer.errors import JobError, MidasError, NoFaceError, RequestError, VideoError
@@ -38,6 +39,7 @@ class ReadSettings:
     max_people: int | None = None
     max_side: int | None = None
     min_score: float | None = None
+    faces: FaceSource = "detect"
 
 
 @dataclass(frozen=True)

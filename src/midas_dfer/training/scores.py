@@ -10,6 +10,7 @@ from midas_dfer import metrics
 from midas_dfer.datasets.classes import MappingReport
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.notebook import Shade, Share, Table, notebook_html
+from midas_dfer.training.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 
 READINGS = ("probabilities", "vote_shares")
 """The two readings of a network's output; see `Evaluation`."""
@@ -102,6 +103,10 @@ class Evaluation:
             follows.
         trained_on: the data set that it learned from; "" also where that is not known.
         weights: SHA-256 of its file of weights.
+        store_fingerprint: of the store that the clips are in.
+        baselines: scores of guesses that need no network, on the same clips; None in files of earlier versions.
+        human_line: how well people predict each other, and the model them; None where no clip has two votes, and
+            likewise.
     """
 
     method: str
@@ -126,6 +131,9 @@ class Evaluation:
     read_by: str = ""
     trained_on: str = ""
     weights: str = ""
+    store_fingerprint: str = ""
+    baselines: Baselines | None = None
+    human_line: HumanLine | None = None
 
     @property
     def judged(self) -> VoteAgreement | None:
@@ -137,9 +145,34 @@ class Evaluation:
         """What that reading is called."""
         return "probabilities" if self.no_vote_shares else "vote shares"
 
+    @property
+    def reference(self) -> Reference:
+        """These scores as they are held against those of guesses: of the reading that the run is judged by."""
+        judged = self.judged
+        return Reference(
+            name="this model",
+            uar=self.uar,
+            war=self.war,
+            soft_cross_entropy=None if judged is None else judged.soft_cross_entropy,
+            jensen_shannon=None if judged is None else judged.jensen_shannon,
+            total_variation=None if judged is None else judged.total_variation,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what makes these scores worth little: one class for all clips, no better than a guess."""
+        found = np.array(self.confusion).sum(axis=0)
+        said = []
+        if self.num_labelled > 1 and (found > 0).sum() == 1:
+            name = self.class_names[int(found.argmax())]
+            said.append(f"One class was predicted for all {self.num_labelled:,} labelled clips: {name}.")
+        if self.baselines is not None:
+            said += worse_than_guesses(self.reference, self.baselines, self.judged_by)
+        return tuple(said)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; the warnings with them, for who reads the file."""
+        return {**asdict(self), "warnings": list(self.warnings)}
 
     def without_vote_shares(self, why_not: str) -> "Evaluation":
         """These scores, without the agreement of vote shares that are not the annotators' distribution."""
@@ -192,6 +225,8 @@ def score(
     no_vote_shares: str = "",
     precision: str = "",
     device: str = "",
+    baselines: Baselines | None = None,
+    human_line: HumanLine | None = None,
 ) -> Evaluation:
     """Compute all scores of a set of predictions; see `Evaluation`."""
     labels = predictions.labels
@@ -225,6 +260,8 @@ def score(
         no_vote_shares=no_vote_shares,
         precision=precision,
         device=device,
+        baselines=baselines,
+        human_line=human_line,
     )
 
 
