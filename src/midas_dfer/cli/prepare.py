@@ -8,7 +8,15 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
-from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, read_source, refuse_foreign_flags
+from midas_dfer.cli.sources import (
+    Annotated,
+    add_source_flags,
+    detection_flags,
+    pixel_table,
+    read_source,
+    refuse_detection,
+    refuse_foreign_flags,
+)
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
@@ -28,18 +36,6 @@ def parser() -> Parser:
     flags.add_argument("--clips", type=int | None, default=None, help="synthetic: how many to render (default: 120)")
     flags.add_argument("--seed", type=int | None, default=None, help="synthetic: of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
-    flags.add_argument(
-        "--max_side",
-        type=int | None,
-        default=None,
-        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
-    )
-    flags.add_argument(
-        "--min_score",
-        type=float | None,
-        default=None,
-        help="the detector's score from which on it is a face (default: 0.7)",
-    )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
     flags.add_argument(
@@ -57,20 +53,18 @@ def run(request: Namespace) -> None:
     from midas_dfer.clips.prepare import prepare
     from midas_dfer.clips.store import ClipStore
     from midas_dfer.datasets.class_counts import classes_text, count_classes
-    from midas_dfer.report.tables import prepare_table
+    from midas_dfer.datasets.folds import how_to_get_folds
+    from midas_dfer.datasets.vote_counts import count_votes, votes_text
+    from midas_dfer.report.tables import folded, prepare_table
 
-    detection = {k: request[k] for k in ("max_side", "min_score") if request[k] is not None}
+    detection = detection_flags(request)
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
     if request.dataset == "synthetic":
         _render(request)
     source = read_source(request, say_for(request))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
-    if detection and source.faces == "cropped":
-        raise RequestError(
-            f"--{next(iter(detection))} is of no use where frames are face crops already (--faces cropped): no face is "
-            "looked for; leave it out, or prepare with --faces detect"
-        )
+    refuse_detection(detection, source)
     manifest = source.manifest
     if source.duplicates == "drop":
         manifest = _without_copies(source, request)
@@ -86,13 +80,17 @@ def run(request: Namespace) -> None:
         verifying=console_progress("verify", "clip"),
         progress=console_progress("prepare", "clip"),
     )
-    classes = count_classes(ClipStore.open(request.out).manifest if report.usable else manifest)
+    kept = ClipStore.open(request.out).manifest if report.usable else manifest
+    classes, votes = count_classes(kept), count_votes(kept)
     if request.json:
+        cast = None if votes is None else votes.to_dict()
         counts = {**vars(report), "store": str(request.out), "classes": [each.to_dict() for each in classes]}
-        print(json_text(counts))
+        print(json_text({**counts, "votes": cast, "no_test": how_to_get_folds(kept)}))
     else:
         print(prepare_table(report))
-        print(f"classes: {classes_text(classes)}")
+        print(folded(f"classes: {classes_text(classes)}"))
+        if votes is not None:
+            print(folded(f"votes: {votes_text(votes)}"))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
             print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:
@@ -101,6 +99,8 @@ def run(request: Namespace) -> None:
             )
         if report.usable:
             describe = shell_command("midas", "describe", request.out)
+            if hint := how_to_get_folds(kept):
+                print(folded(f"note: nothing can be tested, no clip has a split or a fold. {hint}"))
             print(f"next: {describe}    {shell_command('midas', 'train', '--store', request.out, '--out', 'RUN')}")
     if report.unfinished:
         clips = "1 clip is" if report.unfinished == 1 else f"{report.unfinished} clips are"

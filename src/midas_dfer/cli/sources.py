@@ -90,6 +90,18 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         "ferplus, and copies of dfew, afew and mafw that are folders of faces; else detect)",
     )
     flags.add_argument(
+        "--max_side",
+        type=int | None,
+        default=None,
+        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
+    )
+    flags.add_argument(
+        "--min_score",
+        type=float | None,
+        default=None,
+        help="the detector's score from which on it is a face (default: 0.7)",
+    )
+    flags.add_argument(
         "--missing",
         type=Literal["fail", "leave_out"] | None,
         default=None,
@@ -176,6 +188,24 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
         missing=request.missing or source.missing,
         duplicates=request.duplicates or source.duplicates,
     )
+
+
+def detection_flags(request: Namespace) -> dict[str, Any]:
+    """The flags that say how faces are looked for, as far as they are given."""
+    return {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
+
+
+def refuse_detection(detection: dict[str, Any], source: Annotated) -> None:
+    """Refuse flags of detection where no face is looked for.
+
+    Raises:
+        RequestError: names the flag.
+    """
+    if detection and source.faces == "cropped":
+        raise RequestError(
+            f"--{next(iter(detection))} is of no use where frames are face crops already (--faces cropped): no face is "
+            "looked for; leave it out, or say --faces detect"
+        )
 
 
 def refuse_foreign_flags(request: Namespace) -> None:

@@ -114,7 +114,7 @@ class ClipExtractor:
 
         tracks = follow_faces(detections(), max_gap=self.settings.max_gap)
         if not tracks:
-            damage = f"; {self.damage}" if self.damage else ""
+            damage = f"; {self.damage.removeprefix(f'{path.name}: ')}" if self.damage else ""
             raise NoFaceError(f"{path.name}: no face found in {count} frames{hint}{damage}")
         return smooth(main_track(tracks), self.settings.smoothing)
 

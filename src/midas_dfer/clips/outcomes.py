@@ -4,7 +4,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import polars as pl
@@ -57,6 +57,13 @@ class Outcome:
     def __post_init__(self) -> None:
         if (self.status == "done") != (self.location is not None) or (self.status == "failed") != bool(self.failure):
             raise ValueError(f"a clip that is {self.status} has another failure or place than such a clip can have")
+
+    @property
+    def told(self) -> str:
+        """Which clip, and why: in a sentence that does not name the clip's file once more."""
+        name, colon, reason = self.detail.partition(": ")
+        again = colon and PurePosixPath(name).stem == PurePosixPath(self.path).stem
+        return f"{self.video_id}: {reason if again else self.detail}"
 
     def to_json(self) -> str:
         """One line of the journal; it ends with a checksum of what comes before."""

@@ -136,7 +136,7 @@ def prepare(
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
                     word = "failed" if outcome.failure else "not finished" if outcome.status == "pending" else ""
-                    progress.advance(f"{word}: {outcome.video_id}: {outcome.detail}" if word else "")
+                    progress.advance(f"{word}: {outcome.told}" if word else "")
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)

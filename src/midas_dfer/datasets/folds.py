@@ -39,6 +39,19 @@ def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
     return divided.with_notes(*notes)
 
 
+def how_to_get_folds(manifest: Manifest) -> str:
+    """Say what to do where nothing could be tested: no clip has a part or a fold; "" where something can."""
+    if not len(manifest) or any(manifest.table[column].is_not_null().any() for column in ("split", "fold")):
+        return ""
+    subjects = manifest.table["subject"]
+    known = subjects.drop_nulls().n_unique()
+    groups = known + subjects.null_count()
+    by = "subject, so that nobody is both trained and tested on" if known else "clip"
+    if groups < 2:
+        return "All clips are of one subject: add clips of others to test on."
+    return f"Add --folds {min(5, groups)} to midas prepare: it divides them by {by}; what is cut is not cut again."
+
+
 def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
     """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies.
 
