@@ -75,7 +75,9 @@ def run(request: Namespace) -> None:
             dropped=source.duplicates == "drop",
             folds_made=request.folds is not None,
             missing="error" if source.missing == "fail" else "note",
-            hint=f"The pictures are still in {pixels}: midas prepare writes them; check again then." if pixels else "",
+            hint=f"The pictures are still in {pixels}: midas prepare writes them; check again then."
+            if pixels
+            else source.hint,
             cut=ExtractSettings(faces=source.faces, **detection),
             known_broken=known_broken(request.dataset),
         ),

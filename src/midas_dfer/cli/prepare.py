@@ -65,6 +65,8 @@ def run(request: Namespace) -> None:
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
     refuse_detection(detection, source)
+    if source.hint:
+        raise RequestError(source.hint)
     manifest = source.manifest
     if source.duplicates == "drop":
         manifest = _without_copies(source, request)

@@ -52,6 +52,7 @@ class Annotated:
         missing: what a clip without a file is.
         duplicates: what training clips are that are validated or tested on as well; drop also keeps copies in one of
             the folds that are made.
+        hint: why none of the clips has a file, where it is known, and what to do; else "".
     """
 
     manifest: Any
@@ -59,6 +60,7 @@ class Annotated:
     faces: FaceSource
     missing: Missing
     duplicates: Duplicates
+    hint: str = ""
 
 
 def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
@@ -143,7 +145,11 @@ _FLAGS: dict[str, tuple[Any, Any, str]] = {
         "drop",
         "pictures that most people called unknown or not a face (default: drop)",
     ),
-    "question": (str | None, None, "the name of the Choices whose answers are the votes, if there are several"),
+    "question": (
+        str | None,
+        None,
+        "the name of the Choices or TimelineLabels whose answers are the votes, if there are several",
+    ),
     "key": (str | None, None, "the key of a task's data that holds the address of the video, if it is not clear"),
     "uploads": (
         Literal["stored", "original"],
@@ -181,12 +187,36 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
     for note in manifest.notes:
         say(f"note: {note}")
     folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
+    videos = request.videos or folder
     return Annotated(
         manifest=manifest,
-        videos=request.videos or folder,
+        videos=videos,
         faces=request.faces or source.faces(manifest.table["path"].to_list()),
         missing=request.missing or source.missing,
         duplicates=request.duplicates or source.duplicates,
+        hint=_uploads_hint(request, manifest.table["path"].to_list(), videos),
+    )
+
+
+def _uploads_hint(request: Namespace, paths: list[str], videos: Path) -> str:
+    """Say so where files that were uploaded to Label Studio lie there under the names that they had before."""
+    if request.dataset != "label_studio" or request.uploads != "stored":
+        return ""
+    from midas_dfer.datasets.label_studio import original_name
+
+    renamed = [path for path in paths if original_name(path) != path]
+    if not renamed or any((videos / path).exists() for path in paths):
+        return ""
+    there = next((path for path in renamed if (videos / original_name(path)).is_file()), None)
+    if there is None:
+        return (
+            f"none of the {len(paths)} videos is in {videos}. They were uploaded in the browser, so that Label Studio "
+            f"calls them {renamed[0]} and so on: copy its folder media/upload there, or put your own files there, such "
+            f"as {original_name(renamed[0])}, and add --uploads original"
+        )
+    return (
+        f"{videos} holds {original_name(there)}, which Label Studio calls {there} since it was uploaded: add --uploads "
+        "original, so that files are looked for under the names that they had before"
     )
 
 
