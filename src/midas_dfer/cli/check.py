@@ -10,6 +10,7 @@ from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed, refuse_unused
 from midas_dfer.cli.sources import (
     add_source_flags,
+    check_person,
     detection_flags,
     known_broken,
     pixel_table,
@@ -63,8 +64,9 @@ def run(request: Namespace) -> None:
 
     CheckSettings(sample=request.sample)  # refuses a sample before anything is read
     detection = detection_flags(request)
+    check_person(request)
     source = read_source(request, lambda _: None)  # its notes are among the findings
-    refuse_detection(detection, source)
+    refuse_detection(request, source)
     pixels = pixel_table(request, source)
     report = check(
         source.manifest,
@@ -79,6 +81,7 @@ def run(request: Namespace) -> None:
             if pixels
             else source.hint,
             cut=ExtractSettings(faces=source.faces, **detection),
+            person=request.person,
             known_broken=known_broken(request.dataset),
         ),
         jobs=request.jobs,

@@ -1,8 +1,9 @@
 """midas prepare: votes and videos -> a store of aligned clips."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 
@@ -11,6 +12,7 @@ from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import (
     Annotated,
     add_source_flags,
+    check_person,
     detection_flags,
     pixel_table,
     read_source,
@@ -36,6 +38,13 @@ def parser() -> Parser:
     flags.add_argument("--clips", type=int | None, default=None, help="synthetic: how many to render (default: 120)")
     flags.add_argument("--seed", type=int | None, default=None, help="synthetic: of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
+    flags.add_argument(
+        "--aggregate",
+        type=Literal["dawid_skene", "glad", "mace"] | None,
+        default=None,
+        help="soft labels that weigh single annotators by how reliable they prove to be (extra crowd); the counts are "
+        "kept (default: shares of the votes)",
+    )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
     flags.add_argument(
@@ -58,13 +67,16 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.tables import folded, prepare_table
 
     detection = detection_flags(request)
+    check_person(request)
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
     if request.dataset == "synthetic":
         _render(request)
     source = read_source(request, say_for(request))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
-    refuse_detection(detection, source)
+    refuse_detection(request, source)
+    manifest = source.manifest if request.aggregate is None else _aggregated(source.manifest, request)
+    source = replace(source, manifest=manifest)
     if source.hint:
         raise RequestError(source.hint)
     manifest = source.manifest
@@ -75,6 +87,7 @@ def run(request: Namespace) -> None:
         source.videos,
         request.out,
         settings=ExtractSettings(faces=source.faces, size=request.size, **detection),
+        person=request.person,
         jobs=request.jobs,
         missing=source.missing,
         retry_failed=request.retry_failed,
@@ -112,6 +125,15 @@ def run(request: Namespace) -> None:
         )
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
+
+
+def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Manifests, imported late
+    from midas_dfer.datasets.aggregation import aggregate
+
+    made = aggregate(manifest, request.aggregate)
+    for note in made.notes[len(manifest.notes) :]:
+        say_for(request)(f"note: {note}")
+    return made
 
 
 def _render(request: Namespace) -> None:

@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, refuse_typed
+from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.errors import RequestError
 
 FaceSource = Literal["detect", "cropped"]
@@ -102,6 +103,13 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         type=float | None,
         default=None,
         help="the detector's score from which on it is a face (default: 0.7)",
+    )
+    flags.add_argument(
+        "--person",
+        type=str,
+        default="longest",
+        help="who was rated where several people are in view: longest (in view; of equals the largest), largest, left, "
+        "right, or the place of the face as x,y; a column face in a table says it for single clips (default: longest)",
     )
     flags.add_argument(
         "--missing",
@@ -225,15 +233,37 @@ def detection_flags(request: Namespace) -> dict[str, Any]:
     return {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
 
 
-def refuse_detection(detection: dict[str, Any], source: Annotated) -> None:
-    """Refuse flags of detection where no face is looked for.
+def check_person(request: Namespace) -> None:
+    """Refuse a `--person` that chooses no face.
 
     Raises:
-        RequestError: names the flag.
+        RequestError: says what does.
     """
-    if detection and source.faces == "cropped":
+    from midas_dfer.datasets.face_choice import FaceChoice
+
+    try:
+        FaceChoice.parse(request.person)
+    except RequestError as error:
+        raise RequestError(f"--person {error}") from error
+
+
+def refuse_detection(request: Namespace, source: Annotated) -> None:
+    """Refuse flags of detection, and the choice of a face, where no face is looked for.
+
+    Raises:
+        RequestError: names the flag or the column.
+    """
+    if source.faces != "cropped":
+        return
+    used = next((name for name in ("max_side", "min_score", "person") if name in request.typed), None)
+    if used is None and FACE_COLUMN in source.manifest.table.columns:
         raise RequestError(
-            f"--{next(iter(detection))} is of no use where frames are face crops already (--faces cropped): no face is "
+            f"the annotations have a column {FACE_COLUMN!r}, which says whose face was rated; but frames are taken for "
+            f'face crops (--faces cropped): leave it out with --ignore "[{FACE_COLUMN}]", or say --faces detect'
+        )
+    if used is not None:
+        raise RequestError(
+            f"--{used} is of no use where frames are face crops already (--faces cropped): no face is "
             "looked for; leave it out, or say --faces detect"
         )
 

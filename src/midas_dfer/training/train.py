@@ -107,6 +107,10 @@ def train(
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
     say(f"computed in {in_words(run.provenance.precision)} on {run.provenance.device}")
+    if run.provenance.aggregated:
+        say(
+            f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the counts"
+        )
     if loaded:
         say(f"weights: {loaded}")
     return _fit(run, store, bar=bar, say=say)

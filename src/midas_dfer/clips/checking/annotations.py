@@ -129,7 +129,8 @@ def _shared_files(manifest: Manifest) -> Iterator[Finding]:
             "files that are named by more than one clip",
             len(paths),
             first_few(paths.to_list()),
-            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them.",
+            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them. If they are "
+            "about different people in it, a column face says which.",
         )
 
 

@@ -11,7 +11,7 @@ from midas_dfer.clips.checking.folders import check_files, find_clips
 from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
 from midas_dfer.clips.duplicates import DuplicateGroup, find_duplicates
 from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.prepare import available_cores, people_to_cut
 from midas_dfer.datasets.class_counts import ClassCount, count_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.vote_counts import VoteCount, count_votes
@@ -35,6 +35,7 @@ class CheckSettings:
         hint: what to do if no clip has a file; "" for: look at what the folder holds.
         cut: how `prepare` will cut the clips: where it looks for faces, they are looked for in a few frames of each
             clip that is read. None: nothing is said of faces.
+        person: who is cut out where several people are in view; see `prepare`.
         known_broken: clips whose published files are known to be damaged; they are always read.
 
     Raises:
@@ -48,6 +49,7 @@ class CheckSettings:
     folds_made: bool = False
     hint: str = ""
     cut: ExtractSettings | None = None
+    person: str = ""
     known_broken: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -138,6 +140,7 @@ def check(
     settings = CheckSettings() if settings is None else settings
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
+    people = people_to_cut(manifest, settings.person)
     findings = list(check_annotations(manifest))
     there = find_clips(manifest, root)
     files = there.found
@@ -153,6 +156,7 @@ def check(
         settings.known_broken,
         cropped=settings.cut is not None and settings.cut.faces == "cropped",
         sampled=len(readings) < len(present),
+        choices=people,
     )
     compared = settings.duplicates and len(present) > 1
     if compared:

@@ -158,7 +158,12 @@ def read_clips(
 
 
 def check_readings(
-    readings: Mapping[str, Reading], known_broken: frozenset[str], *, cropped: bool, sampled: bool
+    readings: Mapping[str, Reading],
+    known_broken: frozenset[str],
+    *,
+    cropped: bool,
+    sampled: bool,
+    choices: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the clips that were read.
 
@@ -167,6 +172,7 @@ def check_readings(
         known_broken: clips whose published files are known to be damaged: those are a note.
         cropped: whether the clips are taken for face crops.
         sampled: whether there are clips that were not read.
+        choices: whom `prepare` will cut out of single clips; see `people_to_cut`.
     """
     of_those = _of_those_read(readings, sampled=sampled)
     more = " More may be: read every clip with --all." if sampled else ""
@@ -215,7 +221,7 @@ def check_readings(
             first_few(f"{v} ({text})" if several else v for v, text in texts.items()),
             _ADVICE.get(kind, ""),
         )
-    yield from check_faces({v: r.seen for v, r in readings.items() if r.seen is not None}, of_those)
+    yield from check_faces({v: r.seen for v, r in readings.items() if r.seen is not None}, of_those, choices or {})
     wide = [f"{v} (sides {r.aspect:.2f} to 1)" for v, r in readings.items() if r.aspect > WIDEST_CROP]
     if cropped and wide:
         yield Finding(

@@ -8,12 +8,11 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.checking.finding import Finding, first_few
 from midas_dfer.clips.faces import FaceDetector, shrunk, shrunk_hint
+from midas_dfer.clips.tracks import IN_VIEW
+from midas_dfer.datasets.face_choice import FaceChoice
 
 MOST_FRAMES = 7
 """Faces are looked for in so many frames of a clip at most, and in half as many at least if it has them."""
-
-SEVERAL_SHARE = 0.25
-"""Where another face is in so large a share of the frames with a face, it is not clear who was rated."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class FacesSeen:
     @property
     def several(self) -> bool:
         """Whether several people are in view for so long that it is not clear who was rated."""
-        return self.with_several > 0 and self.with_several >= SEVERAL_SHARE * self.with_face
+        return self.with_several > 0 and self.with_several >= IN_VIEW * self.with_face
 
 
 class FewFrames:
@@ -75,12 +74,13 @@ class FewFrames:
         return FacesSeen(len(numbers), sum(map(bool, numbers)), several, self.hint) if numbers else None
 
 
-def check_faces(seen: Mapping[str, FacesSeen], of_those: str) -> Iterator[Finding]:
+def check_faces(seen: Mapping[str, FacesSeen], of_those: str, choices: Mapping[str, str]) -> Iterator[Finding]:
     """What the faces of the clips that were looked at foretell of `prepare`.
 
     Args:
         seen: by video_id.
         of_those: " (of 200 that were read)", or "" if all were.
+        choices: whom `prepare` will cut out of single clips; see `people_to_cut`.
     """
     if not seen:
         return
@@ -98,7 +98,7 @@ def check_faces(seen: Mapping[str, FacesSeen], of_those: str) -> Iterator[Findin
             + (f" Pictures were shrunk{small.removeprefix(' (shrunk').removesuffix(')')}." if small else "")
             + (" If the clips are face crops already: --faces cropped." if everywhere else ""),
         )
-    crowded = {video_id: each for video_id, each in seen.items() if each.several}
+    crowded = {video_id: each for video_id, each in seen.items() if each.several and video_id not in choices}
     if crowded:
         yield Finding(
             "several_people",
@@ -108,7 +108,8 @@ def check_faces(seen: Mapping[str, FacesSeen], of_those: str) -> Iterator[Findin
             first_few(
                 f"{video_id} (in {each.with_several} of {_frames(each.frames)})" for video_id, each in crowded.items()
             ),
-            "midas prepare takes one of them: the one in view longest, of equals the largest.",
+            f"midas prepare takes {FaceChoice().words}. If another was rated: --person left, right or largest, or for "
+            "single clips a column face in a table (left, right, or the place of the face as x,y).",
         )
 
 
