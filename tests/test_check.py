@@ -382,9 +382,9 @@ def test_folds_are_made_and_notes_are_said(root, tmp_path, capsys):
     assert main(["check", "table", str(votes), *made]) == 0
     out = capsys.readouterr().out
     assert "fold 1: 3; fold 2: 3" in out
-    assert "2 folds of 3 to 3 clips were made" in " ".join(out.split())
+    assert "2 folds of 3 clips were made" in " ".join(out.split())
     assert main(["prepare", "table", str(votes), "--out", str(store), "--size", "16", *made]) == 0
-    assert "note: 2 folds of 3 to 3 clips were made" in capsys.readouterr().out
+    assert "note: 2 folds of 3 clips were made" in capsys.readouterr().out
     assert Manifest.from_parquet(store / "manifest.parquet").fold_numbers == (1, 2)
     assert main(["check", "table", str(votes), "--folds", "9"]) == 2
     assert "4 subjects" in capsys.readouterr().err

@@ -150,6 +150,9 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
         people=_people(d, colors),
         habits=habit_sentence(d.annotators) if d.annotators is not None else "",
         pair_rows=_pair_rows(d),
+        pairs_height=1.2 + 0.36 * min(16, max((len(each.name) for each in d.annotators.shown), default=0))
+        if d.annotators is not None
+        else 0.0,
         confusions=_confusions(d, colors) if shown else [],
         entropy=None if d.ambiguity is None else _entropy(d.ambiguity),
         lengths=_lengths(lengths, d.frames) if lengths is not None and d.frames is not None else None,
