@@ -49,8 +49,8 @@ def test_a_vote_is_for_the_class_on_the_most_frames(tmp_path):
     assert manifest.table["annotators"].to_list() == [["anna", "ben"], ["anna"]]
     assert manifest.notes[0] == (
         "The labels 'mood' are set on time ranges: a person's vote on a video is for the class on the most frames. "
-        "3 annotations of 4 name several classes (a.mp4: happy on 30 frames, Sadness on 20 frames, so one vote for "
-        "happy), and 1 have no vote because two are on equally many."
+        "Of 4 annotations, 3 with several classes (a.mp4: happy on 30 frames, Sadness on 20 frames, so one vote for "
+        "happy), 1 without a vote because two are on equally many."
     )
     assert manifest.notes[-1] == "Left out because nobody voted on them: 1 video."
 

@@ -218,9 +218,9 @@ def _uploads_hint(request: Namespace, paths: list[str], videos: Path) -> str:
     there = next((path for path in renamed if (videos / original_name(path)).is_file()), None)
     if there is None:
         return (
-            f"none of the {len(paths)} videos is in {videos}. They were uploaded in the browser, so that Label Studio "
-            f"calls them {renamed[0]} and so on: copy its folder media/upload there, or put your own files there, such "
-            f"as {original_name(renamed[0])}, and add --uploads original"
+            f"the folder {videos} holds none of the videos that Label Studio calls {renamed[0]} and so on, since they "
+            f"were uploaded in the browser: copy its folder media/upload there, or put your own files there, such as "
+            f"{original_name(renamed[0])}, and add --uploads original"
         )
     return (
         f"{videos} holds {original_name(there)}, which Label Studio calls {there} since it was uploaded: add --uploads "

@@ -18,6 +18,7 @@ from midas_dfer.datasets.exports import (
     counted,
     most_frames,
     refuse_entries,
+    refuse_none,
     refuse_paths,
 )
 from midas_dfer.datasets.manifest import Manifest
@@ -94,6 +95,7 @@ def read_cvat(
     _refuse_without_votes(root, exports, attribute, ignored, named=class_names is not None)
     votes, notes = _collect(exports, ignored, several)
     notes = [*told, *notes]
+    refuse_none(root, votes, notes)
     votes.about = _find_splits(root, exports, place)
     offered = [each for export in exports for each in export.offered if canonical_name(each) not in ignored]
     first = {

@@ -113,6 +113,10 @@ class _Reader:
             self.parser.Parse(b"", True)
         except expat.ExpatError as error:
             self.refuse("is empty" if not size else f"is not XML or not whole: {error}")
+        except RequestError:
+            raise
+        except (LookupError, ValueError) as error:  # of an encoding that Python does not know, or Expat cannot use
+            self.refuse(f"cannot be read: {first_line(error)}")
         exports = [each for each in (self.whole, *self.by_task.values()) if each.ids] or [self.whole]
         exports[0].offered = self.whole.offered
         for task, export in [("", self.whole), *self.by_task.items()]:

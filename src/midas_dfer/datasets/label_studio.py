@@ -20,6 +20,7 @@ from midas_dfer.datasets.exports import (
     names_media,
     path_of,
     refuse_entries,
+    refuse_none,
     refuse_paths,
 )
 from midas_dfer.datasets.json_files import read_json_entries
@@ -91,6 +92,7 @@ def read_label_studio(
     asked = _find_question(file, tasks, question)
     paths = _find_paths(file, tasks, key, uploads)
     votes, notes = _collect(tasks, asked, paths, {canonical_name(each) for each in ignore}, several)
+    refuse_none(file, votes, notes)
     subjects = find_people((str(each["subject"]) for each in tasks.about if "subject" in each), "subject")
     votes.about = _find_about(file, tasks, paths, subjects)
     notes += subjects.notes
@@ -217,10 +219,10 @@ class _Timelines:
             return []
         rule = (
             f"The labels {self.asked!r} are set on time ranges: a person's vote on a video is for the class on the "
-            f"most frames. {counted(self.mixed, 'annotation')} of {self.votes:,} name several classes"
+            f"most frames. Of {counted(self.votes, 'annotation')}, {self.mixed:,} with several classes"
         )
         example = f" ({self.example})" if self.example else ""
-        ties = f", and {self.tied:,} have no vote because two are on equally many" if self.tied else ""
+        ties = f", {self.tied:,} without a vote because two are on equally many" if self.tied else ""
         return [f"{rule}{example}{ties}."]
 
 
