@@ -30,7 +30,7 @@ from midas_dfer.datasets.synthetic.expressions import expression_of
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
 
-BLIND = ("mean_resnet18", "still_resnet10", "still_resnet18")
+BLIND = ("mean_resnet18", "still_resnet10", "still_resnet18", "still_sface")
 """Models that have no view of time: the controls, which must not learn."""
 
 NEEDED, CHANCE = 95.0, (40.0, 60.0)

@@ -1,11 +1,13 @@
 """Every data set on the whole way, on its made-up copy: prepare, train for an epoch, evaluate."""
 
 import json
+import shlex
 
 import pytest
 
 from midas_dfer.cli import main
 from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.imitate import LAYOUTS
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.synthetic.layouts.afew import write_afew
 from midas_dfer.datasets.synthetic.layouts.cvat import write_cvat
@@ -118,3 +120,29 @@ def test_lists_of_other_code_bases(tmp_path, capsys):
     manifest = ClipStore.open(tmp_path / "store").manifest
     assert [sample.label for sample in manifest] == [n % 7 for n in range(8)]
     assert [sample.split for sample in manifest] == ["train"] * 6 + ["test"] * 2
+
+
+@pytest.mark.parametrize("dataset", LAYOUTS)
+def test_an_imitation_is_read_as_the_data_set(dataset, tmp_path, capsys):
+    assert main(["imitate", dataset, str(tmp_path / "root"), "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "made-up copy" in said
+    command = next(line for line in said.splitlines() if line.startswith("next: midas check"))
+    assert main(shlex.split(command.removeprefix("next: midas"))) == 0
+    assert "0 errors" in capsys.readouterr().out
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    assert main(["imitate", dataset, str(tmp_path / "root")]) == 2
+    assert "nothing is written over it" in capsys.readouterr().err
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_impossible_imitations(tmp_path, capsys):
+    for words, said in (
+        (("dfew", "--clips", "0"), "--clips is 0; expected 1 to 100,000"),
+        (("dfew", "--seed", "-1"), "--seed is -1"),
+        (("crema_d",), "dataset is crema_d; expected dfew"),
+        (("dfew", "--clips", "4"), "The five folds need"),
+    ):
+        assert main(["imitate", words[0], str(tmp_path / "x"), *words[1:]]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

@@ -1,11 +1,13 @@
 """What the README shows is true: its example runs, its paths exist, its commands are the Makefile's."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import torch
 import yaml
+from benchmarks.leaderboard.page import short_table, with_short_table
 
 import midas_dfer
 from midas_dfer.cli.main import VERBS
@@ -14,6 +16,7 @@ from midas_dfer.training.recipes import list_recipes, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
 
 
 def test_the_mixer_example_runs_in_somebody_elses_loop():
@@ -29,7 +32,7 @@ def test_the_mixer_example_runs_in_somebody_elses_loop():
 
 
 def test_the_file_tree_is_the_file_tree():
-    tree = re.search(r"## Where things are\n\n```\n(.*?)```", README, re.S)
+    tree = re.search(r"# Where things are\n\n```\n(.*?)```", DOCS["house.md"], re.S)
     assert tree is not None
     folders: list[str] = []
     missing = []
@@ -45,14 +48,27 @@ def test_the_file_tree_is_the_file_tree():
 
 
 def test_links_and_commands():
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
+    pages = [(ROOT, README), *((ROOT / "docs", text) for text in DOCS.values())]
+    for folder, text in pages:
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)):
+            if not link.startswith("http"):
+                assert (folder / link).exists(), link
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.M):
         assert f"\n{target}:" in makefile
-    for verb in re.findall(r"^midas (\w+)", README, re.M):
+    for verb in re.findall(r"^midas (\w+)", README + DOCS["guide.md"], re.M):
         assert verb in VERBS
+
+
+def test_it_is_short_and_the_index_names_every_page():
+    assert len(README.split()) <= 900
+    assert set(re.findall(r"\]\((\w+\.md)\)", DOCS["README.md"])) == DOCS.keys() - {"README.md"}
+
+
+def test_its_table_is_the_boards():
+    content = json.loads((ROOT / "docs" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert with_short_table(README, content) == README
+    assert short_table(content) in README
 
 
 def test_every_public_name_is_there():
@@ -70,7 +86,7 @@ def test_every_public_name_is_there():
 
 
 def test_the_table_of_readings_says_what_the_defaults_are():
-    section = README[README.index("## The paper, and how it is read here") :].split("\n## ")[0]
+    section = DOCS["paper.md"]
     rows = {
         cells[1]: cells[2:4] for line in section.splitlines() if len(cells := [c.strip() for c in line.split("|")]) == 5
     }
@@ -91,5 +107,5 @@ def test_the_table_of_readings_says_what_the_defaults_are():
 def test_the_follow_up_is_cited_alike():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     (follow_up,) = [each for each in citation["references"] if each["year"] == 2025]
-    assert follow_up["url"] in README
-    assert all(author["family-names"] in README for author in follow_up["authors"])
+    assert follow_up["url"] in DOCS["paper.md"]
+    assert all(author["family-names"] in DOCS["paper.md"] for author in follow_up["authors"])

@@ -37,7 +37,7 @@ from tests.factories import make_store
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 MARK = re.compile(r"<!-- From here on written by .*? -->\n")
 SETTING = re.compile(r"(\w+): (\S.*?)\s+# (\S.*)")
-WITHOUT = {"tsm_resnet34", "mean_resnet18", "still_resnet10", "still_resnet18"}
+WITHOUT = {"tsm_resnet34", "mean_resnet18", "still_resnet10", "still_resnet18", "still_sface"}
 """Models without a recipe of their own; the page says so."""
 
 OF_THE_PAPER = ("midas", "midas_hard_labels", "hard", "soft", "midas_ferv39k", "midas_clear", "midas_mixed")

@@ -14,7 +14,7 @@ import torch
 from benchmarks.leaderboard.board import make_board
 from benchmarks.leaderboard.drawing import PICTURE, draw_board
 from benchmarks.leaderboard.measures import scores
-from benchmarks.leaderboard.page import page, score_lines
+from benchmarks.leaderboard.page import page, score_lines, with_short_table
 from benchmarks.leaderboard.peers import differences_from_original
 from benchmarks.leaderboard.pictures import read_pictures
 from benchmarks.leaderboard.predictions import read_predictions, write_predictions
@@ -112,6 +112,8 @@ def _write_page(docs: Path) -> None:
     content = read_json(docs / "leaderboard.json", "write it with: python -m benchmarks.leaderboard board")
     draw_board(content, docs / "images" / PICTURE)
     write_file(docs / "leaderboard.md", page(content))
+    if (readme := docs.parent / "README.md").is_file():
+        write_file(readme, with_short_table(readme.read_text(encoding="utf-8"), content))
     print(f"written to {docs / 'leaderboard.md'}")
 
 

@@ -66,6 +66,28 @@ def page(content: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
+def short_table(content: Mapping[str, Any]) -> str:
+    """The board in a few rows, for the README: all pictures, and those on which a second panel voted."""
+    ours = next(name for name, reader in content["readers"].items() if reader["ours"])
+    lines = ["| | names what most people saw (WAR), % | votes put wrongly, % |", "|---|--:|--:|"]
+    for trial, pictures in ((TEST, "all"), (PANEL, "two panels")):
+        found = content["trials"][trial]["scores"]
+        for name in _nearest_first(found):
+            if trial == PANEL and name not in (*PEOPLE, ours):
+                continue
+            votes = " to ".join(f"{100 * found[name]['tv'][end]:.1f}" for end in ("low", "high"))
+            cells = f"{_cell(found[name], 'war')} | {100 * found[name]['tv']['value']:.1f} ({votes})"
+            lines.append(f"| {_shown(name, ours)}, {pictures} | {cells} |")
+    return "\n".join(lines)
+
+
+def with_short_table(readme: str, content: Mapping[str, Any]) -> str:
+    """The README with that table as it is now, between its marks."""
+    before, mark, rest = readme.partition("<!-- The board, in short; written with docs/leaderboard.md. -->\n")
+    _, end, after = rest.partition("<!-- Until here. -->")
+    return f"{before}{mark}{short_table(content)}\n{end}{after}"
+
+
 def score_lines(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is printed of a file of predictions: its scores, and people's beside them."""
     heads = {

@@ -18,6 +18,7 @@ from midas_dfer.cli import (
     evaluate,
     explain,
     export,
+    imitate,
     listing,
     predict,
     prepare,
@@ -25,7 +26,10 @@ from midas_dfer.cli import (
     reproduce,
     train,
 )
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.help import PAGES, give_page, name_only
 from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
+from midas_dfer.cli.sources import give_page_of_source
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.version import __version__
@@ -43,6 +47,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "predict": (predict, "any video -> its emotions over time; by the packaged reader, or a run"),
     "explain": (explain, "a trained model -> which pixels and which frames it goes by"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
+    "imitate": (imitate, "a made-up copy of a published data set, to try the path before a licence comes"),
     "list": (listing, "the models, datasets, mixers, recipes or packaged readers there are"),
 }
 
@@ -93,7 +98,7 @@ def _run(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> Namespace:
     """Read the flags; what was typed is kept as `typed`, apart from what has its default or comes from a file."""
     try:
-        request = _parser().parse_args(arguments)
+        request = _parser(arguments).parse_args(arguments)
     except (RecursionError, OverflowError) as error:
         raise RequestError("the value of a flag or of a file given with --config is nested or large beyond use") from (
             error
@@ -127,9 +132,19 @@ def _ending_in_order() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _parser() -> Parser:
+def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="midas", description="Recognise emotions in video from ambiguous labels.", version=__version__)
-    verbs = parser.add_subcommands(required=True, dest="verb")
+    verbs = parser.add_subcommands(required=True, dest="verb", title="verbs", description=None)
     for name, (module, text) in VERBS.items():
-        verbs.add_subcommand(name, module.parser(), help=text)
+        flags = module.parser()
+        verbs.add_subcommand(name, flags, help=text)
+        if name in ("check", "prepare"):
+            give_page_of_source(flags, PAGES[name], next((each for each in arguments if each in DATASETS), None))
+        elif name == "reproduce":
+            settings = "settings of all rows, instead of the recipes' own; see midas train --help"
+            give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), settings))
+        else:
+            give_page(flags, PAGES[name])
+    parser.usage = "midas VERB [flags]"  # not before: the verbs' own names are made of it
+    parser.epilog = "examples:\n  midas predict party.mp4 --out reading\n  midas demo"
     return parser

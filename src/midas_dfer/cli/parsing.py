@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+from midas_dfer.cli.help import PlainHelp, did_you_mean
 from midas_dfer.errors import RequestError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Parser(ArgumentParser):
     """Says what is wrong with a flag in a sentence, not in a page of usage."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
-        super().__init__(**settings, allow_abbrev=False)  # --epoch is a typing error, not --epochs
+        # --epoch is a typing error, not --epochs
+        super().__init__(**{"formatter_class": PlainHelp, **settings}, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the sentence and leave with 2."""
@@ -46,6 +48,7 @@ class Parser(ArgumentParser):
         )
         text = re.sub(r"Parser key \"(\w+)\"(?: element \d+)?: ", lambda m: f"{self._flag(m[1])}: ", text)
         prog = self.prog
+        text = self._with_suggestion(text)
         required = re.match(r"the following arguments are required: (.*)", text)
         if required:
             verb, _, _ = required[1].rpartition(", ")[2].rpartition(".")
@@ -55,6 +58,26 @@ class Parser(ArgumentParser):
         name = prog.replace(" [options]", "")
         print(f"{name}: {text}\nSee: {name} --help", file=sys.stderr)
         raise SystemExit(2)
+
+    def _with_suggestion(self, text: str) -> str:
+        """What may have been meant, where a flag, a verb or a choice is not known."""
+        if found := re.match(r"unrecognized arguments: (.*)", text):
+            wrong = next((each for each in found[1].split() if each.startswith("--")), found[1].split()[0])
+            if not wrong.startswith("-"):
+                return f"{wrong} is one name too many"
+            close = did_you_mean(wrong.partition("=")[0], self._option_string_actions)
+            return f"there is no flag {wrong.partition('=')[0]}" + (f"; did you mean {close}?" if close else "")
+        if text.startswith('expected "verb"'):
+            return "name a verb, such as predict or demo"
+        if found := re.match(r"argument verb: invalid choice: '(.*?)'", text):
+            verbs = next(each.choices for each in self._actions if isinstance(each.choices, dict))
+            close = did_you_mean(found[1], verbs)
+            there = ", ".join(verbs)
+            return f"there is no verb {found[1]}" + (f"; did you mean {close}?" if close else f"; there are {there}")
+        if found := re.match(r"(\S+) is (\S+); expected ([\w, ]+)$", text):
+            close = did_you_mean(found[2], [name.strip() for name in re.split(r", | or ", found[3])])
+            return f"{text}; did you mean {close}?" if close else text
+        return text
 
     def _of_verb(self, verb: str) -> "Parser":
         """The flags of a verb; these here where there is none."""

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import (
     Annotated,
@@ -31,12 +30,12 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
         description="Cut the face of every annotated clip out of its video, into a store. Run again, it goes on "
-        "where it stopped. Data sets: " + "; ".join(f"{name}: {text}" for name, text in DATASETS.items())
+        "where it stopped."
     )
     add_source_flags(flags)
     flags.add_argument("--out", type=Path, required=True, help="folder of the store")
-    flags.add_argument("--clips", type=int | None, default=None, help="synthetic: how many to render (default: 120)")
-    flags.add_argument("--seed", type=int | None, default=None, help="synthetic: of all that is drawn (default: 0)")
+    flags.add_argument("--clips", type=int | None, default=None, help="how many to render (default: 120)")
+    flags.add_argument("--seed", type=int | None, default=None, help="of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
     flags.add_argument(
         "--aggregate",

@@ -30,14 +30,14 @@ def parser() -> Parser:
     flags.add_argument("--smoke", action="store_true", help="at toy size, to see in a minute what comes of it")
     add_training_flags(flags)
     flags.add_argument("--json", action="store_true", help="end with the results as JSON")
-    group = flags.add_argument_group("settings of all rows, in place of the recipes'; see midas train --help")
-    for setting in fields(RunConfig):
-        if setting.name not in _OWN:
-            kind: Any = setting.type
-            group.add_argument(
-                f"--{setting.name}", type=kind | None, default=None, help="as in the recipe if not given"
-            )
+    for name, kind in settings_of_rows().items():
+        flags.add_argument(f"--{name}", type=kind | None, default=None)
     return flags
+
+
+def settings_of_rows() -> dict[str, Any]:
+    """The settings of midas train that change all rows, and their types."""
+    return {setting.name: setting.type for setting in fields(RunConfig) if setting.name not in _OWN}
 
 
 def run(request: Namespace) -> None:
@@ -50,7 +50,6 @@ def run(request: Namespace) -> None:
         refuse_typed(request, ("jobs", "ray"), f"{request.what} shows what is in the store, and nothing is trained")
     engine = choose_engine(request)
     check_out(request.out)
-    names = [setting.name for setting in fields(RunConfig) if setting.name not in _OWN]
     wish = Wish(
         store=request.store,
         out=request.out,
@@ -58,7 +57,7 @@ def run(request: Namespace) -> None:
         smoke=request.smoke,
         folds=None if request.folds is None else tuple(request.folds),
         seeds=tuple(request.seeds),
-        settings={name: request[name] for name in names if request[name] is not None},
+        settings={name: request[name] for name in settings_of_rows() if request[name] is not None},
     )
     made = reproduce(request.what, wish, engine, say=say_for(request))
     if request.json:

@@ -4,14 +4,16 @@ One table for `midas prepare` and `midas check`, so that both read the same clip
 one is asked for.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.help import Page, give_page, hide
 from midas_dfer.cli.parsing import Parser, refuse_typed
 from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.errors import RequestError
@@ -73,14 +75,17 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
     """
     if or_store:
         flags.add_argument("dataset", type=str, metavar="DATASET|STORE", help="whose annotations to read; or a store")
-        flags.add_argument("root", type=Path | None, nargs="?", help="folder of the data set, or the file of votes")
+        flags.add_argument(
+            "root", type=Path | None, nargs="?", metavar="ROOT", help="folder of the data set, or the file of votes"
+        )
     else:
-        flags.add_argument("dataset", type=Literal[tuple(DATASETS)], help="whose annotations to read")
-        flags.add_argument("root", type=Path, help="folder of the data set, or the file of votes")
+        flags.add_argument(
+            "dataset", type=Literal[tuple(DATASETS)], metavar="DATASET", help="whose annotations to read"
+        )
+        flags.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set, or the file of votes")
     for name, (kind, default, help_text) in _FLAGS.items():
-        owners = ", ".join(owner for owner, source in SOURCES.items() if name in source.flags)
-        flags.add_argument(f"--{name}", type=kind, default=default, help=f"{owners}: {help_text}")
-    flags.add_argument("--captions", action="store_true", help="mafw: the lists with captions")
+        flags.add_argument(f"--{name}", type=kind, default=default, help=help_text)
+    flags.add_argument("--captions", action="store_true", help="the lists with captions")
     flags.add_argument(
         "--folds", type=int | None, default=None, help="make so many folds, by subject, for data without folds"
     )
@@ -266,6 +271,24 @@ def refuse_detection(request: Namespace, source: Annotated) -> None:
             f"--{used} is of no use where frames are face crops already (--faces cropped): no face is "
             "looked for; leave it out, or say --faces detect"
         )
+
+
+def give_page_of_source(flags: Parser, page: Page, dataset: str | None) -> None:
+    """The help page of a verb that reads a data set: with its own flags; without a data set, with none of any."""
+    own = () if dataset is None else SOURCES[dataset].flags
+    hide(flags, {name for source in SOURCES.values() for name in source.flags}.difference(own))
+    if dataset is not None:
+        give_page(flags, replace(page, sections={**page.sections, f"flags of {dataset}": own}), notes=_about([dataset]))
+    else:
+        more = "the flags of one of them: midas prepare DATASET --help\n\n"
+        give_page(flags, page, notes=_about(DATASETS) + more)
+
+
+def _about(names: Iterable[str]) -> str:
+    lines = []
+    for name in names:
+        lines += textwrap.wrap(f"{name:14}{DATASETS[name]}", 78, subsequent_indent=" " * 14)
+    return "data sets:\n" + "\n".join(f"  {line}" for line in lines) + "\n\n"
 
 
 def refuse_foreign_flags(request: Namespace) -> None:

@@ -71,7 +71,8 @@ class RunConfig:
             of weights.
         weights: what the trunk starts from; reader, the reader that comes with midas-dfer (midas list readers has
             its name), or a folder that midas export wrote; a file (.pth, .pt or .safetensors); or packaged, those
-            that come with a package, which tsm_sface and tsm_efficientnet_lite0 have. If not given, random.
+            that come with a package, which tsm_sface, still_sface and tsm_efficientnet_lite0 have. If not given,
+            random.
         dropout: rate before the classifier.
         num_segments: equal parts of a clip that the model sees a frame of each.
         frames_per_segment: how many frames of each part, one after the other.
