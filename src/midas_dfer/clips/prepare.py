@@ -251,7 +251,7 @@ def _cut_clips(
     for clip in pending:
         if clip.video_id not in files:
             reason = f"there is no file {clip.path}{near.get(clip.video_id, '')}"
-            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason)
+            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason, person=people.get(clip.video_id, ""))
     tasks = [
         ClipTask(o.video_id, o.path, files[o.video_id], people.get(o.video_id, ""))
         for o in pending
@@ -270,7 +270,8 @@ def _cut_clips(
             if result.from_outside:
                 yield Outcome(task.video_id, task.path, "pending", detail=result.reason)
             else:
-                yield Outcome(task.video_id, task.path, "failed", "reader crashed or hung", result.reason)
+                crashed = "reader crashed or hung"
+                yield Outcome(task.video_id, task.path, "failed", crashed, result.reason, person=task.person)
         else:
             yield result[1]
 

@@ -125,6 +125,7 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
     d = description
     colors = emotion_colors(d.class_names)
     shown = len(d.class_names) <= _MOST_CLASSES
+    notes = (*(f"{_clips(number)} whose file {remark}." for remark, number in d.remarks.items()), *d.notes)
     groups, lengths = [], None
     if isinstance(store, ClipStore) and len(store):
         chosen = load_examples(store, choose_examples(store.manifest))
@@ -161,8 +162,8 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
         parts_left=max(0, len(splits) - _MOST_PARTS) + max(0, len(folds) - _MOST_PARTS),
         kinds=list(d.failures.items())[:_MOST_KINDS],
         kinds_left=len(d.failures) - _MOST_KINDS,
-        notes=d.notes[:_MOST_NOTES],
-        notes_left=len(d.notes) - _MOST_NOTES,
+        notes=notes[:_MOST_NOTES],
+        notes_left=len(notes) - _MOST_NOTES,
     )
 
 

@@ -13,7 +13,6 @@ WIDTH = 80
 _NAME_WIDTH = 30
 _PARTS_NAMED = 8
 _PAIRS_NAMED = 3
-_NOTES_SHOWN = 20
 
 
 def folded(text: str) -> str:
@@ -134,9 +133,11 @@ def description_table(description: Description) -> str:
         rows = [(reason, _number(count)) for reason, count in d.failures.items()]
         blocks.append(_columns(("failed", "clips"), rows))
     remarks = [f"{_count(number, 'clip')} whose file {remark}" for remark, number in d.remarks.items()]
-    notes = [line for note in (*remarks, *d.notes[:_NOTES_SHOWN]) for line in _wrap(f"note: {note}")]
-    if len(d.notes) > _NOTES_SHOWN:
-        notes.append(f"and {_count(len(d.notes) - _NOTES_SHOWN, 'note')} more")
+    if d.notes:
+        remarks.append(
+            f"{_count(len(d.notes), 'remark')} on how the annotations were read: on the page, and with --json"
+        )
+    notes = [line for remark in remarks for line in _wrap(f"note: {remark}")]
     return _joined([*blocks, notes] if notes else blocks)
 
 
