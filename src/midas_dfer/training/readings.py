@@ -106,8 +106,9 @@ def votes_learned(dataset: ClipDataset, config: RunConfig) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "num_voted": int(has.sum()),
         "mean_votes": float(totals[has].mean()) if has.any() else None,
-        "aggregated": aggregated_by(manifest),
     }
+    if method := aggregated_by(manifest):
+        facts["aggregated"] = method
     if config.labels == "soft" and config.label_method == "laplace":
         classes = votes.shape[1]  # n votes and one more for each class: n / (n + K) of the label is the votes' own
         facts["laplace_share"] = float((classes / (totals + classes)).mean())
