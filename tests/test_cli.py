@@ -74,9 +74,9 @@ def test_missing_things(tmp_path, videos, capsys):
     assert "nowhere is not a folder" in told
     assert "there is no folder" in refused(capsys, "describe", tmp_path / "nowhere")
     assert "not a clip store" in refused(capsys, "train", "--store", videos, "--out", tmp_path / "run")
-    assert "not a run folder" in refused(capsys, "train", "--resume", tmp_path / "run")
-    assert "not a run folder" in refused(capsys, "evaluate", tmp_path / "run", "--store", store)
-    assert "not a run folder" in refused(capsys, "predict", "--run", tmp_path / "run", "x.mp4", "--out", "o")
+    assert "there is no folder" in refused(capsys, "train", "--resume", tmp_path / "run")
+    assert "there is no folder" in refused(capsys, "evaluate", tmp_path / "run", "--store", store)
+    assert "there is no folder" in refused(capsys, "predict", "--run", tmp_path / "run", "x.mp4", "--out", "o")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["videos", "votes.csv"]
 
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from midas_dfer import metrics
@@ -170,7 +171,17 @@ def test_the_verb_and_the_same_command_again(store, done, tmp_path, capsys):
         uar, war = each.evaluation.uar, each.evaluation.war
         assert uar is not None
         assert war is not None
-        assert lines[str(each.job.config.test_fold)] == ["6", f"{100 * uar:.2f}", f"{100 * war:.2f}"]
+        judged = each.evaluation.judged
+        assert judged is not None
+        far = [f"{judged.soft_cross_entropy:.3f}", f"{judged.total_variation:.3f}"]
+        assert lines[str(each.job.config.test_fold)] == ["6", f"{100 * uar:.2f}", f"{100 * war:.2f}", *far]
+    guesses = [each.evaluation.baselines for each in result.of_seed(3)]
+    assert None not in guesses
+    war = np.mean([each.majority.war for each in guesses])
+    far = np.mean([each.mean_vote.total_variation for each in guesses])
+    assert f"{100 * war:.2f}" in lines["majority"]
+    assert f"{far:.3f}" in lines["mean"]
+    assert "The last two are constant guesses, made from each fold's training clips." in told.out
     assert "epoch kept: the last" in told.out
     assert all(len(line) <= 80 for line in told.out.splitlines() if not line.startswith(("fold-", " ")))
     weights = tmp_path / "out" / "fold-1-seed-3" / "weights.safetensors"

@@ -39,7 +39,7 @@ def test_json_and_licence(run, tmp_path, capsys):
 
 
 def test_wrong_requests(run, tmp_path, capsys):
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         ask(tmp_path / "nowhere", "--out", tmp_path / "shared")
     (tmp_path / "file").write_text("x")
     with pytest.raises(RequestError, match="is a file"):

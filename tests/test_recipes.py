@@ -257,7 +257,7 @@ def test_a_recipe_trains_from_the_command_line(store, tmp_path, capsys):
     assert (
         main(["train", "--recipe", "tsm_resnet18_finetune", *flags, "--store", str(store.path), "--out", str(run)]) == 0
     )
-    assert "weights:" not in capsys.readouterr().out
+    assert "\nweights: random; " in capsys.readouterr().out
     config = Run.open(run).config
     assert (config.parameter_groups, config.partial_batch_norm, config.size) == ("tsm", True, 32)
     again = tmp_path / "again"

@@ -241,7 +241,7 @@ def test_the_tables_of_a_paper(trained, tmp_path):
     assert "| run | clips | happy | sad | angry | UAR | WAR |" in markdown.read_text()
     text = latex.read_text()
     assert text.startswith("% These tables need \\usepackage{booktabs}.")
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 5
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
 
 
 def test_what_is_missing_is_told_in_a_sentence(runs):

@@ -117,7 +117,9 @@ def test_a_folder_is_the_runs_model_to_the_bit(settings, tmp_path):
         assert a.std() > 0.001
     assert (theirs.predict_clips(clips)[1] is None) == (given == 1)
     write_clip(tmp_path / "video", 0, 30, 0)
-    timelines = [json.loads(each.predict_video(tmp_path / "video").to_json()) for each in (ours, theirs)]
+    timelines = [
+        json.loads(each.predict_video(tmp_path / "video", faces="cropped").to_json()) for each in (ours, theirs)
+    ]
     named = f"{run.config.model}, trained with {run.config.method_name}"
     for timeline, title in zip(timelines, ("the run gone", "the exported model shared"), strict=True):
         assert timeline.pop("read_by").startswith(f"{title}: {named}")
@@ -249,7 +251,9 @@ def test_the_example_of_the_card_works(shared, tmp_path, monkeypatch, capsys):
     examples = re.findall(r"```python\n(.*?)```", (shared / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 2
     for code in examples:
-        code = code.replace("PATH/TO/THIS/FOLDER", str(shared)).replace("video.mp4", str(tmp_path / "clip"))
+        code = code.replace("PATH/TO/THIS/FOLDER", str(shared)).replace(
+            '"video.mp4"', f'"{tmp_path / "clip"}", faces="cropped"'
+        )
         exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own card
     assert "clip: " in capsys.readouterr().out
 
@@ -326,7 +330,7 @@ def test_what_fails_leaves_everything_as_it_was(shared, run, tmp_path, monkeypat
 
 
 def test_an_untrained_run_is_refused(run, tmp_path):
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         save_pretrained(tmp_path / "nowhere", tmp_path / "out")
     shutil.copytree(run.path, tmp_path / "copy")
     (tmp_path / "copy" / "weights.safetensors").unlink()
@@ -349,9 +353,9 @@ def refuse(folder, *messages):
 
 
 def test_missing_folders_and_files_are_named(shared, run, tmp_path):
-    refuse(tmp_path / "nowhere", "not an exported folder (config.json)", "snapshot_download")
+    refuse(tmp_path / "nowhere", "there is no folder", "a folder that midas export wrote", "snapshot_download")
     (tmp_path / "empty").mkdir()
-    refuse(tmp_path / "empty", "not a run folder (run.json), not an exported folder (config.json)")
+    refuse(tmp_path / "empty", "not a run folder: it has no run.json", "Nor is it an exported folder (config.json)")
     (shared / "model.safetensors").unlink()
     refuse(shared, "no model.safetensors")
 
@@ -480,7 +484,7 @@ def test_onnx_without_its_packages_is_refused_before_anything_is_written(run, tm
     with pytest.raises(RequestError, match=r'ONNX needs onnxscript, .*pip install "midas-dfer\[export\]"'):
         save_pretrained(run, tmp_path / "out", onnx=True)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         export_onnx(tmp_path / "nowhere", tmp_path / "model.onnx")
 
 

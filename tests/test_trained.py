@@ -92,7 +92,7 @@ def outputs(trained: str | Path) -> torch.Tensor:
 def test_predict(kind, named, face, tmp_path, capsys):
     asked = [] if kind is None else ["--run", named[kind]]
     out, _ = told(capsys, "predict", *asked, face, "--out", tmp_path / "out", "--no_video")
-    timeline = json.loads((tmp_path / "out" / "timeline.json").read_text())
+    timeline = json.loads((tmp_path / "out" / "face" / "timeline.json").read_text())
     assert out.startswith(folded(f"read by {timeline['read_by']}") + "\n")
     assert str(tmp_path) not in timeline["read_by"]
     if kind in (None, READER):
@@ -248,12 +248,12 @@ def test_a_path_wins_over_a_readers_name_and_it_is_said(named, face, tmp_path, c
     with pytest.warns(UserWarning, match="the packaged reader of that name was not taken"):
         assert Predictor.from_pretrained(READER, device="cpu").class_names == ("happy", "sad", "angry")
     assert f"./{READER} is a folder here" in " ".join(runs_report([Path(READER)]).notes)
-    out, err = told(capsys, "predict", face, "--out", "out", "--no_video")  # nothing was named
+    out, err = told(capsys, "predict", face, "--out", "out2", "--no_video")  # nothing was named
     assert out.startswith(f"read by the packaged reader {READER}: ")
     assert "note" not in err
     shutil.rmtree(tmp_path / READER)
     (tmp_path / READER).mkdir()  # of data, perhaps
-    out, err = told(capsys, "predict", "--run", READER, face, "--out", "out", "--no_video")
+    out, err = told(capsys, "predict", "--run", READER, face, "--out", "out3", "--no_video")
     assert out.startswith(f"read by the packaged reader {READER}: ")
     assert f"note: ./{READER} is neither a run folder nor an exported folder; the packaged reader" in err
 
@@ -268,10 +268,20 @@ def test_what_is_no_model_is_refused_with_the_names_there_are(tmp_path, capsys, 
         ["report", "ferpluss", "--out", tmp_path / "o"],
     ):
         said = refused(capsys, *words)
-        assert "ferpluss is not a run folder (run.json), not an exported folder (config.json) and not the name" in said
-        assert f"({', '.join(READERS)}); did you mean {READER}? Make a run with: midas train --store STORE" in said
-    with pytest.raises(RequestError, match=r"packaged reader \(ferplus\)\. Make a run with"):
+        assert f"there is no model ferpluss; did you mean {READER}?" in said
+        assert f"a packaged reader ({', '.join(READERS)})" in said
+        assert "--out ferpluss" not in said  # nobody is told to make what was mistyped
+    with pytest.raises(RequestError, match=r"empty is not a run folder: it has no run\.json"):
         from_pretrained(tmp_path / "empty")
+    answers = {
+        tmp_path / "nowhere": f"midas: there is no folder {tmp_path / 'nowhere'}; expected a run folder, ",
+        made / "store": "is a clip store, not a run folder; train on it with: midas train --store STORE --out RUN",
+        made: f"{made} is not a run folder, but a run lies in it; name one, such as {made / 'run'}",
+        made / "run" / "config.yaml": "config.yaml is a file, not a run folder",
+    }
+    for named, answer in answers.items():
+        assert answer in refused(capsys, "report", named, "--out", tmp_path / "o")
+        assert answer in refused(capsys, "export", named, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
 

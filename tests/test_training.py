@@ -399,7 +399,7 @@ def test_a_wrong_fold_is_refused_before_anything_is_written(store, tmp_path):
     with pytest.raises(RequestError, match="no clips in fold 9"):
         train(small(test_fold=9), store, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(RequestError, match="not a run folder"):
+    with pytest.raises(RequestError, match="there is no folder"):
         resume(tmp_path / "run")
 
 
@@ -543,12 +543,13 @@ def test_weights_of_another_network_are_told_from_damaged_ones(store, tmp_path):
         run.load_model()
 
 
-def test_the_bar_shows_loss_uar_and_war_on_80_columns(store, tmp_path, monkeypatch, capsys):
+def test_the_bar_fits_on_80_columns(store, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (80, 24))
     train(small(epochs=2), store, tmp_path / "run", bar=True)
     told = capsys.readouterr()
-    lines = [line for line in re.split(r"[\r\n]+", told.out + told.err) if line.startswith("epoch 2/2: 100%")]
-    assert re.search(r" 3/3 \[.*, loss=\d\.\d{3}, UAR=\d+%, WAR=\d+%\]$", lines[-1].rstrip()), lines
+    lines = [line for line in re.split(r"[\r\n]+", told.out + told.err) if line.startswith("epoch 2/2 100%")]
+    assert re.search(r" 6/6 \[.*, loss \d\.\d{4}\]$", lines[-1].rstrip()), lines
+    assert len(lines[-1].rstrip()) <= 80
 
 
 def test_clips_of_which_none_is_for_training_are_refused(store, tmp_path):

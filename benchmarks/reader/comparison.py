@@ -25,7 +25,7 @@ from midas_dfer.clips.store import ClipStore
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.runs import EVALUATION_FILE, RUN_FILE, Run
+from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, RUN_FILE, Run
 from midas_dfer.training.train import resume, train
 
 SEEDS = (0, 1, 2)
@@ -77,7 +77,7 @@ def compare(store: ClipStore, published: ClipStore, out: Path, *, say: Callable[
             path = out / f"{name}_{seed}"
             run = train_once(replace(config, seed=seed), store, path, say=say)
             if not (path / EVALUATION_FILE).is_file():
-                evaluate(run, published, part="validation")
+                evaluate(run, published, part="validation", out=path / EVALUATION_FOLDER)
             runs.append(path)
     return runs
 

@@ -103,6 +103,15 @@ class LineProgress:
         print(text, file=self.stream, flush=True)
 
 
+def about(seconds: float) -> str:
+    """A time for people, with no more digits than a guess deserves: 40 s, 12 min, 3.5 h, 4 days."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (36 * 3600, 3600, "h")):
+        if seconds < limit:
+            amount = seconds / unit
+            return f"{amount:.1f} {name}" if name == "h" and amount < 10 else f"{amount:.0f} {name}"
+    return f"{seconds / 86400:.0f} days" if seconds >= 10 * 86400 else f"{seconds / 86400:.1f} days"
+
+
 def console_progress(label: str, unit: str, stream: Stream | None = None) -> Progress:
     """A bar if the stream (standard error by default) is a terminal, lines if not."""
     stream = sys.stderr if stream is None else stream

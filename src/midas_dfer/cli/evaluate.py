@@ -26,7 +26,8 @@ def parser() -> Parser:
         "--out",
         type=Path | None,
         default=None,
-        help="folder for results (default: RUN/evaluation; a packaged reader needs one)",
+        help="folder for results (default: RUN/evaluation for the run's own test part, RUN/evaluation-STORE-PART for "
+        "other clips; a packaged reader needs one)",
     )
     add_computing_flags(flags)
     flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
@@ -36,7 +37,9 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.evaluation.evaluate import evaluate
+    from midas_dfer.clips.store import ClipStore
+    from midas_dfer.evaluation.evaluate import choose_clips, evaluate
+    from midas_dfer.evaluation.places import evaluation_place
     from midas_dfer.report.evaluation_figures import draw_evaluation
     from midas_dfer.report.tables import evaluation_table
     from midas_dfer.training.predictions_file import PREDICTIONS_FILE
@@ -45,11 +48,22 @@ def run(request: Namespace) -> None:
     if request.batch_size < 1:
         raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
     trained = open_named(request.run)
-    out = request.out or trained.evaluation_folder()
+    own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
+    if request.out is not None:
+        check_out(request.out)
+    store = ClipStore.open(request.store)
+    part = choose_clips(trained, store, request.part).part
+    out = request.out or evaluation_place(trained, store, part)
     check_out(out)
+    of_tested = part == "test" and store.dataset == trained.info.dataset
+    if own is not None and not of_tested and out.resolve() == own.resolve():
+        raise RequestError(
+            f"--out {out} is for the scores on the test part of {trained.title}, which report and model card show; "
+            "leave --out out, or name another folder"
+        )
     evaluation, predictions = evaluate(
         trained,
-        request.store,
+        store,
         part=request.part,
         out=out,
         device=request.device,
@@ -62,4 +76,6 @@ def run(request: Namespace) -> None:
         print(json_text(evaluation.to_dict()))
         return
     print(evaluation_table(evaluation))
+    if own is not None and request.out is None and out != own:
+        print(f"\nNot the test part of {trained.title}, whose scores go into {own.name}/ and stay as they are.")
     print_paths([out / Path(EVALUATION_FILE).name, out / PREDICTIONS_FILE, *pictures])

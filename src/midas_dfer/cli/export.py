@@ -1,11 +1,15 @@
 """midas export: a trained model -> a folder to share: weights, model card, and ONNX if asked for."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths
 from midas_dfer.files import json_text
+
+if TYPE_CHECKING:
+    from midas_dfer.training.runs import Run
 
 
 def parser() -> Parser:
@@ -46,6 +50,8 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
         return
+    if trained.run is not None:
+        print(_scores_shown(trained.run))
     if trained.info.no_vote_shares:
         print(f"its output is {trained.info.no_vote_shares}")
     if trained.run is None:
@@ -58,3 +64,17 @@ def run(request: Namespace) -> None:
             print("note: the card does not speak of the mirror; add a word on it")
     print(f"the model of {trained.named}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)
+
+
+def _scores_shown(run: "Run") -> str:
+    """Which of a run's scores its card shows."""
+    from midas_dfer.training.scores_file import evaluation_folders, read_evaluation, shown_folder
+
+    folder = shown_folder(run.path)
+    scores = None if folder is None else read_evaluation(run, folder)
+    if scores is None:
+        others = ", ".join(str(each) for each in evaluation_folders(run.path))
+        why = f"those on other clips are several ({others})" if others else "the run was not evaluated"
+        return f"its card has no scores: {why}"
+    clips = "all clips" if scores.part == "all" else f"the {scores.part} part"
+    return f"its card shows the scores in {folder}: {scores.num_clips} clips, {clips} of {scores.dataset}"

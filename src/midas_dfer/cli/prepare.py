@@ -105,6 +105,8 @@ def run(request: Namespace) -> None:
         print(folded(f"classes: {classes_text(classes)}"))
         if votes is not None:
             print(folded(f"votes: {votes_text(votes)}"))
+        if report.faces_in_crops:
+            print(folded(report.faces_in_crops))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
             print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:

@@ -6,7 +6,6 @@ from textwrap import fill
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths
-from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 
 
@@ -17,14 +16,15 @@ def parser() -> Parser:
         "runs",
         type=Path,
         nargs="+",
-        help="run folders, exported folders, folders of midas evaluate --out; or that of one experiment",
+        help="run folders, exported folders, folders of midas evaluate --out, and of midas crossval and reproduce, in "
+        "any mixture; one experiment alone is shown with its own table",
     )
     flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
     flags.add_argument(
         "--baseline",
         type=Path | None,
         default=None,
-        help="the run that others (or whose method others) are compared with (default: the first)",
+        help="the run or experiment that others are compared with (default: the first)",
     )
     flags.add_argument(
         "--apart", action="store_true", help="every run for itself, also those that differ only in seed and fold"
@@ -35,21 +35,13 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.experiments.report_data import experiment_report, is_experiment
+    from midas_dfer.experiments.report_data import report_of
     from midas_dfer.report.result_tables import WIDTH, terminal_table
     from midas_dfer.report.run_differences import difference_table
-    from midas_dfer.report.run_page import runs_report, write_report
+    from midas_dfer.report.run_page import write_report
 
     check_out(request.out)
-    experiments = [path for path in request.runs if is_experiment(path)]
-    if experiments and (len(request.runs) > 1 or request.baseline is not None or request.apart):
-        raise RequestError(
-            f"{experiments[0]} is an experiment; name it alone, without --baseline and --apart, or name runs"
-        )
-    if experiments:
-        report = experiment_report(experiments[0])
-    else:
-        report = runs_report(request.runs, request.baseline, apart=request.apart)
+    report = report_of(request.runs, request.baseline, apart=request.apart)
     paths = write_report(report, request.out)
     if request.json:
         print(json_text({**report.to_dict(), "files": [str(path) for path in paths]}))

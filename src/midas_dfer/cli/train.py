@@ -1,15 +1,22 @@
 """midas train: a store -> a trained run, or go on with one."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, print_paths, refuse_typed, refuse_unused, say_for
+from midas_dfer.cli.parsing import Parser, print_paths, refuse_typed, say_for
 from midas_dfer.cli.settings import add_settings, read_settings, refuse_without_effect
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
+from midas_dfer.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from midas_dfer.training.runs import Run
 
 
 def parser() -> Parser:
@@ -23,6 +30,12 @@ def parser() -> Parser:
     flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
     flags.add_argument("--out", type=Path | None, default=None, help="the run folder, not there yet")
     flags.add_argument("--resume", type=Path | None, default=None, help="go on with this run folder")
+    flags.add_argument(
+        "--init",
+        type=Path | None,
+        default=None,
+        help="begin with the weights of this finished run, under new settings; model, width and size are the run's",
+    )
     flags.add_argument("--print_config", action="store_true", help="print all settings as a file for --config, and end")
     flags.add_argument("--json", action="store_true", help="end with a line of JSON")
     add_settings(flags)
@@ -32,15 +45,17 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     if request.print_config:
-        refuse_typed(request, ("store", "out", "resume", "json"), "--print_config only prints the settings")
+        refuse_typed(request, ("store", "out", "resume", "init", "json"), "--print_config only prints the settings")
         config = read_settings(request)
         refuse_without_effect(request, config)
         print(config.to_yaml(), end="")
         return
     if request.resume is not None:
-        refuse_unused(
-            request, ("resume", "store", "json"), "--resume goes on with the recipe of the run, in its folder"
-        )
+        refuse_typed(request, ("out",), "--resume goes on in the run's own folder")
+        if request.init is not None:
+            raise RequestError(
+                "--resume goes on with a run as it is, --init begins a new one from it; leave out one of them"
+            )
     from midas_dfer.report.training_curves import draw_training
     from midas_dfer.training.parts import watched_part
     from midas_dfer.training.runs import METRICS_FILE, Run
@@ -49,16 +64,19 @@ def run(request: Namespace) -> None:
     bar = sys.stderr.isatty() and not request.json
     say = say_for(request)
     if request.resume is not None:
-        ended = Run.open(request.resume).finished
+        begun = Run.open(request.resume)
+        _refuse_other_settings(request, begun)
+        ended = begun.finished
         run = resume(request.resume, request.store, bar=bar, say=say)
         if ended:
-            say(f"the run {request.resume} has ended already; its weights are there")
+            train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
+            say(f"the run {request.resume} has ended already; its weights are there. To train on from it: {train_on}")
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
-        config = read_settings(request)
+        config = _settings(request, say)
         refuse_without_effect(request, config)
-        run = train(config, request.store, request.out, bar=bar, say=say)
+        run = train(config, request.store, request.out, init=request.init, bar=bar, say=say)
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves, watched=watched_part(run.config))
@@ -70,3 +88,48 @@ def run(request: Namespace) -> None:
     print_paths([run.path / "weights.safetensors", curves])
     store = Path(made.store) if request.store is None else request.store
     print(f"next: {shell_command('midas', 'evaluate', run.path, '--store', store)}")
+
+
+def _settings(request: Namespace, say: Callable[[str], None]) -> RunConfig:
+    """The settings as they were typed; of the network, those of the run that --init names."""
+    if request.init is None:
+        return read_settings(request)
+    from midas_dfer.training.origin import OF_THE_NETWORK, open_run
+
+    refuse_typed(request, ("weights",), "--init says what the training begins from")
+    origin = open_run(request.init)
+    for name in OF_THE_NETWORK:
+        if request[name] is None:
+            request[name] = getattr(origin.config, name)
+    if request.weights is not None:  # of a recipe, or of the file of --config
+        say(f"note: the setting weights ({request.weights}) gives way to --init")
+        request.weights = None
+    return read_settings(request)
+
+
+def _refuse_other_settings(request: Namespace, run: "Run") -> None:
+    """Refuse settings beside --resume that are not the run's.
+
+    Raises:
+        RequestError: names them, with both values.
+    """
+    from midas_dfer.training.identity import MACHINE_SETTINGS
+
+    names = [each.name for each in fields(RunConfig)]
+    typed = {name: request[name] for name in names if name in request.typed}
+    whole = request.typed & {"config", "recipe"}
+    if not (typed or whole):
+        return
+    wanted = (read_settings(request) if whole else replace(run.config, **typed)).to_dict()
+    there = run.config.to_dict()
+    if whole and run.provenance.num_votes_found and wanted["num_votes"] is None:
+        del wanted["num_votes"]
+    differing = [
+        f"--{name} is {wanted[name]}, there it is {there[name]}"
+        for name in names
+        if name in wanted and wanted[name] != there[name] and (name in typed or name not in MACHINE_SETTINGS)
+    ]
+    if differing:
+        train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
+        cure = f"a finished run is trained on with: {train_on}" if run.finished else "leave that out, or train anew"
+        raise RequestError(f"--resume goes on with the recipe of {run.path}: {'; '.join(differing)}; {cure}")

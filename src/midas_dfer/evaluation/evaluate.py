@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 
@@ -13,13 +14,17 @@ from midas_dfer.datasets.classes import MappingReport, map_classes, report_mappi
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.baseline_clips import baseline_clips
+from midas_dfer.evaluation.places import evaluation_place
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.training.baselines import human_line, make_baselines
 from midas_dfer.training.config import SELECTED_ON_TEST
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
 from midas_dfer.training.inference import predict_logits
+from midas_dfer.training.origin import clips_learned
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
 from midas_dfer.training.readings import VoteReading
 from midas_dfer.training.runs import EVALUATION_FILE, Run
@@ -53,7 +58,8 @@ def evaluate(
         store: the clips, or the folder of their store.
         part: which clips. `auto` takes the run's test part, or, from the store of another data set and with a model
             whose parts are not recorded, that store's test part or all of it.
-        out: folder for evaluation.json and predictions.csv; the folder `evaluation` in that of the model if None.
+        out: folder for evaluation.json and predictions.csv; if None, one in that of the model: `evaluation` for its own
+            test part, `evaluation-STORE-PART` for all else (`midas_dfer.evaluation.places`).
         device: auto, cpu or cuda.
         precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
         batch_size: clips per step; has no influence on the scores.
@@ -68,10 +74,12 @@ def evaluate(
         JobError: the output is not finite, or the files cannot be written; then neither of them is.
     """
     trained = open_trained(run)
-    out = trained.evaluation_folder() if out is None else out
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
+    if out is None:
+        trained.evaluation_folder()  # refuses a packaged reader before all else
     computed = computed_on(precision, device)
     chosen = choose_clips(trained, store, part)
+    out = evaluation_place(trained, store, chosen.part) if out is None else out
     predictions = predict_clips(
         trained,
         store,
@@ -81,6 +89,7 @@ def evaluate(
         batch_size=batch_size,
         progress=progress or NoProgress(),
     )
+    clips, source = baseline_clips(trained, store, chosen.clips, chosen.part)
     evaluation = score(
         predictions,
         method=trained.info.method,
@@ -91,10 +100,26 @@ def evaluate(
         caution=chosen.caution,
         mapping=chosen.mapping,
         no_vote_shares=trained.info.no_vote_shares,
+        baselines=make_baselines(
+            votes_to_soft_labels(clips.votes),
+            clips.labels,
+            chosen.clips.class_names,
+            predictions.labels,
+            predictions.votes,
+            predictions.has_votes,
+            source=source,
+        ),
+        human_line=human_line(
+            np.where(predictions.has_votes[:, None], chosen.clips.votes, 0), predictions.predicted, predictions.judged
+        ),
         **computed,
     )
     evaluation = replace(
-        evaluation, read_by=trained.title, trained_on=trained.info.dataset, weights=trained.weights_digest
+        evaluation,
+        read_by=trained.title,
+        trained_on=trained.info.dataset,
+        weights=trained.weights_digest,
+        store_fingerprint=store.fingerprint,
     )
     make_folder(out)
     write_together(
@@ -172,6 +197,7 @@ def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:
         return _caution_of_unknown_parts(trained, store)
     if run.config.select == "best_test_fold" and run.part("test") & set(clips.video_ids):
         return SELECTED_ON_TEST
+    seen = seen | clips_learned(run, store.dataset)  # those of the runs that it began from, too
     num_seen = sum(video_id in seen for video_id in clips.video_ids)
     if not num_seen:
         return ""

@@ -148,7 +148,7 @@ def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobRe
     if done is not None and read_json(path / JOB_FILE, _CURE).get("fingerprint") == scored.fingerprint:
         say(f"is done already: {_scores(done.evaluation)}")
         return done
-    evaluation, _ = evaluate(run, scored, device=job.config.device)
+    evaluation, _ = evaluate(run, scored, out=path / EVALUATION_FOLDER, device=job.config.device)
     marker = {"job": job.to_dict(), "fingerprint": scored.fingerprint, "files": _hashes(path)}
     write_json(path / JOB_FILE, marker)  # last: what it vouches for is there by now
     say(f"done: {_scores(evaluation)}")
@@ -158,7 +158,7 @@ def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobRe
 def load_result(job: Job, out: Path) -> JobResult | None:
     """Read what came of a job; None if it is not done, or the folder is another job's.
 
-    It is not done either where the scores were written anew since, as `midas evaluate RUN --part all` does.
+    It is not done either where the scores were written anew since.
 
     Raises:
         RequestError: the folder is damaged.

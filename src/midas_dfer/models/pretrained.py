@@ -38,7 +38,7 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
     if start is None:
         return str(load_trunk(model, weights))
     try:
-        load_trunk(model, start.file, heads=False)
+        return take_start(model, start, class_names)
     except RequestError as error:
         if "this model" not in str(error):  # a damaged file
             raise
@@ -46,6 +46,23 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
             f"--weights {weights} is {start.described}, and does not fit the --model or --width that was asked for; "
             f"leave both out, or ask for --model {start.model} --width {start.width}"
         ) from error
+
+
+def take_start(model: ClipModel, start: Start, class_names: Sequence[str]) -> str:
+    """Give a model the trunk of a trained one, and of its classifier the classes that both have.
+
+    Args:
+        model: changed in place, or not at all on an error.
+        start: the trained model.
+        class_names: of the model's outputs; none leave the classifier as it is.
+
+    Returns:
+        what was taken, in words.
+
+    Raises:
+        RequestError: the weights are missing or damaged, or of another network.
+    """
+    load_trunk(model, start.file, heads=False)
     taken = f"the trunk of {start.described}"
     common = _take_classes(model, start, class_names) if class_names else ()
     new = [each for each in class_names if each not in common]

@@ -32,6 +32,7 @@ class Start:
         width: channels of its first stage.
         size: side of the pictures that it sees, in pixels.
         class_names: in the order of its outputs.
+        file_name: of its weights.
     """
 
     title: str
@@ -40,11 +41,12 @@ class Start:
     width: int
     size: int
     class_names: tuple[str, ...]
+    file_name: str = WEIGHTS_FILE
 
     @property
     def file(self) -> Path:
         """Its weights."""
-        return self.folder / WEIGHTS_FILE
+        return self.folder / self.file_name
 
     @property
     def described(self) -> str:

@@ -24,7 +24,7 @@ def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
         if any(other.place == each.place for other in mine):
             mine = groups.setdefault((alike, number + 1), [])
         mine.append(each)
-    names = _group_names([[each.name for each in group] for group in groups.values()])
+    names = _group_names(list(groups.values()))
     return tuple(pooled(name, group) for name, group in zip(names, groups.values(), strict=True))
 
 
@@ -39,18 +39,24 @@ def _alike(each: RunResult) -> tuple[Any, ...] | None:
     return (
         json.dumps(recipe, sort_keys=True),
         provenance.store_fingerprint,
+        provenance.init_weights,
         provenance.class_names,
         (scored.dataset, scored.part, scored.class_names),
         each.run.config.test_fold is None,
     )
 
 
-def _group_names(groups: Sequence[Sequence[str]]) -> list[str]:
+def _group_names(runs: Sequence[Sequence[RunResult]]) -> list[str]:
     """What the names of a group's runs begin with, up to the words seed and fold; a single run's own name.
 
-    Folders at the end that all of them have are left out.
+    Where they begin with nothing else, it is the folder that they lie in. Folders at the end that all of them have are
+    left out.
     """
+    groups = [[each.name for each in group] for group in runs]
     short = [_shared_start(group) if len(group) > 1 else group[0] for group in groups]
+    for number, group in enumerate(runs):
+        above = {each.path.resolve().parent for each in group}
+        short[number] = short[number] or (above.pop().name if len(above) == 1 else "")
     while len(short) > 1 and len({name.rpartition("/")[2] for name in short}) == 1 and all("/" in n for n in short):
         short = [name.rpartition("/")[0] for name in short]  # a folder that all lie in tells nothing
     taken = Counter(short)

@@ -27,6 +27,7 @@ from midas_dfer.report.run_results import Entry, RunResult, pooled, read_runs
 from midas_dfer.report.run_tables import (
     agreement_table,
     means_table,
+    people_table,
     pooled_table,
     recipe_table,
     run_table,
@@ -99,15 +100,28 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
         raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
     entries = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
     chosen = runs[0 if baseline is None else places.index(baseline.resolve())]
-    base = next(each for each in entries if any(run is chosen for run in each.runs))
-    notes = [sentence for each in runs for sentence in each.missing]
+    return entries_report(entries, next(each for each in entries if any(run is chosen for run in each.runs)))
+
+
+def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str] = ()) -> Report:
+    """Compare runs and methods with one of them.
+
+    Args:
+        entries: in the order of the rows, each with a name of its own.
+        base: that which the others are compared with.
+        notes: what a reader must know beside what they say of themselves.
+    """
+    runs = [run for each in entries for run in each.runs]
+    notes = [*notes, *(sentence for each in runs for sentence in each.missing)]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused
     classes = {each.class_names for each in runs}
+    notes += score_notes(entries)
     if len(classes) > 1:
         notes.append("The runs do not know the same classes; their scores do not compare.")
-    tables = [table for table in (score_table(entries), agreement_table(entries)) if table is not None]
+    found = (score_table(entries), agreement_table(entries), people_table(entries))
+    tables = [table for table in found if table is not None]
     if len(entries) < len(runs):
         tables = [means_table(entries), *map(pooled_table, tables)]
     return Report(
@@ -119,6 +133,11 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
         differences=differences,
         notes=tuple(notes),
     )
+
+
+def score_notes(entries: Sequence[Entry]) -> list[str]:
+    """What makes the scores of entries worth little, a sentence each."""
+    return [f"{each.name}: {said}" for each in entries if each.evaluation for said in each.evaluation.warnings]
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -143,6 +162,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 def report_page(report: Report) -> str:
     """The page as HTML; it holds all it shows, and loads nothing."""
     entries = report.entries
+    warnings = score_notes(entries)
     store, no_frames = open_store(entries)
     subjects = subjects_of(store)
     scored = [e for e in entries if e.evaluation is not None and e.evaluation.num_labelled]
@@ -157,6 +177,8 @@ def report_page(report: Report) -> str:
         report=report,
         tiles=_tiles(entries),
         selections=selection(entries),
+        warnings=warnings,
+        notes=[note for note in report.notes if note not in warnings],
         tables=[html_table(table) for table in report.tables],
         differences=None if differences is None else html_table(differences),
         recalls=recall_groups(few, [_intervals(each, subjects) for each in few]) if few else (),
@@ -281,6 +303,7 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ),
         ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
         ("Store", _values([p.store for p in provenances])),
+        ("Began with", _values([f"the run {p.init}" for p in provenances if p.init])),
         ("Fingerprint", _values([p.store_fingerprint for p in provenances])),
         ("Git revision", _values([p.git_revision or "none: not in a git repository" for p in provenances])),
         ("Trained in", _values([f"{in_words(p.precision)} on {p.device}" for p in provenances if p.precision])),

@@ -12,11 +12,12 @@ from midas_dfer.comparison.predictions import PooledPredictions, pool_prediction
 from midas_dfer.errors import RequestError
 from midas_dfer.report.training_curves import Curves, read_curves
 from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
+from midas_dfer.training.baselines import mean_baselines, mean_human_line
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
 from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scores import Evaluation, Predictions, score
-from midas_dfer.training.scores_file import read_evaluation, read_evaluation_file
+from midas_dfer.training.scores_file import evaluation_folders, read_evaluation, read_evaluation_file, shown_folder
 
 OF_RUNS = ("test_fold", "seed")
 """Settings that tell the trainings of one method apart."""
@@ -97,6 +98,15 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
     Raises:
         RequestError: none is named, one is named twice, one is no such folder, or its files are damaged.
     """
+    return tuple(read_run(path, name) for path, name in zip(paths, folder_names(paths), strict=True))
+
+
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """What folders are called: by their own names, with as many of those above as it takes to differ.
+
+    Raises:
+        RequestError: none is named, or one is named twice.
+    """
     if not paths:
         raise RequestError("no run is named; name one or more run folders, as midas train makes them")
     resolved = [path.resolve() for path in paths]
@@ -106,7 +116,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
     length = 1
     while len(set(names := ["/".join(path.parts[-length:]) for path in resolved])) < len(names):
         length += 1
-    return tuple(read_run(path, name) for path, name in zip(paths, names, strict=True))
+    return names
 
 
 def read_run(path: Path, name: str) -> RunResult:
@@ -125,20 +135,22 @@ def read_run(path: Path, name: str) -> RunResult:
     if trained.run is None:
         return _read_exported(trained, name, missing)
     run, curves = trained.run, None
-    evaluation = read_evaluation(run)
+    folder = shown_folder(path)
+    evaluation = None if folder is None else read_evaluation(run, folder)
+    missing += _of_others(name, path, folder, evaluation)
     if not run.finished:
         done = run.provenance.epochs_done
         missing.append(
             f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
             f"{shell_command('midas', 'train', '--resume', path)}"
         )
-    if evaluation is None and run.finished:
+    if folder is None and run.finished and not evaluation_folders(path):
         missing.append(_not_evaluated(name, path, Path(run.provenance.store)))
     if (path / METRICS_FILE).is_file():
         curves = read_curves(path / METRICS_FILE)
     else:
         missing.append(f"{name} has no {METRICS_FILE}, so there are no training curves of it here.")
-    predictions, remarks = _of_evaluation(name, path / EVALUATION_FOLDER, evaluation)
+    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
     return RunResult(
         name=name,
         path=path,
@@ -156,14 +168,15 @@ def read_run(path: Path, name: str) -> RunResult:
 
 def _read_exported(trained: TrainedModel, name: str, notes: Sequence[str]) -> RunResult:
     path, info, evaluation = trained.path, trained.info, None
-    folder, missing = path / EVALUATION_FOLDER, [*notes, f"{name} is an exported model. {_NO_RUN}"]
-    if (folder / _SCORES_FILE).is_file():
+    folder, missing = shown_folder(path), [*notes, f"{name} is an exported model. {_NO_RUN}"]
+    if folder is not None:
         evaluation = read_evaluation_file(folder / _SCORES_FILE)
         if evaluation.weights not in ("", trained.weights_digest):
             raise RequestError(f"{folder} is of other weights than {path} holds by now; evaluate anew, or remove it")
-    else:
+    elif not evaluation_folders(path):
         missing.append(_not_evaluated(name, path, "STORE"))
-    predictions, remarks = _of_evaluation(name, folder, evaluation)
+    missing += _of_others(name, path, folder, evaluation)
+    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
     return RunResult(
         name=name,
         path=path,
@@ -195,6 +208,29 @@ def _read_scores(path: Path, name: str) -> RunResult:
         curves=None,
         missing=(f"{name} is an evaluation of {evaluation.read_by or 'a model'}. {_NO_RUN}", *remarks),
     )
+
+
+def _of_others(name: str, path: Path, shown: Path | None, evaluation: Evaluation | None) -> list[str]:
+    """Which of a model's evaluations is shown, where it is not that of its own test part or not the only one."""
+    others = [str(each) for each in evaluation_folders(path) if each != shown]
+    said = []
+    if evaluation is not None and shown is not None and (shown.name != EVALUATION_FOLDER or _is_earlier(evaluation)):
+        clips = "all clips" if evaluation.part == "all" else f"the {evaluation.part} part"
+        said.append(
+            f"The scores of {name} are not of its own test part, but of {clips} of {evaluation.dataset} ({shown})."
+        )
+    if others and shown is not None:
+        said.append(f"{name} was evaluated on other clips, too; to see that, name {' or '.join(others)}.")
+    elif others:
+        said.append(
+            f"{name} has no scores on its own test part, but several others; to see one, name {' or '.join(others)}."
+        )
+    return said
+
+
+def _is_earlier(evaluation: Evaluation) -> bool:
+    """Whether an earlier version wrote it, which put the scores on any clips into one place."""
+    return not evaluation.store_fingerprint and evaluation.part != "test"
 
 
 def _not_evaluated(name: str, path: Path, store: Path | str) -> str:
@@ -254,6 +290,10 @@ def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
         caution=next((each.caution for _, each, _ in scored if each.caution), ""),
         mapping=first.mapping,
         no_vote_shares=next((each.no_vote_shares for _, each, _ in scored if each.no_vote_shares), ""),
+        baselines=mean_baselines(
+            [each.baselines for _, each, _ in scored], [(each.num_labelled, each.num_voted) for _, each, _ in scored]
+        ),
+        human_line=mean_human_line([each.human_line for _, each, _ in scored]),
     )
     return Entry(name, tuple(runs), evaluation, together)
 

@@ -1,5 +1,6 @@
 """Tables of runs: what was run, on what, and the scores."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from midas_dfer import metrics
 from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
+from midas_dfer.training.baselines import Baselines, HumanLine, Reference, mean_baselines
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import MACHINE_SETTINGS
 from midas_dfer.training.scores import Evaluation
@@ -66,12 +68,77 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
     notes, footnotes = _remarks([e for _, e in scored])
     heads = [Cell(each.name, note=note) for (each, _), note in zip(scored, notes, strict=True)]
     numbers = [Cell(f"{e.num_labelled:,}") for _, e in scored]
+    rows = [(head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)]
+    for guess, e in _guesses([(each.name, e, e.baselines) for each, e in scored], labels_alone=True):
+        footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
+        found = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
+        note = (footnotes.index(_made_from(e)) + 1,)
+        rows.append((Cell(guess.name, note=note), Cell(f"{e.num_labelled:,}"), *[Cell(NONE)] * len(names), *found))
     return TableData(
         name="scores",
         title="Recall of each class, UAR and WAR, %" if names else "UAR and WAR, %",
         columns=("run" if all(len(each.runs) == 1 for each in entries) else "method", "clips", *names, "UAR", "WAR"),
-        rows=tuple((head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)),
+        rows=tuple(rows),
         footnotes=footnotes,
+    )
+
+
+def _guesses(
+    beside: Sequence[tuple[str, Evaluation, Baselines | None]], *, labels_alone: bool = False
+) -> list[tuple[Reference, Evaluation]]:
+    """The constant guesses beside entries, each once, with the first evaluation that it stands beside.
+
+    The mean vote names one class, most often the most frequent one; where labels alone are scored, that tells nothing.
+    Guesses that differ, as entries were trained or scored on other clips, say beside which entry they stand.
+    """
+    found: dict[tuple[str, Reference], tuple[str, Evaluation]] = {}
+    for name, e, baselines in beside:
+        if baselines is None:
+            continue
+        first, *others = baselines.all
+        if labels_alone:
+            others = [each for each in others if (each.uar, each.war) != (first.uar, first.war)]
+        for guess in (first, *others):
+            found.setdefault((_made_from(e), guess), (name, e))
+    times = Counter(guess.name for _, guess in found)
+    return [
+        (guess if times[guess.name] == 1 else replace(guess, name=f"{guess.name}, beside {name}"), e)
+        for (_, guess), (name, e) in found.items()
+    ]
+
+
+def _made_from(e: Evaluation) -> str:
+    return "" if e.baselines is None else f"A constant guess, made from {e.baselines.source}."
+
+
+def people_table(entries: Sequence[Entry]) -> TableData | None:
+    """How well people predict each other's votes, and the entries the same votes; None if nowhere there are two."""
+    rows = []
+    groups: dict[HumanLine, list[tuple[str, Reference]]] = {}
+    for each in entries:
+        line = None if each.evaluation is None else each.evaluation.human_line
+        if line is not None:
+            groups.setdefault(replace(line, model=line.people), []).append((each.name, line.model))
+    for line, models in groups.items():
+        for name, scores in ((line.people.name, line.people), *models):
+            shares = [NONE if value is None else f"{100 * value:.2f}" for value in (scores.uar, scores.war)]
+            far = [
+                NONE if value is None else f"{value:.4f}" for value in (scores.jensen_shannon, scores.total_variation)
+            ]
+            rows.append(tuple(map(Cell, (name, f"{line.num_clips:,}", *shares, *far))))
+    return (
+        TableData(
+            name="people",
+            title="Against half of each clip's votes: the other half, and what was trained",
+            columns=("who predicts", "clips", "UAR", "WAR", "Jensen-Shannon divergence, nats", "total variation"),
+            rows=tuple(rows),
+            footnotes=(
+                "Half of the votes on each clip with two or more, drawn twenty times. Scores against so few votes "
+                "compare with each other alone, not with those of other tables.",
+            ),
+        )
+        if rows
+        else None
     )
 
 
@@ -92,6 +159,13 @@ def means_table(entries: Sequence[Entry]) -> TableData:
             seeds = [run.place[1] for run in each.runs]
             scores.append(metrics.mean_over_runs(zip(seeds, found, strict=True)))
         rows.append((Cell(each.name), *(Cell(_spread(score)) for score in scores)))
+    over_runs = []
+    for each, evaluations in zip(entries, runs, strict=True):
+        there = [e for e in evaluations if e is not None]
+        over_runs += [(each.name, e, mean_baselines([one.baselines for one in there])) for e in there[:1]]
+    for guess, _ in _guesses(over_runs, labels_alone=True):
+        shares = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
+        rows.append((Cell(guess.name), *[Cell(NONE)] * len(names), *shares))
     several = any(len({run.place[1] for run in each.runs}) > 1 for each in entries)
     notes = "Mean \u00b1 standard deviation: of recalls over all runs, of UAR and WAR over "
     notes += "seeds, of their means over folds." if several else "folds."
@@ -139,6 +213,15 @@ def agreement_table(entries: Sequence[Entry]) -> TableData | None:
         heads = [Cell(each.name, note=note) for (each, _, _), note in zip(given, notes, strict=True)]
         rows += list(zip(heads, columns[0], floors, *columns[1:], strict=True))
         groups.append((title, len(given)))
+    guesses = _guesses([(each.name, e, e.baselines) for each, e in scored])
+    for guess, e in guesses:
+        footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
+        values = [getattr(guess, measure, None) for _, measure, _ in _MEASURES]
+        cells = [Cell(NONE if value is None else f"{value:.4f}") for value in values]
+        note = (footnotes.index(_made_from(e)) + 1,)
+        rows.append((Cell(guess.name, note=note), cells[0], Cell(NONE), *cells[1:]))
+    if guesses:
+        groups.append(("constant guesses", len(guesses)))
     names = [name for name, _, _ in _MEASURES]
     return TableData(
         name="agreement",

@@ -2,17 +2,26 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
 from midas_dfer.report.description_agreement import Agreement
 from midas_dfer.report.description_annotators import AnnotatorPair, Annotators, habit_sentence
+from midas_dfer.training.baselines import Reference
 from midas_dfer.training.scores import Evaluation, VoteAgreement, in_words
 
 WIDTH = 80
 _NAME_WIDTH = 30
 _PARTS_NAMED = 8
 _PAIRS_NAMED = 3
+_REFERENCE_COLUMNS = (
+    ("UAR %", "uar", "{:.2f}", 100),
+    ("WAR %", "war", "{:.2f}", 100),
+    ("cross-entropy", "soft_cross_entropy", "{:.4f}", 1),
+    ("JSD", "jensen_shannon", "{:.4f}", 1),
+    ("TV", "total_variation", "{:.4f}", 1),
+)
 
 
 def folded(text: str) -> str:
@@ -47,6 +56,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     if e.mapping is not None:
         shared = f"Scored over the {len(e.class_names)} classes that the run and {e.dataset} both have."
         blocks.append(_wrap(" ".join([shared, *e.mapping.sentences()])))
+    blocks += [_wrap(f"NOTE: {warning}") for warning in e.warnings]
     if e.uar is not None and e.war is not None:
         occurring = sum(r is not None for r in e.recall)
         blocks.append(
@@ -66,7 +76,43 @@ def evaluation_table(evaluation: Evaluation) -> str:
         blocks += [_agreement_lines(e), _wrap(_readings_sentence(e))]
     else:
         blocks.append(_wrap("No clip has votes, so there is no agreement with them."))
-    return _joined(blocks)
+    return _joined([*blocks, *_baseline_blocks(e)])
+
+
+def _baseline_blocks(e: Evaluation) -> list[list[str]]:
+    """The scores beside those of constant guesses, and beside people's."""
+    blocks = []
+    if e.baselines is not None:
+        rows = [replace(e.reference, name=f"this model, {e.judged_by}"), *e.baselines.all]
+        blocks += [
+            _reference_lines("beside constant guesses", rows),
+            _wrap(
+                f"The guesses are made from {e.baselines.source}. JSD: Jensen-Shannon divergence; TV: total variation."
+            ),
+        ]
+    if (line := e.human_line) is not None:
+        blocks += [
+            _reference_lines("against half of the votes", (line.people, line.model)),
+            _wrap(
+                f"Of {_count(line.num_clips, 'clip')}, half of the votes ({line.num_votes:.3g} on average) are drawn "
+                "and predicted by the other half and by the model. These two rows compare with each other, not with "
+                "those above: fewer votes scatter more."
+            ),
+        ]
+    return blocks
+
+
+def _reference_lines(title: str, references: Sequence[Reference]) -> list[str]:
+    columns = [each for each in _REFERENCE_COLUMNS if any(getattr(r, each[1]) is not None for r in references)]
+    rows = [
+        (each.name, *(_cell(getattr(each, name), form, scale) for _, name, form, scale in columns))
+        for each in references
+    ]
+    return _columns((title, *(head for head, *_ in columns)), rows, name_width=32)
+
+
+def _cell(value: float | None, form: str, scale: float) -> str:
+    return "-" if value is None else form.format(scale * value)
 
 
 def prepare_table(report: PrepareReport) -> str:

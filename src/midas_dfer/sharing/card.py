@@ -20,9 +20,9 @@ from midas_dfer.errors import RequestError
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.config import RunConfig
-from midas_dfer.training.runs import Run
+from midas_dfer.training.runs import EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import Evaluation
-from midas_dfer.training.scores_file import read_evaluation
+from midas_dfer.training.scores_file import read_evaluation, shown_folder
 from midas_dfer.version import __version__
 
 _LONGEST = 200
@@ -51,7 +51,8 @@ def model_card(
     Raises:
         RequestError: the run's evaluation is damaged.
     """
-    scores = read_evaluation(run)
+    folder = shown_folder(run.path)
+    scores = None if folder is None else read_evaluation(run, folder)
     of_this_reading = mirrored_scores or not info.mirrored
     front = front_matter(run, scores if of_this_reading else None, name=name, license_name=license_name)
     provenance = run.provenance
@@ -69,6 +70,7 @@ def model_card(
             classes=count_classes(run),
             recipe=recipe_rows(run.config),
             scores=scores,
+            is_own=folder is not None and folder.name == EVALUATION_FOLDER,
             of_this_reading=of_this_reading,
             recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
             measures=_MEASURES,
@@ -213,4 +215,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda share: "" if share is None else f"{100 * share:.2f}"
+    environment.filters["nats"] = lambda value: "" if value is None else f"{value:.4f}"
     return environment

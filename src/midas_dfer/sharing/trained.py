@@ -8,14 +8,13 @@ from pathlib import Path
 
 from torch import nn
 
-from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read
 from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
 from midas_dfer.sharing.info import ModelInfo
-from midas_dfer.training.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run
+from midas_dfer.training.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run, not_a_run
 
 
 def _warn(text: str) -> None:
@@ -83,7 +82,7 @@ class TrainedModel:
         return None if self.run is None else set[str]().union(*(self.run.part(name) for name in names))
 
     def evaluation_folder(self) -> Path:
-        """Where its scores go if no other folder is named.
+        """Where its scores on its own test part go if no other folder is named.
 
         Raises:
             RequestError: it is a packaged reader, whose folder is part of the installation.
@@ -125,14 +124,21 @@ def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str]
         if path.exists():
             tell(f"./{path} is neither a run folder nor an exported folder; the packaged reader of that name was taken")
         return packaged_reader(reader)
-    close = difflib.get_close_matches(name, READERS, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    raise RequestError(
-        f"{path} is not a run folder ({RUN_FILE}), not an exported folder ({CONFIG_FILE}) and not the name of a "
-        f"packaged reader ({', '.join(READERS)}){hint} Make a run with: "
-        f"{shell_command('midas', 'train', '--store', 'STORE', '--out', path)}. Nothing is downloaded here: of a model "
-        "of the Hugging Face Hub name the folder that huggingface_hub.snapshot_download returns"
-    )
+    raise RequestError(_not_a_model(path))
+
+
+def _not_a_model(path: Path) -> str:
+    """Say what is there in the place of a trained model, and what was perhaps meant."""
+    readers = f"the name of a packaged reader ({', '.join(READERS)})"
+    expected = f"expected a run folder, a folder that midas export wrote, or {readers}"
+    if close := difflib.get_close_matches(str(path), READERS, n=1):
+        return f"there is no model {path}; did you mean {close[0]}? If not: {expected}"
+    if not path.exists():
+        return (
+            f"there is no folder {path}; {expected}. Nothing is downloaded here: of a model of the Hugging Face Hub "
+            "name the folder that huggingface_hub.snapshot_download returns"
+        )
+    return f"{not_a_run(path)}. Nor is it an exported folder ({CONFIG_FILE}), or {readers}"
 
 
 def packaged_reader(reader: Reader = DEFAULT_READER) -> TrainedModel:

@@ -1,17 +1,19 @@
 """What happens around the training steps: checkpoints, the log, and a line for each epoch."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from midas_dfer.files import replacing
 from midas_dfer.training.checkpoint import seal
+from midas_dfer.training.config import RunConfig
 from midas_dfer.training.metrics_file import COLUMNS, VALIDATION_COLUMNS, read_epochs, write_epochs
+from midas_dfer.training.pace import Pace
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.recognizer import DivergedError, Recognizer
 from midas_dfer.training.runs import METRICS_FILE, Run, write_weights
@@ -65,48 +67,19 @@ class RunCheckpoint(Checkpoint):
         self.best_uar, self.best_epoch = state_dict["best_uar"], state_dict["best_epoch"]
 
 
-class EpochBar(TQDMProgressBar):
-    """A bar for each epoch, short enough for loss, UAR and WAR to be seen on a terminal of 80 columns."""
-
-    BAR_FORMAT = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-    shown: ClassVar[Mapping[str, str]] = {
-        "train_loss_step": "loss",
-        "train_uar": "UAR",
-        "train_war": "WAR",
-        "val_uar": "val UAR",
-        "val_war": "val WAR",
-    }
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(leave=True)
-        self.epochs = epochs
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, *args: Any) -> None:  # noqa: ANN401 - Lightning's own
-        """Count the epochs from 1, as everything else here does."""
-        super().on_train_epoch_start(trainer, *args)
-        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{self.epochs}")
-
-    def get_metrics(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
-        """Loss and scores, shares in per cent."""
-        values = super().get_metrics(trainer, pl_module)
-        metrics: dict[str, int | str | float | dict[str, float]] = {}
-        for name, label in self.shown.items():
-            value = values.get(name)
-            if isinstance(value, int | float):
-                metrics[label] = f"{value:.3f}" if label == "loss" else f"{value:.0%}"
-        return metrics
-
-
 class EpochLog(Callback):
-    """Writes a line per epoch to logs/metrics.csv; after a resume it goes on without gap or repeat."""
+    """Writes a line per epoch to logs/metrics.csv; after a resume it goes on without gap or repeat.
 
-    def __init__(self, run: Run, say: Callable[[str], None] | None, epochs_done: int = 0) -> None:
+    Args:
+        run: what is trained.
+        pace: says the lines, and how long the training will take.
+        epochs_done: how many epochs are behind it.
+    """
+
+    def __init__(self, run: Run, pace: Pace, epochs_done: int = 0) -> None:
         self.path = run.path / METRICS_FILE
-        self.epochs = run.config.epochs
-        self.watched = watched_part(run.config)
-        self.say = say
+        self.config = run.config
+        self.pace = pace
         self.rows = read_epochs(self.path, epochs_done)
         self._began = 0.0
 
@@ -130,13 +103,25 @@ class EpochLog(Callback):
 
     def speak(self) -> None:
         """Say the line of the last epoch."""
-        if self.say is not None:
-            self.say(_sentence(self.rows[-1], self.epochs, self.watched))
+        self.pace.say(epoch_line(self.rows[-1], self.config, self.pace.left()))
 
 
-def _sentence(row: Mapping[str, str], epochs: int, watched: str) -> str:
-    parts = [f"epoch {row['epoch']:>{len(str(epochs))}} of {epochs}", f"loss {float(row['train_loss']):.4f}"]
-    parts += [f"UAR {100 * float(row['train_uar']):5.1f} %", f"WAR {100 * float(row['train_war']):5.1f} %"]
+def epoch_line(row: Mapping[str, str], config: RunConfig, left: str) -> str:
+    """An epoch's loss and scores in words that tell which clips they are of.
+
+    Args:
+        row: of logs/metrics.csv.
+        config: the recipe.
+        left: about how long the training will take from here, or "".
+    """
+    mixed = set(config.mixer_names) - {"cutout"}
+    clips = "training, mixed clips" if mixed else "training clips"
+    line = f"epoch {row['epoch']:>{len(str(config.epochs))}} of {config.epochs}  {clips}: "
+    line += f"loss {float(row['train_loss']):.4f}, {_uar_and_war(row, 'train')}"
     if "val_uar" in row:
-        parts.append(f"{watched} UAR {100 * float(row['val_uar']):5.1f} %, WAR {100 * float(row['val_war']):5.1f} %")
-    return "  ".join([*parts, f"{float(row['seconds']):.1f} s"])
+        line += f"  {watched_part(config)}: {_uar_and_war(row, 'val')}"
+    return f"{line}  {float(row['seconds']):.1f} s{', ' if left else ''}{left}"
+
+
+def _uar_and_war(row: Mapping[str, str], part: str) -> str:
+    return f"UAR {100 * float(row[f'{part}_uar']):.1f} %, WAR {100 * float(row[f'{part}_war']):.1f} %"

@@ -8,7 +8,8 @@ RUN/
   checkpoints/last.ckpt     to go on from, after each epoch
   logs/metrics.csv          loss and scores of each epoch
   logs/tensorboard/         the same for TensorBoard
-  evaluation/               written by `midas evaluate`
+  evaluation/               written by `midas evaluate`: scores on the run's own test part
+  evaluation-STORE-PART/    the same, on other clips
 """
 
 import hashlib
@@ -26,7 +27,8 @@ from torch import nn
 
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.store import ClipStore, is_store
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Manifest, Partition
 from midas_dfer.errors import RequestError
@@ -78,6 +80,9 @@ class Provenance:
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
         weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
+        template: where faces lie in the store's clips, if these were crops already and it is known.
+        init: folder of the finished run that training began from; "" if from none.
+        init_weights: SHA-256 of that run's file of weights; "" likewise.
     """
 
     dataset: str
@@ -105,6 +110,9 @@ class Provenance:
     recipe: Mapping[str, Any] | None = None
     parts_digest: str = ""
     weights_digest: str = ""
+    template: FaceTemplate | None = None
+    init: str = ""
+    init_weights: str = ""
 
 
 class Run:
@@ -153,6 +161,7 @@ class Run:
             started=_now(),
             num_votes_found=num_votes_found,
             recipe=recipe_of(config),
+            template=store.template,
         )
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)
@@ -179,8 +188,7 @@ class Run:
         except OSError as error:  # a folder that may not be entered
             raise cannot_read(file, error) from error
         if not there:
-            start = shell_command("midas", "train", "--store", "STORE", "--out", path)
-            raise RequestError(f"{path} is not a run folder; make one with: {start}")
+            raise RequestError(not_a_run(path))
         provenance = read_record(Provenance, read_json(file, CURE), file)
         try:
             config = RunConfig.from_yaml(path / CONFIG_FILE)
@@ -297,7 +305,25 @@ class Run:
         return model.eval()
 
     def _write(self) -> None:
-        write_json(self.path / RUN_FILE, asdict(self.provenance))
+        values = asdict(self.provenance)
+        if self.provenance.template is None:  # earlier versions do not know it
+            del values["template"]
+        write_json(self.path / RUN_FILE, values)
+
+
+def not_a_run(path: Path) -> str:
+    """Say what is there in the place of a run folder."""
+    makes = "midas train --store STORE --out RUN makes one"
+    if not path.exists():
+        return f"there is no folder {path}; name a run folder ({makes})"
+    if not path.is_dir():
+        return f"{path} is a file, not a run folder"
+    if is_store(path):
+        return f"{path} is a clip store, not a run folder; train on it with: midas train --store STORE --out RUN"
+    if below := sorted(each.parent for each in [*path.glob(f"*/{RUN_FILE}"), *path.glob(f"*/*/{RUN_FILE}")]):
+        runs = "a run" if len(below) == 1 else f"{len(below)} runs"
+        return f"{path} is not a run folder, but {runs} lie in it; name one, such as {below[0]}"
+    return f"{path} is not a run folder: it has no {RUN_FILE}; {makes}"
 
 
 def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:

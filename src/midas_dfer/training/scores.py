@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float64, Int64
 from midas_dfer import metrics
 from midas_dfer.datasets.classes import MappingReport
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.notebook import Shade, Share, Table, notebook_html
+from midas_dfer.training.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 
 READINGS = ("probabilities", "vote_shares")
 """The two readings of a network's output; see `Evaluation`."""
@@ -101,6 +103,10 @@ class Evaluation:
             follows.
         trained_on: the data set that it learned from; "" also where that is not known.
         weights: SHA-256 of its file of weights.
+        store_fingerprint: of the store that the clips are in.
+        baselines: scores of guesses that need no network, on the same clips; None in files of earlier versions.
+        human_line: how well people predict each other, and the model them; None where no clip has two votes, and
+            likewise.
     """
 
     method: str
@@ -125,6 +131,9 @@ class Evaluation:
     read_by: str = ""
     trained_on: str = ""
     weights: str = ""
+    store_fingerprint: str = ""
+    baselines: Baselines | None = None
+    human_line: HumanLine | None = None
 
     @property
     def judged(self) -> VoteAgreement | None:
@@ -136,14 +145,66 @@ class Evaluation:
         """What that reading is called."""
         return "probabilities" if self.no_vote_shares else "vote shares"
 
+    @property
+    def reference(self) -> Reference:
+        """These scores as they are held against those of guesses: of the reading that the run is judged by."""
+        judged = self.judged
+        return Reference(
+            name="this model",
+            uar=self.uar,
+            war=self.war,
+            soft_cross_entropy=None if judged is None else judged.soft_cross_entropy,
+            jensen_shannon=None if judged is None else judged.jensen_shannon,
+            total_variation=None if judged is None else judged.total_variation,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what makes these scores worth little: one class for all clips, no better than a guess."""
+        found = np.array(self.confusion).sum(axis=0)
+        said = []
+        if self.num_labelled > 1 and (found > 0).sum() == 1:
+            name = self.class_names[int(found.argmax())]
+            said.append(f"One class was predicted for all {self.num_labelled:,} labelled clips: {name}.")
+        if self.baselines is not None:
+            said += worse_than_guesses(self.reference, self.baselines, self.judged_by)
+        return tuple(said)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; the warnings with them, for who reads the file."""
+        return {**asdict(self), "warnings": list(self.warnings)}
 
     def without_vote_shares(self, why_not: str) -> "Evaluation":
         """These scores, without the agreement of vote shares that are not the annotators' distribution."""
         agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
         return replace(self, no_vote_shares=why_not, agreement=agreement)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: recalls and confusion, and the agreement with the votes."""
+        facts = [
+            f"{self.num_clips:,} clips of {self.dataset} (part: {self.part}); {self.num_labelled:,} with a single "
+            f"label, {self.num_voted:,} with votes",
+            f"read by {self.read_by}" if self.read_by else "",
+        ]
+        tables = []
+        if self.uar is not None and self.war is not None:
+            facts.append(f"UAR {100 * self.uar:.2f} %, WAR {100 * self.war:.2f} %")
+            rows = []
+            for name, recall, counts in zip(self.class_names, self.recall, self.confusion, strict=True):
+                of_row = [Shade(str(n), n / max(1, sum(counts))) for n in counts]
+                rows.append((name, str(sum(counts)), "-" if recall is None else Share(recall), *of_row))
+            head = ("class", "clips", "recall", *self.class_names)
+            tables.append(Table(head, tuple(rows), "Recall, and what the clips of each class were taken for"))
+        if self.agreement is not None:
+            scores = [(name.replace("_", " "), each) for name, each in self.agreement.items()]
+            measures = list(asdict(scores[0][1]))
+            rows = [
+                (m.replace("_", " "), *("-" if (v := getattr(each, m)) is None else f"{v:.4f}" for _, each in scores))
+                for m in measures
+            ]
+            tables.append(Table(("agreement with the votes", *(name for name, _ in scores)), tuple(rows)))
+        facts.append(f"CAUTION: {self.caution}." if self.caution else "")
+        return notebook_html(f"Evaluation: {self.method}, {self.model}", facts, tables)
 
 
 def in_words(precision: str | None) -> str:
@@ -164,6 +225,8 @@ def score(
     no_vote_shares: str = "",
     precision: str = "",
     device: str = "",
+    baselines: Baselines | None = None,
+    human_line: HumanLine | None = None,
 ) -> Evaluation:
     """Compute all scores of a set of predictions; see `Evaluation`."""
     labels = predictions.labels
@@ -197,6 +260,8 @@ def score(
         no_vote_shares=no_vote_shares,
         precision=precision,
         device=device,
+        baselines=baselines,
+        human_line=human_line,
     )
 
 

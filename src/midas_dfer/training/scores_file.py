@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from midas_dfer.datasets.classes import DroppedClass, MappingReport
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_kind, read_json
+from midas_dfer.training.baselines import MEASURES, Baselines, HumanLine, Reference
 from midas_dfer.training.readings import vote_reading
-from midas_dfer.training.runs import EVALUATION_FILE, Run
+from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, Run
 from midas_dfer.training.scores import READINGS, Evaluation, VoteAgreement
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ _MOST = 2**53
 """What a number of the file may be at most; NaN is not below it either."""
 
 _TEXTS = ("method", "model", "dataset", "part", "caution")
-_NEWER_TEXTS = ("no_vote_shares", "precision", "device", "read_by", "trained_on", "weights")
+_NEWER_TEXTS = ("no_vote_shares", "precision", "device", "read_by", "trained_on", "weights", "store_fingerprint")
 _COUNTS = ("num_clips", "num_labelled", "num_voted")
 _MAPPING_NAMES, _MAPPING_COUNTS = (
     ("source", "target", "absent"),
@@ -26,18 +27,36 @@ _MAPPING_NAMES, _MAPPING_COUNTS = (
 )
 
 
-def read_evaluation(run: Run) -> Evaluation | None:
+def read_evaluation(run: Run, folder: Path | None = None) -> Evaluation | None:
     """Read what `midas evaluate` wrote of a run; None if it has not been evaluated.
 
     Files of earlier versions may score vote shares that are none, as `training.readings` tells; those are left out.
 
+    Args:
+        run: the run.
+        folder: which of its evaluations; that of its own test part if None.
+
     Raises:
         RequestError: the file is damaged.
     """
-    path = run.path / EVALUATION_FILE
+    path = (run.path / EVALUATION_FOLDER if folder is None else folder) / Path(EVALUATION_FILE).name
     evaluation = read_evaluation_file(path) if path.exists() else None
     why_not = vote_reading(run.config, run.provenance).why_not
     return evaluation.without_vote_shares(why_not) if evaluation is not None and why_not else evaluation
+
+
+def evaluation_folders(folder: Path) -> tuple[Path, ...]:
+    """The folders of scores in that of a run or of an exported model: its own test part's first, if it is there."""
+    file = Path(EVALUATION_FILE).name
+    own = folder / EVALUATION_FOLDER
+    others = sorted(each for each in folder.glob(f"{EVALUATION_FOLDER}-*") if (each / file).is_file())
+    return (*([own] if (own / file).is_file() else []), *others)
+
+
+def shown_folder(folder: Path) -> Path | None:
+    """The folder of the scores that stand for a model: its own test part's, else the only ones there are."""
+    found = evaluation_folders(folder)
+    return found[0] if found and (found[0].name == EVALUATION_FOLDER or len(found) == 1) else None
 
 
 def read_evaluation_file(path: Path) -> Evaluation:
@@ -92,6 +111,8 @@ def evaluation_from(values: object) -> Evaluation:
         "votes_entropy": floor,
         "agreement": agreement,
         "mapping": None if values.get("mapping") is None else _mapping(values["mapping"]),
+        "baselines": None if values.get("baselines") is None else _baselines(values["baselines"]),
+        "human_line": None if values.get("human_line") is None else _human_line(values["human_line"]),
     }
     return Evaluation(**read)
 
@@ -113,6 +134,34 @@ def _agreement(values: object) -> dict[str, VoteAgreement] | None:
                 _there_if(True, numbers[needed], needed)
             read[name] = VoteAgreement(**numbers)  # type: ignore[arg-type]
     return read
+
+
+def _baselines(values: object) -> Baselines:
+    found = _object(values, "baselines")
+    majority = _get(found, "majority")
+    return Baselines(
+        source=_text(_get(found, "source"), "source"),
+        majority=None if majority is None else _reference(majority),
+        mean_vote=_reference(_get(found, "mean_vote")),
+    )
+
+
+def _human_line(values: object) -> HumanLine:
+    found = _object(values, "human_line")
+    votes = _number(_get(found, "num_votes"), "num_votes")
+    _there_if(True, votes, "num_votes")
+    return HumanLine(
+        num_clips=_count(_get(found, "num_clips"), "num_clips"),
+        num_votes=votes or 0.0,
+        people=_reference(_get(found, "people")),
+        model=_reference(_get(found, "model")),
+    )
+
+
+def _reference(values: object) -> Reference:
+    found = _object(values, "a baseline")
+    read = {name: (_share if name in ("uar", "war") else _number)(_get(found, name), name) for name in MEASURES}
+    return Reference(_text(_get(found, "name"), "name"), **read)
 
 
 def _mapping(values: object) -> MappingReport:

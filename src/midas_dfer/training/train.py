@@ -24,7 +24,7 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, only_one
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.pretrained import load_pretrained
-from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochBar, EpochLog, RunCheckpoint
+from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
 from midas_dfer.training.checkpoint import LastCheckpoint, last_checkpoint
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.criteria import make_loss
@@ -38,7 +38,10 @@ from midas_dfer.training.devices import (
 from midas_dfer.training.fitting import Start, in_sentences, interruptible, quiet
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
 from midas_dfer.training.identity import different_settings, recipe_of
+from midas_dfer.training.long_recipes import few_epochs
 from midas_dfer.training.mixers import Mixing, make_mixing
+from midas_dfer.training.origin import open_origin, refuse_tested_clips, take_weights, told_differences
+from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.readings import votes_learned
 from midas_dfer.training.recognizer import Batches, Recognizer
@@ -66,6 +69,7 @@ def train(
     store: ClipStore | Path | str,
     out: Path | str,
     *,
+    init: Run | Path | str | None = None,
     bar: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
@@ -75,14 +79,16 @@ def train(
         config: the recipe; its defaults are the paper's.
         store: the clips, or the folder of their store.
         out: the run folder, which must not be there yet.
-        bar: show a progress bar with loss, UAR and WAR; if not, say a line for each epoch.
-        say: prints a line.
+        init: a finished run to begin from, with its weights whole; its classifier too, of the classes that both have.
+        bar: show a progress bar on standard error; if not, say at least every minute how far it is.
+        say: prints a line: a few at the start, and one for each epoch.
 
     Returns:
         The finished run.
 
     Raises:
-        RequestError: the recipe does not fit the store, or `out` is taken.
+        RequestError: the recipe does not fit the store or the run of `init`, which may not have learned from the clips
+            that are tested; or `out` is taken.
         JobError: the loss became NaN (the message names the last good checkpoint), or the disk is full.
     """
     out = Path(out)
@@ -95,12 +101,16 @@ def train(
     )
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
-    loaded = _check_model(config, store.class_names)
+    origin = None if init is None else open_origin(init, config)
+    watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
+    loaded = _check_model(config, store.class_names, origin)
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
         config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device))
+    if origin is not None:
+        run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
     pending = sum(each.status == "pending" for each in store.outcomes.values())
     if pending:
         say(f"note: {pending} clips of the store {store.path} are not cut yet, and not in this training")
@@ -111,8 +121,13 @@ def train(
         say(
             f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the counts"
         )
-    if loaded:
-        say(f"weights: {loaded}")
+    say(f"weights: {loaded}")
+    if origin is not None and (changed := told_differences(origin, config)):
+        say(f"settings that are not those of {origin.path}: {changed}")
+    if watched:
+        say(f"note: {watched}")
+    if few := few_epochs(config, len(store.class_names)):
+        say(f"note: {few}")
     return _fit(run, store, bar=bar, say=say)
 
 
@@ -180,10 +195,14 @@ def _refuse_edited(run: Run) -> None:
         )
 
 
-def _check_model(config: RunConfig, class_names: Sequence[str]) -> str:
-    """Make the model once before anything is written; says what it starts from, "" from random weights."""
+def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | None) -> str:
+    """Make the model once before anything is written; says what it starts from."""
     model = new_model(config, class_names)
-    return "" if config.weights is None else load_pretrained(model, config.model, config.weights, class_names)
+    if origin is not None:
+        return take_weights(model, origin, class_names)
+    if config.weights is not None:
+        return load_pretrained(model, config.model, config.weights, class_names)
+    return "random; the paper's ResNet-18 begins with ImageNet's (--weights FILE)"
 
 
 def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:
@@ -205,9 +224,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
     with interruptible(run), only_one(run.path / CONFIG_FILE, busy, LOCK_PATIENCE), quiet():
         _remove_remains(run.path)
         checkpoint = last_checkpoint(run)
-        log = EpochLog(run, None if bar else say, 0 if checkpoint is None else checkpoint.epochs_done)
-        if checkpoint is not None:
-            _tell_what_is_unknown(checkpoint, log, say)
+        epochs_done = 0 if checkpoint is None else checkpoint.epochs_done
         train_set = _dataset(run, store, "train", say)
         say(f"classes: {classes_text(count_classes(train_set.manifest))}")
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
@@ -218,15 +235,21 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         if run.times(watched):
             validation_loader = _loader(_dataset(run, store, watched, say), config, device, workers, shuffle=False)
         model = run.new_model(pretrained=checkpoint is None)
+        if checkpoint is None and run.provenance.init:
+            take_weights(model, Run.open(run.provenance.init), run.provenance.class_names, run.provenance.init_weights)
         lay_out_for_speed(model)
         num_steps = config.epochs * len(train_loader)
         loss = make_loss(config, train_set.soft_labels)
         recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss)
+        pace = (TrainingBar if bar else Pace)(say, config.epochs, len(train_loader))
+        log = EpochLog(run, pace, epochs_done)
+        if checkpoint is not None:
+            _tell_what_is_unknown(checkpoint, log, say)
+        left = f", {num_steps - epochs_done * len(train_loader):,} left" if epochs_done else ""
+        say(f"steps: {len(train_loader):,} an epoch, {num_steps:,} in all{left}")
         kept = RunCheckpoint(run, log)
         start = Start(checkpoint, len(train_loader))
-        callbacks: list[Callback] = [start, log, kept]
-        if bar:
-            callbacks.append(EpochBar(config.epochs))
+        callbacks: list[Callback] = [start, pace, log, kept]
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=1,
@@ -236,7 +259,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             callbacks=callbacks,
             logger=TensorBoardLogger(run.path, name="", version=TENSORBOARD_FOLDER),
             log_every_n_steps=max(1, min(50, len(train_loader))),
-            enable_progress_bar=bar,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             default_root_dir=run.path,

@@ -1,0 +1,51 @@
+"""The clips that constant guesses are made from: those that a model learned from, or what is at hand instead."""
+
+from contextlib import suppress
+
+from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.classes import map_classes
+from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.errors import MidasError
+from midas_dfer.sharing.trained import TrainedModel
+from midas_dfer.training.baselines import LEARNED
+from midas_dfer.training.runs import Run
+
+
+def baseline_clips(trained: TrainedModel, store: ClipStore, tested: Manifest, part: str) -> tuple[Manifest, str]:
+    """Choose them, and say which they are.
+
+    Args:
+        trained: the model.
+        store: that the tested clips are in.
+        tested: the clips that are scored, under the classes that they are scored by.
+        part: which part of the store they are.
+
+    Returns:
+        the clips, under the classes of `tested`; and what they are, in words, such as "the 192 training clips".
+    """
+    learned = None if trained.run is None else _training_clips(trained.run, store)
+    why = "not recorded" if trained.run is None else "not at hand"
+    if learned is not None and len(clips := map_classes(learned, tested.class_names)):
+        return clips, f"the {_count(clips)} {LEARNED}"
+    train = store.manifest.partition().train
+    if part != "all" and len(train) and len(clips := map_classes(train, tested.class_names)):
+        return clips, f"the {_count(clips)} of the store's train part, as those that it learned from are {why}"
+    return tested, f"the tested clips themselves, as those that it learned from are {why}"
+
+
+def _training_clips(run: Run, store: ClipStore) -> Manifest | None:
+    """The training clips of a run, from the store at hand if it is the run's, else from where that was."""
+    made = run.provenance
+    if store.fingerprint != made.store_fingerprint:
+        home = None
+        with suppress(MidasError, OSError):
+            home = ClipStore.open(made.store)
+        if home is None or home.fingerprint != made.store_fingerprint:
+            return None
+        store = home
+    ids = run.part("train")
+    return store.manifest.select([row for row, name in enumerate(store.manifest.video_ids) if name in ids])
+
+
+def _count(clips: Manifest) -> str:
+    return f"{len(clips):,} {'clip' if len(clips) == 1 else 'clips'}"

@@ -1,0 +1,153 @@
+"""A training that goes on from a finished one, with other settings: `midas train --init RUN`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from midas_dfer.commands import shell_command
+from midas_dfer.datasets.manifest import Partition
+from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.models.clip_model import ClipModel
+from midas_dfer.models.pretrained import take_start
+from midas_dfer.readers.start import CONFIG_FILE, Start, named_reader
+from midas_dfer.training.config import RunConfig
+from midas_dfer.training.identity import different_settings
+from midas_dfer.training.runs import RUN_FILE, WEIGHTS_FILE, Part, Run
+
+OF_THE_NETWORK = ("model", "width", "size")
+"""Settings that are those of the run that a training begins from, unless they are typed."""
+_LEARNED_FROM: tuple[Part, ...] = ("train", "validation")
+
+
+def open_run(path: Path | str) -> Run:
+    """Open the run that --init names.
+
+    Raises:
+        RequestError: it is none; another trained model is named with --weights.
+    """
+    path = Path(path)
+    if not (path / RUN_FILE).exists():
+        what = "a packaged reader" if named_reader(path) is not None else "an exported model"
+        if what == "a packaged reader" or (path / CONFIG_FILE).is_file():
+            raise RequestError(f"--init: {path} is {what}, not a run; begin from it with --weights {path}")
+    try:
+        return Run.open(path)
+    except RequestError as error:
+        raise RequestError(f"--init: {error}") from error
+
+
+def open_origin(path: Run | Path | str, config: RunConfig) -> Run:
+    """Open the run that a training begins from.
+
+    Raises:
+        RequestError: it is none, or not finished, or the recipe has other weights or another network.
+    """
+    run = path if isinstance(path, Run) else open_run(path)
+    if not run.finished:
+        go_on = shell_command("midas", "train", "--resume", run.path)
+        raise RequestError(
+            f"--init {run.path}: its training has not ended ({run.provenance.epochs_done} of {run.config.epochs} "
+            f"epochs); go on with: {go_on}"
+        )
+    if config.weights is not None:
+        raise RequestError(
+            f"--init {run.path} and --weights {config.weights} both say what the training begins from; leave out one"
+        )
+    if (config.model, config.width) != (run.config.model, run.config.width):
+        raise RequestError(
+            f"--init {run.path} is of --model {run.config.model} --width {run.config.width}, and {config.model} of "
+            f"width {config.width} was asked for; leave both out"
+        )
+    return run
+
+
+def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
+    """Refuse a training whose test clips were learned from, in the run that it begins from or in one before that.
+
+    Returns:
+        a sentence where that is so of validation clips; else "".
+
+    Raises:
+        RequestError: some were.
+    """
+    learned = clips_learned(origin, dataset)
+    tested = set() if partition.test is None else set(partition.test.video_ids)
+    if known := tested & learned:
+        raise RequestError(
+            f"{len(known)} of the {len(tested)} clips that would be tested were used to train {origin.path}, so that "
+            "their scores would say nothing; take the same --test_fold, or a store without these clips"
+        )
+    watched = set() if partition.validation is None else set(partition.validation.video_ids)
+    if not (known := watched & learned):
+        return ""
+    return (
+        f"{len(known)} of the {len(watched)} validation clips were used to train {origin.path}: how well they are "
+        "recognised does not say how well others are"
+    )
+
+
+def clips_learned(run: Run, dataset: str) -> set[str]:
+    """The clips of a data set that a run learned from, and those that it began from, by video id.
+
+    A run that is not there any more is passed over.
+    """
+    found: set[str] = set()
+    seen: set[Path] = set()
+    place: Run | None = run
+    while place is not None and place.path.resolve() not in seen:
+        seen.add(place.path.resolve())
+        if place.provenance.dataset == dataset:
+            found.update(*(place.part(part) for part in _LEARNED_FROM))
+        place = _before(place)
+    return found
+
+
+def _before(run: Run) -> Run | None:
+    if not run.provenance.init:
+        return None
+    try:
+        return Run.open(run.provenance.init)
+    except (MidasError, OSError):
+        return None
+
+
+def take_weights(model: nn.Module, origin: Run, class_names: Sequence[str], digest: str = "") -> str:
+    """Give a fresh model the weights of a finished run: all of them, or all but those of classes that it has not.
+
+    Args:
+        model: of the same architecture and width; changed in place.
+        origin: the run.
+        class_names: of the model's outputs.
+        digest: SHA-256 that the run's weights had; "" for any.
+
+    Returns:
+        what was taken, in words.
+
+    Raises:
+        RequestError: the weights are not those that they were, or do not fit.
+    """
+    if digest not in ("", origin.provenance.weights_digest):
+        raise RequestError(f"{origin.path} has other weights than when the training began from it; train anew")
+    trained = origin.load_model()
+    names = origin.provenance.class_names
+    done = origin.provenance.epochs_done
+    title = f"the run {origin.path} ({done} epoch{'' if done == 1 else 's'} on {origin.provenance.dataset})"
+    if tuple(class_names) != names and isinstance(model, ClipModel):
+        made = origin.config
+        start = Start(title, origin.path, made.model, made.width, made.size, names, WEIGHTS_FILE)
+        return take_start(model, start, class_names)
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise RequestError(
+            f"the weights of {origin.path} do not fit: it sees {origin.config.num_segments} segments of "
+            f"{origin.config.frames_per_segment} frames; ask for the same --num_segments and --frames_per_segment"
+        ) from error
+    return f"all those of {title}"
+
+
+def told_differences(origin: Run, config: RunConfig) -> str:
+    """Which settings are not those of the run that a training begins from, in words; "" if none."""
+    found = different_settings(origin.config.to_dict(), config.to_dict())
+    return ", ".join(f"{name} {now} ({was})" for name, was, now in found if name != "weights")
