@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed, refuse_unused
 from midas_dfer.cli.sources import (
     add_source_flags,
-    check_person,
-    detection_flags,
     known_broken,
     pixel_table,
     read_source,
-    refuse_detection,
     refuse_foreign_flags,
 )
 from midas_dfer.errors import JobError, RequestError
@@ -66,7 +64,7 @@ def run(request: Namespace) -> None:
     detection = detection_flags(request)
     check_person(request)
     source = read_source(request, lambda _: None)  # its notes are among the findings
-    refuse_detection(request, source)
+    refuse_detection(request, source.faces, source.manifest.table.columns)
     pixels = pixel_table(request, source)
     report = check(
         source.manifest,

@@ -7,15 +7,13 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
 from midas_dfer.cli.sources import (
     Annotated,
     add_source_flags,
-    check_person,
-    detection_flags,
     pixel_table,
     read_source,
-    refuse_detection,
     refuse_foreign_flags,
 )
 from midas_dfer.commands import shell_command
@@ -73,7 +71,7 @@ def run(request: Namespace) -> None:
     source = read_source(request, say_for(request))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
-    refuse_detection(request, source)
+    refuse_detection(request, source.faces, source.manifest.table.columns)
     manifest = source.manifest if request.aggregate is None else _aggregated(source.manifest, request)
     source = replace(source, manifest=manifest)
     if source.hint:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.foreseen import uploads_hint
 from midas_dfer.cli.help import Page, give_page, hide
 from midas_dfer.cli.parsing import Parser, refuse_typed
-from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.errors import RequestError
 
 FaceSource = Literal["detect", "cropped"]
@@ -207,70 +207,8 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
         faces=request.faces or source.faces(manifest.table["path"].to_list()),
         missing=request.missing or source.missing,
         duplicates=request.duplicates or source.duplicates,
-        hint=_uploads_hint(request, manifest.table["path"].to_list(), videos),
+        hint=uploads_hint(request, manifest.table["path"].to_list(), videos),
     )
-
-
-def _uploads_hint(request: Namespace, paths: list[str], videos: Path) -> str:
-    """Say so where files that were uploaded to Label Studio lie there under the names that they had before."""
-    if request.dataset != "label_studio" or request.uploads != "stored":
-        return ""
-    from midas_dfer.datasets.label_studio import original_name
-
-    renamed = [path for path in paths if original_name(path) != path]
-    if not renamed or any((videos / path).exists() for path in paths):
-        return ""
-    there = next((path for path in renamed if (videos / original_name(path)).is_file()), None)
-    if there is None:
-        return (
-            f"the folder {videos} holds none of the videos that Label Studio calls {renamed[0]} and so on, since they "
-            f"were uploaded in the browser: copy its folder media/upload there, or put your own files there, such as "
-            f"{original_name(renamed[0])}, and add --uploads original"
-        )
-    return (
-        f"{videos} holds {original_name(there)}, which Label Studio calls {there} since it was uploaded: add --uploads "
-        "original, so that files are looked for under the names that they had before"
-    )
-
-
-def detection_flags(request: Namespace) -> dict[str, Any]:
-    """The flags that say how faces are looked for, as far as they are given."""
-    return {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
-
-
-def check_person(request: Namespace) -> None:
-    """Refuse a `--person` that chooses no face.
-
-    Raises:
-        RequestError: says what does.
-    """
-    from midas_dfer.datasets.face_choice import FaceChoice
-
-    try:
-        FaceChoice.parse(request.person)
-    except RequestError as error:
-        raise RequestError(f"--person {error}") from error
-
-
-def refuse_detection(request: Namespace, source: Annotated) -> None:
-    """Refuse flags of detection, and the choice of a face, where no face is looked for.
-
-    Raises:
-        RequestError: names the flag or the column.
-    """
-    if source.faces != "cropped":
-        return
-    used = next((name for name in ("max_side", "min_score", "person") if name in request.typed), None)
-    if used is None and FACE_COLUMN in source.manifest.table.columns:
-        raise RequestError(
-            f"the annotations have a column {FACE_COLUMN!r}, which says whose face was rated; but frames are taken for "
-            f'face crops (--faces cropped): leave it out with --ignore "[{FACE_COLUMN}]", or say --faces detect'
-        )
-    if used is not None:
-        raise RequestError(
-            f"--{used} is of no use where frames are face crops already (--faces cropped): no face is "
-            "looked for; leave it out, or say --faces detect"
-        )
 
 
 def give_page_of_source(flags: Parser, page: Page, dataset: str | None) -> None:
