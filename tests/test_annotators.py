@@ -222,5 +222,7 @@ def test_store_run_and_reading_say_what_was_learned_from(folder, tmp_path, capsy
     assert (
         "It learned from labels that dawid\\_skene made of single" in card or "that dawid_skene made of single" in card
     )
+    weighed = opened.fingerprint
     assert prepare(folder, store) == 0  # back to the votes: no clip is cut again
+    assert ClipStore.open(store).fingerprint != weighed
     assert aggregated_by(ClipStore.open(store).manifest) == ""
