@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
 
 HALVES = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
 """Largest rounding error of a half-precision type, as a part of the value."""

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from midas_dfer.clips.augment import CropAndFlip, normalize_pixels
+from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.clips.crops import CropAndFlip
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIDAS
 from midas_dfer.mixing.fused import mix, mix_and_normalize
-from midas_dfer.mixing.fused.cpu import mix_on_cpu
 from midas_dfer.mixing.fused.device import mix_with_torch
 from midas_dfer.mixing.plan import MixPlan, RegionPlan
 from tests.fused_cases import Case, check, make_crops
@@ -297,4 +297,6 @@ def test_partners_of_a_pool() -> None:
 
 
 def test_the_cpu_has_a_way_of_its_own() -> None:
-    assert mix.mix_on_cpu is mix_on_cpu
+    with mock.patch("midas_dfer.mixing.fused.cpu.mix_on_cpu") as way:
+        mix_and_normalize(CLIPS, PLAN)
+    way.assert_called_once()

@@ -1,6 +1,7 @@
 """What holds for every mixer: one interface, one set of promises."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -131,9 +132,33 @@ def test_no_video_meets_itself_even_where_it_is_repeated(name):
         for _ in range(20):
             plan = MIXERS[name].draw(list(text), generator=generator)
             assert all(text[b] != text[p] for b, p in enumerate(plan.partner.tolist()))
-    for text in ("a", "aaaa"):
+    for text in ("aa", "aaaa"):
         with pytest.raises(RequestError, match="at least two videos"):
             MIXERS[name].draw(list(text))
+
+
+@every_mixer
+def test_a_batch_of_one_clip_comes_back_unmixed_and_that_is_told(name):
+    if name in NO_PARTNER:
+        pytest.skip("it has no partner")
+    for shape in shapes_for(name):
+        clips, labels, _ = batch_of(shape)
+        with pytest.warns(UserWarning, match="A batch of a single clip was not mixed"):
+            mixed, targets = MIXERS[name](clips[:1], labels[:1], video_ids=["a"], generator=seeded(1))
+        torch.testing.assert_close(mixed, clips[:1])
+        expected = MIXERS[name]._target(labels[:1]) if hasattr(MIXERS[name], "_target") else labels[:1]
+        torch.testing.assert_close(targets, expected, atol=1e-5, rtol=0.0)
+    plan = MIXERS[name].draw(["a"], pool=PartnerPool(["a", "b"]), generator=seeded(1))  # a pool has a partner for it
+    assert plan.partner.tolist() == [1]
+
+
+def test_a_batch_of_one_clip_is_told_once():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            MIDAS().draw(["a"])
+            Mixup().draw(["b"])
+    assert len(told) == 1
 
 
 @every_mixer

@@ -43,7 +43,7 @@ def names():
 
 def test_every_example_runs(names):
     fixed = dict(names)
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
     before = names["model"][1].weight.clone()
     for code in EXAMPLES:
         names.update({key: fixed[key] for key in ("clips", "soft_labels", "video_ids")})
@@ -115,8 +115,54 @@ def test_collate_loads_the_partners_of_a_pool(names):
     torch.testing.assert_close(targets[:, 1], odd)
 
 
+def test_collate_mixes_dictionaries(names):
+    samples = [
+        {"pixel_values": c, "labels": y, "video_id": v, "mask": n} for n, (c, y, v) in enumerate(names["dataset"])
+    ]
+    torch.manual_seed(3)
+    batch = MixCollate(MIDAS())(samples)
+    torch.manual_seed(3)
+    clips, targets = MixCollate(MIDAS())(names["dataset"])
+    assert list(batch) == ["mask", "pixel_values", "labels"]
+    assert torch.equal(batch["pixel_values"], clips)
+    assert torch.equal(batch["labels"], targets)
+    assert batch["mask"].tolist() == [0, 1, 2, 3]
+
+    renamed = [{"x": c, "y": y, "id": v} for c, y, v in names["dataset"]]
+    torch.manual_seed(3)
+    collate = MixCollate(MIDAS(), keys=("x", "y", "id"), pool=PartnerPool(list("abcd")), dataset=renamed)
+    batch = collate(renamed[:2])
+    torch.manual_seed(3)
+    plan = MIDAS().draw(list("ab"), pool=PartnerPool(list("abcd")))
+    others = names["clips"][plan.partner]
+    expected = torch.lerp(others, names["clips"][:2], plan.ratio.view(-1, 1, 1, 1, 1))
+    torch.testing.assert_close(batch["x"], expected)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"label": 0, "video_id": "a"},
+            r"no 'labels' for the label \(did you mean 'label'\?\); they have '",
+        ),
+        ({"labels": 0}, "no 'video_id' for the id of the video; .* remove_unused_columns=False"),
+    ],
+)
+def test_collate_says_which_key_is_missing(keys, message):
+    sample = {"pixel_values": torch.zeros(1, 3, 2, 2), **keys}
+    with pytest.raises(RequestError, match=message):
+        MixCollate(Mixup(num_classes=2))([sample, sample])
+
+
+@pytest.mark.parametrize("keys", ["abc", ("a", "b"), ("a", "a", "b")])
+def test_collate_refuses_keys_that_are_not_three(keys):
+    with pytest.raises(RequestError, match="expected three, of clip, label and id"):
+        MixCollate(MIDAS(), keys=keys)
+
+
 def test_collate_refuses_other_samples(names):
-    with pytest.raises(RequestError, match=r"expected samples \(clip, label, video id\)"):
+    with pytest.raises(RequestError, match=r"expected samples \(clip, label, video id\), or dictionaries"):
         MixCollate(MIDAS())([(clip, label) for clip, label, _ in names["dataset"]])
     with pytest.raises(RequestError, match="give both pool and dataset"):
         MixCollate(MIDAS(), pool=PartnerPool(["a", "b"]))

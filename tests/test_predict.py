@@ -1,7 +1,6 @@
 """Predicting: any video becomes a timeline, and each window is what the model says of the right frames."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -349,9 +348,8 @@ def test_how_faces_are_looked_for_can_be_changed(predictor, tmp_path, monkeypatc
     write_scene(tmp_path / "wide.mp4", 4, [], size=(800, 64))
     with pytest.raises(NoFaceError, match=r"in 4 frames \(shrunk from 800x64 to 640x51 .*--max_side 800\)"):
         predictor.predict_video(tmp_path / "wide.mp4")
-    cropped = replace(predictor.info, extract=replace(predictor.info.extract, faces="cropped"))
-    with pytest.raises(RequestError, match="min_score is of no use"):
-        Predictor(predictor.model, cropped).predict_video(tmp_path / "a.mp4", min_score=0.5)
+    with pytest.raises(RequestError, match="min_score is of no use with --faces cropped"):
+        predictor.predict_video(tmp_path / "a.mp4", min_score=0.5, faces="cropped")
 
 
 def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):
@@ -367,7 +365,10 @@ def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):
     pictures = [cv2.resize(p, (40 + i % 3, 44), interpolation=cv2.INTER_CUBIC) for i, p in enumerate(small)]
     for i, picture in enumerate(pictures):
         cv2.imwrite(str(folder / f"{i}.png"), picture)
-    (track,) = predictor.predict_video(folder).tracks
+    timeline = predictor.predict_video(folder, faces="cropped")
+    assert "whole frames were taken for faces" in timeline.note
+    assert '"faces": "cropped"' in timeline.to_json()
+    (track,) = timeline.tracks
     assert len(track.face) == 20
     assert track.face.boxes[1].tolist() == [0, 0, 41, 44]
     (window,) = track.windows
@@ -376,6 +377,9 @@ def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):
     probabilities, shares = predictor.predict_clips(apply_crop(crops, None, SIZE)[None])
     np.testing.assert_allclose(window.probabilities, probabilities[0], atol=1e-5)
     np.testing.assert_allclose(window.vote_shares, shares[0], atol=1e-5)
+    cv2.imwrite(str(folder / "20.png"), np.zeros((40, 51, 3), np.uint8))
+    with pytest.raises(RequestError, match=r"frames: frame 20 is 51x40, too far from square"):
+        predictor.predict_video(folder, faces="cropped")
 
 
 class Listener:

@@ -2,6 +2,7 @@ import copy
 import importlib
 import importlib.util
 import sys
+from types import ModuleType
 from unittest.mock import MagicMock
 
 import cv2
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model, list_models, load_trunk
 from midas_dfer.models.blocks import temporal_shift
@@ -233,8 +234,7 @@ def test_lite0_with_the_weights_of_the_package():
 # --- any trunk of timm
 
 
-@pytest.fixture(scope="module")
-def timm():
+def import_timm() -> ModuleType:
     """The package; where no torchvision is, of which timm asks for some names, with a stand-in while it is imported."""
     if importlib.util.find_spec("timm") is None:
         pytest.skip("the package timm is not installed")
@@ -250,6 +250,11 @@ def timm():
     finally:
         for name in stand_ins:
             del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def timm() -> ModuleType:
+    return import_timm()
 
 
 # Trunk, residual branches with shift, of them the last that has one.

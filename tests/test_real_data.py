@@ -80,8 +80,8 @@ def test_predict_one_of_them(shared_data, run, tmp_path):
     done = midas("predict", "--run", run, video, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for name in ("timeline.json", "timeline.csv", "timeline.png", "annotated.mp4"):
-        assert (tmp_path / "out" / name).stat().st_size > 100, name
-    timeline = json.loads((tmp_path / "out" / "timeline.json").read_text())
+        assert (tmp_path / "out" / video.stem / name).stat().st_size > 100, name
+    timeline = json.loads((tmp_path / "out" / video.stem / "timeline.json").read_text())
     assert len(timeline["tracks"]) == 1
 
 

@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model, load_trunk
 from midas_dfer.models.resnet3d import BasicBlock3d, TimeConvolution, full_convolution, separate_convolutions

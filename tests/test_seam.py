@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, apply_crop
+from midas_dfer.clips.augment import apply_crop
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.dataset import ClipBatch
 from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.store import ClipStore

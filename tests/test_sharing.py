@@ -117,7 +117,9 @@ def test_a_folder_is_the_runs_model_to_the_bit(settings, tmp_path):
         assert a.std() > 0.001
     assert (theirs.predict_clips(clips)[1] is None) == (given == 1)
     write_clip(tmp_path / "video", 0, 30, 0)
-    timelines = [json.loads(each.predict_video(tmp_path / "video").to_json()) for each in (ours, theirs)]
+    timelines = [
+        json.loads(each.predict_video(tmp_path / "video", faces="cropped").to_json()) for each in (ours, theirs)
+    ]
     named = f"{run.config.model}, trained with {run.config.method_name}"
     for timeline, title in zip(timelines, ("the run gone", "the exported model shared"), strict=True):
         assert timeline.pop("read_by").startswith(f"{title}: {named}")
@@ -249,7 +251,9 @@ def test_the_example_of_the_card_works(shared, tmp_path, monkeypatch, capsys):
     examples = re.findall(r"```python\n(.*?)```", (shared / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 2
     for code in examples:
-        code = code.replace("PATH/TO/THIS/FOLDER", str(shared)).replace("video.mp4", str(tmp_path / "clip"))
+        code = code.replace("PATH/TO/THIS/FOLDER", str(shared)).replace(
+            '"video.mp4"', f'"{tmp_path / "clip"}", faces="cropped"'
+        )
         exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own card
     assert "clip: " in capsys.readouterr().out
 

@@ -92,7 +92,7 @@ def outputs(trained: str | Path) -> torch.Tensor:
 def test_predict(kind, named, face, tmp_path, capsys):
     asked = [] if kind is None else ["--run", named[kind]]
     out, _ = told(capsys, "predict", *asked, face, "--out", tmp_path / "out", "--no_video")
-    timeline = json.loads((tmp_path / "out" / "timeline.json").read_text())
+    timeline = json.loads((tmp_path / "out" / "face" / "timeline.json").read_text())
     assert out.startswith(folded(f"read by {timeline['read_by']}") + "\n")
     assert str(tmp_path) not in timeline["read_by"]
     if kind in (None, READER):
@@ -248,12 +248,12 @@ def test_a_path_wins_over_a_readers_name_and_it_is_said(named, face, tmp_path, c
     with pytest.warns(UserWarning, match="the packaged reader of that name was not taken"):
         assert Predictor.from_pretrained(READER, device="cpu").class_names == ("happy", "sad", "angry")
     assert f"./{READER} is a folder here" in " ".join(runs_report([Path(READER)]).notes)
-    out, err = told(capsys, "predict", face, "--out", "out", "--no_video")  # nothing was named
+    out, err = told(capsys, "predict", face, "--out", "out2", "--no_video")  # nothing was named
     assert out.startswith(f"read by the packaged reader {READER}: ")
     assert "note" not in err
     shutil.rmtree(tmp_path / READER)
     (tmp_path / READER).mkdir()  # of data, perhaps
-    out, err = told(capsys, "predict", "--run", READER, face, "--out", "out", "--no_video")
+    out, err = told(capsys, "predict", "--run", READER, face, "--out", "out3", "--no_video")
     assert out.startswith(f"read by the packaged reader {READER}: ")
     assert f"note: ./{READER} is neither a run folder nor an exported folder; the packaged reader" in err
 

@@ -19,6 +19,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.models.zoo import architecture
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.training.inference import predict_logits
 
 FER, FACE_API = "fer:", "face-api:"
 """How the source of a program of others begins; the folder of the unpacked package follows."""
@@ -124,7 +125,8 @@ def read_from_store(predictor: Predictor, store: ClipStore, pictures: Pictures) 
 
 def _shares(predictor: Predictor, clips: UInt8[torch.Tensor, "B T 3 H W"]) -> Float64[np.ndarray, "B 8"]:
     """The vote shares that the output implies, or the probabilities where it implies none; in FER+'s order."""
-    probabilities, shares = predictor.predict_clips(clips)
+    logits = predict_logits(predictor.model, clips, predictor.device, predictor.dtype)
+    probabilities, shares = logits.softmax(dim=1), predictor.info.vote_shares(logits)
     found = (probabilities if shares is None else shares).double().numpy()
     places = match_classes(predictor.class_names, FERPLUS.names).places
     ordered = found[:, [place for place in places if place is not None]]

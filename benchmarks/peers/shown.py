@@ -31,7 +31,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "with its video": (f"{_EVERY}::test_no_video_meets_itself_even_where_it_is_repeated",),
     "odd batch": (f"{_EVERY}::test_even_and_odd_batches",),
     "batch of one": (
-        f"{_EVERY}::test_no_video_meets_itself_even_where_it_is_repeated",
+        f"{_EVERY}::test_a_batch_of_one_clip_comes_back_unmixed_and_that_is_told",
         f"{_REGIONS}::test_cutout_takes_a_batch_of_one_video",
     ),
     "whole set": (f"{_EVERY}::test_partners_from_a_whole_training_set",),

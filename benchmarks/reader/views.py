@@ -84,17 +84,17 @@ def cut_face(
     faces = detector.detect(large)
     if not faces:
         return None
-    return align_face(large, faces[0].landmarks, SIZE) if cut == "aligned" else _boxed(large, faces[0])
+    return align_face(large, faces[0].landmarks, SIZE) if cut == "aligned" else boxed(large, faces[0], SIZE)
 
 
-def _boxed(image: UInt8[np.ndarray, "H W 3"], face: Face) -> UInt8[np.ndarray, "S S 3"]:
+def boxed(image: UInt8[np.ndarray, "H W 3"], face: Face, size: int) -> UInt8[np.ndarray, "S S 3"]:
     """The square around the detector's box; beyond the picture its border is repeated."""
     x, y, width, height = face.box
-    scale = SIZE / max(width, height)
+    scale = size / max(width, height)
     middle = np.array([x + width / 2, y + height / 2])
-    move = np.array([SIZE / 2, SIZE / 2]) - scale * middle
+    move = np.array([size / 2, size / 2]) - scale * middle
     matrix = np.array([[scale, 0.0, move[0]], [0.0, scale, move[1]]])
-    shrunk = cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shrunk = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(shrunk, dtype=np.uint8)
 
 

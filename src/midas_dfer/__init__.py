@@ -23,6 +23,8 @@ _PUBLIC = {
     "ClipView": "clips.dataset",
     "sample_segments": "clips.sampling",
     "iter_frames": "video.read",
+    "find_faces": "clips.one_picture",
+    "align": "clips.one_picture",
     "MIDAS": "mixing.midas",
     "Mixup": "mixing.midas",
     "CutMix": "mixing.regions",
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from midas_dfer.clips.dataset import ClipDataset as ClipDataset
     from midas_dfer.clips.dataset import ClipLoader as ClipLoader
     from midas_dfer.clips.dataset import ClipView as ClipView
+    from midas_dfer.clips.one_picture import align as align
+    from midas_dfer.clips.one_picture import find_faces as find_faces
     from midas_dfer.clips.prepare import prepare as prepare
     from midas_dfer.clips.sampling import sample_segments as sample_segments
     from midas_dfer.clips.store import ClipStore as ClipStore

@@ -174,9 +174,13 @@ PAGES: Mapping[str, Page] = {
         ("midas report hard soft midas --out page", "midas report folds other_folds --out page"),
     ),
     "predict": Page(
-        "midas predict VIDEO... --out DIR [flags]",
-        ("midas predict party.mp4 --out reading", "midas predict clips/*.mp4 --run run --out reading --no_video"),
-        {"most used": ("out", "run", "window", "stride", "no_video"), "which faces": ("max_people", *_LOOKING)},
+        "midas predict VIDEO|FOLDER... --out DIR [flags]",
+        ("midas predict party.mp4 --out reading", "midas predict videos/ --run run --out readings --no_video"),
+        {
+            "most used": ("out", "run", "window", "stride", "no_video"),
+            "many videos": ("jobs", "overwrite", "pictures"),
+            "which faces": ("faces", "max_people", *_LOOKING),
+        },
     ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)

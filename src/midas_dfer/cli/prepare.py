@@ -56,7 +56,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.clips.prepare import prepare
     from midas_dfer.clips.store import ClipStore
     from midas_dfer.datasets.class_counts import classes_text, count_classes
-    from midas_dfer.report.tables import prepare_table
+    from midas_dfer.report.tables import folded, prepare_table
 
     detection = {k: request[k] for k in ("max_side", "min_score") if request[k] is not None}
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
@@ -92,6 +92,8 @@ def run(request: Namespace) -> None:
     else:
         print(prepare_table(report))
         print(f"classes: {classes_text(classes)}")
+        if report.faces_in_crops:
+            print(folded(report.faces_in_crops))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
             print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
         if report.failed:

@@ -5,7 +5,6 @@ code (`GroupMultiScaleCrop`, MIT licence; re-written here), followed by their ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,13 +12,9 @@ import torch
 from jaxtyping import Float32, Shaped, UInt8
 from torch import Tensor
 
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
 from midas_dfer.clips.jitter import Jitter, apply_jitter
 from midas_dfer.errors import RequestError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of ImageNet's RGB channels, in units of full scale (pixel value / 255)."""
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of ImageNet's RGB channels, in units of full scale."""
 
 _SNAP = 3  # crops less than this many pixels away from the input size take the input size
 _MAX_DISTORTION = 1  # height and width of a crop are at most this many scales apart
@@ -29,29 +24,6 @@ _PLACES = (
     *((0, 2), (4, 2), (2, 4), (2, 0)),
     *((1, 1), (3, 1), (1, 3), (3, 3)),
 )
-
-
-@dataclass(frozen=True)
-class CropAndFlip:
-    """A rectangle of the picture, in pixels, and whether it is mirrored afterwards.
-
-    Attributes:
-        top: first row.
-        left: first column.
-        height: number of rows, at least 1.
-        width: number of columns, at least 1.
-        flip: mirror left and right.
-    """
-
-    top: int
-    left: int
-    height: int
-    width: int
-    flip: bool = False
-
-    def __post_init__(self) -> None:
-        if self.top < 0 or self.left < 0 or self.height < 1 or self.width < 1:
-            raise RequestError(f"{self} is not a rectangle; expected top, left >= 0 and height, width >= 1.")
 
 
 def multi_scale_crop(

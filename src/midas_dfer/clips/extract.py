@@ -25,6 +25,9 @@ from midas_dfer.video.stills import exif_orientation, still_codec
 
 FaceSource = Literal["detect", "cropped"]
 
+WIDEST_CROP = 1.25
+"""Pictures whose sides differ more are no crops of a face."""
+
 
 @dataclass(frozen=True)
 class ExtractSettings:

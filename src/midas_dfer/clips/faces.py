@@ -182,9 +182,12 @@ def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "
 
 
 def align_face(
-    image: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "5 2"], size: int = 224
+    image: UInt8[np.ndarray, "H W 3"],
+    landmarks: Float[np.ndarray, "5 2"],
+    size: int = 224,
+    template: Float64[np.ndarray, "5 2"] = TEMPLATE,
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Cut out a face, turned upright and scaled so that its landmarks lie on `TEMPLATE`.
+    """Cut out a face, turned upright and scaled so that its landmarks lie on a template.
 
     Crops of all sizes show the same part of the picture. A face much larger than the crop is first shrunk by
     averaging areas, so that nothing flickers; beyond the picture its border is repeated.
@@ -193,6 +196,8 @@ def align_face(
         image: any order of channels.
         landmarks: [5, 2] pixels of `image`, as in `Face`.
         size: side of the crop in pixels, at least 1.
+        template: [5, 2] where the landmarks come to lie, in parts of the side; see `TEMPLATE`, and `FaceTemplate` for
+            crops as others have cut them.
 
     Raises:
         RequestError: the landmarks cannot be aligned (see `similarity_transform`), or `size` or the picture
@@ -200,7 +205,7 @@ def align_face(
     """
     if size < 1 or image.size == 0:
         raise RequestError(f"A crop of side {size} from a picture of shape {image.shape} was asked for.")
-    matrix = similarity_transform(landmarks, TEMPLATE * size - 0.5)
+    matrix = similarity_transform(landmarks, template * size - 0.5)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if not np.isfinite(scale) or scale < 1e-6:
         raise RequestError("The five landmarks do not form a face: they cannot be aligned.")

@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from midas_dfer.clips import store as stores
+from midas_dfer.clips.crop_faces import described, measure_template
 from midas_dfer.clips.cutting import NOTE, ClipTask, ClipWorker
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.files import find_files, near_words
@@ -52,6 +53,7 @@ class PrepareReport:
         notes: what is to be known of usable clips' pictures, and of how many clips.
         unfinished: clips whose process was ended from outside each time, as the system does when memory is short. They
             have not failed; the next run tries them again.
+        faces_in_crops: what was found out about where faces lie in clips that were crops already; "" otherwise.
     """
 
     done: int
@@ -62,6 +64,7 @@ class PrepareReport:
     usable: int
     notes: Mapping[str, int] = field(default_factory=dict)
     unfinished: int = 0
+    faces_in_crops: str = ""
 
 
 def prepare(
@@ -83,6 +86,9 @@ def prepare(
     Run again, it goes on where it stopped: clips that are in the store are not cut again, whatever
     became of the process before. New votes for old clips are taken over. A run that was killed may have left frames
     that did not reach the disk: those of its clips are read first, and cut again where they are not what was written.
+
+    Where the clips are face crops already, faces are looked for in a sample of them, and the mean place of their
+    landmarks is kept in the store, for cutting faces out of videos alike (`clips.crop_faces`).
 
     Args:
         manifest: the annotations; paths are relative to `root`.
@@ -127,7 +133,8 @@ def prepare(
             outcomes[video_id] = Outcome(video_id, outcomes[video_id].path, "pending")
         skipped = sum(o.status != "pending" for o in outcomes.values())
         _write_manifest(out, manifest, outcomes)
-        stores.write_description(out, manifest.name, settings, root)
+        template = stores.template_from(stores.read_description(out)) if stores.is_store(out) else None
+        stores.write_description(out, manifest.name, settings, root, template)
         try:
             cut = _cut_clips(outcomes, files, near, out, settings, jobs, stall_seconds)
             with Journal(out) as journal, closing(cut):  # no worker outlives the block
@@ -140,7 +147,14 @@ def prepare(
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)
-    return _report(outcomes, skipped, left_out, respelled)
+        faces_in_crops = ""
+        if settings.faces == "cropped":
+            if template is not None and skipped == len(outcomes):
+                faces_in_crops = described(template)
+            elif len(store := stores.ClipStore.open(out)):
+                template, faces_in_crops = measure_template(store)
+                stores.write_description(out, manifest.name, settings, root, template)
+    return replace(_report(outcomes, skipped, left_out, respelled), faces_in_crops=faces_in_crops)
 
 
 def _check_request(out: Path, settings: ExtractSettings) -> None:

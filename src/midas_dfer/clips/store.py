@@ -1,7 +1,7 @@
 """A folder of aligned clips: which clips there are, what became of each, and any frame of any of them.
 
 STORE/
-  store.json        format, dataset, settings and their fingerprint
+  store.json        format, dataset, settings and their fingerprint; where faces lie in crops that others have cut
   manifest.parquet  votes, subject, split, fold of every clip, and what became of it
   journal.jsonl     only while `prepare` runs or after it was killed: clips since the manifest was written
   shards/*.arrow    frames as JPEG (see `shards.py`)
@@ -23,6 +23,7 @@ from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.journal import JOURNAL_FILE, read_journal
 from midas_dfer.clips.outcomes import Outcome, outcomes_of, without_outcomes
 from midas_dfer.clips.shards import Location, ShardReader, StoredFrame
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read, read_json, write_json
@@ -32,7 +33,7 @@ FORMAT = 1
 STORE_FILE, MANIFEST_FILE = "store.json", "manifest.parquet"
 _PREPARE_ANEW = "prepare the store anew, in another folder"
 FAILURES_FILE, SHARDS_FOLDER = "failures.csv", "shards"
-_CHECKSUM = "sha256"
+_CHECKSUM, _TEMPLATE = "sha256", "template"
 _STARTS_OF_FRAME = tuple(bytes([0xC0 + n]) for n in range(16) if n not in (4, 8, 12))
 
 
@@ -48,6 +49,8 @@ class ClipStore:
         settings: how the clips were cut out.
         manifest: the usable clips: votes, label, subject, split, fold.
         outcomes: what became of every clip, by video id, in the order of the annotations.
+        template: where faces lie in the clips, if these were crops already; None otherwise, where it could not be found
+            out, and in stores of earlier versions.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class ClipStore:
         settings: ExtractSettings,
         annotations: Manifest,
         outcomes: Mapping[str, Outcome],
+        template: FaceTemplate | None = None,
     ) -> None:
         self.path = path
         self.dataset = dataset
         self.settings = settings
         self.annotations = annotations
         self.outcomes = outcomes
+        self.template = template
         usable = np.array([outcomes[i].status == "done" for i in annotations.video_ids], dtype=bool)
         self.manifest = annotations.select(usable)
         self._reader = ShardReader(path / SHARDS_FOLDER)
@@ -84,7 +89,14 @@ class ClipStore:
             )
         table, outcomes = read_manifest(path)
         outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
-        return cls(path, description["dataset"], settings_from(description), without_outcomes(table), outcomes)
+        return cls(
+            path,
+            description["dataset"],
+            settings_from(description),
+            without_outcomes(table),
+            outcomes,
+            template_from(description),
+        )
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -252,6 +264,7 @@ def read_description(path: Path) -> dict[str, Any]:
             raise _damaged_description(path, f"it names no {key}")
     try:
         settings_from(content)
+        template_from(content)
     except (KeyError, AttributeError, TypeError, RequestError) as error:
         raise _damaged_description(path, "it holds no settings that make sense") from error
     return content
@@ -280,7 +293,18 @@ def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
     return ExtractSettings(**found)
 
 
-def write_description(path: Path, dataset: str, settings: ExtractSettings, root: Path) -> None:
+def template_from(description: Mapping[str, Any]) -> FaceTemplate | None:
+    """Where faces lie in crops, as store.json has it; None if it does not say.
+
+    Raises:
+        RequestError: it is damaged.
+    """
+    return FaceTemplate.from_dict(description[_TEMPLATE]) if _TEMPLATE in description else None
+
+
+def write_description(
+    path: Path, dataset: str, settings: ExtractSettings, root: Path, template: FaceTemplate | None = None
+) -> None:
     """Write store.json."""
     content = {
         "format": FORMAT,
@@ -288,5 +312,6 @@ def write_description(path: Path, dataset: str, settings: ExtractSettings, root:
         "root": str(root.resolve()),
         "settings": asdict(settings),
         "settings_fingerprint": settings_fingerprint(settings),
+        **({} if template is None else {_TEMPLATE: template.to_dict()}),
     }
     write_json(path / STORE_FILE, {**content, _CHECKSUM: _checksum(content)})

@@ -14,7 +14,7 @@ the picture; a `Track` holds 73 bytes per frame.
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +39,8 @@ _LONGEST_COAST = 0.5
 
 # Time (s) over which a track's velocity is averaged.
 _VELOCITY_TIME = 0.1
+
+_VALUES = 14  # of a detected face: landmarks and box
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,13 @@ def follow_faces(
     Raises:
         RequestError: frames or times do not increase, or a limit is negative.
     """
-    if not max_gap >= 0 or min_detected < 1:
-        raise RequestError(f"max_gap={max_gap}, min_detected={min_detected}: at least 0 and 1 were expected.")
     seen = _Seen()
-    open_tracks: list[_OpenTrack] = []
-    closed: list[_OpenTrack] = []
+    follower = Follower(max_gap, min_detected)
+    closed: list[OpenTrack] = []
     for index, time, faces in detections:
-        position = seen.add(index, time)
-        still_open: list[_OpenTrack] = []
-        for track in open_tracks:
-            near = track.positions[-1] == position - 1 or time - track.time <= max_gap
-            (still_open if near else closed).append(track)
-        starting = _join(still_open, faces, position, time, min_detected)
-        open_tracks = still_open + [_OpenTrack(face, position, time) for face in starting]
+        closed += follower.step(seen.add(index, time), time, faces)
     needed = min(min_detected, len(seen.frames))
-    kept = [track for track in closed + open_tracks if len(track.positions) >= needed]
+    kept = [track for track in closed + follower.tracks if track.count >= needed]
     kept = _joined_over_gaps(kept, max_gap)
     tracks = [seen.finish(track) for track in kept]
     return sorted(tracks, key=lambda track: (int(track.frames[0]), -mean_size(track)))
@@ -159,6 +153,46 @@ def smooth(track: Track, seconds: float = 0.04) -> Track:
     return replace(track, landmarks=result[:, :10].reshape(n, 5, 2), boxes=result[:, 10:])
 
 
+class Follower:
+    """Joins the faces found in frames to tracks, one frame after the other.
+
+    Args:
+        max_gap, min_detected: as for `follow_faces`.
+
+    Attributes:
+        tracks: those that may still go on.
+
+    Raises:
+        RequestError: a limit is negative.
+    """
+
+    def __init__(self, max_gap: float = 0.5, min_detected: int = 3) -> None:
+        if not max_gap >= 0 or min_detected < 1:
+            raise RequestError(f"max_gap={max_gap}, min_detected={min_detected}: at least 0 and 1 were expected.")
+        self.max_gap, self.min_detected = max_gap, min_detected
+        self.tracks: list[OpenTrack] = []
+
+    def step(self, position: int, time: float, faces: Sequence[Face]) -> "list[OpenTrack]":
+        """Take the faces of the next frame.
+
+        Args:
+            position: of the frame among those that were looked at.
+            time: in seconds.
+            faces: found in it.
+
+        Returns:
+            the tracks that have ended: their face was lost for too long.
+        """
+        near: list[OpenTrack] = []
+        ended: list[OpenTrack] = []
+        for track in self.tracks:
+            goes_on = track.positions[-1] == position - 1 or time - track.time <= self.max_gap
+            (near if goes_on else ended).append(track)
+        starting = _join(near, faces, position, time, self.min_detected)
+        self.tracks = near + [OpenTrack(face, position, time) for face in starting]
+        return ended
+
+
 class _Seen:
     """The frames that were looked at, and tracks made from positions in them."""
 
@@ -176,30 +210,21 @@ class _Seen:
         self.times.append(time)
         return len(self.frames) - 1
 
-    def finish(self, track: "_OpenTrack") -> Track:
-        positions = np.array(track.positions, dtype=np.int64)
-        span = slice(int(positions[0]), int(positions[-1]) + 1)
-        frames = np.array(self.frames[span], dtype=np.int64)
-        times = np.array(self.times[span], dtype=np.float64)
-        known = np.array(track.values, dtype=np.float32).reshape(-1, 14)
-        detected = np.zeros(len(frames), dtype=np.bool_)
-        detected[positions - positions[0]] = True
-        values = known
-        if len(known) < len(frames):
-            columns = [np.interp(times, times[detected], column) for column in known.T]
-            values = np.stack(columns, axis=1).astype(np.float32)
-            values[detected] = known
-        return Track(
-            frames=frames,
-            times=times,
-            landmarks=values[:, :10].reshape(-1, 5, 2).copy(),
-            boxes=values[:, 10:].copy(),
-            detected=detected,
-        )
+    def finish(self, track: "OpenTrack") -> Track:
+        span = slice(track.positions[0], track.positions[-1] + 1)
+        return track_of(track, np.array(self.frames[span], np.int64), np.array(self.times[span], np.float64))
 
 
-class _OpenTrack:
-    """A track that may still go on."""
+class OpenTrack:
+    """A track that may still go on.
+
+    Attributes:
+        count: in how many frames the face was detected.
+        positions: of these frames, as far as they were not forgotten.
+        values: ten coordinates of landmarks and four of the box, for each.
+        time, first_time: of the last and the first of these frames.
+        size: of the face in the last one, in pixels.
+    """
 
     def __init__(self, face: Face, position: int, time: float) -> None:
         self.center = _center(face)
@@ -209,24 +234,32 @@ class _OpenTrack:
         self.signature = face.signature
         self.first_time, self.first_center, self.first_size = time, self.center, self.size
         self.look = np.zeros(0) if face.signature is None else face.signature.astype(np.float64)
+        self.count = 0
         self.positions = array("q")
         self.values = array("f")
         self._append(face, position)
 
     def go_on(self, face: Face, position: int, time: float) -> None:
+        """Take a face as this track's next one."""
         elapsed = time - self.time
         center = _center(face)
-        share = 1.0 if len(self.positions) == 1 else -math.expm1(-elapsed / _VELOCITY_TIME)
+        share = 1.0 if self.count == 1 else -math.expm1(-elapsed / _VELOCITY_TIME)
         self.velocity = self.velocity + share * ((center - self.center) / elapsed - self.velocity)
         self.center, self.size, self.time = center, _size(face), time
         if face.signature is not None:
             old = self.signature
             self.signature = face.signature if old is None else (old + face.signature) / np.float32(2)
             if self.look.shape == face.signature.shape:
-                self.look += (face.signature - self.look) / (len(self.positions) + 1)
+                self.look += (face.signature - self.look) / (self.count + 1)
         self._append(face, position)
 
+    def forget(self, before: int) -> None:
+        """Drop what was seen before a position; the last of it stays, for what is interpolated from there."""
+        number = max(0, bisect_right(self.positions, before) - 1)
+        del self.positions[:number], self.values[: number * _VALUES]
+
     def _append(self, face: Face, position: int) -> None:
+        self.count += 1
         self.positions.append(position)
         self.values.extend(face.landmarks.reshape(-1).tolist())
         self.values.extend(face.box.tolist())
@@ -246,7 +279,7 @@ class _OpenTrack:
         motion = shift / _MAX_SHIFT + growth / _MAX_GROWTH
         return motion / patience + change / _MAX_CHANGE
 
-    def cost_of_joining(self, later: "_OpenTrack") -> float:
+    def cost_of_joining(self, later: "OpenTrack") -> float:
         """How badly a track that starts after a gap suits as this one's continuation; above 1 it does not."""
         if later.positions[0] - self.positions[-1] <= 1 or not len(self.look) == len(later.look) > 0:
             return math.inf  # no frame between: a cut; or nothing to tell people apart by
@@ -258,11 +291,37 @@ class _OpenTrack:
         return max((shift + growth) / 2, change)
 
 
-def _join(tracks: list[_OpenTrack], faces: Sequence[Face], position: int, time: float, min_detected: int) -> list[Face]:
+def track_of(track: OpenTrack, frames: Int64[np.ndarray, "n"], times: Float64[np.ndarray, "n"]) -> Track:
+    """What is known of an open track, from its first position that is not forgotten to the last, interpolated between.
+
+    Args:
+        track: it.
+        frames: their indices.
+        times: their times.
+    """
+    positions = np.array(track.positions, dtype=np.int64)
+    known = np.array(track.values, dtype=np.float32).reshape(-1, _VALUES)
+    detected = np.zeros(len(frames), dtype=np.bool_)
+    detected[positions - positions[0]] = True
+    values = known
+    if len(known) < len(frames):
+        columns = [np.interp(times, times[detected], column) for column in known.T]
+        values = np.stack(columns, axis=1).astype(np.float32)
+        values[detected] = known
+    return Track(
+        frames=frames,
+        times=times,
+        landmarks=values[:, :10].reshape(-1, 5, 2).copy(),
+        boxes=values[:, 10:].copy(),
+        detected=detected,
+    )
+
+
+def _join(tracks: list[OpenTrack], faces: Sequence[Face], position: int, time: float, min_detected: int) -> list[Face]:
     """Give the faces of one frame to the tracks; returns those that start a track."""
     costs = [[track.cost(face, position, time) for face in faces] for track in tracks]
     pairs = sorted((cost, t, f) for t, row in enumerate(costs) for f, cost in enumerate(row) if cost <= 1.0)
-    steady = [len(track.positions) >= min_detected for track in tracks]
+    steady = [track.count >= min_detected for track in tracks]
     used_tracks: set[int] = set()
     used_faces: set[int] = set()
     for cost, t, f in pairs:
@@ -278,7 +337,7 @@ def _join(tracks: list[_OpenTrack], faces: Sequence[Face], position: int, time: 
     return [face for f, face in enumerate(faces) if f not in used_faces]
 
 
-def _joined_over_gaps(tracks: list[_OpenTrack], max_gap: float) -> list[_OpenTrack]:
+def _joined_over_gaps(tracks: list[OpenTrack], max_gap: float) -> list[OpenTrack]:
     """Tracks, with those joined that are one person before and after being half hidden, then gone."""
     ends = sorted(range(len(tracks)), key=lambda i: tracks[i].time)
     end_times = [tracks[i].time for i in ends]

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
+from midas_dfer.datasets.manifest_html import manifest_html
 from midas_dfer.datasets.parquet import read_manifest_file, write_manifest_file
 from midas_dfer.datasets.rows import Rows, label_numbers, row_numbers, strata_of, subject_groups, votes_or_label
 from midas_dfer.datasets.sample import Sample as Sample
@@ -113,6 +114,9 @@ class Manifest:
 
     def __repr__(self) -> str:
         return f"Manifest({self._name!r}, {len(self)} clips, classes {', '.join(self._class_names)})"
+
+    def _repr_html_(self) -> str:
+        return manifest_html(self._class_names, self._table, self._name, self._notes)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Manifest):

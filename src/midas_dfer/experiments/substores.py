@@ -57,7 +57,11 @@ def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: st
         path / MANIFEST_FILE
     )
     write_description(
-        path, store.dataset if dataset is None else dataset, store.settings, Path(read_description(store.path)["root"])
+        path,
+        store.dataset if dataset is None else dataset,
+        store.settings,
+        Path(read_description(store.path)["root"]),
+        store.template,
     )
     return ClipStore.open(path)
 

@@ -1,5 +1,6 @@
 """What all mixers have in common: draw a plan, apply it, or go through a model with it."""
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import get_args
@@ -10,12 +11,19 @@ from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine
-from midas_dfer.mixing.partners import PartnerPool, VideoIds, draw_partners
+from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list, draw_partners
 from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios, to_device
 from midas_dfer.mixing.soft_labels import as_soft_labels, check_tensor
 
 Partners = tuple[Shaped[Tensor, "..."], Shaped[Tensor, "..."]]
 """Clips and labels that came from outside the batch: row b is the partner of row b."""
+
+ALONE = (
+    "A batch of a single clip was not mixed: there is no other to mix it with. Of a last, short batch that is no harm; "
+    "drop_last=True of the loader leaves it out. It is told once"
+)
+"""What is told of such a batch."""
+_TOLD: dict[str | tuple[str, type[Warning], int], int] = {}  # wherever it is drawn, so that it is told once
 
 
 class Mixer(ABC):
@@ -24,6 +32,10 @@ class Mixer(ABC):
     A mixer has no state and no randomness of its own: `draw` makes a plan, `apply` carries it out, calling the
     object does both. `through` does it with the model in hand, which the mixers that work inside a network
     need and all others understand; a training loop that uses it takes every mixer.
+
+    A batch of a single clip, as the last one of an epoch may be, has no partner: it is its own, with ratio 1, so the
+    clip comes back as it was and its label is only normalised, where the mixer does that. A warning says so, once.
+    Two clips or more of one video are refused.
     """
 
     @abstractmethod
@@ -47,7 +59,7 @@ class Mixer(ABC):
             the plan, on the CPU.
 
         Raises:
-            RequestError: there is no clip of another video to mix with.
+            RequestError: there is no clip of another video to mix with; a batch of one clip comes back unmixed.
         """
 
     @abstractmethod
@@ -159,6 +171,9 @@ class PairMixer(Mixer):
         generator: torch.Generator | None = None,
     ) -> MixPlan:
         """Draw partners and ratios for a batch; see `Mixer.draw`."""
+        if pool is None and len(as_list(video_ids)) == 1:
+            warnings.warn_explicit(ALONE, UserWarning, "midas_dfer.mixing", 1, registry=_TOLD)
+            return self._extend(MixPlan(ratio=torch.ones(1), partner=torch.zeros(1, dtype=torch.int64)), generator)
         if pool is not None:
             partner = pool.draw(video_ids, generator)
         elif self.class_balanced:

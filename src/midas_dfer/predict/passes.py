@@ -13,18 +13,24 @@ class TwoPasses:
 
     Args:
         progress: is told.
-        path: of the video, which says how long it is, or does not.
-
-    Raises:
-        VideoError: nothing of the video can be read.
+        expected: how many frames the video says that it has; 0 if it does not say.
     """
 
-    def __init__(self, progress: Progress, path: Path) -> None:
+    def __init__(self, progress: Progress, expected: int) -> None:
         self.progress = progress
-        self._expected = _expected_frames(path)
+        self._expected = expected
         self._done = self._looked_at = 0
         if self._expected:
             progress.start(2 * self._expected)
+
+    @classmethod
+    def of_video(cls, progress: Progress, path: Path) -> "TwoPasses":
+        """Over a file or folder, which says how long it is, or does not.
+
+        Raises:
+            VideoError: nothing of the video can be read.
+        """
+        return cls(progress, _expected_frames(path))
 
     def looking(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The first pass: passes all frames of the video on."""

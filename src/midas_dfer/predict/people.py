@@ -1,16 +1,17 @@
 """First pass over a video: who is where, when. Only numbers are kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
-from midas_dfer.clips.extract import ExtractSettings, read_frames
+from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings
 from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, shrunk_hint
 from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
-from midas_dfer.errors import DamagedVideoError, NoFaceError
+from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
 from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.predict.sources import FrameSource
 from midas_dfer.predict.windows import time_shown
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Remark
@@ -65,32 +66,33 @@ class Seen:
             self.damage = str(damage)
 
 
-def find_people(path: Path, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> Seen:
+def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> Seen:
     """Find the faces of a video and follow them, as when clips are prepared.
 
     Args:
-        path: a video, a picture or a folder of pictures.
+        source: of the frames.
         settings: with `cropped` nothing is looked for: there is one face, and each frame is its crop.
         steps: told of each frame.
         most: keep the tracks that are longest in view, at most so many; None keeps all.
 
     Raises:
+        RequestError: whole frames are to be taken for crops, but are far from square.
         VideoError: nothing of the video can be read.
         NoFaceError: no face could be followed.
     """
     seen = Seen()
-    frames = steps.looking(seen.watch(read_frames(path, tell=seen.remarks.append)))
+    frames = steps.looking(seen.watch(source.frames(tell=seen.remarks.append)))
     if settings.faces == "cropped":
-        seen.tracks = [_whole_frames(frames)]
+        seen.tracks = [_whole_frames(frames, source.name)]
         return seen
-    detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
+    detect = make_detector(settings)
     hint = ""
 
     def detections() -> Iterator[tuple[int, float, list[Face]]]:
         nonlocal hint
         for frame in frames:
             hint = shrunk_hint(frame.image, settings.max_side)
-            yield frame.index, frame.time, detector.detect(frame.image)
+            yield frame.index, frame.time, detect(frame.image)
 
     tracks = follow_faces(detections(), max_gap=settings.max_gap)
     needed = min(SHORTEST_TRACK, seen.duration / 2)
@@ -98,9 +100,31 @@ def find_people(path: Path, settings: ExtractSettings, steps: TwoPasses, most: i
     if not lasting:
         reason = f"no face stays in view for {needed:.1f} s" if tracks else "no face found"
         damage = f"; {seen.damage}" if seen.damage else ""
-        raise NoFaceError(f"{path.name}: {reason} in {seen.num_frames} frames{hint}{damage}")
+        raise NoFaceError(f"{source.name}: {reason} in {seen.num_frames} frames{hint}{damage}")
     seen.tracks = [smooth(track, settings.smoothing) for track in _longest(lasting, most)]
     return seen
+
+
+def make_detector(settings: ExtractSettings) -> Callable[[UInt8[np.ndarray, "H W 3"]], list[Face]]:
+    """What finds the faces in a picture (BGR)."""
+    return FaceDetector(min_score=settings.min_score, max_side=settings.max_side).detect
+
+
+def whole_face(image: UInt8[np.ndarray, "H W 3"], name: str) -> Face:
+    """A picture that is the crop of a face, as a face: its box is the picture, landmarks are where alignment puts them.
+
+    Raises:
+        RequestError: it is far from square.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > WIDEST_CROP * min(height, width):
+        raise RequestError(
+            f"{name} is {width}x{height}, too far from square to be a face crop; leave --faces cropped out, and faces "
+            "are looked for"
+        )
+    sides = np.array([width, height], dtype=np.float32)
+    landmarks = TEMPLATE.astype(np.float32) * sides - np.float32(0.5)
+    return Face(np.concatenate([np.zeros_like(sides), sides]), 1.0, landmarks)
 
 
 def _longest(tracks: list[Track], number: int | None) -> list[Track]:
@@ -109,15 +133,13 @@ def _longest(tracks: list[Track], number: int | None) -> list[Track]:
     return [tracks[i] for i in sorted(order[:number])]
 
 
-def _whole_frames(frames: Iterator[Frame]) -> Track:
-    """Frames that are face crops, as a track: boxes are the frames, landmarks are where alignment puts them."""
-    rows = [(frame.index, frame.time, *frame.image.shape[:2]) for frame in frames]
-    indices, times, heights, widths = (np.array(column) for column in zip(*rows, strict=True))
-    sides = np.stack([widths, heights], axis=1).astype(np.float32)
+def _whole_frames(frames: Iterator[Frame], name: str) -> Track:
+    """Frames that are face crops, as a track."""
+    rows = [(f.index, f.time, whole_face(f.image, f"{name}: frame {f.index}")) for f in frames]
     return Track(
-        frames=indices.astype(np.int64),
-        times=times.astype(np.float64),
-        landmarks=(TEMPLATE.astype(np.float32) * sides[:, None] - np.float32(0.5)),
-        boxes=np.concatenate([np.zeros_like(sides), sides], axis=1),
+        frames=np.array([index for index, _, _ in rows], dtype=np.int64),
+        times=np.array([time for _, time, _ in rows], dtype=np.float64),
+        landmarks=np.stack([face.landmarks for _, _, face in rows]),
+        boxes=np.stack([face.box for _, _, face in rows]),
         detected=np.ones(len(rows), dtype=np.bool_),
     )

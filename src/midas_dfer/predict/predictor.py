@@ -11,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
-from midas_dfer.clips.faces import align_face
-from midas_dfer.clips.tracks import Track
+from midas_dfer.clips.extract import ExtractSettings, FaceSource, fit
+from midas_dfer.clips.faces import TEMPLATE, align_face
+from midas_dfer.clips.template import UNKNOWN
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.predict.given_clips import checked_clips
 from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.people import find_people
+from midas_dfer.predict.sources import FrameSource, GivenFrames, VideoFile
+from midas_dfer.predict.stream import Stream
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.windows import WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
@@ -57,7 +60,9 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
         self.model = model.to(self.device)
-        self.settings = info.extract  # faces are cut as those were that the model learned from
+        self.settings = replace(info.extract, faces="detect")
+        # Faces are cut as those were that the model learned from.
+        self.template = TEMPLATE if info.template is None else info.template.points
 
     @classmethod
     def from_run(cls, path: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
@@ -90,13 +95,12 @@ class Predictor:
         trained = open_trained(trained)
         return cls(trained.load(), trained.info, device, precision, trained.described)
 
-    def predict_clips(
-        self, clips: UInt8[Tensor, "B T 3 H W"]
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"] | None]:
+    def predict_clips(self, clips: object) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"] | None]:
         """Read clips that are aligned and cut already.
 
         Args:
-            clips: RGB, 0 to 255, as `ClipDataset` gives them.
+            clips: [B, T, 3, S, S] tensor of uint8, RGB, 0 to 255, as `ClipDataset` gives them: T is
+                `info.num_frames`, S is `info.size`.
 
         Returns:
             probabilities (the softmax of the network's output) and vote shares (the annotators' distribution that
@@ -104,9 +108,10 @@ class Predictor:
             on the CPU.
 
         Raises:
+            RequestError: they are of another kind, shape or range; says what to do.
             JobError: the output is not finite.
         """
-        logits = predict_logits(self.model, clips, self.device, self.dtype)
+        logits = predict_logits(self.model, checked_clips(clips, self.info), self.device, self.dtype)
         return logits.softmax(dim=1), self.info.vote_shares(logits)
 
     def predict_video(
@@ -118,13 +123,15 @@ class Predictor:
         max_people: int | None = None,
         max_side: int | None = None,
         min_score: float | None = None,
+        faces: FaceSource = "detect",
         progress: Progress | None = None,
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
 
         Faces are found, followed, steadied and aligned as when clips are prepared. A face that is in view for less
         than 0.3 s is left out, unless that is half of the video. If the model's clips were face crops already
-        (`--faces cropped`), so must be the frames of this video: nothing is looked for, each frame is the face.
+        (`--faces cropped`), faces are cut to lie as in those crops, which `info.template` tells; where it is not known,
+        they are cut as this project cuts them, and `note` says so.
 
         Args:
             path: a video, a picture or a folder of pictures.
@@ -135,70 +142,180 @@ class Predictor:
             max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the model's
                 clips were prepared.
             min_score: lowest score of the detector that counts as a face; None likewise.
+            faces: detect looks for faces; cropped takes each frame whole: it must be the crop of one face, and `note`
+                says so.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
 
         Returns:
             the timeline; of a damaged video, that of what came before the damage, which its `note` describes.
 
         Raises:
-            RequestError: a length or number makes no sense.
+            RequestError: a length or number makes no sense, or frames that should be crops are far from square.
             VideoError: nothing of the video can be read.
             NoFaceError: no face could be followed.
             JobError: the network's output is not finite.
         """
-        path = Path(path)
+        return self._predict(
+            VideoFile.of(path),
+            (window_seconds, stride_seconds),
+            max_people,
+            self._settings_with(faces, max_side=max_side, min_score=min_score),
+            progress,
+        )
+
+    def predict_frames(
+        self,
+        frames: object,
+        times: object,
+        *,
+        window_seconds: float = 2.0,
+        stride_seconds: float = 0.5,
+        max_people: int | None = None,
+        max_side: int | None = None,
+        min_score: float | None = None,
+        faces: FaceSource = "detect",
+        name: str = "frames",
+        progress: Progress | None = None,
+    ) -> Timeline:
+        """Read the emotions of every face in frames that are in memory: as `predict_video`, to the bit.
+
+        Args:
+            frames: [T, H, W, 3] uint8 array, RGB, or anything that gives [H, W, 3] arrays one after the other, which is
+                taken into memory whole; for what is too long for that, or has no end, there is `stream`.
+            times: of each frame, in seconds, increasing. The timeline counts from the first one, as of a video; where
+                that is not 0, its `note` says so.
+            window_seconds: as for `predict_video`, as all that follows.
+            stride_seconds: likewise.
+            max_people: likewise.
+            max_side: likewise.
+            min_score: likewise.
+            faces: likewise.
+            name: what the frames are called in the timeline and in messages.
+            progress: as for `predict_video`.
+
+        Returns:
+            the timeline.
+
+        Raises:
+            RequestError: frames or times are of another kind, or a setting makes no sense; says what to do.
+            NoFaceError: no face could be followed.
+            JobError: the network's output is not finite.
+        """
+        return self._predict(
+            GivenFrames.of(frames, times, name),
+            (window_seconds, stride_seconds),
+            max_people,
+            self._settings_with(faces, max_side=max_side, min_score=min_score),
+            progress,
+        )
+
+    def stream(
+        self,
+        *,
+        window_seconds: float = 2.0,
+        stride_seconds: float = 0.5,
+        max_side: int | None = None,
+        min_score: float | None = None,
+        faces: FaceSource = "detect",
+    ) -> Stream:
+        """Read frames while they come, from a webcam for one: see `Stream`.
+
+        Args:
+            window_seconds: as for `predict_video`, as all that follows.
+            stride_seconds: likewise.
+            max_side: likewise.
+            min_score: likewise.
+            faces: likewise.
+
+        Raises:
+            RequestError: a setting makes no sense.
+        """
         check_windows(window_seconds, stride_seconds)
+        settings = self._settings_with(faces, max_side=max_side, min_score=min_score)
+        return Stream(
+            class_names=self.class_names,
+            settings=settings,
+            windows=(window_seconds, stride_seconds),
+            segments=(self.info.num_segments, self.info.frames_per_segment),
+            cut=lambda image, landmarks: self._view(self._cut(image, landmarks, settings)),
+            read=self._read,
+            note=self._note_on_faces(faces),
+        )
+
+    def _predict(
+        self,
+        source: FrameSource,
+        windows: tuple[float, float],
+        max_people: int | None,
+        settings: ExtractSettings,
+        progress: Progress | None,
+    ) -> Timeline:
+        check_windows(*windows)
         if max_people is not None and max_people < 1:
             raise RequestError(f"max_people is {max_people}; expected 1 or more.")
-        settings = self._settings_with(max_side=max_side, min_score=min_score)
         progress = NoProgress() if progress is None else progress
-        steps = TwoPasses(progress, path)
-        frames = (self.info.num_segments, self.info.frames_per_segment)
+        steps = source.two_passes(progress)
+        segments = (self.info.num_segments, self.info.frames_per_segment)
         try:
-            seen = find_people(path, settings, steps, max_people)
+            seen = find_people(source, settings, steps, max_people)
             plans = [
-                WindowPlan.of(number, track, window_seconds, stride_seconds, *frames)
-                for number, track in enumerate(seen.tracks, start=1)
+                WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(seen.tracks, start=1)
             ]
-            self._read_windows(path, plans, steps)
+            self._read_windows(source, plans, steps, settings)
             steps.complete()
         finally:
             progress.finish()
         return Timeline(
-            video=path.name,
+            video=source.name,
             class_names=self.class_names,
             duration=seen.duration,
             num_frames=seen.num_frames,
             width=seen.width,
             height=seen.height,
             method=self.info.method,
-            window_seconds=window_seconds,
-            stride_seconds=stride_seconds,
+            window_seconds=windows[0],
+            stride_seconds=windows[1],
             tracks=tuple(plan.result() for plan in plans),
-            note=seen.note,
+            note="; ".join(filter(None, [seen.note, source.note, self._note_on_faces(settings.faces)])),
             no_vote_shares=self.info.no_vote_shares,
             read_by=self.read_by,
+            faces=settings.faces,
         )
 
-    def _settings_with(self, **changes: float | None) -> ExtractSettings:
+    def _settings_with(self, faces: FaceSource, **changes: float | None) -> ExtractSettings:
         """How faces are looked for, if it is to be done otherwise than when clips were prepared."""
         wanted = {name: value for name, value in changes.items() if value is not None}
-        if wanted and self.settings.faces == "cropped":
+        if wanted and faces == "cropped":
             raise RequestError(
-                f"{next(iter(wanted))} is of no use: the model's clips were face crops, so no face is looked for."
+                f"{next(iter(wanted))} is of no use with --faces cropped: whole frames are taken, so no face is looked "
+                "for; leave one of the two out"
             )
-        return replace(self.settings, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag is
+        return replace(self.settings, faces=faces, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag
 
-    def _read_windows(self, path: Path, plans: Sequence[WindowPlan], steps: TwoPasses) -> None:
+    def _note_on_faces(self, faces: FaceSource) -> str:
+        """What whoever reads the result should know of how faces were cut; "" if nothing."""
+        if faces == "cropped":
+            return "whole frames were taken for faces (--faces cropped); none was looked for"
+        if self.info.extract.faces == "cropped" and self.info.template is None:
+            return (
+                f"{UNKNOWN}, so they were cut as midas-dfer cuts them; the same midas prepare of its store again finds "
+                "it out, for the run and what is exported then"
+            )
+        return ""
+
+    def _read_windows(
+        self, source: FrameSource, plans: Sequence[WindowPlan], steps: TwoPasses, settings: ExtractSettings
+    ) -> None:
         wanted = {frame for plan in plans for frame in plan.frames_wanted()}
         last = max(wanted)
-        frames = _before_damage(read_frames(path, wanted=wanted.__contains__))
+        frames = _before_damage(source.frames(wanted.__contains__))
         batch: list[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]] = []
         for frame in steps.reading(frames):
             for plan in plans:
                 if plan.wants(frame.index):
-                    crop = self._crop(frame, plan.track)
-                    plan.give(frame, crop, apply_crop(crop[None], None, self.info.size)[0])
+                    landmarks = plan.track.landmarks[frame.index - int(plan.track.frames[0])]
+                    crop = self._cut(frame.image, landmarks, settings)
+                    plan.give(frame, crop, self._view(crop))
                     batch += [(plan, clip) for clip in plan.complete(frame.index)]
             while len(batch) >= WINDOWS_PER_BATCH:
                 self._read_batch(batch[:WINDOWS_PER_BATCH])
@@ -208,21 +325,33 @@ class Predictor:
         if batch:
             self._read_batch(batch)
         if any(plan.open for plan in plans):
-            raise JobError(f"{path.name} could be read less far the second time; do not change it meanwhile.")
+            raise JobError(f"{source.name} could be read less far the second time; do not change it meanwhile.")
 
-    def _crop(self, frame: Frame, track: Track) -> UInt8[np.ndarray, "S S 3"]:
+    def _cut(
+        self, image_bgr: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"], settings: ExtractSettings
+    ) -> UInt8[np.ndarray, "C C 3"]:
         """The face, RGB, in the size in which a store keeps it."""
-        if self.settings.faces == "cropped":
-            face = fit(frame.image, self.settings.size)
+        if settings.faces == "cropped":
+            face = fit(image_bgr, settings.size)
         else:
-            face = align_face(frame.image, track.landmarks[frame.index - int(track.frames[0])], self.settings.size)
+            face = align_face(image_bgr, landmarks, settings.size, self.template)
         return np.ascontiguousarray(face[:, :, ::-1])
 
+    def _view(self, crop: UInt8[np.ndarray, "C C 3"]) -> UInt8[Tensor, "3 S S"]:
+        """The face as the model sees it."""
+        return apply_crop(crop[None], None, self.info.size)[0]
+
     def _read_batch(self, batch: Sequence[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]]) -> None:
-        probabilities, shares = self.predict_clips(torch.stack([clip for _, clip in batch]))
-        votes = [None] * len(batch) if shares is None else list(shares.double().numpy())
-        for (plan, _), p, v in zip(batch, probabilities.double().numpy(), votes, strict=True):
-            plan.readings.append((p, v))
+        for (plan, _), reading in zip(batch, self._read([clip for _, clip in batch]), strict=True):
+            plan.readings.append(reading)
+
+    def _read(
+        self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]
+    ) -> list[tuple[Float64[np.ndarray, "K"], Float64[np.ndarray, "K"] | None]]:
+        """Probabilities and vote shares of each clip."""
+        probabilities, shares = self.predict_clips(torch.stack(list(clips)))
+        votes = [None] * len(clips) if shares is None else list(shares.double().numpy())
+        return list(zip(probabilities.double().numpy(), votes, strict=True))
 
 
 def _before_damage(frames: Iterator[Frame]) -> Iterator[Frame]:

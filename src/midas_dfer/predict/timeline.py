@@ -10,18 +10,26 @@ output does not imply them (`midas_dfer.training.readings`), as after a training
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from midas_dfer.clips.extract import FaceSource
 from midas_dfer.clips.tracks import Track, mean_size
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, json_text
+from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 FORMAT, VERSION = "midas-dfer timeline", 1
+_FACES_IN_A_NOTEBOOK, _STEPS_IN_A_NOTEBOOK = 6, 120
 READINGS = {
     "probabilities": "softmax of the network's output; flat by construction where it was trained on "
     "softmax-normalised targets",
@@ -201,9 +209,10 @@ class Timeline:
         stride_seconds: from the start of a window to the start of the next.
         tracks: the faces, in order of appearance; at least one.
         note: what was wrong with the video although part of it could be read, and what is to be known of its pictures
-            (that they were interlaced, for one); "" if nothing is.
+            (that they were interlaced, for one) and of how faces were cut out of them; "" if nothing is.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
         read_by: which model read it, and of a packaged reader what it is for and what not; "" where not said.
+        faces: detect, or cropped where whole frames were taken for faces.
     """
 
     video: str
@@ -219,6 +228,7 @@ class Timeline:
     note: str = ""
     no_vote_shares: str = ""
     read_by: str = ""
+    faces: FaceSource = "detect"
 
     @property
     def reading(self) -> str:
@@ -274,6 +284,7 @@ class Timeline:
         format, version         "midas-dfer timeline", 1
         video, duration (s), num_frames, width, height (pixels), note
         read_by                 which model read it, and of a packaged reader what it is for and what not
+        faces                   detect; cropped where whole frames were taken for faces
         method, window_seconds, stride_seconds, class_names
         readings                which reading is which, in words
         no_vote_shares          why there are no vote shares, all of which are null then; "" where there are some
@@ -294,6 +305,7 @@ class Timeline:
             "height": self.height,
             "note": self.note,
             "read_by": self.read_by,
+            "faces": self.faces,
             "method": self.method,
             "window_seconds": self.window_seconds,
             "stride_seconds": self.stride_seconds,
@@ -331,20 +343,64 @@ class Timeline:
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        kinds = ("probability",) if self.no_vote_shares else ("probability", "vote_share")
-        columns = [f"{kind}_{name}" for kind in kinds for name in self.class_names]
-        columns += ["no_vote_shares"] if self.no_vote_shares else []
-        writer.writerow(["track", "start", "end", "predicted", *columns])
+        rows = self._rows(csv_cell)
+        writer.writerow(rows[0] if rows else ())
+        writer.writerows(row.values() for row in rows)
+        return file.getvalue()
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The timeline as a table of polars: the rows and columns of `to_csv`."""
+        import polars as pl
+
+        return pl.DataFrame(self._rows())
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The timeline as a table of pandas: the rows and columns of `to_csv`.
+
+        Raises:
+            RequestError: the package pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise RequestError(
+                "to_pandas needs the package pandas, which is not installed: pip install pandas. to_polars needs "
+                "nothing more"
+            ) from error
+        return pd.DataFrame(self._rows())
+
+    def _rows(self, written: Callable[[str], str] = str) -> list[dict[str, Any]]:
+        """A row per face and window; `written` is how the names of classes are written."""
+        rows = []
         for track in self.tracks:
             for window in track.windows:
                 values = self._values(Reading(window.probabilities, window.vote_shares))
-                writer.writerow(
-                    [
-                        *(track.track, window.start, window.end, csv_cell(values["predicted"])),
-                        *(*values["probabilities"], *(values["vote_shares"] or [self.no_vote_shares])),
-                    ]
-                )
-        return file.getvalue()
+                row: dict[str, Any] = {"track": track.track, "start": window.start, "end": window.end}
+                row["predicted"] = written(values["predicted"])
+                for kind, shares in (("probability", values["probabilities"]), ("vote_share", values["vote_shares"])):
+                    row |= {f"{kind}_{name}": v for name, v in zip(self.class_names, shares or (), strict=False)}
+                rows.append(row | ({"no_vote_shares": self.no_vote_shares} if self.no_vote_shares else {}))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: for each face the mean of each class, and over time."""
+        about, *_ = self.summary().split("\n")
+        tables = []
+        for track in self.longest(_FACES_IN_A_NOTEBOOK):
+            when = f", {track.start:.1f} to {track.end:.1f} s" if self.duration else ""
+            mean, steps = track.summary.shown, track.steps
+            count = min(_STEPS_IN_A_NOTEBOOK, len(steps.probabilities) * 4)
+            times = np.linspace(track.start, track.end, count, endpoint=False) + (track.end - track.start) / count / 2
+            over_time = np.array([steps.shown[steps.number(float(time))] for time in times])
+            head: tuple[str, ...] = ("class", self.reading)
+            rows: list[tuple[Cell, ...]] = [(name, Share(float(mean[k]))) for k, name in enumerate(self.class_names)]
+            if track.end > track.start:
+                head += ("over time (strong where high)",)
+                rows = [(*row, Strip(tuple(over_time[:, k].tolist()))) for k, row in enumerate(rows)]
+            tables.append(Table(head, tuple(rows), f"Face {track.track}{when}"))
+        more = len(self.tracks) - len(tables)
+        notes = [f"{more} more, shorter in view" if more else "", self.note and f"note: {self.note}"]
+        return notebook_html(self.video, [about.partition(": ")[2], self.read_by], tables, notes)
 
     def _values(self, reading: Reading) -> dict[str, Any]:
         return {

@@ -88,7 +88,9 @@ class _Scene:
         sizes = [actor.panel(0).size for actor in self.actors]
         margin = round(0.7 * self.artist.unit)
         reader, _, _ = timeline.read_by.partition(": ")  # what it is for and what not follows
-        self.caption = self.artist.caption(f"read by {reader}", width - 2 * margin) if reader else None
+        said = [f"read by {reader}"] if reader else []
+        said += ["whole frames taken for faces"] if timeline.faces == "cropped" else []
+        self.caption = self.artist.caption("; ".join(said), width - 2 * margin) if said else None
         room = height
         if self.caption is not None:
             room -= self.caption.size[1] + margin // 2

@@ -1,4 +1,4 @@
-"""How often each class is in the clips that a run learned from, where its store is still at hand."""
+"""What is known of the clips that a run learned from, where its store is still at hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.errors import MidasError
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.training.runs import Part, Run
@@ -29,13 +30,32 @@ class ClassCounts:
     votes: float
 
 
-def count_classes(run: Run) -> tuple[ClassCounts, ...]:
-    """Count the classes in the parts of a run; empty where its store is gone or has changed."""
+def store_of(run: Run) -> ClipStore | None:
+    """The store that a run learned from; None where it is gone or has changed."""
     try:
         store = ClipStore.open(Path(run.provenance.store))
-        if store.fingerprint != run.provenance.store_fingerprint:
-            return ()
-        manifest = store.manifest
+    except (MidasError, OSError):
+        return None
+    return store if store.fingerprint == run.provenance.store_fingerprint else None
+
+
+def template_of(run: Run) -> FaceTemplate | None:
+    """Where faces lie in the crops that a run learned from; None if they were no crops, or it is not known.
+
+    A run of an earlier version does not say so. Its store does, when `midas prepare` has been called again since.
+    """
+    if run.provenance.template is not None or run.provenance.extract.faces != "cropped":
+        return run.provenance.template
+    store = store_of(run)
+    return None if store is None else store.template
+
+
+def count_classes(run: Run) -> tuple[ClassCounts, ...]:
+    """Count the classes in the parts of a run; empty where its store is gone or has changed."""
+    if (store := store_of(run)) is None:
+        return ()
+    manifest = store.manifest
+    try:
         ids = {part: run.part(part) for part in _PARTS}
     except (MidasError, OSError):
         return ()

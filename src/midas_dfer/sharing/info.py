@@ -7,19 +7,22 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.normalization import check_normalization
+from midas_dfer.sharing.data import template_of
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.readings import VoteReading, vote_reading
 from midas_dfer.training.runs import Run
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
-FORMAT = 3
+FORMAT = 4
 """Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes; in
-2 no model reads mirror images, and one that does not is still written so, for earlier versions."""
+2 no model reads mirror images; in 3 none says where faces lie in the crops that it learned from, and takes whole frames
+for such. A model is written in the lowest that says all of it, for earlier versions."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
@@ -50,6 +53,8 @@ class ModelInfo:
         dataset: what it learned from; "" where that was not kept, as by earlier versions.
         license: of the weights, as whoever exported it stated it; "" where it is not stated.
         weights: how an exported folder stores them: float32 or float16. They are computed with in float32 either way.
+        template: where faces lay in the clips that it learned from, if these were crops already (`extract.faces` is
+            cropped) and it is known; faces are cut out of videos to lie so, too.
         mirrored: whether it reads each clip in the mirror, too, and takes the mean (`midas_dfer.models.mirrored`).
     """
 
@@ -71,6 +76,7 @@ class ModelInfo:
     license: str = ""
     weights: str = "float32"
     mirrored: bool = False
+    template: FaceTemplate | None = None
 
     @classmethod
     def of(cls, run: Run) -> "ModelInfo":
@@ -92,6 +98,7 @@ class ModelInfo:
             precision=run.provenance.precision or config.precision,
             reading=vote_reading(config, run.provenance),
             dataset=run.provenance.dataset,
+            template=template_of(run),
         )
 
     @property
@@ -112,7 +119,7 @@ class ModelInfo:
         """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
         return {
             "library_name": LIBRARY,
-            "format": FORMAT if self.mirrored else 2,
+            "format": FORMAT if self.template is not None else 3 if self.mirrored else 2,
             "midas_dfer_version": __version__,
             "architectures": [self.model],
             "num_classes": len(self.class_names),
@@ -137,6 +144,7 @@ class ModelInfo:
             "license": self.license,
             "weights": self.weights,
             **({"mirrored": True} if self.mirrored else {}),
+            **({} if self.template is None else {"template": self.template.to_dict()}),
             "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
 
@@ -204,6 +212,7 @@ class ModelInfo:
             license=_text({"license": "", **values}, "license"),
             weights=weights,
             mirrored=mirrored,
+            template=FaceTemplate.from_dict(values["template"]) if "template" in values else None,
         )
         if values.get("num_frames") != info.num_frames:
             raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")

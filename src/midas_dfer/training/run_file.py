@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar
 
 from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_kind
 
@@ -29,7 +30,8 @@ def read_record(kind: type[T], values: Mapping[str, Any], path: Path, *, within:
     """Make a dataclass of a JSON object, each value checked against its field's type.
 
     Args:
-        kind: the dataclass; its fields hold text, numbers, names each once, objects, or `ExtractSettings`.
+        kind: the dataclass; its fields hold text, numbers, names each once, objects, `ExtractSettings`,
+            `FaceTemplate`.
         values: the object.
         path: where it was read; for messages.
         within: what leads to the object inside the file, such as "extract."; for messages.
@@ -54,6 +56,8 @@ def _checked(kind: Any, value: Any, name: str, path: Path) -> Any:  # noqa: ANN4
         return None if value is None else _checked(kind, value, name, path)
     if kind is ExtractSettings:
         return _read_settings(_of_kind(value, (dict,), "an object", name, path), name, path)
+    if kind is FaceTemplate:
+        return _read_template(value, name, path)
     if origin is tuple:
         names = _of_kind(value, (list,), "a list of text", name, path)
         texts = [_of_kind(each, (str,), "text", f"one of {name}", path) for each in names]
@@ -81,6 +85,13 @@ def _read_settings(values: Mapping[str, Any], name: str, path: Path) -> ExtractS
     except RequestError as error:  # of the settings themselves: they speak of flags, and know no file
         if str(path) in str(error):
             raise
+        raise RequestError(f"{path} is damaged ({name}: {error}); {CURE}") from error
+
+
+def _read_template(values: object, name: str, path: Path) -> FaceTemplate:
+    try:
+        return FaceTemplate.from_dict(values)
+    except RequestError as error:
         raise RequestError(f"{path} is damaged ({name}: {error}); {CURE}") from error
 
 

@@ -28,6 +28,7 @@ from torch import nn
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.sampling import generator_for
 from midas_dfer.clips.store import ClipStore, is_store
+from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Manifest, Partition
 from midas_dfer.errors import RequestError
@@ -77,6 +78,7 @@ class Provenance:
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
         weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
+        template: where faces lie in the store's clips, if these were crops already and it is known.
         init: folder of the finished run that training began from; "" if from none.
         init_weights: SHA-256 of that run's file of weights; "" likewise.
     """
@@ -105,6 +107,7 @@ class Provenance:
     recipe: Mapping[str, Any] | None = None
     parts_digest: str = ""
     weights_digest: str = ""
+    template: FaceTemplate | None = None
     init: str = ""
     init_weights: str = ""
 
@@ -155,6 +158,7 @@ class Run:
             started=_now(),
             num_votes_found=num_votes_found,
             recipe=recipe_of(config),
+            template=store.template,
         )
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)
@@ -298,7 +302,10 @@ class Run:
         return model.eval()
 
     def _write(self) -> None:
-        write_json(self.path / RUN_FILE, asdict(self.provenance))
+        values = asdict(self.provenance)
+        if self.provenance.template is None:  # earlier versions do not know it
+            del values["template"]
+        write_json(self.path / RUN_FILE, values)
 
 
 def not_a_run(path: Path) -> str:

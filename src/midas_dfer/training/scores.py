@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from midas_dfer import metrics
 from midas_dfer.datasets.classes import MappingReport
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.notebook import Shade, Share, Table, notebook_html
 from midas_dfer.training.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 
 READINGS = ("probabilities", "vote_shares")
@@ -177,6 +178,33 @@ class Evaluation:
         """These scores, without the agreement of vote shares that are not the annotators' distribution."""
         agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
         return replace(self, no_vote_shares=why_not, agreement=agreement)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: recalls and confusion, and the agreement with the votes."""
+        facts = [
+            f"{self.num_clips:,} clips of {self.dataset} (part: {self.part}); {self.num_labelled:,} with a single "
+            f"label, {self.num_voted:,} with votes",
+            f"read by {self.read_by}" if self.read_by else "",
+        ]
+        tables = []
+        if self.uar is not None and self.war is not None:
+            facts.append(f"UAR {100 * self.uar:.2f} %, WAR {100 * self.war:.2f} %")
+            rows = []
+            for name, recall, counts in zip(self.class_names, self.recall, self.confusion, strict=True):
+                of_row = [Shade(str(n), n / max(1, sum(counts))) for n in counts]
+                rows.append((name, str(sum(counts)), "-" if recall is None else Share(recall), *of_row))
+            head = ("class", "clips", "recall", *self.class_names)
+            tables.append(Table(head, tuple(rows), "Recall, and what the clips of each class were taken for"))
+        if self.agreement is not None:
+            scores = [(name.replace("_", " "), each) for name, each in self.agreement.items()]
+            measures = list(asdict(scores[0][1]))
+            rows = [
+                (m.replace("_", " "), *("-" if (v := getattr(each, m)) is None else f"{v:.4f}" for _, each in scores))
+                for m in measures
+            ]
+            tables.append(Table(("agreement with the votes", *(name for name, _ in scores)), tuple(rows)))
+        facts.append(f"CAUTION: {self.caution}." if self.caution else "")
+        return notebook_html(f"Evaluation: {self.method}, {self.model}", facts, tables)
 
 
 def in_words(precision: str | None) -> str:

@@ -1,5 +1,6 @@
 """Opening a file as a video, or saying in one sentence why it is none."""
 
+import re
 from pathlib import Path
 
 import av
@@ -32,7 +33,7 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
         if path.is_dir():
             raise VideoError(f"{path}: is a folder; a video or picture file was expected.")
         if not path.exists():
-            raise VideoError(f"{path}: no such file.")
+            raise VideoError(f"{path}: {_why_missing(str(path))}")
         if not path.is_file():
             raise VideoError(f"{path}: is a pipe or a device; copy the video to a file first.")
         with path.open("rb") as file:
@@ -107,6 +108,14 @@ def error_reason(error: Exception) -> str:
     """FFmpeg's own words for an error, without its number and file name."""
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return words[:1].lower() + words[1:]
+
+
+def _why_missing(name: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
+        return "no such file, and addresses are not read; download the video, and name the file."
+    if name.isdigit():
+        return "no such file; a webcam is read from Python, with Predictor.stream (docs/python.md)."
+    return "no such file."
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:

@@ -29,7 +29,7 @@ def list_pictures(folder: Path) -> list[Path]:
     pictures = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()]
     if not pictures:
         raise VideoError(f"{folder.name or folder}: no pictures in this folder; expected one .jpg or .png per frame")
-    return sorted(pictures, key=_natural_order)
+    return sorted(pictures, key=natural_order)
 
 
 def iter_picture_frames(folder: Path, tell: Tell | None = None) -> Iterator[Frame]:
@@ -73,6 +73,7 @@ def decode_picture(data: bytes | memoryview) -> UInt8[np.ndarray, "H W 3"] | Non
         return None
 
 
-def _natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
+def natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """A key to sort files by: 2.jpg comes before 10.jpg."""
     parts = re.split(r"(\d+)", path.name)
     return tuple((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts)

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from midas_dfer.errors import DamagedVideoError, VideoError
+from midas_dfer.errors import DamagedVideoError, RequestError, VideoError
 from midas_dfer.video.aperture import declared_crop
 from midas_dfer.video.clock import Clock
 from midas_dfer.video.deinterlace import Deinterlacer
@@ -116,7 +116,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def iter_frames(
-    path: Path,
+    path: Path | str,
     *,
     pixel_format: PixelFormat = "rgb24",
     wanted: Callable[[int], bool] | None = None,
@@ -148,11 +148,15 @@ def iter_frames(
         Frames by increasing index and time. If a stream changes its size, so do the images.
 
     Raises:
+        RequestError: `path` is no name.
         VideoError: nothing can be read: see `probe`.
         DamagedVideoError: after the last good frame, if the file is damaged: a packet or frame that cannot be
             decoded, or an end before the declared one. Files whose container does not say how long they are
             (MPEG program and transport streams) can be cut between two frames without a trace.
     """
+    if not isinstance(path, str | Path):
+        raise RequestError(f"A video is named by its path; this is of type {type(path).__name__}.")
+    path = Path(path)
     with _open(path, pixel_format, tell) as opened:
         if isinstance(opened, Still):
             if wanted is None or wanted(0):

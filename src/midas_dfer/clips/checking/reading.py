@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from midas_dfer.clips.checking.finding import Finding, first_few
-from midas_dfer.clips.extract import read_frames
+from midas_dfer.clips.extract import WIDEST_CROP, read_frames
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.progress import Progress
@@ -22,9 +22,6 @@ READ_SECONDS = 5.0
 
 STALL_SECONDS = 9.0
 """A clip whose reader has not come back by then hangs; its process is ended."""
-
-WIDEST_CROP = 1.25
-"""A picture whose long side is more than this much longer than the short one is no face crop."""
 
 # What to do about remarks on pictures, by their kind.
 _ADVICE = {

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from midas_dfer.clips.augment import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
+from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.fused.cpu import mix_on_cpu
 from midas_dfer.mixing.fused.device import mix_with_torch
 from midas_dfer.mixing.fused.job import MixJob
 from midas_dfer.mixing.plan import MixPlan
@@ -225,3 +224,10 @@ def _result(out: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, devi
     if not out.is_contiguous() or out.requires_grad:
         raise RequestError(f"out is not contiguous or asks for a gradient; expected {wanted}.")
     return out
+
+
+def mix_on_cpu(job: MixJob) -> None:
+    """Carry out a job on the CPU; that is the one mixing that needs OpenCV, which is imported when it is first used."""
+    from midas_dfer.mixing.fused import cpu
+
+    cpu.mix_on_cpu(job)

@@ -1,0 +1,134 @@
+"""Where the frames come from that are read: a file or folder, or pictures in memory. Both are gone through twice."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from midas_dfer.clips.extract import read_frames
+from midas_dfer.clips.one_picture import checked_pictures, to_bgr
+from midas_dfer.errors import RequestError
+from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.progress import Progress
+from midas_dfer.video.read import Frame
+from midas_dfer.video.shown import Tell
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video, a picture or a folder of pictures.
+
+    Attributes:
+        path: of it.
+        note: nothing is known before it is read.
+    """
+
+    path: Path
+    note: str = ""
+
+    @classmethod
+    def of(cls, path: object) -> "VideoFile":
+        """A file that was named.
+
+        Raises:
+            RequestError: what was given is no name.
+        """
+        if not isinstance(path, str | PathLike):
+            raise RequestError(
+                f"A video is named by its path; this is of type {type(path).__name__}. Frames in memory are read with "
+                "predict_frames, those of a webcam with stream."
+            )
+        return cls(Path(path))
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    def frames(self, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None) -> Iterator[Frame]:
+        """The frames, BGR; those that are wanted, where that is said."""
+        return read_frames(self.path, wanted, tell)
+
+    def two_passes(self, progress: Progress) -> TwoPasses:
+        """What tells of the passes over it."""
+        return TwoPasses.of_video(progress, self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenFrames:
+    """Pictures in memory.
+
+    Attributes:
+        name: what they are called.
+        images: RGB.
+        times: of each, in seconds after the first.
+        note: that times were counted anew, if so.
+    """
+
+    name: str
+    images: Sequence[UInt8[np.ndarray, "H W 3"]]
+    times: Sequence[float]
+    note: str = ""
+
+    @classmethod
+    def of(cls, frames: object, times: object, name: str) -> "GivenFrames":
+        """Check what was given.
+
+        Raises:
+            RequestError: it is not pictures with as many increasing times; says what to do.
+        """
+        images = checked_pictures(frames)
+        if isinstance(times, str | bytes) or not isinstance(times, Iterable):
+            raise RequestError(
+                f"The times are {times!r:.60}; expected the time of each frame in seconds, such as "
+                f"np.arange({len(images)}) / 25."
+            )
+        seconds: list[float] = []
+        for number, time in enumerate(times):
+            seconds.append(checked_time(time, seconds[-1] if seconds else None, f"frame {number}"))
+        if len(seconds) != len(images):
+            raise RequestError(
+                f"There are {len(images)} frames and {len(seconds)} times; expected a time for each frame."
+            )
+        first = seconds[0]
+        note = f"times are counted from the first frame, which was given the time {first:g} s" if first else ""
+        return cls(name, images, [time - first for time in seconds], note)
+
+    def frames(self, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None) -> Iterator[Frame]:
+        """The frames, BGR; those that are wanted, where that is said. There is nothing to tell."""
+        for index, (image, time) in enumerate(zip(self.images, self.times, strict=True)):
+            if wanted is None or wanted(index):
+                yield Frame(index, time, to_bgr(image))
+
+    def two_passes(self, progress: Progress) -> TwoPasses:
+        """What tells of the passes over it."""
+        return TwoPasses(progress, len(self.images))
+
+
+FrameSource = VideoFile | GivenFrames
+"""Frames with their times, as often as they are asked for; with a name, and a note for whoever reads the result."""
+
+
+def checked_time(time: object, before: float | None, name: str) -> float:
+    """The time of a frame in seconds, if it is one and comes after the one before.
+
+    Raises:
+        RequestError: it does not.
+    """
+    try:
+        if isinstance(time, str | bytes):
+            raise TypeError
+        seconds = float(time)  # type: ignore[arg-type]  # that is what is tried
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RequestError(f"The time of {name} is {time!r:.60}; expected a number of seconds.") from error
+    if not math.isfinite(seconds):
+        raise RequestError(f"The time of {name} is {seconds}; expected a number of seconds.")
+    if before is not None and seconds <= before:
+        raise RequestError(
+            f"The time of {name} is {seconds:.10g} s, that of the frame before is {before:.10g} s; times must increase."
+        )
+    return seconds

@@ -1,0 +1,249 @@
+"""Reading many videos: one process for each core, each with the model and one thread; one video uses them all."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from midas_dfer.clips.extract import FaceSource
+from midas_dfer.clips.pool import Lost, run_tasks
+from midas_dfer.clips.prepare import available_cores
+from midas_dfer.errors import JobError, MidasError, NoFaceError, RequestError, VideoError
+from midas_dfer.files import make_folder, only_one
+from midas_dfer.predict.predictor import Predictor
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict_many.results import Plan, Result, remove_remains, whole_folder
+from midas_dfer.predict_many.source import Source
+from midas_dfer.predict_many.summary import write_summary
+from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.report.predictions import write_prediction
+from midas_dfer.sharing.trained import TrainedModel
+
+LOCK_FILE = ".lock"
+MOST_ON_A_GPU = 4
+"""Processes that share a GPU if nothing else is asked: each keeps a copy of the model, and what CUDA itself needs."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How videos are read; each as `Predictor.predict_video` takes it."""
+
+    window_seconds: float = 2.0
+    stride_seconds: float = 0.5
+    max_people: int | None = None
+    max_side: int | None = None
+    min_score: float | None = None
+    faces: FaceSource = "detect"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process has to know.
+
+    Attributes:
+        trained: who reads.
+        settings: how.
+        device, precision: as for `Predictor`.
+        annotate: write a copy of each video with the reading drawn in.
+        made_with: the settings as they are kept beside each result, by the names of their flags.
+    """
+
+    trained: TrainedModel
+    settings: ReadSettings
+    device: str
+    precision: str
+    annotate: bool
+    made_with: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a video.
+
+    Attributes:
+        source: which.
+        folder: of its result.
+        status: read, no face, unreadable, failed; or refused, where the request makes no sense for any video.
+        text: what was read, in a few lines; or why it was not.
+        brief: the same in a few words.
+        files: what was written.
+    """
+
+    source: Source
+    folder: Path
+    status: str
+    text: str
+    brief: str
+    files: tuple[Path, ...] = ()
+
+
+def read_many(
+    plan: Plan,
+    out: Path,
+    job: Job,
+    *,
+    jobs: int | None = None,
+    nothing: Mapping[Source, str] | None = None,
+    progress: Callable[[str, str], Progress] = lambda label, unit: NoProgress(),
+) -> tuple[list[Outcome], list[Path]]:
+    """Read videos, each into a folder of its own, and write the table over all results.
+
+    Whatever ends this process, there are whole folders only. One that is run again goes on with what is missing.
+
+    Args:
+        plan: what is to be read, and where to.
+        out: the folder of all results; made if it is not there.
+        job: who reads, and how.
+        jobs: how many processes; None: one for each core, on a GPU at most `MOST_ON_A_GPU`.
+        nothing: what holds no video, and why; for the table.
+        progress: makes a bar of a label and a unit. Of many videos it is told of each of them, of one of its frames.
+
+    Returns:
+        what became of each video, in the order of the plan; the files of the table.
+
+    Raises:
+        RequestError: a setting makes no sense, or there is no such device.
+        JobError: a file cannot be written, another process writes into the folder, or no process can be started.
+    """
+    make_folder(out)
+    with only_one(out / LOCK_FILE, f"another midas predict writes into {out}; wait for it, or name another --out"):
+        remove_remains(out)
+        outcomes: dict[Source, Outcome] = {}
+
+        def table() -> list[Path]:
+            failures = {o.source: (o.status, o.text) for o in outcomes.values() if o.status != "read"}
+            failures |= {source: ("unreadable", reason) for source, reason in (nothing or {}).items()}
+            failures = {s: (kind, reason.removeprefix(f"{s.path}: ")) for s, (kind, reason) in failures.items()}
+            return write_summary(out, failures)
+
+        try:
+            for outcome in _outcomes(plan, job, jobs, progress):
+                if outcome.status == "refused":
+                    raise RequestError(outcome.text)
+                outcomes[outcome.source] = outcome
+        except BaseException:  # interrupted, for one: the table is of what was finished
+            if outcomes:
+                table()
+            raise
+        return [outcomes[source] for source in plan.to_read], table()
+
+
+def _outcomes(plan: Plan, job: Job, jobs: int | None, progress: Callable[[str, str], Progress]) -> Iterator[Outcome]:
+    tasks = list(plan.to_read.items())
+    if not tasks:
+        return
+    if len(tasks) == 1:
+        source, folder = tasks[0]
+        predictor = Predictor.from_pretrained(job.trained, device=job.device, precision=job.precision)
+        yield _read(predictor, job, source, folder, progress(source.place.name, "frame"))
+        return
+    processes = min(jobs or _processes(job.device), len(tasks))
+    threads = max(1, available_cores() // processes)
+    told = progress("done", "video")
+    told.start(len(plan.to_read) + len(plan.read_before), len(plan.read_before))
+    with closing(run_tasks(partial(_Reader, job, threads), tasks, processes)) as results:  # type: ignore[type-var]
+        try:
+            for result in results:
+                outcome = _lost(result) if isinstance(result, Lost) else result[1]
+                told.advance("" if outcome.status == "refused" else f"{outcome.source.path}: {outcome.brief}")
+                yield outcome
+        finally:
+            told.finish()
+
+
+def _processes(device: str) -> int:
+    cores = available_cores()
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    return min(cores, MOST_ON_A_GPU) if on_gpu else cores
+
+
+def _lost(lost: Lost[tuple[Source, Path]]) -> Outcome:
+    return _not_read(*lost.task, "failed", lost.reason)
+
+
+def _not_read(source: Source, folder: Path, status: str, reason: str) -> Outcome:
+    """The outcome of a video that gave no result; the reason begins with its path, once."""
+    reason = reason.removeprefix(f"{source.path}: ").removeprefix(f"{source.path.name}: ")
+    return Outcome(source, folder, status, f"{source.path}: {reason}", status)
+
+
+class _Reader:
+    """Lives in a worker process: reads one video after the other."""
+
+    def __init__(self, job: Job, threads: int, serial: int, beat: Callable[[], None]) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+        self.job, self.beat = job, _Beat(beat)
+        self.predictor = Predictor.from_pretrained(job.trained, device=job.device, precision=job.precision)
+
+    def __call__(self, task: tuple[Source, Path]) -> Outcome:
+        """Read a video, and say what became of it.
+
+        Raises:
+            JobError: a file cannot be written.
+            MemoryError: the memory did not suffice, which may be the others' doing.
+        """
+        source, folder = task
+        try:
+            return _read(self.predictor, self.job, source, folder, self.beat, self.beat)
+        except (JobError, MemoryError):
+            raise
+        except Exception as error:  # a fault of ours must not stop the other videos; it is told in full
+            return _not_read(source, folder, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class _Beat(NoProgress):
+    """Says at each frame that a process is at work."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+
+    def advance(self, note: str = "") -> None:
+        """One more frame is done."""
+        self._beat()
+
+
+def _read(
+    predictor: Predictor, job: Job, source: Source, folder: Path, progress: Progress, drawing: Progress | None = None
+) -> Outcome:
+    """Read one video into its folder.
+
+    Raises:
+        JobError: a file cannot be written.
+    """
+    version = source.version()
+    try:
+        timeline = predictor.predict_video(source.path, **asdict(job.settings), progress=progress)
+    except RequestError as error:
+        return Outcome(source, folder, "refused", str(error), "refused")
+    except NoFaceError as error:
+        return _not_read(source, folder, "no face", str(error))
+    except VideoError as error:
+        return _not_read(source, folder, "unreadable", str(error))
+    except MidasError as error:
+        return _not_read(source, folder, "failed", str(error))
+    try:
+        with whole_folder(folder) as temporary:
+            written = write_prediction(timeline, source.path, temporary, annotate=job.annotate, progress=drawing)
+            Result(folder, str(source.place), version, job.made_with).write_record(temporary)
+    except VideoError as error:
+        return _not_read(source, folder, "unreadable", str(error))
+    files = tuple(folder / each.name for each in written)
+    return Outcome(source, folder, "read", timeline.summary(), _brief(timeline), files)
+
+
+def _brief(timeline: Timeline) -> str:
+    """How many faces, and what each of the first three shows most."""
+    leading = [(timeline.class_names[t.summary.top], float(t.summary.shown.max())) for t in timeline.tracks]
+    shown = ", ".join(f"{name} {share:.0%}" for name, share in leading[:3])
+    return f"{len(leading)} face{'s' if len(leading) > 1 else ''}: {shown}{', ...' if len(leading) > 3 else ''}"

@@ -1,0 +1,109 @@
+"""One table over the results of many videos: a row for each video and face, and for each video that gave none."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from midas_dfer.errors import RequestError
+from midas_dfer.files import csv_cell, read_json, write_together
+from midas_dfer.predict_many.results import SUMMARY_FILES, TIMELINE_FILE, Result, results_in
+from midas_dfer.predict_many.source import Source
+
+_COLUMNS = {
+    "video": pl.String,
+    "result": pl.String,
+    "status": pl.String,
+    "face": pl.Int64,
+    "start": pl.Float64,
+    "end": pl.Float64,
+    "duration": pl.Float64,
+    "num_frames": pl.Int64,
+    "num_faces": pl.Int64,
+    "predicted": pl.String,
+    "note": pl.String,
+    "read_by": pl.String,
+}
+"""Before the shares of each class."""
+
+
+def write_summary(out: Path, failures: Mapping[Source, tuple[str, str]]) -> list[Path]:
+    """Write summary.csv and summary.parquet over all results in a folder.
+
+    ```text
+    video, result, status       path of the video; the folder of its result; read, no face, unreadable, failed
+    face, start, end            number of the face from 1; seconds
+    duration, num_frames, num_faces     of the video
+    predicted                   the class of the largest share
+    note                        of a video that was read, what is to be known of it; of another, why it was not
+    read_by                     the model
+    probability_CLASS, vote_share_CLASS     means over the face's time in view, as in timeline.json; no value where
+                                            there are no vote shares
+    ```
+
+    Args:
+        out: the folder.
+        failures: what became of the videos without a result, and why.
+
+    Returns:
+        the two files.
+
+    Raises:
+        RequestError: a result is damaged.
+        JobError: they cannot be written.
+    """
+    rows = [row for result in results_in(out) for row in _rows(result)]
+    rows += [
+        {"video": str(source.place), "status": status, "note": reason} for source, (status, reason) in failures.items()
+    ]
+    shares = {name: pl.Float64 for row in rows for name in row if name not in _COLUMNS}
+    order = sorted(shares, key=lambda name: name.startswith("vote_share"))  # stable: classes keep their order
+    table = pl.DataFrame(rows, schema={**_COLUMNS, **dict.fromkeys(order, pl.Float64)})
+    parquet, csv = io.BytesIO(), io.BytesIO()
+    table.write_parquet(parquet)
+    table.with_columns(pl.col(pl.String).map_elements(csv_cell, return_dtype=pl.String)).write_csv(csv)
+    files = [out / name for name in SUMMARY_FILES]
+    write_together({files[0]: csv.getvalue(), files[1]: parquet.getvalue()})
+    return files
+
+
+def read_timeline(folder: Path) -> dict[str, Any]:
+    """The content of the timeline.json in the folder of a result.
+
+    Raises:
+        RequestError: it is missing or damaged.
+    """
+    return read_json(folder / TIMELINE_FILE, "delete its folder, or name another --out")
+
+
+def _rows(result: Result) -> Sequence[Mapping[str, Any]]:
+    content = read_timeline(result.folder)
+    try:
+        names = content["class_names"]
+        about = {
+            "video": result.source,
+            "result": result.folder.name,
+            "status": "read",
+            "duration": float(content["duration"]),
+            "num_frames": content["num_frames"],
+            "num_faces": len(content["tracks"]),
+            "note": content["note"],
+            "read_by": content["read_by"].partition(": ")[0],
+        }
+        return [
+            {
+                **about,
+                **{"face": track["track"], "start": float(track["start"]), "end": float(track["end"])},
+                "predicted": track["predicted"],
+                **{f"probability_{n}": float(v) for n, v in zip(names, track["probabilities"], strict=True)},
+                **{f"vote_share_{n}": float(v) for n, v in zip(names, track["vote_shares"] or (), strict=False)},
+            }
+            for track in content["tracks"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RequestError(
+            f"{result.folder / TIMELINE_FILE} is not what midas predict wrote ({error}); delete its folder, or name "
+            "another --out"
+        ) from error
