@@ -149,7 +149,6 @@ class Camera:
 
 
 def test_webcam(example, monkeypatch, tmp_path):
-    pytest.importorskip("midas_dfer.predict.stream", reason="this version reads no frames as they come")
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     run = make_run(tmp_path / "run")
     said = example("webcam.py", "--run", run)

@@ -72,9 +72,9 @@ def test_scores_and_predictions(runs, store, tmp_path, capsys):
 
 def test_a_timeline(runs, tmp_path, capsys):
     write_clip(tmp_path / "clip", 0, 12, 0)
-    arguments = ["--out", str(tmp_path / "out"), "--device", "cpu", "--no_video"]
+    arguments = ["--out", str(tmp_path / "out"), "--device", "cpu", "--no_video", "--faces", "cropped"]
     assert main(["predict", "--run", str(runs / "hard"), str(tmp_path / "clip"), *arguments]) == 0
-    assert f"probabilities of the MIDAS with hard labels model, {WHY}" in (capsys.readouterr().out)
+    assert f"probabilities of the MIDAS with hard labels model, {WHY}" in " ".join(capsys.readouterr().out.split())
     values = json.loads((tmp_path / "out" / "clip" / "timeline.json").read_text())
     assert values["no_vote_shares"] == WHY
     (track,) = values["tracks"]
@@ -84,7 +84,7 @@ def test_a_timeline(runs, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert {row["no_vote_shares"] for row in rows} == {WHY}
     assert not any(column.startswith("vote_share") for column in rows[0])
-    timeline = Predictor.from_run(runs / "hard", device="cpu").predict_video(tmp_path / "clip")
+    timeline = Predictor.from_run(runs / "hard", device="cpu").predict_video(tmp_path / "clip", faces="cropped")
     assert timeline.at(1, 0.1).vote_shares is None
     np.testing.assert_array_equal(timeline.at(1, 0.1).shown, timeline.at(1, 0.1).probabilities)
 
@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_no_half_of_what_belongs_together(runs, store, tmp_pa
         writing(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    timeline = Predictor.from_run(runs / "midas", device="cpu").predict_video(tmp_path / "clip")
+    timeline = Predictor.from_run(runs / "midas", device="cpu").predict_video(tmp_path / "clip", faces="cropped")
     explained = explain(runs / "midas", store, num=1, device="cpu")
     writers = {
         "timeline.csv": lambda out: write_prediction(timeline, tmp_path / "clip", out, annotate=False),
@@ -195,7 +195,8 @@ def test_an_output_that_is_not_finite_is_an_error(runs, store, tmp_path, capsys)
     run.finish(model, "last")
     write_clip(tmp_path / "clip", 0, 12, 0)
     places = ["--store", str(store.path)]
-    for verb in (["evaluate", *places], ["explain", *places], ["predict", str(tmp_path / "clip"), "--no_video"]):
+    predict = ["predict", str(tmp_path / "clip"), "--no_video", "--faces", "cropped"]
+    for verb in (["evaluate", *places], ["explain", *places], predict):
         out = tmp_path / verb[0]
         run_word = ["--run"] if verb[0] == "predict" else []
         arguments = [verb[0], *run_word, str(tmp_path / "run"), *verb[1:], "--out", str(out), "--device", "cpu"]

@@ -67,25 +67,38 @@ def test_a_folder_of_videos_in_the_order_of_their_numbers():
 
 
 def test_pictures_are_frames_where_they_are_numbered_and_alike():
-    stills("frames", *(f"clip2_{i:03d}.png" for i in (1, 2, 3, 5, 9)), "0.txt.png")
-    Path("frames/0.txt.png").unlink()
-    stills("sparse", "IMG_0003.png", "IMG_0410.png", "IMG_2222.png")
+    stills("frames", *(f"clip2_{i:03d}.png" for i in (1, 2, 3, 5, 90)))
     stills("named", "anna.png", "ben.png")
     stills("one", "1.png")
     stills("sizes", "1.png", "2.png")
     stills("sizes", "3.png", size=(8, 9))
+    stills("sizes", "4.png")
     stills("camera", "1.png", "2.png")
     exif = Image.Exif()
     exif[271] = "a maker of cameras"
     Image.new("RGB", (8, 8)).save("camera/0.jpg", exif=exif)
+    for i in range(6):  # people of one size, numbered
+        Path("people").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (90 * (i % 3),) * 3).save(f"people/fer{i:04d}.png")
+        Image.new("RGB", (8, 8), (25 * (i % 3),) * 3).save(f"frames/clip2_1{i:03d}.png")
+    Path("frames/clip2_001.png").write_bytes(b"damaged")
     assert found("frames") == [("frames", "frames")]
-    for folder in ("sparse", "named", "one", "sizes", "camera"):
+    for folder in ("named", "one", "sizes", "camera", "people"):
         assert {kind for _, kind in found(folder)} == {"picture"}, folder
         assert found(folder, pictures="frames") == [(folder, "frames")]
-    assert len(found("frames", pictures="single")) == 5
+    assert len(found("frames", pictures="single")) == 11
     said = find_sources(["frames", "named"], OUT).told
-    assert said[0].startswith("frames: 5 pictures, taken for the frames of one video at 25 per second (--pictures")
+    assert said[0].startswith("frames: 11 pictures, taken for the frames of one video at 25 per second (--pictures")
     assert said[1].startswith("named: 2 pictures, each read by itself (--pictures frames: ")
+
+
+def test_real_frames_and_photographs_of_real_people(shared_data):
+    for name in ("d3.mp4", "d12.mp4"):
+        for i, frame in enumerate(iter_frames(shared_data / "videos" / name)):
+            if i < 60 and i % 10 == 0:
+                Path(name).mkdir(exist_ok=True)
+                Image.fromarray(frame.image).save(Path(name) / f"{i}.jpg")
+        assert found(name) == [(name, "frames")]
 
 
 def test_a_stray_picture_among_frames_is_asked_about():
@@ -105,6 +118,27 @@ def test_patterns_names_that_come_twice_and_results():
     assert found("[x].mp4") == [("[x].mp4", "video")]  # a file of that name is no pattern
     assert "1 result of midas predict passed over" in find_sources(["v"], OUT).told[0]
     assert not [path for path, _ in found("v") if "annotated" in path]
+
+
+def test_a_folder_that_may_not_be_read_does_not_stop_the_others(monkeypatch):
+    touch("v/a.mp4", "v/secret/b.mp4", "v/z/c.mp4")
+    plain = Path.iterdir
+
+    def refusing(self):
+        if self.name == "secret":
+            raise PermissionError(13, "Permission denied")
+        return plain(self)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    sources = find_sources(["v"], OUT)
+    assert [str(each.path) for each in sources.found] == ["v/a.mp4", "v/z/c.mp4"]
+    assert sources.nothing == {"v/secret": "v/secret: may not be read by this user; change its permissions"}
+
+
+def test_links_that_lead_nowhere_are_read_and_so_told():
+    touch("v/a.mp4")
+    Path("v/b.mp4").symlink_to("nothing.mp4")
+    assert [path for path, _ in found("v")] == ["v/a.mp4", "v/b.mp4"]
 
 
 def test_links_that_lead_in_a_circle():
@@ -164,6 +198,16 @@ def test_two_of_the_same_name_have_a_folder_each():
     plan = plan_results(find_sources(["c.mp4"], OUT).found, OUT, {}, overwrite=False)
     assert [folder.name for folder in plan.to_read.values()] == ["c.mp4"]
     assert plan.moved == ["out/c is not of c.mp4 and is left as it is: see out/c.mp4"]
+
+
+def test_long_names_leave_room_for_what_is_added_to_them():
+    touch(f"{'ä' * 120}.mp4", f"{'ä' * 120}x.mp4")
+    names = list(planned(*(str(each) for each in Path().glob("*.mp4"))).values())
+    assert len(set(names)) == 2
+    for name in names:
+        assert len(name.encode()) < 210
+        with whole_folder(OUT / name) as folder:
+            (folder / "x").touch()
 
 
 def test_a_result_is_whole_or_not_there():

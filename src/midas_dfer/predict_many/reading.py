@@ -128,6 +128,7 @@ def read_many(
                     raise RequestError(outcome.text)
                 outcomes[outcome.source] = outcome
         except BaseException:  # interrupted, for one: the table is of what was finished
+            remove_remains(out)
             if outcomes:
                 table()
             raise

@@ -24,6 +24,7 @@ RECORD_FILE, TIMELINE_FILE = "prediction.json", "timeline.json"
 SUMMARY_FILES = ("summary.csv", "summary.parquet")
 FORMAT, VERSION = "midas-dfer prediction", 1
 
+_LONGEST_NAME = 200
 _CURE = "delete its folder, or name another --out"
 
 
@@ -140,7 +141,7 @@ def plan_results(sources: Sequence[Source], out: Path, made_with: Mapping[str, A
     taken |= set(SUMMARY_FILES)
     for source, name in _names(new, taken).items():
         plan.to_read[source] = out / name
-        if name != source.name and source.name.casefold() in taken:
+        if source.name.casefold() in taken:
             plan.moved.append(f"{out / source.name} is not of {source.path} and is left as it is: see {out / name}")
     plan.to_read = {source: plan.to_read[source] for source in sources if source in plan.to_read}
     return plan
@@ -206,9 +207,9 @@ def _names(sources: Sequence[Source], taken: set[str]) -> dict[Source, str]:
     names: dict[Source, str] = {}
     taken = set(taken)
     ways: list[Callable[[Source], str]] = [
-        lambda source: source.name,
-        lambda source: source.place.name,
-        lambda source: f"{source.place.parent.name}-{source.name}",
+        lambda source: _short(source.name),
+        lambda source: _short(source.place.name),
+        lambda source: _short(f"{source.place.parent.name}-{source.name}"),
     ]
     left = list(sources)
     for way in ways:
@@ -219,8 +220,13 @@ def _names(sources: Sequence[Source], taken: set[str]) -> dict[Source, str]:
         left = [source for source in left if source not in names]
     for source in left:
         number = 2
-        while f"{source.name}-{number}".casefold() in taken:
+        while f"{_short(source.name)}-{number}".casefold() in taken:
             number += 1
-        names[source] = f"{source.name}-{number}"
+        names[source] = f"{_short(source.name)}-{number}"
         taken.add(names[source].casefold())
     return names
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what is added to it while its folder is written; systems take 255 bytes."""
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore").rstrip()
