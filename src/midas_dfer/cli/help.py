@@ -131,6 +131,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "the machine": ("device", "precision", "num_threads", "num_workers"),
 }
 _LOOKING = ("max_side", "min_score")
+_FACES = ("faces", "person", *_LOOKING)
 _STORE = "midas prepare table votes.csv --videos clips --out store --folds 5"
 
 PAGES: Mapping[str, Page] = {
@@ -138,12 +139,12 @@ PAGES: Mapping[str, Page] = {
     "check": Page(
         "midas check DATASET ROOT [flags], or: midas check STORE",
         ("midas check dfew DFEW", "midas check table votes.csv --videos clips", "midas check store"),
-        {"how much is read": ("sample", "all", "skip_duplicates", "jobs")},
+        {"how much is read": ("sample", "all", "skip_duplicates", "jobs"), "faces": _FACES},
     ),
     "prepare": Page(
         "midas prepare DATASET ROOT --out STORE [flags]",
         (_STORE, "midas prepare dfew DFEW --out store"),
-        {"most used": ("out", "folds", "size", "jobs", "retry_failed")},
+        {"most used": ("out", "folds", "size", "jobs", "retry_failed", "aggregate"), "faces": _FACES},
     ),
     "describe": Page("midas describe STORE [flags]", ("midas describe store",)),
     "train": Page(

@@ -74,6 +74,8 @@ class Provenance:
         device: what it was trained on: cpu, or cuda with the name of the GPU.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
+        aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
+            "" where they were made of the counts.
         laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
@@ -104,6 +106,7 @@ class Provenance:
     num_voted: int | None = None
     mean_votes: float | None = None
     laplace_share: float | None = None
+    aggregated: str = ""
     recipe: Mapping[str, Any] | None = None
     parts_digest: str = ""
     weights_digest: str = ""
