@@ -152,8 +152,9 @@ PAGES: Mapping[str, Page] = {
         (
             "midas train --recipe finetune_reader --store store --out run",
             "midas train --store store --out hard --labels hard --mixer none --epochs 60",
+            "midas train --init run --store store --out longer --epochs 20",
         ),
-        {"most used": ("store", "out", "resume"), **_SETTINGS},
+        {"most used": ("store", "out", "resume", "init"), **_SETTINGS},
     ),
     "evaluate": Page(
         "midas evaluate RUN --store STORE [flags]",
@@ -169,7 +170,10 @@ PAGES: Mapping[str, Page] = {
         ("midas reproduce table-2 --store store --out table", "midas reproduce table-2 --store store --out t --smoke"),
         {"most used": ("store", "out", "smoke", "folds", "seeds", "jobs", "ray")},
     ),
-    "report": Page("midas report RUN... --out DIR [flags]", ("midas report hard soft midas --out page",)),
+    "report": Page(
+        "midas report RUN... --out DIR [flags]",
+        ("midas report hard soft midas --out page", "midas report folds other_folds --out page"),
+    ),
     "predict": Page(
         "midas predict VIDEO|FOLDER... --out DIR [flags]",
         ("midas predict party.mp4 --out reading", "midas predict videos/ --run run --out readings --no_video"),

@@ -74,6 +74,7 @@ class Report:
                     "runs": [str(run.path) for run in each.runs],
                     "uar": None if each.evaluation is None else each.evaluation.uar,
                     "war": None if each.evaluation is None else each.evaluation.war,
+                    "baselines": each.evaluation and each.evaluation.baselines and asdict(each.evaluation.baselines),
                     "selection": list(selection([each])),
                 }
                 for each in self.entries

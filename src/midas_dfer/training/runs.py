@@ -321,8 +321,8 @@ def not_a_run(path: Path) -> str:
     if is_store(path):
         return f"{path} is a clip store, not a run folder; train on it with: midas train --store STORE --out RUN"
     if below := sorted(each.parent for each in [*path.glob(f"*/{RUN_FILE}"), *path.glob(f"*/*/{RUN_FILE}")]):
-        runs = "a run" if len(below) == 1 else f"{len(below)} runs"
-        return f"{path} is not a run folder, but {runs} lie in it; name one, such as {below[0]}"
+        runs = "a run lies" if len(below) == 1 else f"{len(below)} runs lie"
+        return f"{path} is not a run folder, but {runs} in it; name one, such as {below[0]}"
     return f"{path} is not a run folder: it has no {RUN_FILE}; {makes}"
 
 
