@@ -275,6 +275,22 @@ def _cvat_items(root: Path) -> None:
     (root / "default.json").write_text(json.dumps({"info": {}, "categories": categories, "items": items}))
 
 
+def _cvat_xml(root: Path) -> None:
+    names = ("happy", "sad", "neutral")
+    images = "".join(
+        f'<image id="{number}" name="clips/c{number}.jpg" width="48" height="32">\n'
+        + "".join(
+            f'<tag label="{names[rater % 3]}"><attribute name="annotator">r{rater}</attribute></tag>\n'
+            for rater in range(number % 3, 4)
+        )
+        + "</image>\n"
+        for number in range(6)
+    )
+    labels = "".join(f"<label><name>{name}</name></label>" for name in names)
+    meta = f"<meta><task><id>1</id><subset>train</subset><labels>{labels}</labels></task></meta>\n"
+    (root / "annotations.xml").write_text(f"<annotations>\n{meta}{images}</annotations>\n")
+
+
 def _read_afew_lists(root: Path, _: Path) -> Manifest:
     return read_afew(root, lists=sorted((root / "lists").glob("*.txt")))
 
@@ -544,6 +560,7 @@ ANNOTATIONS: tuple[Target, ...] = (
         ("tasks.json",),
         place=r"/data/upload/3/1a2b3c4d-c0\.mp4",
     ),
+    Target("cvat, xml", _cvat_xml, lambda _, file: read_cvat(file), ("annotations.xml",), place=r"clips/c0\.jpg"),
     Target("cvat", _cvat_items, lambda _, file: read_cvat(file), ("default.json",), place=r"clips/c0\.jpg"),
 )
 

@@ -13,7 +13,7 @@ from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.training.baselines import (
     DRAWS,
     Reference,
-    draw_votes,
+    halve_votes,
     human_line,
     make_baselines,
     mean_baselines,
@@ -56,10 +56,10 @@ def test_constant_guesses_by_hand():
     assert nothing.mean_vote == Reference("always the mean vote", None, None, None, None, None)
 
 
-def test_votes_are_drawn_without_putting_them_back():
+def test_votes_are_halved_without_putting_them_back():
     generator = np.random.default_rng(0)
     counts = np.array([[3, 0, 1], [0, 5, 0], [1, 1, 0]])
-    drawn = np.stack([draw_votes(counts, np.array([2, 2, 1]), generator) for _ in range(2000)])
+    drawn = np.stack([halve_votes(counts, generator) for _ in range(2000)])
     assert (drawn.sum(axis=2) == [2, 2, 1]).all()
     assert ((drawn >= 0) & (drawn <= counts)).all()
     assert np.allclose(drawn.mean(axis=0), [[1.5, 0, 0.5], [0, 2, 0], [0.5, 0.5, 0]], atol=0.05)

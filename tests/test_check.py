@@ -32,6 +32,7 @@ from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.datasets.synthetic.layouts.ferv39k import write_ferv39k
 from midas_dfer.datasets.synthetic.layouts.folders import write_folders
 from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
+from midas_dfer.datasets.vote_counts import VoteCount
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.progress import NoProgress
 from midas_dfer.report.check_table import check_table
@@ -205,6 +206,7 @@ def test_votes_and_labels_that_look_odd():
         "shared_file": ("note", 1),
         "odd_vote_sum": ("note", 1),
         "label_against_votes": ("note", 1),
+        "no_test": ("note", 0),
     }
     assert found["reader"].what == "The reader says so."
     assert found["odd_vote_sum"].examples == ("c19 (9 votes)",)
@@ -313,7 +315,10 @@ FINDINGS = st.tuples(
 @given(st.lists(FINDINGS, max_size=4), TEXT)
 def test_the_list_fits_a_terminal(findings, parts):
     named = tuple(Finding("x", *finding) for finding in findings)
-    report = CheckReport("x" * 200, 10**6, 10**6, 200, 3, True, parts, (ClassCount(parts, 10**9, 10**6),) * 9, named)
+    votes = VoteCount(10**9, 10**6, 1, 10**6, 10**6, ((parts, 10**9),) * 5)
+    report = CheckReport(
+        "x" * 200, 10**6, 10**6, 200, 3, True, parts, (ClassCount(parts, 10**9, 10**6),) * 9, votes, 200, named
+    )
     text = check_table(report)
     assert all(len(line) <= 80 and line.isprintable() for line in text.split("\n"))
     assert json.loads(json.dumps(report.to_dict()))["ok"] == (not report.errors)
@@ -329,16 +334,19 @@ def write_votes(folder: Path, manifest: Manifest) -> Path:
 
 def test_exit_statuses(root, capsys):
     votes = write_votes(root, annotations())
-    assert main(["check", "table", str(votes), "--jobs", "1"]) == 0
+    crops = ["--faces", "cropped"]
+    assert main(["check", "table", str(votes), "--jobs", "1", *crops]) == 0
     assert "nothing is wrong" in capsys.readouterr().out
     before = sorted(root.rglob("*"))
     shutil.rmtree(root / "clips" / "c3")
-    assert main(["check", "table", str(votes), "--jobs", "1", "--json", "--all"]) == 1
+    assert main(["check", "table", str(votes), "--jobs", "1", "--json", "--all", *crops]) == 1
     out, err = capsys.readouterr()
     report = json.loads(out)
     assert (report["ok"], report["read"], [f["kind"] for f in report["findings"]]) == (False, 5, ["no_file"])
     assert "1 thing is wrong" in err
-    assert main(["check", "table", str(votes), "--missing", "leave_out", "--skip_duplicates", "--sample", "2"]) == 0
+    assert err.endswith("annotated clips without a file: 1\n")
+    few = ["--skip_duplicates", "--sample", "2", *crops]
+    assert main(["check", "table", str(votes), "--missing", "leave_out", *few]) == 0
     assert "read     2 clips" in capsys.readouterr().out
     assert [p for p in sorted(root.rglob("*")) if p not in before] == []
 
@@ -370,13 +378,13 @@ def test_wrong_flags(arguments, named, capsys, tmp_path, monkeypatch):
 def test_folds_are_made_and_notes_are_said(root, tmp_path, capsys):
     votes = write_votes(root, annotations(split=[None] * 6))
     store = tmp_path / "store"
-    made = ["--folds", "2", "--jobs", "1"]
+    made = ["--folds", "2", "--jobs", "1", "--faces", "cropped"]
     assert main(["check", "table", str(votes), *made]) == 0
     out = capsys.readouterr().out
     assert "fold 1: 3; fold 2: 3" in out
-    assert "2 folds of 3 to 3 clips were made" in " ".join(out.split())
-    assert main(["prepare", "table", str(votes), "--out", str(store), "--faces", "cropped", "--size", "16", *made]) == 0
-    assert "note: 2 folds of 3 to 3 clips were made" in capsys.readouterr().out
+    assert "2 folds of 3 clips were made" in " ".join(out.split())
+    assert main(["prepare", "table", str(votes), "--out", str(store), "--size", "16", *made]) == 0
+    assert "note: 2 folds of 3 clips were made" in capsys.readouterr().out
     assert Manifest.from_parquet(store / "manifest.parquet").fold_numbers == (1, 2)
     assert main(["check", "table", str(votes), "--folds", "9"]) == 2
     assert "4 subjects" in capsys.readouterr().err

@@ -226,7 +226,7 @@ def test_wrong_exports_are_refused_by_item(tmp_path, content, message):
 def test_places_without_exports_are_refused(tmp_path):
     with pytest.raises(RequestError, match="There is no file"):
         read_cvat(tmp_path / "none")
-    with pytest.raises(RequestError, match=r"There is no \.json file in"):
+    with pytest.raises(RequestError, match=r"There is no \.json, \.xml or \.zip file in"):
         read_cvat(tmp_path)
 
 

@@ -95,7 +95,9 @@ def test_a_finished_run_is_only_evaluated(store, tmp_path, monkeypatch):
         monkeypatch.setattr(jobs, name, never)
     (Path(first.run) / JOB_FILE).unlink()
     assert run_job(job, tmp_path, say=quietly) == first
-    evaluate(first.run, store, part="all")  # scores of other clips, written over those of the job
+    evaluate(
+        first.run, store, part="all", out=Path(first.run) / "evaluation"
+    )  # scores of other clips, written over those of the job
     assert load_result(job, tmp_path) is None
     assert run_job(job, tmp_path, say=quietly) == first
     (Path(first.run) / JOB_FILE).write_text("[]")

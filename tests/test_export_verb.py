@@ -25,7 +25,8 @@ def test_a_run_is_written_and_the_paths_are_told(run, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.err == ""
     assert f"Predictor.from_pretrained('{out}')" in told.out
-    paths = [line.strip() for line in told.out.splitlines()[1:]]
+    assert told.out.startswith("its card has no scores: the run was not evaluated\n")
+    paths = [line.strip() for line in told.out.splitlines()[2:]]
     assert paths == [str(out / name) for name in ("config.json", "README.md", "model.safetensors")]
     assert Predictor.from_pretrained(out, device="cpu").class_names == run.provenance.class_names
 

@@ -145,7 +145,7 @@ def test_one_of_several_questions(tmp_path):
     file = write(tmp_path, tasks)
     with pytest.raises(RequestError, match=r"several questions: 'emotion', 'mood', 'quality'.*--question"):
         read_label_studio(file)
-    with pytest.raises(RequestError, match=r"no choices called 'x' that could be votes; there are: 'emotion'"):
+    with pytest.raises(RequestError, match=r"no choices .*called 'x' that could be votes; there are: 'emotion'"):
         read_label_studio(file, question="x")
     assert len(read_label_studio(file, question="mood", class_names=["happy", "sad"])) == 1
 
@@ -274,7 +274,7 @@ def test_names_before_the_upload(tmp_path):
         ([task("a.mp4", annotation(1, "sad"), fold=1.5)], "its fold is 1.5, not the number of a fold"),
         ([task("a.mp4", annotation(1, "sad"), subject=[1])], "its subject is a list, not a name"),
         ([task("a.mp4", annotation(1, "sad"))], "holds votes for 'sad' only"),
-        ([task("a.mp4")], "holds no choices that could be votes; there are: none"),
+        ([task("a.mp4")], "holds no choices or labels on a time line that could be votes; there are: none"),
         ([task("a.mp4", annotation(1, "sad")), task(3)], "task 2 .*: its data have no address called 'video'"),
         ([task("s3://a/x.mp4"), task("s3://b/x.mp4", annotation(1, "sad"))], "task 2 .* would both be 'x.mp4'"),
         (

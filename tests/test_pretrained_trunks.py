@@ -372,3 +372,23 @@ def test_what_is_missing_for_timm_is_told(monkeypatch, error, message):
     monkeypatch.setattr("midas_dfer.models.timm_trunk.importlib.import_module", fail)
     with pytest.raises(RequestError, match=message):
         create_model("timm/resnet18", 7)
+
+
+def test_sface_computes_the_same_with_gradients_and_without():
+    """Two ways of computing one thing: that which is faster to differentiate, and PyTorch's own."""
+    generator = torch.Generator().manual_seed(0)
+    model = create_model("still_sface", 3, generator=generator).eval()
+    for parameter in model.parameters():  # slopes and scales that are not all alike
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    clips = torch.randn(2, 1, 3, 40, 44, generator=generator)  # sides that strides do not divide
+    with torch.no_grad():
+        plain = model(clips)
+    torch.testing.assert_close(model(clips), plain, rtol=1e-5, atol=1e-5)
+    unit = model.blocks[1].depthwise
+    maps = torch.randn(2, 64, 7, 9, generator=generator, requires_grad=True)
+    expected = torch.nn.functional.prelu(unit.bn(unit.conv(maps)), unit.act.weight)
+    weight = torch.randn(expected.shape, generator=generator)
+    wanted = torch.autograd.grad((expected * weight).sum(), [maps, *unit.parameters()])
+    found = torch.autograd.grad((unit(maps) * weight).sum(), [maps, *unit.parameters()])
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

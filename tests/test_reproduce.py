@@ -346,6 +346,9 @@ def test_full_size_asks_for_all_folds_and_the_recipes(stores, tmp_path):
     assert [len(jobs) for _, jobs in plan.jobs] == [8, 8, 8]
     assert all(job.config.epochs == 450 and job.config.width == 8 for _, jobs in plan.jobs for job in jobs)
     assert not any("SMOKE" in note for note in plan.notes)
+    assert not any("needs a long training" in note for note in plan.notes)
+    short = plan_table(experiment("table-2"), replace(wish, settings={"width": 8, "epochs": 5, "temperature": 2.0}))
+    assert len([note for note in short.notes if "needs a long training" in note and "this is 5;" in note]) == 1
     assert not (tmp_path / "out").exists()
 
 

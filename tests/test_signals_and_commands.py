@@ -98,11 +98,13 @@ def test_a_printed_command_is_read_as_it_was_meant(name):
     path = Path(name)
     line = shell_command("midas", "train", "--store", path, "--out", path)
     midas, *words = shlex.split(line)
-    request = _parser().parse_args([underscored(word) for word in words])
+    typed = [underscored(word) for word in words]
+    request = _parser(typed).parse_args(typed)
     assert midas == "midas"
     assert (request.train.store, request.train.out) == (path, path)
     midas, *words = shlex.split(shell_command("midas", "evaluate", path, "--store", path))
-    request = _parser().parse_args([underscored(word) for word in words])
+    typed = [underscored(word) for word in words]
+    request = _parser(typed).parse_args(typed)
     assert (request.evaluate.run, request.evaluate.store) == (path, path)
 
 

@@ -118,9 +118,7 @@ def test_folds_for_data_without_any():
     labels = [0] * 50 + [1] * 30 + [2] * 20
     divided = add_folds(manifest_of(labels, [f"s{i % 10}" for i in range(100)]), 5, seed=3)
     assert divided.fold_numbers == (1, 2, 3, 4, 5)
-    assert divided.notes == (
-        "5 folds of 20 to 20 clips were made, by subject (10 subjects), stratified by class, seed 3.",
-    )
+    assert divided.notes == ("5 folds of 20 clips were made, by subject (10 subjects), stratified by class, seed 3.",)
     with pytest.raises(RequestError, match=r"made up has folds already: 1, 2, 3, 4, 5\. Leave out --folds"):
         add_folds(divided)
     mixed = add_folds(manifest_of([0] * 12, ["a"] * 2 + [None] * 10, split=["train"] * 12), 3)

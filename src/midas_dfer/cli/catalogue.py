@@ -10,7 +10,7 @@ DATASETS = {
     "table": "any votes: ROOT is a .csv, .jsonl or .parquet, see --videos",
     "folders": "any clips or pictures: ROOT holds a folder per class",
     "label_studio": "Label Studio: ROOT is a JSON export, see --videos",
-    "cvat": "CVAT: ROOT is a Datumaro JSON, or a folder of them",
+    "cvat": "CVAT: ROOT is an export (XML 1.1, Datumaro), or a folder",
     "synthetic": "made-up faces and votes, rendered into ROOT by prepare",
 }
 

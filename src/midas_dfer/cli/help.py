@@ -131,6 +131,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "the machine": ("device", "precision", "num_threads", "num_workers"),
 }
 _LOOKING = ("max_side", "min_score")
+_FACES = ("faces", "person", *_LOOKING)
 _STORE = "midas prepare table votes.csv --videos clips --out store --folds 5"
 
 PAGES: Mapping[str, Page] = {
@@ -138,12 +139,12 @@ PAGES: Mapping[str, Page] = {
     "check": Page(
         "midas check DATASET ROOT [flags], or: midas check STORE",
         ("midas check dfew DFEW", "midas check table votes.csv --videos clips", "midas check store"),
-        {"how much is read": ("sample", "all", "skip_duplicates", "jobs")},
+        {"how much is read": ("sample", "all", "skip_duplicates", "jobs"), "faces": _FACES},
     ),
     "prepare": Page(
         "midas prepare DATASET ROOT --out STORE [flags]",
         (_STORE, "midas prepare dfew DFEW --out store"),
-        {"most used": ("out", "folds", "size", "jobs", "retry_failed")},
+        {"most used": ("out", "folds", "size", "jobs", "retry_failed", "aggregate"), "faces": _FACES},
     ),
     "describe": Page("midas describe STORE [flags]", ("midas describe store",)),
     "train": Page(
@@ -151,8 +152,9 @@ PAGES: Mapping[str, Page] = {
         (
             "midas train --recipe finetune_reader --store store --out run",
             "midas train --store store --out hard --labels hard --mixer none --epochs 60",
+            "midas train --init run --store store --out longer --epochs 20",
         ),
-        {"most used": ("store", "out", "resume"), **_SETTINGS},
+        {"most used": ("store", "out", "resume", "init"), **_SETTINGS},
     ),
     "evaluate": Page(
         "midas evaluate RUN --store STORE [flags]",
@@ -168,7 +170,10 @@ PAGES: Mapping[str, Page] = {
         ("midas reproduce table-2 --store store --out table", "midas reproduce table-2 --store store --out t --smoke"),
         {"most used": ("store", "out", "smoke", "folds", "seeds", "jobs", "ray")},
     ),
-    "report": Page("midas report RUN... --out DIR [flags]", ("midas report hard soft midas --out page",)),
+    "report": Page(
+        "midas report RUN... --out DIR [flags]",
+        ("midas report hard soft midas --out page", "midas report folds other_folds --out page"),
+    ),
     "predict": Page(
         "midas predict VIDEO|FOLDER... --out DIR [flags]",
         ("midas predict party.mp4 --out reading", "midas predict videos/ --run run --out readings --no_video"),

@@ -1,13 +1,21 @@
 """midas prepare: votes and videos -> a store of aligned clips."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
-from midas_dfer.cli.sources import Annotated, add_source_flags, pixel_table, read_source, refuse_foreign_flags
+from midas_dfer.cli.sources import (
+    Annotated,
+    add_source_flags,
+    pixel_table,
+    read_source,
+    refuse_foreign_flags,
+)
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
@@ -28,16 +36,11 @@ def parser() -> Parser:
     flags.add_argument("--seed", type=int | None, default=None, help="of all that is drawn (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
     flags.add_argument(
-        "--max_side",
-        type=int | None,
+        "--aggregate",
+        type=Literal["dawid_skene", "glad", "mace"] | None,
         default=None,
-        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
-    )
-    flags.add_argument(
-        "--min_score",
-        type=float | None,
-        default=None,
-        help="the detector's score from which on it is a face (default: 0.7)",
+        help="soft labels that weigh single annotators by how reliable they prove to be (extra crowd); the counts are "
+        "kept (default: shares of the votes)",
     )
     flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
     flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
@@ -56,20 +59,23 @@ def run(request: Namespace) -> None:
     from midas_dfer.clips.prepare import prepare
     from midas_dfer.clips.store import ClipStore
     from midas_dfer.datasets.class_counts import classes_text, count_classes
+    from midas_dfer.datasets.folds import how_to_get_folds
+    from midas_dfer.datasets.vote_counts import count_votes, votes_text
     from midas_dfer.report.tables import folded, prepare_table
 
-    detection = {k: request[k] for k in ("max_side", "min_score") if request[k] is not None}
+    detection = detection_flags(request)
+    check_person(request)
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
     if request.dataset == "synthetic":
         _render(request)
     source = read_source(request, say_for(request))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
-    if detection and source.faces == "cropped":
-        raise RequestError(
-            f"--{next(iter(detection))} is of no use where frames are face crops already (--faces cropped): no face is "
-            "looked for; leave it out, or prepare with --faces detect"
-        )
+    refuse_detection(request, source.faces, source.manifest.table.columns)
+    manifest = source.manifest if request.aggregate is None else _aggregated(source.manifest, request)
+    source = replace(source, manifest=manifest)
+    if source.hint:
+        raise RequestError(source.hint)
     manifest = source.manifest
     if source.duplicates == "drop":
         manifest = _without_copies(source, request)
@@ -78,6 +84,7 @@ def run(request: Namespace) -> None:
         source.videos,
         request.out,
         settings=ExtractSettings(faces=source.faces, size=request.size, **detection),
+        person=request.person,
         jobs=request.jobs,
         missing=source.missing,
         retry_failed=request.retry_failed,
@@ -85,13 +92,17 @@ def run(request: Namespace) -> None:
         verifying=console_progress("verify", "clip"),
         progress=console_progress("prepare", "clip"),
     )
-    classes = count_classes(ClipStore.open(request.out).manifest if report.usable else manifest)
+    kept = ClipStore.open(request.out).manifest if report.usable else manifest
+    classes, votes = count_classes(kept), count_votes(kept)
     if request.json:
+        cast = None if votes is None else votes.to_dict()
         counts = {**vars(report), "store": str(request.out), "classes": [each.to_dict() for each in classes]}
-        print(json_text(counts))
+        print(json_text({**counts, "votes": cast, "no_test": how_to_get_folds(kept)}))
     else:
         print(prepare_table(report))
-        print(f"classes: {classes_text(classes)}")
+        print(folded(f"classes: {classes_text(classes)}"))
+        if votes is not None:
+            print(folded(f"votes: {votes_text(votes)}"))
         if report.faces_in_crops:
             print(folded(report.faces_in_crops))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
@@ -102,6 +113,8 @@ def run(request: Namespace) -> None:
             )
         if report.usable:
             describe = shell_command("midas", "describe", request.out)
+            if hint := how_to_get_folds(kept):
+                print(folded(f"note: nothing can be tested, no clip has a split or a fold. {hint}"))
             print(f"next: {describe}    {shell_command('midas', 'train', '--store', request.out, '--out', 'RUN')}")
     if report.unfinished:
         clips = "1 clip is" if report.unfinished == 1 else f"{report.unfinished} clips are"
@@ -111,6 +124,15 @@ def run(request: Namespace) -> None:
         )
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
+
+
+def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Manifests, imported late
+    from midas_dfer.datasets.aggregation import aggregate
+
+    made = aggregate(manifest, request.aggregate)
+    for note in made.notes[len(manifest.notes) :]:
+        say_for(request)(f"note: {note}")
+    return made
 
 
 def _render(request: Namespace) -> None:

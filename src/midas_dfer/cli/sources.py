@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.foreseen import uploads_hint
 from midas_dfer.cli.help import Page, give_page, hide
 from midas_dfer.cli.parsing import Parser, refuse_typed
 from midas_dfer.errors import RequestError
@@ -54,6 +55,7 @@ class Annotated:
         missing: what a clip without a file is.
         duplicates: what training clips are that are validated or tested on as well; drop also keeps copies in one of
             the folds that are made.
+        hint: why none of the clips has a file, where it is known, and what to do; else "".
     """
 
     manifest: Any
@@ -61,6 +63,7 @@ class Annotated:
     faces: FaceSource
     missing: Missing
     duplicates: Duplicates
+    hint: str = ""
 
 
 def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
@@ -93,6 +96,25 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         default=None,
         help="find and align faces, or take frames that are face crops already (default: cropped for ferv39k, "
         "ferplus, and copies of dfew, afew and mafw that are folders of faces; else detect)",
+    )
+    flags.add_argument(
+        "--max_side",
+        type=int | None,
+        default=None,
+        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
+    )
+    flags.add_argument(
+        "--min_score",
+        type=float | None,
+        default=None,
+        help="the detector's score from which on it is a face (default: 0.7)",
+    )
+    flags.add_argument(
+        "--person",
+        type=str,
+        default="longest",
+        help="who was rated where several people are in view: longest (in view; of equals the largest), largest, left, "
+        "right, or the place of the face as x,y; a column face in a table says it for single clips (default: longest)",
     )
     flags.add_argument(
         "--missing",
@@ -136,7 +158,11 @@ _FLAGS: dict[str, tuple[Any, Any, str]] = {
         "drop",
         "pictures that most people called unknown or not a face (default: drop)",
     ),
-    "question": (str | None, None, "the name of the Choices whose answers are the votes, if there are several"),
+    "question": (
+        str | None,
+        None,
+        "the name of the Choices or TimelineLabels whose answers are the votes, if there are several",
+    ),
     "key": (str | None, None, "the key of a task's data that holds the address of the video, if it is not clear"),
     "uploads": (
         Literal["stored", "original"],
@@ -174,12 +200,14 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
     for note in manifest.notes:
         say(f"note: {note}")
     folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
+    videos = request.videos or folder
     return Annotated(
         manifest=manifest,
-        videos=request.videos or folder,
+        videos=videos,
         faces=request.faces or source.faces(manifest.table["path"].to_list()),
         missing=request.missing or source.missing,
         duplicates=request.duplicates or source.duplicates,
+        hint=uploads_hint(request, manifest.table["path"].to_list(), videos),
     )
 
 

@@ -7,12 +7,10 @@ from pathlib import Path
 import cv2
 
 from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
-from midas_dfer.clips.outcomes import Outcome
+from midas_dfer.clips.outcomes import NOTE, Outcome
 from midas_dfer.clips.shards import NoFramesError, ShardWriter
+from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.errors import DamagedVideoError, JobError, NoFaceError, VideoError
-
-NOTE = "note: the file "
-"""In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
 
 _CV_NO_MEMORY = -4
 
@@ -25,11 +23,13 @@ class ClipTask:
         video_id: which.
         path: its file in the annotations.
         file: the file or folder itself.
+        person: who is cut out where several people are in view, as `FaceChoice.parse` reads it; "" for the usual rule.
     """
 
     video_id: str
     path: str
     file: Path
+    person: str = ""
 
 
 class ClipWorker:
@@ -51,10 +51,11 @@ class ClipWorker:
         """
 
         def failed(kind: str, reason: str) -> Outcome:
-            return Outcome(task.video_id, task.path, "failed", kind, _as_text(reason))
+            return Outcome(task.video_id, task.path, "failed", kind, _as_text(reason), person=task.person)
 
+        choice = FaceChoice.parse(task.person) if task.person else None
         try:
-            location = self.writer.write_clip(task.video_id, self.extractor.extract(task.file))
+            location = self.writer.write_clip(task.video_id, self.extractor.extract(task.file, choice))
         except NoFaceError as error:
             return failed("no face", str(error))
         except DamagedVideoError as error:
@@ -72,7 +73,7 @@ class ClipWorker:
                 raise MemoryError from error
             return failed("unexpected", f"{type(error).__name__}: {' '.join(str(error).split())}")
         detail = "; ".join(filter(None, [self.extractor.damage, *(NOTE + r.text for r in self.extractor.remarks)]))
-        return Outcome(task.video_id, task.path, "done", detail=_as_text(detail), location=location)
+        return Outcome(task.video_id, task.path, "done", detail=_as_text(detail), location=location, person=task.person)
 
     def close(self) -> None:
         """End the shard."""

@@ -26,6 +26,7 @@ from midas_dfer.clips.reading_processes import (
 )
 from midas_dfer.clips.sampling import generator_for, sample_segments
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.aggregation import aggregated_by, put_aggregated
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_labels, votes_to_soft_labels
@@ -113,7 +114,8 @@ class ClipDataset(Dataset[ClipBatch]):
         view: how frames are drawn and cut.
         labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
             without a single label are left out (see `left_out`).
-        method: how votes become soft labels; see `votes_to_soft_labels`.
+        method: how votes become soft labels; see `votes_to_soft_labels`. Where the clips have aggregated labels
+            (`midas prepare --aggregate`), "proportion" takes those; hard labels are then the most probable class.
         votes_used: label from so many votes of each clip, drawn by the seed of `view` and the video's id (see
             `labels.draw_votes`); a hard label is then the class with most of them. From all votes, or the single
             label that the clip came with, if None.
@@ -124,7 +126,7 @@ class ClipDataset(Dataset[ClipBatch]):
         left_out: how many clips have no single label and are therefore not in a data set of hard labels.
 
     Raises:
-        RequestError: no clip is left.
+        RequestError: no clip is left; or the clips have aggregated labels, and others are asked for.
     """
 
     def __init__(
@@ -144,10 +146,19 @@ class ClipDataset(Dataset[ClipBatch]):
             raise RequestError(f"Of {given} clips, {len(times)} have a number of times. Give each 1 or more.")
         self.view = ClipView() if view is None else view
         votes, classes = manifest.votes, manifest.labels
+        aggregated = aggregated_by(manifest)
+        if aggregated and (method != "proportion" or votes_used is not None):
+            setting = "--votes_used" if votes_used is not None else f"--label_method {method}"
+            raise RequestError(
+                f"the labels of the store {store.path} are those of {aggregated}; {setting} makes others of the "
+                "counts: leave it out, or prepare the store again without --aggregate (no clip is cut again)"
+            )
         if votes_used is not None:
             votes = draw_votes(votes, manifest.video_ids, votes_used, self.view.seed)
         if labels == "hard":
             classes = classes if votes_used is None else majority_labels(votes)
+            if aggregated:
+                classes = put_aggregated(manifest, votes_to_soft_labels(votes)).argmax(axis=1)
             labelled = classes != NO_LABEL
             manifest, votes, classes = manifest.select(labelled), votes[labelled], classes[labelled]
             times = None if times is None else times[labelled]
@@ -164,7 +175,8 @@ class ClipDataset(Dataset[ClipBatch]):
         if labels == "hard":
             self.soft_labels = torch.nn.functional.one_hot(self.labels, len(store.class_names)).float()
         else:
-            self.soft_labels = torch.from_numpy(votes_to_soft_labels(votes, method)).float()
+            soft = votes_to_soft_labels(votes, method)
+            self.soft_labels = torch.from_numpy(put_aggregated(manifest, soft) if aggregated else soft).float()
         self.video_ids = tuple(manifest.video_ids)
         self._copies = [0] * len(manifest)
         if times is not None:

@@ -16,7 +16,8 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.faces import LARGEST_SIDE, Face, FaceDetector, align_face, shrunk_hint
 from midas_dfer.clips.shards import StoredFrame
-from midas_dfer.clips.tracks import Track, follow_faces, main_track, smooth
+from midas_dfer.clips.tracks import Track, choose_track, follow_faces, others_in_view, smooth
+from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
 from midas_dfer.video.pictures import iter_picture_frames, list_pictures
 from midas_dfer.video.read import Frame, iter_frames
@@ -86,11 +87,12 @@ class ClipExtractor:
         self.remarks: list[Remark] = []
         self._detector: FaceDetector | None = None
 
-    def extract(self, path: Path) -> Iterator[StoredFrame]:
+    def extract(self, path: Path, choice: FaceChoice | None = None) -> Iterator[StoredFrame]:
         """Yield the aligned frames of the clip's person.
 
         Args:
             path: a video, a picture, or a folder of pictures.
+            choice: who that is where several people are in view; None: the one in view longest, of equals the largest.
 
         Raises:
             VideoError: nothing of it can be read.
@@ -101,25 +103,32 @@ class ClipExtractor:
         if self.settings.faces == "cropped":
             yield from self._cropped_pictures(path) if path.is_dir() else self._cropped_frames(path)
         else:
-            yield from self._aligned_frames(path, self._find_person(path))
+            yield from self._aligned_frames(path, self._find_person(path, choice or FaceChoice()))
 
-    def _find_person(self, path: Path) -> Track:
+    def _find_person(self, path: Path, choice: FaceChoice) -> Track:
         if self._detector is None:
             self._detector = FaceDetector(min_score=self.settings.min_score, max_side=self.settings.max_side)
-        detector, count, hint = self._detector, 0, ""
+        detector, count, hint, width, height = self._detector, 0, "", 0, 0
 
         def detections() -> Iterator[tuple[int, float, list[Face]]]:
-            nonlocal count, hint
+            nonlocal count, hint, width, height
             for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
                 count += 1
                 hint = shrunk_hint(frame.image, detector.max_side)
+                height, width = frame.image.shape[:2]
                 yield frame.index, frame.time, detector.detect(frame.image)
 
         tracks = follow_faces(detections(), max_gap=self.settings.max_gap)
         if not tracks:
-            damage = f"; {self.damage}" if self.damage else ""
+            damage = f"; {self.damage.removeprefix(f'{path.name}: ')}" if self.damage else ""
             raise NoFaceError(f"{path.name}: no face found in {count} frames{hint}{damage}")
-        return smooth(main_track(tracks), self.settings.smoothing)
+        try:
+            taken = choose_track(tracks, choice, width, height)
+        except NoFaceError as error:
+            raise NoFaceError(f"{path.name}: {error}") from error
+        if others_in_view(tracks, taken):
+            self.remarks.append(Remark("several_people", f"shows several people; taken is {choice.words}"))
+        return smooth(taken, self.settings.smoothing)
 
     def _aligned_frames(self, path: Path, track: Track) -> Iterator[StoredFrame]:
         first, last = int(track.frames[0]), int(track.frames[-1])

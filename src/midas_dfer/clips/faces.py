@@ -91,11 +91,7 @@ class FaceDetector:
         height, width = image_bgr.shape[:2]
         if not height or not width:
             return []
-        small = image_bgr
-        if max(height, width) > self.max_side:
-            factor = self.max_side / max(height, width)
-            size = (max(1, round(width * factor)), max(1, round(height * factor)))
-            small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+        small = shrunk(image_bgr, self.max_side)
         self._detector.setInputSize((small.shape[1], small.shape[0]))
         # OpenCV's type hints deny that the second value is None when there is no face.
         found = cast(Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1])
@@ -117,6 +113,16 @@ class FaceDetector:
                 )
             )
         return faces
+
+
+def shrunk(image: UInt8[np.ndarray, "H W 3"], longest: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture, or a smaller one whose longer side is `longest` pixels, if it is larger than that."""
+    height, width = image.shape[:2]
+    if max(height, width) <= longest:
+        return image
+    factor = longest / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def shrunk_hint(image: UInt8[np.ndarray, "H W 3"], max_side: int) -> str:

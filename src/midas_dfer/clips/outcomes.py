@@ -4,7 +4,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import polars as pl
@@ -12,6 +12,9 @@ import polars as pl
 from midas_dfer.clips.shards import Location
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
+
+NOTE = "note: the file "
+"""In the detail of a usable clip, before each thing that is to be known of its pictures but is no damage."""
 
 Status = Literal["done", "failed", "pending"]
 _STATUSES: tuple[Status, ...] = get_args(Status)
@@ -25,8 +28,9 @@ _OUTCOME_COLUMNS: dict[str, pl.DataType] = {
     "clip_chunks": pl.List(pl.Int64()),
     "clip_end": pl.Int64(),
     "clip_checksums": pl.Binary(),
+    "clip_person": pl.String(),
 }
-_LATER_COLUMNS = frozenset({"clip_checksums"})
+_LATER_COLUMNS = frozenset({"clip_checksums", "clip_person"})
 """Those that stores of earlier versions do not have."""
 
 
@@ -42,6 +46,7 @@ class Outcome:
         detail: the failure in a sentence; for a clip that is done, what was wrong with it all the same
             (a damaged file whose good frames were used), or ""; for one that is pending, why if that is known.
         location: where its frames lie, if it is done.
+        person: who was asked for, where several people may be in view; "" for the one in view longest.
 
     Raises:
         ValueError: these do not go together.
@@ -53,10 +58,29 @@ class Outcome:
     failure: str = ""
     detail: str = ""
     location: Location | None = None
+    person: str = ""
 
     def __post_init__(self) -> None:
         if (self.status == "done") != (self.location is not None) or (self.status == "failed") != bool(self.failure):
             raise ValueError(f"a clip that is {self.status} has another failure or place than such a clip can have")
+
+    @property
+    def told(self) -> str:
+        """Which clip, and why: in a sentence that does not name the clip's file once more."""
+        name, colon, reason = self.detail.partition(": ")
+        last = PurePosixPath(self.video_id).name
+        again = colon and last in (name, PurePosixPath(name).stem)
+        return f"{self.video_id}: {reason if again else self.detail}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of a usable clip's pictures but is no damage, each to stand behind "whose file"."""
+        return tuple(note.rstrip("; ") for note in self.detail.split(NOTE)[1:]) if self.status == "done" else ()
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is usable, but its file is damaged behind the frames that were used."""
+        return self.status == "done" and bool(self.detail) and not self.detail.startswith(NOTE)
 
     def to_json(self) -> str:
         """One line of the journal; it ends with a checksum of what comes before."""
@@ -133,6 +157,7 @@ def with_outcomes(annotations: Manifest, outcomes: Mapping[str, Outcome]) -> Man
         "clip_chunks": [None if p is None else list(p.chunks) for p in places],
         "clip_end": [None if p is None else p.end for p in places],
         "clip_checksums": [None if p is None else p.checksums for p in places],
+        "clip_person": [r.person for r in rows],
     }
     added = [pl.Series(name, columns[name], dtype=dtype) for name, dtype in _OUTCOME_COLUMNS.items()]
     return Manifest(annotations.class_names, annotations.table.with_columns(added), annotations.name, annotations.notes)
@@ -164,12 +189,13 @@ def outcomes_of(table: Manifest, file: Path) -> dict[str, Outcome]:
             raise _damaged(file, f"it has no column {name} of {dtype}")
     outcomes = {}
     rows = pl.DataFrame([table.table["video_id"], table.table["path"], *columns]).iter_rows()
-    for number, (video_id, path, status, failure, detail, num_frames, shard, chunks, end, checksums) in enumerate(rows):
+    for number, (video_id, path, status, failure, detail, *where, person) in enumerate(rows):
+        num_frames, shard, chunks, end, checksums = where
         try:
             if failure is None or detail is None:
                 raise ValueError("its failure or detail is missing")
             place = None if shard is None else _location(shard, chunks, end, num_frames, checksums or b"")
-            outcomes[video_id] = Outcome(video_id, path, _status(status), failure, detail, place)
+            outcomes[video_id] = Outcome(video_id, path, _status(status), failure, detail, place, person or "")
         except ValueError as error:
             raise _damaged(file, f"row {number + 1}, {video_id!r}: {error}") from error
     return outcomes

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
+
 from midas_dfer.clips import store as stores
 from midas_dfer.clips.crop_faces import described, measure_template
-from midas_dfer.clips.cutting import NOTE, ClipTask, ClipWorker
+from midas_dfer.clips.cutting import ClipTask, ClipWorker
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.files import find_files, near_words
 from midas_dfer.clips.journal import JOURNAL_FILE, LOCK_FILE, Journal, read_journal
@@ -22,6 +24,7 @@ from midas_dfer.clips.outcomes import Outcome, with_outcomes
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.clips.shards import seal_shard
 from midas_dfer.clips.verifying import damaged_clips
+from midas_dfer.datasets.face_choice import FACE_COLUMN, FaceChoice
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import RequestError
 from midas_dfer.files import (
@@ -74,6 +77,7 @@ def prepare(
     *,
     settings: ExtractSettings | None = None,
     jobs: int | None = None,
+    person: str = "",
     missing: Literal["fail", "leave_out"] = "fail",
     retry_failed: bool = False,
     verify: bool = False,
@@ -96,6 +100,8 @@ def prepare(
         out: the store's folder; made if it is not there.
         settings: how to cut.
         jobs: how many processes; all cores if None.
+        person: who is cut out where several people are in view, as `FaceChoice.parse` reads it: "" for the one in view
+            longest. For single clips the manifest's column `face` says it, if there is one.
         missing: what a clip without a file is: failed, or left out of the store.
         retry_failed: try clips again that failed in an earlier run.
         verify: read all frames that are in the store, and cut clips again whose frames are not what was written.
@@ -110,6 +116,7 @@ def prepare(
     """
     settings = ExtractSettings() if settings is None else settings
     progress = NoProgress() if progress is None else progress
+    people = people_to_cut(manifest, person)
     _check_request(out, settings)
     earlier = _earlier_outcomes(out)
     files, near, respelled = _find_files(manifest, root, earlier)
@@ -126,7 +133,7 @@ def prepare(
         _check_request(out, settings)  # once more: until now another process may have been at it
         earlier = _earlier_outcomes(out)
         _check_nothing_is_lost(out, manifest, earlier)
-        outcomes = _carry_over(earlier, manifest, shards, retry_failed=retry_failed)
+        outcomes = _carry_over(earlier, manifest, shards, people, retry_failed=retry_failed)
         unsure = outcomes if verify else {o.video_id for o in _journal_of(out)}
         there = [o for o in outcomes.values() if o.location is not None and o.video_id in unsure]
         for video_id in damaged_clips(shards, there, settings.size, jobs=jobs or available_cores(), progress=verifying):
@@ -136,14 +143,14 @@ def prepare(
         template = stores.template_from(stores.read_description(out)) if stores.is_store(out) else None
         stores.write_description(out, manifest.name, settings, root, template)
         try:
-            cut = _cut_clips(outcomes, files, near, out, settings, jobs, stall_seconds)
+            cut = _cut_clips(outcomes, people, files, near, out, settings, jobs, stall_seconds)
             with Journal(out) as journal, closing(cut):  # no worker outlives the block
                 progress.start(len(manifest), skipped)
                 for outcome in cut:
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
                     word = "failed" if outcome.failure else "not finished" if outcome.status == "pending" else ""
-                    progress.advance(f"{word}: {outcome.video_id}: {outcome.detail}" if word else "")
+                    progress.advance(f"{word}: {outcome.told}" if word else "")
         finally:
             progress.finish()
             _finish(out, manifest, outcomes)
@@ -223,7 +230,7 @@ def _check_nothing_is_lost(out: Path, manifest: Manifest, earlier: Mapping[str, 
 
 
 def _carry_over(
-    earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, *, retry_failed: bool
+    earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, people: Mapping[str, str], *, retry_failed: bool
 ) -> dict[str, Outcome]:
     """Earlier outcomes that still hold; `pending` for the clips that are to be cut."""
     try:
@@ -236,6 +243,7 @@ def _carry_over(
         holds = (
             known is not None
             and known.path == path
+            and known.person == people.get(video_id, "")
             and not (known.status == "failed" and retry_failed)
             and (known.location is None or sizes.get(known.location.shard, 0) >= known.location.end)
         )
@@ -245,6 +253,7 @@ def _carry_over(
 
 def _cut_clips(
     outcomes: Mapping[str, Outcome],
+    people: Mapping[str, str],
     files: Mapping[str, Path],
     near: Mapping[str, str],
     out: Path,
@@ -256,8 +265,12 @@ def _cut_clips(
     for clip in pending:
         if clip.video_id not in files:
             reason = f"there is no file {clip.path}{near.get(clip.video_id, '')}"
-            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason)
-    tasks = [ClipTask(o.video_id, o.path, files[o.video_id]) for o in pending if o.video_id in files]
+            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason, person=people.get(clip.video_id, ""))
+    tasks = [
+        ClipTask(o.video_id, o.path, files[o.video_id], people.get(o.video_id, ""))
+        for o in pending
+        if o.video_id in files
+    ]
     if not tasks:
         return
     shards = out / stores.SHARDS_FOLDER
@@ -271,7 +284,8 @@ def _cut_clips(
             if result.from_outside:
                 yield Outcome(task.video_id, task.path, "pending", detail=result.reason)
             else:
-                yield Outcome(task.video_id, task.path, "failed", "reader crashed or hung", result.reason)
+                crashed = "reader crashed or hung"
+                yield Outcome(task.video_id, task.path, "failed", crashed, result.reason, person=task.person)
         else:
             yield result[1]
 
@@ -319,7 +333,7 @@ def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> N
 
 
 def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int, respelled: int) -> PrepareReport:
-    notes = Counter(note.rstrip("; ") for o in outcomes.values() if o.status == "done" for note in _notes(o))
+    notes = Counter(note for o in outcomes.values() for note in o.notes)
     if respelled:
         notes["has other capitals or accents than the annotations"] = respelled
     failed = Counter(o.failure for o in outcomes.values() if o.status == "failed")
@@ -329,15 +343,29 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int, respel
         skipped=skipped,
         failed=dict(failed.most_common()),
         left_out=left_out,
-        damaged=sum(bool(o.detail) and not o.detail.startswith(NOTE) for o in usable),
+        damaged=sum(o.damaged for o in usable),
         usable=len(usable),
         notes=dict(notes.most_common()),
         unfinished=sum(o.status == "pending" for o in outcomes.values()),
     )
 
 
-def _notes(outcome: Outcome) -> list[str]:
-    return outcome.detail.split(NOTE)[1:]
+def people_to_cut(manifest: Manifest, person: str = "") -> dict[str, str]:
+    """Whom to cut out of each clip, by video_id, where it is not the one in view longest.
+
+    Args:
+        manifest: its column `face`, if there is one, says it for single clips.
+        person: for the others; "" or "longest" for the usual rule.
+
+    Raises:
+        RequestError: something there chooses no face.
+    """
+    usual = FaceChoice()
+    column = manifest.table.get_column(FACE_COLUMN, default=None)
+    cells = [None] * len(manifest) if column is None else column.cast(pl.String, strict=False).to_list()
+    said = {text: FaceChoice.parse(text) for text in {person or "longest", *cells} - {None}}
+    wanted = ((video_id, cell or person or "longest") for video_id, cell in zip(manifest.video_ids, cells, strict=True))
+    return {video_id: text for video_id, text in wanted if said[text] != usual}
 
 
 def available_cores() -> int:

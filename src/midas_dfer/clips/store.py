@@ -24,6 +24,7 @@ from midas_dfer.clips.journal import JOURNAL_FILE, read_journal
 from midas_dfer.clips.outcomes import Outcome, outcomes_of, without_outcomes
 from midas_dfer.clips.shards import Location, ShardReader, StoredFrame
 from midas_dfer.clips.template import FaceTemplate
+from midas_dfer.datasets.aggregation import LABELS_COLUMN, aggregated_by
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read, read_json, write_json
@@ -121,7 +122,8 @@ class ClipStore:
         """16 hex digits that change with the settings, the classes, and which clips there are, in which order.
 
         Of each clip, id, number of frames, votes, label and the checksums of its frames count (these in stores that
-        have them); the frames themselves are not read, but none is given out that does not have its checksum.
+        have them), and aggregated labels, where there are any; the frames themselves are not read, but none is given
+        out that does not have its checksum.
         """
         digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
         digest.update(json.dumps(self.class_names).encode())
@@ -129,6 +131,8 @@ class ClipStore:
             location = self._location(video_id)
             digest.update(json.dumps((video_id, location.num_frames, votes, label)).encode())
             digest.update(location.checksums)
+        if method := aggregated_by(self.manifest):
+            digest.update(json.dumps((method, self.manifest.table[LABELS_COLUMN].to_list())).encode())
         return digest.hexdigest()[:16]
 
     def num_frames(self, video_id: str) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from midas_dfer.clips.faces import Face
+from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.errors import NoFaceError, RequestError
 
 # The most that is allowed between one frame and the next. Over 24 real clips the change of appearance of one
@@ -36,6 +37,9 @@ _MAX_CHANGE_OF_MEAN = 0.08
 _MARGIN = 0.1
 # Time (s) for which a track is thought to go on as it moved; a picture that stood still says nothing of motion.
 _LONGEST_COAST = 0.5
+
+IN_VIEW = 0.25
+"""A face that is in view for so large a share of the time is somebody; it is not clear who was rated then."""
 
 # Time (s) over which a track's velocity is averaged.
 _VELOCITY_TIME = 0.1
@@ -105,6 +109,55 @@ def main_track(tracks: Sequence[Track]) -> Track:
     if not tracks:
         raise NoFaceError("No face was found that could be followed.")
     return max(tracks, key=lambda t: (int(t.detected.sum()), mean_size(t), -int(t.frames[0])))
+
+
+def choose_track(tracks: Sequence[Track], choice: FaceChoice, width: int, height: int) -> Track:
+    """The track of the person who was rated.
+
+    Left and right, and the largest, are looked for among those who are in view for at least `IN_VIEW` as long as the
+    one who is longest, so that a glimpse of somebody is not taken. A point lies in the boxes of the one who is taken,
+    in more frames than in any other's.
+
+    Args:
+        tracks: of a video.
+        choice: whom to take.
+        width: of the pictures, in pixels.
+        height: of the pictures, in pixels.
+
+    Raises:
+        NoFaceError: there is no track, or none at the point; says where faces are.
+    """
+    longest = main_track(tracks)
+    if choice.rule == "longest":
+        return longest
+    lasting = [t for t in tracks if t.detected.sum() >= IN_VIEW * longest.detected.sum()]
+    if choice.rule == "largest":
+        return max(lasting, key=mean_size)
+    if choice.rule is not None:
+        sign = 1 if choice.rule == "right" else -1
+        return max(lasting, key=lambda t: sign * _place(t)[0])
+    x, y = choice.point(width, height)
+    point = np.array([x, y], dtype=np.float32)
+    inside = [
+        int(((t.boxes[:, :2] <= point) & (point <= t.boxes[:, :2] + t.boxes[:, 2:])).all(axis=1).sum()) for t in tracks
+    ]
+    if not max(inside):
+        places = ", ".join("{:.0f},{:.0f}".format(*_place(t)) for t in sorted(lasting, key=_place)[:5])
+        raise NoFaceError(f"no face at {x:.0f},{y:.0f} (x,y in pixels); faces are at {places}")
+    return tracks[max(range(len(tracks)), key=lambda n: inside[n])]
+
+
+def others_in_view(tracks: Sequence[Track], taken: Track) -> int:
+    """How many other people are in view for at least `IN_VIEW` of the time in which the one who was taken is."""
+    frames = taken.frames[taken.detected]
+    needed = max(1.0, IN_VIEW * len(frames))
+    return sum(len(np.intersect1d(t.frames[t.detected], frames)) >= needed for t in tracks if t is not taken)
+
+
+def _place(track: Track) -> tuple[float, float]:
+    """Where the face is on average, in pixels from the left and from the top."""
+    x, y = (track.boxes[:, :2] + track.boxes[:, 2:] / 2).mean(axis=0).tolist()
+    return x, y
 
 
 def mean_size(track: Track) -> float:

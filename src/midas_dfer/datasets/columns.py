@@ -8,11 +8,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float64
 
+from midas_dfer.datasets.face_choice import FACE_COLUMN, FaceChoice
 from midas_dfer.datasets.people import find_people
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.datasets.records import Records
 from midas_dfer.datasets.schema import MOST_VOTES, add_id_and_path_problems
 from midas_dfer.emotions import canonical_name
+from midas_dfer.errors import RequestError
 from midas_dfer.video.suffixes import CLIP_SUFFIXES
 
 SPLITS = {
@@ -41,6 +43,7 @@ class VideoColumns:
         split: "train", "validation", "test" or null.
         fold: the number of the fold, or null.
         subject: who is seen, or null.
+        face: whose face was rated where several are in view (see `FaceChoice`), or null; None without such a column.
         notes: which spellings were taken for one subject, or for none.
     """
 
@@ -49,11 +52,13 @@ class VideoColumns:
     split: pl.Series
     fold: pl.Series
     subject: pl.Series
+    face: pl.Series | None
     notes: tuple[str, ...]
 
     def series(self) -> list[pl.Series]:
         """Give the columns, named as in a manifest."""
-        return [self.video_id, self.path, self.split, self.fold, self.subject]
+        faces = [] if self.face is None else [self.face]
+        return [self.video_id, self.path, self.split, self.fold, self.subject, *faces]
 
 
 def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, *, one_row_each: bool) -> VideoColumns:
@@ -90,7 +95,24 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
         "Number the folds 1, 2, 3 and so on.",
     )
     people = find_people(subject.unique(), "subject")
-    return VideoColumns(video_id, path, parts, numbers, people.in_column(subject), people.notes)
+    face = _read_faces(text[roles["face"]], problems) if "face" in roles else None
+    return VideoColumns(video_id, path, parts, numbers, people.in_column(subject), face, people.notes)
+
+
+def _read_faces(cells: pl.Series, problems: RowProblems) -> pl.Series:
+    """Read the column that says whose face was rated; a cell that chooses none is noted."""
+    wrong: dict[str, str] = {}
+    for each in cells.drop_nulls().unique().to_list():
+        try:
+            FaceChoice.parse(each)
+        except RequestError as error:
+            wrong[each] = str(error)
+    problems.add(
+        cells.is_in(list(wrong)).fill_null(value=False).to_numpy(),
+        lambda row: f"{cells.name!r}: {wrong[cells[row]]}",
+        f'If the column says something else: --ignore "[{cells.name}]".',
+    )
+    return cells.alias(FACE_COLUMN)
 
 
 def read_counts(records: Records, column: str, problems: RowProblems) -> Float64[np.ndarray, " N"]:
@@ -159,7 +181,10 @@ def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProble
             "An annotator has one vote for each video: keep one of them.",
         )
     first = numbered.select(pl.col("row").min().over("video_id")).to_series().to_numpy()
-    for column in ("path", "split", "fold", "subject"):
+    advice = {
+        FACE_COLUMN: "Two people who were rated in one video are two clips: a video_id for each, and the same path."
+    }
+    for column in ("path", "split", "fold", "subject", *(each for each in advice if each in table.columns)):
         called = column if roles.get(column, column) == column else f"{column} ({roles[column]!r})"
         values = table[column]
         said = values.gather(first)
@@ -168,7 +193,7 @@ def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProble
             lambda row, called=called, values=values, said=said: (  # type: ignore[misc]
                 f"the {called} is {values[row]!r}, but {said[row]!r} in {records.place(int(first[row]))}"
             ),
-            "All votes on a video must say the same about it.",
+            advice.get(column, "All votes on a video must say the same about it."),
         )
 
 

@@ -1,79 +1,33 @@
-"""CVAT: exports in the format Datumaro (JSON), one or several annotators.
+"""CVAT: exports in the formats Datumaro (JSON) and CVAT 1.1 (XML), of one or several annotators.
 
-The format is that of https://docs.cvat.ai/docs/dataset_management/formats/format-datumaro/: an object with the
-labels under `categories` and one of `items` per picture or frame of a video, each with its tags. CVAT does not write
-who set a tag, so annotators are known by who was given which task or job: each is exported on its own.
+CVAT does not write who set a tag. Annotators are known by an attribute of the tags, by whom the task or job was given
+to (in the XML), or by where the file lies: each annotator's task or job is exported on its own.
 """
 
 import os
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
+from midas_dfer.datasets.cvat_datumaro import read_datumaro
+from midas_dfer.datasets.cvat_export import ADVICE, FORMATS, CvatExport, place_export
+from midas_dfer.datasets.cvat_xml import read_cvat_xml
 from midas_dfer.datasets.exports import (
     SeveralClasses,
     SingleVotes,
     choose_classes,
     counted,
     most_frames,
-    path_inside,
     refuse_entries,
+    refuse_none,
     refuse_paths,
-    split_of,
 )
-from midas_dfer.datasets.json_files import clean_text, read_json_entries
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.people import find_people
-from midas_dfer.emotions import canonical_name
+from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 
-_FRAME = re.compile(r"frame_\d{6,}")
-_ANNOTATIONS = "annotations"
-_ADVICE = "Expected is an export from CVAT in the format Datumaro."
-
-
-@dataclass(frozen=True)
-class _Tag:
-    """One class that was set on one item: a label number, or the value of an attribute."""
-
-    item: int
-    annotator: str | None
-    label: int | str
-
-
-@dataclass
-class _Export:
-    """What is kept of a file.
-
-    Attributes:
-        file: where it lies.
-        shown: how messages call it.
-        annotator: whose tags it holds, where the tags do not say; None if that is not known either.
-        video: the name of the video, if it holds the frames of one.
-        split: the part that its name says.
-        first: the number of its first item among those of all files.
-        single: whether only one name says where it lies: an annotator or, if it holds a video's frames, the video.
-    """
-
-    file: Path
-    shown: str
-    annotator: str | None
-    video: str
-    split: str | None
-    first: int
-    single: bool
-    ids: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    videos: set[int] = field(default_factory=set)
-    tags: list[_Tag] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    wrong: dict[int, str] = field(default_factory=dict)
-    shapes: int = 0
-
-    def class_of(self, tag: _Tag) -> str:
-        """The common name of the class that a tag names."""
-        return canonical_name(tag.label if isinstance(tag.label, str) else self.labels[tag.label])
+_SUFFIXES = (".json", ".xml", ".zip")
+_NAMED = 6
 
 
 def read_cvat(
@@ -86,23 +40,27 @@ def read_cvat(
     several: SeveralClasses = "each",
     name: str | None = None,
 ) -> Manifest:
-    """Read the votes in one or several exports from CVAT in the format Datumaro.
+    """Read the votes in one or several exports from CVAT.
 
-    A tag is the vote of an annotator for its label. The annotator is the value of the tag's attribute
-    `annotator_attribute`, if it has one, and otherwise known by where the file lies below `path` (a folder
-    `annotations`, which CVAT's archives have, does not count):
+    Files may be in the format Datumaro (JSON), CVAT for images 1.1 or CVAT for video 1.1 (XML, or the archive that CVAT
+    makes of it). A tag is the vote of an annotator for its label; in CVAT for video, which has no tags, each frame of a
+    track is one. The annotator is the value of the tag's attribute `annotator_attribute`, if it has one; otherwise the
+    person whom the task or job was given to, if the file says it (in XML); otherwise known by where the file lies below
+    `path` (a folder `annotations`, a file `annotations.xml` and archives called as CVAT calls them name nobody):
 
-    - *Tasks of pictures*: `<annotator>.json`, or files in a folder `<annotator>`. Each picture is a clip of its own,
-      found by the name that it has in the task.
-    - *Tasks of videos* (all items are called frame_000000 and so on; CVAT does not write the name of the video):
-      `<annotator>/<video>.json` or `<annotator>/<video>/annotations/default.json`; without annotators
-      `<video>.json`. A tag belongs to one frame; an annotator has one vote per video, for the class on the most of
-      its frames, and none where two classes are on equally many. `<video>` may be without a suffix.
+    - *Tasks of pictures*: `<annotator>.json` or `.xml`, or files in a folder `<annotator>`. Each picture is a clip of
+      its own, found by the name that it has in the task.
+    - *Tasks of videos*: a tag belongs to one frame; an annotator has one vote per video, for the class on the most of
+      its frames, and none where two classes are on equally many. XML names the video. Datumaro does not (all items are
+      called frame_000000 and so on), so there it is `<annotator>/<video>.json` or
+      `<annotator>/<video>/annotations/default.json`; without annotators `<video>.json`. `<video>` may be without a
+      suffix.
 
-    A subset called train, validation or test (`annotations/train.json`) says which part its items are in.
+    Where one person was given the tasks of several folders, the folders tell the annotators, which is noted. A subset
+    called train, validation or test says which part its items are in.
 
     Args:
-        path: an exported JSON file, or a folder with such files at any depth (unpacked archives).
+        path: an exported file, or a folder with such files at any depth.
         attribute: take the class not from the labels of tags but from this attribute of tags and shapes, such as
             "emotion" of a box labelled "face".
         annotator_attribute: the attribute that names the annotator.
@@ -130,14 +88,16 @@ def read_cvat(
         return f"{export.shown}, item {item + 1} ({export.ids[item][:80]!r})"
 
     wrong = {export.first + item: what for export in exports for item, what in export.wrong.items()}
-    refuse_entries(str(root), wrong, place, _ADVICE)
-    for export in exports:
-        _find_video(export)
+    refuse_entries(str(root), wrong, place, ADVICE)
     refuse_paths(str(root), [export.paths[item] for export, item in items], place)
-    votes, notes = _collect(exports, {canonical_name(each) for each in ignore}, several)
+    ignored = {canonical_name(each) for each in ignore}
+    told = _name_annotators(exports)
+    _refuse_without_votes(root, exports, attribute, ignored, named=class_names is not None)
+    votes, notes = _collect(exports, ignored, several)
+    notes = [*told, *notes]
+    refuse_none(root, votes, notes)
     votes.about = _find_splits(root, exports, place)
-    declared = [] if attribute is not None else [each for export in exports for each in export.labels]
-    offered = [each for each in declared if canonical_name(each) not in map(canonical_name, ignore)]
+    offered = [each for export in exports for each in export.offered if canonical_name(each) not in ignored]
     first = {
         export.class_of(tag): export.first + tag.item for export in reversed(exports) for tag in reversed(export.tags)
     }
@@ -149,122 +109,90 @@ def read_cvat(
     return manifest.with_notes(*notes)
 
 
-def _read_all(root: Path, attribute: str | None, annotator_attribute: str) -> list[_Export]:
+def _read_all(root: Path, attribute: str | None, annotator_attribute: str) -> list[CvatExport]:
     if root.is_dir():
-        files = sorted(file for file in root.rglob("*.json") if not file.name.startswith(".") and file.is_file())
+        found = (file for file in root.rglob("*") if file.suffix.lower() in _SUFFIXES)
+        files = sorted(file for file in found if not file.name.startswith(".") and file.is_file())
         if not files:
-            raise RequestError(f"There is no .json file in {root}. Unpack the archives that CVAT made.")
-    else:
+            raise RequestError(
+                f"There is no .json, .xml or .zip file in {root}. Put there what CVAT exports in the format {FORMATS}."
+            )
+    elif root.exists():
         files = [root]
-    exports: list[_Export] = []
+    else:
+        raise RequestError(f"There is no file {root}. Give an export from CVAT, or a folder of them.")
+    exports: list[CvatExport] = []
     for file in files:
-        first = exports[-1].first + len(exports[-1].ids) if exports else 0
-        export = _open_export(root, file, first)
-        categories = read_json_entries(
-            file,
-            "item",
-            lambda number, item, export=export: _take(export, number - 1, item, attribute, annotator_attribute),  # type: ignore[misc]
-            "items",
-        ).get("categories")
-        export.labels = _label_names(file, categories)
-        for tag in export.tags:
-            if isinstance(tag.label, int) and not 0 <= tag.label < len(export.labels):
-                export.wrong.setdefault(
-                    tag.item,
-                    f"a tag has the label_id {tag.label}, but there are {counted(len(export.labels), 'label')}",
-                )
-        exports.append(export)
+        placed = place_export(root, file)
+        if file.suffix.lower() in (".xml", ".zip"):
+            read = read_cvat_xml(placed, attribute, annotator_attribute)
+        else:
+            read_datumaro(placed, attribute, annotator_attribute)
+            read = [placed]
+        for export in read:
+            export.first = exports[-1].first + len(exports[-1].ids) if exports else 0
+            export.find_video()
+            exports.append(export)
     return exports
 
 
-def _open_export(root: Path, file: Path, first: int) -> _Export:
-    """Tell by the place of a file whose tags it holds, of which video, in which part."""
-    inside = file.relative_to(root) if root.is_dir() else PurePath(file.name)
-    parts = [clean_text(part) for part in inside.with_suffix("").parts]
-    names = [part for part in parts[:-1] if part != _ANNOTATIONS]
-    subset = parts[-1] if file.parent.name == _ANNOTATIONS else ""
-    if not subset:
-        names.append(parts[-1])
-        subset = parts[-1] if len(names) > 1 else ""
-    alone = clean_text((file.parent.parent if file.parent.name == _ANNOTATIONS else file.parent).resolve().name)
-    video = names[-1] if names else alone
-    annotator = names[0] if names else None
-    return _Export(file, inside.as_posix(), annotator, video, split_of(subset), first, single=len(names) < 2)
+def _name_annotators(exports: list[CvatExport]) -> list[str]:
+    """Let those be the annotators whom the tasks were given to, unless that cannot be; say what was taken."""
+    given = [export for export in exports if export.assignee is not None and export.tags]
+    if not given:
+        return []
+    people = sorted({export.assignee or "" for export in given})
+    names = ", ".join(people[:_NAMED]) + (f" and {len(people) - _NAMED} more" if len(people) > _NAMED else "")
+    places: dict[tuple[str, str | None], str | None] = {}
+    torn = any(
+        places.setdefault((path, export.assignee), export.annotator) != export.annotator
+        for export in given
+        for path in set(export.paths)
+    )
+    if torn or (len(people) == 1 and len({export.annotator for export in given}) > 1):
+        return [
+            f"Annotators are known by the names of files and folders: all their tasks or jobs were given to {names}."
+            if len(people) == 1
+            else "Annotators are known by the names of files and folders: exports of one video in different places "
+            f"were given to the same person ({names})."
+        ]
+    for export in given:
+        export.annotator = export.assignee
+    return [f"Annotators are those whom the tasks or jobs were given to, as the files say: {names}."]
 
 
-def _label_names(file: Path, categories: object) -> list[str]:
-    label = categories.get("label") if isinstance(categories, dict) else None
-    labels = label.get("labels") if isinstance(label, dict) else None
-    if not isinstance(labels, list):
-        raise RequestError(f"{file} has no list of labels under categories. {_ADVICE}")
-    names = []
-    for number, each in enumerate(labels):
-        found = each.get("name") if isinstance(each, dict) else None
-        if not isinstance(found, str) or not found.strip():
-            raise RequestError(f"{file}: label {number} under categories has no name. {_ADVICE}")
-        names.append(clean_text(found))
-    return names
-
-
-def _take(export: _Export, number: int, item: object, attribute: str | None, annotator_attribute: str) -> None:
-    """Keep what is needed of an item."""
-    known = item.get("id") if isinstance(item, dict) else None
-    export.ids.append(clean_text(known) if isinstance(known, str) else "")
-    export.paths.append("")
-    annotations = item.get("annotations") if isinstance(item, dict) else None
-    if not isinstance(item, dict) or not isinstance(known, str) or not isinstance(annotations, list):
-        export.wrong[number] = "it is not an object with an id (text) and a list of annotations"
+def _refuse_without_votes(
+    root: Path, exports: list[CvatExport], attribute: str | None, ignored: set[str], *, named: bool
+) -> None:
+    """Where nothing names an emotion, say what may: an attribute, or tags instead of shapes."""
+    tags = [export.class_of(tag) for export in exports for tag in export.tags]
+    values: dict[str, set[str]] = {}
+    for export in exports:
+        for name, found in export.attributes.items():
+            values.setdefault(name, set()).update(found)
+    if attribute is not None:
+        if not tags:
+            known = ", ".join(map(repr, list(values)[:10])) or "none"
+            raise RequestError(
+                f"{root} has no tags or shapes with the attribute {attribute!r}. Their attributes are: {known}."
+            )
         return
-    export.paths[number] = path_inside(_media_path(item) or known)
-    if isinstance(item.get("video_frame"), dict):
-        export.videos.add(number)
-    for annotation in annotations:
-        attributes = annotation.get("attributes", {}) if isinstance(annotation, dict) else None
-        if not isinstance(attributes, dict):
-            export.wrong[number] = "one of its annotations is not an object with attributes"
-            return
-        label: object
-        if attribute is not None:
-            label = attributes.get(attribute)
-            fits = isinstance(label, str) and bool(label.strip())
-        else:
-            label = annotation.get("label_id")
-            fits = type(label) is int
-        if attribute is None and annotation.get("type") != "label":
-            export.shapes += 1
-        elif isinstance(label, int | str) and fits:
-            label = clean_text(label) if isinstance(label, str) else label
-            export.tags.append(_Tag(number, _annotator(attributes.get(annotator_attribute)), label))
-        elif attribute is None:
-            export.wrong[number] = "the label_id of a tag is not a whole number"
+    emotions = {name: sorted(filter(is_known_emotion, found)) for name, found in values.items()}
+    best = max(emotions, key=lambda name: len(emotions[name]), default="")
+    if best and emotions[best] and not named and not any(is_known_emotion(each) for each in set(tags) - ignored):
+        raise RequestError(
+            f"{root} has no tags that are emotions, but the attribute {best!r} says {', '.join(emotions[best][:5])}. "
+            f"Take the class from it with --attribute {best}."
+        )
+    shapes = sum(export.shapes for export in exports)
+    if shapes and not tags:
+        raise RequestError(
+            f"{root} holds no tags, only {counted(shapes, 'shape')}, which are no votes. Let annotators set tags, or "
+            "take the class from an attribute of the shapes (--attribute)."
+        )
 
 
-def _media_path(item: dict[str, object]) -> str:
-    for kind, key in (("image", "path"), ("media", "path"), ("video", "path"), ("video_frame", "video_path")):
-        media = item.get(kind)
-        where = media.get(key) if isinstance(media, dict) else None
-        if isinstance(where, str) and where.strip():
-            return where
-    return ""
-
-
-def _annotator(who: object) -> str | None:
-    if isinstance(who, float) and who.is_integer():
-        who = int(who)
-    if isinstance(who, bool) or not isinstance(who, int | str) or not str(who).strip():
-        return None
-    return clean_text(str(who).strip())
-
-
-def _find_video(export: _Export) -> None:
-    """Where all items are frames of one video, let them have its path."""
-    if export.ids and all(_FRAME.fullmatch(each) for each in export.ids):
-        export.videos = set(range(len(export.ids)))
-        export.paths = [path_inside(export.video)] * len(export.ids)
-        export.annotator = None if export.single else export.annotator
-
-
-def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses) -> tuple[SingleVotes, list[str]]:
+def _collect(exports: list[CvatExport], ignored: set[str], several: SeveralClasses) -> tuple[SingleVotes, list[str]]:
     """Find the votes that count, and say what was passed over."""
     annotators = (name for export in exports for name in (export.annotator, *(tag.annotator for tag in export.tags)))
     people = find_people(annotators, "annotator")
@@ -309,7 +237,7 @@ def _collect(exports: list[_Export], ignored: set[str], several: SeveralClasses)
     ]
 
 
-def _find_splits(root: Path, exports: list[_Export], place: Callable[[int], str]) -> dict[str, dict[str, object]]:
+def _find_splits(root: Path, exports: list[CvatExport], place: Callable[[int], str]) -> dict[str, dict[str, object]]:
     parts: dict[str, str] = {}
     wrong: dict[int, str] = {}
     for export in exports:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -179,6 +180,17 @@ class SingleVotes:
         return Manifest(class_names, table.with_columns(columns), name).with_majority_labels()
 
 
+def refuse_none(where: Path, votes: SingleVotes, notes: Sequence[str]) -> None:
+    """Refuse an export of which no vote counts.
+
+    Raises:
+        RequestError: says what was passed over, which the notes know.
+    """
+    if not votes.classes:
+        passed_over = " ".join(notes) or "Export it when annotators have chosen classes."
+        raise RequestError(f"{where} holds no votes that count. {passed_over}")
+
+
 def choose_classes(
     where: str,
     found: Sequence[str],
@@ -190,17 +202,15 @@ def choose_classes(
 
     Args:
         where: the file or folder, for messages.
-        found: the names that were voted for, in any spelling.
+        found: the names that were voted for, in any spelling; at least one.
         class_names: the classes wanted, in their order; None for the known emotions that occur.
         declared: names that the tool offered, in its order; empty where the export does not say.
         place: says which entry has a vote for a name, for messages.
 
     Raises:
-        RequestError: nobody voted, a vote is for none of the classes wanted, or, where none are named, for something
+        RequestError: a vote is for none of the classes wanted, or, where none are named, for something
             that is no known emotion; or there is only one class.
     """
-    if not found:
-        raise RequestError(f"{where} holds no votes. Export it when annotators have chosen classes.")
     spelled: dict[str, str] = {}
     for each in found:
         spelled.setdefault(canonical_name(each), each)

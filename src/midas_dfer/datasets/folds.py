@@ -31,12 +31,25 @@ def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
     sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
     known = manifest.table["subject"].drop_nulls()
     by = f"by subject ({known.n_unique()} subjects)" if len(known) else "by clip (no subject is known)"
-    notes = [f"{k} folds of {min(sizes)} to {max(sizes)} clips were made, {by}, stratified by class, seed {seed}."]
+    notes = [f"{k} folds of {_sizes(sizes)} clips were made, {by}, stratified by class, seed {seed}."]
     if 0 < len(known) < len(manifest):
         notes.append(f"{len(manifest) - len(known)} clips without a subject were divided as if each had its own.")
     if manifest.table["split"].is_not_null().any():
         notes.append("The split of the data set stays: the folds count only where a fold is named (--test_fold).")
     return divided.with_notes(*notes)
+
+
+def how_to_get_folds(manifest: Manifest) -> str:
+    """Say what to do where nothing could be tested: no clip has a part or a fold; "" where something can."""
+    if not len(manifest) or any(manifest.table[column].is_not_null().any() for column in ("split", "fold")):
+        return ""
+    subjects = manifest.table["subject"]
+    known = subjects.drop_nulls().n_unique()
+    groups = known + subjects.null_count()
+    by = "subject, so that nobody is both trained and tested on" if known else "clip"
+    if groups < 2:
+        return "All clips are of one subject: add clips of others to test on."
+    return f"Add --folds {min(5, groups)} to midas prepare: it divides them by {by}; what is cut is not cut again."
 
 
 def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
@@ -63,5 +76,9 @@ def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int,
     sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
     return divided.with_notes(
         f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were made anew with "
-        f"each group in one, {min(sizes)} to {max(sizes)} clips a fold."
+        f"each group in one, {_sizes(sizes)} clips a fold."
     )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"

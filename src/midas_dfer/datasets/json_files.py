@@ -41,7 +41,11 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_each_name_once, parse_constant=_n
 
 
 def read_json_entries(
-    file: Path, entry: str, take: Callable[[int, object], None], array: str | None = None
+    file: Path,
+    entry: str,
+    take: Callable[[int, object], None],
+    array: str | None = None,
+    advice: str = "Export it again as JSON.",
 ) -> dict[str, object]:
     """Read a JSON file that is a list of entries, or an object one of whose members is such a list.
 
@@ -50,6 +54,7 @@ def read_json_entries(
         entry: what messages call an entry, for example "task".
         take: called with the number of each entry, counted from 1, and the entry.
         array: the name of the member that is the list; None where the file is the list.
+        advice: what to do if the file is another one; ends the messages.
 
     Returns:
         The other members of the object; empty where the file is the list.
@@ -58,7 +63,7 @@ def read_json_entries(
         RequestError: there is no such file, it is empty, too large, not UTF-8, not JSON, ends too early, or has
             another form; or an object has a name twice. The message names the file and the entry or line.
     """
-    reader = _Reader(file, _read_text(file))
+    reader = _Reader(file, _read_text(file, advice), advice)
     if array is None:
         if reader.peek() != "[":
             reader.refuse(f"begins with {reader.shown()}, not with a list of {entry}s")
@@ -78,7 +83,7 @@ def clean_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _read_text(file: Path) -> str:
+def _read_text(file: Path, advice: str) -> str:
     if not file.exists():
         raise RequestError(f"There is no file {file}. Give the exported JSON file.")
     if not file.is_file():
@@ -97,21 +102,21 @@ def _read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RequestError(
-            f"{file} is not in UTF-8: line {line} holds the byte 0x{data[error.start]:02x}. Export it again as JSON."
+            f"{file} is not in UTF-8: line {line} holds the byte 0x{data[error.start]:02x}. {advice}"
         ) from error
     if not text.strip():
-        raise RequestError(f"{file} is empty. Export it again as JSON.")
+        raise RequestError(f"{file} is empty. {advice}")
     return text
 
 
 class _Reader:
     """A place in a JSON text, and the steps that go on from it."""
 
-    def __init__(self, file: Path, text: str) -> None:
-        self._file, self._text, self._at = file, text, 0
+    def __init__(self, file: Path, text: str, advice: str) -> None:
+        self._file, self._text, self._at, self._advice = file, text, 0, advice
 
     def refuse(self, what: str) -> NoReturn:
-        raise RequestError(f"{self._file} {what}. Export it again as JSON.")
+        raise RequestError(f"{self._file} {what}. {self._advice}")
 
     def line(self) -> int:
         return self._text.count("\n", 0, self._at) + 1

@@ -1,7 +1,8 @@
-"""Label Studio: the JSON export (also JSON-MIN) of a project in which annotators chose classes.
+"""Label Studio: the JSON export (also JSON-MIN) of a project in which annotators chose classes, for videos or parts.
 
 The format is that of https://labelstud.io/guide/task_format: a list of tasks, each with its `data` (the address of
-the video or picture) and its `annotations`, one per annotator, whose `result` holds the choices.
+the video or picture) and its `annotations`, one per annotator, whose `result` holds the choices, or the labels on the
+time line (https://labelstud.io/tags/timelinelabels).
 """
 
 import os
@@ -19,6 +20,7 @@ from midas_dfer.datasets.exports import (
     names_media,
     path_of,
     refuse_entries,
+    refuse_none,
     refuse_paths,
 )
 from midas_dfer.datasets.json_files import read_json_entries
@@ -52,12 +54,16 @@ def read_label_studio(
     votes. Of several annotations of one person on one video the one that was changed last counts. Tasks about the
     same video are taken together; tasks without a vote are left out.
 
+    Labels on the time line (`TimelineLabels`) are set on ranges of frames: the person's vote on the video is for the
+    class on the most frames, and there is none where two are on equally many. Frames without a label do not count.
+
     A video is found by the path part of its address, relative to the folder of the videos: see `exports.path_of`.
     If a task's data have `split` (train, validation, test), `fold` or `subject`, these are kept.
 
     Args:
         path: the exported file.
-        question: the `name` of the `Choices` tag whose answers are the votes; None where there is only one.
+        question: the `name` of the `Choices` or `TimelineLabels` tag whose answers are the votes; None where there is
+            only one.
         key: the key under `data` that holds the address of the video; None for the one that does.
         class_names: the classes in the order wanted; None for those that were chosen, all of them known emotions, in
             alphabetical order.
@@ -86,6 +92,7 @@ def read_label_studio(
     asked = _find_question(file, tasks, question)
     paths = _find_paths(file, tasks, key, uploads)
     votes, notes = _collect(tasks, asked, paths, {canonical_name(each) for each in ignore}, several)
+    refuse_none(file, votes, notes)
     subjects = find_people((str(each["subject"]) for each in tasks.about if "subject" in each), "subject")
     votes.about = _find_about(file, tasks, paths, subjects)
     notes += subjects.notes
@@ -110,9 +117,11 @@ def _find_question(file: Path, tasks: LabelStudioTasks, question: str | None) ->
     known = ", ".join(map(repr, names[:10])) or "none"
     if question is not None or not asked:
         called = "" if question is None else f" called {question!r}"
+        others = ", ".join(list(tasks.others)[:5])
         raise RequestError(
-            f"{file} holds no choices{called} that could be votes; there are: {known}. "
-            "Give the name of the Choices tag in the labelling interface (--question)."
+            f"{file} holds no choices or labels on a time line{called} that could be votes; there are: {known}. "
+            + (f"What else it holds is not read: {others}. " if others else "")
+            + "Give the name of the Choices or TimelineLabels tag in the labelling interface (--question)."
         )
     if len(asked) > 1:
         raise RequestError(
@@ -134,7 +143,7 @@ def _find_paths(file: Path, tasks: LabelStudioTasks, key: str | None, uploads: U
     addresses = [found[used] for found in tasks.addresses]
     paths = [path_of(address) for address in addresses]
     if uploads == "original":
-        paths = [_UPLOADED.sub("", path) for path in paths]
+        paths = [original_name(path) for path in paths]
     refuse_paths(str(file), paths, tasks.place)
     first: dict[str, int] = {}
     for task, path in enumerate(paths):
@@ -144,6 +153,11 @@ def _find_paths(file: Path, tasks: LabelStudioTasks, key: str | None, uploads: U
             wrong[task] = f"{addresses[task]!r:.120} and {other} would both be {path!r}"
     refuse_entries(str(file), wrong, tasks.place, "Two videos cannot have one path: give them different names.")
     return paths
+
+
+def original_name(path: str) -> str:
+    """The name that an uploaded file had, given the path that Label Studio keeps it under; others stay as they are."""
+    return _UPLOADED.sub("", path)
 
 
 def _find_key(file: Path, tasks: LabelStudioTasks) -> str:
@@ -179,6 +193,39 @@ def _find_about(file: Path, tasks: LabelStudioTasks, paths: list[str], people: P
     return about
 
 
+class _Timelines:
+    """Makes votes of labels on time lines, and keeps what is to be told of it."""
+
+    def __init__(self, asked: str) -> None:
+        self.asked = asked
+        self.votes = self.mixed = self.tied = 0
+        self.example = ""
+
+    def vote(self, path: str, frames: dict[str, int]) -> list[str]:
+        """The class on the most frames; none where two are on equally many."""
+        first, *others = sorted(frames.items(), key=lambda each: -each[1])
+        tied = bool(others) and others[0][1] == first[1]
+        self.votes += 1
+        self.tied += tied
+        if others:
+            self.mixed += 1
+            said = ", ".join(f"{name} on {counted(number, 'frame')}" for name, number in (first, *others)[:4])
+            self.example = self.example or f"{path}: {said}, so {'no vote' if tied else f'one vote for {first[0]}'}"
+        return [] if tied else [first[0]]
+
+    def notes(self) -> list[str]:
+        """How votes were made of ranges, where any were."""
+        if not self.votes:
+            return []
+        rule = (
+            f"The labels {self.asked!r} are set on time ranges: a person's vote on a video is for the class on the "
+            f"most frames. Of {counted(self.votes, 'annotation')}, {self.mixed:,} with several classes"
+        )
+        example = f" ({self.example})" if self.example else ""
+        ties = f", {self.tied:,} without a vote because two are on equally many" if self.tied else ""
+        return [f"{rule}{example}{ties}."]
+
+
 def _collect(
     tasks: LabelStudioTasks, asked: str, paths: list[str], ignored: set[str], several: SeveralClasses
 ) -> tuple[SingleVotes, list[str]]:
@@ -201,9 +248,14 @@ def _collect(
             last[key] = annotation
     votes = SingleVotes()
     silent = dismissed = many = nameless = 0
+    timelines = _Timelines(asked)
     for (path, _), annotation in last.items():
         said = annotation.choices.get(asked, [])
         chosen = [each for each in said if canonical_name(each) not in ignored]
+        if asked in annotation.frames and chosen:
+            chosen = timelines.vote(path, {each: annotation.frames[asked][canonical_name(each)] for each in chosen})
+            if not chosen:
+                continue
         silent += not said
         dismissed += bool(said) and not chosen
         many += len(chosen) > 1
@@ -223,6 +275,7 @@ def _collect(
         (nameless, "It is not known who made {}."),
     )
     notes = [sentence.format(counted(number, "annotation")) for number, sentence in told if number] + [*people.notes]
+    notes = [*timelines.notes(), *notes]
     if tasks.predictions:
         notes.append(f"Passed over because models are no annotators: {counted(tasks.predictions, 'prediction')}.")
     return votes, notes

@@ -1,5 +1,7 @@
 """Tasks of a Label Studio project, as its exports hold them: who chose what, and where the video is."""
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from midas_dfer.datasets.exports import split_of
@@ -7,6 +9,8 @@ from midas_dfer.datasets.json_files import clean_text
 from midas_dfer.emotions import canonical_name
 
 _ADDRESS_LENGTH = 4096
+_TIMELINE = "timelinelabels"
+_LAST_FRAME = 10**9
 _MIN_FIELDS = frozenset(
     {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "split", "fold", "subject"}
 )
@@ -16,7 +20,8 @@ _MIN_FIELDS = frozenset(
 class LabelStudioAnnotation:
     """What one person said of one task: the classes chosen in answer to each question.
 
-    `known_as` tells it from others, wherever it is exported to; None where nothing does.
+    `known_as` tells it from others, wherever it is exported to; None where nothing does. Of a question whose answers
+    are set on time ranges, `frames` says on how many frames each class is.
     """
 
     task: int
@@ -24,6 +29,7 @@ class LabelStudioAnnotation:
     annotator: str | None
     when: str
     choices: dict[str, list[str]]
+    frames: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,6 +43,7 @@ class LabelStudioTasks:
     wrong: dict[int, str] = field(default_factory=dict)
     skipped: int = 0
     predictions: int = 0
+    others: Counter[str] = field(default_factory=Counter)
     small: bool = False
 
     def place(self, task: int) -> str:
@@ -99,15 +106,21 @@ def _take_annotations(tasks: LabelStudioTasks, number: int, task: dict[str, obje
         if not isinstance(result, list):
             raise _WrongTaskError(f"the result of an annotation is {_kind(result)}, not a list")
         choices: dict[str, list[str]] = {}
+        timelines: dict[str, _Timeline] = {}
         for answer in result:
             if not isinstance(answer, dict):
                 raise _WrongTaskError(f"an answer in a result is {_kind(answer)}, not an object")
-            if answer.get("type") != "choices":
+            kind, asked, value = answer.get("type"), answer.get("from_name"), answer.get("value")
+            if kind not in ("choices", _TIMELINE):
+                tasks.others[f"{kind!s:.40} ({asked!r:.40})"] += 1
                 continue
-            asked, value = answer.get("from_name"), answer.get("value")
             if not isinstance(asked, str):
                 raise _WrongTaskError(f"the from_name of its choices is {_kind(asked)}, not text")
-            _add_choices(choices.setdefault(clean_text(asked), []), value)
+            found = choices.setdefault(clean_text(asked), [])
+            if kind == _TIMELINE:
+                timelines.setdefault(clean_text(asked), _Timeline()).add(found, value)
+            else:
+                _add_choices(found, value)
         taken.append(
             LabelStudioAnnotation(
                 number,
@@ -115,6 +128,7 @@ def _take_annotations(tasks: LabelStudioTasks, number: int, task: dict[str, obje
                 _annotator(annotation.get("completed_by")),
                 _when(annotation),
                 choices,
+                {asked: timeline.frames() for asked, timeline in timelines.items()},
             )
         )
     return taken
@@ -123,6 +137,7 @@ def _take_annotations(tasks: LabelStudioTasks, number: int, task: dict[str, obje
 def _take_small(number: int, task: dict[str, object]) -> tuple[dict[str, object], list[LabelStudioAnnotation]]:
     """Take a task of the form JSON-MIN, which has one annotation and no list of them."""
     choices: dict[str, list[str]] = {}
+    timelines: dict[str, _Timeline] = {}
     for asked, value in task.items():
         if asked in _MIN_FIELDS:
             continue
@@ -132,15 +147,56 @@ def _take_small(number: int, task: dict[str, object]) -> tuple[dict[str, object]
             for each in answers:
                 _add_choices(found, {"choices": [each]} if isinstance(each, str) else each)
             choices[clean_text(asked)] = found
+        elif answers and all(isinstance(each, dict) and _TIMELINE in each for each in answers):
+            found = choices[clean_text(asked)] = []
+            timeline = timelines[clean_text(asked)] = _Timeline()
+            for each in answers:
+                timeline.add(found, each)
     known_as, annotator = (
         _known_as(task.get("annotation_id"), task.get("created_at")),
         _annotator(task.get("annotator")),
     )
-    return task, [LabelStudioAnnotation(number, known_as, annotator, _when(task), choices)]
+    frames = {asked: timeline.frames() for asked, timeline in timelines.items()}
+    return task, [LabelStudioAnnotation(number, known_as, annotator, _when(task), choices, frames)]
 
 
-def _add_choices(found: list[str], value: object) -> None:
-    chosen = value.get("choices") if isinstance(value, dict) else value
+class _Timeline:
+    """The classes that one person set on time ranges of one video."""
+
+    def __init__(self) -> None:
+        self.ranges: dict[str, list[tuple[int, int]]] = {}
+
+    def add(self, found: list[str], value: object) -> None:
+        """Take one answer; its classes are added to those found."""
+        _add_choices(found, value, _TIMELINE)
+        ranges = value.get("ranges") if isinstance(value, dict) else None
+        labels = value.get(_TIMELINE) if isinstance(value, dict) else None
+        if not isinstance(ranges, list):
+            raise _WrongTaskError("its labels on the time line have no list of ranges")
+        for each in ranges:
+            ends = [each.get(end) if isinstance(each, dict) else None for end in ("start", "end")]
+            numbers = [
+                int(n) for n in ends if isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n)
+            ]
+            if len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] < _LAST_FRAME:
+                raise _WrongTaskError(f"a range of its time line goes from {ends[0]!r:.20} to {ends[1]!r:.20}")
+            for label in labels if isinstance(labels, list) else []:
+                self.ranges.setdefault(canonical_name(str(label)), []).append((numbers[0], numbers[1]))
+
+    def frames(self) -> dict[str, int]:
+        """On how many frames each class is, by its common name; a frame that two ranges have counts once."""
+        counted = {}
+        for label, ranges in self.ranges.items():
+            end, total = -1, 0
+            for first, last in sorted(ranges):
+                total += max(0, last - max(first, end + 1) + 1)
+                end = max(end, last)
+            counted[label] = total
+        return counted
+
+
+def _add_choices(found: list[str], value: object, key: str = "choices") -> None:
+    chosen = value.get(key) if isinstance(value, dict) else value
     if not isinstance(chosen, list) or not all(isinstance(each, str) for each in chosen):
         raise _WrongTaskError("its choices are not a list of texts")
     for each in chosen:

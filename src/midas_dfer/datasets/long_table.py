@@ -7,6 +7,7 @@ import polars as pl
 
 from midas_dfer.datasets.columns import VideoColumns, add_vote_problems, read_classes, read_counts, read_videos
 from midas_dfer.datasets.exports import counted
+from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.people import find_people
@@ -96,11 +97,12 @@ def read_long(
     if left_out:
         notes.append(f"Columns that differ between the rows of a video, and are not kept: {', '.join(left_out[:12])}.")
     table = table.with_columns(extras)
+    faces = [FACE_COLUMN] if videos.face is not None else []
     said = table.filter(pl.col("annotator_votes").is_not_null())
     if said.height < table.height:
         notes.append(f"Passed over because the answer is no vote: {counted(table.height - said.height, 'row')}.")
     grouped = said.group_by("video_id", maintain_order=True).agg(
-        pl.col("path", "split", "fold", "subject", *(each.name for each in extras)).first(),
+        pl.col("path", "split", "fold", "subject", *faces, *(each.name for each in extras)).first(),
         *(
             pl.col("count").filter(pl.col("annotator_votes") == each).sum().alias(f"votes {k}")
             for k, each in enumerate(class_names)
@@ -244,6 +246,6 @@ def _extras(records: Records, videos: VideoColumns, used: set[str | None]) -> tu
         if (several["value"] > 1).any():
             left_out.append(column)
         else:
-            taken = (*CORE_COLUMNS, "annotators", "annotator_votes", "annotator", "count")
+            taken = (*CORE_COLUMNS, FACE_COLUMN, "annotators", "annotator_votes", "annotator", "count")
             kept.append(records.natural(column).alias(column if column not in taken else f"{column}_in_file"))
     return kept, left_out

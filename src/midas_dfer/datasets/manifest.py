@@ -211,8 +211,9 @@ class Manifest:
         if k < 2:
             raise RequestError(f"{k} folds were asked for. Use 2 or more.")
         if subjects < k:
+            what = "subjects" if self._table["subject"].is_not_null().any() else "clips"
             raise RequestError(
-                f"{self._name} has {subjects} subjects, too few for {k} folds. Use at most {subjects} folds."
+                f"{self._name} has {subjects} {what}, too few for {k} folds. Use at most {subjects} folds."
             )
         if stratified:
             folds = stratified_folds(groups, strata_of(self._table, self._class_names), k, seed)

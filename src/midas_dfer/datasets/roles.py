@@ -6,6 +6,7 @@ from typing import Literal
 
 import polars as pl
 
+from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.datasets.records import UNNAMED, Records
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
@@ -19,6 +20,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "subject": ("subject", "subject_id", "actor", "actor_id", "person", "speaker", "participant"),
     "split": ("split", "partition", "subset"),
     "fold": ("fold", "test_fold"),
+    "face": (FACE_COLUMN,),
 }
 """The names of the column for each role, the first that is there; "emotion" may be both label and vote."""
 

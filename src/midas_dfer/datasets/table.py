@@ -13,6 +13,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from midas_dfer.datasets.columns import read_classes, read_counts, read_videos
+from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.long_table import read_long
 from midas_dfer.datasets.manifest import Manifest
@@ -45,7 +46,8 @@ def read_table(
       videos, with "/" or "\" between parts. Where only a path is given, the video_id is the path without
       its suffix. Where only a video_id is given, it is the path as well; it may be without a suffix, and
       whoever looks for the file then tries the suffixes of videos.
-    - `subject` (or actor, speaker), `split` (train, validation, test), `fold`: optional.
+    - `subject` (or actor, speaker), `split` (train, validation, test), `fold`, `face` (whose face was rated where
+      several are in view: left, right, largest, longest, or its place as x,y): optional.
 
     *Wide*, one row per video: one column of counts per class, and optionally `label` (the name of a class;
     an empty cell: no single label). Without a column label the class with the most votes is the label, and
@@ -184,7 +186,7 @@ def _read_wide(
     used = {*classes.values(), *(column for role, column in roles.items() if role not in ("vote", "annotator"))}
     kept = [column for column in records.table.columns if column not in used and not column.startswith(UNNAMED)]
     for column in kept:
-        title = column if column not in CORE_COLUMNS else f"{column}_in_file"
+        title = column if column not in (*CORE_COLUMNS, FACE_COLUMN) else f"{column}_in_file"
         columns.append(records.natural(column).alias(title))
     notes = [*videos.notes, *told_roles(roles)]
     numbers = [c for c in kept if c in guessed and kind_of(records.table[c]) in ("whole", "numbers")]

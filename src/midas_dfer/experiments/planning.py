@@ -17,6 +17,7 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.devices import computed_on
+from midas_dfer.training.long_recipes import few_epochs
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.runs import new_model
@@ -134,6 +135,7 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
         f"Ours: trained on {tested}.{_the_papers_data(experiment)}",
         _folds_in_words(folds, wish.seeds, experiment),
         *_settings_in_words([(method, jobs[0].config) for method, jobs in planned]),
+        *([] if wish.smoke else _few_epochs([jobs[0].config for _, jobs in planned], len(store.class_names))),
         *(f"Left out: {row}: {reason}." for row, reason in left_out),
     ]
     seen = store.manifest if evaluate_on is None else ClipStore.open(evaluate_on).manifest
@@ -293,6 +295,12 @@ def _settings_in_words(chosen: Sequence[tuple[Method, RunConfig]]) -> list[str]:
     else:
         notes.append("Our networks began with random weights; the paper's ResNet-18 with ImageNet's (section 4.3).")
     return notes
+
+
+def _few_epochs(configs: Sequence[RunConfig], num_classes: int) -> list[str]:
+    """Which recipes need a longer training than is asked for, each once."""
+    found = dict.fromkeys(few_epochs(config, num_classes) for config in configs)
+    return [f"{each}." for each in found if each]
 
 
 def _value(value: object) -> str:

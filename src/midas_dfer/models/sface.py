@@ -37,10 +37,13 @@ _FEATURES = 1024
 
 
 class FastPReLU(nn.PReLU):
-    """PReLU as the sum of two products, whose gradient takes PyTorch a fifth of the time of its own on a CPU."""
+    """PReLU, to be differentiated as a sum of two products, whose gradient is faster on a CPU than PyTorch's own."""
 
     def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT C H W"]:
         """Compute max(x, 0) + a min(x, 0)."""
+        if not torch.is_grad_enabled():
+            output: Tensor = super().forward(maps)
+            return output
         positive = maps.relu()
         slopes = self.weight.view(-1, 1, 1).to(maps.dtype)
         return positive + (maps - positive) * slopes

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from midas_dfer.clips.checking.check import CheckReport
 from midas_dfer.clips.checking.finding import Finding, errors_of
+from midas_dfer.clips.checking.seen import MOST_FRAMES
 from midas_dfer.clips.checking.store import StoreReport
 from midas_dfer.datasets.class_counts import classes_text
+from midas_dfer.datasets.vote_counts import annotators_text, votes_text
 
 WIDTH = 80
 _INDENT = 9
@@ -14,7 +16,7 @@ _LONGEST_EXAMPLE = 2 * (WIDTH - _INDENT) - 2
 
 
 def check_table(report: CheckReport) -> str:
-    """What was looked at, then the findings, errors first: what, how many, examples, what to do.
+    """What was looked at, then the findings, errors last: what, how many, examples, what to do.
 
     Returns:
         Lines of at most 80 columns, without a line break at the end.
@@ -26,9 +28,14 @@ def check_table(report: CheckReport) -> str:
         ("read", f"{report.num_read:,} clips{stopped}" if report.num_read else "no clip"),
         ("compared", "the pixels of all clips" if report.compared else "no pixels"),
     ]
+    if report.num_looked_at:
+        facts.append(("faces", f"looked for in up to {MOST_FRAMES} frames of {_count(report.num_looked_at, 'clip')}"))
     facts.append(("classes", classes_text(report.classes)))
-    if report.parts:
-        facts.append(("parts", report.parts))
+    if report.votes is not None:
+        facts.append(("votes", votes_text(report.votes)))
+        people = annotators_text(report.votes)
+        facts.append(("voters", people or "nobody is named: only the counts are known"))
+    facts.append(("parts", report.parts or "none"))
     return _table(facts, report.findings)
 
 
@@ -84,4 +91,4 @@ def _shortened(text: str) -> str:
 
 
 def _count(number: int, one: str) -> str:
-    return f"{number} {one}{'' if number == 1 else 's'}"
+    return f"{number:,} {one}{'' if number == 1 else 's'}"

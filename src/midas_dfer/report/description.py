@@ -16,6 +16,7 @@ from jaxtyping import Float64, Int64
 from midas_dfer.clips.extract import ExtractSettings
 from midas_dfer.clips.outcomes import Outcome
 from midas_dfer.clips.store import ClipStore
+from midas_dfer.datasets.aggregation import aggregated_by
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.labels import (
     NO_LABEL,
@@ -26,6 +27,7 @@ from midas_dfer.labels import (
     votes_to_soft_labels,
 )
 from midas_dfer.report.description_agreement import Agreement, measure_agreement
+from midas_dfer.report.description_annotators import Annotators, describe_annotators
 
 CLEAR_SHARE = 0.9
 """A clip is clear if its top class has a larger share of the votes than this (section 5.5 of the paper)."""
@@ -122,6 +124,7 @@ class Description:
         splits: clips by named part; without those that have none.
         folds: clips by fold; without those that have none.
         parts: people and classes of each of `splits` and `folds`, in this order.
+        remarks: what is to be known of usable clips' pictures, and of how many clips, most first.
         frames: of the clips' lengths; None if nothing was prepared.
         num_voted: clips with votes.
         votes_per_clip: over the clips with votes; None if there are none.
@@ -135,6 +138,9 @@ class Description:
         ambiguity: of the votes; None if there are none.
         agreement: of the annotators; None if there are no votes.
         notes: what the reader of the data set noticed, a sentence each.
+        annotators: who cast the votes; None if nobody is named.
+        aggregated: how the soft labels to train on were made of single annotators' votes; "" where of the counts. All
+            that is described here is of the votes.
         settings: how the clips were cut; None for a manifest.
         fingerprint: of the store's content; "" for a manifest.
     """
@@ -159,11 +165,14 @@ class Description:
     ambiguity: Ambiguity | None
     agreement: Agreement | None
     notes: tuple[str, ...] = ()
+    annotators: Annotators | None = None
+    aggregated: str = ""
     num_pending: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
     failed_clips: Mapping[str, tuple[FailedClip, ...]] = field(default_factory=dict)
     num_damaged: int = 0
     damaged_clips: tuple[FailedClip, ...] = ()
+    remarks: Mapping[str, int] = field(default_factory=dict)
     frames: Spread | None = None
     settings: ExtractSettings | None = None
     fingerprint: str = ""
@@ -185,15 +194,16 @@ def describe(clips: ClipStore | Manifest) -> Description:
         return Description(dataset=clips.name, **_describe_annotations(clips))
     outcomes = clips.outcomes.values()
     failures = dict(Counter(o.failure for o in outcomes if o.status == "failed").most_common())
-    damaged = (o for o in outcomes if o.status == "done" and o.detail)
+    damaged = (o for o in outcomes if o.damaged)
     return Description(
         dataset=clips.dataset,
         **_describe_annotations(clips.manifest),
         num_pending=sum(o.status == "pending" for o in outcomes),
         failures=failures,
         failed_clips={kind: _named(o for o in outcomes if o.failure == kind) for kind in failures},
-        num_damaged=sum(o.status == "done" and bool(o.detail) for o in outcomes),
+        num_damaged=sum(o.damaged for o in outcomes),
         damaged_clips=_named(damaged),
+        remarks=dict(Counter(note for o in outcomes for note in o.notes).most_common()),
         frames=_spread(clip_lengths(clips)),
         settings=clips.settings,
         fingerprint=clips.fingerprint,
@@ -269,6 +279,8 @@ def _describe_annotations(manifest: Manifest) -> dict[str, Any]:
         "ambiguity": _ambiguity(votes, soft, majority) if len(votes) else None,
         "agreement": measure_agreement(votes) if len(votes) else None,
         "notes": manifest.notes,
+        "annotators": describe_annotators(manifest),
+        "aggregated": aggregated_by(manifest),
     }
 
 

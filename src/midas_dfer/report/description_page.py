@@ -18,6 +18,7 @@ from midas_dfer.report.description import (
     clip_lengths,
     length_histogram,
 )
+from midas_dfer.report.description_annotators import Annotator, habit_sentence
 from midas_dfer.report.description_figures import round_numbers
 from midas_dfer.report.examples import ExampleClip, choose_examples, load_examples
 from midas_dfer.report.page import Histogram, clean_text, histogram, percent, picture_uri, render_page
@@ -28,6 +29,7 @@ PAGE_FILE = "description.html"
 _FRAME_SIDE = 208
 _MOST_CLASSES, _MOST_PARTS, _MOST_NOTES, _MOST_KINDS = 30, 12, 40, 12
 _PAIRS_NAMED = 7
+_MOST_CONFUSIONS = 6
 _STRONGEST_TINT = 0.5
 
 
@@ -123,6 +125,7 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
     d = description
     colors = emotion_colors(d.class_names)
     shown = len(d.class_names) <= _MOST_CLASSES
+    notes = (*(f"{_clips(number)} whose file {remark}." for remark, number in d.remarks.items()), *d.notes)
     groups, lengths = [], None
     if isinstance(store, ClipStore) and len(store):
         chosen = load_examples(store, choose_examples(store.manifest))
@@ -145,6 +148,13 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
         head_tail=max(0.0, 0.34 * min(16, len(d.class_names[-1])) - 1.0),
         head_height=1.2 + 0.36 * min(16, max(map(len, d.class_names))),
         examples=groups,
+        people=_people(d, colors),
+        habits=habit_sentence(d.annotators) if d.annotators is not None else "",
+        pair_rows=_pair_rows(d),
+        pairs_height=1.2 + 0.36 * min(16, max((len(each.name) for each in d.annotators.shown), default=0))
+        if d.annotators is not None
+        else 0.0,
+        confusions=_confusions(d, colors) if shown else [],
         entropy=None if d.ambiguity is None else _entropy(d.ambiguity),
         lengths=_lengths(lengths, d.frames) if lengths is not None and d.frames is not None else None,
         splits=splits[:_MOST_PARTS],
@@ -152,8 +162,8 @@ def description_page(store: ClipStore | Manifest, description: Description) -> s
         parts_left=max(0, len(splits) - _MOST_PARTS) + max(0, len(folds) - _MOST_PARTS),
         kinds=list(d.failures.items())[:_MOST_KINDS],
         kinds_left=len(d.failures) - _MOST_KINDS,
-        notes=d.notes[:_MOST_NOTES],
-        notes_left=len(d.notes) - _MOST_NOTES,
+        notes=notes[:_MOST_NOTES],
+        notes_left=len(notes) - _MOST_NOTES,
     )
 
 
@@ -230,6 +240,62 @@ def _pairs(d: Description, colors: dict[str, str]) -> list[_Pair]:
         if a != b and share > 0
     ]
     return sorted(found, key=lambda pair: -pair.share)[:_PAIRS_NAMED]
+
+
+def _people(d: Description, colors: dict[str, str]) -> list[tuple[Annotator, tuple[_Segment, ...], str]]:
+    """The annotators, each with a ribbon of the classes that they chose."""
+    rows = []
+    for each in d.annotators.shown if d.annotators is not None else ():
+        segments = _segments(each.shares, d.class_names, colors, "of the votes")
+        rows.append((each, segments, "; ".join(segment.title for segment in segments)))
+    return rows
+
+
+def _pair_rows(d: Description) -> list[_Row]:
+    """How often two annotators agree, as a table; the strongest tint is that of full agreement."""
+    if d.annotators is None or not d.annotators.pairs:
+        return []
+    pairs = {frozenset((pair.first, pair.second)): pair for pair in d.annotators.pairs}
+    names = [each.name for each in d.annotators.shown]
+    rows = []
+    for name in names:
+        cells = []
+        for other in names:
+            pair = pairs.get(frozenset((name, other))) if name != other else None
+            if pair is None:
+                cells.append(_Cell("", 0.0, "" if name == other else "no common clip"))
+                continue
+            kappa = "" if pair.kappa is None else f", kappa {pair.kappa:.2f}"
+            title = (
+                f"{clean_text(name)} and {clean_text(other)}: {percent(pair.agreement)} of {_clips(pair.clips)}{kappa}"
+            )
+            cells.append(_Cell(f"{100 * pair.agreement:.0f}", _STRONGEST_TINT * pair.agreement, title))
+        rows.append(_Row(name, "", 0, tuple(cells)))
+    return rows
+
+
+def _confusions(d: Description, colors: dict[str, str]) -> list[tuple[str, list[_Row]]]:
+    """What each annotator says where the others see what; of many annotators, the first few."""
+    tables = []
+    for each in d.annotators.shown[:_MOST_CONFUSIONS] if d.annotators is not None else ():
+        if not each.compared:
+            continue
+        rows = []
+        for seen, counts in zip(d.class_names, each.confusion, strict=True):
+            total = sum(counts)
+            cells = [
+                _Cell(
+                    f"{100 * count / total:.0f}",
+                    _STRONGEST_TINT * count / total,
+                    f"others {clean_text(seen)}: {percent(count / total)} {clean_text(said)}",
+                )
+                if total
+                else _Cell("", 0.0, "the others see this nowhere")
+                for said, count in zip(d.class_names, counts, strict=True)
+            ]
+            rows.append(_Row(seen, colors[seen], round(total), tuple(cells)))
+        tables.append((each.name, rows))
+    return tables
 
 
 def _example(clip: ExampleClip, names: tuple[str, ...], colors: dict[str, str]) -> _Example:

@@ -74,6 +74,7 @@ class Report:
                     "runs": [str(run.path) for run in each.runs],
                     "uar": None if each.evaluation is None else each.evaluation.uar,
                     "war": None if each.evaluation is None else each.evaluation.war,
+                    "baselines": each.evaluation and each.evaluation.baselines and asdict(each.evaluation.baselines),
                     "selection": list(selection([each])),
                 }
                 for each in self.entries
@@ -296,6 +297,11 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ("Data set", _values([run.dataset for run in runs if run.dataset])),
         ("Classes", _values([", ".join(run.class_names) for run in runs])),
         ("Parts", _values([p.partition for p in provenances])),
+        *(
+            [("Labels", _values([p.aggregated or "of the votes" for p in provenances]))]
+            if any(p.aggregated for p in provenances)
+            else []
+        ),
         ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
         ("Store", _values([p.store for p in provenances])),
         ("Began with", _values([f"the run {p.init}" for p in provenances if p.init])),

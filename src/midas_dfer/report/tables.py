@@ -7,13 +7,14 @@ from dataclasses import replace
 from midas_dfer.clips.prepare import PrepareReport
 from midas_dfer.report.description import Description, Spread
 from midas_dfer.report.description_agreement import Agreement
+from midas_dfer.report.description_annotators import AnnotatorPair, Annotators, habit_sentence
 from midas_dfer.training.baselines import Reference
 from midas_dfer.training.scores import Evaluation, VoteAgreement, in_words
 
 WIDTH = 80
 _NAME_WIDTH = 30
 _PARTS_NAMED = 8
-_NOTES_SHOWN = 20
+_PAIRS_NAMED = 3
 _REFERENCE_COLUMNS = (
     ("UAR %", "uar", "{:.2f}", 100),
     ("WAR %", "war", "{:.2f}", 100),
@@ -166,16 +167,23 @@ def description_table(description: Description) -> str:
         ]
     if d.agreement is not None:
         facts.append(("agreement", _agreement_sentence(d.agreement)))
+    if d.aggregated:
+        facts.append(("labels", f"to train on: {d.aggregated} of single votes; what is counted here are the votes"))
     if d.settings is not None:
         cut = f"{d.settings.size}x{d.settings.size} pixels, faces {d.settings.faces}"
         facts.append(("settings", f"{cut}; fingerprint {d.fingerprint}"))
     blocks = [_facts(*facts), _class_lines(d)]
+    if d.annotators is not None:
+        blocks.append(_annotator_lines(d.annotators, d.class_names))
     if d.failures:
         rows = [(reason, _number(count)) for reason, count in d.failures.items()]
         blocks.append(_columns(("failed", "clips"), rows))
-    notes = [line for note in d.notes[:_NOTES_SHOWN] for line in _wrap(f"note: {note}")]
-    if len(d.notes) > _NOTES_SHOWN:
-        notes.append(f"and {_count(len(d.notes) - _NOTES_SHOWN, 'note')} more")
+    remarks = [f"{_count(number, 'clip')} whose file {remark}" for remark, number in d.remarks.items()]
+    if d.notes:
+        remarks.append(
+            f"{_count(len(d.notes), 'remark')} on how the annotations were read: on the page, and with --json"
+        )
+    notes = [line for remark in remarks for line in _wrap(f"note: {remark}")]
     return _joined([*blocks, notes] if notes else blocks)
 
 
@@ -233,6 +241,38 @@ def _class_lines(d: Description) -> list[str]:
     if d.num_tied:
         lines += _wrap(f"tied at the top of the votes: {_count(d.num_tied, 'clip')}")
     return lines
+
+
+def _annotator_lines(annotators: Annotators, names: Sequence[str]) -> list[str]:
+    rows = [
+        (
+            each.name,
+            _number(each.votes),
+            "-" if each.agreement is None else _percent(each.agreement),
+            "-" if each.kappa is None else f"{each.kappa:.2f}",
+            f"{_short(names[each.favourite()], 14)} {100 * max(each.shares):.0f} %",
+            "by habit?" if each.by_habit else "",
+        )
+        for each in annotators.shown
+    ]
+    lines = _columns(("annotator", "votes", "agrees", "kappa", "most often", ""), rows, name_width=20)
+    left = annotators.number - len(annotators.shown)
+    if left:
+        lines.append(f"and {_number(left)} more who voted less, or answer to what is seen")
+    lines += _wrap(habit_sentence(annotators))
+    pairs = sorted(annotators.pairs, key=lambda pair: pair.agreement)
+    if pairs:
+        lowest = ", ".join(_pair(pair) for pair in pairs[:_PAIRS_NAMED])
+        more = f"; the most: {_pair(pairs[-1])}" if len(pairs) > _PAIRS_NAMED else ""
+        lines += _wrap(f"pairs, those that agree least first: {lowest}{more}")
+    return lines
+
+
+def _pair(pair: AnnotatorPair) -> str:
+    kappa = "" if pair.kappa is None else f", kappa {pair.kappa:.2f}"
+    return (
+        f"{_short(pair.first, 20)} and {_short(pair.second, 20)} {100 * pair.agreement:.0f} % of {pair.clips:,}{kappa}"
+    )
 
 
 def _companion(d: Description, number: int) -> str:

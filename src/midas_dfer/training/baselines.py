@@ -155,7 +155,7 @@ def human_line(
     generator = np.random.default_rng(0)
     people, model = _Sum(counts.shape[1]), _Sum(counts.shape[1])
     for _ in range(DRAWS):
-        asked = draw_votes(counts, counts.sum(axis=1) // 2, generator)
+        asked = halve_votes(counts, generator)
         others = counts - asked
         theirs = majority_labels(others)
         labels = np.where(theirs == NO_LABEL, NO_LABEL, majority_labels(asked))
@@ -170,18 +170,11 @@ def human_line(
     )
 
 
-def draw_votes(
-    counts: Int64[np.ndarray, "N K"], numbers: Int64[np.ndarray, " N"], generator: np.random.Generator
-) -> Int64[np.ndarray, "N K"]:
-    """Draw votes of each clip without putting them back.
-
-    Args:
-        counts: the votes that were cast.
-        numbers: how many are drawn of each clip; not more than there are.
-        generator: draws.
-    """
+def halve_votes(counts: Int64[np.ndarray, "N K"], generator: np.random.Generator) -> Int64[np.ndarray, "N K"]:
+    """Draw half of each clip's votes, rounded down, without putting them back."""
     drawn = np.zeros_like(counts)
-    wanted, left = numbers.copy(), counts.sum(axis=1)
+    left = counts.sum(axis=1)
+    wanted = left // 2
     for column in range(counts.shape[1]):
         left = left - counts[:, column]
         drawn[:, column] = generator.hypergeometric(counts[:, column], left, wanted)

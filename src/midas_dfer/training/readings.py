@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from midas_dfer.clips.dataset import ClipDataset
+from midas_dfer.datasets.aggregation import aggregated_by
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.normalization import implied_vote_shares, project_to_simplex
 from midas_dfer.training.config import RunConfig
@@ -106,6 +107,8 @@ def votes_learned(dataset: ClipDataset, config: RunConfig) -> dict[str, Any]:
         "num_voted": int(has.sum()),
         "mean_votes": float(totals[has].mean()) if has.any() else None,
     }
+    if method := aggregated_by(manifest):
+        facts["aggregated"] = method
     if config.labels == "soft" and config.label_method == "laplace":
         classes = votes.shape[1]  # n votes and one more for each class: n / (n + K) of the label is the votes' own
         facts["laplace_share"] = float((classes / (totals + classes)).mean())
@@ -128,6 +131,8 @@ def _steps(config: RunConfig, made: Provenance | None) -> tuple[Step, ...]:
 def _why_not(config: RunConfig, made: Provenance | None) -> str:
     """The first reason why vote shares cannot be read off, or ""."""
     hard = config.labels == "hard"
+    if made is not None and made.aggregated:
+        return f"trained on labels that {made.aggregated} made, which say how likely each class is to be the true one"
     if hard and config.votes_used != 1:  # a single vote that is drawn is a fair sample of them all
         return "trained on single labels, so it says how likely each class is to be the single label"
     if made is not None and made.num_voted is not None and made.num_voted < _LEAST_VOTED * made.num_train:

@@ -74,6 +74,8 @@ class Provenance:
         device: what it was trained on: cpu, or cuda with the name of the GPU.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
+        aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
+            "" where they were made of the counts.
         laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
@@ -104,6 +106,7 @@ class Provenance:
     num_voted: int | None = None
     mean_votes: float | None = None
     laplace_share: float | None = None
+    aggregated: str = ""
     recipe: Mapping[str, Any] | None = None
     parts_digest: str = ""
     weights_digest: str = ""
@@ -318,8 +321,8 @@ def not_a_run(path: Path) -> str:
     if is_store(path):
         return f"{path} is a clip store, not a run folder; train on it with: midas train --store STORE --out RUN"
     if below := sorted(each.parent for each in [*path.glob(f"*/{RUN_FILE}"), *path.glob(f"*/*/{RUN_FILE}")]):
-        runs = "a run" if len(below) == 1 else f"{len(below)} runs"
-        return f"{path} is not a run folder, but {runs} lie in it; name one, such as {below[0]}"
+        runs = "a run lies" if len(below) == 1 else f"{len(below)} runs lie"
+        return f"{path} is not a run folder, but {runs} in it; name one, such as {below[0]}"
     return f"{path} is not a run folder: it has no {RUN_FILE}; {makes}"
 
 

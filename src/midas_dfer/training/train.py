@@ -117,6 +117,10 @@ def train(
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
     say(f"computed in {in_words(run.provenance.precision)} on {run.provenance.device}")
+    if run.provenance.aggregated:
+        say(
+            f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the counts"
+        )
     say(f"weights: {loaded}")
     if origin is not None and (changed := told_differences(origin, config)):
         say(f"settings that are not those of {origin.path}: {changed}")

@@ -10,8 +10,9 @@ import polars as pl
 from jaxtyping import Bool
 
 from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, first_few
+from midas_dfer.datasets.folds import how_to_get_folds
 from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.labels import NO_LABEL
+from midas_dfer.labels import NO_LABEL, majority_labels
 
 USUAL_SHARE = 0.9
 """Where so many clips have the same number of votes, another number is odd; else the numbers just differ."""
@@ -35,6 +36,8 @@ def check_annotations(manifest: Manifest) -> Iterator[Finding]:
     yield from _shared_files(manifest)
     yield from _vote_sums(manifest)
     yield from _labels_against_votes(manifest)
+    yield from _ties(manifest)
+    yield from _nothing_to_test_on(manifest)
     yield from _classes_to_train_on(manifest)
 
 
@@ -126,7 +129,8 @@ def _shared_files(manifest: Manifest) -> Iterator[Finding]:
             "files that are named by more than one clip",
             len(paths),
             first_few(paths.to_list()),
-            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them.",
+            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them. If they are "
+            "about different people in it, a column face says which.",
         )
 
 
@@ -176,6 +180,29 @@ def _labels_against_votes(manifest: Manifest) -> Iterator[Finding]:
         if many
         else "Soft labels follow the votes, scores follow the label.",
     )
+
+
+def _ties(manifest: Manifest) -> Iterator[Finding]:
+    rows = np.flatnonzero(manifest.has_votes & (manifest.labels == NO_LABEL))
+    if not rows.size:
+        return
+    tied = np.zeros(len(manifest), dtype=np.bool_)
+    tied[rows[majority_labels(manifest.select(rows).votes) == NO_LABEL]] = True
+    if tied.any():
+        yield Finding(
+            "tie",
+            "note",
+            "clips without a label whose top classes have equally many votes",
+            int(tied.sum()),
+            _names(manifest, tied),
+            "Soft labels use them as they are; hard labels, UAR and WAR leave them out. More annotators break ties.",
+        )
+
+
+def _nothing_to_test_on(manifest: Manifest) -> Iterator[Finding]:
+    advice = how_to_get_folds(manifest)
+    if advice:
+        yield Finding("no_test", "note", "There is no part to test on: no clip has a split or a fold", advice=advice)
 
 
 def _classes_to_train_on(manifest: Manifest) -> Iterator[Finding]:

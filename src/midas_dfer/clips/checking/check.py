@@ -1,4 +1,4 @@
-"""Check a data set before hours are spent on it: annotations, files, reading, duplicates."""
+"""Check a data set before hours are spent on it: annotations, files, reading, faces, duplicates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from midas_dfer.clips.checking.finding import Finding, Severity, errors_of, firs
 from midas_dfer.clips.checking.folders import check_files, find_clips
 from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
 from midas_dfer.clips.duplicates import DuplicateGroup, find_duplicates
-from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.prepare import available_cores, people_to_cut
 from midas_dfer.datasets.class_counts import ClassCount, count_classes
 from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.datasets.vote_counts import VoteCount, count_votes
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import NoProgress, Progress
 
@@ -31,7 +33,9 @@ class CheckSettings:
         dropped: whether `prepare` drops training clips whose pixels are in another split: a note then, no error.
         folds_made: whether the folds were made here; `prepare`, if it drops, then keeps copies in one of them.
         hint: what to do if no clip has a file; "" for: look at what the folder holds.
-        cropped: whether the clips are taken for face crops.
+        cut: how `prepare` will cut the clips: where it looks for faces, they are looked for in a few frames of each
+            clip that is read. None: nothing is said of faces.
+        person: who is cut out where several people are in view; see `prepare`.
         known_broken: clips whose published files are known to be damaged; they are always read.
 
     Raises:
@@ -44,7 +48,8 @@ class CheckSettings:
     dropped: bool = False
     folds_made: bool = False
     hint: str = ""
-    cropped: bool = False
+    cut: ExtractSettings | None = None
+    person: str = ""
     known_broken: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -65,7 +70,9 @@ class CheckReport:
         compared: whether pixels were compared.
         parts: splits and folds with their numbers of clips, in words; "" if there are none.
         classes: the classes with their votes and labels.
-        findings: errors first.
+        votes: how many there are, and whose; None if there are none.
+        num_looked_at: clips in which faces were looked for.
+        findings: notes, then errors, so that the worst stands where one reads last.
     """
 
     dataset: str
@@ -76,6 +83,8 @@ class CheckReport:
     compared: bool
     parts: str
     classes: tuple[ClassCount, ...]
+    votes: VoteCount | None
+    num_looked_at: int
     findings: tuple[Finding, ...]
 
     @property
@@ -95,6 +104,8 @@ class CheckReport:
             "compared": self.compared,
             "parts": self.parts,
             "classes": [each.to_dict() for each in self.classes],
+            "votes": None if self.votes is None else self.votes.to_dict(),
+            "looked_for_faces": self.num_looked_at,
             "findings": [f.to_dict() for f in self.findings],
         }
 
@@ -129,6 +140,7 @@ def check(
     settings = CheckSettings() if settings is None else settings
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
+    people = people_to_cut(manifest, settings.person)
     findings = list(check_annotations(manifest))
     there = find_clips(manifest, root)
     files = there.found
@@ -137,10 +149,14 @@ def check(
     present = [video_id for video_id in manifest.video_ids if video_id in files]
     chosen = {present[n] for n in spread(len(present), settings.sample)} | (settings.known_broken & files.keys())
     readings = read_clips(
-        files, [v for v in present if v in chosen], jobs or available_cores(), reading or NoProgress()
+        files, [v for v in present if v in chosen], jobs or available_cores(), reading or NoProgress(), settings.cut
     )
     findings += check_readings(
-        readings, settings.known_broken, cropped=settings.cropped, sampled=len(readings) < len(present)
+        readings,
+        settings.known_broken,
+        cropped=settings.cut is not None and settings.cut.faces == "cropped",
+        sampled=len(readings) < len(present),
+        choices=people,
     )
     compared = settings.duplicates and len(present) > 1
     if compared:
@@ -155,7 +171,9 @@ def check(
         compared=compared,
         parts=_parts(manifest),
         classes=count_classes(manifest),
-        findings=tuple(sorted(findings, key=lambda f: f.severity != "error")),  # else in the order found
+        votes=count_votes(manifest),
+        num_looked_at=sum(r.seen is not None for r in readings.values()),
+        findings=tuple(sorted(findings, key=lambda f: f.severity == "error")),  # else in the order found
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading clips to see that it can be done, in processes that a broken file may crash or hang."""
+"""Reading clips to see that it can be done, and who is in view, in processes that a broken file may crash or hang."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 
 from midas_dfer.clips.checking.finding import Finding, first_few
-from midas_dfer.clips.extract import WIDEST_CROP, read_frames
+from midas_dfer.clips.checking.seen import FacesSeen, FewFrames, check_faces
+from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings, read_frames
+from midas_dfer.clips.faces import FaceDetector
 from midas_dfer.clips.pool import Lost, run_tasks
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.progress import Progress
@@ -45,6 +47,7 @@ class Reading:
         whole: whether it was read to its end or damage, and not stopped for taking too long.
         aspect: long side of the first picture over the short one; 0 if there was none.
         remarks: what is to be known of the pictures: that they were interlaced, for one.
+        seen: the faces in a few frames; None where none were looked for, or there was no frame.
     """
 
     state: State
@@ -52,6 +55,7 @@ class Reading:
     whole: bool = True
     aspect: float = 0.0
     remarks: tuple[Remark, ...] = ()
+    seen: FacesSeen | None = None
 
 
 def spread(count: int, sample: int | None) -> list[int]:
@@ -66,19 +70,25 @@ def spread(count: int, sample: int | None) -> list[int]:
     return numbers
 
 
-def read_clip(file: Path, seconds: float) -> Reading:
-    """Decode a clip as `prepare` would, without looking for faces.
+def read_clip(
+    file: Path, seconds: float, detector: FaceDetector | None = None, beat: Callable[[], None] = lambda: None
+) -> Reading:
+    """Decode a clip as `prepare` would, and look for faces in a few of its frames.
 
     Args:
         file: a video, a picture or a folder of pictures.
         seconds: when to stop.
+        detector: finds faces; None: they are not looked for.
+        beat: called when a frame is looked at, so that whoever waits knows that work goes on.
     """
     remarks: list[Remark] = []
-    reading = _decode(file, time.monotonic() + seconds, remarks)
-    return replace(reading, remarks=tuple(remarks))
+    few = None if detector is None else FewFrames(detector.max_side)
+    reading = _decode(file, time.monotonic() + seconds, remarks, few)
+    seen = few.look(detector, beat) if few is not None and detector is not None else None
+    return replace(reading, remarks=tuple(remarks), seen=seen)
 
 
-def _decode(file: Path, deadline: float, remarks: list[Remark]) -> Reading:
+def _decode(file: Path, deadline: float, remarks: list[Remark], few: FewFrames | None) -> Reading:
     aspect = 0.0
     try:
         frames = read_frames(file, tell=remarks.append)
@@ -86,6 +96,8 @@ def _decode(file: Path, deadline: float, remarks: list[Remark]) -> Reading:
             if not frame.index:
                 height, width = frame.image.shape[:2]
                 aspect = max(height, width) / min(height, width)
+            if few is not None:
+                few.add(frame.image)
             if time.monotonic() > deadline:
                 return Reading("good", whole=False, aspect=aspect)
     except DamagedVideoError as error:
@@ -102,6 +114,7 @@ def read_clips(
     chosen: Sequence[str],
     jobs: int,
     progress: Progress,
+    settings: ExtractSettings | None = None,
     read_seconds: float = READ_SECONDS,
     stall_seconds: float = STALL_SECONDS,
 ) -> dict[str, Reading]:
@@ -112,6 +125,7 @@ def read_clips(
         chosen: which clips to read.
         jobs: how many processes.
         progress: told of each clip.
+        settings: how `prepare` will look for faces; None: they are not looked for.
         read_seconds: when reading a clip stops, good so far.
         stall_seconds: when a clip hangs.
 
@@ -127,7 +141,7 @@ def read_clips(
     told: dict[str, Reading] = {}
     progress.start(len(tasks))
     try:
-        for result in run_tasks(partial(_Reader, read_seconds), tasks, min(jobs, len(tasks)), stall_seconds):
+        for result in run_tasks(partial(_Reader, read_seconds, settings), tasks, min(jobs, len(tasks)), stall_seconds):
             if isinstance(result, Lost):
                 if result.from_outside:
                     raise result.refuse(str(result.task[1]))
@@ -141,7 +155,12 @@ def read_clips(
 
 
 def check_readings(
-    readings: Mapping[str, Reading], known_broken: frozenset[str], *, cropped: bool, sampled: bool
+    readings: Mapping[str, Reading],
+    known_broken: frozenset[str],
+    *,
+    cropped: bool,
+    sampled: bool,
+    choices: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the clips that were read.
 
@@ -150,7 +169,9 @@ def check_readings(
         known_broken: clips whose published files are known to be damaged: those are a note.
         cropped: whether the clips are taken for face crops.
         sampled: whether there are clips that were not read.
+        choices: whom `prepare` will cut out of single clips; see `people_to_cut`.
     """
+    of_those = _of_those_read(readings, sampled=sampled)
     more = " More may be: read every clip with --all." if sampled else ""
     bad = {v: r for v, r in readings.items() if r.state == "unreadable"}
     new = [r.detail for v, r in bad.items() if v not in known_broken]
@@ -158,7 +179,7 @@ def check_readings(
         yield Finding(
             "unreadable",
             "error",
-            "clips that cannot be read" + _of_those_read(readings, sampled=sampled),
+            "clips that cannot be read" + of_those,
             len(new),
             first_few(new),
             "Copy them from the source again, or leave their rows out." + more,
@@ -178,7 +199,7 @@ def check_readings(
         yield Finding(
             "damaged",
             "note",
-            "damaged clips" + _of_those_read(readings, sampled=sampled),
+            "damaged clips" + of_those,
             len(damaged),
             first_few(damaged),
             "The frames before the damage are used. Copy them from the source again to have all." + more,
@@ -192,11 +213,12 @@ def check_readings(
         yield Finding(
             kind,
             "note",
-            f"clips whose file {next(iter(texts.values()))}" + _of_those_read(readings, sampled=sampled),
+            f"clips whose file {next(iter(texts.values()))}" + of_those,
             len(texts),
             first_few(f"{v} ({text})" if several else v for v, text in texts.items()),
             _ADVICE.get(kind, ""),
         )
+    yield from check_faces({v: r.seen for v, r in readings.items() if r.seen is not None}, of_those, choices or {})
     wide = [f"{v} (sides {r.aspect:.2f} to 1)" for v, r in readings.items() if r.aspect > WIDEST_CROP]
     if cropped and wide:
         yield Finding(
@@ -216,13 +238,16 @@ def _of_those_read(readings: Mapping[str, Reading], *, sampled: bool) -> str:
 class _Reader:
     """Lives in a worker process."""
 
-    def __init__(self, seconds: float, serial: int, beat: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, settings: ExtractSettings | None, serial: int, beat: Callable[[], None]) -> None:
         cv2.setNumThreads(1)
-        self.seconds = seconds
+        self.seconds, self.beat = seconds, beat
+        self.detector = None
+        if settings is not None and settings.faces == "detect":
+            self.detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
 
     def __call__(self, task: tuple[str, Path]) -> Reading:
         try:
-            return read_clip(task[1], self.seconds)
+            return read_clip(task[1], self.seconds, self.detector, self.beat)
         except Exception as error:  # a fault of ours must not stop the other clips; it is told in full
             return Reading("unreadable", f"{task[1].name}: {type(error).__name__}: {' '.join(str(error).split())}")
 

@@ -20,7 +20,7 @@ class StoreReport:
         fingerprint: of the store.
         num_clips: clips with frames; all were read.
         num_frames: their frames.
-        findings: errors first.
+        findings: notes, then errors.
     """
 
     dataset: str
@@ -67,7 +67,7 @@ def check_store(store: ClipStore, *, jobs: int | None = None, progress: Progress
         fingerprint=store.fingerprint,
         num_clips=len(ids),
         num_frames=sum(map(store.num_frames, ids)),
-        findings=tuple(findings),
+        findings=tuple(sorted(findings, key=lambda f: f.severity == "error")),
     )
 
 

@@ -1,0 +1,117 @@
+"""Who is in view: faces in a few frames of each clip, so that a check foresees what `prepare` will find."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from midas_dfer.clips.checking.finding import Finding, first_few
+from midas_dfer.clips.faces import FaceDetector, shrunk, shrunk_hint
+from midas_dfer.clips.tracks import IN_VIEW
+from midas_dfer.datasets.face_choice import FaceChoice
+
+MOST_FRAMES = 7
+"""Faces are looked for in so many frames of a clip at most, and in half as many at least if it has them."""
+
+
+@dataclass(frozen=True)
+class FacesSeen:
+    """In how many frames of a clip there were faces.
+
+    Attributes:
+        frames: frames that were looked at.
+        with_face: those with one face or more.
+        with_several: those with two or more.
+        shrunk: what to say where pictures were shrunk to look for faces; "" if they were not.
+    """
+
+    frames: int
+    with_face: int
+    with_several: int
+    shrunk: str = ""
+
+    @property
+    def several(self) -> bool:
+        """Whether several people are in view for so long that it is not clear who was rated."""
+        return self.with_several > 0 and self.with_several >= IN_VIEW * self.with_face
+
+
+class FewFrames:
+    """Keeps a few of the frames that come, evenly over all of them, however many there will be.
+
+    Args:
+        longest: pictures are shrunk to this side, in pixels, as the detector would; so little memory is held.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.kept: list[UInt8[np.ndarray, "H W 3"]] = []
+        self.hint = ""
+        self._count, self._step = 0, 1
+
+    def add(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Take note of a frame."""
+        if self._count % self._step == 0:
+            self.hint = shrunk_hint(image, self.longest)
+            self.kept.append(shrunk(image, self.longest))
+            if len(self.kept) > MOST_FRAMES:
+                self.kept, self._step = self.kept[::2], 2 * self._step
+        self._count += 1
+
+    def look(self, detector: FaceDetector, beat: Callable[[], None] = lambda: None) -> FacesSeen | None:
+        """Look for faces in the frames that were kept; None if none came.
+
+        Args:
+            detector: finds them.
+            beat: called before each frame, so that whoever waits knows that work goes on.
+        """
+        numbers = []
+        for image in self.kept:
+            beat()
+            numbers.append(len(detector.detect(image)))
+        several = sum(number > 1 for number in numbers)
+        return FacesSeen(len(numbers), sum(map(bool, numbers)), several, self.hint) if numbers else None
+
+
+def check_faces(seen: Mapping[str, FacesSeen], of_those: str, choices: Mapping[str, str]) -> Iterator[Finding]:
+    """What the faces of the clips that were looked at foretell of `prepare`.
+
+    Args:
+        seen: by video_id.
+        of_those: " (of 200 that were read)", or "" if all were.
+        choices: whom `prepare` will cut out of single clips; see `people_to_cut`.
+    """
+    if not seen:
+        return
+    without = {video_id: each for video_id, each in seen.items() if not each.with_face}
+    if without:
+        everywhere = len(without) == len(seen)
+        small = next((each.shrunk for each in without.values() if each.shrunk), "")
+        yield Finding(
+            "no_face",
+            "error" if everywhere else "note",
+            f"clips in which no face was found, in up to {MOST_FRAMES} frames of each{of_those}",
+            len(without),
+            first_few(f"{video_id} ({_frames(each.frames)})" for video_id, each in without.items()),
+            "midas prepare looks at every frame, and lists them as failed where it finds none either."
+            + (f" Pictures were shrunk{small.removeprefix(' (shrunk').removesuffix(')')}." if small else "")
+            + (" If the clips are face crops already: --faces cropped." if everywhere else ""),
+        )
+    crowded = {video_id: each for video_id, each in seen.items() if each.several and video_id not in choices}
+    if crowded:
+        yield Finding(
+            "several_people",
+            "note",
+            f"clips with several people in view, by up to {MOST_FRAMES} frames of each{of_those}",
+            len(crowded),
+            first_few(
+                f"{video_id} (in {each.with_several} of {_frames(each.frames)})" for video_id, each in crowded.items()
+            ),
+            f"midas prepare takes {FaceChoice().words}. If another was rated: --person left, right or largest, or for "
+            "single clips a column face in a table (left, right, or the place of the face as x,y).",
+        )
+
+
+def _frames(number: int) -> str:
+    return "1 frame" if number == 1 else f"{number} frames"
