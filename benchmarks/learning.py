@@ -61,6 +61,7 @@ RECIPES = {
     "tsm_resnet34": Recipe(steps=160, learning_rate=4e-3),
     "tsm_resnet50": Recipe(steps=240, learning_rate=4e-3),
     "tsm_efficientnet_lite0": Recipe(steps=140, clips=4),
+    "still_sface": Recipe(steps=80, clips=4),
     "tsm_sface": Recipe(steps=80, clips=4),
     "two_vgg13_lstm": Recipe(steps=80, clips=4),
 }

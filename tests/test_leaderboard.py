@@ -489,7 +489,7 @@ def test_a_reader_that_has_seen_the_test_pictures_is_refused(known, tmp_path):
     run = make_run(tmp_path / "seven", names=NAMES[:7])
     with pytest.raises(RequestError, match=r"expected neutral, .*contempt"):
         open_predictor(str(run), known)
-    with pytest.raises(RequestError, match="not the name of a packaged reader"):
+    with pytest.raises(RequestError, match=r"there is no folder .*name of a packaged reader"):
         open_reader("ours", str(tmp_path / "none"), known)
 
 

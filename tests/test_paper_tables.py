@@ -32,7 +32,7 @@ from midas_dfer.report.table_data import TableData
 from midas_dfer.training.config import PUBLISHED_ALPHA
 from midas_dfer.training.recipes import recipe
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "paper.md"
 TABLE_1 = {row.method: row for row in TABLES[1].rows}
 MIDAS = TABLE_1["Resnet18+TSM (Ours)"]
 
@@ -141,8 +141,8 @@ def test_disgust_accuracies_that_are_no_mean_over_five_folds():
 
 
 @pytest.mark.parametrize(("printed", "of_725"), [(28.69, 208), (3.49, None), (0.86, None)])
-def test_footnote_and_readme_say_what_the_disgust_accuracies_can_be(printed, of_725):
-    readme = README.read_text(encoding="utf-8")
+def test_footnote_and_page_say_what_the_disgust_accuracies_can_be(printed, of_725):
+    readme = PAGE.read_text(encoding="utf-8")
     listed = readme[readme.index("Some printed figures contradict") :].split("##")[0]
     (item,) = re.findall(r"^3\. (.*?)^4\. ", listed, re.MULTILINE | re.DOTALL)
     below = max(share for share in shares_of(145) if share < printed)
@@ -184,9 +184,9 @@ def test_two_vgg13_lstm_and_afew():
     assert TABLES[5].notes == (6,)
 
 
-def test_the_readme_has_the_same_six():
-    """Item by item: every figure and every name that the README tells of stands in the footnote of that number."""
-    text = README.read_text(encoding="utf-8")
+def test_the_page_on_the_paper_has_the_same_six():
+    """Item by item: every figure and every name that docs/paper.md tells of stands in the footnote of that number."""
+    text = PAGE.read_text(encoding="utf-8")
     listed = text[text.index("Some printed figures contradict") :].split("##")[0]
     items = [" ".join(each.split()) for each in re.split(r"^\d\. ", listed, flags=re.MULTILINE)[1:]]
     assert len(items) == len(FOOTNOTES) == 6

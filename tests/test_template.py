@@ -242,7 +242,7 @@ def test_a_run_on_crops_finds_no_face_where_there_is_none(store, tmp_path, capsy
     write_video(tmp_path / "title.mp4", [drawn[:, :96]] * 6, 25.0)
     assert main([*flags, "--faces", "cropped"]) == 0
     assert "note: whole frames were taken for faces (--faces cropped)" in capsys.readouterr().out
-    content = json.loads((tmp_path / "out" / "timeline.json").read_text())
+    content = json.loads((tmp_path / "out" / "title" / "timeline.json").read_text())
     assert (content["faces"], content["note"][:30]) == ("cropped", "whole frames were taken for fa")
 
 

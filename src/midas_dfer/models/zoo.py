@@ -103,7 +103,7 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             _any_length(partial(TSMSFace, fold_div=None, last_block=False)),
             1,
             64,
-            "ours, of SFace; for stills of faces",
+            "ours, of SFace; for face stills",
             scalable=False,
         ),
         "tsm_efficientnet_lite0": Architecture(

@@ -8,6 +8,9 @@ from midas_dfer.clips.augment import normalize_pixels
 from midas_dfer.errors import JobError
 from midas_dfer.training.devices import exactly
 
+_FRAMES_AT_ONCE = 16
+"""On a CPU, whose caches hold the maps of so many: a batch of 64 faces takes SFace's trunk almost twice as long."""
+
 
 def predict_logits(
     model: nn.Module, clips: UInt8[Tensor, "B T 3 H W"], device: torch.device, dtype: torch.dtype = torch.float32
@@ -23,9 +26,10 @@ def predict_logits(
     Raises:
         JobError: a logit is not finite.
     """
+    at_once = len(clips) if device.type != "cpu" else max(1, _FRAMES_AT_ONCE // max(1, clips.shape[1]))
     with torch.inference_mode(), exactly(dtype, device):
-        logits: Tensor = model(normalize_pixels(clips.to(device)))
-    return finite(logits.float().cpu())
+        logits = [model(normalize_pixels(part.to(device))).float().cpu() for part in clips.split(max(1, at_once))]
+    return finite(torch.cat(logits))
 
 
 def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
