@@ -408,3 +408,25 @@ def test_training_labels_of_some_votes(stores):
     assert ClipDataset(store, labels="hard").left_out == 0
     with pytest.raises(RequestError, match="1 vote or"):
         ClipDataset(store, votes_used=0)
+
+
+def test_few_clips_of_the_classes_that_have_clear_ones_everywhere():
+    """Clear and mixed groups need a clear clip of each class on both sides."""
+    clear, unclear = (10, 0, 0), (6, 4, 0)
+    rows = [  # fold, votes turned to the class
+        *((fold, place, clear) for fold in (1, 2) for place in (0, 1)),
+        (1, 2, clear),
+        *((2, 2, unclear) for _ in range(3)),
+        *((fold, place, unclear) for fold in (1, 2) for place in (0, 1)),
+    ]
+    samples = [
+        Sample(f"{n}", f"{n}.mp4", tuple(np.roll(votes, place).tolist()), place, None, fold, None, {})
+        for n, (fold, place, votes) in enumerate(rows)
+    ]
+    manifest = Manifest.from_samples(("a", "b", "c"), samples)
+    few = few_clips(manifest, 10, of_clear_classes=True)
+    assert set(few.labels.tolist()) == {0, 1}
+    assert len(few) == 8
+    assert set(few_clips(manifest, 10).labels.tolist()) == {0, 1, 2}
+    none = manifest.select([row for row, (_, _, votes) in enumerate(rows) if votes is unclear])
+    assert len(few_clips(none, 10, of_clear_classes=True)) == len(none)  # what is wanting is said by the groups

@@ -101,7 +101,8 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
         RequestError: nothing can, as the store has no folds, no votes, or there is no store to test on; or a setting
             makes no sense.
     """
-    store, words = open_clips(wish)
+    grouped = any(recipe(method.recipe).config().group != "all" for method in experiment.methods)
+    store, words = open_clips(wish, of_clear_classes=grouped)
     evaluate_on, tested = None, f"{words}, and scored on those of them that were kept for testing"
     if experiment.across:
         other, what = _other_store(store, wish)
@@ -143,15 +144,20 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
     return Plan(tuple(planned), tuple(notes), people or None)
 
 
-def open_clips(wish: Wish) -> tuple[ClipStore, str]:
+def open_clips(wish: Wish, *, of_clear_classes: bool = False) -> tuple[ClipStore, str]:
     """The store that is trained on, at toy size a substore of it; and what it holds, in words."""
     store = ClipStore.open(wish.store)
     whole = len(store)
     if not wish.smoke:
         return store, f"{store.dataset}, {whole} clips"
     seed = wish.seeds[0]
-    store = write_substore(store, few_clips(store.manifest, SMOKE_CLIPS, seed), wish.out / "smoke-store")
-    return store, f"{len(store)} of the {whole} clips of {store.dataset}"
+    clips = few_clips(store.manifest, SMOKE_CLIPS, seed, of_clear_classes=of_clear_classes)
+    place = wish.out / ("smoke-store-of-groups" if of_clear_classes else "smoke-store")
+    before, kept = set(store.manifest.labels.tolist()), set(clips.labels.tolist())
+    missing = [store.class_names[label] for label in sorted(before - kept - {NO_LABEL})] if of_clear_classes else []
+    store = write_substore(store, clips, place)
+    without = f", without those of {', '.join(missing)}, of which too few are clear" if missing else ""
+    return store, f"{len(store)} of the {whole} clips of {store.dataset}{without}"
 
 
 def _other_store(store: ClipStore, wish: Wish) -> tuple[ClipStore, str]:

@@ -20,7 +20,7 @@ from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.splits import rank_key
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_write, make_folder
-from midas_dfer.labels import clear_clips
+from midas_dfer.labels import NO_LABEL, clear_clips
 
 PARTS = ("train", "validation", "test")
 
@@ -66,7 +66,7 @@ def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: st
     return ClipStore.open(path)
 
 
-def few_clips(manifest: Manifest, per_part: int, seed: int = 0) -> Manifest:
+def few_clips(manifest: Manifest, per_part: int, seed: int = 0, *, of_clear_classes: bool = False) -> Manifest:
     """Choose a few clips of two folds, or of each part where there are no two folds.
 
     The two folds are those with the smallest numbers; of the others, the first, third and so on are added to the first,
@@ -79,6 +79,7 @@ def few_clips(manifest: Manifest, per_part: int, seed: int = 0) -> Manifest:
         manifest: of clips.
         per_part: at most so many of a fold or part.
         seed: which of the many choices.
+        of_clear_classes: leave out the classes that have no clear clip in one of the parts, unless all have none.
     """
     folds = manifest.fold_numbers
     if len(folds) >= 2:
@@ -89,6 +90,11 @@ def few_clips(manifest: Manifest, per_part: int, seed: int = 0) -> Manifest:
     else:
         places = [manifest.table["split"] == part for part in PARTS]
     parts = [place.fill_null(value=False).to_numpy() for place in places]
+    if of_clear_classes:
+        labels, clear = manifest.labels, clear_clips(manifest.votes) & manifest.has_votes
+        of_part = [set(labels[part & clear].tolist()) - {NO_LABEL} for part in parts if part.any()]
+        if shared := set.intersection(*of_part) if of_part else set():
+            parts = [part & np.isin(labels, list(shared)) for part in parts]
     rows = [row for part in parts for row in _few(manifest, np.flatnonzero(part), per_part, seed)]
     if not rows:  # neither folds nor parts: they are wanting, and it is said where they are needed
         rows = _few(manifest, np.arange(len(manifest)), per_part, seed)
