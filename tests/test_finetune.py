@@ -27,8 +27,9 @@ def test_every_training_of_the_protocol_is_there():
 
 def test_it_beats_random_weights_by_a_wide_margin():
     war = {name: np.array([each["war"] for each in rows]) for name, rows in FOUND["trainings"].items()}
-    of_reader = war.pop("from the reader")
-    assert all(of_reader.min() > others.max() + 20 for others in war.values())
+    of_reader = war["from the reader"].min()
+    assert of_reader > war["from random weights"].max() + 30
+    assert of_reader > war["from random weights, 4 times the epochs"].max() + 15
 
 
 def test_the_figures_are_of_the_packaged_reader():
