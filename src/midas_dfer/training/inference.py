@@ -28,7 +28,9 @@ def predict_logits(
     """
     at_once = len(clips) if device.type != "cpu" else max(1, _FRAMES_AT_ONCE // max(1, clips.shape[1]))
     with torch.inference_mode(), exactly(dtype, device):
-        logits = [model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))]
+        logits = [
+            model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))
+        ]
     return finite(torch.cat(logits))
 
 
