@@ -33,7 +33,8 @@ were published for research; none of them is in the package. Training began from
 Zhao, Li, Wen 2021), which learned from photographs of faces to tell people apart, as OpenCV's model zoo gives it under
 the Apache License 2.0 (`APACHE-2.0.txt`); without its last block and its embedding, and all of it was changed. No
 condition of our own is put on the weights (MIT, as all of midas-dfer); whether the terms of pictures bind what was
-learned from them is not settled, so who wants more than research should ask a lawyer, or train on pictures of their own.
+learned from them is not settled, so who wants more than research should ask a lawyer, or train on pictures of their
+own.
 """
 
 
