@@ -40,8 +40,8 @@ def page(content: Mapping[str, Any]) -> str:
     shipped = (
         f"- **In the package**: {content['megabytes']:.1f} MB of float16 weights, loaded in "
         f"{content['load_seconds']:.2f} s; {content['faces_per_second']:,.0f} faces a second on one core, the network "
-        "alone.\n  It reads a face as it is and in the mirror, and of a window of video eight frames, and takes the mean "
-        "of all logits.\n"
+        "alone.\n  It reads a face as it is and in the mirror, and of a window of video eight frames, and takes the "
+        "mean of all logits.\n"
         f"- **Calibrated**: logits are divided by {content['temperature']:.3f}, the temperature with the lowest "
         "cross-entropy from\n  the votes of the validation part.\n"
     )
