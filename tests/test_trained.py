@@ -297,7 +297,8 @@ def test_each_packaged_reader_is_whole_and_small(name):
     predictor = midas_dfer.Predictor.from_pretrained(name, device="cpu")
     assert predictor.info.weights == "float16"
     files = sorted(READERS[name].folder.iterdir())
-    assert [file.name for file in files] == ["README.md", "config.json", "model.safetensors"]
+    of_the_reader = [file.name for file in files if file.suffix != ".txt"]  # beside them, licences of what it began as
+    assert of_the_reader == ["README.md", "config.json", "model.safetensors"]
     assert sum(file.stat().st_size for file in files) < 6.5e6
     assert torch.isfinite(outputs(name)).all()
 
