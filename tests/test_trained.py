@@ -340,3 +340,12 @@ def test_reading_a_video_does_not_wait_for_what_trains():
         "sys.exit(bool({'lightning', 'torchmetrics', 'jinja2', 'tensorboard'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_licences_go_where_the_weights_go(name, tmp_path):
+    save_pretrained(name, tmp_path / "copy")
+    for licence in READERS[name].folder.glob("*.txt"):
+        assert (tmp_path / "copy" / licence.name).read_bytes() == licence.read_bytes()
+    written = {path.name for path in (tmp_path / "copy").iterdir()}
+    assert written == {path.name for path in READERS[name].folder.iterdir()}

@@ -76,7 +76,8 @@ def save_pretrained(
     card = _card(trained, info, name=folder.resolve().name, onnx=onnx, license_name=license_name)
     existed = folder.exists()
     make_folder(folder)
-    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *([ONNX_FILE] if onnx else [])]
+    licences = _licences(trained)
+    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *licences, *([ONNX_FILE] if onnx else [])]
     try:
         # All are written under other names first. The last to be entered is the first to get its own name, so
         # config.json, without which the folder is no model, comes last.
@@ -87,6 +88,9 @@ def save_pretrained(
             if onnx:
                 with _named(folder / ONNX_FILE):
                     save_onnx(Mirrored(model) if info.mirrored else model, files[ONNX_FILE], info=info)
+            for name, text in licences.items():
+                with _named(folder / name):
+                    files[name].write_text(text, encoding="utf-8")
             with _named(folder / CARD_FILE):
                 files[CARD_FILE].write_text(card, encoding="utf-8")
             with _named(folder / CONFIG_FILE):
@@ -99,6 +103,13 @@ def save_pretrained(
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
     return [folder / name for name in names]
+
+
+def _licences(trained: TrainedModel) -> dict[str, str]:
+    """The texts beside a packaged reader: licences of what it began as, which go where its weights go."""
+    if trained.reader is None:
+        return {}
+    return {path.name: read_text(path, "install midas-dfer again") for path in sorted(trained.path.glob("*.txt"))}
 
 
 def round_to_half(model: nn.Module) -> None:
