@@ -54,6 +54,7 @@ def test_only_the_flags_of_the_data_set_that_is_named(dataset, capsys):
     foreign = {name for source in SOURCES.values() for name in source.flags} - own
     assert not [name for name in foreign if f"  --{name} " in text]
     assert DATASETS[dataset].split(":")[0] in text
+    assert "midas check DATASET --help" in page(capsys, "check")
     assert not [name for name in DATASETS if name != dataset and f"\n  {name} " in text]
 
 

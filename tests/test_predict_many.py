@@ -153,7 +153,7 @@ def test_links_that_lead_in_a_circle():
     [
         ("https://example.com/a.mp4", "is an address; a file is wanted: download"),
         ("rtsp://camera/1", "is an address; a file is wanted"),
-        ("file:///tmp/a.mp4", "without file://"),
+        ("file:///videos/a.mp4", "without file://"),
         ("0", "cameras are not read here; a file is wanted"),
         ("-", "standard input is not read"),
         ("v/*.mp4", "no video, picture or folder has such a name"),
@@ -234,6 +234,23 @@ def test_a_result_is_whole_or_not_there():
         raise AssertionError
 
 
+def test_a_result_that_cannot_be_replaced_stays(monkeypatch):
+    with whole_folder(OUT / "a") as folder:
+        (folder / "x").write_text("1")
+    real = Path.rename
+
+    def fails(self, target):
+        if self.name.endswith(".tmp") and ".replaced." not in self.name:
+            raise OSError(5, "no")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(JobError, match="cannot write"), whole_folder(OUT / "a") as folder:
+        (folder / "x").write_text("2")
+    assert names_in(OUT) == ["a"]
+    assert (OUT / "a" / "x").read_text() == "1"
+
+
 # --- the verb -------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +324,18 @@ def test_a_folder_with_good_and_bad_ones(run, capsys):
     parquet = pl.read_parquet(OUT / "summary.parquet")
     assert parquet.columns == list(rows[0])
     assert parquet["face"].to_list() == [1, 2, None, None, None]
+
+
+@pytest.mark.usefixtures("color_world")
+def test_one_that_is_no_crop_does_not_stop_the_others(run, capsys):
+    cv2.imwrite("square.png", np.full((64, 64, 3), 90, np.uint8))
+    cv2.imwrite("wide.png", np.full((40, 160, 3), 90, np.uint8))
+    assert predict(run, "wide.png", "square.png", "--faces", "cropped") == 1
+    said = capsys.readouterr()
+    assert "wide.png: frame 0 is 160x40, too far from square" in said.err
+    assert "1 of 2 were read" in said.out
+    assert (OUT / "square" / "timeline.json").is_file()
+    assert predict(run, "wide.png", "--faces", "cropped") == 2  # alone, the request makes no sense
 
 
 @pytest.mark.usefixtures("color_world")

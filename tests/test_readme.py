@@ -109,3 +109,18 @@ def test_the_follow_up_is_cited_alike():
     (follow_up,) = [each for each in citation["references"] if each["year"] == 2025]
     assert follow_up["url"] in DOCS["paper.md"]
     assert all(author["family-names"] in DOCS["paper.md"] for author in follow_up["authors"])
+
+
+def test_what_a_fold_of_dfew_takes_is_computed_from_what_was_measured():
+    """450 epochs of a fold's 9,356 training clips; a step is three forward passes, a multiply-add two operations."""
+    measured = json.loads((ROOT / "docs" / "models.json").read_text(encoding="utf-8"))
+    clips = RunConfig().epochs * 9356
+    rate = measured["cpu"]["results"]["tsm_resnet18"]["train_bf16"]["median"]
+    told = re.search(
+        r"takes (\d+) days of a CPU core \(computed from ([\d.]+) clips a second", " ".join(README.split())
+    )
+    assert told is not None
+    assert (float(told[2]), int(told[1])) == (round(rate, 1), round(clips / rate / 86_400))
+    hours = clips * measured["costs"]["tsm_resnet18"]["multiply_adds"] * 2 * 3 / 45e12 / 3600
+    assert "2 to 3 hours of a GPU that keeps up 45 TFLOPS" in " ".join(README.split())
+    assert 2 < hours < 3

@@ -191,6 +191,14 @@ def test_csv_has_a_row_for_each_face_and_window():
         assert row["predicted"] == names[int(window.vote_shares.argmax())]
 
 
+def test_tables_without_a_face_have_their_columns():
+    timeline = replace(make_timeline(), tracks=())
+    head = make_timeline().to_csv().splitlines()[0]
+    assert timeline.to_csv() == f"{head}\n"
+    assert timeline.to_polars().columns == head.split(",")
+    assert make_timeline().to_polars().columns == head.split(",")
+
+
 def test_summary_text_is_for_people():
     timeline = make_timeline(make_track(1), make_track(2, start=1.0, end=2.0), note="damaged after frame 3.")
     lines = timeline.summary().splitlines()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jsonargparse import Namespace
 
@@ -39,30 +39,24 @@ def run(request: Namespace) -> None:
         raise RequestError(f"--seed is {request.seed}; expected 0 or more")
     if request.root.exists() and (not request.root.is_dir() or any(request.root.iterdir())):
         raise RequestError(f"{request.root} is there already, and nothing is written over it; name an empty folder")
-    _writer(request.dataset)(request.root, request.clips, request.seed)
+    _write(request.dataset, request.root, request.clips, request.seed)
     kind = DATASETS[request.dataset].partition(":")[0]
     print(f"a made-up copy of {kind}, not the data set: {request.clips} clips, drawn faces, drawn votes")
     for verb, more in (("check", ()), ("prepare", ("--out", "STORE"))):
         print(f"next: {shell_command('midas', verb, request.dataset, request.root, *more)}")
 
 
-def _writer(dataset: str) -> Callable[[Path, int, int], Any]:
-    if dataset == "dfew":
-        from midas_dfer.datasets.synthetic.layouts.dfew import write_dfew
-
-        return lambda root, clips, seed: write_dfew(root, clips=clips, seed=seed)
-    if dataset == "ferv39k":
-        from midas_dfer.datasets.synthetic.layouts.ferv39k import write_ferv39k
-
-        return lambda root, clips, seed: write_ferv39k(root, clips=clips, seed=seed)
-    if dataset == "afew":
-        from midas_dfer.datasets.synthetic.layouts.afew import write_afew
-
-        return lambda root, clips, seed: write_afew(root, clips=clips, seed=seed)
-    if dataset == "mafw":
-        from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
-
-        return lambda root, clips, seed: write_mafw(root, clips=clips, seed=seed)
+def _write(dataset: str, root: Path, clips: int, seed: int) -> None:
+    from midas_dfer.datasets.synthetic.layouts.afew import write_afew
+    from midas_dfer.datasets.synthetic.layouts.dfew import write_dfew
     from midas_dfer.datasets.synthetic.layouts.ferplus import write_ferplus
+    from midas_dfer.datasets.synthetic.layouts.ferv39k import write_ferv39k
+    from midas_dfer.datasets.synthetic.layouts.mafw import write_mafw
 
-    return lambda root, clips, seed: write_ferplus(root, rows=clips, seed=seed)
+    if dataset == "ferplus":
+        write_ferplus(root, rows=clips, seed=seed)
+        return
+    write: Callable[..., None] = {"dfew": write_dfew, "ferv39k": write_ferv39k, "afew": write_afew, "mafw": write_mafw}[
+        dataset
+    ]
+    write(root, clips=clips, seed=seed)

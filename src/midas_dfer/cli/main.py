@@ -139,7 +139,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
         flags = module.parser()
         verbs.add_subcommand(name, flags, help=text)
         if name in ("check", "prepare"):
-            give_page_of_source(flags, PAGES[name], next((each for each in arguments if each in DATASETS), None))
+            give_page_of_source(flags, PAGES[name], name, next((each for each in arguments if each in DATASETS), None))
         elif name == "reproduce":
             settings = "settings of all rows, instead of the recipes' own; see midas train --help"
             give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), settings))

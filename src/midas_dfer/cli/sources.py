@@ -211,14 +211,14 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
     )
 
 
-def give_page_of_source(flags: Parser, page: Page, dataset: str | None) -> None:
+def give_page_of_source(flags: Parser, page: Page, verb: str, dataset: str | None) -> None:
     """The help page of a verb that reads a data set: with its own flags; without a data set, with none of any."""
     own = () if dataset is None else SOURCES[dataset].flags
     hide(flags, {name for source in SOURCES.values() for name in source.flags}.difference(own))
     if dataset is not None:
         give_page(flags, replace(page, sections={**page.sections, f"flags of {dataset}": own}), notes=_about([dataset]))
     else:
-        more = "the flags of one of them: midas prepare DATASET --help\n\n"
+        more = f"the flags of one of them: midas {verb} DATASET --help\n\n"
         give_page(flags, page, notes=_about(DATASETS) + more)
 
 

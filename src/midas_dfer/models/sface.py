@@ -36,12 +36,17 @@ _BLOCKS = (
 _FEATURES = 1024
 
 
+def _to_be_differentiated_on_a_cpu(maps: Tensor) -> bool:
+    """Whether PyTorch's own operations are the slower ones: their gradients are on a CPU, and there alone."""
+    return torch.is_grad_enabled() and maps.device.type == "cpu"
+
+
 class FastPReLU(nn.PReLU):
     """PReLU, to be differentiated as a sum of two products, whose gradient is faster on a CPU than PyTorch's own."""
 
     def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT C H W"]:
         """Compute max(x, 0) + a min(x, 0)."""
-        if not torch.is_grad_enabled():
+        if not _to_be_differentiated_on_a_cpu(maps):
             output: Tensor = super().forward(maps)
             return output
         positive = maps.relu()
@@ -79,7 +84,7 @@ class ConvUnit(nn.Module):
         That is the same, and the gradient of a depth-wise convolution with larger steps is slower on a CPU.
         """
         step = self.conv.stride[0]
-        if step == 1 or not torch.is_grad_enabled():
+        if step == 1 or not _to_be_differentiated_on_a_cpu(maps):
             output: Tensor = self.conv(maps)
             return output
         all_places = functional.conv2d(maps, self.conv.weight, padding=self.conv.padding, groups=self.conv.groups)

@@ -343,16 +343,15 @@ class Timeline:
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        rows = self._rows(csv_cell)
-        writer.writerow(rows[0] if rows else ())
-        writer.writerows(row.values() for row in rows)
+        writer.writerow(self._columns())
+        writer.writerows(row.values() for row in self._rows(csv_cell))
         return file.getvalue()
 
     def to_polars(self) -> "pl.DataFrame":
         """The timeline as a table of polars: the rows and columns of `to_csv`."""
         import polars as pl
 
-        return pl.DataFrame(self._rows())
+        return pl.DataFrame(self._rows(), schema=None if self.tracks else self._columns())
 
     def to_pandas(self) -> "pd.DataFrame":
         """The timeline as a table of pandas: the rows and columns of `to_csv`.
@@ -367,7 +366,12 @@ class Timeline:
                 "to_pandas needs the package pandas, which is not installed: pip install pandas. to_polars needs "
                 "nothing more"
             ) from error
-        return pd.DataFrame(self._rows())
+        return pd.DataFrame(self._rows(), columns=self._columns())
+
+    def _columns(self) -> list[str]:
+        kinds = ("probability",) if self.no_vote_shares else ("probability", "vote_share")
+        shares = [f"{kind}_{name}" for kind in kinds for name in self.class_names]
+        return ["track", "start", "end", "predicted", *shares, *(["no_vote_shares"] if self.no_vote_shares else [])]
 
     def _rows(self, written: Callable[[str], str] = str) -> list[dict[str, Any]]:
         """A row per face and window; `written` is how the names of classes are written."""

@@ -69,7 +69,7 @@ class Outcome:
     Attributes:
         source: which.
         folder: of its result.
-        status: read, no face, unreadable, failed; or refused, where the request makes no sense for any video.
+        status: read, no face, unreadable, failed; or refused, where the request makes no sense for it.
         text: what was read, in a few lines; or why it was not.
         brief: the same in a few words.
         files: what was written.
@@ -125,7 +125,9 @@ def read_many(
         try:
             for outcome in _outcomes(plan, job, jobs, progress):
                 if outcome.status == "refused":
-                    raise RequestError(outcome.text)
+                    if len(plan.to_read) == 1:
+                        raise RequestError(outcome.text)
+                    outcome = _not_read(outcome.source, outcome.folder, "failed", outcome.text)  # others may do
                 outcomes[outcome.source] = outcome
         except BaseException:  # interrupted, for one: the table is of what was finished
             remove_remains(out)
@@ -152,7 +154,7 @@ def _outcomes(plan: Plan, job: Job, jobs: int | None, progress: Callable[[str, s
         try:
             for result in results:
                 outcome = _lost(result) if isinstance(result, Lost) else result[1]
-                told.advance("" if outcome.status == "refused" else f"{outcome.source.path}: {outcome.brief}")
+                told.advance(f"{outcome.source.path}: {outcome.brief}")
                 yield outcome
         finally:
             told.finish()

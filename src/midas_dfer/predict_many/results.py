@@ -164,7 +164,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         to_disk(temporary)
         if folder.exists():
             folder.rename(replaced)
-        temporary.rename(folder)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(folder)
+            raise
         to_disk(folder.parent)
     except OSError as error:
         raise cannot_write(folder, error) from error

@@ -26,7 +26,7 @@ def predict_logits(
     Raises:
         JobError: a logit is not finite.
     """
-    at_once = len(clips) if device.type != "cpu" else max(1, _FRAMES_AT_ONCE // max(1, clips.shape[1]))
+    at_once = _FRAMES_AT_ONCE // clips.shape[1] if device.type == "cpu" else len(clips)
     with torch.inference_mode(), exactly(dtype, device):
         logits = [
             model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))
