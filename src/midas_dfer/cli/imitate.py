@@ -1,6 +1,6 @@
 """midas imitate: a made-up copy of a published data set in its layout, to try the path before the licence comes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -56,7 +56,10 @@ def _write(dataset: str, root: Path, clips: int, seed: int) -> None:
     if dataset == "ferplus":
         write_ferplus(root, rows=clips, seed=seed)
         return
-    write: Callable[..., None] = {"dfew": write_dfew, "ferv39k": write_ferv39k, "afew": write_afew, "mafw": write_mafw}[
-        dataset
-    ]
-    write(root, clips=clips, seed=seed)
+    writers: Mapping[str, Callable[..., None]] = {
+        "dfew": write_dfew,
+        "ferv39k": write_ferv39k,
+        "afew": write_afew,
+        "mafw": write_mafw,
+    }
+    writers[dataset](root, clips=clips, seed=seed)
