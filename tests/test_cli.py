@@ -93,7 +93,7 @@ def test_missing_things(tmp_path, videos, capsys):
         (["prepare", "dfeww", "v.csv", "--out", "s"], "dfeww"),
         (["prepare", "table", "v.csv", "--out", "s", "--jobs", "0"], "--jobs is 0"),
         (["prepare", "table", "v.csv", "--out", "s", "--size", "1"], "--size is 1"),
-        (["predict", "--out", "o"], "videos"),
+        (["predict", "--out", "o"], "VIDEO|FOLDER missing"),
         (["fly"], "fly"),
         ([], "verb"),
     ],

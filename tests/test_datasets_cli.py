@@ -140,7 +140,7 @@ def test_impossible_imitations(tmp_path, capsys):
     for words, said in (
         (("dfew", "--clips", "0"), "--clips is 0; expected 1 to 100,000"),
         (("dfew", "--seed", "-1"), "--seed is -1"),
-        (("crema_d",), "dataset is crema_d; expected dfew"),
+        (("crema_d",), "DATASET is crema_d; expected dfew"),
         (("dfew", "--clips", "4"), "The five folds need"),
     ):
         assert main(["imitate", words[0], str(tmp_path / "x"), *words[1:]]) == 2

@@ -1,6 +1,7 @@
 """Help pages that people can read, and what is said of a word that is not known."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -58,9 +59,36 @@ def test_only_the_flags_of_the_data_set_that_is_named(dataset, capsys):
     assert not [name for name in DATASETS if name != dataset and f"\n  {name} " in text]
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("verb", ["check", "prepare"])
+def test_the_page_of_a_data_set_shows_its_own_example_and_defaults(verb, dataset, capsys):
+    text = page(capsys, verb, dataset)
+    assert text.startswith(f"usage: midas {verb} {dataset} ROOT")
+    example = text.partition("examples:\n")[2].strip()
+    request = _parse(shlex.split(example)[1:])
+    assert (request.verb, request[verb].dataset) == (verb, dataset)
+    said = " ".join(text.split())
+    assert "crema_d, dfew and mafw" not in said
+    assert f"without a file (default: {SOURCES[dataset].missing})" in said
+    assert f"in one fold (default: {SOURCES[dataset].duplicates})" in said
+
+
+@pytest.mark.parametrize("whole", ["--recipe midas_clear", "--config settings.yaml", "--config=settings.yaml"])
+@pytest.mark.parametrize("verb", ["train", "crossval"])
+def test_single_flags_override_whole_recipes_wherever_they_stand(whole, verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("settings.yaml").write_text("epochs: 9\ngroup: clear\n")
+    for line in (f"--epochs 3 {whole} --alpha 0.7", f"{whole} --alpha=0.7 --epochs 3"):
+        request = _parse([verb, "--store", "s", "--out", "o", *line.split()])[verb]
+        assert (request.epochs, request.alpha, request.group) == (3, 0.7, "clear")
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("train --recipe", "--recipe needs a value\n"),
+        ("train --epochs 3 --config", "--config needs a value\n"),
+        ("crossval --store s --out o --folds", "--folds needs a value\n"),
         ("train --epoch 1", "there is no flag --epoch; did you mean --epochs?"),
         ("train --lr 0.1", "there is no flag --lr; did you mean --learning_rate?"),
         ("train --batch-sise=4", "there is no flag --batch_sise; did you mean --batch_size?"),

@@ -202,7 +202,7 @@ def write_table(folder: Path, clips: int, frames: int) -> list[str]:
         lines.append(f"c{number:02d},3,1,1")
     (folder / "votes.csv").write_text("\n".join(lines) + "\n")
     where = ["table", str(folder / "votes.csv"), "--videos", str(folder / "videos"), "--out", str(folder / "store")]
-    return [sys.executable, "-m", "midas_dfer.cli", "prepare", *where, "--faces", "cropped", "--size", "32"]
+    return [sys.executable, "-m", "midas_dfer", "prepare", *where, "--faces", "cropped", "--size", "32"]
 
 
 def test_kill_9_loses_nothing_and_nothing_is_done_twice(tmp_path):

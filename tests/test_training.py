@@ -230,7 +230,7 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit(store, tmp_path):
         assert killed.returncode == -9, killed.stderr.decode()
         assert not (run / "weights.safetensors").exists()
     assert Run.open(run).provenance.epochs_done == 2
-    done = subprocess.run([sys.executable, "-m", "midas_dfer.cli", *go_on, "--json"], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "midas_dfer", *go_on, "--json"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert json.loads(done.stdout)["epochs"] == 4
     assert same(weights(Run.open(run)), weights(whole))
@@ -579,7 +579,7 @@ def test_a_signal_ends_training_with_a_word_on_how_to_go_on(signal_number, store
     """Lightning leaves with status 0 at SIGTERM: a training that was cut off must not look like a finished one."""
     run = tmp_path / "run"
     flags = [f"--{name}={value}" for name, value in SMALL.items()]
-    command = [sys.executable, "-m", "midas_dfer.cli", "train", f"--store={store.path}", f"--out={run}", *flags]
+    command = [sys.executable, "-m", "midas_dfer", "train", f"--store={store.path}", f"--out={run}", *flags]
     process = subprocess.Popen(
         [*command, "--epochs=100000"],
         stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """midas crossval: a store with folds -> a recipe's scores over all folds and seeds."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -8,6 +9,7 @@ from midas_dfer.cli.parsing import Parser, check_out, print_paths, say_for
 from midas_dfer.cli.settings import add_settings, read_settings, refuse_without_effect
 from midas_dfer.cli.trainings import add_training_flags, choose_engine
 from midas_dfer.files import json_text
+from midas_dfer.training.config import RunConfig
 
 
 def parser() -> Parser:
@@ -23,6 +25,11 @@ def parser() -> Parser:
     flags.add_argument("--json", action="store_true", help="print the results as JSON")
     add_settings(flags, several_runs=True)
     return flags
+
+
+def settings_of_trainings() -> list[str]:
+    """The settings of midas train that are flags of this verb, too."""
+    return [setting.name for setting in fields(RunConfig) if setting.name not in ("test_fold", "seed")]
 
 
 def run(request: Namespace) -> None:

@@ -11,7 +11,7 @@ from midas_dfer.files import json_text
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Say what is in a store: clips, classes, votes, ambiguity, failures.")
-    flags.add_argument("store", type=Path, help="folder of the store")
+    flags.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     flags.add_argument(
         "--out", type=Path | None, default=None, help="folder for pictures and a page (default: STORE/description)"
     )

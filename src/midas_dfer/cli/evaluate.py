@@ -14,7 +14,7 @@ from midas_dfer.progress import console_progress
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Score a trained model: UAR, WAR, recalls, and how close it comes to the votes.")
-    flags.add_argument("run", type=Path, help=TRAINED)
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument(
         "--part",

@@ -21,7 +21,7 @@ from midas_dfer.progress import console_progress
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Show which pixels and which frames speak for a class, in clips the model was not fed.")
-    flags.add_argument("run", type=Path, help=TRAINED)
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for pictures, explanation.json and maps.npz")
     flags.add_argument(

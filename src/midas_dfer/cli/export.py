@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Write a trained model as the Hugging Face Hub has models: a folder to share.")
-    flags.add_argument("run", type=Path, help=TRAINED)
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--out", type=Path, required=True, help="folder for config.json, model.safetensors, README.md")
     flags.add_argument("--onnx", action="store_true", help="also write model.onnx; needs midas-dfer[export]")
     flags.add_argument("--half", action="store_true", help="weights in float16: half the size, rounded to three digits")

@@ -3,7 +3,7 @@
 import difflib
 import re
 import textwrap
-from argparse import SUPPRESS, Action, HelpFormatter
+from argparse import SUPPRESS, Action
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -25,9 +25,9 @@ class PlainHelp(DefaultHelpFormatter):
         default = action.default
         if action.required and action.option_strings:
             return f"{text} (required)"
-        if default in (None, SUPPRESS, "", ()) or default is False or "(default" in text or not action.option_strings:
+        if default in (None, SUPPRESS, "", ()) or "(default" in text or not action.option_strings or action.nargs == 0:
             return text
-        shown = str(default).lower() if default is True else _plain(default)
+        shown = _plain(default)
         return f"{text.removesuffix('.')} (default: {shown})"
 
     def _format_action_invocation(self, action: Action) -> str:
@@ -48,7 +48,7 @@ class PlainHelp(DefaultHelpFormatter):
             return f"{{{choices}}}"
         if "Path" in kind:
             return "[PATH, ...]" if many else "PATH"
-        words = {"int": "N", "float": "X", "bool": "true|false"}
+        words = {"int": "N", "float": "X", "bool": "{true,false}"}
         found = re.search(r"\b(int|float|bool)\b", kind)
         word = words[found[1]] if found else action.dest.upper()
         return f"[{word}, ...]" if many and action.nargs is None else word
@@ -57,10 +57,12 @@ class PlainHelp(DefaultHelpFormatter):
         """What has lines, such as examples, keeps them; all else is wrapped."""
         if "\n" in text:
             return text
-        return HelpFormatter._fill_text(self, text, width, indent)
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _plain(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
     if isinstance(default, list | tuple):
         return f"[{', '.join(map(str, default))}]"
     return str(default)
@@ -163,7 +165,10 @@ PAGES: Mapping[str, Page] = {
     "crossval": Page(
         "midas crossval --store STORE --out DIR [flags]",
         ("midas crossval --store store --out folds --recipe midas --seeds 0 1 2 --jobs 2",),
-        {"most used": ("store", "out", "folds", "seeds", "jobs", "ray"), **_SETTINGS},
+        {
+            "most used": ("store", "out", "folds", "seeds", "jobs", "ray"),
+            "the recipe": ("recipe", "config"),
+        },
     ),
     "reproduce": Page(
         "midas reproduce TABLE --store STORE --out DIR [flags]",

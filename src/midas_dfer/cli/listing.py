@@ -15,7 +15,12 @@ from midas_dfer.readers import READERS
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Name what there is.")
-    flags.add_argument("what", type=Literal["models", "datasets", "mixers", "recipes", "readers"], help="of what")
+    flags.add_argument(
+        "what",
+        type=Literal["models", "datasets", "mixers", "recipes", "readers"],
+        metavar="WHAT",
+        help="models, datasets, mixers, recipes or readers",
+    )
     flags.add_argument("--json", action="store_true", help="the same as JSON; of datasets and mixers, the names")
     return flags
 

@@ -29,6 +29,7 @@ from midas_dfer.cli import (
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.help import PAGES, give_page, name_only
 from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
+from midas_dfer.cli.settings import whole_recipes_first
 from midas_dfer.cli.sources import give_page_of_source
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import DISK_IS_FULL
@@ -98,7 +99,8 @@ def _run(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> Namespace:
     """Read the flags; what was typed is kept as `typed`, apart from what has its default or comes from a file."""
     try:
-        request = _parser(arguments).parse_args(arguments)
+        ordered = whole_recipes_first(arguments) if arguments[:1] in (["train"], ["crossval"]) else arguments
+        request = _parser(arguments).parse_args(ordered)
     except (RecursionError, OverflowError) as error:
         raise RequestError("the value of a flag or of a file given with --config is nested or large beyond use") from (
             error
@@ -141,8 +143,11 @@ def _parser(arguments: Sequence[str]) -> Parser:
         if name in ("check", "prepare"):
             give_page_of_source(flags, PAGES[name], name, next((each for each in arguments if each in DATASETS), None))
         elif name == "reproduce":
-            settings = "settings of all rows, instead of the recipes' own; see midas train --help"
-            give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), settings))
+            title = "settings of all rows, instead of the recipes' own; see midas train --help"
+            give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), title))
+        elif name == "crossval":
+            title = "settings of all trainings, over the recipe's; see midas train --help"
+            give_page(flags, PAGES[name], notes=name_only(flags, crossval.settings_of_trainings(), title))
         else:
             give_page(flags, PAGES[name])
     parser.usage = "midas VERB [flags]"  # not before: the verbs' own names are made of it

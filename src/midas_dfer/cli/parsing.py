@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 TRAINED = "a run folder, a folder that midas export wrote, or the name of a packaged reader (midas list readers)"
 """What a verb takes that uses a trained model, for its help."""
 
-_POSITIONAL = frozenset({"verb", "dataset", "root", "store", "run", "runs", "videos", "what"})
-
-
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "Path": "a path"}
 
 
@@ -46,6 +43,7 @@ class Parser(ArgumentParser):
             lambda m: f"{self._flag(m[1])} is {m[3]}; expected {_in_words(m[2])}",
             text,
         )
+        text = re.sub(r"^argument (--\w+)\S*: expected (?:one|at least one) argument$", r"\1 needs a value", text)
         text = re.sub(r"Parser key \"(\w+)\"(?: element \d+)?: ", lambda m: f"{self._flag(m[1])}: ", text)
         prog = self.prog
         text = self._with_suggestion(text)
@@ -88,7 +86,11 @@ class Parser(ArgumentParser):
         return self
 
     def _flag(self, name: str) -> str:
-        return f"--{name}" if f"--{name}" in self._option_string_actions or name not in _POSITIONAL else name
+        """A flag, or what a page of help calls something that has none."""
+        for action in self._actions:
+            if action.dest == name and not action.option_strings:
+                return str(action.metavar or name)
+        return f"--{name}"
 
 
 def _in_words(expected: str) -> str:

@@ -37,7 +37,11 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(description="Read the emotions of each person in videos over time.")
     flags.add_argument(
-        "videos", type=str, nargs="+", help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'"
+        "videos",
+        type=str,
+        nargs="+",
+        metavar="VIDEO|FOLDER",
+        help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'",
     )
     flags.add_argument(
         "--run", type=Path | None, default=None, help=f"who reads: {TRAINED} (default: {DEFAULT_READER.name})"

@@ -14,6 +14,7 @@ def parser() -> Parser:
     flags = Parser(description="Show runs side by side: scores, differences and whether they are any, clips, recipes.")
     flags.add_argument(
         "runs",
+        metavar="RUN",
         type=Path,
         nargs="+",
         help="run folders, exported folders, folders of midas evaluate --out, and of midas crossval and reproduce, in "

@@ -18,12 +18,12 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
         description="Make what the paper made on the clips of a store, and set our figures beside the printed ones. "
-        "WHAT is table-1 to table-7; figure-1, -3, -4, -5 or -6; normalization, mixers, votes, calibration; or all. "
+        "TABLE is table-1 to table-7; figure-1, -3, -4, -5 or -6; normalization, mixers, votes, calibration; or all. "
         "The recipes are the paper's; each setting of midas train is a flag that changes it in all rows, but for those "
         "that the rows differ in. The same command goes on where it stopped.",
         print_config=None,
     )
-    flags.add_argument("what", type=str, help="which table or figure, or all")
+    flags.add_argument("what", type=str, metavar="TABLE", help="which table or figure, or all")
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for runs and results")
     flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store that is scored")

@@ -1,7 +1,7 @@
 """The settings of a training as flags: from a recipe, from a file, or typed."""
 
 from argparse import SUPPRESS, Action
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from midas_dfer.training.config import RunConfig
 from midas_dfer.training.idle_settings import without_effect
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.settings_file import check_settings_text, read_settings_file, read_settings_text
+
+_WHOLE = ("--recipe", "--config")
 
 
 class _UseFile(ActionConfigFile):
@@ -72,6 +74,20 @@ def add_settings(flags: Parser, *, several_runs: bool = False) -> None:
     reader = _UseFileWithoutRun if several_runs else _UseFile
     flags.add_argument("--config", action=reader, help="settings from a YAML or JSON file")
     flags.add_class_arguments(RunConfig, as_group=True, skip={"test_fold", "seed"} if several_runs else None)
+
+
+def whole_recipes_first(arguments: Sequence[str]) -> list[str]:
+    """A command line with --recipe and --config before all other flags, so that no flag gives way to either."""
+    ends = arguments.index("--") if "--" in arguments else len(arguments)
+    first: list[str] = []
+    rest: list[str] = []
+    place = 1
+    while place < ends:
+        taken = 2 if arguments[place] in _WHOLE else 1
+        whole = arguments[place].partition("=")[0] in _WHOLE
+        (first if whole else rest).extend(arguments[place : min(place + taken, ends)])
+        place += taken
+    return [*arguments[:1], *first, *rest, *arguments[ends:]]
 
 
 def read_settings(request: Namespace) -> RunConfig:

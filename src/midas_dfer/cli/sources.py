@@ -4,6 +4,7 @@ One table for `midas prepare` and `midas check`, so that both read the same clip
 one is asked for.
 """
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,19 +30,23 @@ class Source:
 
     Attributes:
         read: request -> Manifest.
+        root: what the command line of an example goes on with.
         flags: the names of the flags of its own.
         faces: paths of the clips -> the default of `--faces`.
         missing: the default of `--missing`: leave_out where the published files lack annotated clips.
         root_is_file: whether ROOT may be a file, so that the videos lie in --videos or beside it.
         duplicates: the default of `--duplicates`.
+        layouts: which copies of the clips there may be.
     """
 
     read: Callable[[Namespace], Any]
+    root: str
     flags: tuple[str, ...] = ()
     faces: Callable[[list[str]], FaceSource] = lambda _: "detect"
     missing: Missing = "fail"
     root_is_file: bool = False
     duplicates: Duplicates = "keep"
+    layouts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,10 +221,29 @@ def give_page_of_source(flags: Parser, page: Page, verb: str, dataset: str | Non
     own = () if dataset is None else SOURCES[dataset].flags
     hide(flags, {name for source in SOURCES.values() for name in source.flags}.difference(own))
     if dataset is not None:
-        give_page(flags, replace(page, sections={**page.sections, f"flags of {dataset}": own}), notes=_about([dataset]))
+        _state_defaults(flags, SOURCES[dataset])
+        line = f"midas {verb} {dataset} {SOURCES[dataset].root}"
+        page = replace(
+            page,
+            usage=page.usage.partition(", or")[0].replace("DATASET", dataset),
+            examples=(f"{line} --out store" if verb == "prepare" else line,),
+            sections={**page.sections, f"flags of {dataset}": own},
+        )
+        give_page(flags, page, notes=_about([dataset]))
     else:
         more = f"the flags of one of them: midas {verb} DATASET --help\n\n"
         give_page(flags, page, notes=_about(DATASETS) + more)
+
+
+def _state_defaults(flags: Parser, source: Source) -> None:
+    """Give the defaults that this data set has, in the place of those of all."""
+    for action in flags._actions:
+        if action.dest in ("missing", "duplicates"):
+            default = getattr(source, action.dest)
+            action.help = re.sub(r"\(default: .*\)", f"(default: {default})", str(action.help))
+        if action.dest == "layout" and source.layouts:
+            action.metavar = f"{{{','.join(source.layouts)}}}"
+            action.help = "which copy of the clips (default: the one that is there)"
 
 
 def _about(names: Iterable[str]) -> str:
@@ -367,23 +391,43 @@ def _named_as_crops(paths: list[str]) -> FaceSource:
 
 
 SOURCES: dict[str, Source] = {
-    "dfew": Source(_read_dfew, ("layout", "split_lists", "lists"), _folders_are_crops, "leave_out"),
-    "ferv39k": Source(_read_ferv39k, ("lists",), _crops),
-    "afew": Source(_read_afew, ("layout", "lists"), _folders_are_crops),
-    "mafw": Source(_read_mafw, ("layout", "labels", "captions"), _named_as_crops, "leave_out"),
-    "crema_d": Source(_read_crema_d, ("votes",), missing="leave_out"),
-    "ferplus": Source(_read_ferplus, ("videos", "no_emotion"), _crops, duplicates="drop"),
-    "table": Source(_read_table, ("videos", "classes", "ignore"), root_is_file=True),
-    "folders": Source(_read_folders, ("classes", "ignore")),
+    "dfew": Source(
+        _read_dfew,
+        "DFEW",
+        ("layout", "split_lists", "lists"),
+        _folders_are_crops,
+        "leave_out",
+        layouts=("original", "clip_224x224", "clip_224x224_16f"),
+    ),
+    "ferv39k": Source(_read_ferv39k, "FERV39k", ("lists",), _crops),
+    "afew": Source(_read_afew, "AFEW", ("layout", "lists"), _folders_are_crops, layouts=("videos", "frames")),
+    "mafw": Source(
+        _read_mafw,
+        "MAFW",
+        ("layout", "labels", "captions"),
+        _named_as_crops,
+        "leave_out",
+        layouts=("videos", "frames", "faces"),
+    ),
+    "crema_d": Source(_read_crema_d, "CREMA-D", ("votes",), missing="leave_out"),
+    "ferplus": Source(_read_ferplus, "FERPlus", ("videos", "no_emotion"), _crops, duplicates="drop"),
+    "table": Source(
+        _read_table, "votes.csv --videos clips --folds 5", ("videos", "classes", "ignore"), root_is_file=True
+    ),
+    "folders": Source(_read_folders, "clips --folds 5", ("classes", "ignore")),
     "label_studio": Source(
-        _read_label_studio, ("videos", "classes", "question", "key", "ignore", "several", "uploads"), root_is_file=True
+        _read_label_studio,
+        "export.json --videos clips --folds 5",
+        ("videos", "classes", "question", "key", "ignore", "several", "uploads"),
+        root_is_file=True,
     ),
     "cvat": Source(
         _read_cvat,
+        "annotations.xml --videos clips --folds 5",
         ("videos", "classes", "attribute", "annotator_attribute", "ignore", "several"),
         root_is_file=True,
     ),
-    "synthetic": Source(_read_synthetic, ("clips", "seed")),
+    "synthetic": Source(_read_synthetic, "made_up", ("clips", "seed")),
 }
 """Every data set by name; `catalogue.DATASETS` has a line on each."""
 

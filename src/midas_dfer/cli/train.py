@@ -23,8 +23,8 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
         description="Train on the training part of a store. Every setting of the recipe is a flag. --recipe takes "
-        "those of a publication, --config those of a file, such as the config.yaml of another run; what is typed "
-        "behind them goes before them.",
+        "those of a publication, --config those of a file, such as the config.yaml of another run; flags of single "
+        "settings override both, wherever they stand.",
         print_config=None,  # jsonargparse's own would print --store and --out too, which are no settings of a recipe
     )
     flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")

@@ -1,4 +1,4 @@
-"""`python -m midas_dfer.cli` is `midas`."""
+"""`python -m midas_dfer` is `midas`."""
 
 import sys
 
