@@ -257,7 +257,7 @@ def test_the_table_tells_agreement_and_notes():
     manifest = manifest_of([[5, 0, 0], [3, 2, 0]]).with_notes("One row was left out. " + "It had no votes. " * 6)
     table = description_table(describe(manifest))
     assert "Fleiss' kappa" in table
-    assert "note: 1 remark on how the annotations were read: on the page, and with --json" in table
+    assert "note: 1 remark on annotations and files: on the page, and with --json" in table
     assert all(len(line) <= 80 for line in table.splitlines())
     assert "One row was left out." in description_page(manifest, describe(manifest))
 

@@ -194,6 +194,11 @@ def test_a_stream_reads_what_all_frames_together_are_read_as(predictor, actors, 
             assert -1e-6 <= steady <= 0.5 + 0.16 + 2 * steps.max()
 
 
+def test_a_predictor_says_what_it_is(predictor):
+    assert repr(predictor).startswith(f"<Predictor of {', '.join(predictor.class_names)}: ")
+    assert repr(predictor).endswith(", on cpu>")
+
+
 @pytest.mark.usefixtures("color_world")
 def test_times_of_a_stream_are_those_that_were_given(predictor):
     frames = [scene(i, ONE) for i in range(30)]

@@ -103,6 +103,13 @@ def test_at_is_the_plain_mean_of_the_windows_that_cover_a_time(start, length, wi
     np.testing.assert_allclose(reading.vote_shares, votes, atol=1e-9)
 
 
+def test_a_timeline_can_be_looked_at_in_a_terminal():
+    shown = repr(make_timeline())
+    assert shown.startswith("Timeline(video=")
+    assert "TrackTimeline(track=1, start=0.0, end=4.0)" in shown
+    assert "array(" not in shown  # landmarks of every frame
+
+
 def test_a_moment_without_a_window_takes_its_neighbours():
     one_hot = np.eye(2)
     windows = tuple(Window(s, s + 1.0, one_hot[k], one_hot[k]) for k, s in enumerate((0.0, 3.0)))

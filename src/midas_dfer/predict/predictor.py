@@ -64,6 +64,10 @@ class Predictor:
         # Faces are cut as those were that the model learned from.
         self.template = TEMPLATE if info.template is None else info.template.points
 
+    def __repr__(self) -> str:
+        classes = ", ".join(self.class_names)
+        return f"<Predictor of {classes}: {self.read_by or self.info.model}, on {self.device.type}>"
+
     @classmethod
     def from_run(cls, path: Path | str, device: str = "auto", precision: str = "32") -> "Predictor":
         """Open a run folder and load its weights.

@@ -133,8 +133,8 @@ class TrackTimeline:
     track: int
     start: float
     end: float
-    windows: tuple[Window, ...]
-    face: Track
+    windows: tuple[Window, ...] = field(repr=False)
+    face: Track = field(repr=False)
     thumbnails: tuple[Thumbnail, ...] = field(default=(), repr=False)
 
     @cached_property

@@ -178,12 +178,10 @@ def description_table(description: Description) -> str:
     if d.failures:
         rows = [(reason, _number(count)) for reason, count in d.failures.items()]
         blocks.append(_columns(("failed", "clips"), rows))
-    remarks = [f"{_count(number, 'clip')} whose file {remark}" for remark, number in d.remarks.items()]
-    if d.notes:
-        remarks.append(
-            f"{_count(len(d.notes), 'remark')} on how the annotations were read: on the page, and with --json"
-        )
-    notes = [line for remark in remarks for line in _wrap(f"note: {remark}")]
+    told = len(d.notes) + len(d.remarks)  # midas prepare has told them
+    notes = (
+        _wrap(f"note: {_count(told, 'remark')} on annotations and files: on the page, and with --json") if told else []
+    )
     return _joined([*blocks, notes] if notes else blocks)
 
 
