@@ -11,6 +11,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.crossval import cross_validate
 from midas_dfer.experiments.report_data import report_of
 from midas_dfer.report.run_page import report_page
+from midas_dfer.report.run_results import Entry, read_run
 from tests.factories import make_store
 from tests.test_description_page import Page
 from tests.test_trained import TINY, refused, told
@@ -60,6 +61,20 @@ def test_an_experiment_alone_keeps_its_own_table(made, tmp_path, capsys):
     out, _ = told(capsys, "report", made / "cv", made / "soft", "--out", tmp_path / "out")
     assert max(map(len, (line for line in out.splitlines() if not line.startswith("  ")))) <= 80
     assert "always the most frequent class" in " ".join(out.split()) or "always happy" in out
+
+
+def test_what_all_runs_of_a_method_say_is_said_once(made):
+    """Once, of the method; what one alone says stays its own."""
+    first, second = (read_run(made / "soft" / f"fold-{fold}-seed-0", f"soft/fold-{fold}-seed-0") for fold in (1, 2))
+    runs = (
+        replace(first, missing=("The output of soft/fold-1-seed-0 is flat.", "soft/fold-1-seed-0 has no curves.")),
+        replace(second, missing=("The output of soft/fold-2-seed-0 is flat.",)),
+    )
+    assert Entry("soft", runs, None, None).missing == [
+        "The output of soft is flat.",
+        "soft/fold-1-seed-0 has no curves.",
+    ]
+    assert Entry("s", runs[:1], None, None).missing[1] == "s has no curves."
 
 
 def test_guesses_that_differ_say_beside_what_they_stand(made, tmp_path):

@@ -113,7 +113,7 @@ def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str]
         notes: what a reader must know beside what they say of themselves.
     """
     runs = [run for each in entries for run in each.runs]
-    notes = [*notes, *(sentence for each in runs for sentence in each.missing)]
+    notes = [*notes, *(sentence for each in entries for sentence in each.missing)]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused
