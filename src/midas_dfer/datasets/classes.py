@@ -84,6 +84,12 @@ class MappingReport:
             said.append(f"{self.dataset}: {_classes(len(self.absent))} never seen there: {', '.join(self.absent)}.")
         return tuple(said)
 
+    def paragraph(self) -> str:
+        """The sentences as one text, which names the data set once."""
+        name = f"{self.dataset}: "
+        said = " ".join(each.removeprefix(name) for each in self.sentences())
+        return f"{name}{said}" if said else ""
+
 
 def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingReport:
     """Count what `map_classes` would drop.
