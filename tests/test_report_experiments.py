@@ -88,7 +88,18 @@ def test_guesses_that_differ_say_beside_what_they_stand(made, tmp_path):
     assert heads[:2] == ["MIDAS", "soft"]
     assert len(set(heads)) == len(heads)
     assert not report.differences
+    assert "the highest" not in report_page(report)
+    assert "the highest" in report_page(report_of([made / "cv", made / "soft"]))
     assert "soft cannot be compared with MIDAS: they were scored on other clips (3 in common)." in report.notes
+
+
+def test_paths_in_notes_are_not_broken(made, tmp_path, capsys):
+    """They are pasted."""
+    folder = tmp_path / "-".join(["a-long-name"] * 5) / "run"
+    shutil.copytree(made / "soft" / "fold-1-seed-0", folder)
+    shutil.rmtree(folder / "evaluation")
+    out, _ = told(capsys, "report", folder, "--out", tmp_path / "out")
+    assert str(folder) in out
 
 
 def test_what_is_named_wrongly(made, tmp_path, capsys):

@@ -267,7 +267,7 @@ def _of_evaluation(
     if evaluation.mapping is not None:
         missing.append(
             f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
-            f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
+            f"{', '.join(evaluation.class_names)}. {evaluation.mapping.paragraph()}"
         )
     if evaluation.no_vote_shares:
         missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")

@@ -114,7 +114,7 @@ def made_from(e: Evaluation) -> str:
 
 def people_table(entries: Sequence[Entry]) -> TableData | None:
     """How well people predict each other's votes, and the entries the same votes; None if nowhere there are two."""
-    return people_beside([(each.name, each.evaluation and each.evaluation.human_line) for each in entries])
+    return people_beside([(each.name, each.evaluation.human_line) for each in entries if each.evaluation is not None])
 
 
 def people_beside(lines: Sequence[tuple[str, HumanLine | None]]) -> TableData | None:
