@@ -86,9 +86,9 @@ class MappingReport:
 
     def paragraph(self) -> str:
         """The sentences as one text, which names the data set once."""
-        name = f"{self.dataset}: "
-        said = " ".join(each.removeprefix(name) for each in self.sentences())
-        return f"{name}{said}" if said else ""
+        first, *others = self.sentences() or ("",)
+        more = (each.removeprefix(f"{self.dataset}: ") for each in others)
+        return " ".join([first, *(f"{each[0].upper()}{each[1:]}" for each in more)])
 
 
 def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingReport:
