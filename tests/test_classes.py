@@ -61,6 +61,7 @@ def test_hard_labels():
     assert mapped.notes[0].startswith(
         "mafw: 4 classes are not known here and dropped: contempt (the label of 1 clip), "
     )
+    assert report_mapping(hard, DFEW.names).paragraph().count("mafw") == 1
     assert mapped.notes[1:] == ("mafw: 4 of 11 clips left out, 4 for their label, 0 without any other vote.",)
 
 

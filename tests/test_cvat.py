@@ -1,10 +1,12 @@
 import json
+import zipfile
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midas_dfer.datasets import cvat_archive
 from midas_dfer.datasets.cvat import read_cvat
 from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.synthetic.layouts import cvat as layout
@@ -68,6 +70,44 @@ def test_the_clips_of_the_made_up_project_are_where_the_manifest_says(tmp_path, 
     assert len(manifest) == 5
     suffix = ".mp4" if media == "videos" else ""
     assert all((tmp_path / MEDIA / (s.path + suffix)).is_file() for s in manifest)
+
+
+def pack(root, path, **members):
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, items in members.items():
+            content = items if isinstance(items, str) else json.dumps(export(items))
+            archive.writestr(f"annotations/{name}.json", content)
+        archive.writestr("images/default/a.jpg", "a picture")
+    return file
+
+
+def test_archives_of_datumaro_are_read_as_cvat_made_them(tmp_path):
+    """As the folder would be: the place names annotator and video, the subset is the part."""
+    made = "task_one_annotations_2026_01_05_10_00_00_datumaro 1.0.zip"
+    pack(tmp_path / "pictures", f"anna/{made}", train=[item("a.jpg", tag(0))], test=[item("b.jpg", tag(1))])
+    pack(tmp_path / "pictures", "ben.zip", default=[item("a.jpg", tag(1))])
+    manifest = read_cvat(tmp_path / "pictures")
+    assert votes_of(manifest) == {"a.jpg": {"happy": 1, "sad": 1}, "b.jpg": {"happy": 0, "sad": 1}}
+    assert [(s.path, s.split) for s in manifest] == [("b.jpg", "test"), ("a.jpg", "train")]
+    assert manifest.table["annotators"].to_list() == [["anna"], ["anna", "ben"]]
+    pack(tmp_path / "videos", "anna/clip.zip", default=[frame(0, tag(0))])
+    pack(tmp_path / "videos", f"ben/clip/{made}", default=[frame(0, tag(0))])
+    assert votes_of(read_cvat(tmp_path / "videos")) == {"clip": {"happy": 2, "sad": 0}}
+
+
+def test_wrong_archives_of_datumaro_are_refused(tmp_path, monkeypatch):
+    pack(tmp_path, "a.zip", default="[")
+    with pytest.raises(RequestError, match=r"a\.zip/annotations/default\.json begins with"):
+        read_cvat(tmp_path)
+    pack(tmp_path, "a.zip", default=[item("../../a.jpg", tag(0))])
+    with pytest.raises(RequestError, match=r"a\.zip, annotations/default\.json, item 1 .*\.\./\.\./a"):
+        read_cvat(tmp_path)
+    pack(tmp_path, "a.zip", train=[item("a.jpg", tag(0))], test=" " * 2**21)
+    monkeypatch.setattr(cvat_archive, "MOST_BYTES", 2**20)
+    with pytest.raises(RequestError, match=r"holds more than .* of JSON"):
+        read_cvat(tmp_path)
 
 
 def test_annotators_are_known_by_file_or_folder_and_labels_by_name(tmp_path):

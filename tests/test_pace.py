@@ -4,10 +4,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import JobError
+from midas_dfer.experiments.substores import write_substore
 from midas_dfer.progress import about
 from midas_dfer.training import pace
 from midas_dfer.training.callbacks import epoch_line
@@ -44,10 +46,22 @@ def tiny(**changes) -> RunConfig:
 def test_what_is_said_at_the_start(store, tmp_path):
     said: list[str] = []
     train(tiny(epochs=2, batch_size=3), store, tmp_path / "run", say=said.append)
-    assert said[:2] == [f"tsm_resnet18, MIDAS, 9 clips, 2 epochs: {tmp_path / 'run'}", "computed in float32 on cpu"]
-    assert said[2] == "weights: random; the paper's ResNet-18 begins with ImageNet's (--weights FILE)"
+    assert said[0] == f"tsm_resnet18, MIDAS, 9 clips, 2 epochs: {tmp_path / 'run'}"
+    assert said[1].startswith("clips: fold 1 is for testing")  # before the training, not only behind it
+    assert said[2] == "computed in float32 on cpu"
+    assert said[3] == "weights: random; the paper's ResNet-18 begins with ImageNet's (--weights FILE)"
     assert "steps: 3 an epoch, 6 in all" in said
     assert [each for each in said if " left" in each] == []  # a training of a second
+
+
+def test_labels_that_stand_for_votes_are_told(store, tmp_path):
+    labelled = store.manifest.select([row for row, label in enumerate(store.manifest.labels) if label >= 0])
+    nothing = pl.Series("votes", [None] * len(labelled), dtype=labelled.table["votes"].dtype)
+    voteless = write_substore(store, labelled.with_columns(votes=nothing), tmp_path / "voteless")
+    for labels, times in (("soft", 1), ("hard", 0)):
+        said: list[str] = []
+        train(tiny(epochs=1, labels=labels), voteless, tmp_path / labels, say=said.append)
+        assert sum("no training clip has votes" in each for each in said) == times
 
 
 def test_lines_at_least_every_minute_and_the_time_left(store, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from midas_dfer.experiments.tables import EXPERIMENTS, NORMALIZATIONS, check_set
 from midas_dfer.metrics import MeanScore
 from midas_dfer.report.result_tables import latex_table, markdown_table, terminal_table
 from midas_dfer.report.table_data import TableData
+from midas_dfer.training.baselines import Reference
 from midas_dfer.training.config import PUBLISHED_ALPHA
 from midas_dfer.training.recipes import recipe
 
@@ -272,6 +273,22 @@ def test_marks_on_our_figures_are_said_to_go_by_the_mean():
     assert MARKED in table_of(table, rows, ()).footnotes
     assert MARKED not in table_of(table, rows, (), smoke=True).footnotes  # has no such marks
     assert MARKED not in table_of(table, rows[:1], ()).footnotes
+
+
+def test_guesses_stand_below_the_rows_without_marks():
+    guess = Reference("always happy", 0.5, 0.6, None, 0.4, 0.7)
+    for name, cells in (("table-2", ("50.00", "60.00")), ("calibration", ("0.400", "0.700", "\u2013"))):
+        table = experiment(name)
+        measures = ("uar", "war") if name == "table-2" else ("jensen_shannon", "total_variation", "entropy_spearman")
+        rows = [
+            Row(m.name, (*m.cells, *table.headings[1:]), tuple(Score(each, MeanScore.of([v])) for each in measures))
+            for m, v in zip(table.methods, (1.0, 2.0, 3.0), strict=True)
+        ]
+        made = table_of(table, rows, (), [(guess, "Made of clips.")])
+        last = made.rows[-1]
+        assert {cell.text for cell in last if cell.text} == {"always happy", *cells}
+        assert made.footnotes[last[0].note[0] - 1] == "Made of clips."
+        assert not any(cell.mark for cell in last)
 
 
 def test_what_names_a_row_is_there_in_every_block():

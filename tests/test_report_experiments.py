@@ -11,6 +11,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.crossval import cross_validate
 from midas_dfer.experiments.report_data import report_of
 from midas_dfer.report.run_page import report_page
+from midas_dfer.report.run_results import Entry, read_run
 from tests.factories import make_store
 from tests.test_description_page import Page
 from tests.test_trained import TINY, refused, told
@@ -62,6 +63,20 @@ def test_an_experiment_alone_keeps_its_own_table(made, tmp_path, capsys):
     assert "always the most frequent class" in " ".join(out.split()) or "always happy" in out
 
 
+def test_what_all_runs_of_a_method_say_is_said_once(made):
+    """Once, of the method; what one alone says stays its own."""
+    first, second = (read_run(made / "soft" / f"fold-{fold}-seed-0", f"soft/fold-{fold}-seed-0") for fold in (1, 2))
+    runs = (
+        replace(first, missing=("The output of soft/fold-1-seed-0 is flat.", "soft/fold-1-seed-0 has no curves.")),
+        replace(second, missing=("The output of soft/fold-2-seed-0 is flat.",)),
+    )
+    assert Entry("soft", runs, None, None).missing == [
+        "The output of soft is flat.",
+        "soft/fold-1-seed-0 has no curves.",
+    ]
+    assert Entry("s", runs[:1], None, None).missing[1] == "s has no curves."
+
+
 def test_guesses_that_differ_say_beside_what_they_stand(made, tmp_path):
     """One of two experiments was scored on other clips."""
     shutil.copytree(made / "soft", tmp_path / "half")
@@ -73,7 +88,18 @@ def test_guesses_that_differ_say_beside_what_they_stand(made, tmp_path):
     assert heads[:2] == ["MIDAS", "soft"]
     assert len(set(heads)) == len(heads)
     assert not report.differences
+    assert "the highest" not in report_page(report)
+    assert "the highest" in report_page(report_of([made / "cv", made / "soft"]))
     assert "soft cannot be compared with MIDAS: they were scored on other clips (3 in common)." in report.notes
+
+
+def test_paths_in_notes_are_not_broken(made, tmp_path, capsys):
+    """They are pasted."""
+    folder = tmp_path / "-".join(["a-long-name"] * 5) / "run"
+    shutil.copytree(made / "soft" / "fold-1-seed-0", folder)
+    shutil.rmtree(folder / "evaluation")
+    out, _ = told(capsys, "report", folder, "--out", tmp_path / "out")
+    assert str(folder) in out
 
 
 def test_what_is_named_wrongly(made, tmp_path, capsys):

@@ -33,7 +33,7 @@ from tests.page_outline import assert_outline
 CLASSES = ("happy", "sad", "angry")
 ROW = {"method", "cells", "scores", "footnotes", "apart"}
 SCORE = {"ours", "printed", "difference", "mark"}
-RESULTS = {"name", "methods", "differences", "notes", "smoke", "store", "test_store", "rows"}
+RESULTS = {"name", "methods", "differences", "notes", "smoke", "store", "test_store", "rows", "guesses"}
 
 
 def clips_of(folder: Path, name: str, *, votes: bool = True, folds: bool = True) -> Path:
@@ -122,6 +122,13 @@ def test_table_2_is_whole(stores, out, capsys):
         text = files[suffix].read_text()
         assert text.count("SMOKE") > 1
         assert "69.16" in text
+        assert "always the" in text or "always happy" in text
+        assert "people, by the other half" in text
+        assert "people" not in text.split("SMOKE")[1]  # in a table of its own, which says SMOKE as well
+    assert (
+        content["guesses"][0]["war"]
+        == content["methods"][0]["results"][0]["evaluation"]["baselines"]["majority"]["war"]
+    )
     result = ExperimentResult.read(files[".json"].parent)
     assert [each.name for each in result.methods] == ["hard", "soft", "midas"]
 
@@ -228,6 +235,8 @@ def test_figures(what, stores, out, capsys):
         for words in ("toy size, not a result", "the sum of all trainings, tested on folds 1, 2"):
             assert words.split()[0] in svg
         assert "mean ±" not in svg
+    else:
+        assert "24 of the 24 clips of toy (SMOKE)" in next(p for p in paths if p.suffix == ".svg").read_text()
     assert "SMOKE" in (paths[0].parent / "SMOKE.txt").read_text()
 
 
@@ -257,6 +266,9 @@ def test_what_changes_nothing_is_refused(stores, tmp_path, capsys):
         (("table-2", *there[2:]), "midas reproduce: --store missing"),
     ):
         assert told in refused(capsys, *arguments)
+    same = refused(capsys, "table-5", *there, "--test_store", stores["toy"], "--smoke")
+    assert "is the store that is trained on" in same
+    assert not (tmp_path / "out").exists()
     assert "fold 4 cannot be tested" in refused(capsys, "table-2", *there, "--smoke", "--folds", 4)
     assert not (tmp_path / "out" / "smoke").exists()
 

@@ -21,7 +21,7 @@ def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
         description="Write a made-up copy of a data set in its published layout: the files, lists and faults of the "
-        "real one, with drawn faces and drawn votes, so that all that follows can be tried before a licence comes. "
+        "real one, with drawn faces and annotations, so that all that follows can be tried before a licence comes. "
         "Scores on it mean nothing."
     )
     flags.add_argument("dataset", type=Literal[LAYOUTS], metavar="DATASET", help=f"one of {', '.join(LAYOUTS)}")
@@ -41,7 +41,7 @@ def run(request: Namespace) -> None:
         raise RequestError(f"{request.root} is there already, and nothing is written over it; name an empty folder")
     _write(request.dataset, request.root, request.clips, request.seed)
     kind = DATASETS[request.dataset].partition(":")[0]
-    print(f"a made-up copy of {kind}, not the data set: {request.clips} clips, drawn faces, drawn votes")
+    print(f"a made-up copy of {kind}, not the data set: {request.clips} clips, drawn faces and annotations")
     for verb, more in (("check", ()), ("prepare", ("--out", "STORE"))):
         print(f"next: {shell_command('midas', verb, request.dataset, request.root, *more)}")
 

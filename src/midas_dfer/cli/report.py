@@ -1,7 +1,6 @@
 """midas report: runs and other trained models side by side, as a page and as tables for a paper."""
 
 from pathlib import Path
-from textwrap import fill
 
 from jsonargparse import Namespace
 
@@ -37,9 +36,10 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.report_data import report_of
-    from midas_dfer.report.result_tables import WIDTH, terminal_table
+    from midas_dfer.report.result_tables import terminal_table
     from midas_dfer.report.run_differences import difference_table
     from midas_dfer.report.run_page import write_report
+    from midas_dfer.report.tables import folded
 
     check_out(request.out)
     report = report_of(request.runs, request.baseline, apart=request.apart)
@@ -49,5 +49,5 @@ def run(request: Namespace) -> None:
         return
     differences = difference_table(report.differences)
     tables = [*report.tables, *([] if differences is None else [differences])]
-    print("\n\n".join([*(terminal_table(table) for table in tables), *(fill(note, WIDTH) for note in report.notes)]))
+    print("\n\n".join([*(terminal_table(table) for table in tables), *map(folded, report.notes)]))
     print_paths(paths)

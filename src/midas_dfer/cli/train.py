@@ -83,7 +83,6 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json_text({"run": str(run.path), "epochs": made.epochs_done, "kept": made.kept}))
         return
-    print(f"trained on {made.num_train} clips: {made.partition}")
     print(f"weights kept: {made.kept}")
     print_paths([run.path / "weights.safetensors", curves])
     store = Path(made.store) if request.store is None else request.store

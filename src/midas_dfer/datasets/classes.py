@@ -84,6 +84,12 @@ class MappingReport:
             said.append(f"{self.dataset}: {_classes(len(self.absent))} never seen there: {', '.join(self.absent)}.")
         return tuple(said)
 
+    def paragraph(self) -> str:
+        """The sentences as one text, which names the data set once."""
+        first, *others = self.sentences() or ("",)
+        more = (each.removeprefix(f"{self.dataset}: ") for each in others)
+        return " ".join([first, *(f"{each[0].upper()}{each[1:]}" for each in more)])
+
 
 def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingReport:
     """Count what `map_classes` would drop.

@@ -6,8 +6,10 @@ to (in the XML), or by where the file lies: each annotator's task or job is expo
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
+from midas_dfer.datasets.cvat_archive import read_json_members
 from midas_dfer.datasets.cvat_datumaro import read_datumaro
 from midas_dfer.datasets.cvat_export import ADVICE, FORMATS, CvatExport, place_export
 from midas_dfer.datasets.cvat_xml import read_cvat_xml
@@ -42,11 +44,12 @@ def read_cvat(
 ) -> Manifest:
     """Read the votes in one or several exports from CVAT.
 
-    Files may be in the format Datumaro (JSON), CVAT for images 1.1 or CVAT for video 1.1 (XML, or the archive that CVAT
-    makes of it). A tag is the vote of an annotator for its label; in CVAT for video, which has no tags, each frame of a
-    track is one. The annotator is the value of the tag's attribute `annotator_attribute`, if it has one; otherwise the
-    person whom the task or job was given to, if the file says it (in XML); otherwise known by where the file lies below
-    `path` (a folder `annotations`, a file `annotations.xml` and archives called as CVAT calls them name nobody):
+    Files may be in the format Datumaro (JSON), CVAT for images 1.1 or CVAT for video 1.1 (XML), or the archives that
+    CVAT makes of them. A tag is the vote of an annotator for its label; in CVAT for video, which has no tags, each
+    frame of a track is one. The annotator is the value of the tag's attribute `annotator_attribute`, if it has one;
+    otherwise the person whom the task or job was given to, if the file says it (in XML); otherwise known by where the
+    file lies below `path` (a folder `annotations`, a file `annotations.xml` and archives called as CVAT calls them name
+    nobody):
 
     - *Tasks of pictures*: `<annotator>.json` or `.xml`, or files in a folder `<annotator>`. Each picture is a clip of
       its own, found by the name that it has in the task.
@@ -124,16 +127,22 @@ def _read_all(root: Path, attribute: str | None, annotator_attribute: str) -> li
     exports: list[CvatExport] = []
     for file in files:
         placed = place_export(root, file)
-        if file.suffix.lower() in (".xml", ".zip"):
-            read = read_cvat_xml(placed, attribute, annotator_attribute)
-        else:
-            read_datumaro(placed, attribute, annotator_attribute)
-            read = [placed]
-        for export in read:
+        for export in _read(placed, attribute, annotator_attribute):
             export.first = exports[-1].first + len(exports[-1].ids) if exports else 0
             export.find_video()
             exports.append(export)
     return exports
+
+
+def _read(placed: CvatExport, attribute: str | None, annotator_attribute: str) -> list[CvatExport]:
+    suffix = placed.file.suffix.lower()
+    members = read_json_members(placed.file) if suffix == ".zip" else {}
+    if suffix != ".json" and not members:
+        return read_cvat_xml(placed, attribute, annotator_attribute)
+    subsets = [placed.subset(member) for member in members] or [placed]
+    for export, data in zip_longest(subsets, members.values()):
+        read_datumaro(export, attribute, annotator_attribute, data)
+    return subsets
 
 
 def _name_annotators(exports: list[CvatExport]) -> list[str]:

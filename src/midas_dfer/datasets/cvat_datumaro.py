@@ -11,13 +11,16 @@ from midas_dfer.datasets.json_files import clean_text, read_json_entries
 from midas_dfer.errors import RequestError
 
 
-def read_datumaro(export: CvatExport, attribute: str | None, annotator_attribute: str) -> None:
+def read_datumaro(
+    export: CvatExport, attribute: str | None, annotator_attribute: str, data: bytes | None = None
+) -> None:
     """Read a file into its export.
 
     Args:
         export: of the file; nothing is in it yet.
         attribute: the attribute that holds the class; None for the labels of tags.
         annotator_attribute: the attribute that names the annotator.
+        data: what is in it, where it lies in an archive.
 
     Raises:
         RequestError: it is not such a file.
@@ -28,6 +31,7 @@ def read_datumaro(export: CvatExport, attribute: str | None, annotator_attribute
         lambda number, item: _take(export, number - 1, item, attribute, annotator_attribute),
         "items",
         ADVICE,
+        data,
     ).get("categories")
     export.labels = _label_names(export.file, categories)
     export.offered = export.labels if attribute is None else []

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 from midas_dfer.datasets.exports import path_inside, split_of
 from midas_dfer.datasets.json_files import clean_text
@@ -12,7 +12,9 @@ FORMATS = "Datumaro, CVAT for images 1.1 or CVAT for video 1.1"
 ADVICE = f"Expected is an export from CVAT: in its dialog, choose {FORMATS}."
 
 _FRAME = re.compile(r"frame_\d{6,}")
-_ANNOTATIONS = "annotations"
+ANNOTATIONS = "annotations"
+"""A folder that the archives of Datumaro have."""
+
 _NAMED_BY_CVAT = re.compile(r"(?:annotations|dataset)_\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d")
 
 
@@ -64,6 +66,12 @@ class CvatExport:
     shapes: int = 0
     attributes: dict[str, set[str]] = field(default_factory=dict)
 
+    def subset(self, member: PurePosixPath) -> "CvatExport":
+        """The part of an archive that is in one of its files, which is called like the subset."""
+        split = split_of(member.stem) or self.split
+        shown = f"{self.shown}, {clean_text(str(member))}"
+        return CvatExport(self.file / member, shown, self.annotator, self.video, split, self.single)
+
     def class_of(self, tag: CvatTag) -> str:
         """The common name of the class that a tag names."""
         return canonical_name(tag.label if isinstance(tag.label, str) else self.labels[tag.label])
@@ -98,16 +106,16 @@ def place_export(root: Path, file: Path) -> CvatExport:
     """
     inside = file.relative_to(root) if root.is_dir() else PurePath(file.name)
     parts = [clean_text(part) for part in inside.with_suffix("").parts]
-    names = [part for part in parts[:-1] if part != _ANNOTATIONS]
-    subset = parts[-1] if file.parent.name == _ANNOTATIONS else ""
+    names = [part for part in parts[:-1] if part != ANNOTATIONS]
+    subset = parts[-1] if file.parent.name == ANNOTATIONS else ""
     if not subset and not _is_cvats_own(file, parts[-1]):
         names.append(parts[-1])
         subset = parts[-1] if len(names) > 1 else ""
-    alone = clean_text((file.parent.parent if file.parent.name == _ANNOTATIONS else file.parent).resolve().name)
+    alone = clean_text((file.parent.parent if file.parent.name == ANNOTATIONS else file.parent).resolve().name)
     video = names[-1] if names else alone
     annotator = names[0] if names else None
     return CvatExport(file, inside.as_posix(), annotator, video, split_of(subset), single=len(names) < 2)
 
 
 def _is_cvats_own(file: Path, name: str) -> bool:
-    return file.suffix.lower() != ".json" and (name == _ANNOTATIONS or _NAMED_BY_CVAT.search(name) is not None)
+    return file.suffix.lower() != ".json" and (name == ANNOTATIONS or _NAMED_BY_CVAT.search(name) is not None)

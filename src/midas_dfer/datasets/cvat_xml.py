@@ -10,7 +10,6 @@ are no entities that could be multiplied, or that could name other files. Size a
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,14 +17,12 @@ from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
+from midas_dfer.datasets.cvat_archive import told_in_sentences, xml_member
 from midas_dfer.datasets.cvat_export import ADVICE, CvatExport, CvatTag
 from midas_dfer.datasets.exports import path_inside, split_of
 from midas_dfer.datasets.json_files import MOST_BYTES, clean_text
 from midas_dfer.datasets.parquet import first_line
 from midas_dfer.errors import RequestError
-
-XML_FILE = "annotations.xml"
-"""How CVAT calls the file in its archives."""
 
 _CHUNK = 1 << 20
 _DEEPEST = 40
@@ -53,28 +50,13 @@ def read_cvat_xml(export: CvatExport, attribute: str | None, annotator_attribute
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Iterator[bytes]]:
-    try:
+    with told_in_sentences(file):
         if file.suffix.lower() != ".zip":
             with file.open("rb") as stream:
                 yield iter(partial(stream.read, _CHUNK), b"")
             return
-        with zipfile.ZipFile(file) as archive:
-            members = [each for each in archive.namelist() if each.rpartition("/")[2] == XML_FILE]
-            if not members:
-                raise RequestError(
-                    f"{file} holds no {XML_FILE}. Unpack it if it is an export in the format Datumaro. {ADVICE}"
-                )
-            with archive.open(min(members, key=len)) as member:
-                yield iter(partial(member.read, _CHUNK), b"")
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:  # a password
-        raise RequestError(f"{file} cannot be read ({first_line(error)}). Export it from CVAT again.") from error
+        with zipfile.ZipFile(file) as archive, archive.open(xml_member(archive)) as member:
+            yield iter(partial(member.read, _CHUNK), b"")
 
 
 class _Reader:

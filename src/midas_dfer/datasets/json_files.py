@@ -46,6 +46,7 @@ def read_json_entries(
     take: Callable[[int, object], None],
     array: str | None = None,
     advice: str = "Export it again as JSON.",
+    data: bytes | None = None,
 ) -> dict[str, object]:
     """Read a JSON file that is a list of entries, or an object one of whose members is such a list.
 
@@ -55,6 +56,7 @@ def read_json_entries(
         take: called with the number of each entry, counted from 1, and the entry.
         array: the name of the member that is the list; None where the file is the list.
         advice: what to do if the file is another one; ends the messages.
+        data: what is in it, where it lies in an archive.
 
     Returns:
         The other members of the object; empty where the file is the list.
@@ -63,7 +65,7 @@ def read_json_entries(
         RequestError: there is no such file, it is empty, too large, not UTF-8, not JSON, ends too early, or has
             another form; or an object has a name twice. The message names the file and the entry or line.
     """
-    reader = _Reader(file, _read_text(file, advice), advice)
+    reader = _Reader(file, _text_of(file, _read_bytes(file) if data is None else data, advice), advice)
     if array is None:
         if reader.peek() != "[":
             reader.refuse(f"begins with {reader.shown()}, not with a list of {entry}s")
@@ -83,7 +85,7 @@ def clean_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _read_text(file: Path, advice: str) -> str:
+def _read_bytes(file: Path) -> bytes:
     if not file.exists():
         raise RequestError(f"There is no file {file}. Give the exported JSON file.")
     if not file.is_file():
@@ -94,9 +96,12 @@ def _read_text(file: Path, advice: str) -> str:
             raise RequestError(
                 f"{file} is larger than {MOST_BYTES / 2**30:g} GiB. Export it in parts, or make a table of its votes."
             )
-        data = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Check its permissions.") from error
+
+
+def _text_of(file: Path, data: bytes, advice: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from midas_dfer.emotions import match_classes
+from midas_dfer.experiments.guesses import Guess
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.paper import CLASSES, FOOTNOTES, what_others_reach
 from midas_dfer.experiments.results import MethodResult
-from midas_dfer.experiments.tables import Experiment, Measure, Method
+from midas_dfer.experiments.tables import SCORES, Experiment, Measure, Method
 from midas_dfer.metrics import MeanScore, mean_over_runs
+from midas_dfer.report.run_tables import NONE
 from midas_dfer.report.table_data import Cell, TableData
+from midas_dfer.training.baselines import Reference
 from midas_dfer.training.scores import READINGS, VoteAgreement
 
 _NAMES: dict[str, str] = {
@@ -141,7 +144,7 @@ def rows_of(experiment: Experiment, methods: Sequence[tuple[Method, MethodResult
 
 
 def _score(measure: Measure, method: Method, result: MethodResult, experiment: Experiment) -> Score:
-    if measure not in ("uar", "war"):
+    if measure not in SCORES:
         return Score(measure, spread(result, lambda each: _judged(each, measure)))
     ours = spread(result, lambda each: getattr(each.evaluation, measure), 100)
     printed = experiment.printed_row(method)
@@ -170,28 +173,38 @@ def _agreement(result: JobResult, reading: str, measure: str) -> float | None:
     return value
 
 
-def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], *, smoke: bool = False) -> TableData:
+def table_of(
+    experiment: Experiment,
+    rows: Sequence[Row],
+    notes: Sequence[str],
+    guesses: Sequence[Guess] = (),
+    *,
+    smoke: bool = False,
+) -> TableData:
     """Make the table that is written.
 
     Args:
         experiment: which table.
         rows: of `rows_of`.
         notes: sentences below it, behind the footnotes to the printed figures.
+        guesses: of `constant_guesses`.
         smoke: at toy size, which title and marks must not hide.
     """
     wanted = list(dict.fromkeys(number for row in rows for number in row.notes))
     apart = list(dict.fromkeys(text for row in rows for text in row.apart))
     whole = () if experiment.printed is None else experiment.printed.notes
-    noted: list[int | str] = [*wanted, *apart]
+    made_from = list(dict.fromkeys(source for _, source in guesses))
+    noted: list[int | str] = [*wanted, *apart, *made_from]
     places = {each: place for place, each in enumerate(noted, start=1)}
     others = "" if experiment.printed is None else what_others_reach(experiment.printed)
-    title = f"SMOKE, not a result - {experiment.title}" if smoke else experiment.title
+    title = smoke_title(experiment.title) if smoke else experiment.title
     name = f"{experiment.name}-smoke" if smoke else experiment.name
     make = _by_class if experiment.per_class else _by_method
-    columns, body, groups = make(experiment, rows, places, marked=not smoke)
+    columns, body, groups = make(experiment, rows, guesses, places, marked=not smoke)
     footnotes = [
         *(FOOTNOTES[number - 1] for number in wanted),
         *apart,
+        *made_from,
         *(FOOTNOTES[number - 1] for number in whole if number not in wanted),
         *([others] if others else []),
         *([] if smoke or not any(_ranked(rows, score.name) for score in rows[0].scores) else [MARKED]),
@@ -201,12 +214,19 @@ def table_of(experiment: Experiment, rows: Sequence[Row], notes: Sequence[str], 
     return TableData(name, title, columns, body, tuple(footnotes), groups, heads)
 
 
+def smoke_title(title: str) -> str:
+    """The title of a table whose figures are of toy size."""
+    return f"SMOKE, not a result - {title}"
+
+
 _Places = dict[int | str, int]
 """Where the paper's footnotes, by number, and our own, by their text, stand below the table, counted from 1."""
 _Body = tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], tuple[tuple[str, int], ...]]
 
 
-def _by_method(experiment: Experiment, rows: Sequence[Row], places: _Places, *, marked: bool) -> _Body:
+def _by_method(
+    experiment: Experiment, rows: Sequence[Row], guesses: Sequence[Guess], places: _Places, *, marked: bool
+) -> _Body:
     beside = experiment.printed is not None
     names = [score.name for score in rows[0].scores]
     columns = list(experiment.headings)
@@ -224,10 +244,17 @@ def _by_method(experiment: Experiment, rows: Sequence[Row], places: _Places, *, 
                 cells.append(Cell(_number(score.printed), score.mark, notes if score.printed is not None else ()))
                 cells.append(Cell(_signed(score.difference)))
         body.append(tuple(cells))
+    for guess, source in guesses:
+        cells = [Cell(guess.name, note=(places[source],)), *(Cell("") for _ in experiment.headings[1:])]
+        for name in names:
+            cells += [Cell(_guess_text(guess, name)), *([Cell(""), Cell("")] if beside else [])]
+        body.append(tuple(cells))
     return tuple(columns), tuple(body), ()
 
 
-def _by_class(experiment: Experiment, rows: Sequence[Row], places: _Places, *, marked: bool) -> _Body:
+def _by_class(
+    experiment: Experiment, rows: Sequence[Row], guesses: Sequence[Guess], places: _Places, *, marked: bool
+) -> _Body:
     names = [score.name for score in rows[0].scores]
     best = {name: _ranked(rows, name) if marked else {} for name in names}
     spread_known = any(score.ours is not None and score.ours.deviation is not None for r in rows for score in r.scores)
@@ -250,6 +277,9 @@ def _by_class(experiment: Experiment, rows: Sequence[Row], places: _Places, *, m
             del lines[1]
         body += [tuple(line) for line in lines]
         groups.append((", ".join(row.cells), len(lines)))
+    for guess, source in guesses:
+        body.append((Cell(guess.name, note=(places[source],)), *(Cell(_guess_text(guess, name)) for name in names)))
+    groups += [("Constant guesses", len(guesses))] if guesses else []
     return ("", *(_NAMES.get(name, name) for name in names)), tuple(body), tuple(groups)
 
 
@@ -270,9 +300,16 @@ def _ranked(rows: Sequence[Row], name: str) -> dict[int, Literal["best", "second
 def _spread_text(score: Score) -> str:
     if score.ours is None:
         return ""
-    decimals = 2 if score.name in ("uar", "war") else 3
+    decimals = 2 if score.name in SCORES else 3
     text = f"{score.ours.mean:.{decimals}f}"
     return text if score.ours.deviation is None else f"{text} ± {score.ours.deviation:.{decimals}f}"
+
+
+def _guess_text(guess: Reference, name: str) -> str:
+    value: float | None = getattr(guess, name, None)
+    if value is None:
+        return NONE
+    return _number(100 * value) if name in SCORES else f"{value:.3f}"
 
 
 def _number(value: float | None) -> str:

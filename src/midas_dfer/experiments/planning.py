@@ -101,6 +101,8 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
         RequestError: nothing can, as the store has no folds, no votes, or there is no store to test on; or a setting
             makes no sense.
     """
+    if experiment.across:
+        _check_test_store(wish)
     grouped = any(recipe(method.recipe).config().group != "all" for method in experiment.methods)
     store, words = open_clips(wish, of_clear_classes=grouped)
     evaluate_on, tested = None, f"{words}, and scored on those of them that were kept for testing"
@@ -160,13 +162,17 @@ def open_clips(wish: Wish, *, of_clear_classes: bool = False) -> tuple[ClipStore
     return store, f"{len(store)} of the {whole} clips of {store.dataset}{without}"
 
 
-def _other_store(store: ClipStore, wish: Wish) -> tuple[ClipStore, str]:
-    """The clips that another data set is scored on, as a store without folds and parts, so that all of it is."""
+def _check_test_store(wish: Wish) -> Path:
     if wish.test_store is None:
         raise RequestError("table-5 is trained on one data set and scored on another; name that with --test_store")
-    other = ClipStore.open(wish.test_store)
-    if other.path.resolve() == wish.store.resolve():
+    if wish.test_store.resolve() == wish.store.resolve():
         raise RequestError("--test_store is the store that is trained on; name that of another data set")
+    return wish.test_store
+
+
+def _other_store(store: ClipStore, wish: Wish) -> tuple[ClipStore, str]:
+    """The clips that another data set is scored on, as a store without folds and parts, so that all of it is."""
+    other = ClipStore.open(_check_test_store(wish))
     clips, what = other_clips(other)
     if wish.smoke:
         clips = few_clips(clips, SMOKE_CLIPS, wish.seeds[0])

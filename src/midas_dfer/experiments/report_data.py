@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.beside import MARKED, rows_of, table_of
+from midas_dfer.experiments.beside import MARKED, rows_of, smoke_title, table_of
+from midas_dfer.experiments.guesses import constant_guesses
 from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, experiment
 from midas_dfer.files import read_json
@@ -123,7 +124,7 @@ def experiment_report(out: Path) -> Report:
     words = _words(result)
     entries = tuple(_entry(method, words[method.name]) for method in result.methods)
     differences = tuple(each.called(words) for each in result.differences)
-    notes = dict.fromkeys(sentence for each in entries for run in each.runs for sentence in run.missing)
+    notes = dict.fromkeys(sentence for each in entries for sentence in each.missing)
     first = result.methods[0]
     counts = f"{_count(len(result.methods), 'method')}, {_count(len(first.folds), 'fold')}, "
     counts += f"{_count(len(first.seeds), 'seed')}: {_count(sum(len(m.results) for m in result.methods), 'training')}."
@@ -155,12 +156,15 @@ def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool
         chosen = experiment(result.name)
         known = {method.name: method for method in chosen.methods}
         methods = [(known[each.name], each) for each in result.methods if each.name in known]
-        tables.append(table_of(chosen, rows_of(chosen, methods), (), smoke=smoke))
+        guesses = constant_guesses(chosen, methods)
+        tables.append(table_of(chosen, rows_of(chosen, methods), (), guesses, smoke=smoke))
     else:
         tables.append(means_table(entries))
     for table in (score_table(entries), agreement_table(entries), people_table(entries)):
         if table is None:
             continue
+        if smoke:
+            table = replace(table, title=smoke_title(table.title))
         rows = _unmarked(table.rows) if smoke else table.rows
         marked = any(cell.mark for row in rows for cell in row)
         shown = pooled_table(table) if any(len(each.runs) > 1 for each in entries) else table

@@ -8,15 +8,16 @@ OUT/
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from midas_dfer.comparison.differences import Difference, comparable, find_differences
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.experiments.beside import Row, rows_of, table_of
+from midas_dfer.experiments.beside import Row, rows_of, smoke_title, table_of
 from midas_dfer.experiments.engines import INTERRUPTED, Engine
+from midas_dfer.experiments.guesses import Guess, constant_guesses, guess_notes, people_of
 from midas_dfer.experiments.jobs import JobResult, load_result
 from midas_dfer.experiments.planning import SMOKE, Plan, Wish, open_clips, plan_table
 from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
@@ -138,25 +139,30 @@ def _table(chosen: Experiment, wish: Wish, engine: Engine, place: Path, say: Say
     differences, cautions = _differences(chosen, results, plan, wish)
     notes = [*plan.notes, *_cautions(results), *_without_votes(chosen, methods), *failure[:1], *cautions]
     rows = rows_of(chosen, methods)
-    table = table_of(chosen, rows, [*notes, *_verdicts(differences, chosen)], smoke=wish.smoke)
+    guesses = constant_guesses(chosen, methods)
+    below = [*notes, *guess_notes(methods), *_verdicts(differences, chosen)]
+    tables = [table_of(chosen, rows, below, guesses, smoke=wish.smoke)]
+    if (people := people_of(chosen, methods)) is not None:
+        tables.append(replace(people, title=smoke_title(people.title)) if wish.smoke else people)
     result = ExperimentResult(chosen.name, tuple(results), differences, tuple(notes))
     make_folder(place)
-    write_json(place / RESULTS_FILE, _content(result, rows, wish))
-    text = terminal_table(table)
-    for name, content in zip(TABLE_FILES, (markdown_table(table), latex_table(table), text), strict=True):
-        write_file(place / name, content if content.endswith("\n") else content + "\n")
+    write_json(place / RESULTS_FILE, _content(result, rows, guesses, wish))
+    markdown, latex, text = ("\n\n".join(map(write, tables)) for write in (markdown_table, latex_table, terminal_table))
+    for name, content in zip(TABLE_FILES, (markdown, latex, text), strict=True):
+        write_file(place / name, content + "\n")
     if failure:
         raise JobError(f"{failure[0]} The others are in {place / TABLE_FILES[-1]}.\n{failure[1]}")
     return Made(chosen.name, tuple(place / name for name in (RESULTS_FILE, *TABLE_FILES)), text)
 
 
-def _content(result: ExperimentResult, rows: Sequence[Row], wish: Wish) -> dict[str, Any]:
+def _content(result: ExperimentResult, rows: Sequence[Row], guesses: Sequence[Guess], wish: Wish) -> dict[str, Any]:
     return {
         **result.to_dict(),
         "smoke": wish.smoke,
         "store": str(wish.store),
         "test_store": None if wish.test_store is None else str(wish.test_store),
         "rows": [row.to_dict() for row in rows],
+        "guesses": [{**asdict(guess), "note": source} for guess, source in guesses],
     }
 
 
@@ -246,6 +252,8 @@ def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Mad
             raise JobError(failure[1])
         results = ExperimentResult(name, tuple(result for _, result in methods), (), plan.notes)
     place = _figure_place(place, wish)
+    if wish.smoke:  # figures are headed by the name of the data set, and the picture alone is passed on
+        store.dataset = f"{words} (SMOKE)"
     files = make_figure(name, store, place, results, seed=wish.seeds[0])
     if wish.smoke:
         write_file(place / SMOKE_FILE, f"{SMOKE}\n{words}\n")

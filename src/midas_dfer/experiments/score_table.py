@@ -80,9 +80,7 @@ def _warnings(result: MethodResult) -> list[str]:
     """What makes the scores worth little, in words: of all folds and seeds together."""
     runs = result.results
     said = []
-    alone = [
-        each for each in runs if len({k for row in each.evaluation.confusion for k, n in enumerate(row) if n}) == 1
-    ]
+    alone = [each for each in runs if each.evaluation.only_class]
     if alone:
         names = ", ".join(each.job.name.rpartition("/")[2] for each in alone[:6])
         more = f" and {len(alone) - 6} more" if len(alone) > 6 else ""

@@ -31,6 +31,7 @@ from midas_dfer.report.run_tables import (
     pooled_table,
     recipe_table,
     run_table,
+    same_clips,
     score_table,
 )
 from midas_dfer.report.table_data import TableData
@@ -113,7 +114,7 @@ def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str]
         notes: what a reader must know beside what they say of themselves.
     """
     runs = [run for each in entries for run in each.runs]
-    notes = [*notes, *(sentence for each in runs for sentence in each.missing)]
+    notes = [*notes, *(sentence for each in entries for sentence in each.missing)]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
     if len(entries) > 1:
         notes += refused
@@ -264,8 +265,10 @@ def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
     """Figures for the head of the page: value, what it is, and of what."""
     tiles = []
     several = len(entries) > 1
+    scored = [each for each in entries if each.evaluation is not None]
+    compared = scored if len(scored) < 2 or same_clips(scored) else []  # of different clips no score is the highest
     for measure in ("uar", "war"):
-        known = [(getattr(e.evaluation, measure), e.name) for e in entries if e.evaluation is not None]
+        known = [(getattr(e.evaluation, measure), e.name) for e in compared]
         known = [(value, name) for value, name in known if value is not None]
         if known:
             value, name = max(known, key=lambda each: each[0])
@@ -273,15 +276,15 @@ def _tiles(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
             tiles.append((percent(value), f"{what}, the highest" if several else what, name if several else ""))
     agreements = [
         (judged.jensen_shannon, e.name)
-        for e in entries
+        for e in compared
         if e.evaluation is not None and (judged := e.evaluation.judged) is not None
     ]
     if agreements:
         value, name = min(agreements)
         what = "nats from the votes (Jensen-Shannon)"
         tiles.append((f"{value:.3f}", f"{what}, the lowest" if several else what, name if several else ""))
-    clips = {e.evaluation.num_labelled for e in entries if e.evaluation is not None and len(e.runs) == 1}
-    if len(clips) == 1:
+    clips = {e.evaluation.num_labelled for e in compared if e.evaluation is not None}
+    if len(clips) == 1 and all(len(each.runs) == 1 for each in compared):
         tiles.append((f"{clips.pop():,}", "clips with a label, scored", ""))
     runs = sum(len(e.runs) for e in entries)
     if runs > len(entries):

@@ -1,5 +1,6 @@
 """What the folder of a run, or of another trained model, says of its training and its scores, for a report."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,13 @@ class Entry:
     def trainings(self) -> tuple[Run, ...]:
         """The runs of it whose recipe and provenance are known."""
         return tuple(each.run for each in self.runs if each.run is not None)
+
+    @property
+    def missing(self) -> list[str]:
+        """What its runs say of themselves; what all of them say is said once, of the whole."""
+        named = [{said: _of_whole(said, run.name, self.name) for said in run.missing} for run in self.runs]
+        shared = [text for text in named[0].values() if all(text in each.values() for each in named)]
+        return [*dict.fromkeys(text if text in shared else said for each in named for said, text in each.items())]
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
@@ -259,7 +267,7 @@ def _of_evaluation(
     if evaluation.mapping is not None:
         missing.append(
             f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
-            f"{', '.join(evaluation.class_names)}. " + " ".join(evaluation.mapping.sentences())
+            f"{', '.join(evaluation.class_names)}. {evaluation.mapping.paragraph()}"
         )
     if evaluation.no_vote_shares:
         missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")
@@ -268,6 +276,11 @@ def _of_evaluation(
     if evaluation.caution:
         missing.append(f"CAUTION, {name}: {evaluation.caution}.")
     return predictions, tuple(missing)
+
+
+def _of_whole(said: str, run: str, entry: str) -> str:
+    """A sentence that names a run, of the entry that it is in: the name is the first word that looks like it."""
+    return re.sub(rf"(?<!\w){re.escape(run)}(?!\w)", lambda _: entry, said, count=1)
 
 
 def pooled(name: str, runs: Sequence[RunResult]) -> Entry:

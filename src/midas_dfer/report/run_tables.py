@@ -8,7 +8,7 @@ from typing import Any
 from midas_dfer import metrics
 from midas_dfer.report.run_results import OF_RUNS, Entry, RunResult
 from midas_dfer.report.table_data import Cell, TableData
-from midas_dfer.training.baselines import Baselines, HumanLine, Reference, mean_baselines
+from midas_dfer.training.baselines import HumanLine, Reference, mean_baselines
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import MACHINE_SETTINGS
 from midas_dfer.training.scores import Evaluation
@@ -69,10 +69,10 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
     heads = [Cell(each.name, note=note) for (each, _), note in zip(scored, notes, strict=True)]
     numbers = [Cell(f"{e.num_labelled:,}") for _, e in scored]
     rows = [(head, *rest) for head, *rest in zip(heads, numbers, *cells, strict=True)]
-    for guess, e in _guesses([(each.name, e, e.baselines) for each, e in scored], labels_alone=True):
-        footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
+    for guess, e in guesses_beside([(each.name, e) for each, e in scored], labels_alone=True):
+        footnotes = tuple(dict.fromkeys((*footnotes, made_from(e))))
         found = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
-        note = (footnotes.index(_made_from(e)) + 1,)
+        note = (footnotes.index(made_from(e)) + 1,)
         rows.append((Cell(guess.name, note=note), Cell(f"{e.num_labelled:,}"), *[Cell(NONE)] * len(names), *found))
     return TableData(
         name="scores",
@@ -83,8 +83,8 @@ def score_table(entries: Sequence[Entry]) -> TableData | None:
     )
 
 
-def _guesses(
-    beside: Sequence[tuple[str, Evaluation, Baselines | None]], *, labels_alone: bool = False
+def guesses_beside(
+    beside: Sequence[tuple[str, Evaluation]], *, labels_alone: bool = False
 ) -> list[tuple[Reference, Evaluation]]:
     """The constant guesses beside entries, each once, with the first evaluation that it stands beside.
 
@@ -92,14 +92,14 @@ def _guesses(
     Guesses that differ, as entries were trained or scored on other clips, say beside which entry they stand.
     """
     found: dict[tuple[str, Reference], tuple[str, Evaluation]] = {}
-    for name, e, baselines in beside:
-        if baselines is None:
+    for name, e in beside:
+        if e.baselines is None:
             continue
-        first, *others = baselines.all
+        first, *others = e.baselines.all
         if labels_alone:
             others = [each for each in others if (each.uar, each.war) != (first.uar, first.war)]
         for guess in (first, *others):
-            found.setdefault((_made_from(e), guess), (name, e))
+            found.setdefault((made_from(e), guess), (name, e))
     times = Counter(guess.name for _, guess in found)
     return [
         (guess if times[guess.name] == 1 else replace(guess, name=f"{guess.name}, beside {name}"), e)
@@ -107,18 +107,23 @@ def _guesses(
     ]
 
 
-def _made_from(e: Evaluation) -> str:
+def made_from(e: Evaluation) -> str:
+    """From which clips the guesses beside it are made, as a footnote; "" where there are none."""
     return "" if e.baselines is None else f"A constant guess, made from {e.baselines.source}."
 
 
 def people_table(entries: Sequence[Entry]) -> TableData | None:
     """How well people predict each other's votes, and the entries the same votes; None if nowhere there are two."""
+    return people_beside([(each.name, each.evaluation.human_line) for each in entries if each.evaluation is not None])
+
+
+def people_beside(lines: Sequence[tuple[str, HumanLine | None]]) -> TableData | None:
+    """The same of whatever has a name and perhaps a human line."""
     rows = []
     groups: dict[HumanLine, list[tuple[str, Reference]]] = {}
-    for each in entries:
-        line = None if each.evaluation is None else each.evaluation.human_line
+    for own, line in lines:
         if line is not None:
-            groups.setdefault(replace(line, model=line.people), []).append((each.name, line.model))
+            groups.setdefault(replace(line, model=line.people), []).append((own, line.model))
     for line, models in groups.items():
         for name, scores in ((line.people.name, line.people), *models):
             shares = [NONE if value is None else f"{100 * value:.2f}" for value in (scores.uar, scores.war)]
@@ -162,8 +167,9 @@ def means_table(entries: Sequence[Entry]) -> TableData:
     over_runs = []
     for each, evaluations in zip(entries, runs, strict=True):
         there = [e for e in evaluations if e is not None]
-        over_runs += [(each.name, e, mean_baselines([one.baselines for one in there])) for e in there[:1]]
-    for guess, _ in _guesses(over_runs, labels_alone=True):
+        mean = mean_baselines([one.baselines for one in there])
+        over_runs += [(each.name, replace(e, baselines=mean)) for e in there[:1]]
+    for guess, _ in guesses_beside(over_runs, labels_alone=True):
         shares = [Cell(NONE if value is None else f"{100 * value:.2f}") for value in (guess.uar, guess.war)]
         rows.append((Cell(guess.name), *[Cell(NONE)] * len(names), *shares))
     several = any(len({run.place[1] for run in each.runs}) > 1 for each in entries)
@@ -213,12 +219,12 @@ def agreement_table(entries: Sequence[Entry]) -> TableData | None:
         heads = [Cell(each.name, note=note) for (each, _, _), note in zip(given, notes, strict=True)]
         rows += list(zip(heads, columns[0], floors, *columns[1:], strict=True))
         groups.append((title, len(given)))
-    guesses = _guesses([(each.name, e, e.baselines) for each, e in scored])
+    guesses = guesses_beside([(each.name, e) for each, e in scored])
     for guess, e in guesses:
-        footnotes = tuple(dict.fromkeys((*footnotes, _made_from(e))))
+        footnotes = tuple(dict.fromkeys((*footnotes, made_from(e))))
         values = [getattr(guess, measure, None) for _, measure, _ in _MEASURES]
         cells = [Cell(NONE if value is None else f"{value:.4f}") for value in values]
-        note = (footnotes.index(_made_from(e)) + 1,)
+        note = (footnotes.index(made_from(e)) + 1,)
         rows.append((Cell(guess.name, note=note), cells[0], Cell(NONE), *cells[1:]))
     if guesses:
         groups.append(("constant guesses", len(guesses)))

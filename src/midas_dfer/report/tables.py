@@ -55,7 +55,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         blocks.append(_wrap(f"CAUTION: {e.caution}."))
     if e.mapping is not None:
         shared = f"Scored over the {len(e.class_names)} classes that the run and {e.dataset} both have."
-        blocks.append(_wrap(" ".join([shared, *e.mapping.sentences()])))
+        blocks.append(_wrap(f"{shared} {e.mapping.paragraph()}".strip()))
     blocks += [_wrap(f"NOTE: {warning}") for warning in e.warnings]
     if e.uar is not None and e.war is not None:
         occurring = sum(r is not None for r in e.recall)

@@ -223,27 +223,30 @@ def worse_than_guesses(ours: Reference, baselines: Baselines, judged_by: str) ->
         judged_by: the reading that `ours` is of: vote shares, or probabilities.
     """
     said = []
-    if (guess := baselines.majority) is not None:
-        found = [
-            f"{name} {100 * mine:.2f} % (the guess has {100 * its:.2f} %)"
-            for name, mine, its in (("WAR", ours.war, guess.war), ("UAR", ours.uar, guess.uar))
-            if mine is not None and its is not None and mine <= its
-        ]
-        if found:
-            said.append(f"No better than the constant guess, {guess.name}: {', '.join(found)}.")
+    if (guess := baselines.majority) is not None and (lost := no_better_than(ours, guess)):
+        found = [f"{name} {100 * mine:.2f} % (the guess has {100 * its:.2f} %)" for name, mine, its in lost]
+        said.append(f"No better than the constant guess, {guess.name}: {', '.join(found)}.")
     guess = baselines.mean_vote
-    found = [
-        f"{name} {mine:.3f} (the guess has {its:.3f})"
-        for name, mine, its in (
-            ("cross-entropy", ours.soft_cross_entropy, guess.soft_cross_entropy),
-            ("JSD", ours.jensen_shannon, guess.jensen_shannon),
-            ("total variation", ours.total_variation, guess.total_variation),
-        )
-        if mine is not None and its is not None and mine > its
-    ]
-    if found:
+    if lost := farther_than(ours, guess):
+        found = [f"{name} {mine:.3f} (the guess has {its:.3f})" for name, mine, its in lost]
         said.append(f"Its {judged_by} are worse than the constant guess, {guess.name}: {', '.join(found)}.")
     return said
+
+
+def no_better_than(ours: Reference, guess: Reference) -> list[tuple[str, float, float]]:
+    """In which of WAR and UAR a network is not above a guess: the name, its score and that of the guess."""
+    pairs = (("WAR", ours.war, guess.war), ("UAR", ours.uar, guess.uar))
+    return [(name, mine, its) for name, mine, its in pairs if mine is not None and its is not None and mine <= its]
+
+
+def farther_than(ours: Reference, guess: Reference) -> list[tuple[str, float, float]]:
+    """In which measures a network is farther from the votes than a guess: the name, its score and that of the guess."""
+    pairs = (
+        ("cross-entropy", ours.soft_cross_entropy, guess.soft_cross_entropy),
+        ("JSD", ours.jensen_shannon, guess.jensen_shannon),
+        ("total variation", ours.total_variation, guess.total_variation),
+    )
+    return [(name, mine, its) for name, mine, its in pairs if mine is not None and its is not None and mine > its]
 
 
 def mean_reference(

@@ -159,12 +159,16 @@ class Evaluation:
         )
 
     @property
+    def only_class(self) -> str:
+        """The class that was predicted for all labelled clips, of which there are several; "" where there is none."""
+        found = np.array(self.confusion).sum(axis=0)
+        return self.class_names[int(found.argmax())] if self.num_labelled > 1 and (found > 0).sum() == 1 else ""
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on what makes these scores worth little: one class for all clips, no better than a guess."""
-        found = np.array(self.confusion).sum(axis=0)
         said = []
-        if self.num_labelled > 1 and (found > 0).sum() == 1:
-            name = self.class_names[int(found.argmax())]
+        if name := self.only_class:
             said.append(f"One class was predicted for all {self.num_labelled:,} labelled clips: {name}.")
         if self.baselines is not None:
             said += worse_than_guesses(self.reference, self.baselines, self.judged_by)

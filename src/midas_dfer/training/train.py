@@ -114,8 +114,10 @@ def train(
     pending = sum(each.status == "pending" for each in store.outcomes.values())
     if pending:
         say(f"note: {pending} clips of the store {store.path} are not cut yet, and not in this training")
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
-    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {config.epochs} epochs: {out}")
+    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {epochs}: {out}")
+    say(f"clips: {run.provenance.partition}")
     say(f"computed in {in_words(run.provenance.precision)} on {run.provenance.device}")
     if run.provenance.aggregated:
         say(
@@ -128,6 +130,8 @@ def train(
         say(f"note: {watched}")
     if few := few_epochs(config, len(store.class_names)):
         say(f"note: {few}")
+    if config.labels == "soft" and not dataset.manifest.has_votes.any():
+        say("note: no training clip has votes, so soft labels are the single labels, as with --labels hard")
     return _fit(run, store, bar=bar, say=say)
 
 
