@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse_typed
+from midas_dfer.commands import shell_command
 from midas_dfer.files import json_text
 
 
@@ -41,3 +42,4 @@ def run(request: Namespace) -> None:
 
     drawn = draw_description(store, description, pictures)
     print_paths([*drawn, write_description_page(store, description, pictures)])
+    print(f"next: {shell_command('midas', 'train', '--store', request.store, '--out', 'RUN')}")

@@ -6,6 +6,7 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_out, open_named, print_paths
+from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -79,3 +80,5 @@ def run(request: Namespace) -> None:
     if own is not None and request.out is None and out != own:
         print(f"\nNot the test part of {trained.title}, whose scores go into {own.name}/ and stay as they are.")
     print_paths([out / Path(EVALUATION_FILE).name, out / PREDICTIONS_FILE, *pictures])
+    if trained.reader is None:
+        print(f"next: {shell_command('midas', 'predict', '--run', request.run, 'VIDEO', '--out', 'DIR')}")

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -190,6 +190,14 @@ def say_for(request: Namespace) -> Callable[[str], None]:
         print(text, file=stream, flush=True)
 
     return say
+
+
+def tell_notes(request: Namespace, notes: Iterable[str]) -> None:
+    """Print what is to be known of a user's data, broken to the width of a terminal."""
+    from midas_dfer.report.tables import folded
+
+    for note in notes:
+        say_for(request)(folded(f"note: {note}"))
 
 
 def check_jobs(jobs: int | None) -> None:

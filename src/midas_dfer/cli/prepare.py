@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
-from midas_dfer.cli.parsing import Parser, check_jobs, say_for
+from midas_dfer.cli.parsing import Parser, check_jobs, tell_notes
 from midas_dfer.cli.sources import (
     Annotated,
     add_source_flags,
@@ -68,7 +68,7 @@ def run(request: Namespace) -> None:
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
     if request.dataset == "synthetic":
         _render(request)
-    source = read_source(request, say_for(request))
+    source = read_source(request, lambda note: tell_notes(request, [note]))
     if (pixels := pixel_table(request, source)) is not None:
         _write_pictures(pixels, request.root, source.videos)
     refuse_detection(request, source.faces, source.manifest.table.columns)
@@ -106,7 +106,7 @@ def run(request: Namespace) -> None:
         if report.faces_in_crops:
             print(folded(report.faces_in_crops))
         for note, count in islice(report.notes.items(), _MOST_NOTES):
-            print(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}")
+            print(folded(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}"))
         if report.failed:
             print(
                 f"failures are listed in {request.out / 'failures.csv'}; the same with --retry_failed tries them again"
@@ -130,8 +130,7 @@ def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Man
     from midas_dfer.datasets.aggregation import aggregate
 
     made = aggregate(manifest, request.aggregate)
-    for note in made.notes[len(manifest.notes) :]:
-        say_for(request)(f"note: {note}")
+    tell_notes(request, made.notes[len(manifest.notes) :])
     return made
 
 
@@ -171,7 +170,5 @@ def _without_copies(source: Annotated, request: Namespace) -> Any:  # noqa: ANN4
         manifest = keep_together(manifest, [each.video_ids for each in groups], request.folds, request.folds_seed)
         groups = in_folds_of(groups, manifest)
     manifest = drop_from_training(manifest, groups)
-    say = say_for(request)
-    for note in manifest.notes[len(source.manifest.notes) :]:
-        say(f"note: {note}")
+    tell_notes(request, manifest.notes[len(source.manifest.notes) :])
     return manifest

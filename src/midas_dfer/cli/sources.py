@@ -186,12 +186,12 @@ _FLAGS: dict[str, tuple[Any, Any, str]] = {
 """Flags of some data sets only: type, default, help."""
 
 
-def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
+def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
     """Read the data set that a request names, and say what its reader noticed.
 
     Args:
         request: with the flags of `add_source_flags`.
-        say: prints a line.
+        tell: takes a note.
 
     Raises:
         RequestError: the annotations are wrong, or folds are asked for that cannot be made.
@@ -203,7 +203,7 @@ def read_source(request: Namespace, say: Callable[[str], None]) -> Annotated:
 
         manifest = add_folds(manifest, request.folds, request.folds_seed)
     for note in manifest.notes:
-        say(f"note: {note}")
+        tell(note)
     folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
     videos = request.videos or folder
     return Annotated(
