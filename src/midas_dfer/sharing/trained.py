@@ -110,7 +110,10 @@ def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str]
         return named
     if isinstance(named, Run):
         return TrainedModel(named.path, ModelInfo.of(named), run=named)
-    path, name = Path(named), str(named)
+    if not isinstance(named, str | Path):
+        raise RequestError(f"a trained model is named by its folder, or a reader's name; this is {named!r:.60}")
+    path = Path(named)
+    name = str(path)
     reader = READERS.get(name)
     if (there := _folder_of(path)) is not None:
         installed = next((each for each in READERS.values() if each.folder == path.resolve()), None)
