@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read
+from midas_dfer.files import cannot_read, near_name
 from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
@@ -138,8 +138,8 @@ def _not_a_model(path: Path) -> str:
         return f"there is no model {path}; did you mean {close[0]}? If not: {expected}"
     if not path.exists():
         return (
-            f"there is no folder {path}; {expected}. Nothing is downloaded here: of a model of the Hugging Face Hub "
-            "name the folder that huggingface_hub.snapshot_download returns"
+            f"there is no folder {path}{near_name(path)}; {expected}. Nothing is downloaded here: of a model of the "
+            "Hugging Face Hub name the folder that huggingface_hub.snapshot_download returns"
         )
     return f"{not_a_run(path)}. Nor is it an exported folder ({CONFIG_FILE}), or {readers}"
 

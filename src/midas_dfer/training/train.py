@@ -154,16 +154,18 @@ def resume(
     """
     run = Run.open(path)
     _refuse_edited(run)
-    if run.finished:
+    if run.finished and store is None:
         return run
     if not isinstance(store, ClipStore):
         store = ClipStore.open(run.provenance.store if store is None else store)
     if store.fingerprint != run.provenance.store_fingerprint:
         raise RequestError(
-            f"the store {store.path} has changed since the run {run.path} began (fingerprint "
+            f"the store {store.path} is another than that of the run {run.path}, or has changed since (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
     _check_classes(run, store)
+    if run.finished:
+        return run
     if run.provenance.recipe is None:
         say(f"note: an earlier version began this run, so it cannot be seen whether {CONFIG_FILE} was edited since")
         run.update(recipe=recipe_of(run.config))
