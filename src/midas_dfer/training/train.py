@@ -40,7 +40,7 @@ from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInte
 from midas_dfer.training.identity import different_settings, recipe_of
 from midas_dfer.training.long_recipes import few_epochs
 from midas_dfer.training.mixers import Mixing, make_mixing
-from midas_dfer.training.origin import open_origin, refuse_tested_clips, take_weights, told_differences
+from midas_dfer.training.origin import keep_learned, open_origin, refuse_tested_clips, take_weights, told_differences
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.readings import votes_learned
@@ -110,6 +110,7 @@ def train(
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device))
     if origin is not None:
+        keep_learned(run, origin)
         run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
     pending = sum(each.status == "pending" for each in store.outcomes.values())
     if pending:
