@@ -122,6 +122,21 @@ def test_results_do_not_go_into_a_store_or_a_run(tmp_path, capsys):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        (["predict", "a.mp4"], "summary.csv"),
+        (["report", "run"], "tables.md"),
+        (["explain", "ferplus", "--store", "s"], "explanation.json"),
+        (["evaluate", "ferplus", "--store", "s"], "evaluation.json"),
+    ],
+)
+def test_files_of_somebody_else_are_not_replaced(verb, name, tmp_path, capsys):
+    (tmp_path / name).write_text("mine")
+    assert f"{name} in it would be replaced" in refused(capsys, *verb, "--out", tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
 def test_what_may_be_meant_by_a_name_that_is_not_there(tmp_path, capsys):
     store = make_store(tmp_path, clips=8).path
     (tmp_path / "votes.csv").write_text(HEADER)

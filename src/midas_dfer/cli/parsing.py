@@ -198,11 +198,12 @@ def check_jobs(jobs: int | None) -> None:
         raise RequestError(f"--jobs is {jobs}; expected 1 or more")
 
 
-def check_out(out: Path, *, in_store: bool = False) -> None:
+def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) -> None:
     """Refuse a folder for results that cannot be one, before the work is done and not after it.
 
     Args:
         out: the folder.
+        writes: files of the verb. Where some of them are there without the others, they are somebody else's.
         in_store: whether it may lie in a store.
     """
     from midas_dfer.training.runs import RUN_FILE
@@ -211,6 +212,12 @@ def check_out(out: Path, *, in_store: bool = False) -> None:
         refuse_in_store(out)
     if (out / RUN_FILE).is_file():
         raise RequestError(f"--out {out}: it is a run folder; name another")
+    there = [name for name in writes if (out / name).exists()]
+    if there and len(there) < len(writes):
+        raise RequestError(
+            f"--out {out}: {there[0]} in it would be replaced, and is not of this verb, whose other files are not "
+            "there; name another folder"
+        )
     place = next(each for each in (out, *out.parents) if each.exists() or each == each.parent)
     if place.exists() and not place.is_dir():
         raise RequestError(f"--out {out}: {place} is a file; name a folder")

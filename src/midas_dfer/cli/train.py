@@ -69,6 +69,7 @@ def run(request: Namespace) -> None:
         ended = begun.finished
         run = resume(request.resume, request.store, bar=bar, say=say)
         if ended:
+            run.load_model()  # refuses weights that are gone or damaged
             train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
             say(f"the run {request.resume} has ended already; its weights are there. To train on from it: {train_on}")
     else:

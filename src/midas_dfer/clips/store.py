@@ -235,7 +235,14 @@ def read_manifest(path: Path) -> tuple[Manifest, dict[str, Outcome]]:
     Raises:
         RequestError: it is missing, damaged, not a store's, or may not be read.
     """
-    table = Manifest.from_parquet(path / MANIFEST_FILE)
+    file = path / MANIFEST_FILE
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise cannot_read(file, error) from error
+    if not there:
+        raise RequestError(f"{file} is gone; {_PREPARE_ANEW}")
+    table = Manifest.from_parquet(file)
     return table, outcomes_of(table, path / MANIFEST_FILE)
 
 

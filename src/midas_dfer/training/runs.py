@@ -284,6 +284,8 @@ class Run:
         try:
             content = read_weights_file(path)
         except FileNotFoundError as error:
+            if self.finished:
+                raise RequestError(f"{path} is gone; {CURE}") from error
             go_on = shell_command("midas", "train", "--resume", self.path)
             raise RequestError(f"{self.path} holds no trained weights yet; go on with: {go_on}") from error
         model = self.new_model()
