@@ -95,6 +95,11 @@ def test_missing_things(tmp_path, videos, capsys):
         (["prepare", "table", "v.csv", "--out", "s", "--size", "1"], "--size is 1"),
         (["predict", "--out", "o"], "VIDEO|FOLDER missing"),
         (["fly"], "fly"),
+        (["predict", "", "--out", "o"], "the argument '' is empty"),
+        (["predict", "a.mp4", "--out="], "the argument '--out=' is empty"),
+        (["train", "--store", " ", "--out", "r"], "the argument ' ' is empty"),
+        (["train", "--store", "s", "--out", "r", "--mixer", "none,midas"], "none stands alone"),
+        (["demo", "--seed", "-1"], "--seed is -1"),
         ([], "verb"),
     ],
 )
@@ -102,6 +107,53 @@ def test_wrong_flags(arguments, named, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert named in refused(capsys, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_results_do_not_go_into_a_store_or_a_run(tmp_path, capsys):
+    store = make_store(tmp_path, clips=8).path
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    for out in (store, store / "results" / "new"):
+        for verb in (["predict", "a.mp4"], ["train", "--store", store], ["report", "x"], ["describe", store]):
+            assert f"{store} is a clip store, which holds nothing else" in refused(capsys, *verb, "--out", out)
+    for verb in (["predict", "a.mp4"], ["report", "x"], ["crossval", "--store", store]):
+        assert "it is a run folder; name another" in refused(capsys, *verb, "--out", tmp_path / "run")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        (["predict", "a.mp4"], "summary.csv"),
+        (["report", "run"], "tables.md"),
+        (["explain", "ferplus", "--store", "s"], "explanation.json"),
+        (["evaluate", "ferplus", "--store", "s"], "evaluation.json"),
+    ],
+)
+def test_files_of_somebody_else_are_not_replaced(verb, name, tmp_path, capsys):
+    (tmp_path / name).write_text("mine")
+    assert f"{name} in it would be replaced" in refused(capsys, *verb, "--out", tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_what_may_be_meant_by_a_name_that_is_not_there(tmp_path, capsys):
+    store = make_store(tmp_path, clips=8).path
+    (tmp_path / "votes.csv").write_text(HEADER)
+    wrong = store.with_name(store.name + "s")
+    told = refused(capsys, "train", "--store", wrong, "--out", tmp_path / "run")
+    assert f"there is no folder {wrong} (did you mean {store}?); name the folder of a store" in told
+    told = refused(capsys, "check", "table", tmp_path / "vots.csv")
+    assert f"There is no file {tmp_path / 'vots.csv'} (did you mean {tmp_path / 'votes.csv'}?)" in told
+    told = refused(capsys, "predict", tmp_path / "vots.csv", "--out", tmp_path / "out")
+    assert told.endswith(f"vots.csv: no such file (did you mean {tmp_path / 'votes.csv'}?)")
+    assert "did you mean" not in refused(capsys, "describe", tmp_path / "elsewhere")
+
+
+def test_a_setting_of_a_file_that_is_none_is_said_to_be_one(tmp_path, capsys):
+    (tmp_path / "other.json").write_text('{"extract": {"faces": "detect"}}')
+    told = refused(capsys, "train", "--config", tmp_path / "other.json", "--store", "s", "--out", tmp_path / "run")
+    assert "the file of --config names the setting extract" in told
 
 
 def test_dashes_are_as_good_as_underscores(capsys):

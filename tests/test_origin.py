@@ -16,6 +16,7 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import choose_clips
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import open_trained
+from midas_dfer.training.origin import LEARNED_BEFORE_FILE
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run
 from midas_dfer.training.train import resume, train
@@ -124,6 +125,18 @@ def test_clips_that_were_learned_from_are_not_tested(made, tmp_path):
     between = train(replace(CONFIG, test_fold=None), other, tmp_path / "between", init=made / "run", say=quiet)
     with pytest.raises(RequestError, match=r"3 of the 3 clips that would be tested were used to train .*between"):
         train(replace(CONFIG, test_fold=3), made / "store", tmp_path / "new", init=between, say=quiet)
+    gone = Run.open(between.path)  # what was learned before is known without the run
+    gone.update(init=str(tmp_path / "gone"))
+    with pytest.raises(RequestError, match=r"3 of the 3 clips that would be tested were used to train .*between"):
+        train(replace(CONFIG, test_fold=3), made / "store", tmp_path / "new", init=gone, say=quiet)
+    kept = (between.path / LEARNED_BEFORE_FILE).rename(tmp_path / "kept.json")  # as in runs of earlier versions
+    heard: list[str] = []
+    train(replace(CONFIG, test_fold=3), made / "store", tmp_path / "unknown", init=gone, say=heard.append)
+    assert any("gone, which " in line and "cannot be read; clips may have been learned" in line for line in heard)
+    caution = choose_clips(open_trained(tmp_path / "unknown"), ClipStore.open(made / "store"), "auto").caution
+    assert "gone, which " in caution
+    kept.rename(between.path / LEARNED_BEFORE_FILE)
+    gone.update(init=str(made / "run"))
     store = ClipStore.open(made / "store")
     assert choose_clips(open_trained(between), store, "all").caution.startswith("9 of these 12 clips ")
     said: list[str] = []

@@ -367,6 +367,12 @@ def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):
         cv2.imwrite(str(folder / f"{i}.png"), picture)
     timeline = predictor.predict_video(folder, faces="cropped")
     assert "whole frames were taken for faces" in timeline.note
+    assert "face crops that are not square (40x44): they are squeezed to squares" in timeline.note
+    stream = predictor.stream(faces="cropped")
+    for time, side in enumerate((44, 40, 41)):
+        stream.push(np.zeros((44, side, 3), np.uint8), time / 25)
+        assert ("squeezed" in stream.note) == (time > 0)
+    assert stream.note.count("squeezed") == 1
     assert '"faces": "cropped"' in timeline.to_json()
     (track,) = timeline.tracks
     assert len(track.face) == 20

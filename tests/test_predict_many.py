@@ -325,6 +325,21 @@ def test_a_folder_with_good_and_bad_ones(run, capsys):
     assert parquet.columns == list(rows[0])
     assert parquet["face"].to_list() == [1, 2, None, None, None]
 
+    def listed() -> dict[str, str]:
+        return {Path(row["video"]).name: row["status"] for row in table()}
+
+    before = listed()
+    touch("v/other.mp4")  # what failed in earlier commands stays
+    assert predict(run, "v/other.mp4") == 1
+    assert listed() == before | {"other.mp4": "unreadable"}
+    write_scene(Path("v/damaged.mp4"), 30, ONE)  # until it is read, or gone
+    Path("v/other.mp4").unlink()
+    assert predict(run, "v/damaged.mp4") == 0
+    assert listed() == before | {"damaged.mp4": "read"}
+    (OUT / "summary.parquet").write_text("no table")
+    assert predict(run, "v/two.mp4") == 0
+    assert listed() == {"two.mp4": "read", "damaged.mp4": "read"}
+
 
 @pytest.mark.usefixtures("color_world")
 def test_one_that_is_no_crop_does_not_stop_the_others(run, capsys):

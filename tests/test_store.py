@@ -477,3 +477,10 @@ def test_a_harmed_shard_is_named_and_preparing_again_mends_it(harm, toy_store, t
             JobError, match=rf"{shard.name} is (missing|damaged)[,;] .*run the same midas prepare again"
         ):
             read()
+
+
+def test_a_manifest_that_is_gone_is_said_to_be_that(tmp_path):
+    store = make_store(tmp_path, clips=8).path
+    (store / "manifest.parquet").unlink()
+    with pytest.raises(RequestError, match=r"manifest\.parquet is gone; prepare the store anew"):
+        ClipStore.open(store)

@@ -123,6 +123,23 @@ def test_settings_that_make_no_sense_are_refused(predictor):
             VideoFile.of(given)
 
 
+@pytest.mark.usefixtures("color_world")
+def test_times_that_make_many_readings_of_each_frame_are_refused(predictor):
+    frames = [scene(i, ONE) for i in range(6)]
+    for times in (np.arange(6) * 40.0, [0, 1, 2, 3, 4, 5e10]):
+        with pytest.raises(RequestError, match=r"more than 50 readings of each frame; give times in seconds"):
+            predictor.predict_frames(frames, times)
+    for times in ([0, 1, 2, 3, 4, 1e300], 1.8e12 + np.arange(6) * 40.0):
+        with pytest.raises(RequestError, match="expected a number of seconds"):
+            predictor.predict_frames(frames, times)
+    stream = predictor.stream()
+    stream.push(frames[0], 0.0)
+    with pytest.raises(RequestError, match=r"is 40 s after .* more than 50 readings of one frame"):
+        stream.push(frames[1], 40.0)
+    stream.push(frames[1], 0.04)
+    assert len(predictor.predict_frames(frames, np.arange(6) * 20.0).tracks) == 1  # few pictures, far apart
+
+
 def test_clips_of_another_kind_are_refused_in_a_sentence(predictor):
     good = torch.zeros(2, 4, 3, SIZE, SIZE, dtype=torch.uint8)
     assert predictor.predict_clips(good)[0].shape == (2, len(NAMES))

@@ -275,6 +275,19 @@ def test_a_file_that_may_not_be_read_is_said_to_be_that(read, tmp_path, monkeypa
         Manifest.from_parquet(tmp_path / "m.parquet")
 
 
+@pytest.mark.parametrize("data", [b"PK\3\4" + b"\xef" * 40, b"\x1f\x8b\x08" + b"\xef" * 40])
+def test_archives_under_the_name_of_a_table_are_said_to_be_that(tmp_path, data):
+    (tmp_path / "votes.csv").write_bytes(data)
+    with pytest.raises(RequestError, match="is a packed archive or the workbook of a spreadsheet"):
+        read_table(tmp_path / "votes.csv")
+
+
+def test_a_line_break_in_a_name_is_no_matter_of_counts(tmp_path):
+    (tmp_path / "votes.csv").write_text('video_id,happy,sad\n"a\n.mp4",1,2\n')
+    with pytest.raises(RequestError, match=r"holds a control character\. Take out line breaks"):
+        read_table(tmp_path / "votes.csv")
+
+
 def test_wrong_files_are_refused(read, tmp_path):
     with pytest.raises(RequestError, match="There is no file"):
         read_table(tmp_path / "none.csv")

@@ -337,11 +337,14 @@ def test_resume_refuses_another_store(store, tmp_path, monkeypatch):
         train(small(), store, tmp_path / "run")
     monkeypatch.undo()
     other = make_store(tmp_path / "other", clips=9)
-    with pytest.raises(RequestError, match="has changed since"):
+    with pytest.raises(RequestError, match="or has changed since"):
         resume(tmp_path / "run", other)
     with pytest.raises(RequestError, match="no trained weights yet"):
         Run.open(tmp_path / "run").load_model()
     assert resume(tmp_path / "run").finished
+    with pytest.raises(RequestError, match="is another than that of the run"):  # also where nothing is left to do
+        resume(tmp_path / "run", other)
+    assert resume(tmp_path / "run", store).finished
 
 
 def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(store, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.video.pictures import decode_picture
 from midas_dfer.video.read import iter_frames, probe
 from midas_dfer.video.stills import exif_orientation
-from tests.media import picture, save_still
+from tests.media import picture, save_still, write_movie
 
 
 def photograph(side: int = 64) -> np.ndarray:
@@ -180,6 +180,35 @@ def test_content_decides_and_not_the_suffix(tmp_path: Path):
     save_still(tmp_path / "a.png", picture()).rename(tmp_path / "a.jpg")
     (frame,) = iter_frames(tmp_path / "a.jpg")
     np.testing.assert_array_equal(frame.image, picture())
+
+
+def test_a_video_under_the_name_of_a_picture_is_read_whole(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    write_movie(path, [picture(seed=n) for n in range(5)])
+    assert len(list(iter_frames(path.rename(tmp_path / "a.jpg")))) == 5
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+def test_text_under_the_name_of_a_picture_is_said_to_be_none(tmp_path: Path, suffix: str):
+    (tmp_path / f"a{suffix}").write_text("no picture, but a sentence")
+    with pytest.raises(VideoError, match="is not a picture that can be read; JPEG, PNG"):
+        next(iter_frames(tmp_path / f"a{suffix}"))
+
+
+def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path: Path):
+    (tmp_path / "a.mp4").symlink_to("gone.mp4")
+    with pytest.raises(VideoError, match=r"a\.mp4: is a link that leads nowhere \(gone\.mp4\)"):
+        next(iter_frames(tmp_path / "a.mp4"))
+
+
+def test_crops_that_are_squeezed_are_told_once(tmp_path: Path):
+    for n, width in enumerate((64, 66, 72, 80)):
+        save_still(tmp_path / f"{n}.png", picture(64, width))
+    extractor = ClipExtractor(ExtractSettings(faces="cropped", size=64))
+    assert len(list(extractor.extract(tmp_path))) == 4
+    assert [remark.text for remark in extractor.remarks] == [
+        "has face crops that are not square (72x64): they are squeezed to squares"
+    ]
 
 
 def test_face_crops_are_kept_as_they_are_only_if_upright(tmp_path: Path):

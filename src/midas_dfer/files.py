@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import difflib
 import errno
 import fcntl
 import json
@@ -8,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +24,9 @@ _MOST_JSON_BYTES = 2**28
 """Of a file that this project writes itself (256 MiB)."""
 
 _MANY = 20
+
+_MOST_NAMES = 10_000
+"""In a folder that is looked through for a name that may be meant."""
 
 _RUNS_AS_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -239,6 +244,17 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def near_name(path: Path) -> str:
+    """A clause for the message on a path that is not there: what of its kind is called nearly so; "" if nothing is."""
+    try:
+        beside = [each.name for each in islice(path.parent.iterdir(), _MOST_NAMES)]
+    except OSError:
+        return ""
+    alike = [name for name in beside if Path(name).suffix.lower() == path.suffix.lower()]
+    close = difflib.get_close_matches(path.name, alike, n=1, cutoff=0.75)
+    return f" (did you mean {path.with_name(close[0])}?)" if close else ""
 
 
 def cannot_read(path: Path, error: OSError) -> RequestError:

@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import Parser, check_jobs, say_for
+from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 
 
@@ -26,6 +27,8 @@ def run(request: Namespace) -> None:
     from midas_dfer.demo import run_demo
 
     check_jobs(request.jobs)
+    if request.seed < 0:
+        raise RequestError(f"--seed is {request.seed}; expected 0 or more")
     result = run_demo(request.out, seed=request.seed, jobs=request.jobs, say=say_for(request))
     if request.json:
         print(json_text(result))

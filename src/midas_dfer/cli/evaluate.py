@@ -51,7 +51,7 @@ def run(request: Namespace) -> None:
     trained = open_named(request.run)
     own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
     if request.out is not None:
-        check_out(request.out)
+        check_out(request.out, writes=("evaluation.json", "predictions.csv"))
     store = ClipStore.open(request.store)
     part = choose_clips(trained, store, request.part).part
     out = request.out or evaluation_place(trained, store, part)

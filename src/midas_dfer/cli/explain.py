@@ -52,7 +52,7 @@ def run(request: Namespace) -> None:
         refuse_typed(request, ("num",), "--clips names the clips")
     if request.num < 1:
         raise RequestError(f"--num is {request.num}; expected 1 or more")
-    check_out(request.out)
+    check_out(request.out, writes=("explanation.json", "maps.npz"))
     explanation = explain(
         open_named(request.run),
         request.store,

@@ -1,6 +1,7 @@
 """From a command line to an exit status."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -79,6 +80,12 @@ def _run(arguments: list[str]) -> int:
         for argument in arguments:
             if not is_text(argument):
                 return complain(f"the name {argument!a} is not in UTF-8; rename the file and try again", 2)
+            if re.fullmatch(r"(--[\w-]+=)?\s*", argument):  # the current folder, for what reads it as a path
+                return complain(
+                    f"the argument {argument!r} is empty (a shell variable that is not set?); say what is meant, or "
+                    "leave it out",
+                    2,
+                )
         request = _parse([underscored(a) for a in arguments])
         VERBS[request.verb][0].run(request[request.verb])
     except SystemExit as leaving:  # --help, --version, or a flag that is wrong

@@ -46,6 +46,8 @@ class Parser(ArgumentParser):
         text = re.sub(r"^argument (--\w+)\S*: expected (?:one|at least one) argument$", r"\1 needs a value", text)
         text = re.sub(r"Parser key \"(\w+)\"(?: element \d+)?: ", lambda m: f"{self._flag(m[1])}: ", text)
         prog = self.prog
+        if found := re.match(r"Subcommand '(\w+)' does not accept option '(.*)'", text):  # one of a file's
+            text = f"the file of --config names the setting {found[2]}, which is none of midas {found[1]}; take it out"
         text = self._with_suggestion(text)
         required = re.match(r"the following arguments are required: (.*)", text)
         if required:
@@ -206,13 +208,39 @@ def check_jobs(jobs: int | None) -> None:
         raise RequestError(f"--jobs is {jobs}; expected 1 or more")
 
 
-def check_out(out: Path) -> None:
-    """Refuse a folder for results that cannot be one, before the work is done and not after it."""
+def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) -> None:
+    """Refuse a folder for results that cannot be one, before the work is done and not after it.
+
+    Args:
+        out: the folder.
+        writes: files of the verb. Where some of them are there without the others, they are somebody else's.
+        in_store: whether it may lie in a store.
+    """
+    from midas_dfer.training.runs import RUN_FILE
+
+    if not in_store:
+        refuse_in_store(out)
+    if (out / RUN_FILE).is_file():
+        raise RequestError(f"--out {out}: it is a run folder; name another")
+    there = [name for name in writes if (out / name).exists()]
+    if there and len(there) < len(writes):
+        raise RequestError(
+            f"--out {out}: {there[0]} in it would be replaced, and is not of this verb, whose other files are not "
+            "there; name another folder"
+        )
     place = next(each for each in (out, *out.parents) if each.exists() or each == each.parent)
     if place.exists() and not place.is_dir():
         raise RequestError(f"--out {out}: {place} is a file; name a folder")
     if not os.access(place, os.W_OK):
         raise RequestError(f"--out {out}: {place} may not be written to by this user; name another folder")
+
+
+def refuse_in_store(out: Path) -> None:
+    """Refuse a folder for results that is a clip store, or lies in one."""
+    from midas_dfer.clips.store import is_store
+
+    if (store := next(filter(is_store, (out, *out.parents)), None)) is not None:
+        raise RequestError(f"--out {out}: {store} is a clip store, which holds nothing else; name another folder")
 
 
 def print_paths(paths: Sequence[Path]) -> None:

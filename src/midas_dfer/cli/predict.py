@@ -110,7 +110,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.tables import folded
     from midas_dfer.sharing.trained import packaged_reader
 
-    check_out(request.out)
+    check_out(request.out, writes=("summary.csv", "summary.parquet"))
     check_jobs(request.jobs)
     _check_videos(request)
     settings = ReadSettings(

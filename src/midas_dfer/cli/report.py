@@ -41,7 +41,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.run_page import write_report
     from midas_dfer.report.tables import folded
 
-    check_out(request.out)
+    check_out(request.out, writes=("report.html", "tables.md", "tables.tex"))
     report = report_of(request.runs, request.baseline, apart=request.apart)
     paths = write_report(report, request.out)
     if request.json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, print_paths, refuse_typed, say_for
+from midas_dfer.cli.parsing import Parser, print_paths, refuse_in_store, refuse_typed, say_for
 from midas_dfer.cli.settings import add_settings, read_settings, refuse_without_effect
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
@@ -69,11 +69,13 @@ def run(request: Namespace) -> None:
         ended = begun.finished
         run = resume(request.resume, request.store, bar=bar, say=say)
         if ended:
+            run.load_model()  # refuses weights that are gone or damaged
             train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
             say(f"the run {request.resume} has ended already; its weights are there. To train on from it: {train_on}")
     else:
         if request.store is None or request.out is None:
             raise RequestError("name the store and the run folder: midas train --store STORE --out RUN")
+        refuse_in_store(request.out)
         config = _settings(request, say)
         refuse_without_effect(request, config)
         run = train(config, request.store, request.out, init=request.init, bar=bar, say=say)

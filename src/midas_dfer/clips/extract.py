@@ -19,6 +19,7 @@ from midas_dfer.clips.shards import StoredFrame
 from midas_dfer.clips.tracks import Track, choose_track, follow_faces, others_in_view, smooth
 from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
+from midas_dfer.values import is_number, is_whole
 from midas_dfer.video.pictures import iter_picture_frames, list_pictures
 from midas_dfer.video.read import Frame, iter_frames
 from midas_dfer.video.shown import Remark, Tell
@@ -28,6 +29,8 @@ FaceSource = Literal["detect", "cropped"]
 
 WIDEST_CROP = 1.25
 """Pictures whose sides differ more are no crops of a face."""
+_SQUEEZED = 1.05
+"""Crops whose sides differ more look another shape as a square, which is told."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,13 @@ class ExtractSettings:
             ("max_side", 64, LARGEST_SIDE),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise RequestError(f"--{name} is {value}; expected a number from {low} to {high}")
+            fits, kind = (
+                (is_number, "a number")
+                if type(getattr(ExtractSettings, name)) is float
+                else (is_whole, "a whole number")
+            )
+            if not (fits(value) and low <= value <= high):
+                raise RequestError(f"--{name} is {value!r}; expected {kind} from {low} to {high}")
 
 
 class ClipExtractor:
@@ -141,17 +149,24 @@ class ClipExtractor:
 
     def _cropped_frames(self, path: Path) -> Iterator[StoredFrame]:
         for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
+            self._tell_squeezed(frame.image)
             yield StoredFrame(frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size)))
 
     def _cropped_pictures(self, folder: Path) -> Iterator[StoredFrame]:
         """As `_cropped_frames`; a JPEG that has the right size and stands upright is kept byte for byte."""
         pictures = list_pictures(folder)
         for frame in self._until_damage(iter_picture_frames(folder, self.remarks.append)):
+            self._tell_squeezed(frame.image)
             right_size = frame.image.shape[:2] == (self.settings.size, self.settings.size)
             data = pictures[frame.index].read_bytes() if right_size else b""
             as_it_is = still_codec(data) == "mjpeg" and exif_orientation(data) == 1
             jpeg = data if as_it_is else self._encode(fit(frame.image, self.settings.size))
             yield StoredFrame(frame.index, frame.time, True, jpeg)
+
+    def _tell_squeezed(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        remark = squeezed(image)
+        if remark is not None and all(each.kind != remark.kind for each in self.remarks):
+            self.remarks.append(remark)
 
     def _until_damage(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The good frames; what comes after them is kept in `damage`. A clip without any is an error."""
@@ -180,6 +195,14 @@ def read_frames(path: Path, wanted: Callable[[int], bool] | None = None, tell: T
     if path.is_dir():
         return (f for f in iter_picture_frames(path, tell) if wanted is None or wanted(f.index))
     return iter_frames(path, pixel_format="bgr24", wanted=wanted, tell=tell)
+
+
+def squeezed(image: UInt8[np.ndarray, "H W 3"]) -> Remark | None:
+    """What is to be known of a face crop that `fit` makes another shape of; None if it does not."""
+    height, width = image.shape[:2]
+    if max(height, width) <= _SQUEEZED * min(height, width):
+        return None
+    return Remark("squeezed", f"has face crops that are not square ({width}x{height}): they are squeezed to squares")
 
 
 def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.values import is_number, is_whole
 
 _MODEL = Path(__file__).parent / "yunet" / "face_detection_yunet_2023mar_int8bq.onnx"
 _MODEL_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
@@ -73,10 +74,10 @@ class FaceDetector:
     """
 
     def __init__(self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640) -> None:
-        if not 0.0 <= min_score <= 1.0:
-            raise RequestError(f"min_score is {min_score}; a confidence from 0 to 1 was expected.")
-        if max_side < 32:
-            raise RequestError(f"max_side is {max_side}; at least 32 pixels were expected.")
+        if not (is_number(min_score) and 0.0 <= min_score <= 1.0):
+            raise RequestError(f"min_score is {min_score!r}; a confidence from 0 to 1 was expected.")
+        if not (is_whole(max_side) and max_side >= 32):
+            raise RequestError(f"max_side is {max_side!r}; a whole number of pixels, at least 32, was expected.")
         self.model = model
         self.min_score = min_score
         self.max_side = max_side
@@ -200,11 +201,14 @@ def align_face(
             crops as others have cut them.
 
     Raises:
-        RequestError: the landmarks cannot be aligned (see `similarity_transform`), or `size` or the picture
-            is empty.
+        RequestError: the landmarks cannot be aligned (see `similarity_transform`), `size` is no number of
+            pixels, or the picture is empty.
     """
-    if size < 1 or image.size == 0:
-        raise RequestError(f"A crop of side {size} from a picture of shape {image.shape} was asked for.")
+    if not (is_whole(size) and 1 <= size <= LARGEST_SIDE) or image.size == 0:
+        raise RequestError(
+            f"A crop of side {size!r} from a picture of shape {image.shape} was asked for; a whole number of "
+            f"pixels, 1 to {LARGEST_SIDE}, was expected."
+        )
     matrix = similarity_transform(landmarks, template * size - 0.5)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if not np.isfinite(scale) or scale < 1e-6:

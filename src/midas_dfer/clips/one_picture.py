@@ -42,13 +42,21 @@ def align(
         RGB.
 
     Raises:
-        RequestError: the image is no such array, the size is below 1, or the landmarks cannot be aligned.
+        RequestError: the image is no such array, the size or the template is none, or the landmarks cannot be aligned.
     """
-    landmarks = np.asarray(face.landmarks if isinstance(face, Face) else face)
+    try:
+        landmarks = np.asarray(face.landmarks if isinstance(face, Face) else face)
+    except ValueError:  # rows of several lengths
+        landmarks = np.array(None)
     if landmarks.shape != (5, 2) or landmarks.dtype.kind not in "fiu":
         raise RequestError(
             f"The face has {landmarks.dtype} values of shape {landmarks.shape}; expected one that find_faces gave, or "
             "its five landmarks [5, 2] in pixels."
+        )
+    if not (template is None or isinstance(template, FaceTemplate)):
+        raise RequestError(
+            f"The template is {_a(type(template).__name__)}; expected None, or that of a model, such as "
+            "predictor.info.template. FaceTemplate.from_dict makes one of a dictionary."
         )
     points = TEMPLATE if template is None else template.points
     return align_face(checked_picture(image, "The image"), landmarks.astype(np.float64), size, points)

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
+from midas_dfer.values import is_whole
 
 
 def generator_for(seed: int, epoch: int, video_id: str, purpose: str = "") -> torch.Generator:
@@ -64,10 +65,10 @@ def sample_segments(
     Raises:
         RequestError: one of the numbers is below 1.
     """
-    if num_frames < 1 or num_segments < 1 or frames_per_segment < 1:
+    if not all(is_whole(n) and n >= 1 for n in (num_frames, num_segments, frames_per_segment)):
         raise RequestError(
-            f"Cannot take {frames_per_segment} frames of each of {num_segments} segments of a video of {num_frames} "
-            "frames; all must be at least 1."
+            f"Cannot take {frames_per_segment!r} frames of each of {num_segments!r} segments of a video of "
+            f"{num_frames!r} frames; all must be whole numbers, at least 1."
         )
     num_starts = max(1, num_frames - frames_per_segment + 1)
     edges = torch.arange(num_segments + 1) * num_starts // num_segments

@@ -27,11 +27,12 @@ from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.datasets.aggregation import LABELS_COLUMN, aggregated_by
 from midas_dfer.datasets.manifest import Manifest, Sample
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, read_json, write_json
+from midas_dfer.files import cannot_read, near_name, read_json, write_json
 from midas_dfer.video.pictures import decode_picture
 
 FORMAT = 1
 STORE_FILE, MANIFEST_FILE = "store.json", "manifest.parquet"
+_EXPECTED = "name the folder of a store (midas prepare DATASET ROOT --out STORE makes one)"
 _PREPARE_ANEW = "prepare the store anew, in another folder"
 FAILURES_FILE, SHARDS_FOLDER = "failures.csv", "shards"
 _CHECKSUM, _TEMPLATE = "sha256", "template"
@@ -234,7 +235,14 @@ def read_manifest(path: Path) -> tuple[Manifest, dict[str, Outcome]]:
     Raises:
         RequestError: it is missing, damaged, not a store's, or may not be read.
     """
-    table = Manifest.from_parquet(path / MANIFEST_FILE)
+    file = path / MANIFEST_FILE
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise cannot_read(file, error) from error
+    if not there:
+        raise RequestError(f"{file} is gone; {_PREPARE_ANEW}")
+    table = Manifest.from_parquet(file)
     return table, outcomes_of(table, path / MANIFEST_FILE)
 
 
@@ -246,9 +254,9 @@ def read_description(path: Path) -> dict[str, Any]:
     """
     if not is_store(path):
         if not path.exists():
-            raise RequestError(f"there is no folder {path}; make a store with: midas prepare DATASET ROOT --out STORE")
+            raise RequestError(f"there is no folder {path}{near_name(path)}; {_EXPECTED}")
         what = "not a clip store" if path.is_dir() else "a file, not a clip store"
-        raise RequestError(f"{path} is {what}; make one with: midas prepare DATASET ROOT --out STORE")
+        raise RequestError(f"{path} is {what}; {_EXPECTED}")
     file = path / STORE_FILE
     content = read_json(file, _PREPARE_ANEW)
     try:

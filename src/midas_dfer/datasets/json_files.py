@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from midas_dfer.datasets.parquet import first_line
 from midas_dfer.errors import RequestError
+from midas_dfer.files import near_name
 
 MOST_BYTES = 2**30
 """Files larger than this (1 GiB, some million entries) are refused: they would have to be held in memory whole."""
@@ -87,7 +88,7 @@ def clean_text(text: str) -> str:
 
 def _read_bytes(file: Path) -> bytes:
     if not file.exists():
-        raise RequestError(f"There is no file {file}. Give the exported JSON file.")
+        raise RequestError(f"There is no file {file}{near_name(file)}. Give the exported JSON file.")
     if not file.is_file():
         raise RequestError(f"{file} is not a file. Give the exported JSON file.")
     try:

@@ -75,4 +75,4 @@ def _cure(names: Sequence[str]) -> str:
     others = no_votes or [name for name in unknown_classes(names) if name not in mistakes]
     if others:
         text += f'; or which of these are none: --ignore "[{", ".join(others[:_NAMED])}]"'
-    return text + "."
+    return f"Else say{text[3:]}." if mistakes else f"{text}."

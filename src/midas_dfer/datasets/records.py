@@ -22,6 +22,7 @@ from jaxtyping import Int64
 from midas_dfer.datasets.parquet import first_line, read_parquet
 from midas_dfer.datasets.problems import RowProblems
 from midas_dfer.errors import RequestError
+from midas_dfer.files import near_name
 
 SUFFIXES: dict[str, str] = {
     ".csv": "csv",
@@ -94,7 +95,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
     """
     file = Path(path)
     if not file.exists():
-        raise RequestError(f"There is no file {file}. Give a table of votes.")
+        raise RequestError(f"There is no file {file}{near_name(file)}. Give a table of votes.")
     if not file.is_file():
         raise RequestError(f"{file} is not a file. Give a table of votes, not its folder.")
     kind = SUFFIXES.get(file.suffix.lower())
@@ -120,6 +121,11 @@ def read_records(path: str | os.PathLike[str]) -> Records:
 
 
 def _refuse_wrong_encoding(file: Path, data: bytes) -> None:
+    if data.startswith((b"PK\3\4", b"\x1f\x8b")):
+        raise RequestError(
+            f"{file} is a packed archive or the workbook of a spreadsheet, not a table in text. Unpack it, or save it "
+            "as CSV."
+        )
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:

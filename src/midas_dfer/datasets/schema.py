@@ -23,6 +23,7 @@ CORE_COLUMNS: dict[str, pl.DataType] = {
 MOST_VOTES = 10**9
 """More votes than this for one class are taken for a mistake (and their sums cannot overflow below it)."""
 
+_CONTROL_ADVICE = "Take out line breaks and the like."
 _PATH_ADVICE = "A path is relative to the folder of the videos and stays inside it: name that folder (--videos DIR)."
 _CONTROL = r"[\x00-\x1f\x7f]"
 
@@ -116,9 +117,11 @@ def add_id_and_path_problems(
         one_row_each: whether a video_id that occurs before is wrong.
     """
     missing = video_id.is_null() | (video_id == "")
-    problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing")
+    problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing", "Name each video.")
     odd = video_id.str.contains(_CONTROL).fill_null(value=False)
-    problems.add(odd.to_numpy(), lambda row: f"the video_id {video_id[row]!r} holds a control character")
+    problems.add(
+        odd.to_numpy(), lambda row: f"the video_id {video_id[row]!r} holds a control character", _CONTROL_ADVICE
+    )
     again = video_id.is_duplicated() & ~video_id.is_first_distinct() & ~missing.fill_null(value=True)
     if one_row_each and again.any():
 
@@ -137,4 +140,4 @@ def add_id_and_path_problems(
     leaves = path.str.contains(r"(?:^|[/\\])\.\.(?:$|[/\\])").fill_null(value=False)
     problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder", _PATH_ADVICE)
     odd_path = path.str.contains(_CONTROL).fill_null(value=False)
-    problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character")
+    problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character", _CONTROL_ADVICE)

@@ -197,10 +197,11 @@ def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:
         return _caution_of_unknown_parts(trained, store)
     if run.config.select == "best_test_fold" and run.part("test") & set(clips.video_ids):
         return SELECTED_ON_TEST
-    seen = seen | clips_learned(run, store.dataset)  # those of the runs that it began from, too
+    learned, unknown = clips_learned(run, store.dataset)  # in the runs that it began from, too
+    seen = seen | learned
     num_seen = sum(video_id in seen for video_id in clips.video_ids)
     if not num_seen:
-        return ""
+        return unknown
     if store.dataset != trained.info.dataset:  # they may be the same videos all the same
         return (
             f"{num_seen} of these {len(clips)} clips bear the names of clips that were used in training: "

@@ -16,6 +16,7 @@ from midas_dfer.labels.checks import (
     checked_votes,
 )
 from midas_dfer.labels.soft import majority_labels
+from midas_dfer.values import is_number
 
 Labels = Int64[np.ndarray, " N"] | Sequence[int]
 """Numbers of classes `[N]`, -1 where a clip has no single label."""
@@ -75,8 +76,10 @@ def clear_clips(votes: Votes, threshold: float = 0.9) -> Bool[np.ndarray, " N"]:
     Raises:
         RequestError: as for `votes_to_soft_labels`, or the threshold is no such share.
     """
-    if not 0 <= threshold < 1:
-        raise RequestError(f"The threshold is {threshold}. It must be a share from 0 up to but without 1, such as 0.9.")
+    if not (is_number(threshold) and 0 <= threshold < 1):
+        raise RequestError(
+            f"The threshold is {threshold!r}. It must be a share from 0 up to but without 1, such as 0.9."
+        )
     clear: Bool[np.ndarray, " N"] = top_share(votes) > threshold
     return clear
 

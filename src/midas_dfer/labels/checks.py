@@ -113,7 +113,10 @@ def _two_axes(
     values: Num[np.ndarray, "..."] | Sequence[Sequence[int | float]], what: str
 ) -> Float64[np.ndarray, "N K"]:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        given = np.asarray(values)
+        if given.dtype.kind in "USbMmc":
+            raise TypeError(f"they hold {given.dtype}")
+        array = given.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise RequestError(f"The {what} are not a table of numbers: {error}. Give an array [N, K].") from error
     if array.ndim != 2 or array.shape[1] == 0:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
 from midas_dfer.losses.inputs import batch_mean, checked_inputs, floor_of, log_probabilities
+from midas_dfer.values import is_number
 
 
 class CompactCrossEntropy(nn.Module):
@@ -44,8 +45,8 @@ class CompactCrossEntropy(nn.Module):
 
     def __init__(self, weight: float = 0.3) -> None:
         super().__init__()
-        if not 0.0 <= weight < math.inf:
-            raise RequestError(f"The weight of the compact term is {weight}; expected 0 or more, such as 0.3.")
+        if not (is_number(weight) and 0.0 <= weight < math.inf):
+            raise RequestError(f"The weight of the compact term is {weight!r}; expected 0 or more, such as 0.3.")
         self.weight = float(weight)
 
     def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from midas_dfer.errors import RequestError
 from midas_dfer.losses.class_weights import checked_class_weights
 from midas_dfer.losses.inputs import Numbers, batch_mean, check_same_device, checked_inputs, log_probabilities
+from midas_dfer.values import is_number
 
 
 class SoftTargetCrossEntropy(nn.Module):
@@ -47,9 +48,9 @@ class SoftTargetCrossEntropy(nn.Module):
 
     def __init__(self, class_weights: Numbers | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0.0 <= label_smoothing < 1.0:
+        if not (is_number(label_smoothing) and 0.0 <= label_smoothing < 1.0):
             raise RequestError(
-                f"The label smoothing is {label_smoothing}; expected a share from 0 to below 1, such as 0.1."
+                f"The label smoothing is {label_smoothing!r}; expected a share from 0 to below 1, such as 0.1."
             )
         self.label_smoothing = float(label_smoothing)
         weights = None if class_weights is None else checked_class_weights(class_weights)

@@ -35,6 +35,9 @@ def checked_inputs(
     Raises:
         RequestError: a shape, dtype or device is wrong, or a row of targets is not a distribution.
     """
+    for name, values in (("logits", logits), ("targets", targets)):
+        if not isinstance(values, Tensor):
+            raise RequestError(f"The {name} are of type {type(values).__name__}; expected a tensor [B, K].")
     if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
         raise RequestError(
             f"The logits are {logits.dtype} of shape {tuple(logits.shape)}; expected floating scores [B, K], one "

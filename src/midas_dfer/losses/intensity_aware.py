@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
 from midas_dfer.losses.inputs import batch_mean, checked_inputs, floor_of, log_probabilities
+from midas_dfer.values import is_number
 
 
 def intensity_aware_term(logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -54,8 +55,10 @@ class IntensityAwareLoss(nn.Module):
 
     def __init__(self, weight: float = 0.1) -> None:
         super().__init__()
-        if not 0.0 <= weight < math.inf:
-            raise RequestError(f"The weight of the intensity-aware term is {weight}; expected 0 or more, such as 0.1.")
+        if not (is_number(weight) and 0.0 <= weight < math.inf):
+            raise RequestError(
+                f"The weight of the intensity-aware term is {weight!r}; expected 0 or more, such as 0.1."
+            )
         self.weight = float(weight)
 
     def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:

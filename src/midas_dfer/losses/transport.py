@@ -22,6 +22,7 @@ from midas_dfer.losses.inputs import (
     log_of,
     log_probabilities,
 )
+from midas_dfer.values import is_number, is_whole
 
 _SYMMETRY = 1e-6  # of the largest distance
 
@@ -66,10 +67,10 @@ class EarthMoverDistance(nn.Module):
         iterations: int = 100,
     ) -> None:
         super().__init__()
-        if not 1e-4 <= blur <= 10.0:
-            raise RequestError(f"The blur is {blur}; expected a number from 0.0001 to 10, such as 0.05.")
-        if iterations < 1:
-            raise RequestError(f"{iterations} iterations were asked for; expected 1 or more, such as 100.")
+        if not (is_number(blur) and 1e-4 <= blur <= 10.0):
+            raise RequestError(f"The blur is {blur!r}; expected a number from 0.0001 to 10, such as 0.05.")
+        if not (is_whole(iterations) and iterations >= 1):
+            raise RequestError(f"{iterations!r} iterations were asked for; expected 1 or more, such as 100.")
         metric = _checked_metric(ground_metric)
         self.scale = float(metric.max())
         unit = (metric / self.scale).to(kept_dtype(ground_metric))

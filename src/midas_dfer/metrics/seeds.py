@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 from midas_dfer.errors import RequestError
 from midas_dfer.metrics.student import t_cdf, t_quantile
+from midas_dfer.values import is_number
 
 
 @dataclass(frozen=True)
@@ -158,5 +159,5 @@ def checked_confidence(confidence: float) -> None:
     Raises:
         RequestError: it is not between 0.5 and 1.
     """
-    if not 0.5 <= confidence < 1:
-        raise RequestError(f"The confidence is {confidence}; expected at least 0.5 and less than 1, such as 0.95.")
+    if not (is_number(confidence) and 0.5 <= confidence < 1):
+        raise RequestError(f"The confidence is {confidence!r}; expected at least 0.5 and less than 1, such as 0.95.")

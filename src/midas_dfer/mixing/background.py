@@ -11,6 +11,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, per_row
 from midas_dfer.mixing.mixer import PairMixer
 from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.values import is_number
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class BackgroundMix(PairMixer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 < self.max_weight <= 1.0:
-            raise RequestError(f"The background's largest weight is {self.max_weight}; expected over 0, at most 1.")
+        if not (is_number(self.max_weight) and 0.0 < self.max_weight <= 1.0):
+            raise RequestError(f"The background's largest weight is {self.max_weight!r}; expected over 0, at most 1.")
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         return replace(plan, ratio=1.0 - self.max_weight * (1.0 - plan.ratio))

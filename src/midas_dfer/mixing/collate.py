@@ -46,7 +46,8 @@ class MixCollate:
         keys: of clip, label and id of the video, in samples that are dictionaries.
 
     Raises:
-        RequestError: a pool without the data set that it stands for, or the other way round; keys that are not three.
+        RequestError: what is no mixer; a pool without the data set that it stands for, or the other way round; keys
+            that are not three.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class MixCollate:
     ) -> None:
         if (pool is None) != (dataset is None):
             raise RequestError("Partners from a pool are loaded from its data set; give both pool and dataset.")
-        if isinstance(keys, str) or len(set(keys)) != 3:
+        if not isinstance(mixer, Mixer):
+            raise RequestError(f"The mixer is {mixer!r:.60}; expected one such as MIDAS().")
+        if isinstance(keys, str) or not isinstance(keys, Sequence) or len(set(keys)) != 3:
             raise RequestError(f"The keys are {keys!r}; expected three, of clip, label and id of the video, as {KEYS}.")
         self.mixer, self.pool, self.dataset, self.collate, self.keys = mixer, pool, dataset, collate, tuple(keys)
 
@@ -88,6 +91,8 @@ class MixCollate:
 
     def _join(self, samples: Sequence[Any]) -> tuple[tuple[Tensor, Tensor, Any], dict[str, Any] | None]:
         """Clips, labels and ids; and of dictionaries what else they hold."""
+        if not len(samples):
+            raise RequestError("The batch holds no samples; expected one or more.")
         joined, rest = self.collate(list(samples)), None
         if isinstance(joined, Mapping):
             self._check_keys(joined)

@@ -12,6 +12,7 @@ from midas_dfer.mixing.mixer import Mixer, Partners, checked_batch
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list
 from midas_dfer.mixing.plan import MixPlan, RegionPlan, draw_places
 from midas_dfer.mixing.regions import as_region_plan, box_mask, box_span, frame_sizes
+from midas_dfer.values import is_number
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Cutout(Mixer):
     num_classes: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.size <= 1.0:
-            raise RequestError(f"The size of the square is {self.size}; expected a fraction from 0 to 1.")
+        if not (is_number(self.size) and 0.0 <= self.size <= 1.0):
+            raise RequestError(f"The size of the square is {self.size!r}; expected a fraction from 0 to 1.")
 
     def draw(
         self,

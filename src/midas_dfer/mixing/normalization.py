@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
+from midas_dfer.values import is_number
 
 Normalization = Literal["softmax", "softmax_counts", "none"]
 """What is done to a mixed label before it becomes the target."""
@@ -28,15 +29,15 @@ def check_normalization(normalization: str, temperature: float, num_votes: float
     if normalization not in get_args(Normalization):
         names = ", ".join(get_args(Normalization))
         raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}.")
-    if not 0.0 < temperature < float("inf"):
-        raise RequestError(f"The softmax temperature is {temperature}; expected a positive number, such as 1.0.")
+    if not (is_number(temperature) and 0.0 < temperature < float("inf")):
+        raise RequestError(f"The softmax temperature is {temperature!r}; expected a positive number, such as 1.0.")
     if num_votes is None:
         if normalization == "softmax_counts":
             raise RequestError(
                 "The softmax of vote counts depends on how many votes a clip has; give num_votes, such as 10."
             )
-    elif not 0.0 < num_votes < float("inf"):
-        raise RequestError(f"The number of votes is {num_votes}; expected a positive number, such as 10.")
+    elif not (is_number(num_votes) and 0.0 < num_votes < float("inf")):
+        raise RequestError(f"The number of votes is {num_votes!r}; expected a positive number, such as 10.")
 
 
 def normalize_targets(
@@ -96,6 +97,8 @@ def implied_vote_shares(
         RequestError: an unknown normalisation, or a temperature or number of votes that is not positive.
     """
     check_normalization(normalization, temperature, num_votes)
+    if not isinstance(logits, Tensor):
+        raise RequestError(f"The logits are of type {type(logits).__name__}; expected a tensor [..., K].")
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if normalization == "none":
         return torch.softmax(scores, dim=-1)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
+from midas_dfer.values import is_number
 
 RatioPer = Literal["clip", "batch"]
 """Whether every virtual clip has a mixing ratio of its own, or a batch has one."""
@@ -220,8 +221,8 @@ def check_alpha(alpha: float) -> None:
     Raises:
         RequestError: it is not a positive number.
     """
-    if not 0.0 < alpha < float("inf"):
-        raise RequestError(f"The alpha of the Beta distribution is {alpha}; expected a positive number.")
+    if not (is_number(alpha) and 0.0 < alpha < float("inf")):
+        raise RequestError(f"The alpha of the Beta distribution is {alpha!r}; expected a positive number.")
 
 
 def first_false(rows: Bool[Tensor, "B"]) -> int:

@@ -14,6 +14,7 @@ from midas_dfer.mixing.mixer import Partners, checked_batch, checked_partners, o
 from midas_dfer.mixing.plan import MixPlan, to_device
 from midas_dfer.mixing.regions import CutMix, Span, as_region_plan, box_spans, frame_sizes, pasted_part
 from midas_dfer.mixing.saliency_maps import MapFunction, check_source, fine_grained_saliency, one_map, without_gradients
+from midas_dfer.values import is_number
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class TransMix(CutMix):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.area_weight <= 1.0:
-            raise RequestError(f"The weight of the area is {self.area_weight}; expected 0 to 1.")
+        if not (is_number(self.area_weight) and 0.0 <= self.area_weight <= 1.0):
+            raise RequestError(f"The weight of the area is {self.area_weight!r}; expected 0 to 1.")
         check_source(self.attention, "attention")
 
     def apply(

@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
+from midas_dfer.values import is_number, is_whole
 
 PUBLISHED_WIDTH = 64
 """Channels of the first stage in the published networks; less makes a small one for trials on a CPU."""
@@ -95,11 +96,13 @@ def check_options(num_classes: int, dropout: float, width: int = PUBLISHED_WIDTH
     Raises:
         RequestError: one of these is out of range.
     """
-    if num_classes < 1:
-        raise RequestError(f"The number of classes is {num_classes}; expected at least 1.")
-    if not 0.0 <= dropout < 1.0:
-        raise RequestError(f"The dropout is {dropout}; expected a probability in [0, 1), such as 0.5.")
-    if width < 8 or width % 8:
-        raise RequestError(f"The width is {width}; expected a multiple of 8, as {PUBLISHED_WIDTH}, the published one.")
-    if num_frames < 1:
-        raise RequestError(f"The number of frames is {num_frames}; expected at least 1.")
+    if not (is_whole(num_classes) and num_classes >= 1):
+        raise RequestError(f"The number of classes is {num_classes!r}; expected at least 1.")
+    if not (is_number(dropout) and 0.0 <= dropout < 1.0):
+        raise RequestError(f"The dropout is {dropout!r}; expected a probability in [0, 1), such as 0.5.")
+    if not (is_whole(width) and width >= 8 and width % 8 == 0):
+        raise RequestError(
+            f"The width is {width!r}; expected a multiple of 8, as {PUBLISHED_WIDTH}, the published one."
+        )
+    if not (is_whole(num_frames) and num_frames >= 1):
+        raise RequestError(f"The number of frames is {num_frames!r}; expected at least 1.")

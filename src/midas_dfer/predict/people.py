@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings
+from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings, squeezed
 from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, shrunk_hint
 from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
@@ -83,7 +83,7 @@ def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
     seen = Seen()
     frames = steps.looking(seen.watch(source.frames(tell=seen.remarks.append)))
     if settings.faces == "cropped":
-        seen.tracks = [_whole_frames(frames, source.name)]
+        seen.tracks = [_whole_frames(frames, source.name, seen.remarks)]
         return seen
     detect = make_detector(settings)
     hint = ""
@@ -133,9 +133,14 @@ def _longest(tracks: list[Track], number: int | None) -> list[Track]:
     return [tracks[i] for i in sorted(order[:number])]
 
 
-def _whole_frames(frames: Iterator[Frame], name: str) -> Track:
-    """Frames that are face crops, as a track."""
-    rows = [(f.index, f.time, whole_face(f.image, f"{name}: frame {f.index}")) for f in frames]
+def _whole_frames(frames: Iterator[Frame], name: str, remarks: list[Remark]) -> Track:
+    """Frames that are face crops, as a track; the first that is not square is told."""
+    rows: list[tuple[int, float, Face]] = []
+    told: Remark | None = None
+    for frame in frames:
+        rows.append((frame.index, frame.time, whole_face(frame.image, f"{name}: frame {frame.index}")))
+        told = told or squeezed(frame.image)
+    remarks.extend([told] if told else [])
     return Track(
         frames=np.array([index for index, _, _ in rows], dtype=np.int64),
         times=np.array([time for _, time, _ in rows], dtype=np.float64),

@@ -32,6 +32,7 @@ from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
 from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.runs import Run
+from midas_dfer.values import is_whole
 from midas_dfer.video.read import Frame
 
 WINDOWS_PER_BATCH = 8
@@ -234,12 +235,12 @@ class Predictor:
         Raises:
             RequestError: a setting makes no sense.
         """
-        check_windows(window_seconds, stride_seconds)
+        windows = check_windows(window_seconds, stride_seconds)
         settings = self._settings_with(faces, max_side=max_side, min_score=min_score)
         return Stream(
             class_names=self.class_names,
             settings=settings,
-            windows=(window_seconds, stride_seconds),
+            windows=windows,
             segments=(self.info.num_segments, self.info.frames_per_segment),
             cut=lambda image, landmarks: self._view(self._cut(image, landmarks, settings)),
             read=self._read,
@@ -254,9 +255,9 @@ class Predictor:
         settings: ExtractSettings,
         progress: Progress | None,
     ) -> Timeline:
-        check_windows(*windows)
-        if max_people is not None and max_people < 1:
-            raise RequestError(f"max_people is {max_people}; expected 1 or more.")
+        windows = check_windows(*windows)
+        if max_people is not None and not (is_whole(max_people) and max_people >= 1):
+            raise RequestError(f"max_people is {max_people!r}; expected a whole number, 1 or more.")
         progress = NoProgress() if progress is None else progress
         steps = source.two_passes(progress)
         segments = (self.info.num_segments, self.info.frames_per_segment)

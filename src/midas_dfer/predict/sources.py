@@ -1,6 +1,5 @@
 """Where the frames come from that are read: a file or folder, or pictures in memory. Both are gone through twice."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -113,6 +112,10 @@ FrameSource = VideoFile | GivenFrames
 """Frames with their times, as often as they are asked for; with a name, and a note for whoever reads the result."""
 
 
+_LATEST = 1e12
+"""Seconds; what is more are milliseconds or nanoseconds since 1970, or a mistake."""
+
+
 def checked_time(time: object, before: float | None, name: str) -> float:
     """The time of a frame in seconds, if it is one and comes after the one before.
 
@@ -125,7 +128,7 @@ def checked_time(time: object, before: float | None, name: str) -> float:
         seconds = float(time)  # type: ignore[arg-type]  # that is what is tried
     except (TypeError, ValueError, RuntimeError) as error:
         raise RequestError(f"The time of {name} is {time!r:.60}; expected a number of seconds.") from error
-    if not math.isfinite(seconds):
+    if not abs(seconds) < _LATEST:
         raise RequestError(f"The time of {name} is {seconds}; expected a number of seconds.")
     if before is not None and seconds <= before:
         raise RequestError(

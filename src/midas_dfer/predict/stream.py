@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
-from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.extract import ExtractSettings, squeezed
 from midas_dfer.clips.one_picture import checked_picture, to_bgr
 from midas_dfer.clips.tracks import Follower, OpenTrack, smooth, track_of
 from midas_dfer.errors import RequestError
 from midas_dfer.predict.people import SHORTEST_TRACK, make_detector, whole_face
 from midas_dfer.predict.sources import checked_time
 from midas_dfer.predict.timeline import Reading
-from midas_dfer.predict.windows import frames_of_window, plan_windows, time_shown
+from midas_dfer.predict.windows import MAX_OVERLAP, frames_of_window, plan_windows, time_shown
 
 _MIN_DETECTED = 3
 _REACH = 4.0  # as many sigmas as `smooth` looks to each side
@@ -136,7 +136,7 @@ class Stream:
 
     Attributes:
         in_view: the faces that were found in the last frame and have been in view for 0.3 s, by number.
-        note: what is to be known of how faces are cut; "" if nothing.
+        note: what is to be known of how faces are cut, of the frames so far; "" if nothing.
     """
 
     def __init__(
@@ -192,7 +192,15 @@ class Stream:
             image = to_bgr(checked_picture(frame, "The frame"))
             before = None if self._position < 0 else self._time
             seconds = checked_time(time, before, "the frame")
+            if before is not None and seconds - before > MAX_OVERLAP * self._stride:
+                raise RequestError(
+                    f"The time of the frame is {seconds - before:g} s after that of the frame before, which makes more "
+                    f"than {MAX_OVERLAP} readings of one frame; give times in seconds, and after a pause make another "
+                    "stream."
+                )
             found = [whole_face(image, "The frame")] if self._detect is None else self._detect(image)
+            if self._detect is None and (remark := squeezed(image)) is not None and remark.kind not in self.note:
+                self.note = "; ".join(filter(None, [self.note, f"the stream {remark.text}"]))
             self._position += 1
             self._time = seconds
             if before is None:

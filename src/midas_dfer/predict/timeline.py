@@ -23,6 +23,7 @@ from midas_dfer.clips.tracks import Track, mean_size
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, json_text
 from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html
+from midas_dfer.values import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +246,8 @@ class Timeline:
         Raises:
             RequestError: there is no such track, or it is not in view at that time.
         """
+        if not is_number(time):
+            raise RequestError(f"The time is {time!r}; expected a number of seconds.")
         for found in self.tracks:
             if found.track == track:
                 if not found.start - 1e-6 <= time <= found.end + 1e-6:

@@ -16,29 +16,34 @@ from midas_dfer.clips.sampling import sample_segments
 from midas_dfer.clips.tracks import Track
 from midas_dfer.errors import RequestError
 from midas_dfer.predict.timeline import Thumbnail, TrackTimeline, Window
+from midas_dfer.values import is_number
 from midas_dfer.video.read import Frame
 
 MAX_OVERLAP = 50
 """How many windows may cover one moment; the crops of all of them are in memory at once."""
 MAX_THUMBNAILS, THUMBNAIL_SIZE = 12, 96
-_MIN_SECONDS = 0.01
+_MIN_SECONDS, _MAX_SECONDS = 0.01, 1e9
 _TOLERANCE = 1e-6  # s; times are compared and written with it
 
 
-def check_windows(window_seconds: float, stride_seconds: float) -> None:
+def check_windows(window_seconds: float, stride_seconds: float) -> tuple[float, float]:
     """Refuse windows that cannot be.
 
+    Returns:
+        both, as Python's numbers.
+
     Raises:
-        RequestError: a length is below 0.01 s or not finite, or more than 50 windows would overlap.
+        RequestError: a length is no number, below 0.01 s or endless, or more than 50 windows would overlap.
     """
     for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride_seconds)):
-        if not (math.isfinite(value) and value >= _MIN_SECONDS):
-            raise RequestError(f"{name} is {value}; expected {_MIN_SECONDS} or more.")
+        if not (is_number(value) and _MIN_SECONDS <= value < _MAX_SECONDS):
+            raise RequestError(f"{name} is {value!r}; expected a number of seconds, {_MIN_SECONDS} or more.")
     if window_seconds > MAX_OVERLAP * stride_seconds:
         raise RequestError(
             f"Windows of {window_seconds:g} s every {stride_seconds:g} s overlap {window_seconds / stride_seconds:.0f} "
             f"times; take a stride of at least {window_seconds / MAX_OVERLAP:g} s."
         )
+    return float(window_seconds), float(stride_seconds)
 
 
 def plan_windows(start: float, end: float, window_seconds: float, stride_seconds: float) -> list[tuple[float, float]]:
@@ -120,8 +125,17 @@ class WindowPlan:
         num_segments: int,
         frames_per_segment: int = 1,
     ) -> "WindowPlan":
-        """Lay windows over a track; see `plan_windows`."""
+        """Lay windows over a track; see `plan_windows`.
+
+        Raises:
+            RequestError: there would be many windows for each frame; times in milliseconds, for one, make that.
+        """
         start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
+        if (end - start - window_seconds) / stride_seconds > MAX_OVERLAP * len(track.times):
+            raise RequestError(
+                f"Face {number} is in {len(track.times)} frames over {end - start:g} s, which makes more than "
+                f"{MAX_OVERLAP} readings of each frame; give times in seconds, or take a longer stride."
+            )
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])
         chosen = (frames_of_window(track.times, *span, num_segments, frames_per_segment) for span in spans)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read
+from midas_dfer.files import cannot_read, near_name
 from midas_dfer.predict_many.results import is_result
 from midas_dfer.predict_many.source import Source
 from midas_dfer.video.pictures import FOLDER_FRAME_RATE, natural_order
@@ -71,7 +71,7 @@ def find_sources(names: Sequence[str], out: Path, pictures: Pictures = "auto") -
     for name in names:
         for path in _named(name):
             if not os.path.lexists(path):
-                sources.nothing[name] = f"{name}: no such file"
+                sources.nothing[name] = f"{name}: no such file{near_name(path)}"
                 continue
             for source in _look_at(path, out, pictures, sources):
                 if not _is_text(source.path):

@@ -45,7 +45,8 @@ def write_summary(out: Path, failures: Mapping[Source, tuple[str, str]]) -> list
 
     Args:
         out: the folder.
-        failures: what became of the videos without a result, and why.
+        failures: what became of the videos without a result, and why. What failed in earlier commands stays in the
+            table until it is read, or its file is gone.
 
     Returns:
         the two files.
@@ -54,10 +55,11 @@ def write_summary(out: Path, failures: Mapping[Source, tuple[str, str]]) -> list
         RequestError: a result is damaged.
         JobError: they cannot be written.
     """
-    rows = [row for result in results_in(out) for row in _rows(result)]
-    rows += [
-        {"video": str(source.place), "status": status, "note": reason} for source, (status, reason) in failures.items()
-    ]
+    results = list(results_in(out))
+    failed = {str(source.place): outcome for source, outcome in failures.items()}
+    rows = [row for result in results for row in _rows(result)]
+    rows += _failed_before(out, {*failed, *(result.source for result in results)})
+    rows += [{"video": video, "status": status, "note": reason} for video, (status, reason) in failed.items()]
     shares = {name: pl.Float64 for row in rows for name in row if name not in _COLUMNS}
     order = sorted(shares, key=lambda name: name.startswith("vote_share"))  # stable: classes keep their order
     table = pl.DataFrame(rows, schema={**_COLUMNS, **dict.fromkeys(order, pl.Float64)})
@@ -67,6 +69,16 @@ def write_summary(out: Path, failures: Mapping[Source, tuple[str, str]]) -> list
     files = [out / name for name in SUMMARY_FILES]
     write_together({files[0]: csv.getvalue(), files[1]: parquet.getvalue()})
     return files
+
+
+def _failed_before(out: Path, known: set[str]) -> list[dict[str, Any]]:
+    """The rows of an earlier table on videos that have no result yet, and of which nothing new is known."""
+    try:
+        table = pl.read_parquet(out / SUMMARY_FILES[1], columns=["video", "status", "note"])
+        failed = table.filter(pl.col("status") != "read").unique("video", keep="last", maintain_order=True)
+    except (OSError, pl.exceptions.PolarsError):  # there is none, or it is no table of ours: it is written anew
+        return []
+    return [row for row in failed.iter_rows(named=True) if row["video"] not in known and Path(row["video"]).exists()]
 
 
 def read_timeline(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read
+from midas_dfer.files import cannot_read, near_name
 from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
@@ -110,7 +110,10 @@ def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str]
         return named
     if isinstance(named, Run):
         return TrainedModel(named.path, ModelInfo.of(named), run=named)
-    path, name = Path(named), str(named)
+    if not isinstance(named, str | Path):
+        raise RequestError(f"a trained model is named by its folder, or a reader's name; this is {named!r:.60}")
+    path = Path(named)
+    name = str(path)
     reader = READERS.get(name)
     if (there := _folder_of(path)) is not None:
         installed = next((each for each in READERS.values() if each.folder == path.resolve()), None)
@@ -135,8 +138,8 @@ def _not_a_model(path: Path) -> str:
         return f"there is no model {path}; did you mean {close[0]}? If not: {expected}"
     if not path.exists():
         return (
-            f"there is no folder {path}; {expected}. Nothing is downloaded here: of a model of the Hugging Face Hub "
-            "name the folder that huggingface_hub.snapshot_download returns"
+            f"there is no folder {path}{near_name(path)}; {expected}. Nothing is downloaded here: of a model of the "
+            "Hugging Face Hub name the folder that huggingface_hub.snapshot_download returns"
         )
     return f"{not_a_run(path)}. Nor is it an exported folder ({CONFIG_FILE}), or {readers}"
 

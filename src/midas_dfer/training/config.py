@@ -251,6 +251,8 @@ class RunConfig:
 
     def _check_mixer(self) -> None:
         names = self.mixer_names
+        if "none" in names and self.mixer != "none":
+            raise RequestError(f"--mixer is {self.mixer}; none stands alone, and cannot be one of several")
         if self.mixer != "none" and (unknown := [name for name in names if name not in PUBLISHED_ALPHA]):
             raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(PUBLISHED_ALPHA)}")
         if self.saliency == "model" and not set(names) & set(LOOKING_MIXERS):

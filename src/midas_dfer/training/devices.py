@@ -1,5 +1,6 @@
 """Where to compute, and with how many bits."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,9 +20,11 @@ def choose_device(name: str) -> torch.device:
     """The device that `--device` means; auto takes a GPU if there is one.
 
     Raises:
-        RequestError: cuda is asked for and there is none.
+        RequestError: it is none of these, or cuda is asked for and there is none.
     """
-    if name == "cuda" and not torch.cuda.is_available():
+    if str(name) not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", str(name)):
+        raise RequestError(f"the device is {name!r}; expected auto, cpu or cuda")
+    if str(name).startswith("cuda") and not torch.cuda.is_available():
         raise RequestError("--device cuda, but PyTorch finds no GPU here; use --device cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

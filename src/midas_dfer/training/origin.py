@@ -8,16 +8,20 @@ from torch import nn
 from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Partition
 from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.files import read_json, write_json
 from midas_dfer.models.clip_model import ClipModel
 from midas_dfer.models.pretrained import take_start
 from midas_dfer.readers.start import CONFIG_FILE, Start, named_reader
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.identity import different_settings
+from midas_dfer.training.run_file import CURE
 from midas_dfer.training.runs import RUN_FILE, WEIGHTS_FILE, Part, Run
 
 OF_THE_NETWORK = ("model", "width", "size")
 """Settings that are those of the run that a training begins from, unless they are typed."""
 _LEARNED_FROM: tuple[Part, ...] = ("train", "validation")
+LEARNED_BEFORE_FILE = "learned_before.json"
+"""In a run that began from another: the clips that all before it learned from."""
 
 
 def open_run(path: Path | str) -> Run:
@@ -66,12 +70,12 @@ def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
     """Refuse a training whose test clips were learned from, in the run that it begins from or in one before that.
 
     Returns:
-        a sentence where that is so of validation clips; else "".
+        a sentence where that is so of validation clips, or cannot be known; else "".
 
     Raises:
         RequestError: some were.
     """
-    learned = clips_learned(origin, dataset)
+    learned, unknown = clips_learned(origin, dataset)
     tested = set() if partition.test is None else set(partition.test.video_ids)
     if known := tested & learned:
         raise RequestError(
@@ -80,36 +84,59 @@ def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
         )
     watched = set() if partition.validation is None else set(partition.validation.video_ids)
     if not (known := watched & learned):
-        return ""
+        return unknown
     return (
         f"{len(known)} of the {len(watched)} validation clips were used to train {origin.path}: how well they are "
         "recognised does not say how well others are"
     )
 
 
-def clips_learned(run: Run, dataset: str) -> set[str]:
-    """The clips of a data set that a run learned from, and those that it began from, by video id.
+def clips_learned(run: Run, dataset: str) -> tuple[set[str], str]:
+    """The clips of a data set that a run learned from, and those before it, by video id.
 
-    A run that is not there any more is passed over.
+    Returns:
+        the ids; and a sentence where a run is gone, so that they may be more; else "".
     """
-    found: set[str] = set()
-    seen: set[Path] = set()
-    place: Run | None = run
-    while place is not None and place.path.resolve() not in seen:
-        seen.add(place.path.resolve())
-        if place.provenance.dataset == dataset:
-            found.update(*(place.part(part) for part in _LEARNED_FROM))
-        place = _before(place)
-    return found
+    learned, unknown = _learned(run, set())
+    return learned.get(dataset, set()), unknown
 
 
-def _before(run: Run) -> Run | None:
-    if not run.provenance.init:
-        return None
+def keep_learned(run: Run, origin: Run) -> None:
+    """Keep in a new run what those before it learned from, so that it is known when these are gone.
+
+    Raises:
+        JobError: the file cannot be written.
+    """
+    learned, unknown = _learned(origin, set())
+    content = {"clips": {dataset: sorted(ids) for dataset, ids in learned.items()}, "unknown": unknown}
+    write_json(run.path / LEARNED_BEFORE_FILE, content)
+
+
+def _learned(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str]:
+    """By data set, what a run and those before it learned from; and what of it is not known."""
+    seen.add(run.path.resolve())
+    learned, unknown = _learned_before(run, seen)
+    learned.setdefault(run.provenance.dataset, set()).update(*(run.part(part) for part in _LEARNED_FROM))
+    return learned, unknown
+
+
+def _learned_before(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str]:
+    file = run.path / LEARNED_BEFORE_FILE
+    if file.is_file():
+        content = read_json(file, CURE)
+        try:
+            return {name: set(map(str, ids)) for name, ids in content["clips"].items()}, str(content["unknown"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RequestError(f"{file} is damaged ({error!r}); {CURE}") from error
+    if not (init := run.provenance.init) or Path(init).resolve() in seen:
+        return {}, ""
     try:
-        return Run.open(run.provenance.init)
+        return _learned(Run.open(init), seen)
     except (MidasError, OSError):
-        return None
+        return (
+            {},
+            f"{init}, which {run.path} began from, cannot be read; clips may have been learned from there",
+        )
 
 
 def take_weights(model: nn.Module, origin: Run, class_names: Sequence[str], digest: str = "") -> str:

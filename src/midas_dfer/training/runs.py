@@ -32,7 +32,7 @@ from midas_dfer.clips.template import FaceTemplate
 from midas_dfer.commands import shell_command
 from midas_dfer.datasets.manifest import Manifest, Partition
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, is_temporary, make_folder, read_json, write_file, write_json
+from midas_dfer.files import cannot_read, is_temporary, make_folder, near_name, read_json, write_file, write_json
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
 from midas_dfer.models.zoo import create_model
@@ -284,6 +284,8 @@ class Run:
         try:
             content = read_weights_file(path)
         except FileNotFoundError as error:
+            if self.finished:
+                raise RequestError(f"{path} is gone; {CURE}") from error
             go_on = shell_command("midas", "train", "--resume", self.path)
             raise RequestError(f"{self.path} holds no trained weights yet; go on with: {go_on}") from error
         model = self.new_model()
@@ -315,7 +317,7 @@ def not_a_run(path: Path) -> str:
     """Say what is there in the place of a run folder."""
     makes = "midas train --store STORE --out RUN makes one"
     if not path.exists():
-        return f"there is no folder {path}; name a run folder ({makes})"
+        return f"there is no folder {path}{near_name(path)}; name a run folder ({makes})"
     if not path.is_dir():
         return f"{path} is a file, not a run folder"
     if is_store(path):

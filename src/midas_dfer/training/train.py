@@ -40,7 +40,7 @@ from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInte
 from midas_dfer.training.identity import different_settings, recipe_of
 from midas_dfer.training.long_recipes import few_epochs
 from midas_dfer.training.mixers import Mixing, make_mixing
-from midas_dfer.training.origin import open_origin, refuse_tested_clips, take_weights, told_differences
+from midas_dfer.training.origin import keep_learned, open_origin, refuse_tested_clips, take_weights, told_differences
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.readings import votes_learned
@@ -110,6 +110,7 @@ def train(
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device))
     if origin is not None:
+        keep_learned(run, origin)
         run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
     pending = sum(each.status == "pending" for each in store.outcomes.values())
     if pending:
@@ -158,16 +159,18 @@ def resume(
     """
     run = Run.open(path)
     _refuse_edited(run)
-    if run.finished:
+    if run.finished and store is None:
         return run
     if not isinstance(store, ClipStore):
         store = ClipStore.open(run.provenance.store if store is None else store)
     if store.fingerprint != run.provenance.store_fingerprint:
         raise RequestError(
-            f"the store {store.path} has changed since the run {run.path} began (fingerprint "
+            f"the store {store.path} is another than that of the run {run.path}, or has changed since (fingerprint "
             f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
         )
     _check_classes(run, store)
+    if run.finished:
+        return run
     if run.provenance.recipe is None:
         say(f"note: an earlier version began this run, so it cannot be seen whether {CONFIG_FILE} was edited since")
         run.update(recipe=recipe_of(run.config))

@@ -10,15 +10,17 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from midas_dfer.errors import VideoError
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 # The largest picture that is decoded, in pixels: 8192 x 8192, twice as much as 8K video.
 MAX_PIXELS = 8192 * 8192
 
 # Formats that are recognised by their content. Playlists and scripts (HLS, concat), which name other files or
-# addresses and may never end, and text shown as a terminal (tty) are left out on purpose.
+# addresses and may never end, text shown as a terminal (tty), and numbered pictures (image2), which go by the
+# file's name alone, are left out on purpose.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,vvc,av1,obu,"
-    "ivf,asf,ogg,gif,apng,mxf,nut,rm,dv,wtv,vc1,mjpeg,yuv4mpegpipe,image2,jpeg_pipe,png_pipe,bmp_pipe,"
+    "ivf,asf,ogg,gif,apng,mxf,nut,rm,dv,wtv,vc1,mjpeg,yuv4mpegpipe,jpeg_pipe,png_pipe,bmp_pipe,"
     "webp_pipe,tiff_pipe,mp3,wav,flac,aac,ac3,aiff,amr"
 )
 
@@ -32,6 +34,8 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
     try:
         if path.is_dir():
             raise VideoError(f"{path}: is a folder; a video or picture file was expected.")
+        if path.is_symlink() and not path.exists():
+            raise VideoError(f"{path}: is a link that leads nowhere ({path.readlink()}); name the video itself.")
         if not path.exists():
             raise VideoError(f"{path}: {_why_missing(str(path))}")
         if not path.is_file():
@@ -53,8 +57,7 @@ def open_container(path: Path) -> InputContainer:
     Raises:
         VideoError: the file is not readable or not a video.
     """
-    # Without pattern_type, FFmpeg would read 1.jpg for a file called %d.jpg.
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "pattern_type": "none"}
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -121,6 +124,8 @@ def _why_missing(name: str) -> str:
 def _why_not_opened(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "may not be read by this user; change its permissions."
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return "is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are."
     return f"is not a video that can be read ({error_reason(error)}); MP4, MKV, WebM, AVI and MOV are."
 
 

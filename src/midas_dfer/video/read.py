@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
@@ -106,9 +107,9 @@ def probe(path: Path) -> VideoInfo:
             path=path,
             width=view.size[0],
             height=view.size[1],
-            frame_rate=None if opened.picture else _declared_rate(stream),
-            num_frames=1 if opened.picture else (stream.frames or None),
-            duration=None if opened.picture else _declared_duration(opened.container, stream),
+            frame_rate=_declared_rate(stream),
+            num_frames=stream.frames or None,
+            duration=_declared_duration(opened.container, stream),
             codec=stream.codec_context.name,
             orientation=view.orientation,
             remarks=tuple(remarks),
@@ -148,7 +149,7 @@ def iter_frames(
         Frames by increasing index and time. If a stream changes its size, so do the images.
 
     Raises:
-        RequestError: `path` is no name.
+        RequestError: `path` is no name, or what is asked for is none of these.
         VideoError: nothing can be read: see `probe`.
         DamagedVideoError: after the last good frame, if the file is damaged: a packet or frame that cannot be
             decoded, or an end before the declared one. Files whose container does not say how long they are
@@ -156,6 +157,10 @@ def iter_frames(
     """
     if not isinstance(path, str | Path):
         raise RequestError(f"A video is named by its path; this is of type {type(path).__name__}.")
+    if pixel_format not in get_args(PixelFormat):
+        raise RequestError(f"The pixel format is {pixel_format!r}; expected {' or '.join(get_args(PixelFormat))}.")
+    if not (wanted is None or callable(wanted)):
+        raise RequestError(f"wanted is of type {type(wanted).__name__}; expected a function of a frame's index.")
     path = Path(path)
     with _open(path, pixel_format, tell) as opened:
         if isinstance(opened, Still):
@@ -202,7 +207,6 @@ class _Decoding:
         self.formats = frozenset(container.format.name.split(","))
         fragmented = "mp4" in self.formats and not stream.frames
         self.length_known = fragmented or not self.formats.isdisjoint(_DURATION_IN_HEADER)
-        self.picture = path.suffix.lower() in PICTURE_SUFFIXES
         self.duration = _declared_duration(container, stream)
         self.rate = _declared_rate(stream) or _FALLBACK_RATE
         self.clock = Clock(1.0 / self.rate)
@@ -233,8 +237,6 @@ class _Decoding:
                 time = self.clock.tick(self._stamp(frame))
                 self.frames_read += 1
                 yield from self._shown(frame, time)
-                if self.picture:
-                    return
             damage = self.doubt or self._early_end()
         except _Damage as error:
             damage = str(error)
@@ -272,7 +274,7 @@ class _Decoding:
         for packet in self._packets():
             # A stream that was joined in its middle (a cut broadcast) cannot be decoded up to its first key
             # frame; that much is skipped. What fails from there on is damage.
-            joined = not (self.key_seen or packet.is_keyframe or self.picture)
+            joined = not (self.key_seen or packet.is_keyframe)
             self.key_seen |= packet.is_keyframe and packet.size > 0
             if packet.is_corrupt and packet.size:
                 if self.formats.isdisjoint(_PACKET_FLAG_UNSURE):
