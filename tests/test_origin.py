@@ -116,7 +116,7 @@ def test_a_kill_in_the_first_epoch_begins_from_it_again(made, tmp_path, monkeypa
 
 def test_clips_that_were_learned_from_are_not_tested(made, tmp_path):
     """Also where they were learned from two runs before."""
-    with pytest.raises(RequestError, match=r"3 of the 3 clips that would be tested were used to train .*run, so that"):
+    with pytest.raises(RequestError, match=r"3 of the 3 clips that would be tested were used to train .*run, or"):
         train(replace(CONFIG, test_fold=2), made / "store", tmp_path / "new", init=made / "run", say=quiet)
     assert not (tmp_path / "new").exists()
     manifest = write_dataset(tmp_path / "videos", clips=6, seed=3)
@@ -144,6 +144,15 @@ def test_clips_that_were_learned_from_are_not_tested(made, tmp_path):
     train(config, made / "store", tmp_path / "new", init=made / "run", say=said.append)
     (note,) = (each for each in said if "validation clips" in each)
     assert note.startswith("note: 3 of the 3 validation clips were used to train ")
+
+
+@pytest.mark.parametrize(("select", "learned"), [("last", False), ("best_validation", True)])
+def test_clips_that_a_run_was_watched_by_count_where_they_chose_its_weights(select, learned, made, tmp_path):
+    config = replace(CONFIG, validation_fraction=0.4, select=select)
+    watched = train(config, made / "store", tmp_path / "watched", say=quiet)
+    said: list[str] = []
+    train(config, made / "store", tmp_path / "new", init=watched, say=said.append)
+    assert any("validation clips were used to train" in each for each in said) == learned
 
 
 def test_what_does_not_go_together_is_refused(made, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """A training that goes on from a finished one, with other settings: `midas train --init RUN`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -19,7 +19,8 @@ from midas_dfer.training.runs import RUN_FILE, WEIGHTS_FILE, Part, Run
 
 OF_THE_NETWORK = ("model", "width", "size")
 """Settings that are those of the run that a training begins from, unless they are typed."""
-_LEARNED_FROM: tuple[Part, ...] = ("train", "validation")
+_CHOSEN_BY: Mapping[str, Part] = {"best_validation": "validation", "best_test_fold": "test"}
+"""The part whose scores chose the weights, by `select`."""
 LEARNED_BEFORE_FILE = "learned_before.json"
 """In a run that began from another: the clips that all before it learned from."""
 
@@ -79,15 +80,16 @@ def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
     tested = set() if partition.test is None else set(partition.test.video_ids)
     if known := tested & learned:
         raise RequestError(
-            f"{len(known)} of the {len(tested)} clips that would be tested were used to train {origin.path}, so that "
-            "their scores would say nothing; take the same --test_fold, or a store without these clips"
+            f"{len(known)} of the {len(tested)} clips that would be tested were used to train {origin.path}, or to "
+            "choose its weights, so that their scores would say nothing; take the same --test_fold, or a store without "
+            "these clips"
         )
     watched = set() if partition.validation is None else set(partition.validation.video_ids)
     if not (known := watched & learned):
         return unknown
     return (
-        f"{len(known)} of the {len(watched)} validation clips were used to train {origin.path}: how well they are "
-        "recognised does not say how well others are"
+        f"{len(known)} of the {len(watched)} validation clips were used to train {origin.path}, or to choose its "
+        "weights: how well they are recognised does not say how well others are"
     )
 
 
@@ -116,8 +118,14 @@ def _learned(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str]:
     """By data set, what a run and those before it learned from; and what of it is not known."""
     seen.add(run.path.resolve())
     learned, unknown = _learned_before(run, seen)
-    learned.setdefault(run.provenance.dataset, set()).update(*(run.part(part) for part in _LEARNED_FROM))
+    learned.setdefault(run.provenance.dataset, set()).update(_clips_of_training(run))
     return learned, unknown
+
+
+def _clips_of_training(run: Run) -> set[str]:
+    """The clips that a run was trained on, and those that chose its weights; not those that it was only watched by."""
+    chosen_by = _CHOSEN_BY.get(run.config.select)
+    return run.part("train") | (set() if chosen_by is None else run.part(chosen_by))
 
 
 def _learned_before(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str]:
