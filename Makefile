@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 export OMP_WAIT_POLICY = passive
 unexport PYTHONDONTWRITEBYTECODE # compiled modules are kept: the tests start many processes
 
-.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz dist locks clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz docs dist locks clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -51,6 +51,11 @@ dynamic-study: .venv/.installed-dev
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 
+# The documentation as a site, in build/site.
+docs: .venv/.installed
+	$(PIP) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 # Wheel and source archive, and the demo out of the wheel in an environment of its own.
 dist: .venv/.installed
 	rm -rf dist build/wheel
@@ -61,8 +66,8 @@ dist: .venv/.installed
 	cd build/wheel && bin/midas demo --out demo
 
 # locks/: each install with the hashes of its files, at the versions of constraints.txt.
-EXTRAS = agreement crowd dev export lite0 ray sface timm
-LOCK = $(BIN)/uv pip compile pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes -q
+EXTRAS = agreement crowd dev docs export lite0 ray sface timm
+LOCK = $(BIN)/uv pip compile pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes --strip-extras -q
 locks: .venv/.installed
 	$(PIP) uv
 	mkdir -p locks

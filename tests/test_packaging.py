@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from midas_dfer import _PUBLIC
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINNED = re.compile(r"^([\w.-]+)==([\w.+]+)", re.MULTILINE)
@@ -21,7 +23,7 @@ def test_each_install_has_a_lock_with_hashes_at_the_versions_that_are_tested(nam
     locked, tested = pins(f"locks/{name}.txt"), pins("constraints.txt")
     assert not {each: version for each, version in locked.items() if tested.get(each, version) != version}
     blocks = re.split(r"^(?=[\w.-]+==)", (ROOT / f"locks/{name}.txt").read_text(), flags=re.MULTILINE)[1:]
-    assert len(blocks) == len(locked)
+    assert len(blocks) >= len(locked) > 30  # some have another version for another Python
     assert all("--hash=sha256:" in block for block in blocks)
     wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"].get(name, [])
     missing = [each for each in map(Requirement, wanted) if each.name.lower().replace("_", "-") not in locked]
@@ -40,3 +42,10 @@ def test_what_is_beside_the_code_comes_with_the_wheel():
     taken = {path for pattern in patterns for path in package.glob(pattern)}
     there = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert there == {path for path in taken if path.is_file()}
+
+
+def test_the_reference_has_each_public_name_once():
+    listed = re.findall(r"^::: midas_dfer\.(\S+)\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE)
+    assert sorted((name, place) for place, name in listed) == sorted(_PUBLIC.items())
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"\w+\.md", (ROOT / "mkdocs.yml").read_text())) == pages

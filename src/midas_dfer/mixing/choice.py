@@ -18,7 +18,7 @@ from midas_dfer.mixing.plan import ChoicePlan, MixPlan
 class RandomChoice(Mixer):
     """Draws one of several mixers for each batch, and does what that one does.
 
-    The mixers may be choices themselves. The plan holds which one was drawn, and its plan::
+    The mixers may be choices themselves. The plan holds which one was drawn, and its plan:
 
         mixer = RandomChoice([MIDAS(), CutMix(), ManifoldMixup()], [0.5, 0.25, 0.25])
         plan = mixer.draw(video_ids, generator=generator)

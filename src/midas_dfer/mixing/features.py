@@ -137,7 +137,7 @@ class ManifoldMixup(FeatureMixer):
 
     Where the point is "input" it is mixup. The publication draws the depth uniformly from the input and the first
     two groups of residual blocks; here it is drawn from all points that the model names, or from `points`. All
-    features of all frames of a clip share its ratio, and the labels are mixed by the same ratio::
+    features of all frames of a clip share its ratio, and the labels are mixed by the same ratio:
 
         mixer = ManifoldMixup()
         plan = mixer.draw(video_ids, generator=generator)

@@ -70,7 +70,7 @@ class MIDAS(Mixup):
     """Convex combination of pairs of clips and of their soft labels (equations 1 to 3), then normalisation.
 
     It has no state and no randomness of its own: `draw` makes a plan, `apply` carries it out, calling the
-    object does both::
+    object does both:
 
         mixer = MIDAS(alpha=0.4)
         clips, targets = mixer(clips, soft_labels, video_ids=video_ids, generator=generator)

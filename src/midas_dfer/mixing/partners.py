@@ -70,7 +70,7 @@ class PartnerPool:
     """The clips that may be drawn as partners: a whole training set, say, or a batch with weights.
 
     A clip's partner is drawn from the clips of all other videos, independently of the other rows, with a
-    chance proportional to its weight::
+    chance proportional to its weight:
 
         pool = PartnerPool(train_ids)                       # or PartnerPool.class_balanced(train_ids, soft_labels)
         plan = mixer.draw(video_ids, generator=generator, pool=pool)

@@ -25,7 +25,7 @@ class TransMix(CutMix):
     rectangle: λ = A · M, with M the mask of the clip's own pixels. In the publication A is the attention of the
     class token in the last block of the vision transformer that is being trained, averaged over the heads, from
     the very pass that gives the logits. Here it is the size of the activity at the points that a model names
-    (`midas_dfer.mixing.attention.activity`), so that any network with ``map_points`` will do. Four ways to it::
+    (`midas_dfer.mixing.attention.activity`), so that any network with ``map_points`` will do. Four ways to it:
 
         mixer = TransMix(attention="model")                  # 1. of the one pass that gives the logits
         logits, targets = mixer.through(model, clips, labels, plan)
