@@ -18,8 +18,12 @@ from benchmarks.reader import comparison, views
 from benchmarks.reader.page import page
 from benchmarks.reader.parts import ALIKE, deal, near_twins, read_kept_back, with_parts
 from benchmarks.reader.shipping import TERMS, calibrated
+from benchmarks.reader.teaching import WHOLE, in_whole_votes, mixed, taught_store
 from benchmarks.reader.views import cut_face, make_store, pool_copies, read_pictures
+from hypothesis import given
+from hypothesis import strategies as st
 
+from midas_dfer.clips.augment import apply_crop
 from midas_dfer.clips.faces import TEMPLATE, Face
 from midas_dfer.datasets.ferplus import read_ferplus
 from midas_dfer.datasets.manifest import Manifest
@@ -28,6 +32,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.progress import NoProgress
 from midas_dfer.readers import READERS
 from midas_dfer.sharing.trained import open_trained
+from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.runs import Run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -229,7 +234,9 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     small = {name: replace(c, epochs=1, width=8, size=24) for name, c in comparison.METHODS.items()}
     monkeypatch.setattr(comparison, "METHODS", {name: small[name] for name in ("hard", "midas_none")})
     monkeypatch.setattr(comparison, "SEEDS", (0, 1))
-    monkeypatch.setattr(command, "READER", replace(small["soft"], model="still_resnet18", epochs=2))
+    reader = replace(small["soft"], model="still_resnet18", epochs=2)
+    monkeypatch.setattr(command, "READER", reader)
+    monkeypatch.setattr(command, "TEACHERS", {"still": small["soft"], command.BEGINNING: reader})
     out = tmp_path / "study"
     arguments = [str(ferplus), "--out", str(out), "--page", str(tmp_path / "reader.json")]
     command.main(arguments)
@@ -273,7 +280,9 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     assert TERMS in text
     clips = torch.rand(5, 1, 3, 24, 24)
     with torch.inference_mode():
-        network = Run.open(out / "reader_run").load_model()
+        states = [Run.open(path).load_model().state_dict() for path in command.trainings(out)]
+        network = Run.open(out / "reader_2").load_model()
+        network.load_state_dict({name: sum(state[name] for state in states) / 3 for name in states[0]})
         own = (network(clips) + network(clips.flip(-1))) / 2 / content["temperature"]
         torch.testing.assert_close(shipped.load()(clips), own, atol=2e-3, rtol=2e-3)
         torch.testing.assert_close(shipped.load()(clips.expand(5, 8, 3, 24, 24)), own, atol=2e-3, rtol=2e-3)
@@ -283,6 +292,40 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     assert (run.path / "weights.safetensors").stat().st_mtime_ns == before
 
 
+def test_what_a_picture_is_taught_by_is_half_its_votes(ferplus, tmp_path):
+    votes = np.array([[10, 0, 0], [1, 1, 1], [0, 4, 6]])
+    predictions = np.stack([np.full((3, 3), 1 / 3), np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])])
+    expected = (votes / votes.sum(axis=1, keepdims=True) + predictions.mean(axis=0)) / 2
+    np.testing.assert_allclose(mixed(votes, predictions), expected)
+
+    store = make_store(
+        *read_pictures(ferplus, ferplus / "kept_back.csv"), ("published",), tmp_path / "store", progress=NoProgress()
+    )
+    teachers = {"one": replace(comparison.BUDGET, epochs=1, width=8, size=24)}
+    taught = taught_store(store, teachers, tmp_path, say=print)
+    said = np.load(tmp_path / "taught_by" / "one.npy")
+    training = (store.manifest.table["split"] == "train").to_numpy()
+    assert taught.manifest.video_ids == store.manifest.video_ids
+    np.testing.assert_array_equal(taught.manifest.votes[~training], store.manifest.votes[~training])
+    shares = taught.manifest.votes[training] / WHOLE
+    np.testing.assert_allclose(shares, mixed(store.manifest.votes[training], said[None]), atol=1 / WHOLE)
+    first = store.manifest.video_ids[int(np.flatnonzero(training)[0])]
+    network = open_trained(tmp_path / "teachers" / "one").load()
+    picture = apply_crop(store.read(first, [0]), None, 24)
+    logits = [predict_logits(network, clip[None], torch.device("cpu")) for clip in (picture, picture.flip(-1))]
+    np.testing.assert_allclose(said[0], ((logits[0] + logits[1]) / 2).softmax(dim=1)[0].numpy(), atol=1e-5)
+
+
+@given(
+    shares=st.lists(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3), min_size=1, max_size=5),
+)
+def test_whole_votes_are_the_nearest_with_their_sum(shares):
+    exact = np.array(shares) / np.array(shares).sum(axis=1, keepdims=True) * WHOLE
+    votes = in_whole_votes(np.array(shares))
+    assert (votes.sum(axis=1) == WHOLE).all()
+    assert (np.abs(votes - exact) < 1).all()
+
+
 def test_only_a_network_of_the_votes_own_shares_has_one_temperature(ferplus, tmp_path):
     config = replace(comparison.METHODS["midas_softmax"], epochs=1, width=8, size=24)
     store = make_store(
@@ -290,4 +333,4 @@ def test_only_a_network_of_the_votes_own_shares_has_one_temperature(ferplus, tmp
     )
     run = comparison.train_once(config, store, tmp_path / "run", say=print)
     with pytest.raises(RequestError, match="did not learn the votes' own shares"):
-        calibrated(run, store)
+        calibrated([run], store)

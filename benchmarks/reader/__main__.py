@@ -6,6 +6,7 @@ docs/reader.md for what each stage took.
 
 import argparse
 import os
+from itertools import pairwise
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -18,8 +19,9 @@ from jaxtyping import UInt8
 from benchmarks.reader.comparison import compare, train_once
 from benchmarks.reader.measuring import figures
 from benchmarks.reader.page import page
-from benchmarks.reader.recipe import READER
+from benchmarks.reader.recipe import BEGINNING, READER, ROUNDS, TEACHERS
 from benchmarks.reader.shipping import calibrated, ship
+from benchmarks.reader.teaching import taught_store
 from benchmarks.reader.views import CUTS, Cut, make_store, pool_copies, read_pictures
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.datasets.manifest import Manifest
@@ -52,22 +54,29 @@ def main(arguments: list[str] | None = None) -> None:
     if "compare" in request.stages:
         compare(stores.training, stores.of("published"), out / "comparison", say=print)
     if "train" in request.stages:
-        train_once(READER, stores.training, out / "reader_run", say=print)
+        taught = taught_store(stores.training, TEACHERS, out, say=print)
+        for before, path in pairwise(trainings(out)):
+            train_once(READER, taught, path, init=before, say=print)
     if "ship" in request.stages:
-        reader = calibrated(Run.open(out / "reader_run"), stores.of("published"))
-        evaluate(
-            reader, stores.of("published"), part="test", out=out / "reader_run" / EVALUATION_FOLDER
-        )  # for the card
+        reader = calibrated([Run.open(path) for path in trainings(out)], stores.of("published"))
+        scores = reader.path / EVALUATION_FOLDER  # where the card looks for them
+        evaluate(reader, stores.of("published"), part="test", out=scores)
         folders = [out / "ferplus", *([PACKAGED] if request.install else [])]
         for folder in folders:
             print("\n".join(map(str, ship(reader, folder))))
         write_json(out / "calibration.json", {"temperature": reader.divisor})
     if "measure" in request.stages:
-        content = figures(Run.open(out / "reader_run"), out, {cut: stores.of(cut) for cut in CUTS})
+        runs = [Run.open(path) for path in trainings(out)]
+        content = figures(runs, out, {cut: stores.of(cut) for cut in CUTS})
         target = request.page or out / "reader.json"
         write_json(target, content)
         write_file(target.with_suffix(".md"), page(content))
         print(f"written to {target} and {target.with_suffix('.md')}")
+
+
+def trainings(out: Path) -> list[Path]:
+    """The run that the reader began with, and each that went on from the one before."""
+    return [out / "teachers" / BEGINNING, *(out / f"reader_{number}" for number in range(1, ROUNDS + 1))]
 
 
 class Stores:

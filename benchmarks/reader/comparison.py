@@ -23,6 +23,7 @@ from typing import Any
 
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.evaluation.evaluate import evaluate
+from midas_dfer.experiments.report_data import report_of
 from midas_dfer.files import read_json
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.runs import EVALUATION_FILE, EVALUATION_FOLDER, RUN_FILE, Run
@@ -82,11 +83,13 @@ def compare(store: ClipStore, published: ClipStore, out: Path, *, say: Callable[
     return runs
 
 
-def train_once(config: RunConfig, store: ClipStore, path: Path, *, say: Callable[[str], None]) -> Run:
-    """Train, or go on, or take what is there."""
+def train_once(
+    config: RunConfig, store: ClipStore, path: Path, *, init: Path | None = None, say: Callable[[str], None]
+) -> Run:
+    """Train, perhaps on from another run, or go on, or take what is there."""
     if (path / RUN_FILE).is_file():
         return resume(path, store, say=say)
-    return train(config, store, path, say=say)
+    return train(config, store, path, init=init, say=say)
 
 
 def comparison_table(out: Path) -> list[dict[str, Any]]:
@@ -109,3 +112,14 @@ def comparison_table(out: Path) -> list[dict[str, Any]]:
                     }
                 )
     return rows
+
+
+def differences_from_soft(out: Path) -> list[dict[str, str]]:
+    """The verdicts of the paired tests between soft labels and each other method, all in one family (Holm)."""
+    ended = {name: [out / f"{name}_{seed}" for seed in SEEDS] for name in METHODS}
+    ended = {name: paths for name, paths in ended.items() if all((path / EVALUATION_FILE).is_file() for path in paths)}
+    if "soft" not in ended or len(ended) < 2:
+        return []
+    others = [path for name, paths in ended.items() if name != "soft" for path in paths]
+    found = report_of([*ended["soft"], *others]).differences
+    return [{"measure": each.measure, "verdict": each.verdict} for each in found]

@@ -3,7 +3,7 @@
 import hashlib
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from torch import nn
 
 from benchmarks.machine import machine
-from benchmarks.reader.comparison import comparison_table
+from benchmarks.reader.comparison import comparison_table, differences_from_soft
 from benchmarks.reader.views import CUTS, Cut
 from midas_dfer.clips.augment import apply_crop
 from midas_dfer.clips.jitter import Jitter, Patch
@@ -54,12 +54,12 @@ CHANGES: Mapping[str, Jitter] = MappingProxyType(
 _BATCH = 64
 
 
-def figures(run: Run, out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, Any]:
+def figures(runs: Sequence[Run], out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, Any]:
     """All that the page says.
 
     Args:
-        run: the reader's training.
-        out: the study's folder, with the shipped reader in `ferplus`.
+        runs: the reader's trainings; the last says how.
+        out: the study's folder, with the shipped reader in `ferplus` and its teachers in `teachers`.
         stores: the kept-back pictures, cut in each way.
     """
     began = time.perf_counter()
@@ -67,10 +67,11 @@ def figures(run: Run, out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, A
     model = trained.load()
     loaded = time.perf_counter() - began
     weights = out / "ferplus" / WEIGHTS_FILE
+    run = runs[-1]
     config, default = run.config.to_dict(), RunConfig().to_dict()
-    idle = {*without_effect(run.config), *MACHINE_SETTINGS, "model", "width", "epochs"}
-    seconds = sum(float(row["seconds"]) for row in read_epochs(run.path / METRICS_FILE, run.config.epochs))
+    idle = {*without_effect(run.config), *MACHINE_SETTINGS, "model", "width", "epochs", "learning_rate", "weights"}
     provenance = run.provenance
+    teachers = [Run.open(path) for path in sorted((out / "teachers").iterdir())]
     return {
         "machine": machine("torch", "numpy", "opencv-python-headless"),
         "parts": {
@@ -81,9 +82,9 @@ def figures(run: Run, out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, A
         "training": {
             "model": run.config.model,
             "width": run.config.width,
-            "epochs": run.config.epochs,
+            "rounds": [_training(each) for each in runs],
+            "teachers": [_training(each) for each in teachers],
             "parameters": sum(each.numel() for each in model.parameters()),
-            "hours": seconds / 3600,
             "changed_settings": {
                 name: value for name, value in config.items() if value != default[name] and name not in idle
             },
@@ -95,7 +96,15 @@ def figures(run: Run, out: Path, stores: Mapping[Cut, ClipStore]) -> dict[str, A
         "faces_per_second": _speed(model, trained.info.size),
         "measures": measure(trained, stores),
         "comparison": comparison_table(out / "comparison"),
+        "differences": differences_from_soft(out / "comparison"),
     }
+
+
+def _training(run: Run) -> dict[str, Any]:
+    config = run.config
+    seconds = sum(float(row["seconds"]) for row in read_epochs(run.path / METRICS_FILE, config.epochs))
+    kept = ("model", "epochs", "learning_rate", "jitter")
+    return {**{name: getattr(config, name) for name in kept}, "hours": seconds / 3600}
 
 
 def _speed(model: nn.Module, size: int) -> float:
@@ -123,17 +132,32 @@ def measure(trained: TrainedModel, stores: Mapping[Cut, ClipStore], part: str = 
     with_face = set.intersection(*(set(stores[cut].manifest.video_ids) for cut in CUTS))
     by_cut = {cut: _score(trained, stores[cut], Jitter(), part, with_face) for cut in CUTS}
     by_change = {name: _score(trained, stores["published"], jitter, part) for name, jitter in CHANGES.items()}
-    return {"part": part, "by_cut": by_cut, "by_change": by_change}
+    as_read = _score(trained, stores["published"], Jitter(), part, where_found=stores["aligned"])
+    return {"part": part, "as_read": as_read, "by_cut": by_cut, "by_change": by_change}
 
 
 def _score(
-    trained: TrainedModel, store: ClipStore, jitter: Jitter, part: str, only: set[str] | None = None
+    trained: TrainedModel,
+    store: ClipStore,
+    jitter: Jitter,
+    part: str,
+    only: set[str] | None = None,
+    where_found: ClipStore | None = None,
 ) -> dict[str, Any]:
-    """WAR, UAR, recalls, and how near the vote shares are to the votes."""
+    """WAR, UAR, recalls, and how near the vote shares are to the votes.
+
+    Args:
+        trained: the reader.
+        store: the pictures.
+        jitter: how they are changed.
+        part: of the pictures.
+        only: leave out all others.
+        where_found: pictures that are read in their place, of those that are there.
+    """
     clips = choose_clips(trained, store, "test" if part == "test" else "validation").clips
     if only is not None:
         clips = clips.select(np.array([name in only for name in clips.video_ids], dtype=np.bool_))
-    logits = _read(trained, store, clips.video_ids, jitter)
+    logits = _read(trained, store, clips.video_ids, jitter, where_found)
     shares = trained.info.vote_shares(torch.from_numpy(logits))
     found = score(
         Predictions(
@@ -163,9 +187,14 @@ def _score(
     }
 
 
-def _read(trained: TrainedModel, store: ClipStore, names: list[str], jitter: Jitter) -> Float64[np.ndarray, "N K"]:
+def _read(
+    trained: TrainedModel, store: ClipStore, names: list[str], jitter: Jitter, where_found: ClipStore | None
+) -> Float64[np.ndarray, "N K"]:
     model, size, logits = trained.load(), trained.info.size, []
+    found = set() if where_found is None else set(where_found.manifest.video_ids)
+    source = {name: where_found if where_found is not None and name in found else store for name in names}
     for start in range(0, len(names), _BATCH):
-        clips = [apply_crop(store.read(name, [0]), None, size, jitter) for name in names[start : start + _BATCH]]
+        batch = names[start : start + _BATCH]
+        clips = [apply_crop(source[name].read(name, [0]), None, size, jitter) for name in batch]
         logits.append(predict_logits(model, torch.stack(clips), torch.device("cpu")))
     return torch.cat(logits).double().numpy()

@@ -1,10 +1,12 @@
-"""How the packaged reader is trained: from a network that has learned to tell faces apart, all of it tuned."""
+"""How the packaged reader is trained: twice, first on votes, then on votes and what four networks made of them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from benchmarks.reader.comparison import BUDGET
+from midas_dfer.training.config import RunConfig
 
-READER = replace(
+FIRST = replace(
     BUDGET,
     model="still_sface",
     width=64,
@@ -15,4 +17,23 @@ READER = replace(
     epochs=12,
     precision="bf16",
 )
-"""Soft labels, nothing mixed. Read with its mirror image (`shipping`)."""
+"""From a network that has learned to tell faces apart, all of it tuned. Soft labels, nothing mixed."""
+
+_STILL = replace(BUDGET, model="still_resnet18", precision="bf16")
+
+BEGINNING = "sface_jitter_0.5"
+"""The teacher that the reader is trained on from."""
+
+TEACHERS: Mapping[str, RunConfig] = {
+    "still_jitter_1": replace(_STILL, jitter=1.0, epochs=60),
+    "still_jitter_0.6": replace(_STILL, jitter=0.6, epochs=36),
+    "still_jitter_0.35": replace(_STILL, jitter=0.35, epochs=36),
+    BEGINNING: FIRST,
+}
+"""Runs by name: three networks for stills from random weights, and the reader's own first training."""
+
+READER = replace(FIRST, weights=None, learning_rate=0.02, epochs=8)
+"""Trained on from `BEGINNING`, on the store of `teaching`; then once more, from where that ended."""
+
+ROUNDS = 2
+"""How often. The mean of the weights of `BEGINNING` and of each round is shipped, and read in the mirror, too."""

@@ -1,11 +1,12 @@
-"""The trained network -> the packaged reader: mirrored, calibrated, eight frames of a window, half the bytes."""
+"""The trained networks -> the packaged reader: their mean, mirrored, calibrated, eight frames, half the bytes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.reader.calibration import fit_temperature
 from midas_dfer.clips.extract import ExtractSettings
@@ -38,47 +39,69 @@ own.
 """
 
 
+_FURTHER = """## Trained on from there
+
+Clips and recipe above are those of the first of {trainings} trainings. The others went on from it, on targets of which
+one half are a picture's own votes and the other what several networks made of it; the weights are the mean of all
+{trainings}, and the scores are theirs. midas-dfer's page on its packaged reader says more.
+"""
+
+
 @dataclass(frozen=True)
 class Calibrated(TrainedModel):
-    """A trained model whose logits are divided by a temperature.
+    """The mean of trainings that went on from each other, its logits divided by a temperature.
 
     Attributes:
+        runs: the trainings; their weights are averaged (Wortsman et al. 2022, "Model soups").
         divisor: the temperature.
     """
 
+    runs: tuple[Run, ...] = ()
     divisor: float = 1.0
 
     def load(self) -> nn.Module:
         """The model, its last layer divided: the logits of a clip are the mean of the layer's outputs."""
         model = super().load()
-        head = unmirrored(model).get_submodule("fc")
+        network = unmirrored(model)
+        network.load_state_dict(mean_of([run.load_model().state_dict() for run in self.runs]))
+        head = network.get_submodule("fc")
         with torch.no_grad():
             cast(nn.Linear, head).weight.div_(self.divisor)
             cast(nn.Linear, head).bias.div_(self.divisor)
         return model
 
 
-def calibrated(run: Run, store: ClipStore) -> Calibrated:
-    """A run that is read with its mirror image, and the temperature that fits that to its validation part.
+def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each weight, and of each running statistic; counters are those of the last network."""
+    mean = {}
+    for name, last in states[-1].items():
+        stacked = torch.stack([state[name] for state in states])
+        mean[name] = stacked.double().mean(dim=0).to(last.dtype) if last.is_floating_point() else last
+    return mean
+
+
+def calibrated(runs: Sequence[Run], store: ClipStore) -> Calibrated:
+    """The mean of runs, read with its mirror image, and the temperature that fits that to the validation part.
 
     Args:
-        run: it has learned from the votes' own shares.
+        runs: the first learned from people's votes alone, and what the card says of clips and recipe is of it; the
+            others went on from there. All have learned shares as they are.
         store: the pictures of that part.
 
     Raises:
         RequestError: its probabilities are not its vote shares.
     """
+    run = runs[0]
     trained = open_trained(run)
     trained = replace(trained, info=replace(trained.info, mirrored=True))
     if trained.info.no_vote_shares or trained.info.reading.steps:
         raise RequestError(f"{run.path} did not learn the votes' own shares, so one temperature is not enough")
     clips = choose_clips(trained, store, "validation").clips
-    predictions = predict_clips(
-        trained, store, clips, device="cpu", precision="32", batch_size=64, progress=NoProgress()
-    )
+    mean = Calibrated(trained.path, trained.info, run=run, runs=tuple(runs))
+    predictions = predict_clips(mean, store, clips, device="cpu", precision="32", batch_size=64, progress=NoProgress())
     logits = torch.from_numpy(predictions.probabilities).log()  # but for a constant, which changes nothing
     divisor = fit_temperature(logits, torch.from_numpy(predictions.votes))
-    return Calibrated(trained.path, trained.info, run=run, divisor=divisor)
+    return replace(mean, divisor=divisor)
 
 
 def ship(trained: Calibrated, folder: Path) -> list[Path]:
@@ -87,5 +110,6 @@ def ship(trained: Calibrated, folder: Path) -> list[Path]:
     written = save_pretrained(replace(trained, info=info), folder, half=True, license_name=LICENSE)
     card = folder / CARD_FILE
     before, section, after = card.read_text(encoding="utf-8").partition("\n## Licence\n")
-    write_file(card, f"{before}\n## Terms of what it learned from\n\n{TERMS}{section}{after}")
+    further = _FURTHER.format(trainings=len(trained.runs))
+    write_file(card, f"{before}\n{further}\n## Terms of what it learned from\n\n{TERMS}{section}{after}")
     return written

@@ -24,7 +24,7 @@ from midas_dfer.training.baselines import human_line, make_baselines
 from midas_dfer.training.config import SELECTED_ON_TEST
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
 from midas_dfer.training.inference import predict_logits
-from midas_dfer.training.origin import clips_learned
+from midas_dfer.training.origin import clips_learned, clips_of_training
 from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
 from midas_dfer.training.readings import VoteReading
 from midas_dfer.training.runs import EVALUATION_FILE, Run
@@ -187,18 +187,19 @@ def _part_of(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> tu
     wanted = set(ids) if part == "all" else trained.part(part) or set()
     chosen_rows = [row for row, video_id in enumerate(ids) if video_id in wanted]
     if not chosen_rows:
-        raise RequestError(f"no clip of the run's {part} part is in the store {store.path}; try --part all")
+        where = f"is in the store {store.path}" if wanted else "was set aside when it was trained"
+        raise RequestError(f"no clip of the run's {part} part {where}; try --part all")
     return manifest.select(chosen_rows), part
 
 
 def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:
-    run, seen = trained.run, trained.part("train", "validation")
-    if run is None or seen is None:
+    run = trained.run
+    if run is None:
         return _caution_of_unknown_parts(trained, store)
     if run.config.select == "best_test_fold" and run.part("test") & set(clips.video_ids):
         return SELECTED_ON_TEST
     learned, unknown = clips_learned(run, store.dataset)  # in the runs that it began from, too
-    seen = seen | learned
+    seen = clips_of_training(run) | learned
     num_seen = sum(video_id in seen for video_id in clips.video_ids)
     if not num_seen:
         return unknown

@@ -118,11 +118,11 @@ def _learned(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str]:
     """By data set, what a run and those before it learned from; and what of it is not known."""
     seen.add(run.path.resolve())
     learned, unknown = _learned_before(run, seen)
-    learned.setdefault(run.provenance.dataset, set()).update(_clips_of_training(run))
+    learned.setdefault(run.provenance.dataset, set()).update(clips_of_training(run))
     return learned, unknown
 
 
-def _clips_of_training(run: Run) -> set[str]:
+def clips_of_training(run: Run) -> set[str]:
     """The clips that a run was trained on, and those that chose its weights; not those that it was only watched by."""
     chosen_by = _CHOSEN_BY.get(run.config.select)
     return run.part("train") | (set() if chosen_by is None else run.part(chosen_by))
