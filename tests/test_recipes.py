@@ -213,11 +213,11 @@ def printed(capsys, *flags: str) -> RunConfig:
     return RunConfig.from_dict(yaml.safe_load(capsys.readouterr().out))
 
 
-def test_flags_and_files_go_before_what_stands_before_them(capsys, tmp_path):
+def test_flags_override_recipes_and_files_and_the_last_of_these_counts(capsys, tmp_path):
     plain = recipe("former_dfer").config()
     assert printed(capsys, "--recipe", "former_dfer") == plain
     assert printed(capsys, "--recipe=former_dfer", "--batch-size", "4").batch_size == 4
-    assert printed(capsys, "--batch_size", "4", "--recipe", "former_dfer") == plain
+    assert printed(capsys, "--batch_size", "4", "--recipe", "former_dfer").batch_size == 4
     (tmp_path / "c.yaml").write_text("batch_size: 6\n")
     file = str(tmp_path / "c.yaml")
     assert printed(capsys, "--recipe", "former_dfer", "--config", file).batch_size == 6

@@ -239,7 +239,7 @@ def test_a_run_on_crops_finds_no_face_where_there_is_none(store, tmp_path, capsy
     assert main([*flags, "--no_video", "--faces", "cropped"]) == 2
     error = capsys.readouterr().err
     assert "title.mp4: frame 0 is 160x90, too far from square to be a face crop" in error
-    write_video(tmp_path / "title.mp4", [drawn[:, :96]] * 6, 25.0)
+    write_video(tmp_path / "title.mp4", [drawn[:, :90]] * 6, 25.0)
     assert main([*flags, "--faces", "cropped"]) == 0
     assert "note: whole frames were taken for faces (--faces cropped)" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "title" / "timeline.json").read_text())
