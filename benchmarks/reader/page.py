@@ -132,8 +132,8 @@ def _compared(rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[s
     text = (
         "## Which labels, which mixing\n\nOne small network (`still_resnet10`), one budget, three seeds, judged on the "
         "validation part; the protocol stands in\n`benchmarks/reader/comparison.py` and was committed before the first "
-        f"run. {ended} {wanted} trainings have ended. Twelve epochs are few for mixing, which the paper does for 450:\n"
-        "this says what is best for a reader that is trained so, not what is best.\n"
+        f"run.\n{ended} {wanted} trainings have ended. Twelve epochs are few for mixing, which the paper does for 450: "
+        "this\nsays what is best for a reader that is trained so, not what is best.\n"
     )
     if len(rows) < wanted:
         text += "Until all have, it decides nothing: the reader learned from soft labels, unmixed.\n"
