@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from midas_dfer.cli import main
 from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.sources import SOURCES
+from midas_dfer.cli.source_list import SOURCES
 from midas_dfer.clips.checking import reading
 from midas_dfer.clips.checking.annotations import check_annotations, leak
 from midas_dfer.clips.checking.check import CheckReport, CheckSettings, check

@@ -9,7 +9,7 @@ from midas_dfer.cli import main
 from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.help import PAGES, did_you_mean
 from midas_dfer.cli.main import VERBS, _parse
-from midas_dfer.cli.sources import SOURCES
+from midas_dfer.cli.source_list import SOURCES
 
 
 def page(capsys, *words: str) -> str:
