@@ -12,7 +12,7 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments import engines, jobs
 from midas_dfer.experiments.engines import LocalEngine
-from midas_dfer.experiments.jobs import JOB_FILE, Job, JobResult, load_result, run_job
+from midas_dfer.experiments.jobs import JOB_FILE, Job, JobResult, load_result, once, run_job
 from midas_dfer.training.config import RunConfig
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.runs import Run
@@ -211,3 +211,19 @@ def test_processes_of_which_one_is_killed_and_one_refused(store, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         LocalEngine(2).run([killed, good], tmp_path, say=stop)
     assert all(process.poll() is not None for process in processes)
+
+
+def test_what_holds_for_all_jobs_is_said_once():
+    heard: list[str] = []
+    say = once(heard.append)
+    for name in ("fold_1", "fold_2"):
+        for line in ("computed in float32 on cpu", "weights: random", f"note: of {name}", "epoch 1 of 1"):
+            say(f"{name}: {line}")
+    assert heard == [
+        "fold_1: computed in float32 on cpu",
+        "fold_1: weights: random",
+        "fold_1: note: of fold_1",
+        "fold_1: epoch 1 of 1",
+        "fold_2: note: of fold_2",
+        "fold_2: epoch 1 of 1",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from midas_dfer.clips.store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.engines import Engine, LocalEngine
-from midas_dfer.experiments.jobs import Job, check_job, different_setting
+from midas_dfer.experiments.jobs import Job, check_job, different_setting, once
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, only_one, write_file
 from midas_dfer.training.config import RunConfig
@@ -61,7 +61,7 @@ def cross_validate(
     if not (out / CONFIG_FILE).exists():
         write_file(out / CONFIG_FILE, config.to_yaml())
     with only_one(out / CONFIG_FILE, f"another process works on {out}; wait for it or end it"):
-        result = MethodResult(config.method_name, tuple(engine.run(planned, out, say=say)))
+        result = MethodResult(config.method_name, tuple(engine.run(planned, out, say=once(say))))
         notes = [f"epochs kept: {config.select}"]
         notes += [f"seed {seed}: {why}" for seed in result.seeds if (why := result.why_not_pooled(seed))]
         notes += sorted({each.evaluation.caution for each in result.results} - {""})

@@ -34,6 +34,7 @@ JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
 
 _EVALUATION_FILES = (Path(EVALUATION_FILE).name, PREDICTIONS_FILE)
+_OF_ALL_JOBS = ("computed in ", "weights: ", "note: ")
 _CURE = "remove its folder and do the same again"
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 
@@ -242,6 +243,25 @@ def _scores(evaluation: Evaluation) -> str:
     if evaluation.uar is None or evaluation.war is None:
         return f"{evaluation.num_clips} clips, none with a single label"
     return f"UAR {100 * evaluation.uar:.1f} %, WAR {100 * evaluation.war:.1f} % on {evaluation.num_clips} clips"
+
+
+def once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Leave out what an earlier job of an experiment said in the same words: device, start weights, notes.
+
+    Args:
+        say: prints a line, which begins with the name of a job.
+    """
+    said: set[str] = set()
+
+    def say_new(text: str) -> None:
+        line = text.partition(": ")[2]
+        if line.startswith(_OF_ALL_JOBS):
+            if line in said:
+                return
+            said.add(line)
+        say(text)
+
+    return say_new
 
 
 def reason(error: Exception, say: Callable[[str], None]) -> str:

@@ -18,7 +18,7 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments.beside import Row, rows_of, smoke_title, table_of
 from midas_dfer.experiments.engines import INTERRUPTED, Engine
 from midas_dfer.experiments.guesses import Guess, constant_guesses, guess_notes, people_of
-from midas_dfer.experiments.jobs import JobResult, load_result
+from midas_dfer.experiments.jobs import JobResult, load_result, once
 from midas_dfer.experiments.planning import SMOKE, Plan, Wish, open_clips, plan_table
 from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.experiments.tables import EXPERIMENTS, Experiment, Method, experiment
@@ -170,7 +170,7 @@ def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[M
     """Do the trainings; gives the rows that are complete, and, where some failed, a sentence and the reasons."""
     jobs = [job for _, each in plan.jobs for job in each]
     try:
-        done: list[JobResult | None] = list(engine.run(jobs, wish.out, say=say))
+        done: list[JobResult | None] = list(engine.run(jobs, wish.out, say=once(say)))
         failure: tuple[str, ...] = ()
     except JobError as error:
         done = [load_result(job, wish.out) for job in jobs]
