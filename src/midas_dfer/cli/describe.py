@@ -31,7 +31,7 @@ def run(request: Namespace) -> None:
     pictures = request.out or request.store / "description"
     store = ClipStore.open(request.store)
     if not request.json:
-        check_out(pictures, writes=("class_distribution.png", "description.html"), in_store=request.out is None)
+        check_out(pictures, in_store=request.out is None)
     description = describe(store)
     if request.json:
         print(json_text(description.to_dict()))
