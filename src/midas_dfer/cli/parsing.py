@@ -213,7 +213,7 @@ def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) 
 
     Args:
         out: the folder.
-        writes: files of the verb. Where some of them are there without the others, they are somebody else's.
+        writes: files of the verb. Where some are there without the others, they may be somebody else's.
         in_store: whether it may lie in a store.
     """
     from midas_dfer.training.runs import RUN_FILE
@@ -224,9 +224,10 @@ def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) 
         raise RequestError(f"--out {out}: it is a run folder; name another")
     there = [name for name in writes if (out / name).exists()]
     if there and len(there) < len(writes):
+        missing = next(name for name in writes if name not in there)
         raise RequestError(
-            f"--out {out}: {there[0]} in it would be replaced, and is not of this verb, whose other files are not "
-            "there; name another folder"
+            f"--out {out}: {there[0]} in it would be replaced, and may be of somebody else, as {missing} is not beside "
+            "it; move it away if it is of an earlier result, or name another folder"
         )
     place = next(each for each in (out, *out.parents) if each.exists() or each == each.parent)
     if place.exists() and not place.is_dir():
