@@ -14,8 +14,8 @@ demo: .venv/.installed
 test: lint unit
 
 lint: .venv/.installed-dev
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks studies examples
+	$(BIN)/ruff check src tests benchmarks studies examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -46,7 +46,7 @@ learning: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.learning
 
 dynamic-study: .venv/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dynamic_study
+	OMP_NUM_THREADS=1 $(BIN)/python -m studies.synthetic_clips
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.fuzz --cases 2000

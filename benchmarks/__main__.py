@@ -16,19 +16,20 @@ import cv2
 import torch
 
 from benchmarks.machine import machine
-from midas_dfer.clips.augment import normalize_pixels
-from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
-from midas_dfer.clips.extract import ClipExtractor, ExtractSettings
-from midas_dfer.clips.faces import FaceDetector
-from midas_dfer.clips.prepare import prepare
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.datasets.sample import Sample
-from midas_dfer.datasets.synthetic import write_new_video
+from midas_dfer.clips.batches.augment import normalize_pixels
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.faces.detection import FaceDetector
+from midas_dfer.clips.preparing.extract import ClipExtractor
+from midas_dfer.clips.preparing.prepare import prepare
+from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.sample import Sample
 from midas_dfer.models.zoo import create_model
-from midas_dfer.training.config import RunConfig
+from midas_dfer.synthetic import write_new_video
 from midas_dfer.training.devices import choose_dtype
+from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.train import train
 from midas_dfer.video.read import iter_frames
 

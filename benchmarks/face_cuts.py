@@ -1,10 +1,10 @@
 """What a network that was trained on crops reads in real video, by how the face is cut out of it.
 
-`python -m benchmarks.face_cuts RUN VIDEO...`, with a run on crops that were cut as `benchmarks.reader.views` cuts those
+`python -m benchmarks.face_cuts RUN VIDEO...`, with a run on crops that were cut as `studies.reader.views` cuts those
 called "boxed": the square around the detector's box, not turned, as DFEW's and FERV39k's are. Such crops of the videos'
 own faces are what the network would have been trained on; readings of other cuts are compared with readings of these,
 by the total variation distance of the mean probabilities over a face's frames. The measure to go by is the distance
-that random jitter makes (the geometry of `midas_dfer.clips.jitter` alone, drawn once for a face): slight, within 6
+that random jitter makes (the geometry of `clips.batches.jitter` alone, drawn once for a face): slight, within 6
 degrees, 6 % of size and 5 % of the side (strength 0.4); and as much as the training crops themselves vary, in which
 landmarks are spread by 6 to 8 % of the side (strength 0.8: within 12 degrees, 12 % and 10 %).
 """
@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from studies.reader.views import boxed
 
-from benchmarks.reader.views import boxed
-from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.extract import ExtractSettings, fit, read_frames
-from midas_dfer.clips.faces import TEMPLATE, Face, align_face
-from midas_dfer.clips.jitter import Jitter, apply_jitter, draw_jitter
+from midas_dfer.clips.batches.augment import apply_crop
+from midas_dfer.clips.batches.jitter import Jitter, apply_jitter, draw_jitter
+from midas_dfer.clips.faces.detection import TEMPLATE, Face, align_face
+from midas_dfer.clips.preparing.extract import fit, read_frames
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError
 from midas_dfer.predict.people import find_people
 from midas_dfer.predict.predictor import Predictor

@@ -1,8 +1,8 @@
 """Damaged files for every reader: what each of them makes of thousands of them, and how long it takes.
 
 `python -m benchmarks.fuzz --cases 2000` writes a small sound data set for every target of
-`tests/fuzz_targets.py`, damages one file of it at a time (`tests/mutations.py`), and reads it in a worker process
-that is watched: one that takes over 10 s for a file, dies or grows over 2 GB is a fault, and so is every
+`tests/support/fuzz_targets.py`, damages one file of it at a time (`tests/support/mutations.py`), and reads it in a
+worker process that is watched: one that takes over 10 s for a file, dies or grows over 2 GB is a fault, and so is every
 exception that is not a `MidasError`, a message that names no file or no row, a path outside of the data set, and
 a trace of any kind on standard error; and, for the files of a store, everything that is read and is not what the sound
 file gives. The files that made a fault are kept.
@@ -116,7 +116,7 @@ class Worker:
 
 def work(name: str, folder: Path, videos: Path | None) -> None:
     """The worker's part: read a seed from standard input, answer with what became of it."""
-    from tests.fuzz_targets import run_case
+    from tests.support.fuzz_targets import run_case
 
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints is no answer
@@ -136,8 +136,8 @@ def all_targets(videos: Path | None) -> dict[str, Any]:
     """Every target by name; real videos of up to 600 kB as one more, where their folder is given."""
     import shutil
 
-    from tests.fuzz_runs import RUNS
-    from tests.fuzz_targets import ANNOTATIONS, STORES, VIDEOS, Target, read_video
+    from tests.support.fuzz_runs import RUNS
+    from tests.support.fuzz_targets import ANNOTATIONS, STORES, VIDEOS, Target, read_video
 
     found = {target.name: target for target in (*ANNOTATIONS, *VIDEOS, *STORES, *RUNS)}
     if videos is not None:
@@ -156,7 +156,7 @@ def keep(outcome: dict[str, Any], folder: Path, videos: Path | None) -> None:
     """Write the damaged file of a fault, to look into it."""
     import random
 
-    from tests.mutations import mutate
+    from tests.support.mutations import mutate
 
     target = all_targets(videos)[outcome["target"]]
     with tempfile.TemporaryDirectory() as name:

@@ -23,12 +23,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.machine import processor
-from midas_dfer.clips.augment import normalize_pixels
-from midas_dfer.datasets.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
-from midas_dfer.datasets.synthetic.anatomy import Pose
-from midas_dfer.datasets.synthetic.expressions import expression_of
+from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
+from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
+from midas_dfer.synthetic.expressions import expression_of
+from midas_dfer.synthetic.face.anatomy import Pose
 
 BLIND = ("mean_resnet18", "still_resnet10", "still_resnet18", "still_sface")
 """Models that have no view of time: the controls, which must not learn."""

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from benchmarks.peers.loading import define_torchvision_operators
-from midas_dfer.clips.augment import multi_scale_crop, normalize_pixels
-from midas_dfer.clips.crops import CropAndFlip
+from midas_dfer.clips.batches.augment import multi_scale_crop, normalize_pixels
+from midas_dfer.clips.batches.crops import CropAndFlip
 from midas_dfer.mixing.fused import mix_and_normalize
 from midas_dfer.mixing.plan import MixPlan, draw_ratios
 

@@ -45,7 +45,7 @@ def write_rows(form: str, rows: int, file: Path) -> None:
     import numpy as np
     import polars as pl
 
-    from midas_dfer.datasets.manifest import Manifest
+    from midas_dfer.manifest.manifest import Manifest
 
     rng = np.random.default_rng(0)
     number = np.arange(rows)
@@ -94,9 +94,9 @@ def measure(file: Path) -> Figures:
         The seconds of each of `STEPS`, their sum as "seconds", the peak memory of the process in MB (10^6
         bytes) as "peak_mb", and what it was before the table was opened as "idle_mb".
     """
-    from midas_dfer.datasets.manifest import Manifest, cut_validation
+    from midas_dfer.clips.description.description import describe
     from midas_dfer.datasets.table import read_table
-    from midas_dfer.report.description import describe
+    from midas_dfer.manifest.manifest import Manifest, cut_validation
 
     idle = peak_megabytes()
     figures: Figures = {}

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from midas_dfer.models import create_model
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 
 def main() -> None:

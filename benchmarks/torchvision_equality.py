@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.mixing import import_torchvision
-from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.models.clip_model import ClipModel
 from midas_dfer.models.resnet import RESNET_BLOCKS, RESNET_DEPTHS
 from midas_dfer.models.resnet3d import R2PLUS1D_18, R3D_18, Design3d, ResNet3d

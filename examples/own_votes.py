@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from midas_dfer import ClipStore, RunConfig, entropy, evaluate, prepare, train, votes_to_soft_labels
-from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.datasets.table import read_table
 
 

@@ -12,10 +12,10 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-import tests.typechecker  # noqa: F401 - the hook below looks it up
+import tests.support.typechecker  # noqa: F401 - the hook below looks it up
 
 # Every annotation of the package is checked when a function is called or a dataclass is made.
-install_import_hook("midas_dfer", "tests.typechecker.checked")
+install_import_hook("midas_dfer", "tests.support.typechecker.checked")
 
 # A deadline would test the machine: the suite shares its cores. HYPOTHESIS_PROFILE=thorough looks for longer.
 settings.register_profile("house", deadline=None, max_examples=25)

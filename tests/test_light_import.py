@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.factories import plain_environment
+from tests.support.factories import plain_environment
 
 HEAVY = (
     *("lightning", "torchmetrics", "tensorboard", "cv2", "av", "polars", "fastexcel", "pyarrow", "pandas", "PIL"),

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from midas_dfer import Manifest, RequestError
-from midas_dfer.datasets.sample import Sample
+from midas_dfer.manifest.sample import Sample
 from midas_dfer.notebook import Share, Strip, Table, notebook_html
 from midas_dfer.predict.timeline import Timeline
-from midas_dfer.training.scores import Predictions, score
-from tests.test_timeline import NAMES, make_timeline, make_track
+from midas_dfer.training.scoring.scores import Predictions, score
+from tests.predict.test_timeline import NAMES, make_timeline, make_track
 
 EVIL = "<script>alert('x')</script>&"
 

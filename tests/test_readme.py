@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 import yaml
-from benchmarks.leaderboard.page import short_table, with_short_table
+from studies.leaderboard.page import short_table, with_short_table
 
 import midas_dfer
 from midas_dfer.cli.main import VERBS
-from midas_dfer.training.config import RunConfig
 from midas_dfer.training.recipes import list_recipes, recipe
+from midas_dfer.training.recipes.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

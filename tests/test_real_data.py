@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from midas_dfer.cli import main
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.labels import entropy, votes_to_soft_labels
 
 

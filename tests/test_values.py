@@ -54,7 +54,7 @@ OTHERS = {
 PROGRAM = """
 import numpy as np, torch
 from midas_dfer import *
-from midas_dfer.clips.extract import ExtractSettings
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.mixing.collate import MixCollate
 from midas_dfer.mixing.cutout import Cutout
 from midas_dfer.predict.windows import check_windows

@@ -1,8 +1,8 @@
 """Which of our tests shows which of our cells: the one place to keep in step with the tests."""
 
-_EVERY = "tests/test_mixers.py"
-_MIXING = "tests/test_mixing.py"
-_REGIONS = "tests/test_regions.py"
+_EVERY = "tests/mixing/test_mixers.py"
+_MIXING = "tests/mixing/test_mixing.py"
+_REGIONS = "tests/mixing/test_regions.py"
 
 TESTS: dict[str, tuple[str, ...]] = {
     "soft labels": (
@@ -45,7 +45,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "normalised": (f"{_MIXING}::test_softmax_of_a_one_hot_label_is_flat",),
 }
-"""The tests of each column, for all of our mixers; those of tests/test_mixers.py run for each of them."""
+"""The tests of each column, for all of our mixers; those of tests/mixing/test_mixers.py run for each of them."""
 
 MIXERS_TEST = f"{_EVERY}::test_the_table_holds_every_mixer"
 """What shows that each of our mixers is among those that the tests above run for."""

@@ -14,17 +14,17 @@ _PUBLIC = {
     "votes_to_soft_labels": "labels",
     "majority_labels": "labels",
     "entropy": "labels",
-    "Manifest": "datasets.manifest",
-    "Sample": "datasets.sample",
-    "ClipStore": "clips.store",
-    "ClipDataset": "clips.dataset",
-    "ClipBatch": "clips.dataset",
-    "ClipLoader": "clips.dataset",
-    "ClipView": "clips.dataset",
-    "sample_segments": "clips.sampling",
+    "Manifest": "manifest.manifest",
+    "Sample": "manifest.sample",
+    "ClipStore": "clips.store.clip_store",
+    "ClipDataset": "clips.batches.dataset",
+    "ClipBatch": "clips.batches.dataset",
+    "ClipLoader": "clips.batches.dataset",
+    "ClipView": "clips.batches.dataset",
+    "sample_segments": "clips.batches.sampling",
     "iter_frames": "video.read",
-    "find_faces": "clips.one_picture",
-    "align": "clips.one_picture",
+    "find_faces": "clips.faces.one_picture",
+    "align": "clips.faces.one_picture",
     "MIDAS": "mixing.midas",
     "Mixup": "mixing.midas",
     "CutMix": "mixing.regions",
@@ -40,8 +40,8 @@ _PUBLIC = {
     "uar": "metrics",
     "war": "metrics",
     "confusion_matrix": "metrics",
-    "prepare": "clips.prepare",
-    "RunConfig": "training.config",
+    "prepare": "clips.preparing.prepare",
+    "RunConfig": "training.recipes.config",
     "train": "training.train",
     "resume": "training.train",
     "evaluate": "evaluation.evaluate",
@@ -57,17 +57,15 @@ _PUBLIC = {
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from midas_dfer.clips.dataset import ClipBatch as ClipBatch
-    from midas_dfer.clips.dataset import ClipDataset as ClipDataset
-    from midas_dfer.clips.dataset import ClipLoader as ClipLoader
-    from midas_dfer.clips.dataset import ClipView as ClipView
-    from midas_dfer.clips.one_picture import align as align
-    from midas_dfer.clips.one_picture import find_faces as find_faces
-    from midas_dfer.clips.prepare import prepare as prepare
-    from midas_dfer.clips.sampling import sample_segments as sample_segments
-    from midas_dfer.clips.store import ClipStore as ClipStore
-    from midas_dfer.datasets.manifest import Manifest as Manifest
-    from midas_dfer.datasets.sample import Sample as Sample
+    from midas_dfer.clips.batches.dataset import ClipBatch as ClipBatch
+    from midas_dfer.clips.batches.dataset import ClipDataset as ClipDataset
+    from midas_dfer.clips.batches.dataset import ClipLoader as ClipLoader
+    from midas_dfer.clips.batches.dataset import ClipView as ClipView
+    from midas_dfer.clips.batches.sampling import sample_segments as sample_segments
+    from midas_dfer.clips.faces.one_picture import align as align
+    from midas_dfer.clips.faces.one_picture import find_faces as find_faces
+    from midas_dfer.clips.preparing.prepare import prepare as prepare
+    from midas_dfer.clips.store.clip_store import ClipStore as ClipStore
     from midas_dfer.errors import MidasError as MidasError
     from midas_dfer.errors import RequestError as RequestError
     from midas_dfer.evaluation.evaluate import evaluate as evaluate
@@ -78,6 +76,8 @@ if TYPE_CHECKING:
     from midas_dfer.losses import IntensityAwareLoss as IntensityAwareLoss
     from midas_dfer.losses import SoftTargetCrossEntropy as SoftTargetCrossEntropy
     from midas_dfer.losses import balanced_class_weights as balanced_class_weights
+    from midas_dfer.manifest.manifest import Manifest as Manifest
+    from midas_dfer.manifest.sample import Sample as Sample
     from midas_dfer.metrics import confusion_matrix as confusion_matrix
     from midas_dfer.metrics import uar as uar
     from midas_dfer.metrics import war as war
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from midas_dfer.sharing.folder import save_pretrained as save_pretrained
     from midas_dfer.sharing.onnx import export_onnx as export_onnx
     from midas_dfer.sharing.trained import from_pretrained as from_pretrained
-    from midas_dfer.training.config import RunConfig as RunConfig
+    from midas_dfer.training.recipes.config import RunConfig as RunConfig
     from midas_dfer.training.train import resume as resume
     from midas_dfer.training.train import train as train
     from midas_dfer.video.read import iter_frames as iter_frames

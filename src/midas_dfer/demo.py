@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.prepare import available_cores, prepare
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.synthetic import read_synthetic, write_corpus, write_new_video
+from midas_dfer.clips.description.description import describe
+from midas_dfer.clips.preparing.prepare import available_cores, prepare
+from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.emotions import CREMA_D, match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
@@ -18,16 +18,16 @@ from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.progress import console_progress
 from midas_dfer.readers import DEFAULT_READER
-from midas_dfer.report.description import describe
-from midas_dfer.report.description_figures import draw_description
-from midas_dfer.report.evaluation_figures import draw_evaluation
-from midas_dfer.report.predictions import write_prediction
-from midas_dfer.report.tables import description_table, evaluation_table, folded, prepare_table
-from midas_dfer.report.training_curves import draw_training
+from midas_dfer.report.pictures.description_figures import draw_description
+from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
+from midas_dfer.report.pictures.training_curves import draw_training
+from midas_dfer.report.tables.terminal import description_table, evaluation_table, folded, prepare_table
+from midas_dfer.report.video.write_prediction import write_prediction
 from midas_dfer.sharing.trained import packaged_reader
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.runs import METRICS_FILE
-from midas_dfer.training.scores import Evaluation
+from midas_dfer.synthetic import read_synthetic, write_corpus, write_new_video
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.runs import METRICS_FILE
+from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.train import train
 
 REAL_CLIP = Path(__file__).with_name("demo_data") / "1001_DFA_HAP_XX.flv"

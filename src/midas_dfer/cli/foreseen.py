@@ -63,7 +63,7 @@ def uploads_hint(request: Namespace, paths: list[str], videos: Path) -> str:
     """
     if request.dataset != "label_studio" or request.uploads != "stored":
         return ""
-    from midas_dfer.datasets.label_studio import original_name
+    from midas_dfer.datasets.tools.label_studio import original_name
 
     renamed = [path for path in paths if original_name(path) != path]
     if not renamed or any((videos / path).exists() for path in paths):

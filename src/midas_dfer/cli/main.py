@@ -11,7 +11,12 @@ from types import FrameType, ModuleType
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli import (
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.help import PAGES, give_page, name_only
+from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
+from midas_dfer.cli.settings import whole_recipes_first
+from midas_dfer.cli.sources import give_page_of_source
+from midas_dfer.cli.verbs import (
     check,
     crossval,
     demo,
@@ -27,11 +32,6 @@ from midas_dfer.cli import (
     reproduce,
     train,
 )
-from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.help import PAGES, give_page, name_only
-from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
-from midas_dfer.cli.settings import whole_recipes_first
-from midas_dfer.cli.sources import give_page_of_source
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.version import __version__

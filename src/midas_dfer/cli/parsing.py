@@ -196,7 +196,7 @@ def say_for(request: Namespace) -> Callable[[str], None]:
 
 def tell_notes(request: Namespace, notes: Iterable[str]) -> None:
     """Print what is to be known of a user's data, broken to the width of a terminal."""
-    from midas_dfer.report.tables import folded
+    from midas_dfer.report.tables.terminal import folded
 
     for note in notes:
         say_for(request)(folded(f"note: {note}"))
@@ -216,7 +216,7 @@ def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) 
         writes: files of the verb. Where some are there without the others, they may be somebody else's.
         in_store: whether it may lie in a store.
     """
-    from midas_dfer.training.runs import RUN_FILE
+    from midas_dfer.training.run_folder.runs import RUN_FILE
 
     if not in_store:
         refuse_in_store(out)
@@ -238,7 +238,7 @@ def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) 
 
 def refuse_in_store(out: Path) -> None:
     """Refuse a folder for results that is a clip store, or lies in one."""
-    from midas_dfer.clips.store import is_store
+    from midas_dfer.clips.store.clip_store import is_store
 
     if (store := next(filter(is_store, (out, *out.parents)), None)) is not None:
         raise RequestError(f"--out {out}: {store} is a clip store, which holds nothing else; name another folder")

@@ -11,10 +11,10 @@ from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-define
 
 from midas_dfer.cli.parsing import Parser, refuse_typed
 from midas_dfer.errors import RequestError
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.idle_settings import without_effect
 from midas_dfer.training.recipes import recipe
-from midas_dfer.training.settings_file import check_settings_text, read_settings_file, read_settings_text
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.idle_settings import without_effect
+from midas_dfer.training.recipes.settings_file import check_settings_text, read_settings_file, read_settings_text
 
 _WHOLE = ("--recipe", "--config")
 

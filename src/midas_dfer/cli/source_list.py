@@ -44,14 +44,14 @@ def _read_dfew(request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, importe
     if request.lists:
         refuse_typed(request, ("layout", "split_lists"), "the list files of --lists say which clips there are")
         return _read_frame_lists(request.root, request.lists)
-    from midas_dfer.datasets.dfew import read_dfew
+    from midas_dfer.datasets.published.dfew import read_dfew
 
     return read_dfew(request.root, layout=request.layout, splits=request.split_lists)
 
 
 def _read_frame_lists(root: Path, lists: list[Path]) -> Any:  # noqa: ANN401
     """Lists of DFEW's clips as other code bases have them: no votes; the name of a file says which part it is."""
-    from midas_dfer.datasets.frame_lists import read_frame_lists
+    from midas_dfer.datasets.published.frame_lists import read_frame_lists
     from midas_dfer.emotions import DFEW
 
     parts: dict[Literal["train", "validation", "test"], Path] = {}
@@ -69,31 +69,31 @@ def _read_frame_lists(root: Path, lists: list[Path]) -> Any:  # noqa: ANN401
 
 
 def _read_ferv39k(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.ferv39k import read_ferv39k
+    from midas_dfer.datasets.published.ferv39k import read_ferv39k
 
     return read_ferv39k(request.root, lists=request.lists or ())
 
 
 def _read_afew(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.afew import read_afew
+    from midas_dfer.datasets.published.afew import read_afew
 
     return read_afew(request.root, clips=request.layout, lists=request.lists or ())
 
 
 def _read_mafw(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.mafw import read_mafw
+    from midas_dfer.datasets.published.mafw import read_mafw
 
     return read_mafw(request.root, labels=request.labels, captions=request.captions, clips=request.layout)
 
 
 def _read_crema_d(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.crema_d import read_crema_d
+    from midas_dfer.datasets.published.crema_d import read_crema_d
 
     return read_crema_d(request.root, votes=request.votes)
 
 
 def _read_ferplus(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.ferplus import read_ferplus
+    from midas_dfer.datasets.published.ferplus import read_ferplus
 
     return read_ferplus(request.root, no_emotion=request.no_emotion)
 
@@ -111,7 +111,7 @@ def _read_folders(request: Namespace) -> Any:  # noqa: ANN401
 
 
 def _read_label_studio(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.label_studio import read_label_studio
+    from midas_dfer.datasets.tools.label_studio import read_label_studio
 
     return read_label_studio(
         request.root,
@@ -125,7 +125,7 @@ def _read_label_studio(request: Namespace) -> Any:  # noqa: ANN401
 
 
 def _read_cvat(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.cvat import read_cvat
+    from midas_dfer.datasets.tools.cvat import read_cvat
 
     return read_cvat(
         request.root,
@@ -138,7 +138,7 @@ def _read_cvat(request: Namespace) -> Any:  # noqa: ANN401
 
 
 def _read_synthetic(request: Namespace) -> Any:  # noqa: ANN401
-    from midas_dfer.datasets.synthetic import read_synthetic
+    from midas_dfer.synthetic import read_synthetic
 
     return read_synthetic(request.root)
 

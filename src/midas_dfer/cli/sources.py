@@ -167,7 +167,7 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
     source = SOURCES[request.dataset]
     manifest = source.read(request)
     if request.folds is not None:
-        from midas_dfer.datasets.folds import add_folds
+        from midas_dfer.manifest.folds import add_folds
 
         manifest = add_folds(manifest, request.folds, request.folds_seed)
     for note in manifest.notes:
@@ -245,7 +245,7 @@ def pixel_table(request: Namespace, source: Annotated) -> Path | None:
     """The table that still holds FER+'s pictures as text, if it is there and not all are written as files yet."""
     if request.dataset != "ferplus":
         return None
-    from midas_dfer.clips.fer2013 import find_pixel_file
+    from midas_dfer.datasets.published.fer2013 import find_pixel_file
 
     table = find_pixel_file(request.root)
     paths = source.manifest.table["path"].to_list()
@@ -256,6 +256,6 @@ def known_broken(dataset: str) -> frozenset[str]:
     """The clips whose published files are known to be damaged."""
     if dataset != "crema_d":
         return frozenset()
-    from midas_dfer.datasets.crema_d import KNOWN_BROKEN
+    from midas_dfer.datasets.published.crema_d import KNOWN_BROKEN
 
     return KNOWN_BROKEN

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from midas_dfer.training.scores import Predictions
+from midas_dfer.training.scoring.scores import Predictions
 
 NO_FOLD = -1
 """Stands for the fold of a run that names none."""

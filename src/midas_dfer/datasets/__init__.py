@@ -1,1 +1,9 @@
-"""Who said what about which video: the manifest, and the adapters that make one. Nothing here needs torch."""
+"""Annotations in any form -> a `Manifest` (no torch, no pictures).
+
+- `published`: data sets with a licence: DFEW, FERV39k, AFEW, MAFW, CREMA-D, FER+.
+- `tools`: exports of annotation tools: Label Studio, CVAT.
+- `table`, `long_table`, `roles`: anybody's table of votes.
+- `folders`: a folder per class.
+- `files`: CSV, JSON, Excel and list files, read row by row with their checks.
+- `people`, `face_choice`, `known_classes`: who voted, who was rated, which names are classes.
+"""

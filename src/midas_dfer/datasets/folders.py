@@ -11,12 +11,12 @@ from pathlib import Path
 
 import polars as pl
 
-from midas_dfer.datasets.exports import counted, names_media, names_of_paths, split_of
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
-from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.datasets.parquet import first_line
+from midas_dfer.datasets.tools.exports import counted, names_media, names_of_paths, split_of
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.parquet import first_line
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 _EXPECTED = (

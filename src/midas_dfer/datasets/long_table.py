@@ -5,14 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from midas_dfer.datasets.columns import VideoColumns, add_vote_problems, read_classes, read_counts, read_videos
-from midas_dfer.datasets.exports import counted
 from midas_dfer.datasets.face_choice import FACE_COLUMN
+from midas_dfer.datasets.files.columns import VideoColumns, add_vote_problems, read_classes, read_counts, read_videos
+from midas_dfer.datasets.files.records import UNNAMED, Records
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
-from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.datasets.people import find_people
-from midas_dfer.datasets.problems import RowProblems
-from midas_dfer.datasets.records import UNNAMED, Records
 from midas_dfer.datasets.roles import (
     COUNTS,
     is_measure,
@@ -24,9 +21,12 @@ from midas_dfer.datasets.roles import (
     same_name,
     told_roles,
 )
-from midas_dfer.datasets.schema import CORE_COLUMNS
+from midas_dfer.datasets.tools.exports import counted
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.manifest.schema import CORE_COLUMNS
 
 
 def read_long(

@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 
 from midas_dfer.datasets.face_choice import FACE_COLUMN
-from midas_dfer.datasets.records import UNNAMED, Records
+from midas_dfer.datasets.files.records import UNNAMED, Records
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 

@@ -12,18 +12,18 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from midas_dfer.datasets.columns import read_classes, read_counts, read_videos
 from midas_dfer.datasets.face_choice import FACE_COLUMN
+from midas_dfer.datasets.files.columns import read_classes, read_counts, read_videos
+from midas_dfer.datasets.files.records import UNNAMED, Records, read_records
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.long_table import read_long
-from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.datasets.parquet import is_manifest_file
-from midas_dfer.datasets.problems import RowProblems
-from midas_dfer.datasets.records import UNNAMED, Records, read_records
 from midas_dfer.datasets.roles import find_roles, is_measure, kind_of, same_name, told_roles
-from midas_dfer.datasets.schema import CORE_COLUMNS
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.parquet import is_manifest_file
+from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.manifest.schema import CORE_COLUMNS
 
 _EXPECTED = (
     "Expected is a column video_id (or path), and either one column of counts per class or, with one row per "

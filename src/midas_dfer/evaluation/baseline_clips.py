@@ -2,13 +2,13 @@
 
 from contextlib import suppress
 
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.classes import map_classes
-from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import MidasError
+from midas_dfer.manifest.classes import map_classes
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.sharing.trained import TrainedModel
-from midas_dfer.training.baselines import LEARNED
-from midas_dfer.training.runs import Run
+from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.scoring.baselines import LEARNED
 
 
 def baseline_clips(trained: TrainedModel, store: ClipStore, tested: Manifest, part: str) -> tuple[Manifest, str]:

@@ -8,30 +8,30 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.classes import MappingReport, map_classes, report_mapping
-from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.baseline_clips import baseline_clips
 from midas_dfer.evaluation.places import evaluation_place
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
+from midas_dfer.manifest.classes import MappingReport, map_classes, report_mapping
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
-from midas_dfer.training.baselines import human_line, make_baselines
-from midas_dfer.training.config import SELECTED_ON_TEST
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
 from midas_dfer.training.inference import predict_logits
-from midas_dfer.training.origin import clips_learned, clips_of_training
-from midas_dfer.training.predictions_file import PREDICTIONS_FILE, predictions_table
-from midas_dfer.training.readings import VoteReading
-from midas_dfer.training.runs import EVALUATION_FILE, Run
-from midas_dfer.training.scores import Evaluation as Evaluation
-from midas_dfer.training.scores import Predictions as Predictions
-from midas_dfer.training.scores import VoteAgreement as VoteAgreement
-from midas_dfer.training.scores import score as score
+from midas_dfer.training.recipes.config import SELECTED_ON_TEST
+from midas_dfer.training.run_folder.origin import clips_learned, clips_of_training
+from midas_dfer.training.run_folder.runs import EVALUATION_FILE, Run
+from midas_dfer.training.scoring.baselines import human_line, make_baselines
+from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, predictions_table
+from midas_dfer.training.scoring.readings import VoteReading
+from midas_dfer.training.scoring.scores import Evaluation as Evaluation
+from midas_dfer.training.scoring.scores import Predictions as Predictions
+from midas_dfer.training.scoring.scores import VoteAgreement as VoteAgreement
+from midas_dfer.training.scoring.scores import score as score
 
 EvaluatedPart = Literal["auto", "test", "validation", "train", "all"]
 

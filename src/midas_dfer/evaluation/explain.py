@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from midas_dfer.clips.augment import normalize_pixels
-from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView
-from midas_dfer.clips.sampling import sample_segments
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.clips.batches.augment import normalize_pixels
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.sampling import sample_segments
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import Predictions, choose_clips, predict_clips
 from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import NO_LABEL, entropy
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.activation_maps import class_activation_maps
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import choose_device, choose_dtype, computed_on, exactly
 from midas_dfer.training.inference import finite
-from midas_dfer.training.runs import Run
+from midas_dfer.training.run_folder.runs import Run
 
 Group = Literal["right", "wrong", "ambiguous", "asked"]
 """Why a clip is shown: surely right, surely wrong, ambiguous to people, or asked for by name."""

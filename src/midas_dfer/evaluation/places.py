@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.sharing.trained import TrainedModel
-from midas_dfer.training.runs import EVALUATION_FILE
-from midas_dfer.training.scores_file import read_evaluation_file
+from midas_dfer.training.run_folder.runs import EVALUATION_FILE
+from midas_dfer.training.scoring.scores_file import read_evaluation_file
 
 _LONGEST = 40  # letters of a store's name: with all else, a folder's name has at most 255 bytes
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.engines import Engine, LocalEngine
 from midas_dfer.experiments.jobs import Job, check_job, different_setting, once
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, only_one, write_file
-from midas_dfer.training.config import RunConfig
 from midas_dfer.training.parts import part_clips
-from midas_dfer.training.runs import CONFIG_FILE, RUN_FILE
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.runs import CONFIG_FILE, RUN_FILE
 
 
 def cross_validate(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.preparing.prepare import available_cores
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job

@@ -11,14 +11,12 @@ from typing import Any
 import polars as pl
 import torch
 
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json, write_json
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.predictions_file import PREDICTIONS_FILE
-from midas_dfer.training.readings import vote_reading
-from midas_dfer.training.runs import (
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.runs import (
     EVALUATION_FILE,
     EVALUATION_FOLDER,
     MACHINE_SETTINGS,
@@ -26,8 +24,10 @@ from midas_dfer.training.runs import (
     RUN_FILE,
     Run,
 )
-from midas_dfer.training.scores import Evaluation
-from midas_dfer.training.scores_file import evaluation_from, read_evaluation
+from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE
+from midas_dfer.training.scoring.readings import vote_reading
+from midas_dfer.training.scoring.scores import Evaluation
+from midas_dfer.training.scoring.scores_file import evaluation_from, read_evaluation
 from midas_dfer.training.train import resume, train
 
 JOB_FILE = f"{EVALUATION_FOLDER}/job.json"

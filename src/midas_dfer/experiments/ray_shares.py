@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from midas_dfer.errors import RequestError
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 
 @dataclass(frozen=True)

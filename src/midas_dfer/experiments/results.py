@@ -15,9 +15,9 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
-from midas_dfer.training.predictions_file import PREDICTIONS_FILE, read_predictions
-from midas_dfer.training.runs import EVALUATION_FOLDER
-from midas_dfer.training.scores import READINGS, Predictions
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
+from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, read_predictions
+from midas_dfer.training.scoring.scores import READINGS, Predictions
 
 RESULTS_FILE = "results.json"
 CURE = "run the experiment again, it goes fast"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import MethodResult
 from midas_dfer.metrics import MeanScore
-from midas_dfer.training.baselines import Reference, mean_baselines, mean_reference, worse_than_guesses
+from midas_dfer.training.scoring.baselines import Reference, mean_baselines, mean_reference, worse_than_guesses
 
 WIDTH = 80
 _MEASURES = (

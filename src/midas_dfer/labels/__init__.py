@@ -2,8 +2,8 @@
 
 Votes are counts, one row per clip and one column per class. They are kept as they were cast; the functions here
 compute from them what a training or an evaluation needs, in float64. The rooms: `soft` (votes to labels),
-`ferplus` (the targets of FER+), `crowd` (single annotators' votes, weighed by their reliability), `ambiguity`
-(entropy, clear and mixed clips, coexistence), `agreement` (between annotators).
+`ferplus` (the targets of FER+), `crowd` (single annotators' votes, weighed by their reliability), `annotators` (each
+beside the others), `ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
 """
 
 from midas_dfer.labels.agreement import MeasurementLevel, fleiss_kappa, krippendorff_alpha

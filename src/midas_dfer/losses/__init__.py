@@ -11,6 +11,7 @@ in float32, float64 stays float64; nothing makes the host wait for an accelerato
 - `transport`: `EarthMoverDistance`, for classes with any distances between them; approximate.
 - `intensity_aware`: `IntensityAwareLoss`, cross-entropy and a margin to the strongest rival.
 - `compact`: `CompactCrossEntropy`, cross-entropy and a term that makes a class's rivals equally strong.
+- `inputs`: the checks that all share.
 - `class_weights`: `balanced_class_weights` from votes or soft labels.
 """
 

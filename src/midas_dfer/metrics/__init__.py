@@ -2,6 +2,10 @@
 
 How sure a score is, and whether two methods differ, is here too: intervals, paired tests, verdicts.
 
+- `recognition`: UAR, WAR, recall, confusion. `calibration`: reliability. `votes`: distances to the votes.
+- `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`, `student`: over runs.
+- `significance`: McNemar, Holm, verdicts.
+
 Everything is computed from all predictions at once, in float64 numpy, so that a score does not depend on how
 the clips were cut into batches.
 """

@@ -1,6 +1,9 @@
 """Mixing of clips and their soft labels: draw a `MixPlan`, then apply it.
 
-Every mixer has one interface (`Mixer`); docs/mixing.md shows it in three training loops.
+Every mixer has one interface (`Mixer`), and one file per family, hence their number: `midas`, `regions`, `cutout`,
+`background`, `saliency`, `puzzlemix`, `transmix`, `features`, `choice`. `plan`, `partners`: how much, and who with
+whom; `normalization`: the softmax of mixed labels; `collate`: mixing in a DataLoader; `fused`: all in one pass.
+docs/mixing.md shows it in three training loops.
 """
 
 from midas_dfer.mixing.attention import ModelAttention

@@ -48,7 +48,7 @@ class PuzzleMix(SaliencyMixer):
       host; see `solve_labelling`. On 600 problems of 8 x 8 blocks with three weights (random pictures and maps) the
       sum was 0.0007 % above the minimum on average, 0.3 % at worst, and the minimum itself in 97 % of them; on
       800 of 3 x 3 blocks it was the minimum in all. To compare: the best single weight for all blocks is 15 %
-      above. `tests/test_puzzlemix.py` repeats this on fewer problems.
+      above. `tests/mixing/test_puzzlemix.py` repeats this on fewer problems.
     - Transport is the publication's masked transport, a heuristic too, with as many rounds as there are blocks along
       both sides (the authors' code: along one). A place for which no block is left after the last round (none in
       most pictures, rarely more than one) keeps its own, where the authors' code shows black.

@@ -1,4 +1,9 @@
-"""Networks from clips ``[B, T, 3, H, W]`` to logits ``[B, K]``, made by name with `create_model`."""
+"""Networks from clips ``[B, T, 3, H, W]`` to logits ``[B, K]``, made by name with `create_model`.
+
+One file per network, hence their number; `zoo` lists them by name. What they share: `clip_model` (clips in, logits
+out), `blocks`, `transformer`, `recurrent`, `shifted`; `weights`, `pretrained`, `packaged`, `onnx_weights` load weights;
+`activation_maps` and `cost` look at any of them.
+"""
 
 from midas_dfer.models.clip_model import ClipModel
 from midas_dfer.models.tsm import TSMResNet

@@ -52,7 +52,7 @@ class ClipModel(nn.Module):
         if clips.ndim != 5 or clips.shape[2] != 3 or not clips.is_floating_point():
             raise RequestError(
                 f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
-                "H, W], as `midas_dfer.clips.augment.normalize_pixels` makes them."
+                "H, W], as `midas_dfer.clips.batches.augment.normalize_pixels` makes them."
             )
         return self.logits(clips)
 

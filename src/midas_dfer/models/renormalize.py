@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Renormalize(nn.Module):

@@ -169,7 +169,7 @@ def position_table(*shape: int, std: float = 0.02, generator: torch.Generator | 
 def time_positions(table: Float[Tensor, "N D"], num_frames: int) -> Float[Tensor, "T D"]:
     """Give one position for each frame of a clip, from a learned table of maybe another length.
 
-    The frames of a clip stand in the middle of as many equal parts of it, as `midas_dfer.clips.sampling` takes them,
+    The frames of a clip stand in the middle of as many equal parts of it, as `clips.batches.sampling` takes them,
     so position t of T lies at (t + 0.5) / T in the table; in between it is interpolated linearly.
 
     Args:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings, squeezed
-from midas_dfer.clips.faces import TEMPLATE, Face, FaceDetector, shrunk_hint
-from midas_dfer.clips.tracks import Track, follow_faces, mean_size, smooth
+from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
+from midas_dfer.clips.faces.tracks import Track, follow_faces, mean_size, smooth
+from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
-from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.predict.frame_progress import TwoPasses
 from midas_dfer.predict.sources import FrameSource
 from midas_dfer.predict.windows import time_shown
 from midas_dfer.video.read import Frame

@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 from torch import Tensor, nn
 
-from midas_dfer.clips.augment import apply_crop
-from midas_dfer.clips.extract import ExtractSettings, FaceSource, fit
-from midas_dfer.clips.faces import TEMPLATE, align_face
-from midas_dfer.clips.template import UNKNOWN
+from midas_dfer.clips.batches.augment import apply_crop
+from midas_dfer.clips.faces.detection import TEMPLATE, align_face
+from midas_dfer.clips.faces.template import UNKNOWN
+from midas_dfer.clips.preparing.extract import fit
+from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.predict.frame_progress import TwoPasses
 from midas_dfer.predict.given_clips import checked_clips
-from midas_dfer.predict.passes import TwoPasses
 from midas_dfer.predict.people import find_people
 from midas_dfer.predict.sources import FrameSource, GivenFrames, VideoFile
 from midas_dfer.predict.stream import Stream
@@ -31,7 +32,7 @@ from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
 from midas_dfer.training.inference import predict_logits
-from midas_dfer.training.runs import Run
+from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.values import is_whole
 from midas_dfer.video.read import Frame
 

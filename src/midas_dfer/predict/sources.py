@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.clips.extract import read_frames
-from midas_dfer.clips.one_picture import checked_pictures, to_bgr
+from midas_dfer.clips.faces.one_picture import checked_pictures, to_bgr
+from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.passes import TwoPasses
+from midas_dfer.predict.frame_progress import TwoPasses
 from midas_dfer.progress import Progress
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Tell

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
-from midas_dfer.clips.extract import ExtractSettings, squeezed
-from midas_dfer.clips.one_picture import checked_picture, to_bgr
-from midas_dfer.clips.tracks import Follower, OpenTrack, smooth, track_of
+from midas_dfer.clips.faces.one_picture import checked_picture, to_bgr
+from midas_dfer.clips.faces.tracks import Follower, OpenTrack, smooth, track_of
+from midas_dfer.clips.preparing.extract import squeezed
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
 from midas_dfer.predict.people import SHORTEST_TRACK, make_detector, whole_face
 from midas_dfer.predict.sources import checked_time

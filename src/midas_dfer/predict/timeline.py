@@ -4,7 +4,7 @@
 targets (section 3.1 of the paper) is flat by construction: even where it is certain, no class of seven gets
 more than 0.31. `vote_shares` undoes that normalisation: it is the distribution of annotators' votes that the
 output implies. Without the normalisation in training the two are the same. There are no vote shares where the
-output does not imply them (`midas_dfer.training.readings`), as after a training on single labels.
+output does not imply them (`midas_dfer.training.scoring.readings`), as after a training on single labels.
 """
 
 import csv
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from midas_dfer.clips.extract import FaceSource
-from midas_dfer.clips.tracks import Track, mean_size
+from midas_dfer.clips.faces.tracks import Track, mean_size
+from midas_dfer.clips.store.settings import FaceSource
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, json_text
 from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from midas_dfer.clips.sampling import sample_segments
-from midas_dfer.clips.tracks import Track
+from midas_dfer.clips.batches.sampling import sample_segments
+from midas_dfer.clips.faces.tracks import Track
 from midas_dfer.errors import RequestError
 from midas_dfer.predict.timeline import Thumbnail, TrackTimeline, Window
 from midas_dfer.values import is_number

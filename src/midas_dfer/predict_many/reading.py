@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import torch
 
-from midas_dfer.clips.extract import FaceSource
-from midas_dfer.clips.pool import Lost, run_tasks
-from midas_dfer.clips.prepare import available_cores
+from midas_dfer.clips.preparing.pool import Lost, run_tasks
+from midas_dfer.clips.preparing.prepare import available_cores
+from midas_dfer.clips.store.settings import FaceSource
 from midas_dfer.errors import JobError, MidasError, NoFaceError, RequestError, VideoError
 from midas_dfer.files import make_folder, only_one
 from midas_dfer.predict.predictor import Predictor
@@ -22,7 +22,7 @@ from midas_dfer.predict_many.results import Plan, Result, remove_remains, whole_
 from midas_dfer.predict_many.source import Source
 from midas_dfer.predict_many.summary import write_summary
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.report.predictions import write_prediction
+from midas_dfer.report.video.write_prediction import write_prediction
 from midas_dfer.sharing.trained import TrainedModel
 
 LOCK_FILE = ".lock"

@@ -1,4 +1,7 @@
-"""The readers that come with the package: trained models, ready for use, a folder each as `midas export` writes it."""
+"""The readers that come with the package: trained models, ready for use, a folder each as `midas export` writes it.
+
+`start` begins a training from one of them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

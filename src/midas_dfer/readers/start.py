@@ -13,7 +13,7 @@ from midas_dfer.files import read_json
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-_RUN_FILE = "run.json"  # of `midas_dfer.training.runs`, which stands above
+_RUN_FILE = "run.json"  # of `midas_dfer.training.run_folder.runs`, which stands above
 
 PACKAGED = "packaged"
 """What `--weights` takes for those inside an installed package; see `midas_dfer.models.packaged`."""

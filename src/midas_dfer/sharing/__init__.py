@@ -1,1 +1,6 @@
-"""A trained model on its way to other people: a folder as the Hugging Face Hub has it, its card, and ONNX."""
+"""A trained model on its way to other people: a folder as the Hugging Face Hub has it, its card, and ONNX.
+
+- `folder`, `exported`: `save_pretrained`, and back; `card`: the model card; `onnx`: `export_onnx`.
+- `trained`: a run, a folder or a reader's name -> the model. Door: `open_trained`.
+- `info`, `data`: what is said of a model and of its training data.
+"""

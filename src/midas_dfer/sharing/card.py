@@ -19,10 +19,10 @@ from markupsafe import Markup
 from midas_dfer.errors import RequestError
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.runs import EVALUATION_FOLDER, Run
-from midas_dfer.training.scores import Evaluation
-from midas_dfer.training.scores_file import read_evaluation, shown_folder
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, Run
+from midas_dfer.training.scoring.scores import Evaluation
+from midas_dfer.training.scoring.scores_file import read_evaluation, shown_folder
 from midas_dfer.version import __version__
 
 _LONGEST = 200

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from midas_dfer.clips.store import ClipStore
-from midas_dfer.clips.template import FaceTemplate
+from midas_dfer.clips.faces.template import FaceTemplate
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import MidasError
 from midas_dfer.labels import votes_to_soft_labels
-from midas_dfer.training.runs import Part, Run
+from midas_dfer.training.run_folder.runs import Part, Run
 
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 

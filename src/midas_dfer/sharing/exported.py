@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from midas_dfer.clips.sampling import generator_for
+from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import RequestError
 from midas_dfer.files import read_json
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed

@@ -23,8 +23,8 @@ from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGH
 from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.onnx import check_onnx, save_onnx
 from midas_dfer.sharing.trained import TrainedModel, open_trained
-from midas_dfer.training.runs import Run
-from midas_dfer.training.weights_file import weights_content
+from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.run_folder.weights_file import weights_content
 
 _OF_GIT = frozenset({".git", ".gitattributes", ".gitignore"})  # what a repository of the Hub has before anything else
 

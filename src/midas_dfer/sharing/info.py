@@ -7,15 +7,15 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD
-from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.template import FaceTemplate
+from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.faces.template import FaceTemplate
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.normalization import check_normalization
 from midas_dfer.sharing.data import template_of
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.readings import VoteReading, vote_reading
-from midas_dfer.training.runs import Run
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.scoring.readings import VoteReading, vote_reading
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"

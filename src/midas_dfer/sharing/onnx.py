@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text, replacing
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.sharing.trained import TrainedModel, open_trained
-from midas_dfer.training.runs import Run
+from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.version import __version__
 
 INPUT = "clips"

@@ -14,7 +14,7 @@ from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
 from midas_dfer.sharing.info import ModelInfo
-from midas_dfer.training.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run, not_a_run
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run, not_a_run
 
 
 def _warn(text: str) -> None:

@@ -1,1 +1,9 @@
-"""See the modules."""
+"""A store and a recipe -> a trained run. `train` and `resume` are the doors.
+
+- `recipes`: `RunConfig`, one validated recipe, and the published ones by name.
+- `train`, `fitting`, `recognizer`, `callbacks`: the training, its loop, its step, and what happens around it.
+- `losses`, `mixers`, `schedule`, `parts`: what a recipe names: loss, mixer, learning rate, clips.
+- `devices`, `inference`, `pace`: where it is computed, logits of clips, how long it will take.
+- `run_folder`: all that is needed to repeat a training, to resume it, and to use its weights. Door: `Run`.
+- `scoring`: predictions beside labels and votes. Doors: `score`, `Evaluation`.
+"""

@@ -10,13 +10,13 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from midas_dfer.files import replacing
-from midas_dfer.training.checkpoint import seal
-from midas_dfer.training.config import RunConfig
-from midas_dfer.training.metrics_file import COLUMNS, VALIDATION_COLUMNS, read_epochs, write_epochs
 from midas_dfer.training.pace import Pace
 from midas_dfer.training.parts import watched_part
+from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recognizer import DivergedError, Recognizer
-from midas_dfer.training.runs import METRICS_FILE, Run, write_weights
+from midas_dfer.training.run_folder.checkpoint import seal
+from midas_dfer.training.run_folder.metrics_file import COLUMNS, VALIDATION_COLUMNS, read_epochs, write_epochs
+from midas_dfer.training.run_folder.runs import METRICS_FILE, Run, write_weights
 
 BEST_WEIGHTS = "checkpoints/best.safetensors"
 

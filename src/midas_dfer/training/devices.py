@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from midas_dfer.errors import RequestError
-from midas_dfer.training.scores import in_words
+from midas_dfer.training.scoring.scores import in_words
 
 Precision = Literal["auto", "32", "bf16"]
 """What `--precision` takes."""

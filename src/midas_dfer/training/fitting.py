@@ -10,13 +10,13 @@ import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
-from midas_dfer.clips.reading_processes import ReaderError, is_of_reader, reader_error
+from midas_dfer.clips.batches.reading_processes import ReaderError, is_of_reader, reader_error
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.files import cannot_write
-from midas_dfer.training.checkpoint import LastCheckpoint
 from midas_dfer.training.recognizer import Batches, DivergedError
-from midas_dfer.training.runs import CONFIG_FILE, Run
+from midas_dfer.training.run_folder.checkpoint import LastCheckpoint
+from midas_dfer.training.run_folder.runs import CONFIG_FILE, Run
 
 
 class TrainingInterruptedError(JobError):

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from midas_dfer.clips.augment import normalize_pixels
+from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.errors import JobError
 from midas_dfer.training.devices import exactly
 

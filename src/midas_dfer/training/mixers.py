@@ -7,7 +7,7 @@ from types import MappingProxyType
 from jaxtyping import Shaped
 from torch import Tensor
 
-from midas_dfer.clips.sampling import generator_for
+from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.mixing import (
     MIDAS,
     AttentiveCutMix,
@@ -28,7 +28,7 @@ from midas_dfer.mixing import (
 )
 from midas_dfer.mixing.mixer import PairMixer
 from midas_dfer.mixing.saliency_maps import SaliencyMixer
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 
 def _midas(config: RunConfig, alpha: float) -> MIDAS:

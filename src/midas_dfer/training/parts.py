@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from midas_dfer.datasets.groups import draw_group
-from midas_dfer.datasets.manifest import Manifest, Partition, cut_validation
-from midas_dfer.datasets.unassigned import add_unassigned
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
-from midas_dfer.training.config import RunConfig
+from midas_dfer.manifest.groups import draw_group
+from midas_dfer.manifest.manifest import Manifest, Partition, cut_validation
+from midas_dfer.manifest.unassigned import add_unassigned
+from midas_dfer.training.recipes.config import RunConfig
 
 
 def part_clips(manifest: Manifest, config: RunConfig) -> Partition:

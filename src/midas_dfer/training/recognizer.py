@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
-from midas_dfer.clips.augment import normalize_pixels
-from midas_dfer.clips.dataset import ClipBatch, ClipLoader
-from midas_dfer.clips.sampling import generator_for
+from midas_dfer.clips.batches.augment import normalize_pixels
+from midas_dfer.clips.batches.dataset import ClipBatch, ClipLoader
+from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import JobError
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.mixing import Mixup
-from midas_dfer.training.config import RunConfig
 from midas_dfer.training.mixers import Mixing
+from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
 
 CHECK_EVERY_STEPS = 50

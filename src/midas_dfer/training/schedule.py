@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 WARMUP_START = 0.001
 """Where a warm-up begins, as a share of the rate that it ends with; torchvision's reference trainings have it."""

@@ -13,21 +13,18 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from midas_dfer.clips.dataset import ClipDataset, ClipLoader, ClipView, batch_bytes
-from midas_dfer.clips.prepare import available_cores
-from midas_dfer.clips.reading_processes import processes_that_fit
-from midas_dfer.clips.store import ClipStore
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView, batch_bytes
+from midas_dfer.clips.batches.reading_processes import processes_that_fit
+from midas_dfer.clips.preparing.prepare import available_cores
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.commands import shell_command
-from midas_dfer.datasets.class_counts import classes_text, count_classes
-from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, only_one
+from midas_dfer.manifest.class_counts import classes_text, count_classes
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
-from midas_dfer.training.checkpoint import LastCheckpoint, last_checkpoint
-from midas_dfer.training.config import SELECTED_ON_TEST, RunConfig
-from midas_dfer.training.criteria import make_loss
 from midas_dfer.training.devices import (
     check_precision,
     choose_device,
@@ -37,16 +34,24 @@ from midas_dfer.training.devices import (
 )
 from midas_dfer.training.fitting import Start, in_sentences, interruptible, quiet
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
-from midas_dfer.training.identity import different_settings, recipe_of
-from midas_dfer.training.long_recipes import few_epochs
+from midas_dfer.training.losses import make_loss
 from midas_dfer.training.mixers import Mixing, make_mixing
-from midas_dfer.training.origin import keep_learned, open_origin, refuse_tested_clips, take_weights, told_differences
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.parts import part_clips
-from midas_dfer.training.readings import votes_learned
+from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.recipes.long_recipes import few_epochs
 from midas_dfer.training.recognizer import Batches, Recognizer
-from midas_dfer.training.run_file import CURE
-from midas_dfer.training.runs import (
+from midas_dfer.training.run_folder.checkpoint import LastCheckpoint, last_checkpoint
+from midas_dfer.training.run_folder.identity import different_settings, recipe_of
+from midas_dfer.training.run_folder.origin import (
+    keep_learned,
+    open_origin,
+    refuse_tested_clips,
+    take_weights,
+    told_differences,
+)
+from midas_dfer.training.run_folder.run_file import CURE
+from midas_dfer.training.run_folder.runs import (
     CONFIG_FILE,
     LAST_CHECKPOINT,
     METRICS_FILE,
@@ -57,8 +62,9 @@ from midas_dfer.training.runs import (
     check_is_free,
     new_model,
 )
-from midas_dfer.training.scores import in_words
-from midas_dfer.training.weights_file import parse_weights, read_weights_file
+from midas_dfer.training.run_folder.weights_file import parse_weights, read_weights_file
+from midas_dfer.training.scoring.readings import votes_learned
+from midas_dfer.training.scoring.scores import in_words
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for a run's lock: the reading processes of a training that was killed hold it a little longer."""

@@ -10,9 +10,9 @@ import polars as pl
 from jaxtyping import Bool
 
 from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, first_few
-from midas_dfer.datasets.folds import how_to_get_folds
-from midas_dfer.datasets.manifest import Manifest
 from midas_dfer.labels import NO_LABEL, majority_labels
+from midas_dfer.manifest.folds import how_to_get_folds
+from midas_dfer.manifest.manifest import Manifest
 
 USUAL_SHARE = 0.9
 """Where so many clips have the same number of votes, another number is odd; else the numbers just differ."""

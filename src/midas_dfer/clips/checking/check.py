@@ -9,13 +9,13 @@ from midas_dfer.clips.checking.annotations import check_annotations, leak, parts
 from midas_dfer.clips.checking.finding import Finding, Severity, errors_of, first_few
 from midas_dfer.clips.checking.folders import check_files, find_clips
 from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
-from midas_dfer.clips.duplicates import DuplicateGroup, find_duplicates
-from midas_dfer.clips.extract import ExtractSettings
-from midas_dfer.clips.prepare import available_cores, people_to_cut
-from midas_dfer.datasets.class_counts import ClassCount, count_classes
-from midas_dfer.datasets.manifest import Manifest
-from midas_dfer.datasets.vote_counts import VoteCount, count_votes
+from midas_dfer.clips.preparing.duplicates import DuplicateGroup, find_duplicates
+from midas_dfer.clips.preparing.prepare import available_cores, people_to_cut
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.class_counts import ClassCount, count_classes
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.vote_counts import VoteCount, count_votes
 from midas_dfer.progress import NoProgress, Progress
 
 SAMPLE = 200

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from midas_dfer.clips.checking.finding import Finding, Severity, first_few
-from midas_dfer.clips.files import Folder, find_files, near_words
-from midas_dfer.datasets.manifest import Manifest
+from midas_dfer.clips.preparing.files import Folder, find_files, near_words
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from midas_dfer.clips.checking.finding import Finding, first_few
 from midas_dfer.clips.checking.seen import FacesSeen, FewFrames, check_faces
-from midas_dfer.clips.extract import WIDEST_CROP, ExtractSettings, read_frames
-from midas_dfer.clips.faces import FaceDetector
-from midas_dfer.clips.pool import Lost, run_tasks
+from midas_dfer.clips.faces.detection import FaceDetector
+from midas_dfer.clips.preparing.extract import WIDEST_CROP, read_frames
+from midas_dfer.clips.preparing.pool import Lost, run_tasks
+from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, VideoError
 from midas_dfer.progress import Progress
 from midas_dfer.video.shown import Remark

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.checking.finding import Finding, first_few
-from midas_dfer.clips.faces import FaceDetector, shrunk, shrunk_hint
-from midas_dfer.clips.tracks import IN_VIEW
+from midas_dfer.clips.faces.detection import FaceDetector, shrunk, shrunk_hint
+from midas_dfer.clips.faces.tracks import IN_VIEW
 from midas_dfer.datasets.face_choice import FaceChoice
 
 MOST_FRAMES = 7

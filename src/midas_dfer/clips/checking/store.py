@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from midas_dfer.clips.checking.finding import Finding, errors_of, first_few
-from midas_dfer.clips.prepare import available_cores
-from midas_dfer.clips.store import SHARDS_FOLDER, ClipStore
-from midas_dfer.clips.verifying import damaged_clips
+from midas_dfer.clips.preparing.prepare import available_cores
+from midas_dfer.clips.store.clip_store import SHARDS_FOLDER, ClipStore
+from midas_dfer.clips.store.verifying import damaged_clips
 from midas_dfer.progress import Progress
 
 

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from midas_dfer.clips.crops import CropAndFlip
+from midas_dfer.clips.batches.crops import CropAndFlip
 from midas_dfer.mixing.fused.job import MixJob
 
 _WORTH_A_THREAD = 1 << 20  # output values per thread; starting one takes as long as some 100,000 of them

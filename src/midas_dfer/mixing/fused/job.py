@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
-from midas_dfer.clips.crops import CropAndFlip
+from midas_dfer.clips.batches.crops import CropAndFlip
 
 CROP_FIELDS = 5
 """Numbers that describe a crop in the table of `crop_table`: top, left, height, width, flip."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from midas_dfer.clips.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
+from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.fused.device import mix_with_torch
 from midas_dfer.mixing.fused.job import MixJob

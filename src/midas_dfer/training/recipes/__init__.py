@@ -1,8 +1,9 @@
 """Reference recipes: how publications trained their networks, as configuration files that `midas train` takes by name.
 
 Each is a YAML file beside this one. Its first two lines say what it is and where it comes from; behind each setting
-stands the source of its value, or "ours" where nothing is published. What a recipe does not set is as `RunConfig` has
-it.
+stands the source of its value, or "ours" where nothing is published. What a recipe does not set is as `RunConfig` in
+`config` has it. `settings_file` reads any such file; `idle_settings` and `long_recipes` find settings without effect,
+and schedules cut too short.
 """
 
 import difflib
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from midas_dfer.errors import RequestError
-from midas_dfer.training.config import RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 _FOLDER = Path(__file__).parent
 _SOURCE = "# Source: "

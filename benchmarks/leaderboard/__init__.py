@@ -1,5 +1,0 @@
-"""Who predicts people's votes? Readers of faces, and people, against the votes on FER+ pictures that were kept back.
-
-`python -m benchmarks.leaderboard score FERPLUS predictions.csv` scores a file of predictions (`predictions`), and
-`... board FERPLUS --reader NAME=SOURCE ...` writes docs/leaderboard.md whole, with its figures in leaderboard.json.
-"""

@@ -1,0 +1,84 @@
+"""midas evaluate: a trained model on clips it has not seen -> scores."""
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_out, open_named, print_paths
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text
+from midas_dfer.progress import console_progress
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Score a trained model: UAR, WAR, recalls, and how close it comes to the votes.")
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
+    flags.add_argument("--store", type=Path, required=True, help="folder of the store")
+    flags.add_argument(
+        "--part",
+        type=Literal["auto", "test", "validation", "train", "all"],
+        default="auto",
+        help="which clips (default: those that the run kept for testing; of an exported model the store's test part)",
+    )
+    flags.add_argument(
+        "--out",
+        type=Path | None,
+        default=None,
+        help="folder for results (default: RUN/evaluation for the run's own test part, RUN/evaluation-STORE-PART for "
+        "other clips; a packaged reader needs one)",
+    )
+    add_computing_flags(flags)
+    flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
+    flags.add_argument("--json", action="store_true", help="print the scores as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.clips.store.clip_store import ClipStore
+    from midas_dfer.evaluation.evaluate import choose_clips, evaluate
+    from midas_dfer.evaluation.places import evaluation_place
+    from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
+    from midas_dfer.report.tables.terminal import evaluation_table
+    from midas_dfer.training.run_folder.runs import EVALUATION_FILE
+    from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE
+
+    if request.batch_size < 1:
+        raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
+    trained = open_named(request.run)
+    own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
+    if request.out is not None:
+        check_out(request.out, writes=("evaluation.json", "predictions.csv"))
+    store = ClipStore.open(request.store)
+    part = choose_clips(trained, store, request.part).part
+    out = request.out or evaluation_place(trained, store, part)
+    check_out(out)
+    of_tested = part == "test" and store.dataset == trained.info.dataset
+    if own is not None and not of_tested and out.resolve() == own.resolve():
+        raise RequestError(
+            f"--out {out} is for the scores on the test part of {trained.title}, which report and model card show; "
+            "leave --out out, or name another folder"
+        )
+    evaluation, predictions = evaluate(
+        trained,
+        store,
+        part=request.part,
+        out=out,
+        device=request.device,
+        precision=request.precision,
+        batch_size=request.batch_size,
+        progress=console_progress("evaluate", "clip"),
+    )
+    pictures = draw_evaluation(evaluation, predictions, out)
+    if request.json:
+        print(json_text(evaluation.to_dict()))
+        return
+    print(evaluation_table(evaluation))
+    if own is not None and request.out is None and out != own:
+        print(f"\nNot the test part of {trained.title}, whose scores go into {own.name}/ and stay as they are.")
+    print_paths([out / Path(EVALUATION_FILE).name, out / PREDICTIONS_FILE, *pictures])
+    if trained.reader is None:
+        print(f"next: {shell_command('midas', 'predict', '--run', request.run, 'VIDEO', '--out', 'DIR')}")

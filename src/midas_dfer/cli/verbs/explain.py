@@ -1,0 +1,80 @@
+"""midas explain: which pixels and which frames a trained model goes by."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import (
+    TRAINED,
+    Parser,
+    add_computing_flags,
+    check_out,
+    open_named,
+    print_paths,
+    refuse_typed,
+)
+from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text
+from midas_dfer.progress import console_progress
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Show which pixels and which frames speak for a class, in clips the model was not fed.")
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
+    flags.add_argument("--store", type=Path, required=True, help="folder of the store")
+    flags.add_argument("--out", type=Path, required=True, help="folder for pictures, explanation.json and maps.npz")
+    flags.add_argument(
+        "--clips",
+        type=str,
+        nargs="+",
+        default=[],
+        help="ids of clips (default: test clips the model is sure of and right, sure of and wrong, ambiguous ones)",
+    )
+    flags.add_argument("--num", type=int, default=8, help="how many, where none are named (default: 8)")
+    flags.add_argument(
+        "--target",
+        type=str,
+        default="predicted",
+        help="predicted, label or the name of a class (default: predicted)",
+    )
+    add_computing_flags(flags)
+    flags.add_argument("--json", action="store_true", help="print what was found as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.evaluation.explain import explain, write_explanation
+    from midas_dfer.report.pictures.activation_figure import draw_explanation
+
+    if request.clips:
+        refuse_typed(request, ("num",), "--clips names the clips")
+    if request.num < 1:
+        raise RequestError(f"--num is {request.num}; expected 1 or more")
+    check_out(request.out, writes=("explanation.json", "maps.npz"))
+    explanation = explain(
+        open_named(request.run),
+        request.store,
+        clips=request.clips,
+        num=request.num,
+        target=request.target,
+        device=request.device,
+        precision=request.precision,
+        progress=console_progress("explain", "clip"),
+    )
+    paths = write_explanation(explanation, request.out)
+    pictures = draw_explanation(explanation, request.out)
+    if request.json:
+        print(json_text(explanation.to_dict()))
+        return
+    if explanation.no_vote_shares:
+        print(f"probabilities are {explanation.no_vote_shares}")
+    if explanation.caution:
+        print(f"CAUTION: {explanation.caution}.")
+    for clip in explanation.clips:
+        frame = clip.positions[int(clip.frame_shares.argmax())] + 1
+        share = 100 * float(clip.frame_shares.max())
+        print(f"{clip.video_id}: {clip.label or 'no single label'}, taken for {clip.predicted}")
+        print(f"  evidence for {clip.target}: most in frame {frame} ({share:.0f} %)")
+    print_paths([*pictures, *paths])

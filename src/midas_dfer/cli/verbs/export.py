@@ -1,0 +1,80 @@
+"""midas export: a trained model -> a folder to share: weights, model card, and ONNX if asked for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths
+from midas_dfer.files import json_text
+
+if TYPE_CHECKING:
+    from midas_dfer.training.run_folder.runs import Run
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Write a trained model as the Hugging Face Hub has models: a folder to share.")
+    flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
+    flags.add_argument("--out", type=Path, required=True, help="folder for config.json, model.safetensors, README.md")
+    flags.add_argument("--onnx", action="store_true", help="also write model.onnx; needs midas-dfer[export]")
+    flags.add_argument("--half", action="store_true", help="weights in float16: half the size, rounded to three digits")
+    flags.add_argument(
+        "--mirrored", action="store_true", help="it reads each clip in the mirror, too, and takes the mean"
+    )
+    flags.add_argument(
+        "--license",
+        type=str | None,
+        default=None,
+        help="of the weights, such as cc-by-nc-4.0 (default: not stated, or as an exported model has it)",
+    )
+    flags.add_argument("--json", action="store_true", help="print the paths as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.sharing.exported import CARD_FILE, ONNX_FILE
+    from midas_dfer.sharing.folder import save_pretrained
+
+    check_out(request.out)
+    trained = open_named(request.run)
+    paths = save_pretrained(
+        trained,
+        request.out,
+        onnx=request.onnx,
+        license_name=request.license,
+        half=request.half,
+        mirrored=request.mirrored,
+    )
+    if request.json:
+        print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
+        return
+    if trained.run is not None:
+        print(_scores_shown(trained.run))
+    if trained.info.no_vote_shares:
+        print(f"its output is {trained.info.no_vote_shares}")
+    if trained.run is None:
+        print(f"its card stays that of {trained.title}{'' if request.license is None else ', but for the licence'}")
+        if request.onnx and ONNX_FILE not in (request.out / CARD_FILE).read_text(encoding="utf-8"):
+            print(f"note: the card does not speak of {ONNX_FILE}; add a word on it")
+    if request.mirrored and not trained.info.mirrored:
+        print("note: the card's scores are those without the mirror; midas evaluate measures those with it")
+        if trained.run is None:
+            print("note: the card does not speak of the mirror; add a word on it")
+    print(f"the model of {trained.named}, to be used with Predictor.from_pretrained({str(request.out)!r})")
+    print_paths(paths)
+
+
+def _scores_shown(run: "Run") -> str:
+    """Which of a run's scores its card shows."""
+    from midas_dfer.training.scoring.scores_file import evaluation_folders, read_evaluation, shown_folder
+
+    folder = shown_folder(run.path)
+    scores = None if folder is None else read_evaluation(run, folder)
+    if scores is None:
+        others = ", ".join(str(each) for each in evaluation_folders(run.path))
+        why = f"those on other clips are several ({others})" if others else "the run was not evaluated"
+        return f"its card has no scores: {why}"
+    clips = "all clips" if scores.part == "all" else f"the {scores.part} part"
+    return f"its card shows the scores in {folder}: {scores.num_clips} clips, {clips} of {scores.dataset}"

@@ -1,0 +1,65 @@
+"""midas imitate: a made-up copy of a published data set in its layout, to try the path before the licence comes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.parsing import Parser
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import RequestError
+
+LAYOUTS = ("dfew", "ferv39k", "afew", "mafw", "ferplus")
+"""The data sets that come with a licence, or with pictures from elsewhere."""
+
+_MOST = 100_000
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(
+        description="Write a made-up copy of a data set in its published layout: the files, lists and faults of the "
+        "real one, with drawn faces and annotations, so that all that follows can be tried before a licence comes. "
+        "Scores on it mean nothing."
+    )
+    flags.add_argument("dataset", type=Literal[LAYOUTS], metavar="DATASET", help=f"one of {', '.join(LAYOUTS)}")
+    flags.add_argument("root", type=Path, metavar="ROOT", help="folder for it, empty or not there")
+    flags.add_argument("--clips", type=int, default=60, help="how many clips or pictures (default: 60)")
+    flags.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    if not 1 <= request.clips <= _MOST:
+        raise RequestError(f"--clips is {request.clips}; expected 1 to {_MOST:,}")
+    if request.seed < 0:
+        raise RequestError(f"--seed is {request.seed}; expected 0 or more")
+    if request.root.exists() and (not request.root.is_dir() or any(request.root.iterdir())):
+        raise RequestError(f"{request.root} is there already, and nothing is written over it; name an empty folder")
+    _write(request.dataset, request.root, request.clips, request.seed)
+    kind = DATASETS[request.dataset].partition(":")[0]
+    print(f"a made-up copy of {kind}, not the data set: {request.clips} clips, drawn faces and annotations")
+    for verb, more in (("check", ()), ("prepare", ("--out", "STORE"))):
+        print(f"next: {shell_command('midas', verb, request.dataset, request.root, *more)}")
+
+
+def _write(dataset: str, root: Path, clips: int, seed: int) -> None:
+    from midas_dfer.synthetic.layouts.afew import write_afew
+    from midas_dfer.synthetic.layouts.dfew import write_dfew
+    from midas_dfer.synthetic.layouts.ferplus import write_ferplus
+    from midas_dfer.synthetic.layouts.ferv39k import write_ferv39k
+    from midas_dfer.synthetic.layouts.mafw import write_mafw
+
+    if dataset == "ferplus":
+        write_ferplus(root, rows=clips, seed=seed)
+        return
+    writers: Mapping[str, Callable[..., None]] = {
+        "dfew": write_dfew,
+        "ferv39k": write_ferv39k,
+        "afew": write_afew,
+        "mafw": write_mafw,
+    }
+    writers[dataset](root, clips=clips, seed=seed)

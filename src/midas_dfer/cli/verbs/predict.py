@@ -1,0 +1,237 @@
+"""midas predict: videos -> their emotions over time, as the packaged reader or a run reads them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import (
+    TRAINED,
+    Parser,
+    add_computing_flags,
+    check_jobs,
+    check_out,
+    complain,
+    open_named,
+    print_paths,
+    refuse,
+    say_for,
+)
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.files import json_text
+from midas_dfer.progress import console_progress
+from midas_dfer.readers import DEFAULT_READER
+
+if TYPE_CHECKING:
+    from midas_dfer.predict_many.reading import Outcome
+    from midas_dfer.predict_many.results import Plan
+    from midas_dfer.sharing.trained import TrainedModel
+
+_MOST_LISTED = 30
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Read the emotions of each person in videos over time.")
+    flags.add_argument(
+        "videos",
+        type=str,
+        nargs="+",
+        metavar="VIDEO|FOLDER",
+        help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'",
+    )
+    flags.add_argument(
+        "--run", type=Path | None, default=None, help=f"who reads: {TRAINED} (default: {DEFAULT_READER.name})"
+    )
+    flags.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for the results: one for each video, and a table over all (summary.csv, summary.parquet)",
+    )
+    flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
+    flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
+    add_computing_flags(flags)
+    flags.add_argument(
+        "--max_people", type=int | None, default=None, help="only the people who are in view longest; all by default"
+    )
+    flags.add_argument(
+        "--max_side",
+        type=int | None,
+        default=None,
+        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: as "
+        "when the model's clips were prepared, usually 640)",
+    )
+    flags.add_argument(
+        "--min_score",
+        type=float | None,
+        default=None,
+        help="the detector's score from which on it is a face (default: as when the model's clips were prepared)",
+    )
+    flags.add_argument(
+        "--faces",
+        type=Literal["detect", "cropped"],
+        default="detect",
+        help="look for faces, or take whole frames, which must be crops of one face then (default: detect)",
+    )
+    flags.add_argument(
+        "--pictures",
+        type=Literal["auto", "frames", "single"],
+        default="auto",
+        help="what the pictures in a folder are: the frames of one video, or single photographs; auto goes by their "
+        "names and sizes, and says what it took them for (default: auto)",
+    )
+    flags.add_argument(
+        "--jobs",
+        type=int | None,
+        default=None,
+        help="how many videos are read at a time; as many as there are cores by default",
+    )
+    flags.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="read again what has a result in --out; without it such videos are passed over, and the command is "
+        "refused where a result was made otherwise",
+    )
+    flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
+    flags.add_argument("--json", action="store_true", help="print the timelines as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.predict_many.reading import Job, ReadSettings, read_many
+    from midas_dfer.predict_many.results import plan_results
+    from midas_dfer.predict_many.source import Source
+    from midas_dfer.predict_many.sources import find_sources
+    from midas_dfer.report.tables.terminal import folded
+    from midas_dfer.sharing.trained import packaged_reader
+
+    check_out(request.out, writes=("summary.csv", "summary.parquet"))
+    check_jobs(request.jobs)
+    _check_videos(request)
+    settings = ReadSettings(
+        window_seconds=request.window,
+        stride_seconds=request.stride,
+        max_people=request.max_people,
+        max_side=request.max_side,
+        min_score=request.min_score,
+        faces=request.faces,
+    )
+    trained = packaged_reader() if request.run is None else open_named(request.run)
+    _check_settings(request, trained)
+    sources = find_sources(request.videos, request.out, request.pictures)
+    job = Job(
+        trained=trained,
+        settings=settings,
+        device=request.device,
+        precision=request.precision,
+        annotate=not request.no_video,
+        made_with=_made_with(request, trained),
+    )
+    plan = plan_results(sources.found, request.out, job.made_with, overwrite=request.overwrite)
+    say = say_for(request)
+    say(folded(f"read by {trained.described}"))
+    for line in (*sources.told, *plan.moved):
+        say(folded(line))
+    if plan.read_before:
+        say(folded(_read_before(plan)))
+    outcomes, tables = read_many(
+        plan,
+        request.out,
+        job,
+        jobs=request.jobs,
+        nothing={Source(Path(name), "frames"): reason for name, reason in sources.nothing.items()},
+        progress=console_progress,
+    )
+    if request.json:
+        print(json_text(_as_json(plan, outcomes, sources.nothing)))
+    else:
+        _tell(outcomes, tables)
+    _complain_of([o.text for o in outcomes if o.status != "read"] + list(sources.nothing.values()))
+
+
+def _check_videos(request: Namespace) -> None:
+    """Refuse what was the command's form once, the run in front of the videos."""
+    from midas_dfer.sharing.trained import means_a_model
+
+    for name in request.videos:
+        if what := means_a_model(Path(name)):
+            videos = [Path(each) for each in request.videos if each != name] or [Path("VIDEO")]
+            command = shell_command("midas", "predict", "--run", Path(name), *videos, "--out", request.out)
+            raise RequestError(f"{name} is {what}, not a video; name who reads with --run: {command}")
+
+
+def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
+    """Refuse what makes no sense for any video, by the names of the flags, before anything is read."""
+    from midas_dfer.predict.windows import check_windows
+
+    try:
+        check_windows(request.window, request.stride)
+    except RequestError as error:
+        raise RequestError(
+            str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
+        ) from (error)
+    if request.max_people is not None and request.max_people < 1:
+        raise RequestError(f"--max_people is {request.max_people}; expected 1 or more")
+    looking = {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
+    if looking and request.faces == "cropped":
+        refuse(list(looking), "with --faces cropped no face is looked for")
+    replace(trained.info.extract, **looking)  # which refuses what makes no sense
+
+
+def _made_with(request: Namespace, trained: "TrainedModel") -> dict[str, Any]:
+    """What a result depends on, by the names of flags; kept beside it, and compared when it would be made again."""
+    names = ("window", "stride", "faces", "max_people", "max_side", "min_score", "precision", "no_video")
+    digest = f" ({trained.weights_digest[:8]})" if trained.weights_digest else ""
+    return {"run": f"{trained.title}{digest}", **{name: request[name] for name in names}}
+
+
+def _read_before(plan: "Plan") -> str:
+    """Which videos are not read again."""
+    count, total = len(plan.read_before), len(plan.read_before) + len(plan.to_read)
+    if total == 1:
+        (result,) = plan.read_before.values()
+        return f"{result.folder} holds its result already (--overwrite reads it again)"
+    which = f"all {total} have" if count == total else f"{count} of {total} {'has' if count == 1 else 'have'}"
+    return f"{which} a result already, with these settings (--overwrite reads again)"
+
+
+def _tell(outcomes: Sequence["Outcome"], tables: Sequence[Path]) -> None:
+    """One video in full; of many, where they are: each of them was told when it was done."""
+    from midas_dfer.report.tables.terminal import folded
+
+    read = [outcome for outcome in outcomes if outcome.status == "read"]
+    if len(outcomes) == 1:
+        for outcome in read:
+            print(folded(outcome.text))
+            print_paths(outcome.files)
+    elif outcomes:
+        where = f", each into a folder of {read[0].folder.parent}" if read else ""
+        print(f"{len(read)} of {len(outcomes)} were read{where}")
+    print_paths(tables)
+
+
+def _as_json(plan: "Plan", outcomes: Sequence["Outcome"], nothing: dict[str, str]) -> dict[str, Any]:
+    """The timelines of all videos that were named, and those that have none."""
+    from midas_dfer.predict_many.summary import read_timeline
+
+    folders = [result.folder for result in plan.read_before.values()]
+    folders += [outcome.folder for outcome in outcomes if outcome.status == "read"]
+    failed = [str(outcome.source.path) for outcome in outcomes if outcome.status != "read"]
+    return {"timelines": [read_timeline(folder) for folder in folders], "failed": [*failed, *nothing]}
+
+
+def _complain_of(reasons: Sequence[str]) -> None:
+    """End with what could not be read, if anything: a sentence each."""
+    if len(reasons) == 1:
+        raise MidasError(reasons[0])
+    for reason in reasons[:_MOST_LISTED]:
+        complain(reason, 1)
+    if reasons:
+        more = len(reasons) - _MOST_LISTED
+        rest = f"; the {more} that are not listed here are in the table" if more > 0 else ""
+        raise MidasError(f"{len(reasons)} could not be read{rest}")

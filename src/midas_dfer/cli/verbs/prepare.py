@@ -1,0 +1,174 @@
+"""midas prepare: votes and videos -> a store of aligned clips."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
+from midas_dfer.cli.parsing import Parser, check_jobs, tell_notes
+from midas_dfer.cli.sources import (
+    Annotated,
+    add_source_flags,
+    pixel_table,
+    read_source,
+    refuse_foreign_flags,
+)
+from midas_dfer.commands import shell_command
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import json_text
+from midas_dfer.progress import console_progress
+
+_MOST_NOTES = 5
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(
+        description="Cut the face of every annotated clip out of its video, into a store. Run again, it goes on "
+        "where it stopped."
+    )
+    add_source_flags(flags)
+    flags.add_argument("--out", type=Path, required=True, help="folder of the store")
+    flags.add_argument("--clips", type=int | None, default=None, help="how many to render (default: 120)")
+    flags.add_argument("--seed", type=int | None, default=None, help="of all that is drawn (default: 0)")
+    flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
+    flags.add_argument(
+        "--aggregate",
+        type=Literal["dawid_skene", "glad", "mace"] | None,
+        default=None,
+        help="soft labels that weigh single annotators by how reliable they prove to be (extra crowd); the counts are "
+        "kept (default: shares of the votes)",
+    )
+    flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
+    flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
+    flags.add_argument(
+        "--verify", action="store_true", help="read what is in the store; cut clips anew that are not what was written"
+    )
+    flags.add_argument("--json", action="store_true", help="print the counts as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    check_jobs(request.jobs)
+    refuse_foreign_flags(request)
+    from midas_dfer.clips.preparing.prepare import prepare
+    from midas_dfer.clips.store.clip_store import ClipStore
+    from midas_dfer.clips.store.settings import ExtractSettings
+    from midas_dfer.manifest.class_counts import classes_text, count_classes
+    from midas_dfer.manifest.folds import how_to_get_folds
+    from midas_dfer.manifest.vote_counts import count_votes, votes_text
+    from midas_dfer.report.tables.terminal import folded, prepare_table
+
+    detection = detection_flags(request)
+    check_person(request)
+    ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
+    if request.dataset == "synthetic":
+        _render(request)
+    source = read_source(request, lambda note: tell_notes(request, [note]))
+    if (pixels := pixel_table(request, source)) is not None:
+        _write_pictures(pixels, request.root, source.videos)
+    refuse_detection(request, source.faces, source.manifest.table.columns)
+    manifest = source.manifest if request.aggregate is None else _aggregated(source.manifest, request)
+    source = replace(source, manifest=manifest)
+    if source.hint:
+        raise RequestError(source.hint)
+    manifest = source.manifest
+    if source.duplicates == "drop":
+        manifest = _without_copies(source, request)
+    report = prepare(
+        manifest,
+        source.videos,
+        request.out,
+        settings=ExtractSettings(faces=source.faces, size=request.size, **detection),
+        person=request.person,
+        jobs=request.jobs,
+        missing=source.missing,
+        retry_failed=request.retry_failed,
+        verify=request.verify,
+        verifying=console_progress("verify", "clip"),
+        progress=console_progress("prepare", "clip"),
+    )
+    kept = ClipStore.open(request.out).manifest if report.usable else manifest
+    classes, votes = count_classes(kept), count_votes(kept)
+    if request.json:
+        cast = None if votes is None else votes.to_dict()
+        counts = {**vars(report), "store": str(request.out), "classes": [each.to_dict() for each in classes]}
+        print(json_text({**counts, "votes": cast, "no_test": how_to_get_folds(kept)}))
+    else:
+        print(prepare_table(report))
+        print(folded(f"classes: {classes_text(classes)}"))
+        if votes is not None:
+            print(folded(f"votes: {votes_text(votes)}"))
+        if report.faces_in_crops:
+            print(folded(report.faces_in_crops))
+        for note, count in islice(report.notes.items(), _MOST_NOTES):
+            print(folded(f"note: {count:,} {'clip' if count == 1 else 'clips'} whose file {note}"))
+        if report.failed:
+            print(
+                f"failures are listed in {request.out / 'failures.csv'}; the same with --retry_failed tries them again"
+            )
+        if report.usable:
+            describe = shell_command("midas", "describe", request.out)
+            if hint := how_to_get_folds(kept):
+                print(folded(f"note: nothing can be tested, no clip has a split or a fold. {hint}"))
+            print(f"next: {describe}    {shell_command('midas', 'train', '--store', request.out, '--out', 'RUN')}")
+    if report.unfinished:
+        clips = "1 clip is" if report.unfinished == 1 else f"{report.unfinished} clips are"
+        raise JobError(
+            f"{clips} not finished: the system ended the processes that were at it, as it does when memory is short. "
+            "Run the same command again, with more memory free or with --jobs 1"
+        )
+    if not report.usable:
+        raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
+
+
+def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Manifests, imported late
+    from midas_dfer.manifest.aggregation import aggregate
+
+    made = aggregate(manifest, request.aggregate)
+    tell_notes(request, made.notes[len(manifest.notes) :])
+    return made
+
+
+def _render(request: Namespace) -> None:
+    from midas_dfer.synthetic import clips_and_seed, write_corpus
+
+    if (found := clips_and_seed(request.root)) is not None:
+        for name, there in zip(("clips", "seed"), found, strict=True):
+            asked = getattr(request, name)
+            if asked not in (None, there):
+                raise RequestError(
+                    f"--{name} is {asked}, but {request.root} holds made-up clips already, with --{name} {there}; "
+                    f"leave --{name} out to prepare those, or name another folder to render into"
+                )
+        return
+    clips, seed = (usual if asked is None else asked for asked, usual in ((request.clips, 120), (request.seed, 0)))
+    bar = console_progress("render", "clip")
+    bar.start(clips)  # goes on where an earlier rendering was interrupted
+    write_corpus(request.root, clips=clips, seed=seed, jobs=request.jobs, progress=bar.advance)
+    bar.finish()
+
+
+def _write_pictures(pixels: Path, root: Path, out: Path) -> None:
+    from midas_dfer.datasets.published.fer2013 import unpack_fer2013
+
+    unpack_fer2013(pixels, root, out, progress=console_progress("unpack", "picture"))
+
+
+def _without_copies(source: Annotated, request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late
+    from midas_dfer.clips.preparing.duplicates import drop_from_training, find_duplicates, in_folds_of
+    from midas_dfer.manifest.folds import keep_together
+
+    bar = console_progress("compare", "clip")
+    groups = find_duplicates(source.manifest, source.videos, jobs=request.jobs, progress=bar)
+    manifest = source.manifest
+    if request.folds is not None:
+        manifest = keep_together(manifest, [each.video_ids for each in groups], request.folds, request.folds_seed)
+        groups = in_folds_of(groups, manifest)
+    manifest = drop_from_training(manifest, groups)
+    tell_notes(request, manifest.notes[len(source.manifest.notes) :])
+    return manifest

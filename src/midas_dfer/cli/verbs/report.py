@@ -1,0 +1,53 @@
+"""midas report: runs and other trained models side by side, as a page and as tables for a paper."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from midas_dfer.cli.parsing import Parser, check_out, print_paths
+from midas_dfer.files import json_text
+
+
+def parser() -> Parser:
+    """The flags of the verb."""
+    flags = Parser(description="Show runs side by side: scores, differences and whether they are any, clips, recipes.")
+    flags.add_argument(
+        "runs",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        help="run folders, exported folders, folders of midas evaluate --out, and of midas crossval and reproduce, in "
+        "any mixture; one experiment alone is shown with its own table",
+    )
+    flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
+    flags.add_argument(
+        "--baseline",
+        type=Path | None,
+        default=None,
+        help="the run or experiment that others are compared with (default: the first)",
+    )
+    flags.add_argument(
+        "--apart", action="store_true", help="every run for itself, also those that differ only in seed and fold"
+    )
+    flags.add_argument("--json", action="store_true", help="print the scores as JSON")
+    return flags
+
+
+def run(request: Namespace) -> None:
+    """Do it."""
+    from midas_dfer.report.pages.run_page import write_report
+    from midas_dfer.report.tables.result_tables import terminal_table
+    from midas_dfer.report.tables.run_differences import difference_table
+    from midas_dfer.report.tables.terminal import folded
+    from midas_dfer.reproduce.experiment_report import report_of
+
+    check_out(request.out, writes=("report.html", "tables.md", "tables.tex"))
+    report = report_of(request.runs, request.baseline, apart=request.apart)
+    paths = write_report(report, request.out)
+    if request.json:
+        print(json_text({**report.to_dict(), "files": [str(path) for path in paths]}))
+        return
+    differences = difference_table(report.differences)
+    tables = [*report.tables, *([] if differences is None else [differences])]
+    print("\n\n".join([*(terminal_table(table) for table in tables), *map(folded, report.notes)]))
+    print_paths(paths)

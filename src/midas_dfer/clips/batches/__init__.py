@@ -1,0 +1,7 @@
+"""A store -> batches; `ClipDataset` and `ClipLoader` are the doors.
+
+- `dataset`: which frames of which clips, with which labels, in which order.
+- `sampling`: `sample_segments`, and where the randomness of a sample comes from.
+- `augment`, `jitter`, `crops`: random changes of a clip, drawn once and applied to all of its frames.
+- `reading_processes`: processes that read batches.
+"""

@@ -1,0 +1,6 @@
+"""What is in a store or a manifest; `describe` is the door.
+
+- `description`: classes, ambiguity, coexisting emotions, lengths, failures.
+- `agreement`: how far annotators agree.
+- `annotators`: each annotator beside the others.
+"""

@@ -1,0 +1,329 @@
+"""A folder of aligned clips: which clips there are, what became of each, and any frame of any of them.
+
+STORE/
+  store.json        format, dataset, settings and their fingerprint; where faces lie in crops that others have cut
+  manifest.parquet  votes, subject, split, fold of every clip, and what became of it
+  journal.jsonl     only while `prepare` runs or after it was killed: clips since the manifest was written
+  shards/*.arrow    frames as JPEG (see `shards.py`)
+  failures.csv      clips that failed, and why
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from midas_dfer.clips.faces.template import FaceTemplate
+from midas_dfer.clips.store.journal import JOURNAL_FILE, read_journal
+from midas_dfer.clips.store.outcomes import Outcome, outcomes_of, without_outcomes
+from midas_dfer.clips.store.settings import ExtractSettings
+from midas_dfer.clips.store.shards import Location, ShardReader, StoredFrame
+from midas_dfer.errors import RequestError
+from midas_dfer.files import cannot_read, near_name, read_json, write_json
+from midas_dfer.manifest.aggregation import LABELS_COLUMN, aggregated_by
+from midas_dfer.manifest.manifest import Manifest, Sample
+from midas_dfer.video.pictures import decode_picture
+
+FORMAT = 1
+STORE_FILE, MANIFEST_FILE = "store.json", "manifest.parquet"
+_EXPECTED = "name the folder of a store (midas prepare DATASET ROOT --out STORE makes one)"
+_PREPARE_ANEW = "prepare the store anew, in another folder"
+FAILURES_FILE, SHARDS_FOLDER = "failures.csv", "shards"
+_CHECKSUM, _TEMPLATE = "sha256", "template"
+_STARTS_OF_FRAME = tuple(bytes([0xC0 + n]) for n in range(16) if n not in (4, 8, 12))
+
+
+class ClipStore:
+    """Aligned clips on disk, with their votes. Open one with `ClipStore.open(path)`.
+
+    Iterating gives the `Sample` of each usable clip. Frames are memory-mapped, so opening is quick, many
+    processes can read at once, and it can be sent to another process.
+
+    Attributes:
+        path: its folder.
+        dataset: the name of the data set.
+        settings: how the clips were cut out.
+        manifest: the usable clips: votes, label, subject, split, fold.
+        outcomes: what became of every clip, by video id, in the order of the annotations.
+        template: where faces lie in the clips, if these were crops already; None otherwise, where it could not be found
+            out, and in stores of earlier versions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dataset: str,
+        settings: ExtractSettings,
+        annotations: Manifest,
+        outcomes: Mapping[str, Outcome],
+        template: FaceTemplate | None = None,
+    ) -> None:
+        self.path = path
+        self.dataset = dataset
+        self.settings = settings
+        self.annotations = annotations
+        self.outcomes = outcomes
+        self.template = template
+        usable = np.array([outcomes[i].status == "done" for i in annotations.video_ids], dtype=bool)
+        self.manifest = annotations.select(usable)
+        self._reader = ShardReader(path / SHARDS_FOLDER)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "ClipStore":
+        """Open a store; one whose preparation is still running or was killed is usable as far as it got.
+
+        Raises:
+            RequestError: there is no store at `path`, or it is of another format.
+        """
+        path = Path(path)
+        description = read_description(path)
+        journal, damaged = read_journal(path)  # before the manifest, into which `prepare` may be moving it right now
+        if damaged:
+            raise RequestError(
+                f"{path / JOURNAL_FILE} is damaged in line {damaged[0]}; run the same midas prepare again: it cuts the "
+                "clips anew that are lost with it"
+            )
+        table, outcomes = read_manifest(path)
+        outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
+        return cls(
+            path,
+            description["dataset"],
+            settings_from(description),
+            without_outcomes(table),
+            outcomes,
+            template_from(description),
+        )
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.manifest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reader": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reader = ShardReader(self.path / SHARDS_FOLDER)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the votes."""
+        return self.manifest.class_names
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the settings, the classes, and which clips there are, in which order.
+
+        Of each clip, id, number of frames, votes, label and the checksums of its frames count (these in stores that
+        have them), and aggregated labels, where there are any; the frames themselves are not read, but none is given
+        out that does not have its checksum.
+        """
+        digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
+        digest.update(json.dumps(self.class_names).encode())
+        for video_id, votes, label in self.manifest.table.select("video_id", "votes", "label").iter_rows():
+            location = self._location(video_id)
+            digest.update(json.dumps((video_id, location.num_frames, votes, label)).encode())
+            digest.update(location.checksums)
+        if method := aggregated_by(self.manifest):
+            digest.update(json.dumps((method, self.manifest.table[LABELS_COLUMN].to_list())).encode())
+        return digest.hexdigest()[:16]
+
+    def num_frames(self, video_id: str) -> int:
+        """How many frames a clip has.
+
+        Raises:
+            RequestError: no usable clip has this id.
+        """
+        return self._location(video_id).num_frames
+
+    def read(self, video_id: str, positions: Sequence[int]) -> UInt8[np.ndarray, "n size size 3"]:
+        """Decode frames of a clip, in the order asked for; no other frame is read.
+
+        Args:
+            video_id: which clip.
+            positions: 0 to `num_frames(video_id)` - 1; may repeat.
+
+        Returns:
+            RGB, 0 to 255.
+
+        Raises:
+            RequestError: no usable clip has this id.
+            IndexError: a position lies outside the clip.
+            JobError: the shard is missing or damaged: a frame is not what was written.
+        """
+        location = self._location(video_id)
+        size = self.settings.size
+        frames = np.empty((len(positions), size, size, 3), np.uint8)
+        for row, stored in enumerate(self._reader.read(video_id, location, positions)):
+            picture = decode_frame(stored.jpeg, size, checked=bool(location.checksums))
+            if picture is None:
+                raise self._reader.damaged(video_id, location)
+            frames[row] = picture
+        return frames
+
+    def stored_frames(self, video_id: str, positions: Sequence[int] | None = None) -> Iterator[StoredFrame]:
+        """Frames as they are stored (JPEG, time, whether the face was detected); all if no positions are given."""
+        location = self._location(video_id)
+        wanted = range(location.num_frames) if positions is None else positions
+        return self._reader.read(video_id, location, wanted)
+
+    def _location(self, video_id: str) -> Location:
+        outcome = self.outcomes.get(video_id)
+        if outcome is None or outcome.location is None:
+            what = "failed: " + outcome.detail if outcome is not None and outcome.failure else "is not in it"
+            raise RequestError(f"clip {video_id!r} of the store {self.path} {what}")
+        return outcome.location
+
+
+def settings_fingerprint(settings: ExtractSettings) -> str:
+    """16 hex digits that change when a setting changes."""
+    content = json.dumps({"format": FORMAT, **asdict(settings)}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def decode_frame(jpeg: bytes, size: int, *, checked: bool) -> UInt8[np.ndarray, "size size 3"] | None:
+    """Decode a stored frame to RGB; None if it is no picture of this size.
+
+    Args:
+        jpeg: its bytes.
+        size: its side, in pixels.
+        checked: whether they are those that were written. Others are looked at before: five damaged bytes in a head
+            make a picture of gigabytes.
+    """
+    if checked or _says_its_side_is(jpeg, size):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    else:  # no JPEG, or an odd one
+        picture = decode_picture(jpeg)
+        picture = None if picture is None else picture[..., ::-1]
+    return None if picture is None or picture.shape != (size, size, 3) else np.asarray(picture)
+
+
+def _says_its_side_is(jpeg: bytes, size: int) -> bool:
+    """Whether the head of a JPEG says that it is a square of this side."""
+    place = 2
+    while jpeg[place : place + 1] == b"\xff":
+        marker = jpeg[place + 1 : place + 2]
+        if marker in _STARTS_OF_FRAME:
+            return jpeg[place + 5 : place + 9] == 2 * size.to_bytes(2, "big")
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+    return False
+
+
+def is_store(path: Path) -> bool:
+    """Whether there is a store at `path`.
+
+    Raises:
+        RequestError: the folder may not be looked into.
+    """
+    try:
+        return (path / STORE_FILE).is_file()
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def read_manifest(path: Path) -> tuple[Manifest, dict[str, Outcome]]:
+    """The manifest of the store at `path`, and what became of each clip when it was written.
+
+    Raises:
+        RequestError: it is missing, damaged, not a store's, or may not be read.
+    """
+    file = path / MANIFEST_FILE
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise cannot_read(file, error) from error
+    if not there:
+        raise RequestError(f"{file} is gone; {_PREPARE_ANEW}")
+    table = Manifest.from_parquet(file)
+    return table, outcomes_of(table, path / MANIFEST_FILE)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The content of store.json.
+
+    Raises:
+        RequestError: there is no store, or none of this format.
+    """
+    if not is_store(path):
+        if not path.exists():
+            raise RequestError(f"there is no folder {path}{near_name(path)}; {_EXPECTED}")
+        what = "not a clip store" if path.is_dir() else "a file, not a clip store"
+        raise RequestError(f"{path} is {what}; {_EXPECTED}")
+    file = path / STORE_FILE
+    content = read_json(file, _PREPARE_ANEW)
+    try:
+        if content.pop(_CHECKSUM, None) not in (None, _checksum(content)):
+            raise _damaged_description(path, "it is not what was written")
+    except RecursionError as error:
+        raise _damaged_description(path, "it is nested too deeply") from error
+    written = content.get("format")
+    if type(written) is not int:
+        raise _damaged_description(path, "it names no format")
+    if written != FORMAT:
+        raise RequestError(
+            f"{path} is a store of format {written}, this version reads format {FORMAT}; prepare it anew"
+        )
+    for key in ("dataset", "root"):
+        if not isinstance(content.get(key), str):
+            raise _damaged_description(path, f"it names no {key}")
+    try:
+        settings_from(content)
+        template_from(content)
+    except (KeyError, AttributeError, TypeError, RequestError) as error:
+        raise _damaged_description(path, "it holds no settings that make sense") from error
+    return content
+
+
+def _damaged_description(path: Path, reason: str) -> RequestError:
+    return RequestError(f"{path / STORE_FILE} is damaged ({reason}); {_PREPARE_ANEW}")
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
+    """The settings that store.json holds.
+
+    Raises:
+        KeyError, AttributeError, TypeError, RequestError: they are none.
+    """
+    usual = asdict(ExtractSettings())
+    found = {name: value for name, value in description["settings"].items() if name in usual}
+    for name, value in found.items():
+        kinds = (int, float) if isinstance(usual[name], float) else (type(usual[name]),)
+        if type(value) not in kinds:
+            raise TypeError(f"{name} is {value!r}")
+    return ExtractSettings(**found)
+
+
+def template_from(description: Mapping[str, Any]) -> FaceTemplate | None:
+    """Where faces lie in crops, as store.json has it; None if it does not say.
+
+    Raises:
+        RequestError: it is damaged.
+    """
+    return FaceTemplate.from_dict(description[_TEMPLATE]) if _TEMPLATE in description else None
+
+
+def write_description(
+    path: Path, dataset: str, settings: ExtractSettings, root: Path, template: FaceTemplate | None = None
+) -> None:
+    """Write store.json."""
+    content = {
+        "format": FORMAT,
+        "dataset": dataset,
+        "root": str(root.resolve()),
+        "settings": asdict(settings),
+        "settings_fingerprint": settings_fingerprint(settings),
+        **({} if template is None else {_TEMPLATE: template.to_dict()}),
+    }
+    write_json(path / STORE_FILE, {**content, _CHECKSUM: _checksum(content)})

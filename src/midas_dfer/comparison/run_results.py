@@ -1,0 +1,338 @@
+"""What the folder of a run, or of another trained model, says of its training and its scores, for a report."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from midas_dfer.commands import shell_command
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
+from midas_dfer.errors import RequestError
+from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
+from midas_dfer.training.parts import watched_part
+from midas_dfer.training.run_folder.metrics_file import Curves, read_curves
+from midas_dfer.training.run_folder.runs import EVALUATION_FILE, EVALUATION_FOLDER, METRICS_FILE, Run
+from midas_dfer.training.scoring.baselines import mean_baselines, mean_human_line
+from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, read_predictions
+from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
+from midas_dfer.training.scoring.scores_file import (
+    evaluation_folders,
+    read_evaluation,
+    read_evaluation_file,
+    shown_folder,
+)
+
+OF_RUNS = ("test_fold", "seed")
+"""Settings that tell the trainings of one method apart."""
+
+_SCORES_FILE = Path(EVALUATION_FILE).name
+_NO_RUN = "Its recipe, its training curves and the clips that it learned from are not recorded there, and so not here."
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run as far as it has come; or what is known of a trained model without its run.
+
+    Attributes:
+        name: what the report calls it.
+        path: its folder.
+        model: architecture.
+        method: how it was trained, in the paper's words.
+        dataset: what it learned from; "" where that is not recorded.
+        class_names: those that it knows.
+        run: recipe and provenance; None of an exported model, and where only an evaluation is there.
+        evaluation: its scores; None if it has not been evaluated.
+        predictions: what they were computed from; None likewise, or where the file is gone.
+        curves: loss and scores of each epoch; None where the file is gone.
+        missing: a sentence for each thing that is not there, and what makes it.
+    """
+
+    name: str
+    path: Path
+    model: str
+    method: str
+    dataset: str
+    class_names: tuple[str, ...]
+    run: Run | None
+    evaluation: Evaluation | None
+    predictions: Predictions | None
+    curves: Curves | None
+    missing: tuple[str, ...]
+
+    @property
+    def place(self) -> tuple[int | None, int]:
+        """The fold it is tested on, and its seed: what tells the trainings of one method apart."""
+        return (None, 0) if self.run is None else (self.run.config.test_fold, self.run.config.seed)
+
+    @property
+    def watched(self) -> str:
+        """What was scored after each epoch beside the training clips."""
+        return "" if self.run is None else watched_part(self.run.config)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in the report as one: a run, or all runs of a method, over folds and seeds.
+
+    Attributes:
+        name: of the run or the method.
+        runs: at least one.
+        evaluation: the scores of the pooled predictions; a single run's own. None if no run has been evaluated, or
+            where runs do not have the same classes.
+        predictions: of all runs that have some.
+    """
+
+    name: str
+    runs: tuple[RunResult, ...]
+    evaluation: Evaluation | None
+    predictions: PooledPredictions | None
+
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        """The runs of it whose recipe and provenance are known."""
+        return tuple(each.run for each in self.runs if each.run is not None)
+
+    @property
+    def missing(self) -> list[str]:
+        """What its runs say of themselves; what all of them say is said once, of the whole."""
+        named = [{said: _of_whole(said, run.name, self.name) for said in run.missing} for run in self.runs]
+        shared = [text for text in named[0].values() if all(text in each.values() for each in named)]
+        return [*dict.fromkeys(text if text in shared else said for each in named for said, text in each.items())]
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
+    """Read the folders of runs and of other trained models.
+
+    Each is called by its folder's name, with as many of those above as it takes to differ.
+
+    Raises:
+        RequestError: none is named, one is named twice, one is no such folder, or its files are damaged.
+    """
+    return tuple(read_run(path, name) for path, name in zip(paths, folder_names(paths), strict=True))
+
+
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """What folders are called: by their own names, with as many of those above as it takes to differ.
+
+    Raises:
+        RequestError: none is named, or one is named twice.
+    """
+    if not paths:
+        raise RequestError("no run is named; name one or more run folders, as midas train makes them")
+    resolved = [path.resolve() for path in paths]
+    for number, path in enumerate(resolved):
+        if path in resolved[:number]:
+            raise RequestError(f"{paths[number]} is named twice; name each run once")
+    length = 1
+    while len(set(names := ["/".join(path.parts[-length:]) for path in resolved])) < len(names):
+        length += 1
+    return names
+
+
+def read_run(path: Path, name: str) -> RunResult:
+    """Read a run folder, an exported folder, or a folder that `midas evaluate --out` wrote.
+
+    Raises:
+        RequestError: it is none of these, or its files are damaged.
+    """
+    if not is_model(path) and (path / _SCORES_FILE).is_file():
+        return _read_scores(path, name)
+    missing: list[str] = []
+    trained = open_trained(path, tell=lambda note: missing.append(f"{note}."))
+    if trained.reader is not None:
+        ask = shell_command("midas", "evaluate", trained.named, "--store", "STORE", "--out", "DIR")
+        raise RequestError(f"{trained.title} has no scores in its folder; evaluate it with: {ask}; and name DIR here")
+    if trained.run is None:
+        return _read_exported(trained, name, missing)
+    run, curves = trained.run, None
+    folder = shown_folder(path)
+    evaluation = None if folder is None else read_evaluation(run, folder)
+    missing += _of_others(name, path, folder, evaluation)
+    if not run.finished:
+        done = run.provenance.epochs_done
+        missing.append(
+            f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
+            f"{shell_command('midas', 'train', '--resume', path)}"
+        )
+    if folder is None and run.finished and not evaluation_folders(path):
+        missing.append(_not_evaluated(name, path, Path(run.provenance.store)))
+    if (path / METRICS_FILE).is_file():
+        curves = read_curves(path / METRICS_FILE)
+    else:
+        missing.append(f"{name} has no {METRICS_FILE}, so there are no training curves of it here.")
+    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=run.config.model,
+        method=run.config.method_name,
+        dataset=run.provenance.dataset,
+        class_names=run.provenance.class_names,
+        run=run,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=curves,
+        missing=(*missing, *remarks),
+    )
+
+
+def _read_exported(trained: TrainedModel, name: str, notes: Sequence[str]) -> RunResult:
+    path, info, evaluation = trained.path, trained.info, None
+    folder, missing = shown_folder(path), [*notes, f"{name} is an exported model. {_NO_RUN}"]
+    if folder is not None:
+        evaluation = read_evaluation_file(folder / _SCORES_FILE)
+        if evaluation.weights not in ("", trained.weights_digest):
+            raise RequestError(f"{folder} is of other weights than {path} holds by now; evaluate anew, or remove it")
+    elif not evaluation_folders(path):
+        missing.append(_not_evaluated(name, path, "STORE"))
+    missing += _of_others(name, path, folder, evaluation)
+    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=info.model,
+        method=info.method,
+        dataset=info.dataset,
+        class_names=info.class_names,
+        run=None,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=None,
+        missing=(*missing, *remarks),
+    )
+
+
+def _read_scores(path: Path, name: str) -> RunResult:
+    evaluation = read_evaluation_file(path / _SCORES_FILE)
+    predictions, remarks = _of_evaluation(name, path, evaluation)
+    return RunResult(
+        name=name,
+        path=path,
+        model=evaluation.model,
+        method=evaluation.method,
+        dataset=evaluation.trained_on,
+        class_names=evaluation.class_names if evaluation.mapping is None else evaluation.mapping.target,
+        run=None,
+        evaluation=evaluation,
+        predictions=predictions,
+        curves=None,
+        missing=(f"{name} is an evaluation of {evaluation.read_by or 'a model'}. {_NO_RUN}", *remarks),
+    )
+
+
+def _of_others(name: str, path: Path, shown: Path | None, evaluation: Evaluation | None) -> list[str]:
+    """Which of a model's evaluations is shown, where it is not that of its own test part or not the only one."""
+    others = [str(each) for each in evaluation_folders(path) if each != shown]
+    said = []
+    if evaluation is not None and shown is not None and (shown.name != EVALUATION_FOLDER or _is_earlier(evaluation)):
+        clips = "all clips" if evaluation.part == "all" else f"the {evaluation.part} part"
+        said.append(
+            f"The scores of {name} are not of its own test part, but of {clips} of {evaluation.dataset} ({shown})."
+        )
+    if others and shown is not None:
+        said.append(f"{name} was evaluated on other clips, too; to see that, name {' or '.join(others)}.")
+    elif others:
+        said.append(
+            f"{name} has no scores on its own test part, but several others; to see one, name {' or '.join(others)}."
+        )
+    return said
+
+
+def _is_earlier(evaluation: Evaluation) -> bool:
+    """Whether an earlier version wrote it, which put the scores on any clips into one place."""
+    return not evaluation.store_fingerprint and evaluation.part != "test"
+
+
+def _not_evaluated(name: str, path: Path, store: Path | str) -> str:
+    ask = shell_command("midas", "evaluate", path, "--store", store)
+    return f"{name} has not been evaluated, so it has no scores here. To get them: {ask}"
+
+
+def _of_evaluation(
+    name: str, folder: Path, evaluation: Evaluation | None
+) -> tuple[Predictions | None, tuple[str, ...]]:
+    """The predictions that an evaluation was computed from, and what a reader must know of it, in sentences."""
+    if evaluation is None:
+        return None, ()
+    predictions, missing = None, []
+    if (folder / PREDICTIONS_FILE).is_file():
+        predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)
+    else:
+        missing.append(
+            f"The predictions of {name} are gone ({folder / PREDICTIONS_FILE}), so there is no calibration, no "
+            "interval and no clip of it here; evaluate it again."
+        )
+    if not evaluation.num_voted:
+        missing.append(f"No clip that {name} was evaluated on has votes, so there is no agreement with them.")
+    if not evaluation.num_labelled:
+        missing.append(f"No clip that {name} was evaluated on has a single label, so there is no UAR and no WAR.")
+    if evaluation.mapping is not None:
+        missing.append(
+            f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
+            f"{', '.join(evaluation.class_names)}. {evaluation.mapping.paragraph()}"
+        )
+    if evaluation.no_vote_shares:
+        missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")
+    if evaluation.precision == "bf16":
+        missing.append(f"{name} was scored in bfloat16 on {evaluation.device}: another machine may give other digits.")
+    if evaluation.caution:
+        missing.append(f"CAUTION, {name}: {evaluation.caution}.")
+    return predictions, tuple(missing)
+
+
+def _of_whole(said: str, run: str, entry: str) -> str:
+    """A sentence that names a run, of the entry that it is in: the name is the first word that looks like it."""
+    return re.sub(rf"(?<!\w){re.escape(run)}(?!\w)", lambda _: entry, said, count=1)
+
+
+def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
+    """Take runs together, as those of a method over folds and seeds: their predictions are scored as one set."""
+    known = [(each, each.evaluation, each.predictions) for each in runs]
+    scored = [(run.place, e, p) for run, e, p in known if e is not None and p is not None]
+    if not scored or len({e.class_names for _, e, _ in scored}) > 1:
+        return Entry(name, tuple(runs), runs[0].evaluation if len(runs) == 1 else None, None)
+    first = scored[0][1]
+    together = pool_predictions(first.class_names, [(p, *place) for place, _, p in scored])
+    if len(runs) == 1:
+        return Entry(name, tuple(runs), first, together)
+    evaluation = score(
+        together,
+        method=first.method,
+        model=first.model,
+        dataset=first.dataset,
+        class_names=first.class_names,
+        part=first.part,
+        caution=next((each.caution for _, each, _ in scored if each.caution), ""),
+        mapping=first.mapping,
+        no_vote_shares=next((each.no_vote_shares for _, each, _ in scored if each.no_vote_shares), ""),
+        baselines=mean_baselines(
+            [each.baselines for _, each, _ in scored], [(each.num_labelled, each.num_voted) for _, each, _ in scored]
+        ),
+        human_line=mean_human_line([each.human_line for _, each, _ in scored]),
+    )
+    return Entry(name, tuple(runs), evaluation, together)
+
+
+def by_clip(predictions: Predictions) -> Predictions:
+    """Each clip once: its readings are the means over the runs that predicted it."""
+    ids, first, groups = np.unique(np.array(predictions.video_ids), return_index=True, return_inverse=True)
+    if len(ids) == len(predictions.video_ids):
+        return predictions
+    counts = np.bincount(groups).astype(np.float64)[:, None]
+
+    def mean(values: Any) -> Any:  # noqa: ANN401 -- an array of clips and classes
+        total = np.zeros((len(ids), values.shape[1]))
+        np.add.at(total, groups, values)
+        return total / counts
+
+    return Predictions(
+        video_ids=tuple(str(each) for each in ids),
+        labels=predictions.labels[first],
+        has_votes=predictions.has_votes[first],
+        votes=predictions.votes[first],
+        probabilities=mean(predictions.probabilities),
+        vote_shares=None if predictions.vote_shares is None else mean(predictions.vote_shares),
+    )

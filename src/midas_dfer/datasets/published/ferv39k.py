@@ -1,0 +1,172 @@
+"""FERV39k: clips of 22 scenes, each with one of seven emotions; the lists say which train and which test.
+
+Wang et al. 2022, "FERV39k: A Large-Scale Multi-Scene Dataset for Facial Expression Recognition in Videos", CVPR.
+Non-commercial research only, on request from the authors. Only the annotations are read here; whether the
+pictures are there is seen by whoever opens them.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from midas_dfer.datasets.files.plain_lists import (
+    ListRows,
+    add_row_problems,
+    check_marks,
+    classes_of,
+    count_note,
+    folders_in,
+    is_folder,
+    read_list_rows,
+)
+from midas_dfer.emotions import FERV39K
+from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.problems import RowProblems
+
+# fmt: off
+SCENES: tuple[str, ...] = (
+    "Action", "Argue", "Business", "Conflict", "Contest", "Crime", "Crisis", "DailyLife", "ElegantArt",
+    "Experiment", "History", "Interview", "Liveshow", "Medicine", "OfficialEvent", "ScholarReport", "School",
+    "Social", "Speech", "Talkshow", "Terror", "War",
+)
+# fmt: on
+"""The scenes, as their folders are called."""
+
+PUBLISHED: dict[str, int] = {"train": 31_088, "test": 7_847}
+"""Clips in the lists of all scenes."""
+
+CLIP_FOLDER = "2_ClipsforFaceCrop"
+
+_SETUPS = ("All_scenes", "22_scenes")
+_LIST = re.compile(r"(?i)^(?:ferv39k[_ -]?)?(train|test)(?:[_ -].*)?\.(?:csv|txt)$")
+_CLIP = r"^(?P<before>(?:.*/)?)(?P<scene>[^/]+)/(?P<emotion>[^/]+)/(?P<clip>[^/]+)$"
+_EXPECTED = (
+    "Expected are 4_setups/All_scenes/train_All.csv and test_All.csv with rows such as 'Action/Sad/0010 Sad' "
+    f"beside {CLIP_FOLDER}"
+)
+
+
+def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathLike[str]] = ()) -> Manifest:
+    """Read the lists of FERV39k.
+
+    The last three parts of each path are the scene, the emotion and the clip; the *name* of the emotion
+    there is the label. What ends a row, a name or a number, must not contradict it: two orders of numbers
+    circulate, which are told apart and named in a note. Folders before the scene are those of whoever wrote
+    the list and are not used. A row that is there twice counts once.
+
+    Args:
+        root: the folder that holds `4_setups` and `2_ClipsforFaceCrop`, or the folder around it. The lists of
+            all scenes are read; where they are not there, those of the 22 scenes.
+        lists: read these files instead; "train" or "test" begins their names. Rows may be of the published
+            form, `Crime/Angry/0063,0` below a header `path,id`, or `<folder> <number of frames> <number>`.
+
+    Returns:
+        The clips by name, training and test part in `split`. `video_id` is `Action/Sad/0010`, `path` the
+        folder of the pictures, `scene` the scene. There are no votes and no folds.
+
+    Raises:
+        RequestError: a folder or list is not there, or rows are wrong: an unknown class, a class that
+            contradicts the path, a path that leads elsewhere, a clip for training and testing.
+    """
+    folder = Path(root)
+    if not is_folder(folder):
+        raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
+    files = tuple(Path(file) for file in lists) or _find_lists(folder)
+    parts = [_part_of(file) for file in files]
+    rows = read_list_rows(files)
+    if rows.path.len() == 0:
+        raise RequestError(f"{files[0]} is empty. {_EXPECTED}.")
+    names = rows.path.str.extract_groups(_CLIP).struct.unnest()
+    problems = RowProblems(rows.lines.place)
+    add_row_problems(rows, problems)
+    short = rows.path.is_not_null() & (names["clip"].is_null() | names["scene"].is_in(["."]) | (names["clip"] == "."))
+    problems.add(short.to_numpy(), lambda row: f"the path {rows.path[row]!r} is not scene/emotion/clip")
+    classes = classes_of(names["emotion"], FERV39K.names)
+    problems.add(
+        (names["emotion"].is_not_null() & classes.is_null()).to_numpy(),
+        lambda row: f"the path {rows.path[row]!r} names the class {names['emotion'][row]!r}, which is not known",
+        f"The classes are {', '.join(FERV39K.names)}.",
+    )
+    notes = check_marks(rows, classes, FERV39K.names, problems)
+    split = pl.Series("split", np.array(parts, dtype=np.str_)[rows.lines.source])
+    video_id = (names["scene"] + "/" + names["emotion"] + "/" + names["clip"]).alias("video_id")
+    _add_leaks(rows, video_id, split, problems)
+    problems.raise_if_any(str(folder), f"{_EXPECTED}.")
+    whole = pl.DataFrame([video_id, split, classes.alias("label"), names["scene"], names["before"]])
+    table = whole.unique("video_id", keep="first", maintain_order=True)
+    if table.height < whole.height:
+        notes.append(f"{whole.height - table.height} rows were there a second time and count once.")
+    base = _find_clips(folder, table["scene"].unique().sort().to_list())
+    table = table.select(
+        "video_id",
+        (pl.lit(base) + pl.col("video_id")).alias("path"),
+        "label",
+        "split",
+        "scene",
+    ).sort("video_id")
+    notes += _notes(whole, table)
+    return Manifest(FERV39K.names, table, FERV39K.name, notes)
+
+
+def _add_leaks(rows: ListRows, video_id: pl.Series, split: pl.Series, problems: RowProblems) -> None:
+    """Note the rows that put a clip into another part than its first row."""
+    seen = pl.DataFrame([video_id, split]).with_row_index("row")
+    first = seen.select(pl.col("row").min().over("video_id")).to_series()
+    problems.add(
+        ((split != split.gather(first)) & video_id.is_not_null()).fill_null(value=False).to_numpy(),
+        lambda row: (
+            f"{video_id[row]!r} is for {'testing' if split[row] == 'test' else 'training'}, "
+            f"but {rows.lines.place(int(first[row]))} has it in the other part"
+        ),
+        "A clip is for training or for testing, never for both.",
+    )
+
+
+def _notes(whole: pl.DataFrame, table: pl.DataFrame) -> list[str]:
+    notes = []
+    for part, published in PUBLISHED.items():
+        notes += count_note(f"The {part} part", int((table["split"] == part).sum()), published)
+    strange = sorted(set(table["scene"].unique()) - set(SCENES))
+    if strange:
+        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+        notes.append(f"Scenes that are none of the 22 published ones: {', '.join(strange[:5])}{more}.")
+    before = [text for text in whole["before"].unique().sort() if text not in ("", "./")]
+    if before:
+        notes.append(f"The folders before the scene, such as {before[0]!r}, are not used.")
+    return notes
+
+
+def _find_lists(folder: Path) -> tuple[Path, ...]:
+    for setup in _SETUPS:
+        for base in (folder, *folders_in(folder)):
+            for place in (base / "4_setups" / setup, base / setup):
+                if is_folder(place):
+                    files = tuple(sorted(file for file in place.iterdir() if _LIST.match(file.name)))
+                    if files:
+                        return files
+    raise RequestError(f"{folder} does not look like FERV39k: no lists are there. {_EXPECTED}.")
+
+
+def _part_of(file: Path) -> str:
+    found = _LIST.match(file.name)
+    if found is None:
+        raise RequestError(
+            f"The name of the list {file} does not say whether it is for training or testing. "
+            "Call it train_....csv or test_....csv (or .txt)."
+        )
+    return found[1].lower()
+
+
+def _find_clips(folder: Path, scenes: list[str]) -> str:
+    """Find where folders of the scenes are, as a prefix of paths relative to `folder`."""
+    for base in (folder, *folders_in(folder)):
+        for place in (base / CLIP_FOLDER, base / CLIP_FOLDER / CLIP_FOLDER, base):
+            if any(is_folder(place / scene) for scene in scenes[:100]):
+                relative = place.relative_to(folder).as_posix()
+                return "" if relative == "." else relative + "/"
+    return CLIP_FOLDER + "/"

@@ -1,0 +1,242 @@
+"""What the exports of annotation tools have in common: addresses of videos, single votes, complaints about entries."""
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+import polars as pl
+
+from midas_dfer.datasets.files.columns import MEDIA_SUFFIX, SPLITS
+from midas_dfer.datasets.files.json_files import clean_text
+from midas_dfer.datasets.known_classes import refuse_unknown_classes
+from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
+from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.manifest.schema import add_id_and_path_problems
+
+SeveralClasses = Literal["each", "leave_out"]
+"""What an annotator who names several classes for one video counts: a vote for each, or nothing."""
+
+_MEDIA = re.compile(MEDIA_SUFFIX)
+_DRIVE = re.compile(r"^[A-Za-z]:[/\\]+")
+
+
+def split_of(name: str) -> str | None:
+    """Give "train", "validation" or "test" for any of their usual names, None for other names."""
+    return SPLITS.get(name.strip().lower())
+
+
+def names_media(address: str) -> bool:
+    """Say whether an address ends with the suffix of a video or picture."""
+    return _MEDIA.search(path_of(address)) is not None
+
+
+def path_of(address: str) -> str:
+    r"""Give the path of a video by the path part of its address; it may still lead out of its folder.
+
+    - `folder/clip.mp4`, `/folder/clip.mp4`, `C:\folder\clip.mp4`: without a slash or drive in front.
+    - `https://host/folder/clip.mp4?token=1`, `s3://bucket/folder/clip.mp4`: without the host or bucket.
+    - `/data/local-files/?d=folder/clip.mp4`: what is behind `d=`.
+    - `/data/upload/3/1a2b3c4d-clip.mp4`, `upload/3/1a2b3c4d-clip.mp4`: `3/1a2b3c4d-clip.mp4`.
+    """
+    text = clean_text(address.strip())
+    if _DRIVE.match(text):
+        path = _DRIVE.sub("", text)
+    elif text.startswith(("http://", "https://", "/")):
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # an impossible host
+            return ""
+        local = parse_qs(parts.query).get("d", [""])[0] if "local-files" in parts.path else ""
+        path = local or unquote(parts.path)
+    elif "://" in text:
+        path = text.split("://", 1)[1].partition("/")[2]
+    else:
+        path = text
+    path = path_inside(path)
+    for prefix in ("data/upload/", "upload/"):
+        if path.startswith(prefix):
+            return path[len(prefix) :]
+    return path
+
+
+def path_inside(path: str) -> str:
+    """Write a path with "/", without a slash in front and without empty and "." parts; "" where there is none."""
+    plain = clean_text(path.strip()).replace("\\", "/").lstrip("/")
+    normal = posixpath.normpath(plain) if plain else ""
+    return normal if normal != "." else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number with its noun: "1 task", "3 tasks"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], str], advice: str) -> None:
+    """Refuse a file some of whose entries are wrong.
+
+    Args:
+        where: the file or folder, which begins the message.
+        found: what is wrong with each wrong entry, by its number from 0.
+        place: names an entry, given its number from 0.
+        advice: what was expected and what to do.
+
+    Raises:
+        RequestError: any entry is wrong; names up to five.
+    """
+    if not found:
+        return
+    bad = np.zeros(max(found) + 1, dtype=np.bool_)
+    bad[list(found)] = True
+    problems = RowProblems(place)
+    problems.add(bad, found.__getitem__)
+    problems.raise_if_any(where, advice)
+
+
+def refuse_paths(where: str, paths: Sequence[str], place: Callable[[int], str]) -> None:
+    """Refuse a file some of whose paths are missing or lead out of the folder of the videos.
+
+    Raises:
+        RequestError: a path is wrong; names up to five entries.
+    """
+    problems = RowProblems(place)
+    names = pl.Series("video_id", ["any"] * len(paths), dtype=pl.String)
+    add_id_and_path_problems(problems, names, pl.Series("path", paths, dtype=pl.String), place, one_row_each=False)
+    problems.raise_if_any(where, "Each entry needs the path of its video.")
+
+
+def names_of_paths(paths: Sequence[str]) -> list[str]:
+    """Name each video by its path without its suffix, or with it where two would have the same name."""
+    names = [_MEDIA.sub("", path) for path in paths]
+    often = Counter(names)
+    kept = [name if often[name] == 1 else path for name, path in zip(names, paths, strict=True)]
+    return kept if len(set(kept)) == len(kept) else list(paths)
+
+
+@dataclass
+class SingleVotes:
+    """Votes as annotators cast them, one entry per vote.
+
+    Attributes:
+        paths: the video voted on.
+        annotators: who voted; None where that is not known.
+        classes: the class as the annotator's tool calls it.
+        about: what else is known of a video, by its path: values of the columns split, fold and subject.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    annotators: list[str | None] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    about: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def add(self, path: str, annotator: str | None, classes: Iterable[str]) -> None:
+        """Add the votes of one annotator on a video."""
+        for name in classes:
+            self.paths.append(path)
+            self.annotators.append(annotator)
+            self.classes.append(name)
+
+    def to_manifest(self, class_names: Sequence[str], name: str) -> Manifest:
+        """Count the votes of each video.
+
+        Args:
+            class_names: the classes in the order wanted; every vote is for one of them, under any spelling.
+            name: what the dataset is called.
+
+        Returns:
+            The videos in the order of their first votes. The columns `annotators` and `annotator_votes` hold
+            the single votes. The label is the class with the most votes, none where votes are tied.
+        """
+        own = {canonical_name(each): each for each in class_names}
+        spelled = {each: own[canonical_name(each)] for each in set(self.classes)}
+        votes = pl.DataFrame(
+            [
+                pl.Series("path", self.paths, dtype=pl.String),
+                pl.Series("annotators", self.annotators, dtype=pl.String),
+                pl.Series("annotator_votes", [spelled[each] for each in self.classes], dtype=pl.String),
+            ]
+        )
+        counts = {f"votes {number}": each for number, each in enumerate(class_names)}
+        table = (
+            votes.group_by("path", maintain_order=True)
+            .agg(
+                pl.col("annotators", "annotator_votes"),
+                *((pl.col("annotator_votes") == each).sum().cast(pl.Int64).alias(c) for c, each in counts.items()),
+            )
+            .with_columns(pl.concat_list(list(counts)).alias("votes"))
+            .drop(list(counts))
+        )
+        paths = table["path"].to_list()
+        columns = [pl.Series("video_id", names_of_paths(paths), dtype=pl.String)]
+        for column, dtype in (("split", pl.String()), ("fold", pl.Int64()), ("subject", pl.String())):
+            columns.append(pl.Series(column, [self.about.get(path, {}).get(column) for path in paths], dtype=dtype))
+        return Manifest(class_names, table.with_columns(columns), name).with_majority_labels()
+
+
+def refuse_none(where: Path, votes: SingleVotes, notes: Sequence[str]) -> None:
+    """Refuse an export of which no vote counts.
+
+    Raises:
+        RequestError: says what was passed over, which the notes know.
+    """
+    if not votes.classes:
+        passed_over = " ".join(notes) or "Export it when annotators have chosen classes."
+        raise RequestError(f"{where} holds no votes that count. {passed_over}")
+
+
+def choose_classes(
+    where: str,
+    found: Sequence[str],
+    class_names: Sequence[str] | None,
+    declared: Sequence[str] = (),
+    place: Callable[[str], str] | None = None,
+) -> tuple[str, ...]:
+    """Find the classes of the votes that were cast.
+
+    Args:
+        where: the file or folder, for messages.
+        found: the names that were voted for, in any spelling; at least one.
+        class_names: the classes wanted, in their order; None for the known emotions that occur.
+        declared: names that the tool offered, in its order; empty where the export does not say.
+        place: says which entry has a vote for a name, for messages.
+
+    Raises:
+        RequestError: a vote is for none of the classes wanted, or, where none are named, for something
+            that is no known emotion; or there is only one class.
+    """
+    spelled: dict[str, str] = {}
+    for each in found:
+        spelled.setdefault(canonical_name(each), each)
+    if class_names is not None:
+        check_class_names(tuple(class_names))
+        known = {canonical_name(each) for each in class_names}
+        others = [repr(each) for plain, each in spelled.items() if plain not in known]
+        if others:
+            raise RequestError(
+                f"{where} holds votes for {', '.join(others[:5])}{' and others' if len(others) > 5 else ''}, not among "
+                f"the classes {', '.join(class_names)}. Add them, or say that they are no votes (--ignore)."
+            )
+        return tuple(class_names)
+    refuse_unknown_classes(where, "votes for", spelled.values(), place)
+    offered = [
+        name for name in dict.fromkeys(map(canonical_name, declared)) if name in spelled or is_known_emotion(name)
+    ]
+    names = tuple(dict.fromkeys([*offered, *sorted(spelled)]))
+    if len(names) < 2:
+        raise RequestError(
+            f"{where} holds votes for {names[0]!r} only. Name all the classes that could be chosen (--classes)."
+        )
+    return names
+
+
+def most_frames(classes_of_frames: Iterable[str]) -> str | None:
+    """Give the class that is on the most frames of a video; None where two are on equally many."""
+    often = Counter(classes_of_frames).most_common(2)
+    return None if len(often) > 1 and often[0][1] == often[1][1] else often[0][0]

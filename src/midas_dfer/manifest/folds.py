@@ -1,0 +1,84 @@
+"""Folds for a dataset that was published without any."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+
+
+def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
+    """Divide the clips into k folds, by subject where subjects are known, the classes alike in all of them.
+
+    Args:
+        manifest: clips that have no folds.
+        k: number of folds, 2 or more.
+        seed: which of the many divisions.
+
+    Returns:
+        The same clips with folds (see `Manifest.with_subject_folds`), and a note that says what was done.
+
+    Raises:
+        RequestError: some clips have folds already, k is under 2, or there are fewer subjects than folds.
+    """
+    published = manifest.fold_numbers
+    if published:
+        raise RequestError(
+            f"{manifest.name} has folds already: {', '.join(map(str, published))}. Leave out --folds to use them."
+        )
+    divided = manifest.with_subject_folds(k, seed, stratified=True)
+    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
+    known = manifest.table["subject"].drop_nulls()
+    by = f"by subject ({known.n_unique()} subjects)" if len(known) else "by clip (no subject is known)"
+    notes = [f"{k} folds of {_sizes(sizes)} clips were made, {by}, stratified by class, seed {seed}."]
+    if 0 < len(known) < len(manifest):
+        notes.append(f"{len(manifest) - len(known)} clips without a subject were divided as if each had its own.")
+    if manifest.table["split"].is_not_null().any():
+        notes.append("The split of the data set stays: the folds count only where a fold is named (--test_fold).")
+    return divided.with_notes(*notes)
+
+
+def how_to_get_folds(manifest: Manifest) -> str:
+    """Say what to do where nothing could be tested: no clip has a part or a fold; "" where something can."""
+    if not len(manifest) or any(manifest.table[column].is_not_null().any() for column in ("split", "fold")):
+        return ""
+    subjects = manifest.table["subject"]
+    known = subjects.drop_nulls().n_unique()
+    groups = known + subjects.null_count()
+    by = "subject, so that nobody is both trained and tested on" if known else "clip"
+    if groups < 2:
+        return "All clips are of one subject: add clips of others to test on."
+    return f"Add --folds {min(5, groups)} to midas prepare: it divides them by {by}; what is cut is not cut again."
+
+
+def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
+    """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies.
+
+    Args:
+        manifest: with the folds of `add_folds`.
+        together: video ids of clips that are to be in one fold; of clips that are not there nothing is asked.
+        k: number of folds, as `add_folds` had it.
+        seed: which division, as `add_folds` had it.
+
+    Returns:
+        The same clips; where nothing was torn apart, the same folds, else others and a note.
+
+    Raises:
+        RequestError: there are then fewer groups of clips than folds.
+    """
+    groups = [tuple(ids) for ids in together]
+    fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
+    torn = [ids for ids in groups if len({fold_of[each] for each in ids if each in fold_of}) > 1]
+    if not torn:
+        return manifest
+    divided = manifest.with_subject_folds(k, seed, stratified=True, together=groups)
+    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
+    return divided.with_notes(
+        f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were made anew with "
+        f"each group in one, {_sizes(sizes)} clips a fold."
+    )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"

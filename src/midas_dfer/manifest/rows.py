@@ -1,0 +1,111 @@
+"""The rows of a manifest's table as arrays: who is seen, which class, which votes; and which rows are asked for."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int64, Integer
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import NO_LABEL, majority_labels
+from midas_dfer.manifest.problems import RowProblems
+
+Rows = Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequence[bool]
+"""Numbers of rows, counted from 0, or a truth value per row."""
+
+
+def label_numbers(label: pl.Series, class_names: tuple[str, ...]) -> Int64[np.ndarray, " N"]:
+    """Give the number of the class of each row `[N]`, -1 where there is no single label; a new array."""
+    numbers = label.replace_strict(
+        list(class_names), list(range(len(class_names))), default=NO_LABEL, return_dtype=pl.Int64
+    )
+    return np.array(numbers.to_numpy(), dtype=np.int64)
+
+
+def known_votes(votes: pl.Series, width: int) -> Int64[np.ndarray, "V K"]:
+    """Give the votes of the rows that have some, as counts."""
+    return np.array(votes.drop_nulls().explode().to_numpy(), dtype=np.int64).reshape(-1, width)
+
+
+def votes_or_label(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> Int64[np.ndarray, "N K"]:
+    """Give the votes of each row as counts; a row without votes has one vote for its label.
+
+    Raises:
+        RequestError: a row has neither votes nor a label.
+    """
+    known = table["votes"].is_not_null().to_numpy()
+    labels = label_numbers(table["label"], class_names)
+    problems = RowProblems(lambda row: f"row {row + 1}")
+    problems.add(~known & (labels == NO_LABEL), lambda row: f"{table['video_id'][row]!r} has neither")
+    problems.raise_if_any(name, "A clip needs votes or a label here: leave these clips out.")
+    counts = np.zeros((table.height, len(class_names)), dtype=np.int64)
+    if known.any():
+        counts[known] = known_votes(table["votes"], len(class_names))
+    unknown = np.flatnonzero(~known)
+    counts[unknown, labels[unknown]] = 1
+    return counts
+
+
+def strata_of(table: pl.DataFrame, class_names: tuple[str, ...]) -> Int64[np.ndarray, " N"]:
+    """Give the stratum of each row `[N]`: the number of its class, K where it has no single one.
+
+    The class is the label; where no row at all has a label, it is the majority of the votes.
+    """
+    labels = label_numbers(table["label"], class_names)
+    known = table["votes"].is_not_null().to_numpy()
+    if known.any() and (labels == NO_LABEL).all():
+        labels[known] = majority_labels(known_votes(table["votes"], len(class_names)))
+    return np.where(labels == NO_LABEL, len(class_names), labels)
+
+
+def subject_groups(table: pl.DataFrame, together: Iterable[Sequence[str]] = ()) -> list[str]:
+    """Name the group of each row: its subject, or, apart from all subjects, the clip itself.
+
+    Args:
+        table: of a manifest.
+        together: video ids of clips that belong together whoever is in them; their groups become one, which bears the
+            name that comes first. Ids that the table does not have are passed over.
+    """
+    own = "clip\0" + table["video_id"]
+    groups: list[str] = ("subject\0" + table["subject"]).fill_null(own).to_list()
+    group_of = dict(zip(table["video_id"].to_list(), groups, strict=True))
+    joined: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    for ids in together:
+        names = sorted({first(group_of[video_id]) for video_id in ids if video_id in group_of})
+        joined |= dict.fromkeys(names[1:], names[0]) if names else {}
+    return [first(name) for name in groups] if joined else groups
+
+
+def row_numbers(rows: Rows, height: int, name: str) -> Int64[np.ndarray, " M"]:
+    """Give the numbers of the rows that are asked for, counted from 0.
+
+    Args:
+        rows: numbers, also from the end (-1 is the last), or a truth value per row.
+        height: how many rows there are.
+        name: what the dataset is called, for messages.
+
+    Raises:
+        RequestError: a mask of the wrong length, a number out of range, or a row taken twice.
+    """
+    chosen = np.asarray(rows)
+    if chosen.size == 0 and chosen.dtype != np.bool_:
+        chosen = np.zeros(0, dtype=np.int64)
+    if chosen.dtype == np.bool_:
+        if chosen.shape != (height,):
+            raise RequestError(
+                f"The mask has the shape {list(chosen.shape)}, but {name} has {height} clips. "
+                "Give one truth value per clip."
+            )
+        chosen = np.flatnonzero(chosen)
+    if chosen.size and not (-height <= chosen.min() and chosen.max() < height):
+        raise RequestError(f"{name} has {height} clips, but clip {chosen.max()} was asked for.")
+    chosen = np.where(chosen < 0, chosen + height, chosen).astype(np.int64)
+    if np.unique(chosen).size != chosen.size:
+        raise RequestError("A clip was selected twice. A manifest holds every clip once.")
+    return chosen

@@ -1,0 +1,51 @@
+"""Clips that no published split speaks of, such as DFEW's 4,313 clips without a single label."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest, Partition
+
+
+def add_unassigned(partition: Partition, manifest: Manifest) -> Partition:
+    """Add to the training part the clips that are in no fold and in no split.
+
+    Left out are clips that have neither votes nor a label, and clips of a subject who is in the test or the
+    validation part. Those two parts stay as they are.
+
+    Args:
+        partition: the parts of the manifest; its validation part, if there shall be one, is cut already.
+        manifest: all clips.
+
+    Returns:
+        The parts, with the counts in the rule.
+
+    Raises:
+        RequestError: there are no such clips.
+    """
+    table = manifest.table
+    kept_back = [part for part in (partition.validation, partition.test) if part is not None]
+    parted = {name for part in (partition.train, *kept_back) for name in part.video_ids}
+    taken = np.array([name in parted for name in table["video_id"]], dtype=np.bool_)
+    free = ~(table["split"].is_not_null() | table["fold"].is_not_null()).to_numpy() & ~taken
+    if not free.any():
+        raise RequestError(
+            f"Every clip of {manifest.name} is in a fold or in a part already. Leave out --use_unassigned."
+        )
+    told = (table["votes"].is_not_null() | table["label"].is_not_null()).to_numpy()
+    people = {person for part in kept_back for person in part.table["subject"].drop_nulls()}
+    met = np.array([person in people for person in table["subject"]], dtype=np.bool_)
+    added = free & told & ~met
+    rule = f"{partition.rule}; and {_count(int(added.sum()))} in no fold and no split"
+    if (untold := int((free & ~told).sum())) > 0:
+        rule += f", without {_count(untold)} that nobody said anything about"
+    if (known := int((free & told & met).sum())) > 0:
+        rule += f", without {_count(known)} of people who are tested or validated on"
+    train = set(partition.train.video_ids)
+    trained = np.array([name in train for name in table["video_id"]], dtype=np.bool_)
+    return replace(partition, train=manifest.select(trained | added), rule=rule)
+
+
+def _count(number: int) -> str:
+    return f"{number} clip{'' if number == 1 else 's'}"

@@ -1,0 +1,189 @@
+"""What `report` shows: one experiment with its own table, or experiments and runs side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from midas_dfer.comparison.run_groups import group_runs
+from midas_dfer.comparison.run_results import Entry, folder_names, pooled, read_run
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult, MethodResult
+from midas_dfer.files import read_json
+from midas_dfer.report.pages.run_page import Report, entries_report, runs_report, score_notes
+from midas_dfer.report.tables.run_tables import agreement_table, means_table, people_table, pooled_table, score_table
+from midas_dfer.report.tables.table_data import Cell, TableData
+from midas_dfer.reproduce.compare_printed import MARKED, rows_of, smoke_title, table_of
+from midas_dfer.reproduce.guesses import constant_guesses
+from midas_dfer.reproduce.rows import EXPERIMENTS, experiment
+
+
+def is_experiment(path: Path) -> bool:
+    """Whether this is the folder of an experiment, as `crossval` and `reproduce` leave it."""
+    return (path / RESULTS_FILE).is_file()
+
+
+def report_of(paths: Sequence[Path], baseline: Path | None = None, *, apart: bool = False) -> Report:
+    """Read runs, other trained models and experiments, and compare them.
+
+    Args:
+        paths: run folders, exported folders, folders of `midas evaluate --out`, and those of experiments.
+        baseline: one of them, or a run of an experiment among them, with which (or with whose method) the others are
+            compared; the first if None.
+        apart: whether each run stands for itself.
+
+    Raises:
+        RequestError: a folder is none of these, or damaged, or named twice; or the baseline is none of them.
+    """
+    experiments = [path for path in paths if is_experiment(path)]
+    if not experiments:
+        return runs_report(paths, baseline, apart=apart)
+    if len(paths) == 1 and baseline is None and not apart:
+        return experiment_report(paths[0])
+    return _side_by_side(paths, experiments, baseline, apart=apart)
+
+
+def _side_by_side(paths: Sequence[Path], experiments: Sequence[Path], baseline: Path | None, *, apart: bool) -> Report:
+    named = dict(zip(paths, folder_names(paths), strict=True))
+    results = {path: ExperimentResult.read(path) for path in experiments}
+    for path, result in results.items():
+        if not result.methods:
+            raise RequestError(f"{path / RESULTS_FILE} holds no results; run the experiment again")
+    words = {path: _words(result) for path, result in results.items()}
+    methods = [word for found in words.values() for word in found.values()]
+    by_method = len(set(methods)) == len(methods)
+    made: list[Entry] = []
+    first: dict[Path, Entry] = {}
+    alone = [path for path in paths if path not in results]
+    runs = [read_run(path, named[path]) for path in alone]
+    plain = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
+    waiting = list(plain)
+    for path in paths:
+        if path not in results:
+            own = [each for each in waiting if any(run.path == path for run in each.runs)]
+            waiting = [each for each in waiting if each not in own]
+        else:
+            own = []
+            for method in results[path].methods:
+                word = words[path][method.name]
+                single = len(results[path].methods) == 1
+                name = word if by_method else named[path] if single else f"{named[path]}: {word}"
+                read = [read_run(Path(each.run), f"{named[path]}/{each.job.name}") for each in method.results]
+                own += [pooled(each.name, [each]) for each in read] if apart else [pooled(name, read)]
+            first[path.resolve()] = own[0]
+        made += own
+    entries = _named_apart(made)
+    places = [run.path.resolve() for each in entries for run in each.runs]
+    if twice := next((place for number, place in enumerate(places) if place in places[:number]), None):
+        raise RequestError(f"the run {twice} is named twice, by itself or as one of an experiment; name each run once")
+    smoke = [named[path] for path in experiments if _is_smoke(path)]
+    notes = [f"{name} is of toy size (--smoke): its figures say nothing of any method." for name in smoke]
+    return entries_report(entries, _base(entries, made, first, baseline, paths), notes)
+
+
+def _base(
+    entries: tuple[Entry, ...],
+    made: Sequence[Entry],
+    first: Mapping[Path, Entry],
+    baseline: Path | None,
+    paths: Sequence[Path],
+) -> Entry:
+    """The entry that the others are compared with."""
+    if baseline is None:
+        return entries[0]
+    place = baseline.resolve()
+    if place in first:
+        return next(each for each, before in zip(entries, made, strict=True) if before is first[place])
+    found = next((each for each in entries if any(run.path.resolve() == place for run in each.runs)), None)
+    if found is None:
+        raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
+    return found
+
+
+def _named_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Entries under names that differ: one that comes again has its number behind it."""
+    names: list[str] = []
+    for each in entries:
+        times = sum(name == each.name or name.startswith(f"{each.name} (") for name in names)
+        names.append(f"{each.name} ({times + 1})" if times else each.name)
+    return tuple(replace(each, name=name) for each, name in zip(entries, names, strict=True))
+
+
+def experiment_report(out: Path) -> Report:
+    """Read an experiment's folder.
+
+    Args:
+        out: with results.json; the runs lie where that says, or below `out` if they were moved with it.
+
+    Raises:
+        RequestError: results.json, or a run that it names, is missing or damaged.
+    """
+    result = ExperimentResult.read(out)
+    if not result.methods:
+        raise RequestError(f"{out / RESULTS_FILE} holds no results; run the experiment again")
+    smoke = _is_smoke(out)
+    words = _words(result)
+    entries = tuple(_entry(method, words[method.name]) for method in result.methods)
+    differences = tuple(each.called(words) for each in result.differences)
+    notes = dict.fromkeys(sentence for each in entries for sentence in each.missing)
+    first = result.methods[0]
+    counts = f"{_count(len(result.methods), 'method')}, {_count(len(first.folds), 'fold')}, "
+    counts += f"{_count(len(first.seeds), 'seed')}: {_count(sum(len(m.results) for m in result.methods), 'training')}."
+    return Report(
+        title=result.name,
+        kind="Toy size, not a result" if smoke else "Report of an experiment",
+        lead=f"{_title(result.name)} {counts}".strip(),
+        entries=entries,
+        tables=_tables(result, entries, smoke=smoke),
+        differences=differences,
+        notes=(*dict.fromkeys((*result.notes, *score_notes(entries), *notes)),),
+    )
+
+
+def _words(result: ExperimentResult) -> dict[str, str]:
+    """What the methods are called: as in the experiment's own table, if it has one; else by their folders."""
+    known = {m.name: m.words for m in experiment(result.name).methods} if result.name in EXPERIMENTS else {}
+    return {each.name: known.get(each.name, each.name) for each in result.methods}
+
+
+def _entry(method: MethodResult, name: str) -> Entry:
+    return pooled(name, [read_run(Path(each.run), each.job.name) for each in method.results])
+
+
+def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool) -> tuple[TableData, ...]:
+    """The experiment's own table, with the printed figures where there are some; then pooled scores."""
+    tables = []
+    if result.name in EXPERIMENTS:
+        chosen = experiment(result.name)
+        known = {method.name: method for method in chosen.methods}
+        methods = [(known[each.name], each) for each in result.methods if each.name in known]
+        guesses = constant_guesses(chosen, methods)
+        tables.append(table_of(chosen, rows_of(chosen, methods), (), guesses, smoke=smoke))
+    else:
+        tables.append(means_table(entries))
+    for table in (score_table(entries), agreement_table(entries), people_table(entries)):
+        if table is None:
+            continue
+        if smoke:
+            table = replace(table, title=smoke_title(table.title))
+        rows = _unmarked(table.rows) if smoke else table.rows
+        marked = any(cell.mark for row in rows for cell in row)
+        shown = pooled_table(table) if any(len(each.runs) > 1 for each in entries) else table
+        tables.append(replace(shown, rows=rows, footnotes=(*shown.footnotes, *([MARKED] if marked else []))))
+    return tuple(tables)
+
+
+def _unmarked(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+    """At toy size nothing is the best."""
+    return tuple(tuple(replace(cell, mark="") for cell in row) for row in rows)
+
+
+def _title(name: str) -> str:
+    return f"{experiment(name).title}." if name in EXPERIMENTS else ""
+
+
+def _is_smoke(out: Path) -> bool:
+    return bool(read_json(out / RESULTS_FILE, CURE).get("smoke", False))
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else one + 's'}"

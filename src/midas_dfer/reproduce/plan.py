@@ -1,0 +1,329 @@
+"""From a table and a store to trainings: which folds, which rows can be made, and what is not as in the paper."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from midas_dfer.clips.batches.dataset import ClipDataset
+from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.jobs import Job
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.models.pretrained import load_pretrained
+from midas_dfer.reproduce.rows import Experiment, Method, check_settings
+from midas_dfer.reproduce.substores import few_clips, other_clips, write_substore
+from midas_dfer.training.devices import computed_on
+from midas_dfer.training.parts import part_clips
+from midas_dfer.training.recipes import recipe
+from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.recipes.long_recipes import few_epochs
+from midas_dfer.training.run_folder.runs import new_model
+from midas_dfer.training.scoring.scores import in_words
+
+SMOKE_CLIPS = 24
+"""At most so many clips of a fold or part at toy size."""
+
+_MANY_ROWS = 8
+
+SMOKE_SETTINGS: Mapping[str, Any] = {
+    "width": 8,
+    "size": 32,
+    "epochs": 1,
+    "batch_size": 8,
+    "warmup_epochs": 0,
+    "num_workers": 0,
+    "weights": None,
+}
+SMOKE = (
+    "SMOKE: a few clips, a tiny network and one epoch, to see that all works and what comes of it. These figures "
+    "say nothing of any method."
+)
+
+_SELECTED = {
+    "last": "those of the last epoch",
+    "best_validation": "those of the best epoch on a validation part",
+    "best_test_fold": SELECTED_ON_TEST,
+}
+_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers", "weights", "select")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for, beside which table.
+
+    Attributes:
+        store: the clips that are trained on, and scored, fold by fold.
+        out: folder for runs and results.
+        test_store: the clips that table 5 is scored on.
+        smoke: at toy size.
+        folds: which folds are tested; None for all, at toy size for two.
+        seeds: of everything that is drawn.
+        settings: of `RunConfig`, in place of the recipes'.
+    """
+
+    store: Path
+    out: Path
+    test_store: Path | None = None
+    smoke: bool = False
+    folds: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self.settings)
+        for name, values in (("folds", self.folds), ("seeds", self.seeds)):
+            if values is not None and (not values or len(set(values)) < len(values)):
+                raise RequestError(f"--{name} is {list(values)}; expected one or more, each once")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trainings of a table.
+
+    Attributes:
+        jobs: those of each row that can be made.
+        notes: what a reader must know: data, folds, settings, rows left out.
+        people: who is seen in which of the clips that are tested; None where that is not known of any.
+    """
+
+    jobs: tuple[tuple[Method, tuple[Job, ...]], ...]
+    notes: tuple[str, ...]
+    people: Mapping[str, str] | None
+
+
+def plan_table(experiment: Experiment, wish: Wish) -> Plan:
+    """Find out what can be trained.
+
+    Raises:
+        RequestError: nothing can, as the store has no folds, no votes, or there is no store to test on; or a setting
+            makes no sense.
+    """
+    if experiment.across:
+        _check_test_store(wish)
+    grouped = any(recipe(method.recipe).config().group != "all" for method in experiment.methods)
+    store, words = open_clips(wish, of_clear_classes=grouped)
+    evaluate_on, tested = None, f"{words}, and scored on those of them that were kept for testing"
+    if experiment.across:
+        other, what = _other_store(store, wish)
+        evaluate_on = str(other.path.resolve())
+        tested = f"{words}; scored on {len(other)} clips of {other.dataset} ({what})"
+    folds = _few_folds(_folds(experiment, store, wish), experiment, wish)
+    settings = {**(SMOKE_SETTINGS if wish.smoke else {}), **wish.settings}
+    planned, left_out = [], []
+    for method in experiment.methods:
+        own = dict(settings)
+        if wish.smoke and recipe(method.recipe).config().group_size is not None:
+            own.setdefault("group_size", SMOKE_CLIPS // 2)
+        try:
+            config = method.config(own)
+            jobs = [
+                _job(method, replace(config, test_fold=fold, seed=seed), store, evaluate_on, wish)
+                for seed in wish.seeds
+                for fold in folds
+            ]
+            for job in jobs[: len(folds)]:
+                _check(job.config, store)
+            planned.append((method, tuple(jobs)))
+        except RequestError as error:
+            left_out.append((method.words, str(error).rstrip(".")))
+    if not planned:
+        reasons = list(dict.fromkeys(reason for _, reason in left_out))
+        size = f" at toy size, of {len(store)} clips" if wish.smoke else ""
+        raise RequestError(f"{experiment.name} cannot be made{size}: {'; '.join(reasons)}")
+    notes = [
+        *([SMOKE] if wish.smoke else []),
+        f"Ours: trained on {tested}.{_the_papers_data(experiment)}",
+        _folds_in_words(folds, wish.seeds, experiment),
+        *_settings_in_words([(method, jobs[0].config) for method, jobs in planned]),
+        *([] if wish.smoke else _few_epochs([jobs[0].config for _, jobs in planned], len(store.class_names))),
+        *(f"Left out: {row}: {reason}." for row, reason in left_out),
+    ]
+    seen = store.manifest if evaluate_on is None else ClipStore.open(evaluate_on).manifest
+    people = {each.video_id: each.subject for each in seen if each.subject is not None}
+    return Plan(tuple(planned), tuple(notes), people or None)
+
+
+def open_clips(wish: Wish, *, of_clear_classes: bool = False) -> tuple[ClipStore, str]:
+    """The store that is trained on, at toy size a substore of it; and what it holds, in words."""
+    store = ClipStore.open(wish.store)
+    whole = len(store)
+    if not wish.smoke:
+        return store, f"{store.dataset}, {whole} clips"
+    seed = wish.seeds[0]
+    clips = few_clips(store.manifest, SMOKE_CLIPS, seed, of_clear_classes=of_clear_classes)
+    place = wish.out / ("smoke-store-of-groups" if of_clear_classes else "smoke-store")
+    before, kept = set(store.manifest.labels.tolist()), set(clips.labels.tolist())
+    missing = [store.class_names[label] for label in sorted(before - kept - {NO_LABEL})] if of_clear_classes else []
+    store = write_substore(store, clips, place)
+    without = f", without those of {', '.join(missing)}, of which too few are clear" if missing else ""
+    return store, f"{len(store)} of the {whole} clips of {store.dataset}{without}"
+
+
+def _check_test_store(wish: Wish) -> Path:
+    if wish.test_store is None:
+        raise RequestError("table-5 is trained on one data set and scored on another; name that with --test_store")
+    if wish.test_store.resolve() == wish.store.resolve():
+        raise RequestError("--test_store is the store that is trained on; name that of another data set")
+    return wish.test_store
+
+
+def _other_store(store: ClipStore, wish: Wish) -> tuple[ClipStore, str]:
+    """The clips that another data set is scored on, as a store without folds and parts, so that all of it is."""
+    other = ClipStore.open(_check_test_store(wish))
+    clips, what = other_clips(other)
+    if wish.smoke:
+        clips = few_clips(clips, SMOKE_CLIPS, wish.seeds[0])
+    nothing = [None] * len(clips)
+    clips = clips.with_columns(
+        split=pl.Series("split", nothing, dtype=pl.String), fold=pl.Series("fold", nothing, dtype=pl.Int64)
+    )
+    name = other.dataset if other.dataset != store.dataset else f"{other.dataset} of {other.path.resolve().name}"
+    place = wish.out / ("smoke-test-store" if wish.smoke else "test-store")
+    return write_substore(other, clips, place, dataset=name), what
+
+
+def _folds(experiment: Experiment, store: ClipStore, wish: Wish) -> tuple[int | None, ...]:
+    there = store.manifest.fold_numbers
+    has_parts = bool((store.manifest.table["split"] == "test").any())
+    own_parts = (experiment.published_split and has_parts) or len(there) < 2
+    if wish.folds is not None:
+        if missing := [fold for fold in wish.folds if fold not in there or len(there) < 2]:
+            names = f"there are {', '.join(map(str, there))}" if len(there) > 1 else "it has no folds"
+            size = " at toy size" if wish.smoke else ""
+            raise RequestError(f"--folds: fold {missing[0]} cannot be tested on {wish.store}{size}; {names}")
+        return wish.folds
+    if not own_parts:
+        return there
+    if not has_parts and not experiment.across:
+        has = (
+            f"has only fold {there[0]}, and nothing beside it to train on"
+            if there
+            else "has neither folds nor a test part"
+        )
+        raise RequestError(
+            f"{experiment.name} needs clips to train and to test on, but {wish.store} {has}; prepare more clips, or "
+            "make folds when preparing them: midas prepare ... --folds 5"
+        )
+    return (None,)
+
+
+def _few_folds(folds: tuple[int | None, ...], experiment: Experiment, wish: Wish) -> tuple[int | None, ...]:
+    """At toy size, where there are many rows, one fold: it is to take under a minute."""
+    many = wish.smoke and wish.folds is None and len(experiment.methods) > _MANY_ROWS
+    return folds[:1] if many else folds
+
+
+def _job(method: Method, config: RunConfig, store: ClipStore, evaluate_on: str | None, wish: Wish) -> Job:
+    fold = "split" if config.test_fold is None else f"fold-{config.test_fold}"
+    name = f"{'smoke/' if wish.smoke else ''}{method.name}/{fold}-seed-{config.seed}"
+    return Job(name, method.name, config, str(store.path.resolve()), evaluate_on)
+
+
+def _check(config: RunConfig, store: ClipStore) -> None:
+    """Refuse a training that cannot be done, before any is begun.
+
+    Raises:
+        RequestError: votes, clips or weights are wanting.
+    """
+    train = part_clips(store.manifest, config).train
+    if not train.has_votes.any():
+        if config.labels == "soft":
+            raise RequestError(f"soft labels need votes, and the training clips of {store.path} have none")
+        if config.normalization == "softmax_counts" and config.num_votes is None:
+            raise RequestError(f"a softmax of counts needs votes, and {store.path} has none; give --num_votes")
+    if config.group != "all" and not (train.has_votes & (train.labels != NO_LABEL)).any():
+        raise RequestError(f"clear and mixed groups need clips with votes and a single label; {store.path} has none")
+    if config.votes_used is not None:
+        most = int(train.votes[train.has_votes].sum(axis=1).max()) if train.has_votes.any() else 0
+        if config.votes_used > most:
+            raise RequestError(f"no training clip has more than {most} votes")
+    ClipDataset(store, train, labels=config.labels, method=config.label_method, votes_used=config.votes_used)
+    model = new_model(config, store.class_names)
+    if config.weights is not None:
+        try:
+            load_pretrained(model, config.model, config.weights, store.class_names)
+        except RequestError as error:  # which weights do not fit would fill a page for each row
+            raise RequestError(str(error).split(": ", maxsplit=1)[0]) from error
+
+
+def _the_papers_data(experiment: Experiment) -> str:
+    table = experiment.printed
+    if table is None:
+        return ""
+    if table.trained_on == table.tested_on:
+        return f" The paper: {table.trained_on}."
+    return f" The paper: trained on {table.trained_on}, scored on {table.tested_on}."
+
+
+def _folds_in_words(folds: Sequence[int | None], seeds: Sequence[int], experiment: Experiment) -> str:
+    place = "the data set's own parts" if folds[0] is None else f"fold{'s' if len(folds) > 1 else ''} {_listed(folds)}"
+    if len(seeds) > 1:
+        what = f"mean ± standard deviation over the seeds {_listed(seeds)}, of each the mean over {place}"
+    elif len(folds) > 1:
+        what = f"mean ± standard deviation over {place}, seed {seeds[0]}"
+    else:
+        what = f"a single training, tested on {place}, seed {seeds[0]}"
+    if experiment.layout == "matrix":
+        word = "seeds" if len(seeds) > 1 else "seed"
+        return f"Ours: the sum of all trainings, tested on {place}, {word} {_listed(seeds)}."
+    table = experiment.printed
+    papers = ""
+    if table is not None:
+        papers = {
+            1: " The paper: one training on the data set's own parts.",
+            None: " The paper does not say how many trainings its figures are of.",
+        }.get(table.folds, f" The paper: mean over {table.folds} folds.")
+    return f"Ours: {what}.{papers}"
+
+
+def _settings_in_words(chosen: Sequence[tuple[Method, RunConfig]]) -> list[str]:
+    """Say which settings are not those of the recipes, and which weights the networks began with."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for method, config in chosen:
+        published = method.config()
+        for setting in fields(RunConfig):
+            ours, theirs = getattr(config, setting.name), getattr(published, setting.name)
+            if ours != theirs and setting.name not in _NOT_OF_THE_METHOD:
+                both = found.setdefault(setting.name, (set(), set()))
+                both[0].add(_value(ours))
+                both[1].add(_value(theirs))
+    notes = []
+    if found:
+        parts = (f"{name} {_either(ours)} (recipe: {_either(theirs)})" for name, (ours, theirs) in found.items())
+        notes.append(f"Settings that are not the recipes': {', '.join(parts)}.")
+    else:
+        notes.append("All settings are the recipes'; what the paper leaves open is as docs/recipes.md says.")
+    machine = {(on["precision"], on["device"]) for _, c in chosen for on in (computed_on(c.precision, c.device),)}
+    places = _either({f"{in_words(precision)} on {device}" for precision, device in machine})
+    notes.append(f"On this machine trainings are computed in {places}, and scored in float32; the paper says neither.")
+    kept = {config.select for _, config in chosen}
+    notes.append(f"Kept weights: {_either({_SELECTED[each] for each in kept})}. The paper does not say which epoch's.")
+    weights = sorted({config.weights for _, config in chosen if config.weights is not None})
+    if weights:
+        notes.append(f"The networks began with the weights {', '.join(weights)}; the paper's with ImageNet's.")
+    else:
+        notes.append("Our networks began with random weights; the paper's ResNet-18 with ImageNet's (section 4.3).")
+    return notes
+
+
+def _few_epochs(configs: Sequence[RunConfig], num_classes: int) -> list[str]:
+    """Which recipes need a longer training than is asked for, each once."""
+    found = dict.fromkeys(few_epochs(config, num_classes) for config in configs)
+    return [f"{each}." for each in found if each]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "none" if not value else f"[{_listed(value)}]"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _either(values: set[str]) -> str:
+    return " or ".join(sorted(values, key=lambda value: (len(value), value)))  # 8 before 16
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(str(each) for each in values)

@@ -1,0 +1,362 @@
+"""Which trainings each table needs: the paper's seven, and what goes beyond them, as data.
+
+A `Method` is a row: a recipe of `training/recipes`, and what is changed of it. Methods of the same name are the same
+training in every table, so that tables that are made in one folder share their runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from midas_dfer.errors import RequestError
+from midas_dfer.models.zoo import architecture
+from midas_dfer.reproduce.apart import (
+    FORMER_DFERS_RECIPE,
+    HARAS_RECIPE,
+    LOGO_FORMERS_RECIPE,
+    OWN_DESIGN,
+    OWN_RECIPE,
+    OWN_SIZES,
+)
+from midas_dfer.reproduce.printed import TABLES, PrintedRow, PrintedTable
+from midas_dfer.training.recipes import recipe
+from midas_dfer.training.recipes.config import LOOKING_MIXERS, PUBLISHED_ALPHA, RunConfig
+
+Setting = str | int | float | bool | None | tuple[float, ...] | tuple[int, ...]
+Measure = Literal["uar", "war", "soft_cross_entropy", "jensen_shannon", "total_variation"]
+
+SCORES: tuple[Measure, ...] = ("uar", "war")
+WITH_VOTES: tuple[Measure, ...] = (*SCORES, "soft_cross_entropy", "jensen_shannon", "total_variation")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table: how a network is trained.
+
+    Attributes:
+        name: of its runs' folders, and in results.json.
+        recipe: of `training/recipes`.
+        cells: what stands in the row below the experiment's `headings`.
+        changes: settings in place of the recipe's.
+        printed: number of the row of the paper's table that it stands beside, from 0; None if there is none.
+        apart: sentences on what makes ours another network, or another training, than that of the printed row.
+    """
+
+    name: str
+    recipe: str
+    cells: tuple[str, ...]
+    changes: tuple[tuple[str, Setting], ...] = ()
+    printed: int | None = None
+    apart: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence, such as TSM ResNet-18 (hard)."""
+        first, *more = (cell for cell in self.cells if cell)
+        return f"{first} ({', '.join(more)})" if more else first
+
+    def config(self, settings: Mapping[str, Any] = MappingProxyType({})) -> RunConfig:
+        """The recipe with the changes, then with settings of the user's.
+
+        Settings that the method is about stay: of `changes`, and its labels, mixer, group and model. A width is passed
+        over where a network has only its published one, and milestones where the schedule is another.
+
+        Raises:
+            RequestError: a setting makes no sense.
+        """
+        config = recipe(self.recipe).config()
+        own: dict[str, Any] = dict(self.changes)
+        given: dict[str, Any] = {name: value for name, value in settings.items() if name not in own}
+        if not architecture(config.model).scalable:
+            given.pop("width", None)
+        if given.get("schedule", config.schedule) != "step":
+            given = {"milestones": (), **given}
+        return replace(config, **given, **own)
+
+
+FIXED = ("labels", "mixer", "group", "model", "test_fold", "seed")
+"""Settings that cannot be changed for a whole experiment: they are what its rows differ in, or `--folds`, `--seeds`."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table: its rows, and on which clips they are trained and scored.
+
+    Attributes:
+        name: as typed: table-1 to table-7, normalization, mixers, votes, calibration.
+        title: what it shows.
+        headings: of the columns that say what a row is.
+        methods: the rows.
+        measures: what is scored.
+        printed: the paper's table, if it is one of its.
+        per_class: whether it shows the accuracy of each class.
+        layout: methods, a row each; readings, a row for each method and reading of the network's output; matrix, no
+            table but a confusion matrix, for which all runs are added up.
+        published_split: trained and tested on the data set's own parts and not on folds.
+        across: scored on another store.
+        question: what the uncertainty of differences is asked of: pairs of methods.
+    """
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    methods: tuple[Method, ...]
+    measures: tuple[Measure, ...] = SCORES
+    printed: PrintedTable | None = None
+    per_class: bool = False
+    layout: Literal["methods", "readings", "matrix"] = "methods"
+    published_split: bool = False
+    across: bool = False
+    question: tuple[tuple[str, str], ...] = ()
+
+    def printed_row(self, method: Method) -> PrintedRow | None:
+        """The paper's row that a method stands beside."""
+        if self.printed is None or method.printed is None:
+            return None
+        return self.printed.rows[method.printed]
+
+
+_HARD = Method("hard", "hard", ("hard",), printed=0)
+_SOFT = Method("soft", "soft", ("soft",), printed=1)
+_MIDAS = Method("midas", "midas", ("MIDAS",), printed=2)
+_MIDAS_HARD = Method("midas_hard_labels", "midas_hard_labels", ("MIDAS with hard labels",), printed=2)
+_THREE = (("midas", "soft"), ("midas", "hard"), ("soft", "hard"))
+
+
+def _ferv39k(recipe_name: str, name: str, network: str, printed: int | None) -> Method:
+    rate: tuple[tuple[str, Setting], ...] = (("learning_rate", 0.01),) if recipe_name == "hard" else ()
+    label = "MIDAS with hard labels" if recipe_name == "midas_ferv39k" else "hard"
+    apart = (OWN_DESIGN, OWN_RECIPE) if recipe_name == "two_vgg13_lstm" else ()
+    return Method(name, recipe_name, (network, label), rate, printed, apart)
+
+
+def _across(method: Method) -> Method:
+    # Scores on another store are kept beside the weights, so these runs have folders of their own.
+    return replace(method, name=f"across/{method.name}")
+
+
+_PAPER = (
+    Experiment(
+        "table-1",
+        "Table 1: accuracy for each emotion class, UAR and WAR (%)",
+        ("Method", "Label"),
+        (
+            Method("resnet3d_18", "resnet3d_18", ("3D ResNet-18", "hard"), (), 0, (HARAS_RECIPE,)),
+            Method(
+                "cnn_gru_resnet18",
+                "cnn_gru_resnet18",
+                ("ResNet-18 + GRU", "hard"),
+                (),
+                1,
+                (OWN_SIZES, FORMER_DFERS_RECIPE),
+            ),
+            Method("former_dfer", "former_dfer", ("Former-DFER", "hard"), printed=2),
+            Method("stt", "stt", ("STT", "hard"), (), 3, (OWN_DESIGN, LOGO_FORMERS_RECIPE)),
+            Method("dpcnet", "dpcnet", ("DPCNet", "hard"), (), 4, (OWN_DESIGN, FORMER_DFERS_RECIPE)),
+            Method("gca_ial", "gca_ial", ("GCA+IAL", "hard"), printed=5),
+            Method("midas", "midas", ("TSM ResNet-18", "MIDAS"), printed=6),
+        ),
+        printed=TABLES[1],
+        per_class=True,
+        question=(("midas", "dpcnet"), ("midas", "gca_ial")),
+    ),
+    Experiment(
+        "table-2",
+        "Table 2: MIDAS beside training on soft and hard labels (%)",
+        ("Label",),
+        (_HARD, _SOFT, _MIDAS),
+        printed=TABLES[2],
+        question=_THREE,
+    ),
+    Experiment(
+        "table-3",
+        "Table 3: MIDAS with and without hard labels (%)",
+        ("Label",),
+        (_HARD, _SOFT, _MIDAS_HARD, replace(_MIDAS, printed=3)),
+        printed=TABLES[3],
+        question=(*_THREE, ("midas_hard_labels", "hard"), ("midas", "midas_hard_labels")),
+    ),
+    Experiment(
+        "table-4",
+        "Table 4: MIDAS with hard labels on FERV39k (%)",
+        ("Method", "Label"),
+        (
+            _ferv39k("two_vgg13_lstm", "two_vgg13_lstm", "Two VGG13-LSTM", 0),
+            _ferv39k("former_dfer", "former_dfer", "Former-DFER", 1),
+            _ferv39k("gca_ial", "gca_ial", "GCA+IAL", 2),
+            _ferv39k("hard", "hard_rate_0.01", "TSM ResNet-18", None),
+            _ferv39k("midas_ferv39k", "midas_ferv39k", "TSM ResNet-18", 3),
+        ),
+        printed=TABLES[4],
+        published_split=True,
+        question=(("midas_ferv39k", "hard_rate_0.01"),),
+    ),
+    Experiment(
+        "table-5",
+        "Table 5: trained on one data set, tested on another (%)",
+        ("Label",),
+        (_across(_HARD), _across(_SOFT), _across(_MIDAS)),
+        printed=TABLES[5],
+        across=True,
+        question=tuple((f"across/{first}", f"across/{second}") for first, second in _THREE),
+    ),
+    Experiment(
+        "table-6",
+        "Table 6: trained with and without ambiguous clips (%)",
+        ("Clips",),
+        (
+            Method("midas_clear", "midas_clear", ("clear expressions",), printed=0),
+            Method("midas_mixed", "midas_mixed", ("mixed expressions",), printed=1),
+        ),
+        printed=TABLES[6],
+        question=(("midas_mixed", "midas_clear"),),
+    ),
+    Experiment(
+        "table-7",
+        "Table 7: the 2DCNN-GRU architecture (%)",
+        ("Label",),
+        (
+            Method("cnn_gru_hard", "cnn_gru_hard", ("hard",), (), 0, (OWN_SIZES,)),
+            Method("cnn_gru_soft", "cnn_gru_soft", ("soft",), (), 1, (OWN_SIZES,)),
+            Method("cnn_gru_midas", "cnn_gru_midas", ("MIDAS",), (), 2, (OWN_SIZES,)),
+        ),
+        printed=TABLES[7],
+        question=(
+            ("cnn_gru_midas", "cnn_gru_soft"),
+            ("cnn_gru_midas", "cnn_gru_hard"),
+            ("cnn_gru_soft", "cnn_gru_hard"),
+        ),
+    ),
+)
+
+NORMALIZATIONS: tuple[tuple[str, float], ...] = (
+    ("none", 1.0),
+    ("softmax", 1.0),
+    ("softmax", 0.5),
+    ("softmax", 0.25),
+    ("softmax_counts", 1.0),
+    ("softmax_counts", 2.0),
+)
+"""The readings of "normalized by using a softmax operation", with temperatures."""
+
+ALPHAS = (0.2, 0.4, 1.0)
+PARTNERS: tuple[tuple[str, str, bool], ...] = (
+    ("batch", "batch", False),
+    ("training set", "training_set", False),
+    ("equal classes", "training_set", True),
+)
+VOTES_USED = (1, 2, 5, 10)
+
+_IN_WORDS = {"none": "none", "softmax": "softmax of shares", "softmax_counts": "softmax of counts"}
+
+
+def _normalization(kind: str, temperature: float, alpha: float, partner: tuple[str, str, bool]) -> Method:
+    words, source, balanced = partner
+    changes: tuple[tuple[str, Setting], ...] = (
+        ("normalization", kind),
+        ("temperature", temperature),
+        ("alpha", alpha),
+        ("partners", source),
+        ("class_balanced", balanced),
+    )
+    name = f"{kind}-{temperature:g}/alpha-{alpha:g}/{words.replace(' ', '-')}"
+    shown = "" if kind == "none" else f"{temperature:g}"
+    return Method(name, "midas", (_IN_WORDS[kind], shown, f"{alpha:g}", words), changes)
+
+
+def _mixer(name: str, saliency: str = "") -> Method:
+    changes: tuple[tuple[str, Setting], ...] = (("mixer", name), ("alpha", PUBLISHED_ALPHA[name]))
+    if saliency:
+        changes += (("saliency", saliency),)
+    words = name if not saliency else f"{name} ({saliency})"
+    place = f"mixer-{name}" if not saliency else f"mixer-{name}-{saliency}"
+    return Method(place, "midas", (words, "", f"{PUBLISHED_ALPHA[name]:g}"), changes)
+
+
+def _mixers() -> tuple[Method, ...]:
+    found = [Method("soft", "soft", ("none", "", "")), Method("midas", "midas", ("midas", "softmax of shares", "0.4"))]
+    plain: tuple[tuple[str, Setting], ...] = (("normalization", "none"),)
+    found.append(Method("midas-none", "midas", ("midas", "none", "0.4"), plain))
+    for name in PUBLISHED_ALPHA:
+        if name in LOOKING_MIXERS:
+            found += [_mixer(name, "picture"), _mixer(name, "model")]
+        elif name != "midas":
+            found.append(_mixer(name))
+    return tuple(found)
+
+
+def _votes() -> tuple[Method, ...]:
+    return tuple(
+        Method(f"votes-{count}/{name}", name, (words, str(count)), (("votes_used", count),))
+        for count in VOTES_USED
+        for name, words in (("hard", "hard"), ("soft", "soft"), ("midas", "MIDAS"))
+    )
+
+
+_BEYOND = (
+    Experiment(
+        "normalization",
+        "How the mixed label is normalised, the mixing ratio, and where partners come from",
+        ("Normalisation", "Temp.", "alpha", "Partners"),
+        tuple(_normalization(*each, alpha, rule) for each in NORMALIZATIONS for alpha in ALPHAS for rule in PARTNERS),
+        WITH_VOTES,
+        question=(
+            ("softmax-1/alpha-0.4/batch", "none-1/alpha-0.4/batch"),
+            ("softmax_counts-1/alpha-0.4/batch", "none-1/alpha-0.4/batch"),
+            ("softmax-1/alpha-0.4/batch", "softmax_counts-1/alpha-0.4/batch"),
+        ),
+    ),
+    Experiment(
+        "mixers",
+        "Every mixer, each with the alpha of its publication",
+        ("Mixer", "Normalisation", "alpha"),
+        _mixers(),
+        WITH_VOTES,
+        question=(("midas", "soft"), ("midas", "midas-none"), ("midas", "mixer-mixup"), ("midas", "mixer-cutmix")),
+    ),
+    Experiment(
+        "votes",
+        "Labels from a part of the annotators' votes",
+        ("Label", "Votes"),
+        _votes(),
+        WITH_VOTES,
+        question=tuple(
+            (f"votes-{VOTES_USED[-1]}/{name}", f"votes-{VOTES_USED[0]}/{name}") for name in ("hard", "soft", "midas")
+        ),
+    ),
+    Experiment(
+        "calibration",
+        "How close predicted distributions come to the votes",
+        ("Label", "Reading"),
+        (_HARD, _SOFT, _MIDAS),
+        WITH_VOTES,
+        layout="readings",
+    ),
+)
+
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({each.name: each for each in (*_PAPER, *_BEYOND)})
+"""The tables by name."""
+
+
+def experiment(name: str) -> Experiment:
+    """Look a table up.
+
+    Raises:
+        RequestError: an unknown name.
+    """
+    if name not in EXPERIMENTS:
+        raise RequestError(f"there is no table {name!r}; there are {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that an experiment sets itself.
+
+    Raises:
+        RequestError: there is one.
+    """
+    known = {setting.name for setting in fields(RunConfig)}
+    wrong = sorted((set(settings) & set(FIXED)) | (set(settings) - known))
+    if wrong:
+        raise RequestError(f"--{wrong[0]} is not to be set for a whole table; its rows say what it is")

@@ -1,0 +1,382 @@
+"""One typed, validated description of a training run. Its defaults are the paper's recipe (section 4.3)."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from midas_dfer.errors import RequestError
+from midas_dfer.labels import SoftLabelMethod
+from midas_dfer.readers.start import find_start, named_reader
+from midas_dfer.training.recipes.settings_file import read_settings_file
+
+PUBLISHED_ALPHA: dict[str, float] = {
+    "midas": 0.4,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "videomix": 1.0,
+    "cutout": 1.0,
+    "saliencymix": 1.0,
+    "attentive_cutmix": 1.0,
+    "puzzlemix": 1.0,
+    "transmix": 1.0,
+    "manifold_mixup": 2.0,
+    "patchup": 2.0,
+    "background_mix": 1.0,
+}
+"""The mixers by name, with the alpha of their publications (1, where there is none)."""
+
+LOOKING_MIXERS = ("saliencymix", "attentive_cutmix", "puzzlemix", "transmix")
+"""Those that go by what is salient in a picture, or to the model."""
+
+SELECTED_ON_TEST = "selected on the test fold: an upper bound, not a score of unseen clips"
+"""What is said of scores on the clips that `--select best_test_fold` chose the epoch by."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a model is trained. The four trainings that the paper compares differ in `labels` and `mixer` alone.
+
+    | training              | labels | mixer |
+    |-----------------------|--------|-------|
+    | hard                  | hard   | none  |
+    | soft                  | soft   | none  |
+    | MIDAS                 | soft   | midas |
+    | MIDAS with hard labels| hard   | midas |
+
+    Attributes:
+        labels: soft, the distribution of the votes; hard, the single label.
+        label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
+        votes_used: train on labels from so many votes of each clip, drawn by seed and video; a hard label is then
+            the class with most of them. If not given, on all votes, or the single labels that the clips came with.
+        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are; see
+            midas list mixers for others. Several with commas between: one of them for each batch, by chance.
+        alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from; if not given, that of the mixer's
+            publication, 0.4 for midas.
+        saliency: where saliencymix, attentive_cutmix, puzzlemix and transmix look; picture, at what stands out in
+            it, or model, where the model that is being trained is active.
+        ratio_per: one mixing ratio for each clip, or one for the whole batch.
+        partners: where the other clip comes from; batch, or training_set (reads twice as many clips).
+        class_balanced: draw partners so that every class is equally likely.
+        normalization: of midas's mixed label; softmax (the paper's, for long trainings), softmax_counts, or none.
+        temperature: of that softmax.
+        num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
+        loss: cross_entropy (the paper's), kl, jensen_shannon, brier, intensity_aware or compact.
+        class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
+        label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
+        model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
+        width: channels of the first stage; less makes a smaller network. If not given, 64, ResNet-18's own, or that
+            of weights.
+        weights: what the trunk starts from; reader, the reader that comes with midas-dfer (midas list readers has
+            its name), or a folder that midas export wrote; a file (.pth, .pt or .safetensors); or packaged, those
+            that come with a package, which tsm_sface, still_sface and tsm_efficientnet_lite0 have. If not given,
+            random.
+        dropout: rate before the classifier.
+        num_segments: equal parts of a clip that the model sees a frame of each.
+        frames_per_segment: how many frames of each part, one after the other.
+        size: side of the pictures that the model sees, in pixels. If not given, 224, or that of weights.
+        scales: of the multi-scale crop in training; 1 alone switches it off.
+        flip: mirror clips at random in training.
+        jitter: strength, from 0 to 1, of random turns, shifts, light, colour, blur, grain and patches in training.
+        epochs: how often every training clip is seen.
+        batch_size: clips per step.
+        optimizer: sgd (the paper's), adam or adamw.
+        learning_rate: at the start, or when the warm-up ends.
+        schedule: of the learning rate; cosine, along which it falls to 0 (the paper's); step, times decay_factor at
+            each of the milestones, constant without any; or exponential, times decay_factor after each epoch.
+        milestones: epochs after which the rate of the step schedule falls, such as [40, 80].
+        decay_factor: what the rate is multiplied with in the schedule step, and in exponential, where such as 0.95
+            makes sense.
+        warmup_epochs: epochs in which the rate first rises from a thousandth, on a straight line.
+        momentum: of SGD; Adam's first beta.
+        weight_decay: the paper does not give it; this is TSM's.
+        parameter_groups: weights, where biases and the scales of normalisation layers do not decay; uniform, where
+            all decays; or tsm, as weights, but the TSM authors' rates: biases x2, the classifier's weights x5 and
+            its biases x10.
+        partial_batch_norm: keep all batch-norm layers but the first as they came with the weights, as TSM does
+            where clips are few.
+        clip_gradient: norm above which the gradient of a step is scaled down; if not given, never.
+        weight_average: what each step keeps of a running average of the weights, such as 0.998; the average, which
+            follows faster in the first steps, is what is validated and kept. 0 keeps the weights themselves.
+        test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
+        validation_fraction: part of the training clips that is cut off for validation (by subject where known);
+            0 where the data set's split names validation clips, or to do without.
+        use_unassigned: train also on the clips that are in no fold and no split, such as DFEW's 4,313 without a
+            single label; with soft labels only.
+        group: which training clips; all, or one of the groups of section 5.5: clear, of clips with over 0.9 of
+            their votes in one class, or mixed, of any, both with the classes in the shares of all.
+        group_size: how many clips that group has in an epoch, some of them several times; if not given, as many
+            as there are clear ones. The paper's has 4275.
+        select: which epoch's weights are kept; last, best_validation (by UAR on the validation part), or
+            best_test_fold (by UAR on the very clips that are tested, as some published code does: such scores are
+            an upper bound, and their evaluation says so).
+        seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
+        precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
+        device: auto, cpu or cuda.
+        num_threads: of the CPU that computes; 0 leaves it to PyTorch. Results repeat bit by bit only for the same.
+        num_workers: processes that read clips; -1 takes as many as there are cores to spare.
+    """
+
+    labels: Literal["soft", "hard"] = "soft"
+    label_method: SoftLabelMethod = "proportion"
+    votes_used: int | None = None
+    mixer: str = "midas"
+    alpha: float | None = None
+    saliency: Literal["picture", "model"] = "picture"
+    ratio_per: Literal["clip", "batch"] = "clip"
+    partners: Literal["batch", "training_set"] = "batch"
+    class_balanced: bool = False
+    normalization: Literal["softmax", "softmax_counts", "none"] = "softmax"
+    temperature: float = 1.0
+    num_votes: float | None = None
+    loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware", "compact"] = "cross_entropy"
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = 0.0
+    model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
+    width: int = None  # type: ignore[assignment]
+    weights: str | None = None
+    dropout: float = 0.5
+    num_segments: int = 8
+    frames_per_segment: int = 1
+    size: int = None  # type: ignore[assignment]
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    flip: bool = True
+    jitter: float = 0.0
+    epochs: int = 450
+    batch_size: int = 8
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = 0.02
+    schedule: Literal["cosine", "step", "exponential"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    warmup_epochs: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    parameter_groups: Literal["weights", "uniform", "tsm"] = "weights"
+    partial_batch_norm: bool = False
+    clip_gradient: float | None = None
+    weight_average: float = 0.0
+    test_fold: int | None = None
+    validation_fraction: float = 0.0
+    use_unassigned: bool = False
+    group: Literal["all", "clear", "mixed"] = "all"
+    group_size: int | None = None
+    select: Literal["last", "best_validation", "best_test_fold"] = "last"
+    seed: int = 0
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_threads: int = 0
+    num_workers: int = -1
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        except (TypeError, ValueError):
+            raise RequestError(f"--scales is {self.scales!r}; expected numbers from 0.1 to 1") from None
+        self._fill_in()
+        self._check_kinds()
+        self._check_choices()
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                expected = f"{low:g} or more" if high == _MANY and value < low else f"{low:g} to {high:g}"
+                raise RequestError(f"--{name} is {value}; expected {expected}")
+        for name in ("alpha", "temperature", "num_votes", "learning_rate", "decay_factor", "clip_gradient"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < _LARGE:
+                raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
+        if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
+            raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
+        if self.loss != "cross_entropy" and (self.class_weights != "none" or self.label_smoothing):
+            raise RequestError(
+                f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
+                "leave them out"
+            )
+        if self.select == "best_test_fold" and self.validation_fraction:
+            raise RequestError(
+                "--select best_test_fold does without a validation part; leave out --validation_fraction"
+            )
+        self._check_schedule()
+        self._check_clips()
+        self._check_mixer()
+
+    def _fill_in(self) -> None:
+        """Which network it is, where that is left to the weights, or to the paper."""
+        if isinstance(self.weights, str) and (reader := named_reader(self.weights)) is not None:
+            if Path(reader.name).exists():  # the run keeps that name, which would mean the other one from now on
+                raise RequestError(
+                    f"--weights {self.weights} is the packaged reader {reader.name}, and a file or folder of that name "
+                    f"is here, too; name that one (--weights ./{reader.name}), or work in another folder"
+                )
+            object.__setattr__(self, "weights", reader.name)  # a run tells which one that was
+        if None not in (self.model, self.width, self.size):  # so a run opens without what it started from
+            return
+        start = find_start(self.weights) if isinstance(self.weights, str) else None
+        ours: tuple[str, int, int] = _PAPERS_NETWORK if start is None else (start.model, start.width, start.size)
+        for name, value in zip(("model", "width", "size"), ours, strict=True):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    def _check_schedule(self) -> None:
+        epochs: Any = self.milestones
+        if not isinstance(epochs, tuple) or any(type(each) is not int or not 1 <= each <= _MANY for each in epochs):
+            raise RequestError(f"--milestones is {epochs!r}; expected whole numbers of epochs, such as [40, 80]")
+        if list(epochs) != sorted(set(epochs)):
+            raise RequestError(f"--milestones is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
+        if epochs and self.schedule != "step":
+            raise RequestError(
+                f"--milestones belong to --schedule step, not to {self.schedule}; leave them out, or empty a recipe's "
+                "with --milestones []"
+            )
+        if self.momentum >= 1 and self.optimizer != "sgd":
+            raise RequestError(f"--momentum is {self.momentum:g}; with --optimizer {self.optimizer} expected below 1")
+
+    def _check_clips(self) -> None:
+        if self.votes_used is not None and self.votes_used < 1:
+            raise RequestError(f"--votes_used is {self.votes_used}; expected 1 or more")
+        if self.use_unassigned and self.labels == "hard":
+            raise RequestError(
+                "--use_unassigned adds clips without a single label, which hard labels cannot use; take --labels soft"
+            )
+        if self.use_unassigned and self.group != "all":
+            raise RequestError(
+                f"--group {self.group} is drawn from clips with a single label; leave out --use_unassigned"
+            )
+        if self.group_size is not None and self.group == "all":
+            raise RequestError("--group_size is that of a group; take --group clear or --group mixed with it")
+        if self.group_size is not None and self.group_size < 1:
+            raise RequestError(f"--group_size is {self.group_size}; expected 1 or more")
+
+    def _check_mixer(self) -> None:
+        names = self.mixer_names
+        if "none" in names and self.mixer != "none":
+            raise RequestError(f"--mixer is {self.mixer}; none stands alone, and cannot be one of several")
+        if self.mixer != "none" and (unknown := [name for name in names if name not in PUBLISHED_ALPHA]):
+            raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(PUBLISHED_ALPHA)}")
+        if self.saliency == "model" and not set(names) & set(LOOKING_MIXERS):
+            raise RequestError(
+                f"--saliency model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
+                f"of {', '.join(LOOKING_MIXERS)}"
+            )
+        if self.mixer == "none":
+            return
+        if self.batch_size < 2:
+            raise RequestError("--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none")
+        if len(names) > 1 and "midas" in names and self.normalization != "none":
+            raise RequestError(
+                f"--mixer {self.mixer} would normalise the labels of some batches and not of others; take "
+                "--normalization none"
+            )
+        if self.alpha is None and len(names) == 1:
+            object.__setattr__(self, "alpha", PUBLISHED_ALPHA[self.mixer])
+
+    def _check_choices(self) -> None:
+        for setting in fields(self):
+            choices = get_args(setting.type)
+            if get_origin(setting.type) is Literal and getattr(self, setting.name) not in choices:
+                raise RequestError(
+                    f"--{setting.name} is {getattr(self, setting.name)!r}; expected {' or '.join(choices)}"
+                )
+
+    def _check_kinds(self) -> None:
+        """A file can hold words where numbers belong."""
+        for setting in fields(self):
+            kinds = get_args(setting.type) or (setting.type,)
+            if set(kinds) <= _KINDS.keys():
+                value = getattr(self, setting.name)
+                if isinstance(value, int) and abs(value) > _WHOLE:
+                    raise RequestError(f"--{setting.name} is larger than {_WHOLE:.1e}; expected a smaller number")
+                allowed = tuple(kind for k in kinds for kind in _KINDS[k][0])
+                if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
+                    expected = " or ".join(_KINDS[k][1] for k in kinds)
+                    raise RequestError(f"--{setting.name} is {value!r}; expected {expected}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as YAML and JSON take them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
+        """The inverse of `to_dict`.
+
+        Raises:
+            RequestError: a name that is no setting.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(str(name) for name in set(values) - set(known))
+        if unknown:
+            raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
+        lists = {f.name for f in fields(cls) if get_origin(f.type) is tuple and isinstance(values.get(f.name), list)}
+        settings: dict[str, Any] = {name: tuple(each) if name in lists else each for name, each in values.items()}
+        return cls(**settings)
+
+    def to_yaml(self) -> str:
+        """A file that `--config` takes."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "RunConfig":
+        """Read what `to_yaml` wrote.
+
+        Raises:
+            RequestError: the file is missing or is no such configuration.
+        """
+        return cls.from_dict(read_settings_file(path))
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip that the model sees."""
+        return self.num_segments * self.frames_per_segment
+
+    @property
+    def mixer_names(self) -> tuple[str, ...]:
+        """The mixers that are chosen from, by name; none if clips are not mixed."""
+        return () if self.mixer == "none" else tuple(name.strip() for name in self.mixer.split(","))
+
+    def alpha_of(self, mixer: str) -> float:
+        """The alpha for one of the mixers: the recipe's, or its publication's."""
+        return PUBLISHED_ALPHA[mixer] if self.alpha is None else self.alpha
+
+    @property
+    def method_name(self) -> str:
+        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels; or the mixer's name."""
+        if self.mixer == "none":
+            return self.labels
+        name = "MIDAS" if self.mixer == "midas" else " or ".join(self.mixer_names)
+        return name if self.labels == "soft" else f"{name} with hard labels"
+
+
+_PAPERS_NETWORK = ("tsm_resnet18", 64, 224)
+_MANY = 1_000_000
+"""More epochs or clips than anybody has; far beyond it, libraries fail in ways of their own."""
+_LARGE = 1e100
+_WHOLE = 2**63 - 1
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    bool: ((bool,), "true or false"),
+    str: ((str,), "text"),
+    NoneType: ((NoneType,), "nothing"),
+}
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("width", 8, 512),
+    ("label_smoothing", 0, 0.99),
+    ("dropout", 0, 0.99),
+    ("num_segments", 1, 512),
+    ("frames_per_segment", 1, 64),
+    ("size", 24, 1024),
+    ("jitter", 0, 1),
+    ("weight_average", 0, 0.999999),
+    ("epochs", 1, _MANY),
+    ("batch_size", 1, _MANY),
+    ("momentum", 0, 1),
+    ("decay_factor", 0, 1),
+    ("weight_decay", 0, _MANY),
+    ("warmup_epochs", 0, _MANY),
+    ("validation_fraction", 0, 0.9),
+    ("seed", 0, _WHOLE),
+    ("num_threads", 0, 1024),
+    ("num_workers", -1, 1024),
+)

@@ -1,0 +1,34 @@
+"""Settings that a recipe leaves without effect."""
+
+from midas_dfer.training.recipes.config import LOOKING_MIXERS, RunConfig
+
+_OF_PAIRS = ("alpha", "ratio_per", "partners", "class_balanced")
+_OF_MIDAS = ("normalization", "temperature", "num_votes")
+
+
+def without_effect(config: RunConfig) -> dict[str, str]:
+    """Name the settings that could have any value without a change to the training, and say why.
+
+    What is left to its default does no harm; what somebody asks for should do something. A value that says no more
+    than what is so anyway, such as no normalisation where nothing is mixed, is none of them.
+    """
+    names = set(config.mixer_names)
+    idle: dict[str, str] = {}
+    if not names:
+        idle |= dict.fromkeys((*_OF_PAIRS, *_OF_MIDAS, "saliency"), "with --mixer none nothing is mixed")
+    if names == {"cutout"}:
+        idle |= dict.fromkeys(_OF_PAIRS, "cutout mixes no pairs of clips")
+    if names and not names & set(LOOKING_MIXERS):
+        idle["saliency"] = f"--mixer {config.mixer} does not look at the picture"
+    if names and "midas" not in names:
+        idle |= dict.fromkeys(_OF_MIDAS, f"--mixer {config.mixer} does not normalise labels, as midas does")
+    elif names and config.normalization == "none":
+        idle |= dict.fromkeys(("temperature", "num_votes"), "with --normalization none there is no softmax")
+    elif names and config.normalization == "softmax":
+        idle["num_votes"] = "it belongs to --normalization softmax_counts"
+    if config.schedule == "cosine":
+        idle["decay_factor"] = "--schedule cosine falls to 0 along a cosine"
+    elif config.schedule == "step" and not config.milestones:
+        idle["decay_factor"] = "--schedule step without --milestones is constant"
+    true_anyway = {"normalization": "none", "class_balanced": False}
+    return {name: why for name, why in idle.items() if getattr(config, name) != true_anyway.get(name, ...)}

@@ -1,0 +1,112 @@
+"""predictions.csv: what a run says of each clip, beside what the annotators said; a row for each clip."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from midas_dfer.errors import RequestError
+from midas_dfer.files import csv_cell, from_csv_cell
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.training.scoring.scores import Evaluation, Predictions
+
+PREDICTIONS_FILE = "predictions.csv"
+
+_KINDS = ("votes", "probability")
+_VOTE_SHARE = "vote_share"
+_NO_VOTE_SHARES = "no_vote_shares"
+_YES_OR_NO = {"true": True, "false": False}
+
+
+def predictions_table(predictions: Predictions, class_names: Iterable[str], no_vote_shares: str = "") -> str:
+    """Give a CSV file: video_id, label, predicted, has_votes, votes and both readings; to nine significant digits.
+
+    Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
+    of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
+
+    Args:
+        predictions: of all clips.
+        class_names: of their columns.
+        no_vote_shares: why there are no vote shares, where there are none.
+    """
+    names, p = tuple(class_names), predictions
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    kinds: tuple[str, ...] = _KINDS
+    tables = [p.votes, p.probabilities]
+    if p.vote_shares is not None:
+        kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
+    columns = [f"{kind}_{name}" for kind in kinds for name in names]
+    reasons = [no_vote_shares] if p.vote_shares is None else []
+    writer.writerow(["video_id", "label", "predicted", "has_votes", *columns, *([_NO_VOTE_SHARES] if reasons else [])])
+    shares = np.concatenate(tables, axis=1).tolist()
+    labels = ["" if label == NO_LABEL else names[label] for label in p.labels]
+    predicted = [names[place] for place in p.predicted]
+    voted = ["true" if has else "false" for has in p.has_votes]
+    for *words, row in zip(p.video_ids, labels, predicted, voted, shares, strict=True):
+        writer.writerow([*map(csv_cell, words), *(f"{share:.9g}" for share in row), *reasons])
+    return lines.getvalue()
+
+
+def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
+    """Read what `predictions_table` gave.
+
+    Args:
+        path: the file.
+        evaluation: the scores that were computed from it.
+
+    Raises:
+        RequestError: the file is missing, damaged, or belongs to other scores.
+    """
+    names = evaluation.class_names
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+        if len(rows) != evaluation.num_clips:
+            raise ValueError(f"it has {len(rows)} clips, evaluation.json has {evaluation.num_clips}")
+        kinds = _KINDS if evaluation.no_vote_shares else (*_KINDS, _VOTE_SHARE)
+        tables = [np.array([columns[f"{kind}_{name}"] for name in names], dtype=np.float64).T for kind in kinds]
+        if not all(((each >= 0) & (each <= 1)).all() and (each.sum(axis=1) > 0).all() for each in tables):
+            raise ValueError("it holds what is no share")
+        votes, probabilities, *shares = tables
+        places = {"": NO_LABEL, **{name: place for place, name in enumerate(names)}}
+        labels, predicted = (
+            np.array([places[from_csv_cell(cell)] for cell in columns[column]], dtype=np.int64)
+            for column in ("label", "predicted")
+        )
+        has_votes = np.array([_YES_OR_NO[word] for word in columns["has_votes"]])
+        if has_votes.sum() != evaluation.num_voted:
+            raise ValueError(f"{has_votes.sum()} of its clips have votes, in evaluation.json {evaluation.num_voted}")
+        return Predictions(
+            video_ids=tuple(map(from_csv_cell, columns["video_id"])),
+            labels=labels,
+            has_votes=has_votes,
+            votes=_whole(votes),
+            probabilities=_as_chosen(_whole(probabilities), predicted),
+            vote_shares=_whole(shares[0]) if shares else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
+        raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error
+
+
+def _whole(shares: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, "N K"]:
+    """The sums made exact again, after rounding."""
+    whole: Float64[np.ndarray, "N K"] = shares / shares.sum(axis=1, keepdims=True)
+    return whole
+
+
+def _as_chosen(
+    probabilities: Float64[np.ndarray, "N K"], predicted: Int64[np.ndarray, " N"]
+) -> Float64[np.ndarray, "N K"]:
+    """Where rounding made two classes equal, the one that the network chose is the larger by a bit."""
+    rows = np.arange(len(probabilities))
+    chosen = probabilities[rows, predicted]
+    if (predicted == NO_LABEL).any() or (chosen < probabilities.max(axis=1)).any():
+        raise ValueError("a predicted class is not the likeliest")
+    tied = np.flatnonzero(probabilities.argmax(axis=1) != predicted)
+    probabilities[tied, predicted[tied]] = np.nextafter(chosen[tied], 2.0)
+    return probabilities

@@ -1,0 +1,295 @@
+"""Predictions set beside labels and votes: confusion, recalls, agreement."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from midas_dfer import metrics
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.manifest.classes import MappingReport
+from midas_dfer.notebook import Shade, Share, Table, notebook_html
+from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
+
+READINGS = ("probabilities", "vote_shares")
+"""The two readings of a network's output; see `Evaluation`."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of each clip, beside what the annotators said.
+
+    Attributes:
+        video_ids: which clips.
+        labels: the single label; -1 where there is none.
+        has_votes: whether annotators' votes are known; without, `votes` is the label, one-hot.
+        votes: the annotators' distribution.
+        probabilities: softmax of the network's output.
+        vote_shares: the annotators' distribution that the output implies; None where it does not give that.
+    """
+
+    video_ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " N"]
+    has_votes: Bool[np.ndarray, " N"]
+    votes: Float64[np.ndarray, "N K"]
+    probabilities: Float64[np.ndarray, "N K"]
+    vote_shares: Float64[np.ndarray, "N K"] | None
+
+    @property
+    def judged(self) -> Float64[np.ndarray, "N K"]:
+        """What is held against the votes: the vote shares, or the probabilities where there are none."""
+        return self.probabilities if self.vote_shares is None else self.vote_shares
+
+    @property
+    def predicted(self) -> Int64[np.ndarray, " N"]:
+        """The predicted class, which is the same for both readings."""
+        found: Int64[np.ndarray, " N"] = self.probabilities.argmax(axis=1)
+        return found
+
+
+@dataclass(frozen=True)
+class VoteAgreement:
+    """How close predicted distributions come to the votes; means over the clips that have votes.
+
+    Attributes:
+        soft_cross_entropy: in nats; its lowest value is the entropy of the votes.
+        jensen_shannon: divergence in nats, 0 to log 2.
+        total_variation: 0 to 1; the share of votes that would have to be moved.
+        entropy_pearson, entropy_spearman: correlation between the entropy of the prediction and of the votes:
+            does the network find ambiguous what people find ambiguous? None if either is constant.
+        expected_calibration_error: against the single labels, 15 bins. None if there are no labels.
+    """
+
+    soft_cross_entropy: float
+    jensen_shannon: float
+    total_variation: float
+    entropy_pearson: float | None
+    entropy_spearman: float | None
+    expected_calibration_error: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a run on a set of clips.
+
+    A network that was trained on softmax-normalised targets gives flat probabilities by construction, so
+    two readings are scored: `probabilities`, what its softmax says, and `vote_shares`, the annotators'
+    distribution that its output implies, where it does (`training.readings`). The predicted class is the same for both.
+
+    Attributes:
+        method: what the paper calls the training.
+        model: architecture.
+        dataset: of the clips.
+        class_names: in the order of the confusion matrix.
+        part: which clips: test, validation, train or all.
+        caution: a sentence, if these scores must not be taken for those of unseen clips; else "".
+        num_clips: how many clips were predicted, each once.
+        num_labelled: how many of them have a single label; UAR, WAR and recalls are over these.
+        num_voted: how many of them have votes; the agreement is over these.
+        uar: mean recall over the classes that occur; None if no clip has a label.
+        war: share of clips whose class was found; None if no clip has a label.
+        recall: per class; None where the class does not occur.
+        confusion: clips by class (row) and predicted class (column).
+        votes_entropy: mean entropy of the votes in nats, the floor of the soft cross-entropy.
+        agreement: of each reading with the votes; None if no clip has votes.
+        mapping: where run and clips do not have the same classes, what was dropped of the clips' classes and
+            of the run's; else None. All scores are then over the classes that both have.
+        no_vote_shares: why the output is not the annotators' distribution, so that `agreement` has no vote_shares and
+            the run is judged by its probabilities; "" where it is.
+        precision: what was computed in: 32 or bf16; "" in files of earlier versions, as `device`.
+        device: what it was computed on.
+        read_by: which model it was, in words ("the packaged reader ferplus"); "" in files of earlier versions, as what
+            follows.
+        trained_on: the data set that it learned from; "" also where that is not known.
+        weights: SHA-256 of its file of weights.
+        store_fingerprint: of the store that the clips are in.
+        baselines: scores of guesses that need no network, on the same clips; None in files of earlier versions.
+        human_line: how well people predict each other, and the model them; None where no clip has two votes, and
+            likewise.
+    """
+
+    method: str
+    model: str
+    dataset: str
+    class_names: tuple[str, ...]
+    part: str
+    caution: str
+    num_clips: int
+    num_labelled: int
+    num_voted: int
+    uar: float | None
+    war: float | None
+    recall: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    votes_entropy: float | None
+    agreement: dict[str, VoteAgreement] | None
+    mapping: MappingReport | None = None
+    no_vote_shares: str = ""
+    precision: str = ""
+    device: str = ""
+    read_by: str = ""
+    trained_on: str = ""
+    weights: str = ""
+    store_fingerprint: str = ""
+    baselines: Baselines | None = None
+    human_line: HumanLine | None = None
+
+    @property
+    def judged(self) -> VoteAgreement | None:
+        """The agreement of the reading that the run is judged by: vote shares where there are some."""
+        return None if self.agreement is None else self.agreement.get("vote_shares", self.agreement["probabilities"])
+
+    @property
+    def judged_by(self) -> str:
+        """What that reading is called."""
+        return "probabilities" if self.no_vote_shares else "vote shares"
+
+    @property
+    def reference(self) -> Reference:
+        """These scores as they are held against those of guesses: of the reading that the run is judged by."""
+        judged = self.judged
+        return Reference(
+            name="this model",
+            uar=self.uar,
+            war=self.war,
+            soft_cross_entropy=None if judged is None else judged.soft_cross_entropy,
+            jensen_shannon=None if judged is None else judged.jensen_shannon,
+            total_variation=None if judged is None else judged.total_variation,
+        )
+
+    @property
+    def only_class(self) -> str:
+        """The class that was predicted for all labelled clips, of which there are several; "" where there is none."""
+        found = np.array(self.confusion).sum(axis=0)
+        return self.class_names[int(found.argmax())] if self.num_labelled > 1 and (found > 0).sum() == 1 else ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what makes these scores worth little: one class for all clips, no better than a guess."""
+        said = []
+        if name := self.only_class:
+            said.append(f"One class was predicted for all {self.num_labelled:,} labelled clips: {name}.")
+        if self.baselines is not None:
+            said += worse_than_guesses(self.reference, self.baselines, self.judged_by)
+        return tuple(said)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the warnings with them, for who reads the file."""
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+    def without_vote_shares(self, why_not: str) -> "Evaluation":
+        """These scores, without the agreement of vote shares that are not the annotators' distribution."""
+        agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
+        return replace(self, no_vote_shares=why_not, agreement=agreement)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: recalls and confusion, and the agreement with the votes."""
+        facts = [
+            f"{self.num_clips:,} clips of {self.dataset} (part: {self.part}); {self.num_labelled:,} with a single "
+            f"label, {self.num_voted:,} with votes",
+            f"read by {self.read_by}" if self.read_by else "",
+        ]
+        tables = []
+        if self.uar is not None and self.war is not None:
+            facts.append(f"UAR {100 * self.uar:.2f} %, WAR {100 * self.war:.2f} %")
+            rows = []
+            for name, recall, counts in zip(self.class_names, self.recall, self.confusion, strict=True):
+                of_row = [Shade(str(n), n / max(1, sum(counts))) for n in counts]
+                rows.append((name, str(sum(counts)), "-" if recall is None else Share(recall), *of_row))
+            head = ("class", "clips", "recall", *self.class_names)
+            tables.append(Table(head, tuple(rows), "Recall, and what the clips of each class were taken for"))
+        if self.agreement is not None:
+            scores = [(name.replace("_", " "), each) for name, each in self.agreement.items()]
+            measures = list(asdict(scores[0][1]))
+            rows = [
+                (m.replace("_", " "), *("-" if (v := getattr(each, m)) is None else f"{v:.4f}" for _, each in scores))
+                for m in measures
+            ]
+            tables.append(Table(("agreement with the votes", *(name for name, _ in scores)), tuple(rows)))
+        facts.append(f"CAUTION: {self.caution}." if self.caution else "")
+        return notebook_html(f"Evaluation: {self.method}, {self.model}", facts, tables)
+
+
+def in_words(precision: str | None) -> str:
+    """A precision for people."""
+    return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
+
+
+def score(
+    predictions: Predictions,
+    *,
+    method: str,
+    model: str,
+    dataset: str,
+    class_names: tuple[str, ...],
+    part: str,
+    caution: str,
+    mapping: MappingReport | None = None,
+    no_vote_shares: str = "",
+    precision: str = "",
+    device: str = "",
+    baselines: Baselines | None = None,
+    human_line: HumanLine | None = None,
+) -> Evaluation:
+    """Compute all scores of a set of predictions; see `Evaluation`."""
+    labels = predictions.labels
+    labelled = labels != NO_LABEL
+    confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(class_names))
+    voted = predictions.has_votes
+    votes = predictions.votes[voted]
+    agreement = None
+    if voted.any():
+        read = {name: getattr(predictions, name) for name in READINGS}
+        agreement = {
+            name: _agreement(shares, votes, voted, labels) for name, shares in read.items() if shares is not None
+        }
+    return Evaluation(
+        method=method,
+        model=model,
+        dataset=dataset,
+        class_names=class_names,
+        part=part,
+        caution=caution,
+        num_clips=len(labels),
+        num_labelled=int(labelled.sum()),
+        num_voted=int(voted.sum()),
+        uar=metrics.uar(confusion) if labelled.any() else None,
+        war=metrics.war(confusion) if labelled.any() else None,
+        recall=tuple(_number(r) for r in metrics.recall_per_class(confusion)),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
+        agreement=agreement,
+        mapping=mapping,
+        no_vote_shares=no_vote_shares,
+        precision=precision,
+        device=device,
+        baselines=baselines,
+        human_line=human_line,
+    )
+
+
+def _agreement(
+    predicted: Float64[np.ndarray, "N K"],
+    votes: Float64[np.ndarray, "V K"],
+    voted: Bool[np.ndarray, " N"],
+    labels: Int64[np.ndarray, " N"],
+) -> VoteAgreement:
+    shown = predicted[voted]
+    correlation = metrics.entropy_correlation(shown, votes)
+    labelled = labels != NO_LABEL
+    error = None
+    if labelled.any():
+        error = metrics.expected_calibration_error(predicted[labelled], labels[labelled])
+    return VoteAgreement(
+        soft_cross_entropy=metrics.soft_cross_entropy(shown, votes),
+        jensen_shannon=metrics.jensen_shannon(shown, votes),
+        total_variation=metrics.total_variation(shown, votes),
+        entropy_pearson=_number(correlation.pearson),
+        entropy_spearman=_number(correlation.spearman),
+        expected_calibration_error=error,
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,9 @@
+"""Studies: what was trained, compared and measured on open data, a folder each with its figures.
+
+- `ferplus`: label types and mixing on FER+ (docs/results.md).
+- `synthetic_clips`: the same on made-up clips (docs/dynamic_study.md).
+- `reader`: how the packaged reader was trained and measured (docs/reader.md).
+- `leaderboard`: readers of others beside ours (docs/leaderboard.md).
+- `finetune`: training from the reader's weights (docs/pretrained.md).
+- `readings`, `readme_picture`: the figures of docs/readings.md, and the README's picture.
+"""

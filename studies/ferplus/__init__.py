@@ -1,0 +1,1 @@
+"""Hard, soft and mixed labels on the real votes of FER+: `python -m studies.ferplus`."""
