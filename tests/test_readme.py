@@ -122,5 +122,5 @@ def test_what_a_fold_of_dfew_takes_is_computed_from_what_was_measured():
     assert told is not None
     assert (float(told[2]), int(told[1])) == (round(rate, 1), round(clips / rate / 86_400))
     hours = clips * measured["costs"]["tsm_resnet18"]["multiply_adds"] * 2 * 3 / 45e12 / 3600
-    assert "2 to 3 hours of a GPU that keeps up 45 TFLOPS" in " ".join(README.split())
+    assert "2 to 3 hours of a GPU that sustains 45 TFLOPS" in " ".join(README.split())
     assert 2 < hours < 3

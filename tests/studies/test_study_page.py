@@ -88,7 +88,7 @@ def test_guide_and_readme_claim_no_more_than_the_page(figures):
     assert f"a ResNet-10 of width {setup['width']} from random weights" in told
     assert "no kind of mixing is above soft labels by more than noise in WAR or UAR" in told
     readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
-    assert "On FER+'s stills no kind of it is above soft labels by more than noise ([docs/results.md]" in readme
+    assert "On FER+ images, no mixer beats soft labels by more than noise ([docs/results.md]" in readme
     assert known["gain"] == "In no schedule by more than noise, in WAR or in UAR."
     largest = max(
         (v for v in judge(figures) if v.score in SHARES and v.p_value is not None), key=lambda v: v.difference
