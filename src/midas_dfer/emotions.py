@@ -44,14 +44,7 @@ _SEVERAL = re.compile(r"[;|,/+&\n\t_-]|\band\b|\bor\b", re.IGNORECASE)
 
 
 def canonical_name(name: str) -> str:
-    """Give the one spelling under which a class is known here: "Anger " becomes "angry".
-
-    Args:
-        name: the name of a class, in any case, with or without blanks around it.
-
-    Returns:
-        The common name. A name that is not known comes back stripped and in lower case.
-    """
+    """Give the one spelling under which a class is known here: "Anger " becomes "angry"."""
     plain = " ".join(name.split()).lower()
     return _CANONICAL.get(plain, plain)
 
@@ -88,9 +81,6 @@ class Vocabulary:
     Attributes:
         name: what the list is called, for messages.
         names: the class names; the position of a name is the number of its class.
-
-    Raises:
-        RequestError: there are no names, a name is empty, or two names mean the same class.
     """
 
     name: str
@@ -106,17 +96,7 @@ class Vocabulary:
         return iter(self.names)
 
     def index(self, name: str) -> int:
-        """Find the number of a class by its name; case, outer blanks and aliases do not matter.
-
-        Args:
-            name: the name of a class, or an alias of it such as "anger" for "angry".
-
-        Returns:
-            The position of the class in `names`, counted from 0.
-
-        Raises:
-            RequestError: no class has this name.
-        """
+        """Find the number of a class by its name; case, outer blanks and aliases do not matter."""
         wanted = canonical_name(name)
         for position, own in enumerate(self.names):
             if canonical_name(own) == wanted:
@@ -125,11 +105,7 @@ class Vocabulary:
 
 
 def check_class_names(names: tuple[str, ...]) -> None:
-    """Refuse a list of class names that could not tell its classes apart.
-
-    Raises:
-        RequestError: there are no names, a name is empty, or two names mean the same class.
-    """
+    """Refuse a list of class names that could not tell its classes apart."""
     if not names:
         raise RequestError("There are no class names. Name the classes, for example happy, sad, neutral.")
     seen: dict[str, str] = {}
@@ -176,13 +152,6 @@ def match_classes(source: Sequence[str], target: Sequence[str]) -> ClassMatch:
     """Find the classes of one list in another; names decide, in any spelling known here, never numbers.
 
     No class is taken for a related one: FER+'s contempt is not disgust, MAFW's helplessness is not sad.
-
-    Args:
-        source: the classes that are there, for example those of a dataset.
-        target: the classes that are wanted, for example those that a network knows.
-
-    Raises:
-        RequestError: a list is empty, or two names of it mean the same class.
     """
     check_class_names(tuple(source))
     check_class_names(tuple(target))

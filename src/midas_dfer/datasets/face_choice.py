@@ -40,11 +40,7 @@ class FaceChoice:
 
     @classmethod
     def parse(cls, text: str) -> "FaceChoice":
-        """Read `left`, `right`, `largest`, `longest`, or the place of a face: `320,180`, or as shares `0.5,0.25`.
-
-        Raises:
-            RequestError: it is none of these.
-        """
+        """Read `left`, `right`, `largest`, `longest`, or the place of a face: `320,180`, or as shares `0.5,0.25`."""
         plain = " ".join(text.lower().split())
         for rule in FACE_RULES:
             if plain == rule:

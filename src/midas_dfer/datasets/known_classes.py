@@ -2,13 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from midas_dfer.emotions import (
-    canonical_name,
-    is_known_emotion,
-    is_no_emotion,
-    names_several_emotions,
-    near_emotion,
-)
+from midas_dfer.emotions import canonical_name, is_known_emotion, is_no_emotion, names_several_emotions, near_emotion
 from midas_dfer.errors import RequestError
 
 _NAMED = 5
@@ -26,15 +20,6 @@ def refuse_unknown_classes(
 
     A word such as "unknown" may be an answer or a class, a column `session` may be anything: to guess would give
     wrong votes without a word.
-
-    Args:
-        where: the file or folder, which begins the message.
-        what: what is called so: "votes for", "a folder for".
-        names: all names that would be classes.
-        place: says where a name stands first, "row 3 (line 4)"; None where the name itself says it.
-
-    Raises:
-        RequestError: one of the names is no known emotion; it names them, and what can be said instead.
     """
     spelled = list(dict.fromkeys(names))
     unknown = unknown_classes(spelled)

@@ -37,16 +37,7 @@ def read_long(
     ignore: Sequence[str],
     name: str,
 ) -> Manifest:
-    """Count the votes of a long table; see `table.read_table`.
-
-    Args:
-        records: the rows.
-        roles: the column of each role, "vote" among them.
-        free: the columns that have no role.
-        wanted: the classes; None for the known emotions that occur, in alphabetical order.
-        ignore: columns that say nothing here, and answers that are no votes.
-        name: what the dataset is called.
-    """
+    """Count the votes of a long table; see `table.read_table`."""
     _refuse_two_votes(records, roles["vote"], ignore)
     weights = _find_weights(records, roles, free)
     answers = _answers(records, roles["vote"], ignore)
@@ -145,11 +136,7 @@ def _refuse_two_votes(records: Records, vote: str, ignore: Sequence[str]) -> Non
 
 
 def _find_weights(records: Records, roles: dict[str, str], free: Sequence[str]) -> str | None:
-    """Find the column that says how many votes a row stands for; refuse what only might.
-
-    Raises:
-        RequestError: names the column that may be such a count, or the votes for a class.
-    """
+    """Find the column that says how many votes a row stands for; refuse what only might."""
     named = [column for column in free if plain_name(column) in COUNTS]
     whole = [column for column in free if column not in named and kind_of(records.table[column]) == "whole"]
     doubtful = [c for c in whole if is_known_emotion(c) or may_be_count(c) or not is_measure(c)]

@@ -50,10 +50,6 @@ def find_people(names: Iterable[str | None], what: str) -> People:
     Capitals, blanks, the form of accents (NFC, NFD) and a ".0" behind a number do not make another person. Whether
     "01" is "1", or "anna_b" "anna b", is not known: they stay two, and a note says so. Of several spellings the first
     in the order of the alphabet names the person, so that no order of rows matters.
-
-    Args:
-        names: spellings, any number of times; None for nobody.
-        what: what such a person is called in the notes: "subject".
     """
     spellings = sorted({name for name in names if name is not None})
     persons: dict[str, list[str]] = {}

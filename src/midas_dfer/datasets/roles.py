@@ -110,15 +110,7 @@ def same_name(column: str, name: str) -> bool:
 
 
 def find_roles(records: Records, ignored: Collection[str]) -> dict[str, str]:
-    """Find which column plays which role.
-
-    Args:
-        records: the table.
-        ignored: columns that have none.
-
-    Raises:
-        RequestError: two columns may play a role, and it is not clear which.
-    """
+    """Find which column plays which role."""
     usable = [column for column in records.table.columns if column not in ignored]
     plain: dict[str, str] = {}
     aliases = {alias for names in ROLES.values() for alias in names}
@@ -160,13 +152,7 @@ def told_roles(roles: dict[str, str]) -> list[str]:
 
 
 def other_vote_columns(records: Records, vote: str, ignored: Collection[str]) -> list[str]:
-    """Give the columns that may hold the votes of a long table as well: called so, and most cells are emotions.
-
-    Args:
-        records: the table.
-        vote: the column that was taken for the votes.
-        ignored: columns that are not asked.
-    """
+    """Give the columns that may hold the votes of a long table as well: called so, and most cells are emotions."""
     found = []
     for column in records.table.columns:
         if column in (vote, *ignored) or records.table[column].equals(records.table[vote]):

@@ -98,12 +98,7 @@ class AmbiguityGroups:
 
 
 def ambiguity_groups(
-    votes: Votes,
-    size: int,
-    generator: np.random.Generator,
-    *,
-    labels: Labels | None = None,
-    threshold: float = 0.9,
+    votes: Votes, size: int, generator: np.random.Generator, *, labels: Labels | None = None, threshold: float = 0.9
 ) -> AmbiguityGroups:
     """Draw the two groups that section 5.5 (table 6) of the paper compares, clear and mixed expressions.
 

@@ -52,14 +52,7 @@ def compare_annotators(
     classes: Int64[np.ndarray, " V"],
     num_classes: int,
 ) -> AnnotatorComparison:
-    """Compare each annotator with the others.
-
-    Args:
-        clips: the number of the clip of each vote, from 0.
-        annotators: who cast it, from 0.
-        classes: for which class, from 0.
-        num_classes: K.
-    """
+    """Compare each annotator with the others."""
     people = int(annotators.max()) + 1
     counts = np.zeros((int(clips.max()) + 1, num_classes))
     np.add.at(counts, (clips, classes), 1.0)
@@ -115,15 +108,7 @@ def compare_pairs(
     num_classes: int,
     chosen: list[int],
 ) -> list[PairAgreement]:
-    """Compare some annotators with each other; of several votes of one on a clip, the first counts.
-
-    Args:
-        clips: as for `compare_annotators`.
-        annotators: likewise.
-        classes: likewise.
-        num_classes: K.
-        chosen: who, by number; pairs without a common clip are left out.
-    """
+    """Compare some annotators with each other; of several votes of one on a clip, the first counts."""
     said = {}
     for each in chosen:
         judged, first = np.unique(clips[annotators == each], return_index=True)

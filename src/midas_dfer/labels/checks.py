@@ -41,11 +41,7 @@ def checked_distributions(values: Distributions, what: str) -> Float64[np.ndarra
 
 
 def checked_votes(votes: Votes) -> Float64[np.ndarray, "N K"]:
-    """Give votes as float64 after checking that they are finite, not negative, and at least one a row.
-
-    Raises:
-        RequestError: they are not (the message names the rows), or there are not two axes.
-    """
+    """Give votes as float64 after checking that they are finite, not negative, and at least one a row."""
     counts = _two_axes(votes, "votes")
     refuse_rows(~np.isfinite(counts).all(axis=1), counts, "votes", "every count must be a finite number")
     refuse_rows((counts < 0).any(axis=1), counts, "votes", "no count may be negative")
@@ -54,11 +50,7 @@ def checked_votes(votes: Votes) -> Float64[np.ndarray, "N K"]:
 
 
 def checked_whole_votes(votes: Votes) -> Float64[np.ndarray, "N K"]:
-    """Give votes as float64 after checking, beside what `checked_votes` does, that they are whole numbers.
-
-    Raises:
-        RequestError: they are not; shares of votes, for instance, do not say how many annotators there were.
-    """
+    """Give votes as float64 after checking, beside what `checked_votes` does, that they are whole numbers."""
     counts = checked_votes(votes)
     refuse_rows((counts != np.floor(counts)).any(axis=1), counts, "votes", "give whole numbers of votes, not shares")
     return counts
@@ -67,11 +59,7 @@ def checked_whole_votes(votes: Votes) -> Float64[np.ndarray, "N K"]:
 def checked_labels(
     labels: Int64[np.ndarray, " N"] | Sequence[int], num_clips: int, num_classes: int
 ) -> Int64[np.ndarray, " N"]:
-    """Give the numbers of classes as int64 after checking that there is one per clip, in range or `NO_LABEL`.
-
-    Raises:
-        RequestError: they are not; the message names the rows.
-    """
+    """Give the numbers of classes as int64 after checking that there is one per clip, in range or `NO_LABEL`."""
     array = np.asarray(labels)
     if array.size == 0:
         array = array.astype(np.int64)
@@ -88,17 +76,7 @@ def checked_labels(
 def refuse_rows(
     bad: Bool[np.ndarray, " N"] | np.bool_, values: Float64[np.ndarray, "N K"], what: str, expected: str
 ) -> None:
-    """Refuse a table when rows of it are bad.
-
-    Args:
-        bad: which rows are, `[N]`.
-        values: the table `[N, K]`.
-        what: what it holds, for the message.
-        expected: what a row should be, for the message.
-
-    Raises:
-        RequestError: a row is bad; up to five are named, counted from 0.
-    """
+    """Refuse a table when rows of it are bad."""
     rows = np.flatnonzero(bad)
     if rows.size == 0:
         return

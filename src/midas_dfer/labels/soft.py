@@ -15,11 +15,7 @@ SoftLabelMethod = Literal["proportion", "softmax_counts", "softmax_proportions",
 
 
 def votes_to_soft_labels(
-    votes: Votes,
-    method: SoftLabelMethod = "proportion",
-    *,
-    temperature: float = 1.0,
-    smoothing: float = 1.0,
+    votes: Votes, method: SoftLabelMethod = "proportion", *, temperature: float = 1.0, smoothing: float = 1.0
 ) -> Float64[np.ndarray, "N K"]:
     """Turn votes into soft labels: a distribution over the classes for every clip.
 

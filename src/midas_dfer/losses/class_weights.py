@@ -53,17 +53,7 @@ def balanced_class_weights(labels: Numbers) -> Float32[Tensor, "K"]:
 
 
 def checked_class_weights(weights: Numbers) -> Float[Tensor, "K"]:
-    """Check class weights when a loss is made.
-
-    Args:
-        weights: ``[K]``; finite, not negative, at least one above 0.
-
-    Returns:
-        a copy ``[K]``, float32, or float64 of a float64 tensor; of a tensor on its device.
-
-    Raises:
-        RequestError: anything else.
-    """
+    """Check class weights when a loss is made."""
     given = as_constants(weights, "class weights").to(kept_dtype(weights))
     if given.ndim != 1 or given.numel() == 0:
         raise RequestError(

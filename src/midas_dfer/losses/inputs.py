@@ -24,16 +24,6 @@ def checked_inputs(
 
     The values of targets are looked at on the CPU only: on an accelerator the host would have to wait for the
     answer. Nor are they looked at where they are not known yet, in `torch.compile` and `torch.func.vmap`.
-
-    Args:
-        logits: unnormalised scores ``[B, K]``, any floating type.
-        targets: class probabilities ``[B, K]``, any floating type; rows sum to 1 within 0.02.
-
-    Returns:
-        logits and targets in float32, or float64 where either is.
-
-    Raises:
-        RequestError: a shape, dtype or device is wrong, or a row of targets is not a distribution.
     """
     for name, values in (("logits", logits), ("targets", targets)):
         if not isinstance(values, Tensor):
@@ -60,18 +50,7 @@ def checked_inputs(
 
 
 def as_constants(values: Numbers, name: str) -> Shaped[Tensor, "..."]:
-    """Take the constants that a loss is made with, as a tensor of their own: class weights, distances, places.
-
-    Args:
-        values: real numbers in any form.
-        name: what they are called in an error.
-
-    Returns:
-        a copy; of a tensor on its device, float32, or float64 where it is; of anything else float64 on the CPU.
-
-    Raises:
-        RequestError: they are no array of real numbers.
-    """
+    """Take the constants that a loss is made with, as a tensor of their own: class weights, distances, places."""
     if isinstance(values, Tensor):
         if values.is_complex() or values.dtype == torch.bool:
             raise RequestError(f"The {name} are {values.dtype}; expected real numbers.")
@@ -94,9 +73,6 @@ def check_same_device(name: str, constants: Tensor, logits: Tensor) -> None:
     """Refuse constants of a loss that were left on another device than the batch.
 
     A silent copy would make the host wait at every step.
-
-    Raises:
-        RequestError: naming the constants and how to move them.
     """
     if constants.device != logits.device:
         raise RequestError(

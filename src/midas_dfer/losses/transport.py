@@ -59,13 +59,7 @@ class EarthMoverDistance(nn.Module):
 
     unit_metric: Tensor
 
-    def __init__(
-        self,
-        ground_metric: Numbers,
-        *,
-        blur: float = 0.05,
-        iterations: int = 100,
-    ) -> None:
+    def __init__(self, ground_metric: Numbers, *, blur: float = 0.05, iterations: int = 100) -> None:
         super().__init__()
         if not (is_number(blur) and 1e-4 <= blur <= 10.0):
             raise RequestError(f"The blur is {blur!r}; expected a number from 0.0001 to 10, such as 0.05.")

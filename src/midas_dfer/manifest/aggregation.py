@@ -21,19 +21,7 @@ _RELIABILITY = {
 
 
 def aggregate(manifest: Manifest, method: CrowdMethod) -> Manifest:
-    """Make soft labels of single votes; the counts and the labels that follow from them stay as they are.
-
-    Args:
-        manifest: with the votes one by one in the columns `annotators` and `annotator_votes`.
-        method: see `labels.crowd_labels`.
-
-    Returns:
-        The same clips with the columns `aggregated_label` and `aggregated_by`, null for clips of which nobody is
-        named, and a note.
-
-    Raises:
-        RequestError: it is not known who voted, an annotator has several votes on a clip, or crowd-kit is missing.
-    """
+    """Make soft labels of single votes; the counts and the labels that follow from them stay as they are."""
     votes = single_votes(manifest)
     if not votes.height:
         raise RequestError(

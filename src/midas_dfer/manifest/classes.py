@@ -92,11 +92,7 @@ class MappingReport:
 
 
 def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingReport:
-    """Count what `map_classes` would drop.
-
-    Raises:
-        RequestError: no class is in both lists, or the names are no list of classes.
-    """
+    """Count what `map_classes` would drop."""
     match = _match(manifest, class_names)
     counts = _votes(manifest)
     labels = manifest.labels
@@ -125,16 +121,6 @@ def map_classes(manifest: Manifest, class_names: Sequence[str]) -> Manifest:
     that are not wanted are dropped. Left out are clips whose label is such a class, and clips that have votes,
     but none for a wanted class. The label of a clip is kept, never found anew: a clip without a single label
     has none afterwards, though its votes may have a majority now (see `Manifest.with_majority_labels`).
-
-    Args:
-        manifest: the clips.
-        class_names: the wanted classes, in the wanted order and spelling.
-
-    Returns:
-        The clips that are left, in their order; what was dropped is added to the notes.
-
-    Raises:
-        RequestError: no class is in both lists, or the names are no list of classes.
     """
     match = _match(manifest, class_names)
     label_dropped, votes_dropped = _lost_rows(manifest, match)
@@ -150,8 +136,7 @@ def map_classes(manifest: Manifest, class_names: Sequence[str]) -> Manifest:
     rows = counted.gather(places.select(pl.when("known").then("place")).to_series())
     names: dict[int, str] = {at: name for name, at in zip(match.target, match.places, strict=True) if at is not None}
     table = kept.table.with_columns(
-        rows.alias("votes"),
-        pl.Series("label", [names.get(label) for label in kept.labels.tolist()], dtype=pl.String),
+        rows.alias("votes"), pl.Series("label", [names.get(label) for label in kept.labels.tolist()], dtype=pl.String)
     )
     report = report_mapping(manifest, class_names)
     return Manifest(match.target, table, manifest.name, (*manifest.notes, *report.sentences()))

@@ -9,19 +9,7 @@ from midas_dfer.manifest.manifest import Manifest
 
 
 def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
-    """Divide the clips into k folds, by subject where subjects are known, the classes alike in all of them.
-
-    Args:
-        manifest: clips that have no folds.
-        k: number of folds, 2 or more.
-        seed: which of the many divisions.
-
-    Returns:
-        The same clips with folds (see `Manifest.with_subject_folds`), and a note that says what was done.
-
-    Raises:
-        RequestError: some clips have folds already, k is under 2, or there are fewer subjects than folds.
-    """
+    """Divide the clips into k folds, by subject where subjects are known, the classes alike in all of them."""
     published = manifest.fold_numbers
     if published:
         raise RequestError(
@@ -53,20 +41,7 @@ def how_to_get_folds(manifest: Manifest) -> str:
 
 
 def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
-    """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies.
-
-    Args:
-        manifest: with the folds of `add_folds`.
-        together: video ids of clips that are to be in one fold; of clips that are not there nothing is asked.
-        k: number of folds, as `add_folds` had it.
-        seed: which division, as `add_folds` had it.
-
-    Returns:
-        The same clips; where nothing was torn apart, the same folds, else others and a note.
-
-    Raises:
-        RequestError: there are then fewer groups of clips than folds.
-    """
+    """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies."""
     groups = [tuple(ids) for ids in together]
     fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
     torn = [ids for ids in groups if len({fold_of[each] for each in ids if each in fold_of}) > 1]

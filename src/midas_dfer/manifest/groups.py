@@ -34,16 +34,8 @@ def draw_group(manifest: Manifest, group: GroupName, *, size: int | None = None,
     the clips with a single label, by over- and down-sampling. Both groups are drawn together, so that those of
     a seed belong together. Clips without votes take no part: nothing says whether they are clear.
 
-    Args:
-        manifest: the clips to draw from.
-        group: "clear", of the clips with more than 0.9 of the votes in one class; "mixed", of all clips.
-        size: how many clips the group shall have, counted as often as they are drawn. None: as many as there
-            are clear clips with a single label. The paper has 4275 clips and does not say why; this is our
-            reading, in which the clear group as a whole is neither larger nor smaller than what there is.
-        seed: which of the many draws.
-
-    Raises:
-        RequestError: the size is under 1, no clip has votes and a single label, or a class has no clear clip.
+    `size` counts clips as often as they are drawn. The paper has 4275 and does not say why; None is our reading, as
+    many as there are clear clips with a single label.
     """
     labels = manifest.labels
     usable = np.flatnonzero(manifest.has_votes & (labels != NO_LABEL))

@@ -22,10 +22,7 @@ from midas_dfer.manifest.parquet import read_manifest_file, write_manifest_file
 from midas_dfer.manifest.rows import Rows, label_numbers, row_numbers, strata_of, subject_groups, votes_or_label
 from midas_dfer.manifest.sample import Sample as Sample
 from midas_dfer.manifest.sample import sample_of_row, table_of_samples
-from midas_dfer.manifest.schema import (
-    refuse_wrong_rows,
-    with_core_columns,
-)
+from midas_dfer.manifest.schema import refuse_wrong_rows, with_core_columns
 from midas_dfer.manifest.splits import balanced_folds, choose_parts, draw_groups, draw_stratified, stratified_folds
 
 
@@ -311,17 +308,6 @@ def cut_validation(train: Manifest, fraction: float, seed: int) -> tuple[Manifes
     Where the subject of any clip is known, whole subjects are cut, so that nobody is in both parts (a clip
     without a subject is a subject of its own). Otherwise every class, and the clips without a single label,
     give the same share. The cut depends on names and the seed alone.
-
-    Args:
-        train: the clips to divide.
-        fraction: the share of clips for validation, between 0 and 1.
-        seed: which of the many cuts.
-
-    Returns:
-        The rest for training, and the validation part; both in the order of `train`, none of them empty.
-
-    Raises:
-        RequestError: the fraction is not between 0 and 1, or there are not two subjects (or clips) to divide.
     """
     if not 0 < fraction < 1:
         raise RequestError(f"The validation part is {fraction} of the clips. Use a number between 0 and 1.")

@@ -10,14 +10,7 @@ _CLIPS_SHOWN, _NOTES_SHOWN = 5, 10
 
 
 def manifest_html(class_names: Sequence[str], table: pl.DataFrame, name: str, notes: Sequence[str]) -> str:
-    """Write a manifest for a notebook.
-
-    Args:
-        class_names: in the order of the votes.
-        table: the rows, valid.
-        name: what the dataset is called.
-        notes: what its reader noticed.
-    """
+    """Write a manifest for a notebook."""
     voted = table.filter(pl.col("votes").is_not_null())
     facts = [f"{table.height:,} clips, {voted.height:,} with votes, {table['label'].count():,} with a single label"]
     if subjects := table["subject"].drop_nulls().n_unique():

@@ -31,11 +31,7 @@ _READ_ERRORS = (
 
 
 def read_parquet(file: Path) -> pl.DataFrame:
-    """Read a Parquet file, checking its content: a damaged one must not end in nonsense.
-
-    Raises:
-        RequestError: it is damaged, or in another format.
-    """
+    """Read a Parquet file, checking its content: a damaged one must not end in nonsense."""
     return _read_table(file, file)
 
 
@@ -86,11 +82,7 @@ def is_manifest_file(file: Path) -> bool:
 
 
 def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, tuple[str, ...]]:
-    """Read class names, dataset name, rows and notes of a manifest file.
-
-    Raises:
-        RequestError: there is no such file, or it is not one of ours.
-    """
+    """Read class names, dataset name, rows and notes of a manifest file."""
     content = _content(file)
     try:
         metadata = dict(pq.read_metadata(pa.BufferReader(content)).metadata or {})
@@ -143,12 +135,7 @@ def _digest(content: bytes, its_own: bytes) -> bytes:
 def write_manifest_file(
     file: Path, class_names: tuple[str, ...], name: str, table: pl.DataFrame, notes: tuple[str, ...] = ()
 ) -> None:
-    """Write a manifest file; a file of that name is replaced at once or not at all.
-
-    Raises:
-        RequestError: the folder does not exist.
-        JobError: the file cannot be written, for example on a full disk.
-    """
+    """Write a manifest file; a file of that name is replaced at once or not at all."""
     if not file.parent.is_dir():
         raise RequestError(f"There is no folder {file.parent} to write {file.name} to. Create it first.")
     about = json.dumps({"format": _FORMAT, "name": name, "class_names": list(class_names), "notes": list(notes)})

@@ -15,9 +15,6 @@ class RowProblems:
     """Collects what is wrong with the rows of a table, then says it at once.
 
     Only the first few bad rows of each kind are described, so that a check costs nothing for good rows.
-
-    Args:
-        place: names a row, counted from 0, as its reader knows it, for example "row 3 (line 4)".
     """
 
     def __init__(self, place: Callable[[int], str]) -> None:
@@ -29,28 +26,14 @@ class RowProblems:
         return bool(self._bad_rows)
 
     def add(self, bad: Bool[np.ndarray, " N"], describe: Callable[[int], str], advice: str = "") -> None:
-        """Note the rows that fail a check.
-
-        Args:
-            bad: True for the rows that fail, `[N]`.
-            describe: says what is wrong with a row, given its number counted from 0.
-            advice: a sentence that says what was expected and what to do; "" for that of `raise_if_any`.
-        """
+        """Note the rows that fail a check."""
         rows = [int(row) for row in np.flatnonzero(bad)]
         fresh = [row for row in rows if row not in self._bad_rows]
         self._described += [(row, _shortened(describe(row)), advice) for row in fresh[:_NAMED]]
         self._bad_rows.update(fresh)
 
     def raise_if_any(self, where: str, advice: str) -> None:
-        """Refuse the table when a row was noted.
-
-        Args:
-            where: the file or table, which begins the message.
-            advice: the sentence of advice where the check of the first bad row has none of its own.
-
-        Raises:
-            RequestError: names up to five bad rows, and how many more there are.
-        """
+        """Refuse the table when a row was noted."""
         if not self._bad_rows:
             return
         # Each check described its first rows, so the lowest numbers are among the described ones.

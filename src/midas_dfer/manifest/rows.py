@@ -28,11 +28,7 @@ def known_votes(votes: pl.Series, width: int) -> Int64[np.ndarray, "V K"]:
 
 
 def votes_or_label(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> Int64[np.ndarray, "N K"]:
-    """Give the votes of each row as counts; a row without votes has one vote for its label.
-
-    Raises:
-        RequestError: a row has neither votes nor a label.
-    """
+    """Give the votes of each row as counts; a row without votes has one vote for its label."""
     known = table["votes"].is_not_null().to_numpy()
     labels = label_numbers(table["label"], class_names)
     problems = RowProblems(lambda row: f"row {row + 1}")
@@ -59,13 +55,7 @@ def strata_of(table: pl.DataFrame, class_names: tuple[str, ...]) -> Int64[np.nda
 
 
 def subject_groups(table: pl.DataFrame, together: Iterable[Sequence[str]] = ()) -> list[str]:
-    """Name the group of each row: its subject, or, apart from all subjects, the clip itself.
-
-    Args:
-        table: of a manifest.
-        together: video ids of clips that belong together whoever is in them; their groups become one, which bears the
-            name that comes first. Ids that the table does not have are passed over.
-    """
+    """Name the group of each row: its subject, or, apart from all subjects, the clip itself."""
     own = "clip\0" + table["video_id"]
     groups: list[str] = ("subject\0" + table["subject"]).fill_null(own).to_list()
     group_of = dict(zip(table["video_id"].to_list(), groups, strict=True))
@@ -83,16 +73,7 @@ def subject_groups(table: pl.DataFrame, together: Iterable[Sequence[str]] = ()) 
 
 
 def row_numbers(rows: Rows, height: int, name: str) -> Int64[np.ndarray, " M"]:
-    """Give the numbers of the rows that are asked for, counted from 0.
-
-    Args:
-        rows: numbers, also from the end (-1 is the last), or a truth value per row.
-        height: how many rows there are.
-        name: what the dataset is called, for messages.
-
-    Raises:
-        RequestError: a mask of the wrong length, a number out of range, or a row taken twice.
-    """
+    """Give the numbers of the rows that are asked for, counted from 0."""
     chosen = np.asarray(rows)
     if chosen.size == 0 and chosen.dtype != np.bool_:
         chosen = np.zeros(0, dtype=np.int64)

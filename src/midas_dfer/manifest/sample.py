@@ -36,11 +36,7 @@ class Sample:
 
 
 def table_of_samples(class_names: tuple[str, ...], samples: Iterable[Sample], name: str) -> pl.DataFrame:
-    """Make the table of a manifest of samples; `name` is what messages call it.
-
-    Raises:
-        RequestError: a label is not the number of a class, or an extra column has the name of a core column.
-    """
+    """Make the table of a manifest of samples; `name` is what messages call it."""
     rows = list(samples)
     for number, sample in enumerate(rows, start=1):
         if sample.label is not None and not 0 <= sample.label < len(class_names):
@@ -61,9 +57,7 @@ def table_of_samples(class_names: tuple[str, ...], samples: Iterable[Sample], na
             dtype=CORE_COLUMNS["votes"],
         ),
         pl.Series(
-            "label",
-            [None if sample.label is None else class_names[sample.label] for sample in rows],
-            dtype=pl.String,
+            "label", [None if sample.label is None else class_names[sample.label] for sample in rows], dtype=pl.String
         ),
         pl.Series("split", [sample.split for sample in rows], dtype=pl.String),
         pl.Series("fold", [sample.fold for sample in rows], dtype=pl.Int64),

@@ -29,11 +29,7 @@ _CONTROL = r"[\x00-\x1f\x7f]"
 
 
 def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Bring the core columns into their types and to the front; fill those that are missing with nulls.
-
-    Raises:
-        RequestError: `video_id` or `path` is missing, or a column cannot be brought into its type.
-    """
+    """Bring the core columns into their types and to the front; fill those that are missing with nulls."""
     for needed in ("video_id", "path"):
         if needed not in table.columns:
             raise RequestError(f"{name} has no column {needed!r}, only: {', '.join(table.columns) or 'none'}. Add it.")
@@ -61,11 +57,7 @@ def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> None:
-    """Refuse a table with core columns when a row makes no sense.
-
-    Raises:
-        RequestError: names up to five bad rows, counted from 1.
-    """
+    """Refuse a table with core columns when a row makes no sense."""
     problems = RowProblems(lambda row: f"row {row + 1}")
     votes = table["votes"]
     total, least, most = votes.list.sum(), votes.list.min(), votes.list.max()
@@ -94,8 +86,7 @@ def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: s
     )
     problems.add(flags(table["fold"] < 0), lambda row: f"the fold {table['fold'][row]} is negative")
     problems.raise_if_any(
-        name,
-        "Each row needs a video_id of its own, a path inside its root, and counts of votes that make sense.",
+        name, "Each row needs a video_id of its own, a path inside its root, and counts of votes that make sense."
     )
 
 
@@ -107,15 +98,7 @@ def add_id_and_path_problems(
     *,
     one_row_each: bool = True,
 ) -> None:
-    """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root.
-
-    Args:
-        problems: takes note of them.
-        video_id: the name of the video of each row, text.
-        path: its path, text.
-        place: names a row, counted from 0.
-        one_row_each: whether a video_id that occurs before is wrong.
-    """
+    """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root."""
     missing = video_id.is_null() | (video_id == "")
     problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing", "Name each video.")
     odd = video_id.str.contains(_CONTROL).fill_null(value=False)

@@ -34,17 +34,7 @@ class PartMasks:
 
 
 def choose_parts(split: pl.Series, fold: pl.Series, test_fold: int | None, name: str) -> PartMasks:
-    """Find the rows for training and testing; the rules are those of `Manifest.partition`.
-
-    Args:
-        split: the name of the part of each row, or null.
-        fold: the number of the fold in which each row is tested, or null.
-        test_fold: the fold to test on; None to go by the columns.
-        name: what the dataset is called, for messages.
-
-    Raises:
-        RequestError: the fold does not occur, or no other fold does.
-    """
+    """Find the rows for training and testing; the rules are those of `Manifest.partition`."""
     folds: list[int] = fold.drop_nulls().unique().sort().to_list()
     if test_fold is not None and test_fold not in folds:
         known = f"Its folds are {_listed(folds)}." if folds else "None of its clips has a fold: leave it out."
@@ -92,14 +82,6 @@ def balanced_folds(groups: Sequence[str], k: int, seed: int) -> Int64[np.ndarray
 
     The largest group goes first, each into the fold that is smallest so far; groups of the same size are
     taken in the order of a hash of (seed, group).
-
-    Args:
-        groups: the group of each row, at least k different ones.
-        k: number of folds.
-        seed: which of the many balanced divisions.
-
-    Returns:
-        The fold of each row `[N]`, from 1 to k.
     """
     names, inverse, sizes = _grouped(groups)
     order = sorted(range(len(names)), key=lambda g: (-int(sizes[g]), rank_key(names[g], seed), names[g]))
@@ -124,15 +106,6 @@ def stratified_folds(
 
     - no fold is larger than another by more than the largest group;
     - where every row is a group of its own, folds differ by at most one row, in all and in every stratum.
-
-    Args:
-        groups: the group of each row, at least k different ones.
-        strata: the stratum of each row `[N]`, 0 or more, for example its class.
-        k: number of folds.
-        seed: which of the many divisions.
-
-    Returns:
-        The fold of each row `[N]`, from 1 to k.
     """
     names, inverse, sizes = _grouped(groups)
     keys = [rank_key(name, seed) for name in names]
@@ -172,16 +145,7 @@ def stratified_folds(
 
 
 def draw_groups(groups: Sequence[str], fraction: float, seed: int) -> Bool[np.ndarray, " N"]:
-    """Draw whole groups until about a fraction of the rows is drawn; at least one group, never all.
-
-    Args:
-        groups: the group of each row, at least two different ones.
-        fraction: the share of rows to reach, between 0 and 1.
-        seed: which of the many draws.
-
-    Returns:
-        True for the rows that were drawn `[N]`.
-    """
+    """Draw whole groups until about a fraction of the rows is drawn; at least one group, never all."""
     names, inverse, sizes = _grouped(groups)
     order = sorted(range(len(names)), key=lambda g: (rank_key(names[g], seed), names[g]))
     totals = np.cumsum(sizes[order])
@@ -199,15 +163,6 @@ def draw_stratified(
 
     Every stratum gives its share, rounded up or down (largest remainders first), so that the total is the
     rounded fraction of all rows. Which rows of a stratum are drawn is decided by a hash of (seed, name).
-
-    Args:
-        names: a different name for each row, at least two.
-        strata: the stratum of each row `[N]`, for example its class.
-        fraction: the share to draw, between 0 and 1.
-        seed: which of the many draws.
-
-    Returns:
-        True for the rows that were drawn `[N]`.
     """
     total = len(names)
     wanted = min(max(round(fraction * total), 1), total - 1)

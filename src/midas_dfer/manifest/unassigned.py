@@ -13,16 +13,6 @@ def add_unassigned(partition: Partition, manifest: Manifest) -> Partition:
 
     Left out are clips that have neither votes nor a label, and clips of a subject who is in the test or the
     validation part. Those two parts stay as they are.
-
-    Args:
-        partition: the parts of the manifest; its validation part, if there shall be one, is cut already.
-        manifest: all clips.
-
-    Returns:
-        The parts, with the counts in the rule.
-
-    Raises:
-        RequestError: there are no such clips.
     """
     table = manifest.table
     kept_back = [part for part in (partition.validation, partition.test) if part is not None]

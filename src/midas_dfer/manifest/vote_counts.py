@@ -39,12 +39,7 @@ class VoteCount:
 
 
 def single_votes(manifest: Manifest) -> pl.DataFrame:
-    """Give the votes one by one, as far as it is known who cast them.
-
-    Returns:
-        Columns video_id, annotator and vote (the name of a class), in the order of the clips; without rows where the
-        annotations name nobody.
-    """
+    """Give the votes one by one, as far as it is known who cast them."""
     table = manifest.table
     if not {"annotators", "annotator_votes"} <= set(table.columns):
         return pl.DataFrame(schema={"video_id": pl.String, "annotator": pl.String, "vote": pl.String})

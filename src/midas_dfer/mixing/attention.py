@@ -54,15 +54,8 @@ class ModelAttention:
 def attended(model: nn.Module, clips: Shaped[Tensor, "B ..."]) -> Iterator[Callable[[], Float[Tensor, "B T h w"]]]:
     """Watch where a network looks in the one forward pass that is made inside of the block.
 
-    Args:
-        model: has ``map_points``; run by the caller, in any mode, with gradients or without.
-        clips: what it is run on.
-
     Yields:
         gives the attention, without gradients, once the pass is done.
-
-    Raises:
-        RequestError: see `watched`.
     """
     if clips.ndim != 5:
         raise RequestError(
@@ -85,16 +78,7 @@ def attended(model: nn.Module, clips: Shaped[Tensor, "B ..."]) -> Iterator[Calla
 
 @contextmanager
 def watched(model: nn.Module, look: Look) -> Iterator[None]:
-    """Look at the outputs of a network's map points during one forward pass.
-
-    Args:
-        model: has ``map_points``.
-        look: is shown each of them, in the order in which they are computed.
-
-    Raises:
-        RequestError: the model names no map points, one of them is no module of it, ran another number of times
-            than once, or gives no maps.
-    """
+    """Look at the outputs of a network's map points during one forward pass."""
     points = getattr(model, "map_points", None)
     if not points:
         raise RequestError(
@@ -142,24 +126,13 @@ def activity(maps: Float[Tensor, "..."], num_clips: int) -> Float[Tensor, "B t h
 
     After a ReLU it is the mean of the channels, which Walawalkar et al. 2020 take; where activity can be negative its
     absolute value counts, as in Zagoruyko and Komodakis, Paying More Attention to Attention (ICLR 2017).
-
-    Args:
-        maps: ``[B * t, C, h, w]`` with row ``b * t + step``, or ``[B, C, t, h, w]``.
-        num_clips: B.
-
-    Raises:
-        RequestError: the rows are not those of so many clips.
     """
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
     return by_clip(wide.abs().mean(dim=1), num_clips)
 
 
 def by_clip(maps: Float[Tensor, "..."], num_clips: int) -> Float[Tensor, "B t h w"]:
-    """View maps without their channels, ``[B * t, h, w]`` or ``[B, t, h, w]``, clip by clip.
-
-    Raises:
-        RequestError: the rows are not those of so many clips.
-    """
+    """View maps without their channels, ``[B * t, h, w]`` or ``[B, t, h, w]``, clip by clip."""
     if len(maps) % num_clips or (maps.ndim == 4 and len(maps) != num_clips):
         raise RequestError(
             f"There are maps of {len(maps)} rows for {num_clips} clips; expected one row per clip or per frame, the "
@@ -183,11 +156,6 @@ def spread(values: Float[Tensor, "..."], axis: int, length: int) -> Float[Tensor
     """Bring an axis to another length, its cells being equal parts of the same whole.
 
     The value of a cell is divided among the new cells in proportion to their overlap, so that sums stay.
-
-    Args:
-        values: of any shape.
-        axis: which.
-        length: its new length; if it is the old one, the values themselves come back.
     """
     cells = values.shape[axis]
     if cells == length:

@@ -79,12 +79,6 @@ def temporal_median(clips: Shaped[Tensor, "B T ..."]) -> Shaped[Tensor, "B ..."]
     So does NumPy; `torch.median` would give the lower of the two. The frames are sorted by a network of
     minima and maxima (Batcher's odd-even merge sort), pixel by pixel: unlike `torch.sort` and `torch.median` it
     makes no 64-bit index for each value, and it takes every dtype on every device.
-
-    Args:
-        clips: T at least 1; any integer or floating dtype.
-
-    Returns:
-        the dtype of `clips` for an odd T; for an even one that dtype if it is floating, else float32.
     """
     frames = list(clips.unbind(1))
     for low, high in _comparisons(len(frames)):

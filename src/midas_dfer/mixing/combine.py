@@ -8,23 +8,11 @@ from midas_dfer.mixing.plan import MixPlan
 
 
 def combine(
-    values: Shaped[Tensor, "B ..."],
-    others: Shaped[Tensor, "B ..."] | None,
-    share: Float[Tensor, "B"],
-    plan: MixPlan,
+    values: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, share: Float[Tensor, "B"], plan: MixPlan
 ) -> Float[Tensor, "B ..."]:
     """Compute ``share * values + (1 - share) * others`` (equations 2 and 3) in a new tensor.
 
     By `torch.lerp`, which gives exactly the row at share 1 and exactly its partner at share 0.
-
-    Args:
-        values: rows of the batch, of any shape and any real dtype.
-        others: their partners, row by row; None takes ``values[plan.partner]``.
-        share: of each row, in [0, 1], on the device of `values`.
-        plan: says who the partners are; on the device of `values`.
-
-    Returns:
-        the dtype of `values` if it is floating, float32 if not; half precision is computed in float32.
     """
     partner = partner_rows(values, others, plan)
     return lerp_rows(partner, values, per_row(share, values), copy=others is not None)
@@ -33,14 +21,7 @@ def combine(
 def lerp_rows(
     partner: Shaped[Tensor, "B ..."], values: Shaped[Tensor, "B ..."], weight: Float[Tensor, "..."], *, copy: bool
 ) -> Float[Tensor, "B ..."]:
-    """Compute ``weight * values + (1 - weight) * partner``, as `combine` does, with a weight for each value.
-
-    Args:
-        partner: of each row; computed into, unless `copy` is set.
-        values: rows of the batch, of the dtype of `partner`.
-        weight: in [0, 1], of a shape that spreads over `values`.
-        copy: whether `partner` must stay as it is.
-    """
+    """Compute ``weight * values + (1 - weight) * partner``, as `combine` does, with a weight for each value."""
     out_dtype = float_dtype(values)
     dtype = torch.promote_types(out_dtype, torch.float32)
     return partner.to(dtype, copy=copy).lerp_(values.to(dtype), weight.to(dtype)).to(out_dtype)

@@ -29,9 +29,6 @@ class FeatureMixer(PairMixer):
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α).
         points: the points to draw from, instead of the model's own list.
-
-    Raises:
-        RequestError: one of these is out of range.
     """
 
     alpha: float = 2.0
@@ -63,20 +60,6 @@ class FeatureMixer(PairMixer):
 
         A network that computes activations again for the backward pass (checkpointing) must not do so around a
         mix point: the hook is gone by then.
-
-        Args:
-            model: as for `Mixer.through`.
-            clips: as for `Mixer.through`.
-            labels: as for `Mixer.through`.
-            plan: what this mixer drew.
-            partners: as for `Mixer.through`.
-
-        Returns:
-            the logits, and the targets that they are to be compared with.
-
-        Raises:
-            RequestError: as `apply` does; or the model names no mix points, the planned one is no module of it, or
-                its output cannot be mixed.
         """
         point = self._point(model, plan)
         if point == INPUT:

@@ -214,16 +214,7 @@ class PairMixer(Mixer):
     def _mix(
         self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
     ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
-        """Mix clips, and say how much of each target is the clip's own label.
-
-        Args:
-            clips: as for `apply`.
-            others: the partners, row by row; None takes ``clips[plan.partner]``.
-            plan: of this batch, wherever it lies.
-
-        Returns:
-            new clips, and the share of the own label ``[B]``, float32.
-        """
+        """Mix clips, and say how much of each target is the clip's own label."""
 
     def _target(self, mixed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         """Turn mixed labels into targets."""
@@ -238,14 +229,7 @@ def on_one_device(plan: MixPlan, clips: Shaped[Tensor, "B ..."], soft: Float[Ten
 def checked_batch(
     clips: Shaped[Tensor, "B ..."], labels: Shaped[Tensor, "..."], plan: MixPlan, *, num_classes: int | None
 ) -> Float[Tensor, "B K"]:
-    """Refuse a batch that cannot be mixed as planned.
-
-    Returns:
-        the labels as soft labels.
-
-    Raises:
-        RequestError: as `Mixer.apply` says.
-    """
+    """Refuse a batch that cannot be mixed as planned."""
     check_tensor(clips, "clips")
     soft = as_soft_labels(labels, num_classes=num_classes)
     if clips.ndim < 1 or not len(clips) == len(soft) == len(plan):
@@ -265,14 +249,7 @@ def checked_partners(
     partners: Partners | None,
     num_classes: int | None,
 ) -> tuple[Shaped[Tensor, "B ..."] | None, Float[Tensor, "B K"] | None]:
-    """Refuse partners that do not fit the batch, or that are missing.
-
-    Returns:
-        the partners' clips and soft labels; two times None where they are rows of the batch.
-
-    Raises:
-        RequestError: as `Mixer.apply` says.
-    """
+    """Refuse partners that do not fit the batch, or that are missing."""
     if partners is None:
         if plan.pool_size is not None:
             raise RequestError(

@@ -21,11 +21,7 @@ Normalization = Literal["softmax", "softmax_counts", "none"]
 
 
 def check_normalization(normalization: str, temperature: float, num_votes: float | None = None) -> None:
-    """Refuse an unknown normalisation, or numbers that make no softmax.
-
-    Raises:
-        RequestError: naming what is possible.
-    """
+    """Refuse an unknown normalisation, or numbers that make no softmax."""
     if normalization not in get_args(Normalization):
         names = ", ".join(get_args(Normalization))
         raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}.")
@@ -116,9 +112,6 @@ def project_to_simplex(points: Float[Tensor, "*batch K"]) -> Float[Tensor, "*bat
 
     Sort-based and exact (Held, Wolfe and Crowder 1974): the result is max(v - θ, 0), with θ such that it sums
     to 1.
-
-    Args:
-        points: vectors v of any size; a NaN makes NaNs of its vector.
     """
     # The projection does not change when a constant is added; with the largest at 0 no digits are lost.
     points = points - points.amax(dim=-1, keepdim=True)

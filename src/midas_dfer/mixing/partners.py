@@ -170,11 +170,7 @@ class PartnerPool:
 
 
 def as_list(video_ids: VideoIds) -> list[Any]:
-    """Give video ids as a list of texts or numbers.
-
-    Raises:
-        RequestError: there are none, or they are not one per clip.
-    """
+    """Give video ids as a list of texts or numbers."""
     if isinstance(video_ids, str):
         raise RequestError(f"The video ids are the single text {video_ids!r}; expected one id per clip.")
     if isinstance(video_ids, Tensor) and video_ids.ndim != 1:

@@ -87,9 +87,6 @@ class RegionPlan(MixPlan):
     Attributes:
         place: where the region lies, float32 ``[B, 3]``: its centre in time, height and width, as fractions
             of the clip in [0, 1). A mixer that needs fewer leaves the others unused.
-
-    Raises:
-        RequestError: the fields are not of this form.
     """
 
     place: Shaped[Tensor, "..."] = field(kw_only=True)
@@ -114,9 +111,6 @@ class FeaturePlan(MixPlan):
         depth: which of the network's mix points, as a fraction of their list in [0, 1): point number
             ``floor(depth * number of points)``.
         seed: of the masks that are drawn when the size of the features is known; 0 or more.
-
-    Raises:
-        RequestError: the fields are not of this form.
     """
 
     depth: float = field(kw_only=True)
@@ -216,11 +210,7 @@ def to_device(values: Shaped[Tensor, "..."], device: torch.device | str) -> Shap
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse an α that makes no Beta distribution.
-
-    Raises:
-        RequestError: it is not a positive number.
-    """
+    """Refuse an α that makes no Beta distribution."""
     if not (is_number(alpha) and 0.0 < alpha < float("inf")):
         raise RequestError(f"The alpha of the Beta distribution is {alpha!r}; expected a positive number.")
 

@@ -38,11 +38,6 @@ def solve_labelling(costs: Labelling, steps: int) -> Int64[Tensor, "B R C"]:
     differences): a minimum cut. Its relaxation to x in [0, 1] has the same minimum, to which `steps` steps of the
     primal-dual method lead (Chambolle and Pock, J. Math. Imaging Vis. 2011); then x is rounded. Two sweeps that set
     every block to its best level, given its neighbours, follow; they never raise the cost.
-
-    Args:
-        costs: see `Labelling`. Where every unary cost is convex in the level, as in PuzzleMix, more steps end in
-            the true minimum.
-        steps: how many; each costs a dozen passes over ``B (K - 1)² R C`` numbers.
     """
     relaxed = _relaxed_layers(costs, steps)
     level = (relaxed > 0.5).sum(dim=1)
@@ -98,13 +93,7 @@ def _best_levels(costs: Labelling, level: Int64[Tensor, "B R C"]) -> Int64[Tenso
 
 
 def around(before: Float[Tensor, "..."], behind: Float[Tensor, "..."], axis: int) -> Float[Tensor, "..."]:
-    """Add up, for each block, what its two borders along an axis bring it.
-
-    Args:
-        before: for each border, what the block before it gets.
-        behind: for each border, what the block behind it gets.
-        axis: of the tensors; one longer in the result.
-    """
+    """Add up, for each block, what its two borders along an axis bring it."""
     sides = [0, 0] * (before.ndim - 1 - axis)
     return F.pad(before, [*sides, 0, 1]) + F.pad(behind, [*sides, 1, 0])
 
@@ -118,14 +107,6 @@ def match_blocks(
     block asks for its cheapest place; of those that ask for the same, the cheapest has it for now, and the
     others do not ask for it again. There are as many rounds as there are blocks along both sides. A place that no
     block has after the last one keeps its own.
-
-    Args:
-        saliency: of the blocks, 0 or more.
-        seen: whether what lies at a place is seen.
-        transport_cost: over 0; the distance is in parts of the grid's sides.
-
-    Returns:
-        the number of the block (``row * C + column``) that each place shows.
     """
     rows, columns = saliency.shape[1:]
     number = torch.arange(rows * columns, device=saliency.device)

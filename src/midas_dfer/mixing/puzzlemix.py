@@ -193,20 +193,7 @@ class PuzzleMix(SaliencyMixer):
 def border_jumps(
     before: Float[Tensor, "B N h w"], behind: Float[Tensor, "B N h w"], rows: int, columns: int, axis: int
 ) -> Float[Tensor, "B _ _"]:
-    """Compare the last strip of each block of one picture with the first strip of the next block of another.
-
-    Args:
-        before: strips of the picture that shows the block before each border, h a multiple of `rows` and w of
-            `columns`.
-        behind: the same of the block behind it.
-        rows: blocks in height.
-        columns: blocks in width.
-        axis: 1 for the borders in height ``[B, rows - 1, columns]``, 2 for those in width
-            ``[B, rows, columns - 1]``.
-
-    Returns:
-        mean absolute difference along each border.
-    """
+    """Compare the last strip of each block of one picture with the first strip of the next block of another."""
     if axis == 2:
         return border_jumps(before.mT, behind.mT, columns, rows, 1).mT
     strips = before.shape[2] // rows

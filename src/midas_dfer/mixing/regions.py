@@ -95,22 +95,7 @@ def paste_boxes(
     kind: BoxKind,
     rule: BoxRule,
 ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
-    """Paste a box of each row's partner into it.
-
-    Args:
-        clips: clips or stills.
-        others: the partners; None takes ``clips[plan.partner]``.
-        plan: whose ratio gives the size of the box, and whose place where it lies.
-        kind: what the box spans.
-        rule: whether it may be cut off at the border.
-
-    Returns:
-        new clips, and the share of the volume that is left of the clip ``[B]``, from the count of pixels, on the
-        device of the plan.
-
-    Raises:
-        RequestError: not clips or stills, or stills where the box is one in time.
-    """
+    """Paste a box of each row's partner into it."""
     frames, _, height, width = frame_sizes(clips)
     if kind != "space" and clips.ndim != 5:
         raise RequestError(
@@ -131,14 +116,7 @@ def paste(
     plan: MixPlan,
     mask: Bool[Tensor, "B H W"] | Bool[Tensor, "B T H W"],
 ) -> Float[Tensor, "B ..."]:
-    """Take the marked pixels from the partners, in every channel; `plan` lies with the clips.
-
-    Args:
-        clips: clips or stills.
-        others: the partners; None takes ``clips[plan.partner]``.
-        plan: says who the partners are.
-        mask: of the picture, for every frame alike, or of each frame.
-    """
+    """Take the marked pixels from the partners, in every channel; `plan` lies with the clips."""
     mask = mask.view(len(mask), *[1] * (clips.ndim - mask.ndim - 1), *mask.shape[1:]) if mask.ndim == 3 else mask
     return torch.where(mask.unsqueeze(-3), partner_rows(clips, others, plan), clips).to(float_dtype(clips))
 
@@ -154,14 +132,7 @@ def rectangle_sides(plan: MixPlan, height: int, width: int) -> tuple[Int64[Tenso
 
 
 def box_spans(plan: RegionPlan, sizes: tuple[int, int, int], kind: BoxKind, rule: BoxRule) -> tuple[Span, Span, Span]:
-    """Find the spans of each row's box in time, height and width.
-
-    Args:
-        plan: whose ratio gives the size of the box, and whose place where it lies.
-        sizes: T, H and W.
-        kind: what the box spans.
-        rule: whether it may be cut off at the border.
-    """
+    """Find the spans of each row's box in time, height and width."""
     pasted = (1.0 - plan.ratio).double()
     sides: list[Tensor | None] = [None, None, None]  # None from end to end
     if kind == "space":
@@ -234,11 +205,7 @@ def with_places(plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
 
 
 def as_region_plan(plan: MixPlan) -> RegionPlan:
-    """Refuse a plan that another kind of mixer drew.
-
-    Raises:
-        RequestError: it has no places.
-    """
+    """Refuse a plan that another kind of mixer drew."""
     if not isinstance(plan, RegionPlan):
         raise RequestError(
             f"This is a {type(plan).__name__} without places; expected a plan that this mixer's draw gave."
@@ -247,11 +214,7 @@ def as_region_plan(plan: MixPlan) -> RegionPlan:
 
 
 def frame_sizes(clips: Shaped[Tensor, "B ..."]) -> tuple[int, int, int, int]:
-    """Give T, C, H and W of clips, or of stills with T = 1.
-
-    Raises:
-        RequestError: the tensor is neither.
-    """
+    """Give T, C, H and W of clips, or of stills with T = 1."""
     if clips.ndim not in (4, 5):
         raise RequestError(
             f"The clips have the shape {tuple(clips.shape)}; this mixer cuts in pictures and expects clips "
@@ -263,11 +226,7 @@ def frame_sizes(clips: Shaped[Tensor, "B ..."]) -> tuple[int, int, int, int]:
 
 
 def check_box_rule(rule: str) -> None:
-    """Refuse an unknown rule.
-
-    Raises:
-        RequestError: naming the rules.
-    """
+    """Refuse an unknown rule."""
     if rule not in get_args(BoxRule):
         raise RequestError(f"The box rule is '{rule}'; expected {' or '.join(get_args(BoxRule))}.")
 

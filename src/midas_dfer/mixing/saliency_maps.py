@@ -72,18 +72,7 @@ def fine_grained_saliency(clips: Shaped[Tensor, "*B C H W"]) -> Float[Tensor, "*
 
 
 def one_map(maps: Shaped[Tensor, "..."], clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B h w"]:
-    """Check maps, and average those of a clip's frames.
-
-    Args:
-        maps: ``[B,h,w]``, or ``[B,T,h,w]`` for clips.
-        clips: the clips ``[B,T,C,H,W]`` or stills ``[B,C,H,W]`` that they are of.
-
-    Returns:
-        float32, or float64 where the maps are, on the device of `clips`, without gradients.
-
-    Raises:
-        RequestError: another shape; or, where the maps lie on the CPU, a value that is not finite.
-    """
+    """Check maps, and average those of a clip's frames."""
     of_frames = clips.ndim == 5 and maps.ndim == 4 and maps.shape[:2] == clips.shape[:2]
     if (not of_frames and not (maps.ndim == 3 and len(maps) == len(clips))) or 0 in maps.shape or maps.is_complex():
         rows = f"[{len(clips)}, h, w]"
@@ -101,11 +90,7 @@ def one_map(maps: Shaped[Tensor, "..."], clips: Shaped[Tensor, "B ..."]) -> Floa
 
 
 def without_gradients(maps_of: MapFunction | str, clips: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "..."]:
-    """Compute maps of clips, keeping nothing for a backward pass.
-
-    Raises:
-        RequestError: they are to be a model's, and there is none.
-    """
+    """Compute maps of clips, keeping nothing for a backward pass."""
     if isinstance(maps_of, str):
         raise RequestError(
             "The maps are to be those of a model, and apply is not given one; call through(model, ...), or give the "
@@ -116,11 +101,7 @@ def without_gradients(maps_of: MapFunction | str, clips: Shaped[Tensor, "B ..."]
 
 
 def check_source(source: object, name: str) -> None:
-    """Refuse words that are no source of maps.
-
-    Raises:
-        RequestError: naming the one word that is.
-    """
+    """Refuse words that are no source of maps."""
     if isinstance(source, str) and source != OF_MODEL:
         raise RequestError(f"The {name} is '{source}'; expected a function of the clips, their maps, or '{OF_MODEL}'.")
 
@@ -151,9 +132,6 @@ class SaliencyMixer(PairMixer):
             `through` then takes the attention of the model that it is given (`ModelAttention`), at the cost of
             a forward pass without gradients, of another for partners from outside the batch; `apply` has no model
             and must be given maps.
-
-    Raises:
-        RequestError: a word other than "model".
     """
 
     saliency: MapFunction | SaliencyMaps | Literal["model"] = field(default=fine_grained_saliency, kw_only=True)

@@ -11,20 +11,10 @@ _HALF_TOLERANCE = 2e-2
 
 
 def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = None) -> Float[Tensor, "B K"]:
-    """Check labels and give them as class probabilities.
+    """Check labels, ``[B, K]`` or class numbers ``[B]``, and give them as class probabilities ``[B, K]``.
 
-    Values are checked on the CPU only: on an accelerator the host would have to wait for the answer.
-
-    Args:
-        labels: floating ``[B, K]``, rows sum to 1 within 0.001 (0.02 in half precision); or integer class
-            numbers ``[B]`` in 0 .. K - 1.
-        num_classes: K; needed for class numbers.
-
-    Returns:
-        float32, or float64 where the labels are; the labels themselves where nothing had to be changed.
-
-    Raises:
-        RequestError: anything else, with the first wrong row named.
+    Floating rows must sum to 1 within 0.001 (0.02 in half precision); float64 stays, all else becomes float32. Values
+    are checked on the CPU only: on an accelerator the host would have to wait for the answer.
     """
     check_tensor(labels, "labels")
     if labels.is_floating_point():
@@ -56,11 +46,7 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
 
 
 def check_tensor(value: object, name: str) -> None:
-    """Refuse an array of another library, or no array at all.
-
-    Raises:
-        RequestError: it is no tensor.
-    """
+    """Refuse an array of another library, or no array at all."""
     if not isinstance(value, Tensor):
         raise RequestError(
             f"The {name} are a {type(value).__qualname__}; expected a torch.Tensor, such as torch.as_tensor({name})."

@@ -149,12 +149,6 @@ def attention_inside(
     """Sum the attention to rectangles of pixels, as a part of all attention.
 
     The overlap of a rectangle with a cell of the attention is a ratio of whole numbers, so only the sum rounds.
-
-    Args:
-        attention: maps of any resolution; less than 0 counts as 0.
-        rows: span of each rectangle in height, and the height of the picture.
-        columns: the same in width.
-        nowhere: the result where there is no attention at all.
     """
     weight = attention.double().clamp(min=0.0)
     height, width = weight.shape[1:]

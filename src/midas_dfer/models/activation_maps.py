@@ -35,7 +35,7 @@ class ActivationMaps:
 def class_activation_maps(
     model: nn.Module, clips: Float[Tensor, "B T 3 H W"], classes: Int64[Tensor, "_"] | None = None
 ) -> ActivationMaps:
-    """Find out which places of which frames speak for a class, and which against it.
+    """Find out which places of which frames speak for a class (None: the one of the largest logit), and which against.
 
     The maps are HiResCAM's (Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of
     convolutional neural networks, 2020): the last feature maps times the gradient of the class's logit with
@@ -48,17 +48,6 @@ def class_activation_maps(
     a network has several streams, their maps are summed. Both keep the sum.
 
     The model is run once, in evaluation mode, and stays as it was: its modes, statistics, hooks and gradients.
-
-    Args:
-        model: clips to logits, with ``map_points`` as `midas_dfer.models.clip_model.ClipModel` has them.
-        clips: normalised.
-        classes: of each clip, ``[B]``, 0 to K - 1; None is the class with the largest logit.
-
-    Returns:
-        the maps at the resolution of the network's own, on the device of the model, without gradients.
-
-    Raises:
-        RequestError: the classes are not of that form, or the model has no map points or none that lead to its logits.
     """
     if isinstance(model, Mirrored):
         return _of_mirrored(model, clips, classes)

@@ -1,4 +1,8 @@
-"""Parts that several networks share: the temporal shift, residual blocks, layers of them, weight initialisation."""
+"""Parts that several networks share: the temporal shift, residual blocks, layers of them, weight initialisation.
+
+Maps of all frames of all clips have the row ``b * T + t``. `fold_div`: one channel in so many is shifted each way; None
+for no shift.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -14,14 +18,6 @@ def temporal_shift(frames: Float[Tensor, "BT C H W"], num_frames: int, fold_div:
     The first ``C // fold_div`` channels of a frame take the values of the *next* frame, as many after them
     those of the *previous* frame, the rest stays. Frames beyond the ends of a clip count as zero; nothing
     passes from one clip of the batch to another. Both memory formats (contiguous, channels_last) are kept.
-
-    Args:
-        frames: feature maps, the frames of a clip following each other: row ``b * T + t``.
-        num_frames: T, frames per clip.
-        fold_div: one channel in so many is shifted each way.
-
-    Returns:
-        a new tensor of the same shape and memory format.
     """
     fold = frames.shape[1] // fold_div
     # Split, not sliced three times: its gradient is one concatenation, not three zero-padded sums. Rolled and
@@ -57,12 +53,7 @@ class ResidualBlock(nn.Module):
         raise NotImplementedError
 
     def forward(self, frames: Float[Tensor, "BT C H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
-        """Compute the block's output.
-
-        Args:
-            frames: feature maps of all frames of all clips, row ``b * T + t``.
-            num_frames: T; of no effect in a block without shift.
-        """
+        """Compute the block's output."""
         shifted = frames if self.fold_div is None else temporal_shift(frames, num_frames, self.fold_div)
         branch = self.branch(shifted)
         identity = frames if self.downsample is None else self.downsample(frames)
@@ -71,15 +62,7 @@ class ResidualBlock(nn.Module):
 
 
 class BasicBlock(ResidualBlock):
-    """Residual block of two 3x3 convolutions.
-
-    Args:
-        in_channels: channels of the input.
-        channels: channels of the output.
-        stride: of the first convolution; where it is not 1, or the channels differ, the identity path has a
-            1x1 convolution.
-        fold_div: one channel in so many is shifted each way; None for a block without shift.
-    """
+    """Residual block of two 3x3 convolutions."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1, fold_div: int | None = None) -> None:
         super().__init__(fold_div)
@@ -100,13 +83,6 @@ class Bottleneck(ResidualBlock):
 
     The stride is in the 3x3 convolution, as in torchvision ("v1.5") and so in the TSM authors' networks; He et
     al. have it in the first.
-
-    Args:
-        in_channels: channels of the input.
-        channels: channels of the 3x3 convolution; the output has four times as many.
-        stride: of the 3x3 convolution; where it is not 1, or the channels of input and output differ, the
-            identity path has a 1x1 convolution.
-        fold_div: one channel in so many is shifted each way; None for a block without shift.
     """
 
     expansion: ClassVar[int] = 4
@@ -131,17 +107,7 @@ class Bottleneck(ResidualBlock):
 
 
 def projection(in_channels: int, channels: int, stride: int, *, three_d: bool = False) -> nn.Sequential | None:
-    """Make the identity path's 1x1 convolution (He et al.'s shortcut B) where input and output differ in shape.
-
-    Args:
-        in_channels: channels of the block's input.
-        channels: channels of the block's output.
-        stride: of the block, in every dimension.
-        three_d: the maps have an axis of time, ``[B, C, t, h, w]``.
-
-    Returns:
-        convolution and batch-norm, or None where the input can be added as it is.
-    """
+    """Make the identity path's 1x1 convolution (He et al.'s shortcut B) where input and output differ in shape."""
     if stride == 1 and in_channels == channels:
         return None
     if three_d:
@@ -159,16 +125,7 @@ def layer_of(
     stride: int = 1,
     expansion: int = 1,
 ) -> nn.Sequential:
-    """Stack residual blocks of the same size.
-
-    Args:
-        block: makes one from its channels in, its channels and its stride.
-        in_channels: channels of the input.
-        channels: of each block.
-        depth: number of blocks, at least 1.
-        stride: of the first block; the others have 1.
-        expansion: a block's output has so many times its channels.
-    """
+    """Stack residual blocks of the same size."""
     first = block(in_channels, channels, stride)
     return nn.Sequential(first, *(block(expansion * channels, channels, 1) for _ in range(depth - 1)))
 
@@ -178,10 +135,6 @@ def initialize(network: nn.Module, generator: torch.Generator | None = None) -> 
 
     Convolutions: normal with He et al.'s variance over the outputs (fan_out, for ReLU), biases zero;
     batch-norm: scale 1, shift 0. Other layers are left alone.
-
-    Args:
-        network: anything with convolutions in two or three dimensions.
-        generator: source of the draws; None is torch's default generator.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):

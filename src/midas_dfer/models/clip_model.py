@@ -17,7 +17,8 @@ class ClipModel(nn.Module):
     """A network from clips ``[B, T, 3, H, W]``, normalised with ImageNet's statistics, to logits ``[B, K]``.
 
     What others need to know of its inside it says itself, by names as for `torch.nn.Module.get_submodule`, so that
-    mixers, activation maps and weight files need no special case for any network. A subclass computes `logits`.
+    mixers, activation maps and weight files need no special case for any network. A subclass computes `logits`; its
+    arguments are those of `create_model`.
 
     Attributes:
         mix_points: where mixers that work inside a network may mix: "input", the clips, and modules that a forward
@@ -85,17 +86,7 @@ def lay_out_for_speed(model: nn.Module) -> None:
 
 
 def check_options(num_classes: int, dropout: float, width: int = PUBLISHED_WIDTH, num_frames: int = 1) -> None:
-    """Refuse what no network can be built from.
-
-    Args:
-        num_classes: length of the output, at least 1.
-        dropout: a probability in [0, 1).
-        width: channels of the first stage, a multiple of 8.
-        num_frames: frames per clip, at least 1.
-
-    Raises:
-        RequestError: one of these is out of range.
-    """
+    """Refuse what no network can be built from."""
     if not (is_whole(num_classes) and num_classes >= 1):
         raise RequestError(f"The number of classes is {num_classes!r}; expected at least 1.")
     if not (is_number(dropout) and 0.0 <= dropout < 1.0):

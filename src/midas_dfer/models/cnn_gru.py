@@ -17,18 +17,8 @@ class CNNGRU(ClipModel):
     one layer in one direction, as long a state as a frame's features (512), the last state rather than a mean,
     dropout before the classifier only.
 
-    Args:
-        depths: basic blocks in each of the trunk's four layers (`RESNET_DEPTHS`).
-        num_classes: K, length of the output.
-        dropout: chance with which a number of the last state is dropped before the classifier, in [0, 1).
-        width: channels of the first layer, a multiple of 8; 64 is the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         trunk: the ResNet, with torchvision's keys.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     trunk = "resnet"

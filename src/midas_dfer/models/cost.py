@@ -25,18 +25,7 @@ class Cost:
 def model_cost(
     name: str, *, num_classes: int = 7, num_frames: int | None = None, size: int | None = None, width: int = 64
 ) -> Cost:
-    """Count the parameters of a network of the zoo and its multiplications, without computing anything.
-
-    Args:
-        name: one of `list_models`.
-        num_classes: K.
-        num_frames: frames of the clip; None is the publication's.
-        size: side of its pictures in pixels; None is the publication's.
-        width: as for `create_model`.
-
-    Raises:
-        RequestError: as by `create_model`, or a clip that the network cannot take.
-    """
+    """Count the parameters of a network of the zoo and its multiplications, without computing anything."""
     entry = architecture(name)
     frames = entry.num_frames if num_frames is None else num_frames
     side = entry.size if size is None else size

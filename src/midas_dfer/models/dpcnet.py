@@ -19,10 +19,6 @@ class SpatialFrameExcitation(nn.Module):
     A 1x1 convolution to fewer channels with a batch-norm, and a 3x3x3 convolution over neighbouring frames and places,
     give one score for each place. The maps are multiplied by ``1 + sigmoid(score)``; the softmax over time of a
     frame's mean score is its weight.
-
-    Args:
-        channels: of the maps.
-        generator: source of the initial weights; None is torch's default generator.
     """
 
     def __init__(self, channels: int, *, generator: torch.Generator | None = None) -> None:
@@ -36,15 +32,7 @@ class SpatialFrameExcitation(nn.Module):
     def forward(
         self, maps: Float[Tensor, "BT C h w"], num_frames: int
     ) -> tuple[Float[Tensor, "BT C h w"], Float[Tensor, "B T"]]:
-        """Compute the excited maps and the frames' weights.
-
-        Args:
-            maps: of all frames of all clips, row ``b * T + t``.
-            num_frames: T.
-
-        Returns:
-            maps of the same shape, and weights that sum to 1 over the frames of a clip.
-        """
+        """Compute the excited maps and the frames' weights."""
         squeezed = self.relu(self.bn(self.squeeze(maps))).unflatten(0, (-1, num_frames)).transpose(1, 2)
         scores = self.score(squeezed).squeeze(1)  # [B, T, h, w]
         excited = maps * (1 + scores.sigmoid().flatten(0, 1).unsqueeze(1))
@@ -56,10 +44,6 @@ class ChannelTemporalAggregation(nn.Module):
 
     A linear layer to fewer channels, a convolution over three frames, and a linear layer back give a score for each
     channel of each frame; the features are multiplied by its sigmoid and averaged over time.
-
-    Args:
-        channels: length of a frame's features.
-        generator: source of the initial weights; None is torch's default generator.
     """
 
     def __init__(self, channels: int, *, generator: torch.Generator | None = None) -> None:
@@ -100,20 +84,10 @@ class DPCNet(ClipModel):
     four frames each, eight in all, and take 112 x 112 pixels as the others of table 1 do. Measured there: 24.4 million
     parameters and 8.6 GFLOP; published: 51 million and 10 GFLOP, of parts that we do not know.
 
-    Args:
-        num_classes: K, length of the output.
-        num_frames: of no effect; the network takes clips of any length.
-        dropout: chance with which a feature of a path is dropped before its classifier, in [0, 1).
-        width: channels of the trunk's first layer, a multiple of 8; all sizes scale with it. 64 is the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         mix_points: the clips and the outputs of the trunk's first three layers.
         map_points: the excited maps, which both paths see.
         trunk: the ResNet-50, with torchvision's key names.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     trunk = "resnet"

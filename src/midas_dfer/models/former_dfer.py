@@ -34,21 +34,10 @@ class FormerDFER(ClipModel):
     Measured at 16 x 112: 18.0 million parameters, as published, and 8.3 GFLOP. The 9 GFLOP in print are not those of
     the authors' code: three spatial blocks would make 9.2 of them, but also 19.1 million parameters.
 
-    Args:
-        num_classes: K, length of the output.
-        num_frames: rows of the table of positions in time; clips may be of any length.
-        dropout: chance with which a number of the clip's feature is dropped before the classifier, in [0, 1); 0 in
-            the publication.
-        width: channels of the first layer, a multiple of 8; all other sizes but the numbers of heads go with it.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         mix_points: the clips, the outputs of the first three layers and of the spatial transformer.
         map_points: the fourth layer.
         trunk: the ResNet, with torchvision's key names.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     mix_points = ("input", "resnet.layer1", "resnet.layer2", "resnet.layer3", "spatial")
@@ -83,12 +72,7 @@ class FormerDFER(ClipModel):
 
 
 class SpatialTransformer(nn.Module):
-    """One transformer block over the places of a frame's maps, with learned positions.
-
-    Args:
-        channels: of the maps; the eight heads have an eighth of it each, the feed-forward part twice as much.
-        generator: source of the initial weights; None is torch's default generator.
-    """
+    """One transformer block over the places of a frame's maps, with learned positions."""
 
     def __init__(self, channels: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -104,14 +88,7 @@ class SpatialTransformer(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """Three transformer blocks over a class token and the features of a clip's frames, with learned positions.
-
-    Args:
-        dim: length of a frame's feature; the eight heads have an eighth of it each, the feed-forward part twice as
-            much.
-        num_frames: rows of the table of positions, besides the class token's own.
-        generator: source of the initial weights; None is torch's default generator.
-    """
+    """Three transformer blocks over a class token and the features of a clip's frames, with learned positions."""
 
     def __init__(self, dim: int, num_frames: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()

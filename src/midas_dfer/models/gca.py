@@ -45,20 +45,9 @@ class GCA(ClipModel):
     of the authors' code: its layers, counted by hand, need these 5.6 too (5.9 as it runs, which computes each
     transformer's parts twice).
 
-    Args:
-        num_classes: K, length of the output.
-        num_frames: the table of positions in time has one row less; clips may be of any length.
-        dropout: chance with which a number of the clip's feature is dropped before the classifier, in [0, 1); 0 in
-            the publication.
-        width: channels of the first layer, a multiple of 8; all other sizes but the numbers of heads go with it.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         mix_points: the clips, the outputs of the stem and of the three layers.
         map_points: the third layer, the last to have maps of single frames.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     mix_points = ("input", "stem", "layer1", "layer2", "layer3")
@@ -139,11 +128,6 @@ class GCABlock(BasicBlock):
     For maps of another size than the kernel's, the kernel, a function over the picture that is constant in each of
     its cells, is integrated over the cells of the maps: the same as enlarging both to a common multiple. The answer
     to maps without structure stays the same (this rule is ours).
-
-    Args:
-        in_channels: channels of the input.
-        channels: channels of the output.
-        kernel: side of the kernel.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel: int) -> None:
@@ -154,12 +138,7 @@ class GCABlock(BasicBlock):
         self.excite = nn.Conv2d(squeezed, channels, 1, bias=False)
 
     def forward(self, frames: Float[Tensor, "BT C H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
-        """Compute the block's output.
-
-        Args:
-            frames: feature maps of all frames of all clips, row ``b * T + t``.
-            num_frames: T.
-        """
+        """Compute the block's output."""
         branch = self.branch(frames)
         weights = 2 * torch.sigmoid(self.excite(F.relu(self.squeeze(self._looked_at(branch)))))
         of_clip = weights.view(-1, num_frames, *weights.shape[1:])
@@ -180,16 +159,7 @@ class GCABlock(BasicBlock):
 
 
 def _overlaps(cells: int, others: int, like: Tensor) -> Float[Tensor, "{others} {cells}"]:
-    """How much of a line each pair of cells shares, of two divisions of the line into equal cells.
-
-    Args:
-        cells: number of cells in one division, the columns.
-        others: number in the other, the rows.
-        like: a tensor of the wanted type, where it is wanted.
-
-    Returns:
-        shares of the whole line; they sum to 1.
-    """
+    """How much of a line each pair of cells shares, of two divisions of the line into equal cells."""
     ends = torch.arange(1, cells + 1, device=like.device)[None, :] * others  # whole numbers: no rounding yet
     other_ends = torch.arange(1, others + 1, device=like.device)[:, None] * cells
     shared = torch.minimum(ends, other_ends) - torch.maximum(ends - others, other_ends - cells)

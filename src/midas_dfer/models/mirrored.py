@@ -9,9 +9,6 @@ class Mirrored(nn.Module):
 
     A face in the mirror shows the same emotion, so what the network says differently of it is error, of which the mean
     has less.
-
-    Args:
-        model: clips to logits; its mode is the caller's.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -19,17 +19,7 @@ _DTYPES = {1: "<f4", 3: "i1", 7: "<i8"}  # TensorProto.DataType: FLOAT, INT8, IN
 
 
 def read_initializers(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Read all constant tensors of an ONNX graph.
-
-    Args:
-        path: an ONNX file whose tensors are float32, int8 or int64 and lie in the file itself.
-
-    Returns:
-        arrays by name, as they are stored: nothing is dequantised.
-
-    Raises:
-        RequestError: the file is not of that form.
-    """
+    """Read all constant tensors of an ONNX graph."""
     tensors = {}
     try:
         for graph in _messages(memoryview(path.read_bytes()), _GRAPH):
@@ -44,13 +34,7 @@ def read_initializers(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
 def dequantized(
     values: Int8[np.ndarray, "R N"], scale: Float32[np.ndarray, "R B"], zero_point: Int8[np.ndarray, "R B"]
 ) -> Float32[np.ndarray, "R N"]:
-    """Compute what ONNX's DequantizeLinear does along the last axis in blocks: (value - zero point) * scale.
-
-    Args:
-        values: B blocks of equal length in each row.
-        scale: one for each block.
-        zero_point: likewise.
-    """
+    """Compute what ONNX's DequantizeLinear does along the last axis in blocks: (value - zero point) * scale."""
     rows, blocks = scale.shape
     centred = values.reshape(rows, blocks, -1).astype(np.float32) - zero_point[..., None].astype(np.float32)
     return np.asarray(centred * scale[..., None], dtype=np.float32).reshape(values.shape)

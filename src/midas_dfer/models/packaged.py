@@ -18,17 +18,7 @@ class HasPackagedWeights(Protocol):
 
 
 def packaged_file(package: str, inside: str, sha256: str, distribution: str) -> Path:
-    """Find a file inside an installed package, without importing it.
-
-    Args:
-        package: the name that would be imported.
-        inside: the file's path inside the package.
-        sha256: the hash that the file must have, in hexadecimal.
-        distribution: what to install, as pip takes it.
-
-    Raises:
-        RequestError: the package or the file is missing, or it is another file.
-    """
+    """Find a file inside an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:

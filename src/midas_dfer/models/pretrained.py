@@ -49,19 +49,7 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
 
 
 def take_start(model: ClipModel, start: Start, class_names: Sequence[str]) -> str:
-    """Give a model the trunk of a trained one, and of its classifier the classes that both have.
-
-    Args:
-        model: changed in place, or not at all on an error.
-        start: the trained model.
-        class_names: of the model's outputs; none leave the classifier as it is.
-
-    Returns:
-        what was taken, in words.
-
-    Raises:
-        RequestError: the weights are missing or damaged, or of another network.
-    """
+    """Give a model the trunk of a trained one, and of its classifier the classes that both have."""
     load_trunk(model, start.file, heads=False)
     taken = f"the trunk of {start.described}"
     common = _take_classes(model, start, class_names) if class_names else ()

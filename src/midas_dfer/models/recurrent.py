@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class _Recurrent(nn.Module):
-    """What both have in common: the weights, and the part of the gates that does not wait for the step before."""
+    """What both have in common: weights, uniform within 1 / sqrt(num_hidden), and what waits for no earlier step."""
 
     def __init__(self, gates: int, num_inputs: int, num_hidden: int, generator: torch.Generator | None) -> None:
         super().__init__()
@@ -40,14 +40,7 @@ class _Recurrent(nn.Module):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit (Cho et al. 2014) of one layer, in the form of `torch.nn.GRU`, whose keys it has.
-
-    Args:
-        num_inputs: length of a step's input.
-        num_hidden: length of the state.
-        generator: source of the initial weights, uniform within 1 / sqrt(num_hidden) as in PyTorch; None is torch's
-            default generator.
-    """
+    """Gated recurrent unit (Cho et al. 2014) of one layer, in the form of `torch.nn.GRU`, whose keys it has."""
 
     def __init__(self, num_inputs: int, num_hidden: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(3, num_inputs, num_hidden, generator)
@@ -65,14 +58,7 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory (Gers et al. 2000) of one layer, in the form of `torch.nn.LSTM`, whose keys it has.
-
-    Args:
-        num_inputs: length of a step's input.
-        num_hidden: length of the state.
-        generator: source of the initial weights, uniform within 1 / sqrt(num_hidden) as in PyTorch; None is torch's
-            default generator.
-    """
+    """Long short-term memory (Gers et al. 2000) of one layer, in the form of `torch.nn.LSTM`, whose keys it has."""
 
     def __init__(self, num_inputs: int, num_hidden: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(4, num_inputs, num_hidden, generator)

@@ -11,10 +11,6 @@ class Renormalize(nn.Module):
     """Undoes ImageNet's normalisation of pictures and applies another; one multiplication and one addition.
 
     It holds no weights and adds no keys to the state dict.
-
-    Args:
-        mean: of red, green and blue, in the scale where pixels go from 0 to 1.
-        std: likewise.
     """
 
     scale: Tensor

@@ -77,16 +77,7 @@ class ResNet(nn.Module):
         return output
 
     def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
-        """Compute the last layer's maps: 1/32 of the height and width, or 1/16, `num_features` channels.
-
-        Args:
-            frames: normalised pictures of all clips, row ``b * T + t``.
-            num_frames: T; of no effect in a trunk without temporal shift.
-
-        Raises:
-            RequestError: in training, a single frame so small that the last layer has one value per channel, of
-                which batch normalisation cannot take a deviation.
-        """
+        """Compute the last layer's maps: 1/32 of the height and width, or 1/16, `num_features` channels."""
         smallest = 16 if isinstance(self.maxpool, nn.Identity) else 32
         if self.training and frames.shape[0] == 1 and max(frames.shape[2:]) <= smallest:
             raise RequestError(

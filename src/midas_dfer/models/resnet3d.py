@@ -52,15 +52,7 @@ def separate_convolutions(in_channels: int, channels: int, between: int, stride:
 
 
 class BasicBlock3d(nn.Module):
-    """Residual block of two convolutions over space and time, with torchvision's state-dict keys.
-
-    Args:
-        in_channels: channels of the input.
-        channels: channels of the output.
-        stride: of the first convolution, in space and time; where it is not 1, or the channels differ, the
-            identity path has a 1x1x1 convolution (Hara et al.'s shortcut B).
-        convolution: what the two convolutions are.
-    """
+    """Residual block of two convolutions over space and time, with torchvision's state-dict keys."""
 
     def __init__(
         self, in_channels: int, channels: int, stride: int = 1, convolution: Convolution = full_convolution
@@ -168,19 +160,8 @@ class ResNet3d(ClipModel):
     of Kinetics weights load: torchvision's, and those of Hara et al., whose names are translated. Between `RESNET3D_18`
     and `R3D_18` all but the stem fits; of the other's file it is left out.
 
-    Args:
-        design: which of the networks.
-        num_classes: K, length of the output.
-        dropout: chance with which a feature of a clip is dropped before the classifier, in [0, 1).
-        width: channels of the first layer, a multiple of 8; the others have 2, 4 and 8 times as many. 64 is
-            the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         adaptable: the stem, which may be left out where a weight file has another.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     mix_points: tuple[str, ...] = ("input", "layer1", "layer2", "layer3")
@@ -214,12 +195,7 @@ class ResNet3d(ClipModel):
         nn.init.zeros_(self.fc.bias)
 
     def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
-        """Compute the logits of clips of any length and size.
-
-        Raises:
-            RequestError: in training, a single clip so short and small that the last layer has one value per
-                channel, of which batch normalisation cannot take a deviation.
-        """
+        """Compute the logits of clips of any length and size."""
         time, space = self.strides
         if self.training and clips.shape[0] == 1 and clips.shape[1] <= time and max(clips.shape[3:]) <= space:
             raise RequestError(
@@ -233,13 +209,7 @@ class ResNet3d(ClipModel):
         return logits
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Give the weights of a file the names that they have in this model.
-
-        Args:
-            weights: a file's weights by name, in torchvision's style (``stem.0``, ``stem.1``,
-                ``layer1.0.conv1.0`` ...) or Hara et al.'s (``conv1``, ``bn1``, ``layer1.0.conv1``, ``layer1.0.bn1``
-                ...).
-        """
+        """Give the weights of a file the names that they have in this model."""
         return {_torchvision_name(name): value for name, value in weights.items()}
 
 

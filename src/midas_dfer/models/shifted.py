@@ -17,16 +17,6 @@ class ShiftedModel(ClipModel):
 
     Head: dropout on the feature vector of each frame, a linear layer with weights N(0, 0.001) and biases 0, the
     mean of the frames' logits. A subclass computes `frame_features`. The trunk has one size only.
-
-    Args:
-        num_features: length of a frame's feature vector.
-        num_classes: K, length of the output.
-        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
-        width: only the published one, 64, is possible.
-        generator: source of the classifier's initial weights; None is torch's default generator.
-
-    Raises:
-        RequestError: an argument out of range, or another width.
     """
 
     def __init__(
@@ -52,12 +42,7 @@ class ShiftedModel(ClipModel):
         nn.init.zeros_(self.fc.bias)
 
     def frame_features(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT D"]:
-        """Compute one feature vector per frame.
-
-        Args:
-            frames: pictures of all clips with ImageNet's normalisation, row ``b * T + t``.
-            num_frames: T, between whose frames channels are shifted.
-        """
+        """Compute one feature vector per frame."""
         raise NotImplementedError
 
     def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
@@ -72,10 +57,6 @@ class ShiftBefore:
     """Temporal shift as a hook that runs before modules of a trunk whose code is not ours.
 
     The modules stay what they are, and so do their names in the state dict.
-
-    Args:
-        num_frames: T; may be set anew before a forward pass.
-        fold_div: one channel in so many is shifted each way.
     """
 
     def __init__(self, num_frames: int, fold_div: int = 8) -> None:
@@ -89,16 +70,7 @@ class ShiftBefore:
 
 
 def shift_before(modules: Iterable[nn.Module], num_frames: int, fold_div: int = 8) -> ShiftBefore:
-    """Put one temporal shift before each of some modules.
-
-    Args:
-        modules: what gets the shifted maps, such as the first convolution of every residual block.
-        num_frames: T.
-        fold_div: one channel in so many is shifted each way.
-
-    Returns:
-        the shift that they all share; its `num_frames` is that of the next forward pass.
-    """
+    """Put one temporal shift before each of some modules."""
     shift = ShiftBefore(num_frames, fold_div)
     for module in modules:
         module.register_forward_pre_hook(shift)

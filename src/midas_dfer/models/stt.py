@@ -26,12 +26,6 @@ class SpaceTimeBlock(nn.Module):
     """Attention over space, attention over time, feed-forward; each behind a layer norm and beside an identity path.
 
     In space a token looks at all tokens of its frame, in time at the tokens of its place in all frames.
-
-    Args:
-        dim: length of a token.
-        heads: of either attention; `dim` is a multiple of it.
-        mlp_dim: length inside the feed-forward part.
-        generator: source of the initial weights; None is torch's default generator.
     """
 
     def __init__(self, dim: int, heads: int, mlp_dim: int, *, generator: torch.Generator | None = None) -> None:
@@ -73,20 +67,10 @@ class STT(ClipModel):
 
     Measured at 16 x 112: 19.8 million parameters and 19.1 GFLOP. No published figures are known to us.
 
-    Args:
-        num_classes: K, length of the output.
-        num_frames: frames per clip that the positions in time are learned for; other lengths are interpolated.
-        dropout: chance with which a feature of a clip is dropped before the classifier, in [0, 1).
-        width: channels of the trunk's first layer, a multiple of 8; all sizes scale with it. 64 is the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         mix_points: the clips and the outputs of the trunk's three layers.
         map_points: the tokens behind the last block and layer norm, as maps.
         trunk: the ResNet, with torchvision's key names; the fourth layer of a weight file is left.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     mix_points = ("input", "resnet.layer1", "resnet.layer2", "resnet.layer3")

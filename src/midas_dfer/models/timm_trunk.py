@@ -54,19 +54,6 @@ class TSMTimm(ShiftedModel):
     transformers, DenseNet and VGG, are refused.
 
     The trunk's keys are timm's, behind "backbone."; timm's weight files load by `midas_dfer.models.weights.load_trunk`.
-
-    Args:
-        trunk: a name of timm's, such as "mobilenetv3_small_100".
-        num_classes: K, length of the output.
-        num_frames: frames per clip; clips of another length are taken as well.
-        dropout: chance with which a feature of a frame is dropped before the classifier, in [0, 1).
-        width: only 64 is possible; each trunk has its own size.
-        fold_div: one channel in so many is shifted each way; None gives a network without shift.
-        generator: source of the initial weights; None is torch's default generator.
-
-    Raises:
-        RequestError: timm is missing, it does not have this trunk, the trunk has no residual blocks of a known
-            kind, an argument is out of range, or another width.
     """
 
     trunk = "backbone"
@@ -128,11 +115,7 @@ class TSMTimm(ShiftedModel):
 
 
 def picture_size(trunk: str) -> int:
-    """Side of the pictures that a trunk's pretrained weights were made with, in pixels.
-
-    Raises:
-        RequestError: timm is missing, or does not have this trunk.
-    """
+    """Side of the pictures that a trunk's pretrained weights were made with, in pixels."""
     return int(_pretrained_config(trunk).input_size[1])
 
 

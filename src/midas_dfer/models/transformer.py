@@ -13,23 +13,10 @@ class Attention(nn.Module):
 
     Queries, keys and values come from one linear layer without bias, the way back has a bias; both are drawn as
     torch draws linear layers (`initialize_linear`).
-
-    Args:
-        dim: length of a token.
-        heads: number of heads.
-        head_dim: length of a query, key and value of one head; ``heads * head_dim`` need not be `dim`.
-        dropout: chance with which an attention weight is dropped in training.
-        generator: source of the initial weights; None is torch's default generator.
     """
 
     def __init__(
-        self,
-        dim: int,
-        heads: int,
-        head_dim: int,
-        *,
-        dropout: float = 0.0,
-        generator: torch.Generator | None = None,
+        self, dim: int, heads: int, head_dim: int, *, dropout: float = 0.0, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -49,14 +36,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers with a GELU (in its tanh form) between them, for each token alone.
-
-    Args:
-        dim: length of a token.
-        hidden_dim: length in between.
-        dropout: chance with which a number is dropped after each of the layers, in training.
-        generator: source of the initial weights; None is torch's default generator.
-    """
+    """Two linear layers with a GELU (in its tanh form) between them, for each token alone."""
 
     def __init__(
         self, dim: int, hidden_dim: int, *, dropout: float = 0.0, generator: torch.Generator | None = None
@@ -72,16 +52,7 @@ class FeedForward(nn.Sequential):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each behind a layer norm and beside an identity path (pre-norm).
-
-    Args:
-        dim: length of a token.
-        heads: of the attention.
-        head_dim: length of a query, key and value of one head.
-        mlp_dim: length inside the feed-forward part.
-        dropout: chance of dropping, in attention and feed-forward, in training.
-        generator: source of the initial weights; None is torch's default generator.
-    """
+    """Attention and feed-forward, each behind a layer norm and beside an identity path (pre-norm)."""
 
     def __init__(
         self,
@@ -107,17 +78,7 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerEncoder(nn.Sequential):
-    """Some `TransformerBlock` in a row, without a layer norm at the end.
-
-    Args:
-        depth: number of blocks.
-        dim: length of a token.
-        heads: of the attention.
-        head_dim: length of a query, key and value of one head.
-        mlp_dim: length inside the feed-forward part.
-        dropout: chance of dropping, in attention and feed-forward, in training.
-        generator: source of the initial weights; None is torch's default generator.
-    """
+    """Some `TransformerBlock` in a row, without a layer norm at the end."""
 
     def __init__(
         self,
@@ -139,12 +100,7 @@ class TransformerEncoder(nn.Sequential):
 
 
 def initialize_linear(network: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw the linear layers of a network anew, in place, as torch itself draws them: uniform, +-1/sqrt(inputs).
-
-    Args:
-        network: anything with linear layers; other layers are left alone.
-        generator: source of the draws; None is torch's default generator.
-    """
+    """Draw the linear layers of a network anew, in place, as torch itself draws them: uniform, +-1/sqrt(inputs)."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             bound = 1 / math.sqrt(module.in_features)
@@ -154,13 +110,7 @@ def initialize_linear(network: nn.Module, generator: torch.Generator | None = No
 
 
 def position_table(*shape: int, std: float = 0.02, generator: torch.Generator | None = None) -> nn.Parameter:
-    """Make a learned table of positions: ``[T, D]`` for time, ``[h, w, D]`` for a grid.
-
-    Args:
-        shape: of the table, the length of a token last.
-        std: of the normal distribution that it is drawn from, cut off at two standard deviations.
-        generator: source of the draws; None is torch's default generator.
-    """
+    """Make a learned table of positions: ``[T, D]`` for time, ``[h, w, D]`` for a grid."""
     table = nn.Parameter(torch.empty(*shape))
     nn.init.trunc_normal_(table, std=std, a=-2 * std, b=2 * std, generator=generator)
     return table
@@ -171,29 +121,12 @@ def time_positions(table: Float[Tensor, "N D"], num_frames: int) -> Float[Tensor
 
     The frames of a clip stand in the middle of as many equal parts of it, as `clips.batches.sampling` takes them,
     so position t of T lies at (t + 0.5) / T in the table; in between it is interpolated linearly.
-
-    Args:
-        table: learned positions.
-        num_frames: T, at least 1.
-
-    Returns:
-        the table itself if it has T rows.
     """
     return _resampled(table, num_frames)
 
 
 def grid_positions(table: Float[Tensor, "H W D"], height: int, width: int) -> Float[Tensor, "hw D"]:
-    """Give one position for each place of a map, row by row, from a learned table of maybe another size.
-
-    Args:
-        table: learned positions over the picture.
-        height: of the map, in its own cells.
-        width: likewise.
-
-    Returns:
-        row ``y * width + x`` for each place; the table's own values if it has this size, otherwise interpolated
-        linearly in both directions as `time_positions` does.
-    """
+    """Give one position for each place of a map, row by row, from a learned table of maybe another size."""
     return _resampled(_resampled(table, height).transpose(0, 1), width).transpose(0, 1).flatten(0, 1)
 
 

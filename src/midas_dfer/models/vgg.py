@@ -19,10 +19,6 @@ class VGG13(nn.Module):
     Keys (``features.0``, ``features.1`` ...) and arithmetic are those of torchvision's ``vgg13_bn`` up to its fully
     connected layers, which the average stands for: so it takes pictures of any size from 32 pixels on.
 
-    Args:
-        width: channels of the first stage; the others have 2, 4, 8 and 8 times as many. 64 is the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         num_stages: five.
         num_features: length of a frame's feature vector, 8 times `width`.
@@ -54,12 +50,7 @@ class VGG13(nn.Module):
         return f"features.{_STAGE * (stage + 1) - 2}"
 
     def stage(self, number: int, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
-        """Compute the maps of a stage from those of the one before; half of their height and width.
-
-        Args:
-            number: 0 to 4.
-            maps: of all frames; pictures for the first stage.
-        """
+        """Compute the maps of a stage from those of the one before; half of their height and width."""
         for place in range(_STAGE * number, _STAGE * (number + 1)):
             maps = self.features[place](maps)
         return maps

@@ -28,19 +28,10 @@ class TwoStreamVGGLSTM(ClipModel):
     parameters, and pictures of any size); LSTMs of one layer with as long a state as a frame's features (512), of
     which the last is classified; late fusion as the mean of the streams' logits.
 
-    Args:
-        num_classes: K, length of the output.
-        dropout: chance with which a number of a last state is dropped before the classifier, in [0, 1).
-        width: channels of the first stage, a multiple of 8; 64 is the published one.
-        generator: source of the initial weights; None is torch's default generator.
-
     Attributes:
         mix_points: the clips ("input") and three places where the maps of both streams are side by side.
         map_points: the last maps of each stream.
         trunk: both streams; a file of torchvision's ``vgg13_bn`` goes into each.
-
-    Raises:
-        RequestError: an argument out of range.
     """
 
     mix_points = ("input", *(f"joined.{place}" for place in range(len(_JOINED))))

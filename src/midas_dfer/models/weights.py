@@ -190,15 +190,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 
 
 def check_finite_weights(state: Mapping[str, Tensor], path: Path | str) -> None:
-    """Refuse weights that no prediction can be made with: infinite, or no numbers at all.
-
-    Args:
-        state: weights by name.
-        path: where they were read; for the message.
-
-    Raises:
-        RequestError: names the first of them.
-    """
+    """Refuse weights that no prediction can be made with: infinite, or no numbers at all."""
     for name, values in state.items():
         if not torch.isfinite(values).all():
             raise RequestError(f"{path} is damaged (of its weights, {name} is not finite); get it again, or train anew")

@@ -124,11 +124,7 @@ def list_models() -> tuple[str, ...]:
 
 
 def architecture(name: str) -> Architecture:
-    """Look an entry of the zoo up.
-
-    Raises:
-        RequestError: an unknown name.
-    """
+    """Look an entry of the zoo up."""
     if name.startswith(PREFIX):
         return _tsm_timm(name.removeprefix(PREFIX))
     if name not in _ARCHITECTURES:

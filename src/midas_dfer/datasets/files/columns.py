@@ -62,14 +62,7 @@ class VideoColumns:
 
 
 def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, *, one_row_each: bool) -> VideoColumns:
-    """Read the columns about the video; `roles` names the column for each role that was found.
-
-    Args:
-        records: the rows.
-        roles: the column of each role, of "video_id" and "path" at least one.
-        problems: takes note of wrong rows.
-        one_row_each: whether a video_id that occurs twice is wrong.
-    """
+    """Read the columns about the video; `roles` names the column for each role that was found."""
     text = records.table
     path = _tidy_paths(text[roles.get("path", roles.get("video_id", ""))]).alias("path")
     video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(MEDIA_SUFFIX, "")
@@ -135,11 +128,7 @@ def read_counts(records: Records, column: str, problems: RowProblems) -> Float64
 
 
 def read_classes(
-    records: Records,
-    column: str,
-    class_names: tuple[str, ...],
-    problems: RowProblems,
-    others: Collection[str] = (),
+    records: Records, column: str, class_names: tuple[str, ...], problems: RowProblems, others: Collection[str] = ()
 ) -> pl.Series:
     """Read a column of class names, under any spelling, as the names in `class_names`.
 
@@ -160,14 +149,7 @@ def read_classes(
 
 
 def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProblems, roles: Mapping[str, str]) -> None:
-    """Note second votes of an annotator on a video, and rows that contradict the first row of their video.
-
-    Args:
-        table: one row per vote, the columns of `VideoColumns` and possibly "annotator".
-        records: where they came from, for the names of rows.
-        problems: takes note of wrong rows.
-        roles: the column in the file of each role.
-    """
+    """Note second votes of an annotator on a video, and rows that contradict the first row of their video."""
     numbered = table.with_row_index("row")
     if "annotator" in table.columns:
         annotator, video_id = table["annotator"], table["video_id"]

@@ -80,12 +80,6 @@ def read_list_lines(files: Sequence[Path]) -> ListLines:
 
     UTF-8 with or without a byte order mark, or GB 18030 (which holds GB 2312 and GBK); line ends of any
     system. Bytes that are no text in the encoding of the file come back as `DAMAGED`. Empty lines are passed over.
-
-    Args:
-        files: the files, at least one.
-
-    Raises:
-        RequestError: a file is not there, cannot be read, is too large or is not a text file.
     """
     texts: list[str] = []
     source: list[int] = []
@@ -128,9 +122,6 @@ def read_list_rows(files: Sequence[Path]) -> ListRows:
 
     A first line such as `path,id` is taken for a header. Rows that are not such are null; use
     `add_row_problems`.
-
-    Raises:
-        RequestError: as for `read_list_lines`.
     """
     lines = read_list_lines(files)
     heads = np.zeros(len(lines.text), dtype=np.bool_)
@@ -164,15 +155,6 @@ def check_marks(rows: ListRows, classes: pl.Series, class_names: tuple[str, ...]
 
     A name must be that of the path. Numbers must follow one order per file: one of `NUMBER_ORDERS`, from 0 or
     from 1, or another in which each class has a number of its own.
-
-    Args:
-        rows: the rows.
-        classes: for each row the class in its path, null where there is none.
-        class_names: all classes.
-        problems: takes note of rows that contradict their path.
-
-    Returns:
-        A sentence for each file with numbers: which order they follow.
     """
     by_number = rows.mark.str.contains(r"^[0-9]{1,6}$").fill_null(value=False)
     named = classes_of(rows.mark, class_names)
@@ -242,11 +224,7 @@ def is_folder(path: Path) -> bool:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Give the folders inside a folder, by name; hidden ones and those whose names are no text are passed over.
-
-    Raises:
-        RequestError: the folder is not there or cannot be read.
-    """
+    """Give the folders inside a folder, by name; hidden ones and those whose names are no text are passed over."""
     try:
         found = sorted(entry for entry in folder.iterdir() if is_folder(entry))
     except OSError as error:

@@ -24,13 +24,7 @@ from midas_dfer.files import near_name
 from midas_dfer.manifest.parquet import first_line, read_parquet
 from midas_dfer.manifest.problems import RowProblems
 
-SUFFIXES: dict[str, str] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".parquet": "parquet",
-}
+SUFFIXES: dict[str, str] = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 """The formats by the suffix of the file."""
 
 UNNAMED = "unnamed column"

@@ -140,11 +140,7 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
 
 
 def _read_actors(file: Path) -> pl.DataFrame:
-    """Who the actors are: subject, age, sex, race, ethnicity.
-
-    Raises:
-        RequestError: the file is not as published.
-    """
+    """Who the actors are: subject, age, sex, race, ethnicity."""
     records = read_records(file)
     missing = [column for column in _ACTOR_COLUMNS if column not in records.table.columns]
     if missing:

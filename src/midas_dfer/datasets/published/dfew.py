@@ -185,11 +185,7 @@ def _class_columns(records: Records) -> dict[str, str]:
 def _vote_notes(
     file: Path, orders: Int64[np.ndarray, " N"], counts: Int64[np.ndarray, "N 7"], labels: Int64[np.ndarray, " N"]
 ) -> list[str]:
-    """Compare labels with votes: the published ones say nothing else.
-
-    Raises:
-        RequestError: the labels are numbered from 0, so that "happy" and "no single label" are one.
-    """
+    """Compare labels with votes: the published ones say nothing else."""
     most, labelled = counts.max(axis=1), labels != NO_SINGLE_LABEL
     own = np.take_along_axis(counts, np.maximum(labels - 1, 0)[:, None], axis=1)[:, 0]
     next_own = np.take_along_axis(counts, np.minimum(labels, len(DFEW) - 1)[:, None], axis=1)[:, 0]

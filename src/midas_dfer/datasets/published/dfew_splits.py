@@ -98,17 +98,7 @@ def read_label_numbers(records: Records, column: str, problems: RowProblems) -> 
 
 
 def read_published_folds(folder: Path, annotated: pl.DataFrame) -> PublishedFolds:
-    """Read the train and test lists of the five sets.
-
-    Args:
-        folder: holds `train(single-labeled)/set_K.csv` and `test(single-labeled)/set_K.csv`, K from 1 to 5, or
-            the same as `train_set_K.csv` and `test_set_K.csv`, with or without these folders.
-        annotated: `order` and `label` (0 to 7) of the annotated clips, to tell lists that count their classes
-            from 0 from those that count from 1.
-
-    Raises:
-        RequestError: a test list is missing, or a row of a list is wrong.
-    """
+    """Read the train and test lists of the five sets."""
     tests = {number: _find_list(folder, "test", number) for number in range(1, SETS + 1)}
     missing = [number for number, file in tests.items() if file is None]
     if missing:

@@ -57,17 +57,6 @@ def unpack_fer2013(pixels: Path, root: Path, out: Path, *, progress: Progress | 
     Each file is there whole or not at all, and one that is there is not written again: run it again after an
     interruption. The tables are joined row by row, so both must be complete: the numbers of rows and the Usage in
     every row are compared before the first picture is written.
-
-    Args:
-        pixels: fer2013.csv, with the columns Usage and pixels.
-        root: folder of FER+, which holds fer2013new.csv.
-        out: the pictures go to `out/data/FER2013Train/fer0000000.png` and so on. May be `root`.
-        progress: told of each row.
-
-    Raises:
-        RequestError: a file is not there, the two do not belong together, or the pixels of a row are no picture; the
-            message names file and row.
-        JobError: a picture cannot be written, for example on a full disk.
     """
     table = read_picture_names(root / TABLE)
     progress = NoProgress() if progress is None else progress

@@ -154,11 +154,7 @@ def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop"
 
 
 def read_picture_names(file: Path) -> PictureNames:
-    """Read fer2013new.csv, with the rows that have no name.
-
-    Raises:
-        RequestError: the file is not there or not as published; the message names the rows.
-    """
+    """Read fer2013new.csv, with the rows that have no name."""
     records = read_records(file)
     missing = [each for each in ("Usage", "Image name", *_COLUMNS) if each not in records.table.columns]
     if missing:

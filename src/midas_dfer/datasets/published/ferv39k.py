@@ -102,13 +102,9 @@ def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathL
     if table.height < whole.height:
         notes.append(f"{whole.height - table.height} rows were there a second time and count once.")
     base = _find_clips(folder, table["scene"].unique().sort().to_list())
-    table = table.select(
-        "video_id",
-        (pl.lit(base) + pl.col("video_id")).alias("path"),
-        "label",
-        "split",
-        "scene",
-    ).sort("video_id")
+    table = table.select("video_id", (pl.lit(base) + pl.col("video_id")).alias("path"), "label", "split", "scene").sort(
+        "video_id"
+    )
     notes += _notes(whole, table)
     return Manifest(FERV39K.names, table, FERV39K.name, notes)
 

@@ -56,11 +56,7 @@ _EXPECTED = f"Expected is '{_LISTS}/single/no_caption/set_1/train.txt' with rows
 
 
 def read_mafw(
-    root: str | os.PathLike[str],
-    *,
-    labels: LabelSet = "single",
-    captions: bool = False,
-    clips: ClipSource = "auto",
+    root: str | os.PathLike[str], *, labels: LabelSet = "single", captions: bool = False, clips: ClipSource = "auto"
 ) -> Manifest:
     """Read the lists of MAFW.
 

@@ -20,11 +20,7 @@ XML_FILE = "annotations.xml"
 
 @contextmanager
 def told_in_sentences(file: Path) -> Iterator[None]:
-    """Refuse a file that cannot be read, with its name.
-
-    Raises:
-        RequestError: it is damaged, locked, or no archive.
-    """
+    """Refuse a file that cannot be read, with its name."""
     try:
         yield
     except (
@@ -44,11 +40,7 @@ def xml_member(archive: zipfile.ZipFile) -> str:
 
 
 def read_json_members(file: Path) -> dict[PurePosixPath, bytes]:
-    """Read Datumaro's files out of an archive; none are there where it is one of XML.
-
-    Raises:
-        RequestError: it cannot be read, holds neither, or too much.
-    """
+    """Read Datumaro's files out of an archive; none are there where it is one of XML."""
     with told_in_sentences(file), zipfile.ZipFile(file) as archive:
         if xml_member(archive):
             return {}

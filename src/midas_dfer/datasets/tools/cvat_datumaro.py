@@ -14,17 +14,7 @@ from midas_dfer.errors import RequestError
 def read_datumaro(
     export: CvatExport, attribute: str | None, annotator_attribute: str, data: bytes | None = None
 ) -> None:
-    """Read a file into its export.
-
-    Args:
-        export: of the file; nothing is in it yet.
-        attribute: the attribute that holds the class; None for the labels of tags.
-        annotator_attribute: the attribute that names the annotator.
-        data: what is in it, where it lies in an archive.
-
-    Raises:
-        RequestError: it is not such a file.
-    """
+    """Read a file into its export."""
     categories = read_json_entries(
         export.file,
         "item",
@@ -38,8 +28,7 @@ def read_datumaro(
     for tag in export.tags:
         if isinstance(tag.label, int) and not 0 <= tag.label < len(export.labels):
             export.wrong.setdefault(
-                tag.item,
-                f"a tag has the label_id {tag.label}, but there are {counted(len(export.labels), 'label')}",
+                tag.item, f"a tag has the label_id {tag.label}, but there are {counted(len(export.labels), 'label')}"
             )
 
 

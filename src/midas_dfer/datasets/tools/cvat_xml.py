@@ -31,19 +31,7 @@ _SHAPES = frozenset(("box", "polygon", "polyline", "points", "cuboid", "skeleton
 
 
 def read_cvat_xml(export: CvatExport, attribute: str | None, annotator_attribute: str) -> list[CvatExport]:
-    """Read an XML file, or an archive that holds one as `annotations.xml`.
-
-    Args:
-        export: of the file; nothing is in it yet.
-        attribute: the attribute that holds the class; None for the labels of tags and of tracks.
-        annotator_attribute: the attribute that names the annotator.
-
-    Returns:
-        What it holds, apart by task.
-
-    Raises:
-        RequestError: it cannot be read or is not such a file; names the line.
-    """
+    """Read an XML file, or an archive that holds one as `annotations.xml`."""
     with _opened(export.file) as chunks:
         return _Reader(export, attribute, annotator_attribute).read(chunks)
 

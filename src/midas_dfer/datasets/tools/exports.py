@@ -80,17 +80,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], str], advice: str) -> None:
-    """Refuse a file some of whose entries are wrong.
-
-    Args:
-        where: the file or folder, which begins the message.
-        found: what is wrong with each wrong entry, by its number from 0.
-        place: names an entry, given its number from 0.
-        advice: what was expected and what to do.
-
-    Raises:
-        RequestError: any entry is wrong; names up to five.
-    """
+    """Refuse a file some of whose entries are wrong."""
     if not found:
         return
     bad = np.zeros(max(found) + 1, dtype=np.bool_)
@@ -101,11 +91,7 @@ def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], 
 
 
 def refuse_paths(where: str, paths: Sequence[str], place: Callable[[int], str]) -> None:
-    """Refuse a file some of whose paths are missing or lead out of the folder of the videos.
-
-    Raises:
-        RequestError: a path is wrong; names up to five entries.
-    """
+    """Refuse a file some of whose paths are missing or lead out of the folder of the videos."""
     problems = RowProblems(place)
     names = pl.Series("video_id", ["any"] * len(paths), dtype=pl.String)
     add_id_and_path_problems(problems, names, pl.Series("path", paths, dtype=pl.String), place, one_row_each=False)
@@ -144,16 +130,7 @@ class SingleVotes:
             self.classes.append(name)
 
     def to_manifest(self, class_names: Sequence[str], name: str) -> Manifest:
-        """Count the votes of each video.
-
-        Args:
-            class_names: the classes in the order wanted; every vote is for one of them, under any spelling.
-            name: what the dataset is called.
-
-        Returns:
-            The videos in the order of their first votes. The columns `annotators` and `annotator_votes` hold
-            the single votes. The label is the class with the most votes, none where votes are tied.
-        """
+        """Count the votes of each video."""
         own = {canonical_name(each): each for each in class_names}
         spelled = {each: own[canonical_name(each)] for each in set(self.classes)}
         votes = pl.DataFrame(
@@ -181,11 +158,7 @@ class SingleVotes:
 
 
 def refuse_none(where: Path, votes: SingleVotes, notes: Sequence[str]) -> None:
-    """Refuse an export of which no vote counts.
-
-    Raises:
-        RequestError: says what was passed over, which the notes know.
-    """
+    """Refuse an export of which no vote counts."""
     if not votes.classes:
         passed_over = " ".join(notes) or "Export it when annotators have chosen classes."
         raise RequestError(f"{where} holds no votes that count. {passed_over}")
@@ -198,19 +171,7 @@ def choose_classes(
     declared: Sequence[str] = (),
     place: Callable[[str], str] | None = None,
 ) -> tuple[str, ...]:
-    """Find the classes of the votes that were cast.
-
-    Args:
-        where: the file or folder, for messages.
-        found: the names that were voted for, in any spelling; at least one.
-        class_names: the classes wanted, in their order; None for the known emotions that occur.
-        declared: names that the tool offered, in its order; empty where the export does not say.
-        place: says which entry has a vote for a name, for messages.
-
-    Raises:
-        RequestError: a vote is for none of the classes wanted, or, where none are named, for something
-            that is no known emotion; or there is only one class.
-    """
+    """Find the classes of the votes that were cast."""
     spelled: dict[str, str] = {}
     for each in found:
         spelled.setdefault(canonical_name(each), each)

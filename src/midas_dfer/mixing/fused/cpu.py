@@ -43,9 +43,6 @@ def mix_on_cpu(job: MixJob) -> None:
 
     At most `torch.get_num_threads` threads take part. (OpenCV splits a resampling to 256 x 256 or more among
     threads of its own, as `cv2.setNumThreads` has it; that setting is the process's and is left alone.)
-
-    Args:
-        job: what to do; its `out` is filled.
     """
     mixing = _Mixing(job)
     if job.crops is not None and job.partner_crops is not None:

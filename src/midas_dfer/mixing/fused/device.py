@@ -10,12 +10,7 @@ _VALUES_AT_ONCE = 1 << 24  # float32 values in a temporary, 64 MiB: long enough 
 
 
 def mix_with_torch(job: MixJob, values_at_once: int = _VALUES_AT_ONCE) -> None:
-    """Carry out a job on whatever device its tensors lie on, without waiting for it.
-
-    Args:
-        job: what to do; its `out` is filled.
-        values_at_once: how many values of the batch are held in float32 at a time; never less than a clip.
-    """
+    """Carry out a job on whatever device its tensors lie on, without waiting, with so many float32 values at a time."""
     device = job.clips.device
     constants = torch.tensor([job.scale, job.shift], dtype=torch.float32, device="cpu").to(device, non_blocking=True)
     scale, shift = constants.view(2, -1, 1, 1)

@@ -132,11 +132,7 @@ def _mix_crops(
 
 
 def mix_with_triton(job: MixJob) -> None:
-    """Carry out a job on a GPU, in one kernel, without waiting for it.
-
-    Args:
-        job: what to do; its `out` is filled.
-    """
+    """Carry out a job on a GPU, in one kernel, without waiting for it."""
     device = job.clips.device
     num_clips, num_frames, channels, height, width = job.clips.shape
     out_height, out_width = job.out.shape[-2:]
