@@ -35,3 +35,14 @@ def test_mixing_needs_no_other_package_than_torch_and_numpy():
     done = subprocess.run([sys.executable, "-c", code], env=plain_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("0.66")
+
+
+def test_what_can_be_named_is_known_without_torch():
+    code = (
+        "import sys; from midas_dfer.losses import LOSSES; from midas_dfer.mixing import MIXERS;"
+        "from midas_dfer.training.recipes.config import RunConfig;"
+        "RunConfig(mixer='cutmix', loss='kl'); print(*MIXERS, *LOSSES); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=plain_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("midas mixup cutmix")

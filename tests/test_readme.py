@@ -5,11 +5,14 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from studies.leaderboard.page import short_table, with_short_table
 
 import midas_dfer
+import midas_dfer.losses
+import midas_dfer.mixing
 from midas_dfer.cli.main import VERBS
 from midas_dfer.training.recipes import list_recipes, recipe
 from midas_dfer.training.recipes.config import RunConfig
@@ -71,18 +74,17 @@ def test_its_table_is_the_boards():
     assert short_table(content) in README
 
 
-def test_every_public_name_is_there():
-    for name in midas_dfer.__all__:
-        assert getattr(midas_dfer, name) is not None
-    assert set(midas_dfer.__all__) <= set(dir(midas_dfer))
-    source = ast.parse(Path(midas_dfer.__file__).read_text(encoding="utf-8"))
-    typed = {
-        alias.asname
-        for node in ast.walk(source)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("midas_dfer")
-        for alias in node.names
-    }
-    assert typed - {"__version__"} == set(midas_dfer.__all__)  # what type checkers see is what is there
+@pytest.mark.parametrize("package", [midas_dfer, midas_dfer.mixing, midas_dfer.losses], ids=lambda each: each.__name__)
+def test_every_public_name_is_there(package):
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
+    source = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (typed,) = (node for node in source.body if isinstance(node, ast.If))
+    names = {alias.asname for node in typed.body for alias in node.names}
+    assert names == set(package.__all__)  # what type checkers see is what is there
 
 
 def test_the_table_of_readings_says_what_the_defaults_are():

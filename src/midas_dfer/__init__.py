@@ -5,9 +5,9 @@ mixing of MIDAS (Kawamura et al., WACV 2024) stands on its own in `midas_dfer.mi
 public ones; each is imported when it is first used, so that `import midas_dfer` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from midas_dfer.exports import late_exports
 from midas_dfer.version import __version__ as __version__
 
 _PUBLIC = {
@@ -56,6 +56,8 @@ _PUBLIC = {
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
+__getattr__, __dir__ = late_exports(__name__, _PUBLIC)
+
 if TYPE_CHECKING:
     from midas_dfer.clips.batches.dataset import ClipBatch as ClipBatch
     from midas_dfer.clips.batches.dataset import ClipDataset as ClipDataset
@@ -98,15 +100,3 @@ if TYPE_CHECKING:
     from midas_dfer.training.train import resume as resume
     from midas_dfer.training.train import train as train
     from midas_dfer.video.read import iter_frames as iter_frames
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'midas_dfer' has no attribute {name!r}")
-    value = getattr(import_module(f"midas_dfer.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_PUBLIC]

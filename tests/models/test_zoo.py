@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing import ManifoldMixup
+from midas_dfer.mixing import MIXERS, ManifoldMixup
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.zoo import architecture
 from midas_dfer.training.mixers import make_mixing
-from midas_dfer.training.recipes.config import LOOKING_MIXERS, PUBLISHED_ALPHA, RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 from tests.support.zoo_cases import EXPORTED, NAMES, SIDE, seeded, settled_model, small_model, some_clips
 
 every_model = pytest.mark.parametrize("name", NAMES)
@@ -180,8 +180,8 @@ def test_every_mixer_and_kind_of_label(name):
     """By configuration alone, as `midas train` does it."""
     model, clips = small_model(name, dropout=0.0), some_clips(2, 2)
     votes, single = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0.2, 0.8, 0, 0]]), F.one_hot(torch.tensor([0, 2]), 5).float()
-    for number, mixer in enumerate(PUBLISHED_ALPHA):
-        saliency = "model" if mixer in LOOKING_MIXERS else "picture"
+    for number, (mixer, entry) in enumerate(MIXERS.items()):
+        saliency = "model" if entry.looks else "picture"
         mixing = make_mixing(RunConfig(mixer=mixer, saliency=saliency), ["a", "b"], votes)
         labels = single if number % 2 else votes
         with torch.no_grad():

@@ -7,6 +7,7 @@ import pytest
 
 from midas_dfer.errors import RequestError
 from midas_dfer.metrics import MeanScore
+from midas_dfer.mixing import MIXERS
 from midas_dfer.report.tables.result_tables import latex_table, markdown_table, terminal_table
 from midas_dfer.report.tables.table_data import TableData
 from midas_dfer.reproduce.apart import (
@@ -30,7 +31,6 @@ from midas_dfer.reproduce.printed import (
 )
 from midas_dfer.reproduce.rows import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
 from midas_dfer.training.recipes import recipe
-from midas_dfer.training.recipes.config import PUBLISHED_ALPHA
 from midas_dfer.training.scoring.baselines import Reference
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "paper.md"
@@ -247,7 +247,7 @@ def test_beyond_the_paper():
     grid = experiment("normalization").methods
     assert len(grid) == len(NORMALIZATIONS) * 3 * 3
     assert len({(m.config().normalization, m.config().temperature) for m in grid}) == len(NORMALIZATIONS)
-    assert {m.config().mixer for m in experiment("mixers").methods} == {"none", *PUBLISHED_ALPHA}
+    assert {m.config().mixer for m in experiment("mixers").methods} == {"none", *MIXERS}
     assert {m.config().votes_used for m in experiment("votes").methods} == {1, 2, 5, 10}
 
 

@@ -50,7 +50,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "explain": (explain, "a trained model -> which pixels and which frames it goes by"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
     "imitate": (imitate, "a made-up copy of a published data set, to try the path before a licence comes"),
-    "list": (listing, "the models, datasets, mixers, recipes or packaged readers there are"),
+    "list": (listing, "the models, datasets, mixers, losses, recipes or packaged readers there are"),
 }
 
 

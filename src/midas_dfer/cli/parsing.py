@@ -202,6 +202,11 @@ def tell_notes(request: Namespace, notes: Iterable[str]) -> None:
         say_for(request)(folded(f"note: {note}"))
 
 
+def tell_of_plug_in(fault: str) -> None:
+    """Say on standard error what of another distribution cannot be used; nothing else suffers by it."""
+    print(f"note: {fault}", file=sys.stderr)
+
+
 def check_jobs(jobs: int | None) -> None:
     """Refuse a number of processes below one."""
     if jobs is not None and jobs < 1:

@@ -1,11 +1,10 @@
-"""The models by name: an explicit table, nothing registers itself."""
+"""The models by name: an explicit table, nothing registers itself; docs/extending.md says how to add one."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -26,6 +25,7 @@ from midas_dfer.models.timm_trunk import PREFIX, TSMTimm, picture_size
 from midas_dfer.models.tsm import TSMResNet
 from midas_dfer.models.vgg_lstm import TwoStreamVGGLSTM
 from midas_dfer.readers.start import find_start
+from midas_dfer.registry import Registry
 
 
 @runtime_checkable
@@ -81,7 +81,10 @@ def _still_resnet(depth: int) -> Builder:
     return _any_length(partial(TSMResNet, RESNET_DEPTHS[depth], fold_div=None, small_pictures=True))
 
 
-_ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+MODELS = Registry(
+    "model",
+    "midas_dfer.models",
+    Architecture,
     {
         "tsm_resnet18": Architecture(_tsm_resnet(18), 8, 224, "Lin et al. 2019; tables 1-3, 5, 6"),
         "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019"),
@@ -109,8 +112,9 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "tsm_efficientnet_lite0": Architecture(
             _any_length(TSMEfficientNetLite0), 8, 224, "Tan and Le 2019; small", scalable=False
         ),
-    }
+    },
 )
+"""The networks of `--model`, by name; those of timm are found by their own."""
 
 
 def _tsm_timm(trunk: str) -> Architecture:
@@ -120,18 +124,18 @@ def _tsm_timm(trunk: str) -> Architecture:
 
 def list_models() -> tuple[str, ...]:
     """Give the names that `create_model` knows, in alphabetical order."""
-    return tuple(sorted(_ARCHITECTURES))
+    return tuple(sorted(MODELS))
 
 
 def architecture(name: str) -> Architecture:
     """Look an entry of the zoo up."""
     if name.startswith(PREFIX):
         return _tsm_timm(name.removeprefix(PREFIX))
-    if name not in _ARCHITECTURES:
-        close = difflib.get_close_matches(name, _ARCHITECTURES, n=1)
+    if name not in MODELS:
+        close = difflib.get_close_matches(name, MODELS, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise RequestError(f"There is no model '{name}'; there are {', '.join(list_models())}.{hint}")
-    return _ARCHITECTURES[name]
+    return MODELS[name]
 
 
 def create_model(

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import architecture
 from midas_dfer.reproduce.apart import (
     FORMER_DFERS_RECIPE,
@@ -21,7 +22,7 @@ from midas_dfer.reproduce.apart import (
 )
 from midas_dfer.reproduce.printed import TABLES, PrintedRow, PrintedTable
 from midas_dfer.training.recipes import recipe
-from midas_dfer.training.recipes.config import LOOKING_MIXERS, PUBLISHED_ALPHA, RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 
 Setting = str | int | float | bool | None | tuple[float, ...] | tuple[int, ...]
 Measure = Literal["uar", "war", "soft_cross_entropy", "jensen_shannon", "total_variation"]
@@ -266,20 +267,20 @@ def _normalization(kind: str, temperature: float, alpha: float, partner: tuple[s
 
 
 def _mixer(name: str, saliency: str = "") -> Method:
-    changes: tuple[tuple[str, Setting], ...] = (("mixer", name), ("alpha", PUBLISHED_ALPHA[name]))
+    changes: tuple[tuple[str, Setting], ...] = (("mixer", name), ("alpha", MIXERS[name].alpha))
     if saliency:
         changes += (("saliency", saliency),)
     words = name if not saliency else f"{name} ({saliency})"
     place = f"mixer-{name}" if not saliency else f"mixer-{name}-{saliency}"
-    return Method(place, "midas", (words, "", f"{PUBLISHED_ALPHA[name]:g}"), changes)
+    return Method(place, "midas", (words, "", f"{MIXERS[name].alpha:g}"), changes)
 
 
 def _mixers() -> tuple[Method, ...]:
     found = [Method("soft", "soft", ("none", "", "")), Method("midas", "midas", ("midas", "softmax of shares", "0.4"))]
     plain: tuple[tuple[str, Setting], ...] = (("normalization", "none"),)
     found.append(Method("midas-none", "midas", ("midas", "none", "0.4"), plain))
-    for name in PUBLISHED_ALPHA:
-        if name in LOOKING_MIXERS:
+    for name, entry in MIXERS.own.items():
+        if entry.looks:
             found += [_mixer(name, "picture"), _mixer(name, "model")]
         elif name != "midas":
             found.append(_mixer(name))

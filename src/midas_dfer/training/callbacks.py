@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from midas_dfer.files import replacing
+from midas_dfer.mixing import MIXERS
 from midas_dfer.training.pace import Pace
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.recipes.config import RunConfig
@@ -114,7 +115,7 @@ def epoch_line(row: Mapping[str, str], config: RunConfig, left: str) -> str:
         config: the recipe.
         left: about how long the training will take from here, or "".
     """
-    mixed = set(config.mixer_names) - {"cutout"}
+    mixed = any(MIXERS[name].has_partners for name in config.mixer_names)
     clips = "training, mixed clips" if mixed else "training clips"
     line = f"epoch {row['epoch']:>{len(str(config.epochs))}} of {config.epochs}  {clips}: "
     line += f"loss {float(row['train_loss']):.4f}, {_uar_and_war(row, 'train')}"

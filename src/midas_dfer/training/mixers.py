@@ -1,80 +1,14 @@
 """The mixer that a recipe names, and what it draws for the batches of a training."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jaxtyping import Shaped
 from torch import Tensor
 
 from midas_dfer.clips.batches.sampling import generator_for
-from midas_dfer.mixing import (
-    MIDAS,
-    AttentiveCutMix,
-    BackgroundMix,
-    CutMix,
-    Cutout,
-    ManifoldMixup,
-    Mixer,
-    MixPlan,
-    Mixup,
-    PartnerPool,
-    PatchUp,
-    PuzzleMix,
-    RandomChoice,
-    SaliencyMix,
-    TransMix,
-    VideoMix,
-)
-from midas_dfer.mixing.mixer import PairMixer
-from midas_dfer.mixing.saliency_maps import SaliencyMixer
+from midas_dfer.mixing import MIXERS, Mixer, MixPlan, PartnerPool, RandomChoice
 from midas_dfer.training.recipes.config import RunConfig
-
-
-def _midas(config: RunConfig, alpha: float) -> MIDAS:
-    return MIDAS(
-        alpha,
-        normalization=config.normalization,
-        temperature=config.temperature,
-        num_votes=config.num_votes,
-        ratio_per=config.ratio_per,
-        class_balanced=config.class_balanced,
-    )
-
-
-def _pairs(kind: type[PairMixer]) -> Callable[[RunConfig, float], Mixer]:
-    return lambda config, alpha: kind(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
-
-
-def _by_saliency(kind: type[SaliencyMixer]) -> Callable[[RunConfig, float], Mixer]:
-    def build(config: RunConfig, alpha: float) -> Mixer:
-        mixer = kind(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
-        return replace(mixer, saliency="model") if config.saliency == "model" else mixer
-
-    return build
-
-
-def _transmix(config: RunConfig, alpha: float) -> TransMix:
-    mixer = TransMix(alpha, ratio_per=config.ratio_per, class_balanced=config.class_balanced)
-    return replace(mixer, attention="model") if config.saliency == "model" else mixer
-
-
-_BUILDERS: Mapping[str, Callable[[RunConfig, float], Mixer]] = MappingProxyType(
-    {
-        "midas": _midas,
-        "mixup": _pairs(Mixup),
-        "cutmix": _pairs(CutMix),
-        "videomix": _pairs(VideoMix),
-        "cutout": lambda config, alpha: Cutout(),
-        "saliencymix": _by_saliency(SaliencyMix),
-        "attentive_cutmix": _by_saliency(AttentiveCutMix),
-        "puzzlemix": _by_saliency(PuzzleMix),
-        "transmix": _transmix,
-        "manifold_mixup": _pairs(ManifoldMixup),
-        "patchup": _pairs(PatchUp),
-        "background_mix": _pairs(BackgroundMix),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -112,7 +46,8 @@ def make_mixing(config: RunConfig, video_ids: Sequence[str], soft_labels: Shaped
     """
     if config.mixer == "none":
         return None
-    mixers = [_BUILDERS[name](config, config.alpha_of(name)) for name in config.mixer_names]
+    recipe = config.to_dict()
+    mixers = [MIXERS[name].make({**recipe, "alpha": config.alpha_of(name)}) for name in config.mixer_names]
     mixer = mixers[0] if len(mixers) == 1 else RandomChoice(tuple(mixers))
     if config.partners == "batch":
         return Mixing(mixer, config.seed)

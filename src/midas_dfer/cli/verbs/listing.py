@@ -1,4 +1,4 @@
-"""midas list: the models, datasets, mixers, recipes and packaged readers there are."""
+"""midas list: the models, datasets, mixers, losses, recipes and packaged readers there are."""
 
 from dataclasses import asdict
 from textwrap import fill
@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS, MIXERS
-from midas_dfer.cli.parsing import Parser
+from midas_dfer.cli.catalogue import DATASETS
+from midas_dfer.cli.parsing import Parser, tell_of_plug_in
 from midas_dfer.files import json_text
+from midas_dfer.losses import LOSSES, LossEntry
+from midas_dfer.mixing import MIXERS, MixerEntry
 from midas_dfer.readers import READERS
+from midas_dfer.registry import Registry
 
 
 def parser() -> Parser:
@@ -17,11 +20,13 @@ def parser() -> Parser:
     flags = Parser(description="Name what there is.")
     flags.add_argument(
         "what",
-        type=Literal["models", "datasets", "mixers", "recipes", "readers"],
+        type=Literal["models", "datasets", "mixers", "losses", "recipes", "readers"],
         metavar="WHAT",
-        help="models, datasets, mixers, recipes or readers",
+        help="models, datasets, mixers, losses, recipes or readers",
     )
-    flags.add_argument("--json", action="store_true", help="the same as JSON; of datasets and mixers, the names")
+    flags.add_argument(
+        "--json", action="store_true", help="the same as JSON; of datasets, mixers and losses, the names"
+    )
     return flags
 
 
@@ -34,35 +39,56 @@ def run(request: Namespace) -> None:
     elif request.what == "models":
         _list_models(request.json)
     else:
-        entries = DATASETS if request.what == "datasets" else MIXERS
+        lines = _lines(request.what)
         if request.json:
-            print(json_text(list(entries)))
+            print(json_text(list(lines)))
             return
-        width = max(map(len, entries))
-        for name, text in entries.items():
+        width = max(map(len, lines))
+        for name, text in lines.items():
             print(f"{name:<{width}}  {text}".rstrip())
+
+
+def _lines(what: str) -> dict[str, str]:
+    """What a row says of itself, and which distribution brings it, if another does."""
+    if what == "datasets":
+        return DATASETS
+    registry: Registry[LossEntry] | Registry[MixerEntry] = LOSSES if what == "losses" else MIXERS
+    lines = {name: f"{row.line}{_brought_by(registry, name)}" for name, row in registry.usable(tell_of_plug_in).items()}
+    return lines if what == "losses" else {**lines, "none": "clips as they are, labels as they are"}
+
+
+def _brought_by(registry: Registry[Any], name: str) -> str:
+    found = registry.distribution(name)
+    return f" ({found})" if found else ""
 
 
 def _list_models(as_json: bool) -> None:
     """A table: what each costs on clips of its publication's length and size."""
     from midas_dfer.models.cost import model_cost
-    from midas_dfer.models.zoo import architecture, list_models
+    from midas_dfer.models.zoo import MODELS
 
-    names = list_models()
-    entries, costs = [architecture(name) for name in names], [model_cost(name) for name in names]
+    rows, costs = MODELS.usable(tell_of_plug_in), {}
+    for name in sorted(rows):
+        try:
+            costs[name] = model_cost(name)
+        except Exception as error:
+            if not MODELS.distribution(name):
+                raise
+            tell_of_plug_in(f"the model {name}{_brought_by(MODELS, name)} cannot be built ({error})")
     if as_json:
         fields = [
-            {"name": name, "num_frames": entry.num_frames, "size": entry.size, "source": entry.source, **asdict(cost)}
-            for name, entry, cost in zip(names, entries, costs, strict=True)
+            {"name": name, "num_frames": (row := rows[name]).num_frames, "size": row.size, "source": row.source}
+            | asdict(cost)
+            for name, cost in costs.items()
         ]
         print(json_text(fields))
         return
-    width = max(map(len, names))
+    width = max(map(len, costs))
     print(f"{'':<{width}} param.  GFLOP    clip  source")
-    for name, entry, cost in zip(names, entries, costs, strict=True):
-        clip = f"{entry.num_frames}x{entry.size}"
+    for name, cost in costs.items():
+        clip = f"{rows[name].num_frames}x{rows[name].size}"
         parameters, gflop = f"{cost.parameters / 1e6:.1f}M", f"{cost.multiply_adds / 1e9:.1f}"
-        print(f"{name:<{width}} {parameters:>6} {gflop:>6} {clip:>7}  {entry.source}")
+        print(f"{name:<{width}} {parameters:>6} {gflop:>6} {clip:>7}  {rows[name].source}{_brought_by(MODELS, name)}")
     print(f"{'timm/TRUNK':<{width}} a trunk of the package timm, such as timm/resnet50, with temporal shift")
     print("GFLOP: thousand million multiply-adds of one clip; clip: frames x side in pixels")
 

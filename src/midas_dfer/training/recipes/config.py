@@ -9,27 +9,10 @@ import yaml
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import SoftLabelMethod
+from midas_dfer.losses import LOSSES
+from midas_dfer.mixing import MIXERS
 from midas_dfer.readers.start import find_start, named_reader
 from midas_dfer.training.recipes.settings_file import read_settings_file
-
-PUBLISHED_ALPHA: dict[str, float] = {
-    "midas": 0.4,
-    "mixup": 0.2,
-    "cutmix": 1.0,
-    "videomix": 1.0,
-    "cutout": 1.0,
-    "saliencymix": 1.0,
-    "attentive_cutmix": 1.0,
-    "puzzlemix": 1.0,
-    "transmix": 1.0,
-    "manifold_mixup": 2.0,
-    "patchup": 2.0,
-    "background_mix": 1.0,
-}
-"""The mixers by name, with the alpha of their publications (1, where there is none)."""
-
-LOOKING_MIXERS = ("saliencymix", "attentive_cutmix", "puzzlemix", "transmix")
-"""Those that go by what is salient in a picture, or to the model."""
 
 SELECTED_ON_TEST = "selected on the test fold: an upper bound, not a score of unseen clips"
 """What is said of scores on the clips that `--select best_test_fold` chose the epoch by."""
@@ -63,7 +46,7 @@ class RunConfig:
         normalization: of midas's mixed label; softmax (the paper's, for long trainings), softmax_counts, or none.
         temperature: of that softmax.
         num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
-        loss: cross_entropy (the paper's), kl, jensen_shannon, brier, intensity_aware or compact.
+        loss: cross_entropy is the paper's; see midas list losses for others.
         class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
@@ -131,7 +114,7 @@ class RunConfig:
     normalization: Literal["softmax", "softmax_counts", "none"] = "softmax"
     temperature: float = 1.0
     num_votes: float | None = None
-    loss: Literal["cross_entropy", "kl", "jensen_shannon", "brier", "intensity_aware", "compact"] = "cross_entropy"
+    loss: str = "cross_entropy"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
@@ -189,7 +172,9 @@ class RunConfig:
                 raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
         if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
             raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
-        if self.loss != "cross_entropy" and (self.class_weights != "none" or self.label_smoothing):
+        if self.loss not in LOSSES:
+            raise RequestError(f"--loss is {self.loss!r}; expected {' or '.join(LOSSES)}")
+        if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
             raise RequestError(
                 f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
                 "leave them out"
@@ -253,12 +238,13 @@ class RunConfig:
         names = self.mixer_names
         if "none" in names and self.mixer != "none":
             raise RequestError(f"--mixer is {self.mixer}; none stands alone, and cannot be one of several")
-        if self.mixer != "none" and (unknown := [name for name in names if name not in PUBLISHED_ALPHA]):
-            raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(PUBLISHED_ALPHA)}")
-        if self.saliency == "model" and not set(names) & set(LOOKING_MIXERS):
+        if self.mixer != "none" and (unknown := [name for name in names if name not in MIXERS]):
+            raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(MIXERS)}")
+        if self.saliency == "model" and not any(MIXERS[name].looks for name in names):
+            looking = ", ".join(name for name, entry in MIXERS.own.items() if entry.looks)
             raise RequestError(
                 f"--saliency model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
-                f"of {', '.join(LOOKING_MIXERS)}"
+                f"of {looking}"
             )
         if self.mixer == "none":
             return
@@ -270,7 +256,7 @@ class RunConfig:
                 "--normalization none"
             )
         if self.alpha is None and len(names) == 1:
-            object.__setattr__(self, "alpha", PUBLISHED_ALPHA[self.mixer])
+            object.__setattr__(self, "alpha", MIXERS[self.mixer].alpha)
 
     def _check_choices(self) -> None:
         for setting in fields(self):
@@ -337,7 +323,7 @@ class RunConfig:
 
     def alpha_of(self, mixer: str) -> float:
         """The alpha for one of the mixers: the recipe's, or its publication's."""
-        return PUBLISHED_ALPHA[mixer] if self.alpha is None else self.alpha
+        return MIXERS[mixer].alpha if self.alpha is None else self.alpha
 
     @property
     def method_name(self) -> str:

@@ -1,6 +1,7 @@
 """Settings that a recipe leaves without effect."""
 
-from midas_dfer.training.recipes.config import LOOKING_MIXERS, RunConfig
+from midas_dfer.mixing import MIXERS
+from midas_dfer.training.recipes.config import RunConfig
 
 _OF_PAIRS = ("alpha", "ratio_per", "partners", "class_balanced")
 _OF_MIDAS = ("normalization", "temperature", "num_votes")
@@ -12,15 +13,15 @@ def without_effect(config: RunConfig) -> dict[str, str]:
     What is left to its default does no harm; what somebody asks for should do something. A value that says no more
     than what is so anyway, such as no normalisation where nothing is mixed, is none of them.
     """
-    names = set(config.mixer_names)
+    names, mixers = config.mixer_names, [MIXERS[name] for name in config.mixer_names]
     idle: dict[str, str] = {}
     if not names:
         idle |= dict.fromkeys((*_OF_PAIRS, *_OF_MIDAS, "saliency"), "with --mixer none nothing is mixed")
-    if names == {"cutout"}:
-        idle |= dict.fromkeys(_OF_PAIRS, "cutout mixes no pairs of clips")
-    if names and not names & set(LOOKING_MIXERS):
+    elif not any(mixer.has_partners for mixer in mixers):
+        idle |= dict.fromkeys(_OF_PAIRS, f"{config.mixer} mixes no pairs of clips")
+    if names and not any(mixer.looks for mixer in mixers):
         idle["saliency"] = f"--mixer {config.mixer} does not look at the picture"
-    if names and "midas" not in names:
+    if names and not any("normalization" in mixer.settings for mixer in mixers):
         idle |= dict.fromkeys(_OF_MIDAS, f"--mixer {config.mixer} does not normalise labels, as midas does")
     elif names and config.normalization == "none":
         idle |= dict.fromkeys(("temperature", "num_votes"), "with --normalization none there is no softmax")

@@ -14,17 +14,15 @@ from torch import Tensor
 
 from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.errors import RequestError
+from midas_dfer.losses import LOSSES
 from midas_dfer.manifest.aggregation import aggregated_by
+from midas_dfer.mixing import MIXERS
 from midas_dfer.mixing.normalization import implied_vote_shares, project_to_simplex
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance
 
 _NOT_THE_VOTES = "not the annotators' distribution"
 
-_PROPER_LOSSES = ("cross_entropy", "kl", "brier")
-"""Those that are smallest, on average, where the output is the mean of the targets."""
-
-_WITHOUT_PARTNER = ("none", "cutout")
 _FEWEST_VOTES = 2.0
 """Of a clip, times the softmax's temperature: a perfect network's shares are then .04 of total variation off."""
 _LEAST_VOTED = 0.98
@@ -143,9 +141,11 @@ def _why_not(config: RunConfig, made: Provenance | None) -> str:
         return "trained on clear clips alone, so it has not seen divided votes"
     if config.class_weights != "none":
         return "trained with class weights, which shift the output towards rare classes"
-    if config.class_balanced and not set(config.mixer_names or ("none",)) <= set(_WITHOUT_PARTNER):
+    if config.class_balanced and any(MIXERS[name].has_partners for name in config.mixer_names):
         return "trained with class-balanced partners, which shift the output towards rare classes"
-    if config.loss not in _PROPER_LOSSES:
+    if changed := [name for name in config.mixer_names if not MIXERS[name].keeps_votes]:
+        return f"trained with the mixer {changed[0]}, whose targets are no mixtures of labels"
+    if not LOSSES[config.loss].proper:
         return f"the loss {config.loss} is not smallest at the mean of the labels"
     mean = "a network learns the mean of such labels, from which the votes cannot be had back"
     if not hard and config.label_method == "softmax_counts":

@@ -1,0 +1,33 @@
+"""What a recipe and `midas list losses` know of a loss; no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """A row of `midas_dfer.losses.LOSSES`.
+
+    Attributes:
+        loss: its class, or the name that this has in `midas_dfer.losses`, so that torch is imported later.
+        line: what `midas list losses` says of it.
+        proper: whether it is smallest, on average, where the output is the mean of the targets, so that the shares of
+            the votes can be read off the output.
+        settings: of class_weights and label_smoothing those that it takes, as keywords of its class.
+    """
+
+    loss: "type[nn.Module] | str"
+    line: str
+    proper: bool = False
+    settings: tuple[str, ...] = ()
+
+    def make(self, given: Mapping[str, Any]) -> "nn.Module":
+        """Make the loss with those of the given settings that it takes."""
+        kind = getattr(import_module("midas_dfer.losses"), self.loss) if isinstance(self.loss, str) else self.loss
+        made: nn.Module = kind(**{name: given[name] for name in self.settings})
+        return made
