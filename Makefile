@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 export OMP_WAIT_POLICY = passive
 unexport PYTHONDONTWRITEBYTECODE # compiled modules are kept: the tests start many processes
 
-.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning dynamic-study fuzz docs dist locks clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning synthetic-clips fuzz docs dist locks clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -37,7 +37,7 @@ bench-mixing: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.mixing
 
 bench-models: .venv/.installed-dev
-	$(BIN)/python -m benchmarks.models --traces --out docs/models.json --page docs/models.md
+	$(BIN)/python -m benchmarks.models --traces --out benchmarks/results/models.json --page docs/models.md
 
 bench-scale: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scale
@@ -45,7 +45,7 @@ bench-scale: .venv/.installed-dev
 learning: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.learning
 
-dynamic-study: .venv/.installed-dev
+synthetic-clips: .venv/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m studies.synthetic_clips
 
 fuzz: .venv/.installed-dev

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import RESULTS, page_of
 from benchmarks.machine import processor
 from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.models import create_model, list_models
@@ -218,8 +219,8 @@ def markdown(content: dict[str, Any]) -> str:
         "Made-up people begin to smile; each clip is shown as it is and backwards, and the class is which of the two",
         "it is. Both classes hold the same frames, so only their order tells them apart: a model without a view of",
         "time gives a clip and its reverse the same answer and is right for half of them (`benchmarks/learning.py`;",
-        "the figures are in [learning.json](learning.json)). This shows that a model and its gradients work; it says",
-        "nothing about which model is better on real faces.",
+        "the figures are in [learning.json](../benchmarks/results/learning.json)). This shows that a model and its",
+        "gradients work; it says nothing about which model is better on real faces.",
         "",
         f"{clips['train']} people to learn from and {clips['test']} others to be tested on, so "
         f"{2 * clips['test']} test clips, of {clips['frames']} frames of",
@@ -258,7 +259,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=list_models(), default=list(list_models()))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--choose", action="store_true", help="test on the people that recipes were chosen by")
-    parser.add_argument("--out", type=Path, default=Path("docs/learning.json"), help="also writes .md beside it")
+    parser.add_argument("--out", type=Path, default=RESULTS / "learning.json", help="also writes the page")
     for field in ("steps", "learning_rate", "width", "clips"):
         kind = float if field == "learning_rate" else int
         parser.add_argument(f"--{field.replace('_', '-')}", type=kind, help="instead of the recipe's")
@@ -299,7 +300,7 @@ def main() -> int:
         }
         request.out.parent.mkdir(parents=True, exist_ok=True)
         request.out.write_text(json.dumps(content, indent=1) + "\n")
-        request.out.with_suffix(".md").write_text(markdown(content))
+        page_of(request.out).write_text(markdown(content))
     print(f"written to {request.out}")
     if failed:
         print(f"not as it must be: {', '.join(failed)}", file=sys.stderr)

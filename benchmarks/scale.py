@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page_of
 from benchmarks.machine import processor
 
 FORMS = ("wide.csv", "wide.parquet", "wide.jsonl", "manifest.parquet", "long.csv")
@@ -190,9 +191,9 @@ def markdown(content: dict[str, object], found: dict[str, dict[str, list[Figures
         "How long the annotations of many clips take before the first video is opened: the table of votes is read",
         "and checked, five folds by subject are made, one of them is set apart for testing, a tenth of the rest for",
         "validation, and all is described (`benchmarks/scale.py`, `make bench-scale`; the figures are in",
-        "[scale.json](scale.json)). The votes are made up: seven classes, ten votes a clip, 50 clips a subject. Each",
-        "run is a process of its own. Given are medians in seconds, and the peak memory of the process with all that",
-        f"it loads ({content['idle_mb']:.0f} MB before the table is opened).",
+        "[scale.json](../benchmarks/results/scale.json)). The votes are made up: seven classes, ten votes a clip,",
+        "50 clips a subject. Each run is a process of its own. Given are medians in seconds, and the peak memory of",
+        f"the process with all that it loads ({content['idle_mb']:.0f} MB before the table is opened).",
         "",
         f"Measured on {content['machine']}.",
         "",
@@ -224,7 +225,7 @@ def markdown(content: dict[str, object], found: dict[str, dict[str, list[Figures
 def main() -> int:
     """Measure, print, write the figures down; 1 if a million rows took too long or too much memory."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("build/scale.json"), help="also writes .md beside it")
+    parser.add_argument("--out", type=Path, default=Path("build/scale.json"), help="also writes the page")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--repeats", type=int, default=3)
@@ -248,7 +249,7 @@ def main() -> int:
     }
     request.out.parent.mkdir(parents=True, exist_ok=True)
     request.out.write_text(json.dumps(content, indent=1) + "\n")
-    request.out.with_suffix(".md").write_text(markdown(content, found))
+    page_of(request.out).write_text(markdown(content, found))
     print(f"written to {request.out}")
     over = [run for run in runs if run["seconds"] > SECONDS_ALLOWED or run["peak_mb"] > MEGABYTES_ALLOWED]
     if over:

@@ -1,6 +1,6 @@
 """Our ResNets beside torchvision's: the same weights, the same pictures, by how much do the outputs differ?
 
-``python -m benchmarks.torchvision_equality`` prints a table and writes docs/torchvision_equality.json. torchvision
+``python -m benchmarks.torchvision_equality`` prints a table and writes results/torchvision_equality.json. torchvision
 goes into an environment of its own that sees this project's packages, never into them; its wheel is built for CUDA,
 and ``--no-deps`` keeps its torch out::
 
@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks import RESULTS
 from benchmarks.mixing import import_torchvision
 from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.models.clip_model import ClipModel
@@ -139,7 +140,7 @@ def compare(pair: Pair) -> dict[str, str | bool | float]:
 def main() -> None:
     """Compare all, print a table, write the JSON file; fail where one differs."""
     parser = argparse.ArgumentParser(description="Compare our ResNets with torchvision's.")
-    parser.add_argument("--out", type=Path, default=Path("docs/torchvision_equality.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "torchvision_equality.json")
     out: Path = parser.parse_args().out
     shim = import_torchvision()
     version = importlib.metadata.version("torchvision")

@@ -69,7 +69,7 @@ def test_it_is_short_and_the_index_names_every_page():
 
 
 def test_its_table_is_the_boards():
-    content = json.loads((ROOT / "docs" / "leaderboard.json").read_text(encoding="utf-8"))
+    content = json.loads((ROOT / "studies" / "leaderboard" / "results.json").read_text(encoding="utf-8"))
     assert with_short_table(README, content) == README
     assert short_table(content) in README
 
@@ -115,7 +115,7 @@ def test_the_follow_up_is_cited_alike():
 
 def test_what_a_fold_of_dfew_takes_is_computed_from_what_was_measured():
     """450 epochs of a fold's 9,356 training clips; a step is three forward passes, a multiply-add two operations."""
-    measured = json.loads((ROOT / "docs" / "models.json").read_text(encoding="utf-8"))
+    measured = json.loads((ROOT / "benchmarks" / "results" / "models.json").read_text(encoding="utf-8"))
     clips = RunConfig().epochs * 9356
     rate = measured["cpu"]["results"]["tsm_resnet18"]["train_bf16"]["median"]
     told = re.search(

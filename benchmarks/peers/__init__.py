@@ -1,6 +1,7 @@
 """What other libraries' mixers do, and ours, observed by running them.
 
-``python -m benchmarks.peers --out docs/peers.json --slowfast CHECKOUT`` runs every check and writes docs/peers.md too.
+``python -m benchmarks.peers --out benchmarks/results/peers.json --slowfast CHECKOUT`` runs every
+check and writes docs/peers.md too.
 The libraries go into an environment of their own, beside midas_dfer; what can't be imported there is reported with
 the reason. ``--no-deps`` keeps their pins of torch out::
 

@@ -1,4 +1,4 @@
-"""docs/peers.md, made from docs/peers.json (what was observed) and docs/peers_sources.json (what was read).
+"""docs/peers.md, made from peers.json (what was observed) and peers_sources.json (what was read).
 
 Nothing here imports a library: the tests compare the page with what this makes of the two files.
 """
@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page_of
 from benchmarks.peers.shown import MIXERS_TEST, TESTS
 
 OURS = "midas-dfer"
@@ -55,10 +56,10 @@ def read(folder: Path) -> tuple[Data, Data]:
 
 
 def write_page(observed: Path) -> Path | None:
-    """Write peers.md beside peers.json; None where peers_sources.json is not there too."""
+    """Write the page of peers.json; None where peers_sources.json is not beside it."""
     if not (observed.parent / "peers_sources.json").exists():
         return None
-    page = observed.parent / "peers.md"
+    page = page_of(observed)
     page.write_text(make_page(*read(observed.parent)))
     return page
 
@@ -97,10 +98,10 @@ def make_page(found: Data, sources: Data) -> str:
 _INTRODUCTION = """# Mixers: ours beside other libraries
 
 Every cell is backed. One without a number is what `python -m benchmarks.peers` observed when it ran that mixer on the
-CPU: [peers.json](peers.json) holds, under the same row and column, what the value was read from (the error, the
-largest difference, the number of draws). A numbered cell was read in the library's source, listed below. Our cells
-were observed by the same run, and the tests listed below hold them. *raises*: an error. *wrong*: no error, but
-targets that do not fit the pixels, no mixing at all, or another shape. Label smoothing is off."""
+CPU: [peers.json](../benchmarks/results/peers.json) holds, under the same row and column, what the value was read from
+(the error, the largest difference, the number of draws). A numbered cell was read in the library's source, listed
+below. Our cells were observed by the same run, and the tests listed below hold them. *raises*: an error. *wrong*: no
+error, but targets that do not fit the pixels, no mixing at all, or another shape. Label smoothing is off."""
 
 
 def _place(row: str, found: Data) -> int:

@@ -14,11 +14,11 @@ from benchmarks.machine import machine
 
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import MidasError, RequestError
-from midas_dfer.files import json_text, read_json, write_file
+from midas_dfer.files import read_json, write_file
 from midas_dfer.progress import console_progress
 from midas_dfer.report.tables.result_tables import markdown_table
 from studies.ferplus.data import facts_of, make_store
-from studies.ferplus.figures import Figures, raw
+from studies.ferplus.figures import RESULTS, Figures, broken_json, raw
 from studies.ferplus.gains import gains, read_learned
 from studies.ferplus.grid import METHODS, Schedule, Training, first, full, look
 from studies.ferplus.page import EPOCHS_PICTURE, GAINS_PICTURE, PICTURE, page, picture_of
@@ -54,7 +54,7 @@ def main() -> int:
     table.add_argument("out", type=Path)
     table.add_argument("--baseline", default="soft", help="the method that others are tested against")
     table.add_argument("--repeats", type=int, default=10_000, help="of the bootstrap; 0 leaves the tests out")
-    doc = verbs.add_parser("page", help="write docs/results.md anew from results.json")
+    doc = verbs.add_parser("page", help="write docs/results.md from results.json")
     doc.add_argument(
         "--runs",
         type=Path,
@@ -64,6 +64,7 @@ def main() -> int:
         help="first put these into results.json, and draw them: the study proper, --grid first, and each --grid full",
     )
     doc.add_argument("--store", type=Path, help="likewise, what the page says of the data")
+    doc.add_argument("--results", type=Path, default=RESULTS)
     doc.add_argument("--docs", type=Path, default=Path("docs"))
     request = parser.parse_args()
     try:
@@ -88,7 +89,7 @@ def _do(request: argparse.Namespace) -> int:
         )
         return 3 if left else 0
     if request.verb == "page":
-        _write_page(request.runs, request.store, request.docs)
+        _write_page(request.runs, request.store, request.results, request.docs)
         return 0
     result = collect(request.out)
     if request.repeats:
@@ -101,8 +102,7 @@ def _do(request: argparse.Namespace) -> int:
     return 0
 
 
-def _write_page(runs: Sequence[Path], store: Path | None, docs: Path) -> None:
-    known = docs / "results.json"
+def _write_page(runs: Sequence[Path], store: Path | None, known: Path, docs: Path) -> None:
     content = (
         read_json(known, "give --runs and --store, which write it anew, and move it away") if known.is_file() else {}
     )
@@ -114,7 +114,7 @@ def _write_page(runs: Sequence[Path], store: Path | None, docs: Path) -> None:
         content |= {"data": facts_of(manifest), "scales": gradient_scales(train)}
     if missing := {"test", "data"} - content.keys():
         raise RequestError(f"{known} has no {sorted(missing)[0]}; give --runs and --store")
-    write_file(known, json_text(content) + "\n")
+    write_file(known, broken_json(content) + "\n")
     write_file(docs / "results.md", page(Figures.from_dict(content)))
 
 

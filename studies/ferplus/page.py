@@ -25,7 +25,7 @@ from studies.ferplus.rare import RARE
 from studies.ferplus.table import mean_and_deviation
 from studies.ferplus.verdicts import BASELINE, Verdict, find_verdicts, scores, seeds_shown
 
-WRITTEN = "<!-- Written by `python -m studies.ferplus page` from results.json and prose.md beside it; do not edit. -->"
+WRITTEN = "<!-- Written by `python -m studies.ferplus page` from its results.json and prose.md; do not edit. -->"
 
 PICTURE = "ferplus-study.png"
 """Of the study proper, in docs/images."""

@@ -1,5 +1,5 @@
 """Who predicts people's votes? Readers of faces, and people, against the votes on FER+ pictures that were kept back.
 
 `python -m studies.leaderboard score FERPLUS predictions.csv` scores a file of predictions (`predictions`), and
-`... board FERPLUS --reader NAME=SOURCE ...` writes docs/leaderboard.md whole, with its figures in leaderboard.json.
+`... board FERPLUS --reader NAME=SOURCE ...` writes docs/leaderboard.md whole, and its figures, results.json.
 """

@@ -25,6 +25,8 @@ from studies.leaderboard.predictions import read_predictions, write_predictions
 from studies.leaderboard.readers import FACE_API, open_predictor, open_reader, read_by, read_from_store
 from studies.leaderboard.trials import CONSTANT, make_trials
 
+RESULTS = Path(__file__).with_name("results.json")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if done, 1 if something failed, 2 if the request is wrong."""
@@ -33,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     score = verbs.add_parser("score", help="score a file of predictions")
     predict = verbs.add_parser("predict", help="a run or exported folder of this project -> a file of predictions")
     board = verbs.add_parser("board", help="write docs/leaderboard.md, its figures and its picture")
-    redraw = verbs.add_parser("page", help="write them anew from docs/leaderboard.json")
+    redraw = verbs.add_parser("page", help="write them anew from results.json")
     for verb in (score, predict, board):
         verb.add_argument("ferplus", type=Path, metavar="FERPLUS", help="FER+ as published, with its pictures")
     score.add_argument("predictions", type=Path, metavar="PREDICTIONS.csv")
@@ -52,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--check-port", action="store_true", help="run face-api's own code as well, in node, where npm installed it"
     )
     for verb in (board, redraw):
+        verb.add_argument("--results", type=Path, default=RESULTS)
         verb.add_argument("--docs", type=Path, default=Path("docs"))
     request = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -66,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _do(request: argparse.Namespace) -> None:
     if request.verb == "page":
-        _write_page(request.docs)
+        _write_page(request.results, request.docs)
         return
     pictures = read_pictures(request.ferplus)
     if request.verb == "score":
@@ -97,8 +100,8 @@ def _do(request: argparse.Namespace) -> None:
         port = differences_from_original(folders[0], pictures.images) if request.check_port else None
         content = {"machine": machine("torch", "numpy"), **make_board(pictures, readers, port=port)}
         make_folder(request.docs / "images")
-        write_file(request.docs / "leaderboard.json", json.dumps(content, indent=1) + "\n")
-        _write_page(request.docs)
+        write_file(request.results, json.dumps(content, indent=1) + "\n")
+        _write_page(request.results, request.docs)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -108,8 +111,8 @@ def _named(text: str) -> tuple[str, str]:
     return name, source
 
 
-def _write_page(docs: Path) -> None:
-    content = read_json(docs / "leaderboard.json", "write it with: python -m studies.leaderboard board")
+def _write_page(results: Path, docs: Path) -> None:
+    content = read_json(results, "write it with: python -m studies.leaderboard board")
     draw_board(content, docs / "images" / PICTURE)
     write_file(docs / "leaderboard.md", page(content))
     if (readme := docs.parent / "README.md").is_file():

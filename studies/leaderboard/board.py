@@ -1,4 +1,4 @@
-"""All figures of the board, as docs/leaderboard.json holds them."""
+"""All figures of the board, as results.json holds them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

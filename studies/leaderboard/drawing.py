@@ -20,7 +20,7 @@ def draw_board(content: Mapping[str, Any], path: Path) -> None:
     """Draw total variation and WAR of readers, and of people on the pictures that have a second panel.
 
     Args:
-        content: of docs/leaderboard.json.
+        content: of results.json.
         path: the picture.
     """
     trials = {key: content["trials"][key] for key in (TEST, PANEL) if key in content["trials"]}

@@ -1,4 +1,4 @@
-"""docs/leaderboard.md out of the figures of docs/leaderboard.json."""
+"""docs/leaderboard.md out of the figures of results.json."""
 
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,8 @@ def page(content: Mapping[str, Any]) -> str:
         _wrapped(
             f"Ten people looked at each of {n:,} pictures of faces and said which of eight emotions they see. A reader "
             "that is shown a picture says how the ten votes were shared out. Whose shares come closest? "
-            f"`{_COMMAND}` asks, and writes this page; all figures are in [leaderboard.json](leaderboard.json)."
+            f"`{_COMMAND}` asks, and writes this page; all figures are in "
+            "[results.json](../studies/leaderboard/results.json)."
         ),
         [f"![How readers and people predict votes](images/{PICTURE})"],
         [*_answer(content, ours)],

@@ -32,6 +32,8 @@ from studies.reader.teaching import taught_store
 from studies.reader.views import CUTS, Cut, make_store, pool_copies, read_pictures
 
 STAGES = ("stores", "compare", "train", "ship", "measure")
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path("docs/reader.md")
 PACKAGED = READERS["ferplus"].folder
 """Where the reader lies in the package."""
 
@@ -42,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("ferplus", type=Path, help="FER+ as it is published, with its pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for stores, runs and the reader")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="(default: all)")
-    parser.add_argument("--page", type=Path, help="figures, docs/reader.json; also writes .md beside it")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes")
     parser.add_argument("--install", action="store_true", help=f"put the reader in its place, {PACKAGED}")
     request = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -68,10 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     if "measure" in request.stages:
         runs = [Run.open(path) for path in trainings(out)]
         content = figures(runs, out, {cut: stores.of(cut) for cut in CUTS})
-        target = request.page or out / "reader.json"
-        write_json(target, content)
-        write_file(target.with_suffix(".md"), page(content))
-        print(f"written to {target} and {target.with_suffix('.md')}")
+        write_json(request.results, content)
+        write_file(request.page, page(content))
+        print(f"written to {request.results} and {request.page}")
 
 
 def trainings(out: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""docs/reader.md from docs/reader.json."""
+"""docs/reader.md from results.json."""
 
 import statistics
 import textwrap

@@ -59,7 +59,7 @@ def page(content: dict[str, Any]) -> str:
         "On real clips nobody knows what all people would vote: a prediction can only be held against ten sampled",
         "votes. On made-up clips the distribution that votes are drawn from is known; here methods are held against it",
         "(`python -m studies.synthetic_clips`, which writes this page; all figures are in "
-        "[dynamic_study.json](dynamic_study.json)).",
+        "[results.json](../studies/synthetic_clips/results.json)).",
         "Drawn faces show how the methods differ when everything is known, and nothing about real faces.",
         "",
         f"- **Clips** of the made-up corpus, {corpus['frames']} frames of {corpus['side']}x{corpus['side']} pixels, "

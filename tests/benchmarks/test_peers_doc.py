@@ -9,6 +9,8 @@ import pytest
 from benchmarks.peers.shown import MIXERS_TEST, TESTS
 from benchmarks.peers.table import GROUPS, OURS, make_page, read
 
+from benchmarks import RESULTS
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 COLUMNS = [column for columns in GROUPS.values() for column in columns]
@@ -17,7 +19,7 @@ NAMED = ("torchvision", "timm", "mmaction2", "PySlowFast", "PyTorchVideo", "korn
 
 @pytest.fixture(scope="module")
 def data():
-    return read(DOCS)
+    return read(RESULTS)
 
 
 def test_the_page_is_what_the_two_files_say(data):

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.learning import as_expected, markdown
 from benchmarks.models import KINDS, MARK, page
 
+from benchmarks import RESULTS
 from midas_dfer.models import create_model, list_models
 from midas_dfer.models.cost import model_cost
 from midas_dfer.models.zoo import architecture
@@ -19,7 +20,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def found():
-    return json.loads((DOCS / "models.json").read_text())
+    return json.loads((RESULTS / "models.json").read_text())
 
 
 def test_the_page_holds_the_figures(found):
@@ -72,10 +73,10 @@ def test_the_prose_names_every_network():
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_network_learned_the_order_of_frames(name):
-    learned = json.loads((DOCS / "learning.json").read_text())["models"]
+    learned = json.loads((RESULTS / "learning.json").read_text())["models"]
     assert len(learned[name]["runs"]) >= 3
     assert as_expected(name, learned[name]["runs"])
 
 
 def test_the_page_of_learning_holds_its_figures():
-    assert (DOCS / "learning.md").read_text() == markdown(json.loads((DOCS / "learning.json").read_text()))
+    assert (DOCS / "learning.md").read_text() == markdown(json.loads((RESULTS / "learning.json").read_text()))

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from studies.finetune import ARMS, BEGIN, END, PAGE, RANDOM, RECIPE, RESULTS, SEEDS, table
+from studies.finetune.__main__ import ARMS, BEGIN, END, PAGE, RANDOM, RECIPE, RESULTS, SEEDS, table
 
 from midas_dfer.sharing.trained import packaged_reader
 

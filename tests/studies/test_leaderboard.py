@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from studies.leaderboard import peers, pictures, trials
-from studies.leaderboard.__main__ import main
+from studies.leaderboard.__main__ import RESULTS, main
 from studies.leaderboard.board import make_board
 from studies.leaderboard.measures import run_tests, scores
 from studies.leaderboard.page import page
@@ -513,7 +513,7 @@ def test_readers_are_timed_in_turns(known):
 
 
 def test_the_page_in_the_documentation_holds_the_figures():
-    content = json.loads((DOCS / "leaderboard.json").read_text())
+    content = json.loads(RESULTS.read_text())
     assert (DOCS / "leaderboard.md").read_text(encoding="utf-8") == page(content)
     assert "leaderboard.md" in (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
@@ -545,9 +545,10 @@ def test_a_file_is_scored_and_the_board_written(root, known, tmp_path, capsys, a
     run = make_run(tmp_path / "run")
     docs = tmp_path / "docs"
     sources = [f"ours, small={run}", f"one={tmp_path / 'one.csv'}", f"two={tmp_path / 'two.csv'}"]
-    command = ["board", str(root), "--docs", str(docs)]
+    results = tmp_path / "results.json"
+    command = ["board", str(root), "--docs", str(docs), "--results", str(results)]
     assert main([*command, *(word for each in sources for word in ("--reader", each))]) == 0
-    content = json.loads((docs / "leaderboard.json").read_text())
+    content = json.loads(results.read_text())
     text = (docs / "leaderboard.md").read_text()
     assert text == page(content)
     assert list(content["readers"]) == ["ours, small", "one", "two"]
@@ -557,7 +558,7 @@ def test_a_file_is_scored_and_the_board_written(root, known, tmp_path, capsys, a
     assert f"| one | {100 * found['war']['value']:.1f}" in text
     assert "**ours, small**" in text
     assert "perhaps" not in text
-    assert main(["page", "--docs", str(docs)]) == 0
+    assert main(["page", "--docs", str(docs), "--results", str(results)]) == 0
     assert (docs / "leaderboard.md").read_text() == text
 
 
@@ -586,7 +587,8 @@ def test_a_run_writes_the_file_with_which_it_enters(root, known, store, tmp_path
 def test_requests_that_cannot_be_met(root, known, tmp_path, capsys, at_home, words, message):
     write_predictions(tmp_path / "one.csv", known.names, known.class_names, shares_of(0))
     words = [word.replace("ONE", str(tmp_path / "one.csv")) for word in words]
-    assert main(["board", str(root), "--docs", str(tmp_path / "docs"), *words]) == 2
+    places = ["--docs", str(tmp_path / "docs"), "--results", str(tmp_path / "docs" / "results.json")]
+    assert main(["board", str(root), *places, *words]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "docs").exists()
 

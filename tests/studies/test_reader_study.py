@@ -36,6 +36,7 @@ from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.run_folder.runs import Run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+RESULTS = command.RESULTS
 
 
 def smooth(rng: np.random.Generator) -> np.ndarray:
@@ -199,7 +200,7 @@ def test_a_store_of_cuts_goes_on_where_it_stopped(ferplus, tmp_path, monkeypatch
 
 
 def test_the_page_holds_the_figures_of_the_reader_that_is_packaged():
-    content = json.loads((DOCS / "reader.json").read_text())
+    content = json.loads(RESULTS.read_text())
     assert (DOCS / "reader.md").read_text() == page(content)
     weights = (READERS["ferplus"].folder / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == content["sha256"]
@@ -211,7 +212,7 @@ def test_the_page_holds_the_figures_of_the_reader_that_is_packaged():
 
 def test_the_board_shows_the_reader_that_is_packaged():
     """The board gives it the published picture in another size on the way, so not to the last digit."""
-    study = json.loads((DOCS / "reader.json").read_text())["measures"]["by_change"]["as published"]
+    study = json.loads(RESULTS.read_text())["measures"]["by_change"]["as published"]
     board = (DOCS / "leaderboard.md").read_text()
     row = next(line for line in board.splitlines() if line.startswith("| **midas-dfer ferplus** |"))
     war, _, distance = (float(cell.split()[0].strip("°")) for cell in row.split("|")[2:5])
@@ -238,7 +239,15 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     monkeypatch.setattr(command, "READER", reader)
     monkeypatch.setattr(command, "TEACHERS", {"still": small["soft"], command.BEGINNING: reader})
     out = tmp_path / "study"
-    arguments = [str(ferplus), "--out", str(out), "--page", str(tmp_path / "reader.json")]
+    arguments = [
+        str(ferplus),
+        "--out",
+        str(out),
+        "--results",
+        str(tmp_path / "reader.json"),
+        "--page",
+        str(tmp_path / "reader.md"),
+    ]
     command.main(arguments)
     runs = sorted(path.name for path in (out / "comparison").iterdir())
     assert runs == ["hard_0", "hard_1", "midas_none_0", "midas_none_1"]

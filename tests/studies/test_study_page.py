@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies.ferplus.figures import Figures
+from studies.ferplus.figures import RESULTS, Figures, broken_json
 from studies.ferplus.gains import MIXED
 from studies.ferplus.names import by_reading, label_of, readings_of
 from studies.ferplus.page import judge, page
@@ -24,10 +24,12 @@ SHARES = ("WAR", "UAR")
 
 @pytest.fixture(scope="module")
 def figures():
-    return Figures.from_dict(json.loads((DOCS / "results.json").read_text()))
+    return Figures.from_dict(json.loads(RESULTS.read_text()))
 
 
 def test_the_page_holds_the_figures(figures):
+    text = RESULTS.read_text()
+    assert text == broken_json(json.loads(text)) + "\n"
     assert (DOCS / "results.md").read_text(encoding="utf-8") == page(figures)
 
 
@@ -81,7 +83,7 @@ def test_what_the_prose_says_in_words_is_so(figures):
 
 def test_guide_and_readme_claim_no_more_than_the_page(figures):
     guide = " ".join((DOCS / "guide.md").read_text(encoding="utf-8").split())
-    told = guide[guide.index("[docs/results.md](results.md) compares") :].split("[docs/dynamic_study.md]")[0]
+    told = guide[guide.index("[docs/results.md](results.md) compares") :].split("[docs/synthetic_clips.md]")[0]
     known = values(figures, judge(figures))
     setup = known["setup"]
     assert setup["model"] == "still_resnet10"
@@ -102,7 +104,7 @@ def test_guide_and_readme_claim_no_more_than_the_page(figures):
 
 def test_the_means_are_those_of_the_common_seeds(figures):
     """Recomputed from results.json without the study's code."""
-    main, *longer = (json.loads((DOCS / "results.json").read_text())[key] for key in ("test", "longer"))
+    main, *longer = (json.loads(RESULTS.read_text())[key] for key in ("test", "longer"))
     for study, name in zip((main, *longer[0]), ("e90", "e180", "e360", "a15", "a45"), strict=True):
         wars = {
             method["name"]: {r["job"]["config"]["seed"]: 100 * r["evaluation"]["war"] for r in method["results"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from studies.synthetic_clips.__main__ import RESULTS
 from studies.synthetic_clips.clips import (
     FOLDS_OF,
     RARE,
@@ -224,18 +225,18 @@ def test_worth_lies_between_the_annotators_around_it():
 
 def test_the_softmax_of_counts_is_judged_by_both_readings():
     docs = Path(__file__).resolve().parents[2] / "docs"
-    content = json.loads((docs / "dynamic_study.json").read_text())
+    content = json.loads(RESULTS.read_text())
     runs = content["runs"][COUNTS]
     for reading, expected in (("vote_shares", 0.348), ("probabilities", 0.286)):
         found = np.mean([run["distances"]["truth"][reading]["tv"]["usual"] for run in runs])
         assert found == pytest.approx(expected, abs=5e-4)
         soft = np.mean([run["distances"]["truth"][reading]["tv"]["usual"] for run in content["runs"]["soft"]])
         assert judged(content)["tv", COUNTS, reading, "usual"].mean == pytest.approx(found - soft, abs=1e-6)
-    written = (docs / "dynamic_study.md").read_text(encoding="utf-8")
+    written = (docs / "synthetic_clips.md").read_text(encoding="utf-8")
     assert "0.286 ± 0.017" in next(line for line in written.splitlines() if "counts, by its probabilities |" in line)
 
 
 def test_the_page_in_the_documentation_holds_the_figures():
     docs = Path(__file__).resolve().parents[2] / "docs"
-    content = json.loads((docs / "dynamic_study.json").read_text())
-    assert (docs / "dynamic_study.md").read_text(encoding="utf-8") == page(content)
+    content = json.loads(RESULTS.read_text())
+    assert (docs / "synthetic_clips.md").read_text(encoding="utf-8") == page(content)

@@ -1,6 +1,6 @@
 """Whether a few clips are learned better from the packaged reader than from random weights.
 
-`python -m studies.finetune --out DIR` renders the clips, trains, and writes docs/finetune.json and the table of
+`python -m studies.finetune --out DIR` renders the clips, trains, and writes results.json and the table of
 docs/pretrained.md; what is there already is not done again. The protocol, as it was committed before the first run:
 
 - Made-up clips (300 of 30 people, 12 frames a second, 0.8 s; seed 7), ten made-up votes each: 120 clips of 12 people to
@@ -33,8 +33,8 @@ from midas_dfer.training.run_folder.runs import RUN_FILE
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.train import resume, train
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE, RESULTS = ROOT / "docs" / "pretrained.md", ROOT / "docs" / "finetune.json"
+HERE = Path(__file__).resolve().parent
+PAGE, RESULTS = HERE.parents[1] / "docs" / "pretrained.md", HERE / "results.json"
 BEGIN, END = "<!-- Written by `python -m studies.finetune`; do not edit. -->\n", "<!-- End. -->\n"
 
 SEEDS = (0, 1, 2)
