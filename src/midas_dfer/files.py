@@ -2,11 +2,9 @@
 
 import difflib
 import errno
-import fcntl
 import json
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -213,25 +211,17 @@ def only_one(lock: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
     Raises:
         JobError: another process holds it, or it cannot be opened.
     """
+    from filelock import FileLock, Timeout
+
+    # Never a "soft" lock, which a process that is killed would leave behind.
     try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        held = FileLock(lock, timeout=patience, fallback_to_soft=False).acquire()
+    except Timeout as error:
+        raise JobError(busy) from error
     except OSError as error:
         raise cannot_write(lock, error) from error
-    until = time.monotonic() + patience
-    try:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise JobError(busy) from error
-                time.sleep(0.1)
-            except OSError as error:
-                raise cannot_write(lock, error) from error
+    with held:
         yield
-    finally:
-        os.close(file)
 
 
 def make_folder(path: Path) -> None:

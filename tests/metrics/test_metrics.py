@@ -27,6 +27,7 @@ from midas_dfer.metrics import (
     total_variation,
     uar,
     war,
+    wilson_interval,
 )
 
 
@@ -84,6 +85,24 @@ def test_scores_equal_torchmetrics():
     assert war(labels, scores) == pytest.approx(multiclass_accuracy(p, t, 7, average="micro").item(), abs=1e-6)
     theirs = multiclass_calibration_error(p, t, 7, n_bins=15, norm="l1").item()
     assert expected_calibration_error(scores, labels) == pytest.approx(theirs, abs=1e-6)
+
+
+@given(
+    found=st.integers(0, 300),
+    more=st.integers(0, 300),
+    z=st.sampled_from([(0.95, 1.959963984540054), (0.5, 0.6744897501960817)]),
+)
+def test_wilson_interval_solves_its_equation(found, more, z):
+    """The limits are the shares p whose distance from the observed share is z standard errors of p."""
+    total, (confidence, quantile) = found + more, z
+    share = found / total if total else math.nan
+    low, high = (float(v[0]) for v in wilson_interval(np.array([share]), np.array([total]), confidence))
+    if total == 0:
+        assert (low, high) == (0.0, 1.0)
+        return
+    assert 0 <= low <= share <= high <= 1
+    for p in (low, high):
+        assert (share - p) ** 2 == pytest.approx(quantile**2 * p * (1 - p) / total, abs=1e-9)
 
 
 def test_absent_classes_do_not_count_and_perfect_is_one():

@@ -15,7 +15,7 @@ from midas_dfer.clips.preparing.prepare import PrepareReport
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import Evaluation, Predictions, VoteAgreement, score
-from midas_dfer.report.pictures.evaluation_figures import draw_evaluation, draw_recall, wilson_interval
+from midas_dfer.report.pictures.evaluation_figures import draw_evaluation, draw_recall
 from midas_dfer.report.pictures.layout import one_line, short_name, text_width, wrap
 from midas_dfer.report.pictures.training_curves import draw_training, spread_out
 from midas_dfer.report.tables.terminal import description_table, evaluation_table, prepare_table
@@ -264,20 +264,6 @@ def test_a_picture_that_cannot_be_written_is_told(tmp_path):
     of = predictions(5)
     with pytest.raises(JobError, match="cannot write"):
         draw_evaluation(scores(of), of, tmp_path / "file")
-
-
-@given(found=st.integers(0, 300), more=st.integers(0, 300))
-def test_wilson_interval_solves_its_equation(found, more):
-    """The limits are the shares p whose distance from the observed share is z standard errors of p."""
-    total = found + more
-    low, high = (float(v[0]) for v in wilson_interval(np.array([found]), np.array([total])))
-    if total == 0:
-        assert (low, high) == (0.0, 1.0)
-        return
-    share = found / total
-    assert 0 <= low <= share <= high <= 1
-    for p in (low, high):
-        assert (share - p) ** 2 == pytest.approx(1.959964**2 * p * (1 - p) / total, abs=1e-9)
 
 
 HEAD = "epoch,learning_rate,seconds,train_loss,train_uar,train_war"

@@ -2,8 +2,8 @@
 
 How sure a score is, and whether two methods differ, is here too: intervals, paired tests, verdicts.
 
-- `recognition`: UAR, WAR, recall, confusion. `calibration`: reliability. `votes`: distances to the votes.
-- `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`, `student`: over runs.
+- `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability. `votes`: distances to votes.
+- `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
 - `significance`: McNemar, Holm, verdicts.
 
 Everything is computed from all predictions at once, in float64 numpy, so that a score does not depend on how
@@ -19,7 +19,16 @@ from midas_dfer.metrics.bootstrap import (
     score_intervals,
 )
 from midas_dfer.metrics.calibration import Reliability, expected_calibration_error, reliability
-from midas_dfer.metrics.recognition import Confusion, Labels, Predictions, confusion_matrix, recall_per_class, uar, war
+from midas_dfer.metrics.recognition import (
+    Confusion,
+    Labels,
+    Predictions,
+    confusion_matrix,
+    recall_per_class,
+    uar,
+    war,
+    wilson_interval,
+)
 from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_over_runs, paired_runs, seed_interval
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
 from midas_dfer.metrics.votes import (
@@ -65,4 +74,5 @@ __all__ = [
     "uar",
     "verdict",
     "war",
+    "wilson_interval",
 ]

@@ -18,10 +18,9 @@ from jaxtyping import Float64, Int64, Integer, Num
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
-from midas_dfer.metrics.recognition import Labels, labels_and_classes
+from midas_dfer.metrics.recognition import Labels, labels_and_classes, wilson_interval
 from midas_dfer.metrics.resampling import Design, Drawing, Groups, mean_recall, percentiles, resample, sign_flip_p
 from midas_dfer.metrics.significance import Verdict, verdict
-from midas_dfer.metrics.student import normal_quantile
 
 ClassRuns = Integer[np.ndarray, "*S N"] | Sequence[int] | Sequence[Sequence[int]]
 """Predicted classes `[N]` of one network, or `[S, N]` of those of S seeds."""
@@ -231,13 +230,13 @@ def score_intervals(
         there = all_clips[:, k] > 0
         draws = all_sums[there, k] / all_clips[there, k]
         units = len(np.unique(design.units[design.classes == k]))
-        recall.append(_wilson(float(sums[k] / clips[k]), draws, int(clips[k]), units, drawing))
+        recall.append(_share_interval(float(sums[k] / clips[k]), draws, int(clips[k]), units, drawing))
     wars = all_sums.sum(axis=1) / all_clips.sum(axis=1)
     return ScoreIntervals(
         uar=Interval(
             float((sums[clips > 0] / clips[clips > 0]).mean()), *percentiles(uars, design, drawing, (0.0, 1.0))
         ),
-        war=_wilson(float(right.mean()), wars, right.shape[1], len(design.unit_folds), drawing),
+        war=_share_interval(float(right.mean()), wars, right.shape[1], len(design.unit_folds), drawing),
         recall=tuple(recall),
         confidence=confidence,
         clips=right.shape[1],
@@ -303,10 +302,10 @@ def _compare(
     )
 
 
-def _wilson(share: float, draws: Float64[np.ndarray, " R"], clips: int, units: int, drawing: Drawing) -> Interval:
+def _share_interval(
+    share: float, draws: Float64[np.ndarray, " R"], clips: int, units: int, drawing: Drawing
+) -> Interval:
     variance, spread = float(draws.var()), share * (1 - share)
     number = min(float(clips), spread / variance) if variance > 0 and spread > 0 else float(min(clips, units))
-    z2 = normal_quantile((1 + drawing.confidence) / 2) ** 2
-    middle = (share + z2 / (2 * number)) / (1 + z2 / number)
-    half = np.sqrt(z2 * (spread / number + z2 / (4 * number**2))) / (1 + z2 / number)
-    return Interval(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+    low, high = wilson_interval(np.array(share), np.array(number), drawing.confidence)
+    return Interval(share, float(low), float(high))

@@ -1,6 +1,7 @@
 """How often the class is recognised: confusion matrix, recall, UAR and WAR."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer, Num
@@ -95,6 +96,29 @@ def war(
     confusion = _confusion(labels, predictions, num_classes)
     total = int(confusion.sum())
     return float(np.trace(confusion)) / total if total else float("nan")
+
+
+def wilson_interval(
+    shares: Num[np.ndarray, "*N"], totals: Num[np.ndarray, "*N"], confidence: float = 0.95
+) -> tuple[Float64[np.ndarray, "*N"], Float64[np.ndarray, "*N"]]:
+    """Limits between which true shares lie with a confidence; Wilson 1927, JASA 22.
+
+    Ours because `scipy.stats.binomtest` takes whole numbers only, one at a time.
+
+    Args:
+        shares: the observed ones, from 0 to 1; anything where the total is 0.
+        totals: of how many each is; need not be whole (an effective number).
+        confidence: between 0 and 1.
+
+    Returns:
+        lower and upper limits, from 0 to 1; 0 and 1 where the total is 0.
+    """
+    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    known = totals > 0
+    n, share = np.where(known, totals, 1.0), np.where(known, shares, 0.0)
+    middle, half = share + z2 / (2 * n), np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2)))
+    low, high = ((middle + side * half) / (1 + z2 / n) for side in (-1, 1))
+    return np.where(known, np.clip(low, 0.0, share), 0.0), np.where(known, np.clip(high, share, 1.0), 1.0)
 
 
 def labels_and_classes(

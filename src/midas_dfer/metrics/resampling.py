@@ -1,4 +1,8 @@
-"""The drawing under `metrics.bootstrap`: clips or people, seeds, and signs."""
+"""The drawing under `metrics.bootstrap`: clips or people, seeds, and signs.
+
+Ours and not scipy's, whose bootstrap knows neither strata nor clusters, and whose `permutation_test` takes 10 s for
+12,000 clips: it draws each sign, where drawing how many signs of equal values flip is enough (1 ms).
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +13,6 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 
 from midas_dfer.errors import RequestError
 from midas_dfer.metrics.seeds import checked_confidence
-from midas_dfer.metrics.student import normal_cdf, normal_quantile, t_quantile
 
 _VALUES_AT_ONCE = 2_000_000
 
@@ -130,9 +133,11 @@ def seed_weights(
     """
     if seeds == 1:
         return np.ones((repeats, 1))
+    from scipy.special import ndtri, stdtrit
+
     drawn = generator.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=repeats) / (seeds - 1)
     level = (1 + confidence) / 2
-    stretch = t_quantile(level, folds * (seeds - 1)) / normal_quantile(level) if level > 0.5 else 1.0
+    stretch = float(stdtrit(folds * (seeds - 1), level) / ndtri(level))
     weights: Float64[np.ndarray, "R S"] = 1 / seeds + stretch * (drawn - 1 / seeds)
     return weights
 
@@ -230,9 +235,10 @@ def percentiles(
         drawing: its settings.
         possible: the lowest and the highest value of the score; the stretched weights of few seeds may lead beyond.
     """
+    from scipy.special import ndtr, stdtrit
+
     M, level = len(design.unit_folds), (1 + drawing.confidence) / 2
     freedom = max(1, M - design.num_folds)
-    if level > 0.5:
-        level = normal_cdf(np.sqrt((freedom + 1) / freedom) * t_quantile(level, freedom))
+    level = float(ndtr(np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, level)))
     low, high = np.quantile(draws, [1 - level, level])
     return max(possible[0], float(low)), min(possible[1], float(high))

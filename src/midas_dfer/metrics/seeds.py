@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from midas_dfer.errors import RequestError
-from midas_dfer.metrics.student import t_cdf, t_quantile
 from midas_dfer.values import is_number
 
 
@@ -84,6 +83,8 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> SeedInte
     Raises:
         RequestError: no values, one that is not finite, or a confidence out of range.
     """
+    from scipy.special import stdtrit
+
     checked_confidence(confidence)
     if not values or not all(math.isfinite(value) for value in values):
         raise RequestError(f"The scores {list(values)} are none, or not all finite numbers. Give one per seed.")
@@ -91,7 +92,7 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> SeedInte
     if len(values) == 1:
         return SeedInterval(mean, None, None, None, confidence, 1)
     deviation = stdev(values)
-    half = t_quantile((1 + confidence) / 2, len(values) - 1) * deviation / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))
     return SeedInterval(mean, deviation, mean - half, mean + half, confidence, len(values))
 
 
@@ -139,6 +140,8 @@ def paired_runs(
     Raises:
         RequestError: the lengths differ, fewer than two pairs, a score that is not finite, or a negative ratio.
     """
+    from scipy.special import stdtr, stdtrit
+
     checked_confidence(confidence)
     if len(scores_a) != len(scores_b) or len(scores_a) < 2:
         raise RequestError(f"There are {len(scores_a)} and {len(scores_b)} scores. Give two or more of the same runs.")
@@ -147,9 +150,9 @@ def paired_runs(
     gaps = [a - b for a, b in zip(scores_a, scores_b, strict=True)]
     runs, mean, deviation = len(gaps), fmean(gaps), stdev(gaps)
     error = deviation * math.sqrt(1 / runs + overlap)
-    half = t_quantile((1 + confidence) / 2, runs - 1) * error
+    half = float(stdtrit(runs - 1, (1 + confidence) / 2)) * error
     t = mean / error if error > 0 else math.copysign(math.inf, mean) if mean else 0.0
-    p_value = min(1.0, 2 * t_cdf(-abs(t), runs - 1))
+    p_value = min(1.0, 2 * float(stdtr(runs - 1, -abs(t))))
     return PairedRuns(mean, deviation, mean - half, mean + half, p_value, confidence, runs, overlap)
 
 

@@ -73,27 +73,18 @@ def mcnemar(labels: Labels, predictions_a: Predictions, predictions_b: Predictio
     Raises:
         RequestError: the lengths differ, or a class number is out of range.
     """
+    from scipy.special import bdtr
+
     true, first, _ = labels_and_classes(labels, predictions_a, None)
     _, second, _ = labels_and_classes(labels, predictions_b, None)
     rated = true != NO_LABEL
     right_a, right_b = (first == true)[rated], (second == true)[rated]
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_exact, p_mid = _binomial_p(only_a, only_b)
-    return McNemar(only_a, only_b, p_exact, p_mid, only_a / only_b if only_b else None)
-
-
-def _binomial_p(b: int, c: int) -> tuple[float, float]:
-    """Exact and mid-p, in whole numbers to the last division, so that thousands of clips lose no digit."""
-    n, fewer = b + c, min(b, c)
-    if n == 0:
-        return 1.0, 1.0
-    term, tail = 1, 1
-    for k in range(1, fewer + 1):
-        term = term * (n - k + 1) // k
-        tail += term
-    if b == c:
-        return 1.0, (2 * 2**n - term) / (2 * 2**n)
-    return 2 * tail / 2**n, (2 * tail - term) / 2**n
+    n, fewer = only_a + only_b, min(only_a, only_b)
+    # The chances of at most, and of less than, the smaller number; their difference is that of the number itself.
+    at_most, below = float(bdtr(fewer, n, 0.5)), float(bdtr(fewer - 1, n, 0.5)) if fewer else 0.0
+    p_mid = at_most + below if only_a != only_b else 1 - (at_most - below) / 2 if n else 1.0
+    return McNemar(only_a, only_b, min(1.0, 2 * at_most), p_mid, only_a / only_b if only_b else None)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

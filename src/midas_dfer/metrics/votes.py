@@ -64,9 +64,11 @@ def jensen_shannon(
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.
     """
+    from scipy.special import rel_entr
+
     predicted, votes = _pair(p, q)
     middle = (predicted + votes) / 2
-    divergence = (_relative_entropy(predicted, middle) + _relative_entropy(votes, middle)) / 2
+    divergence = (rel_entr(predicted, middle) + rel_entr(votes, middle)).sum(axis=1) / 2
     return _reduced(np.clip(divergence, 0.0, np.log(2)), reduction)
 
 
@@ -123,9 +125,13 @@ def entropy_correlation(p: Distributions, q: Distributions) -> EntropyCorrelatio
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.
     """
+    from scipy.stats import pearsonr, spearmanr  # a second to import, so here
+
     predicted, votes = _pair(p, q)
     x, y = (np.round(entropy(side), _ENTROPY_DECIMALS) for side in (predicted, votes))
-    return EntropyCorrelation(_pearson(x, y), _pearson(_mean_ranks(x), _mean_ranks(y)))
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return EntropyCorrelation(float("nan"), float("nan"))
+    return EntropyCorrelation(float(pearsonr(x, y).statistic), float(spearmanr(x, y).statistic))
 
 
 def _pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"], Float64[np.ndarray, "N K"]]:
@@ -138,29 +144,9 @@ def _pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"
     return predicted, votes
 
 
-def _relative_entropy(p: Float64[np.ndarray, "N K"], m: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, " N"]:
-    some = p > 0
-    ratio = np.divide(p, m, out=np.ones_like(p), where=some)
-    total: Float64[np.ndarray, " N"] = (p * np.log(ratio)).sum(axis=1)
-    return total
-
-
 def _reduced(
     values: Float64[np.ndarray, " N"], reduction: Literal["mean", "none"]
 ) -> float | Float64[np.ndarray, " N"]:
     if reduction not in ("mean", "none"):
         raise RequestError(f"{reduction!r} is not a reduction. Use 'mean' or 'none'.")
     return float(values.mean()) if reduction == "mean" else values
-
-
-def _pearson(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    dx, dy = x - x.mean(), y - y.mean()
-    return float(np.clip((dx * dy).sum() / np.sqrt((dx * dx).sum() * (dy * dy).sum()), -1.0, 1.0))
-
-
-def _mean_ranks(values: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Float64[np.ndarray, " N"] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks

@@ -1,5 +1,6 @@
 """The training step: mix, predict, compare. One Lightning module for every model, label type and mixer."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -7,18 +8,17 @@ from typing import Any
 
 import lightning
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.clips.batches.dataset import ClipBatch, ClipLoader
 from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import JobError
-from midas_dfer.labels import NO_LABEL
 from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.metrics import uar, war
 from midas_dfer.mixing import Mixup
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.recipes.config import RunConfig
@@ -63,8 +63,8 @@ class Recognizer(lightning.LightningModule):
         if config.weight_average:
             average = partial(follow, most=config.weight_average)
             self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
-        self.train_uar, self.train_war = _uar(num_classes), _war(num_classes)
-        self.val_uar, self.val_war = _uar(num_classes), _war(num_classes)
+        self.num_classes = num_classes
+        self.seen: dict[str, list[Integer[Tensor, "2 _"]]] = {"train": [], "val": []}
         if config.partial_batch_norm:
             for module in later_batch_norms(model):
                 module.requires_grad_(False)
@@ -106,17 +106,8 @@ class Recognizer(lightning.LightningModule):
         self._check(loss, batch_idx)
 
         dominant = targets.argmax(dim=1)  # of the mixed label, which is what the model is asked for
-        self.train_uar.update(logits, dominant)
-        self.train_war.update(logits, dominant)
-        show: dict[str, Any] = {
-            "on_step": False,
-            "on_epoch": True,
-            "prog_bar": True,
-            "batch_size": len(targets),
-        }
-        self.log("train_loss", loss, **{**show, "on_step": True})
-        self.log("train_uar", self.train_uar, **show)
-        self.log("train_war", self.train_war, **show)
+        self.seen["train"].append(torch.stack([dominant, logits.argmax(dim=1)]))
+        self.log("train_loss", loss, on_step=True, on_epoch=True, batch_size=len(targets))
         return loss
 
     def _predict(self, batch: ClipBatch, number: int) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
@@ -140,24 +131,26 @@ class Recognizer(lightning.LightningModule):
         return mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - Lightning's own
-        """Let the average follow the weights."""
+        """Let the average follow the weights; behind the last batch, say the scores of the epoch."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
+        if self.trainer.is_last_batch:  # not in on_train_epoch_end, which comes after that of the callbacks
+            self._log_scores("train")
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Loss and scores of one batch of the validation part, as it is."""
         logits = self(batch)
-        self.val_uar.update(logits, batch.labels)
-        self.val_war.update(logits, batch.labels)
-        show: dict[str, Any] = {
-            "on_step": False,
-            "on_epoch": True,
-            "prog_bar": True,
-            "batch_size": len(logits),
-        }
-        self.log("val_loss", self.loss(logits, batch.soft_labels), **show)
-        self.log("val_uar", self.val_uar, **show)
-        self.log("val_war", self.val_war, **show)
+        self.seen["val"].append(torch.stack([batch.labels, logits.argmax(dim=1)]))
+        self.log("val_loss", self.loss(logits, batch.soft_labels), batch_size=len(logits))
+
+    def on_validation_epoch_end(self) -> None:
+        """Say the scores of the whole part."""
+        self._log_scores("val")
+
+    def _log_scores(self, part: str) -> None:
+        for name, score in epoch_scores(self.seen[part], self.num_classes).items():
+            self.log(f"{part}_{name}", score, on_step=False, on_epoch=True, batch_size=1)
+        self.seen[part].clear()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimiser, its rate set anew from step to step."""
@@ -231,26 +224,11 @@ class Batches(lightning.LightningDataModule):
         self.next_epoch = state_dict["next_epoch"]
 
 
-class UnweightedRecall(MulticlassRecall):
-    """UAR as in `midas_dfer.metrics.uar`: the mean recall over the classes that occur in the labels.
-
-    torchmetrics' own macro recall also counts, with 0, a class that was predicted but occurs in no label.
-    """
-
-    def compute(self) -> Float[Tensor, ""]:
-        """The score, from 0 to 1; 0 where no clip has a single label."""
-        found, _, _, missed = self._final_state()
-        occurs = (found + missed) > 0
-        recall = found[occurs] / (found + missed)[occurs]
-        return recall.mean() if len(recall) else torch.zeros((), device=recall.device)
-
-
-def _uar(num_classes: int) -> UnweightedRecall:
-    return UnweightedRecall(num_classes, average="macro", ignore_index=NO_LABEL, validate_args=False)
-
-
-def _war(num_classes: int) -> MulticlassAccuracy:
-    return MulticlassAccuracy(num_classes, average="micro", ignore_index=NO_LABEL, validate_args=False)
+def epoch_scores(seen: Sequence[Integer[Tensor, "2 _"]], num_classes: int) -> dict[str, float]:
+    """UAR and WAR of true and predicted classes, batch by batch; 0 where no clip has a single label."""
+    true, predicted = torch.cat([*seen], dim=1).cpu().numpy()
+    scores = {"uar": uar(true, predicted, num_classes), "war": war(true, predicted, num_classes)}
+    return {name: 0.0 if math.isnan(score) else score for name, score in scores.items()}
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from jaxtyping import Float64
 from midas_dfer import metrics
 from midas_dfer.comparison.run_results import Entry
 from midas_dfer.report.pages.page import Frame, clean_text, percent
-from midas_dfer.report.pictures.evaluation_figures import wilson_interval
 from midas_dfer.report.pictures.style import emotion_colors
 from midas_dfer.report.tables.run_tables import READING_NAMES
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
@@ -115,8 +114,7 @@ def reliability_chart(name: str, evaluation: Evaluation, predictions: Prediction
     for reading, title in names[:1] if given is None else names[1:] if same else names:
         shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
         found = metrics.reliability(shown, predictions.labels, _BINS)
-        right = np.rint(np.nan_to_num(found.accuracy) * found.counts).astype(np.int64)
-        low, high = wilson_interval(right, found.counts)
+        low, high = metrics.wilson_interval(found.accuracy, found.counts)
         dots = tuple(
             Dot(
                 frame.x(100 * found.confidence[b]),

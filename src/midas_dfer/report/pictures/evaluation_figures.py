@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def draw_recall(evaluation: Evaluation, path: Path) -> None:
     """Draw the recall of each class with its 95 % interval (Wilson's) and number of clips."""
     counts = np.array(evaluation.confusion, dtype=np.int64)
     totals, found = counts.sum(axis=1), counts.diagonal()
-    low, high = wilson_interval(found, totals)
+    low, high = metrics.wilson_interval(found / np.maximum(totals, 1), totals)
     names, colors = evaluation.class_names, emotion_colors(evaluation.class_names)
     with house_style():
         figure, axes = new_figure(
@@ -168,35 +168,9 @@ def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path)
         _finish(figure, title, evaluation, _agreement_sentence(evaluation), path, note)
 
 
-def wilson_interval(
-    found: Int64[np.ndarray, " K"], totals: Int64[np.ndarray, " K"], z: float = 1.959964
-) -> tuple[Float64[np.ndarray, " K"], Float64[np.ndarray, " K"]]:
-    """Limits between which the true share lies, 95 % of the time, if `found` of `totals` were counted.
-
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-
-    Args:
-        found: how often.
-        totals: out of how many.
-        z: quantile of the normal distribution; 1.96 for 95 %.
-
-    Returns:
-        lower and upper limits, from 0 to 1; 0 and 1 where `totals` is 0.
-    """
-    n = np.maximum(totals, 1).astype(np.float64)
-    share = found / n
-    centre = share + z**2 / (2 * n)
-    margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    unknown = totals == 0
-    low = np.where(unknown, 0.0, np.clip((centre - margin) / (1 + z**2 / n), 0.0, share))
-    high = np.where(unknown, 1.0, np.clip((centre + margin) / (1 + z**2 / n), share, 1.0))
-    return low, high
-
-
 def _draw_reliability(axes: Axes, found: metrics.Reliability) -> None:
     filled = found.counts > 0
-    right = np.rint(found.accuracy[filled] * found.counts[filled]).astype(np.int64)
-    low, high = wilson_interval(right, found.counts[filled])
+    low, high = metrics.wilson_interval(found.accuracy[filled], found.counts[filled])
     confidence, accuracy = 100 * found.confidence[filled], 100 * found.accuracy[filled]
     axes.plot([0, 100], [0, 100], color=SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.text(
