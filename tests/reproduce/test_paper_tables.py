@@ -144,7 +144,7 @@ def test_disgust_accuracies_that_are_no_mean_over_five_folds():
 @pytest.mark.parametrize(("printed", "of_725"), [(28.69, 208), (3.49, None), (0.86, None)])
 def test_footnote_and_page_say_what_the_disgust_accuracies_can_be(printed, of_725):
     readme = PAGE.read_text(encoding="utf-8")
-    listed = readme[readme.index("Some printed figures contradict") :].split("##")[0]
+    listed = readme[readme.index("Some published figures contradict") :].split("##")[0]
     (item,) = re.findall(r"^3\. (.*?)^4\. ", listed, re.MULTILINE | re.DOTALL)
     below = max(share for share in shares_of(145) if share < printed)
     above = min(share for share in shares_of(145) if share > printed)
@@ -188,7 +188,7 @@ def test_two_vgg13_lstm_and_afew():
 def test_the_page_on_the_paper_has_the_same_six():
     """Item by item: every figure and every name that docs/paper.md tells of stands in the footnote of that number."""
     text = PAGE.read_text(encoding="utf-8")
-    listed = text[text.index("Some printed figures contradict") :].split("##")[0]
+    listed = text[text.index("Some published figures contradict") :].split("##")[0]
     items = [" ".join(each.split()) for each in re.split(r"^\d\. ", listed, flags=re.MULTILINE)[1:]]
     assert len(items) == len(FOOTNOTES) == 6
     for item, footnote in zip(items, FOOTNOTES, strict=True):

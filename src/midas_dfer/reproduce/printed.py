@@ -33,9 +33,9 @@ DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
 Mark = Literal["best", "second"]
 
 FOOTNOTES: tuple[str, ...] = (
-    'The paper says that DFEW has "11,967" clips with a single label; two digits changed places: its split files '
+    'The paper says that DFEW has "11,967" clips with a single label; two digits are swapped: its split files '
     "hold 11,697.",
-    "The MIDAS row of table 1 contradicts itself: its seven class accuracies have the mean 59.18, but the UAR is "
+    "The MIDAS row of table 1 is inconsistent: its seven class accuracies have the mean 59.18, but the UAR is "
     "printed as 57.45; weighted by DFEW's class sizes they give 66.48, but the WAR is printed as 69.16. By the same "
     "sums the rows of Former-DFER, STT and GCA+IAL come out within 0.02 and that of Resnet18+GRU within 0.22; that of "
     "DPCNet does not (55.02 and 65.67, printed 57.11 and 66.32).",
