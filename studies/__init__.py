@@ -5,5 +5,6 @@
 - `reader`: how the packaged reader was trained and measured (docs/reader.md).
 - `leaderboard`: readers of others beside ours (docs/leaderboard.md).
 - `finetune`: training from the reader's weights (docs/pretrained.md).
+- `pages`: how the pages are written: templates, tables, wrapped lines.
 - `readings`, `readme_picture`: the figures of docs/readings.md, and the README's picture.
 """

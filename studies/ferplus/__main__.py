@@ -26,6 +26,7 @@ from studies.ferplus.pictures import draw_epochs, draw_gains, draw_scores
 from studies.ferplus.running import collect, plan_jobs, run_all
 from studies.ferplus.scales import gradient_scales
 from studies.ferplus.table import compare, in_words, study_table
+from studies.pages import facts
 
 
 def main() -> int:
@@ -135,7 +136,7 @@ def results_of(runs: Sequence[Path], images: Path) -> dict[str, Any]:
         draw_scores(each, images / (picture_of(each) if number else PICTURE))
     draw_epochs(tried, images / EPOCHS_PICTURE)
     draw_gains(gains(tried, learned), images / GAINS_PICTURE)
-    on = ", ".join(f"{key} {value}" for key, value in machine("torch", "midas-dfer").items())
+    on = facts(machine("torch", "midas-dfer"))
     figures = [raw(each) for each in scored]
     return {"machine": on, "test": figures[0], "longer": figures[1:], "validation": raw(tried), "learned": learned}
 

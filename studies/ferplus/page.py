@@ -1,6 +1,8 @@
-"""docs/results.md, all of it: sentences and tables, written from the figures."""
+"""docs/results.md, all of it: `prose.md` and `measured.md` filled in with the figures."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.training.recipes.config import RunConfig
@@ -22,8 +24,8 @@ from studies.ferplus.names import (
 )
 from studies.ferplus.prose import prose
 from studies.ferplus.rare import RARE
-from studies.ferplus.table import mean_and_deviation
 from studies.ferplus.verdicts import BASELINE, Verdict, find_verdicts, scores, seeds_shown
+from studies.pages import mean_and_deviation, render, table
 
 WRITTEN = "<!-- Written by `python -m studies.ferplus page` from its results.json and prose.md; do not edit. -->"
 
@@ -37,7 +39,7 @@ GAINS_PICTURE = "ferplus-gains.png"
 """Of what mixing gains."""
 
 _PERCENT = ("WAR", "UAR", "rare")
-_COLUMNS = "rate | WAR % | UAR % | rare % | CE | JSD | TV |"
+_COLUMNS = ("rate", *(f"{name} %" for name in _PERCENT), *DISTANCES)
 
 
 def picture_of(result: ExperimentResult) -> str:
@@ -60,63 +62,50 @@ def judge(figures: Figures) -> tuple[Verdict, ...]:
 
 def measured(figures: Figures, verdicts: Sequence[Verdict]) -> str:
     """The tables."""
-    lines = [
-        "## Scores on the test part",
-        "",
-        "Mean ± standard deviation over the seeds (*n*) that all methods of a schedule have, if they have "
-        "several. Rare: "
-        f"mean recall of {', '.join(RARE)}. CE, JSD, TV: cross-entropy, Jensen-Shannon divergence (nats) and total "
-        "variation between the votes and what the output is read as ([two readings](#two-readings)); lower is better. "
-        f"Methods of a seed begin with the same weights. Measured on: {figures.machine}.",
-    ]
-    for number, each in enumerate(figures.tests):
-        lines += ["", f"### {_title(each)}", "", *_section(each, picture_of(each) if number else PICTURE)]
-    lines += ["", "## Differences from soft labels", "", *_differences(figures, verdicts)]
-    if figures.validation.methods:
-        lines += ["", "## Other schedules", "", *_schedules(figures.validation)]
-    if found := gains(figures.validation, figures.learned):
-        lines += ["", "## Differences by how far training got", "", *_gains(found)]
-    return "\n".join(lines) + "\n"
+    studies, tried = figures.tests, figures.validation
+    found = gains(tried, figures.learned)
+    return render(
+        Path(__file__).with_name("measured.md"),
+        rare=RARE,
+        machine=figures.machine,
+        flatness=f"{FLATNESS:g}",
+        sections=[_section(each, picture_of(each) if number else PICTURE) for number, each in enumerate(studies)],
+        differences=_differences(figures, verdicts),
+        wider=sorted({each.interval_seeds for each in verdicts if each.interval_seeds != len(each.seeds)}),
+        schedules=_schedules(tried) if tried.methods else "",
+        tried_on=trained_on(tried),
+        epochs_picture=EPOCHS_PICTURE,
+        gains=_gains(found) if found else "",
+        gains_picture=GAINS_PICTURE,
+    )
 
 
-def _title(result: ExperimentResult) -> str:
-    name = schedule_name(result)
-    return name[0].upper() + name[1:]
-
-
-def _section(result: ExperimentResult, picture: str) -> list[str]:
-    first = result.methods[0].results[0]
-    seconds = sum(each.seconds for method in result.methods for each in method.results)
-    flat = any("×" in rate_of(method) for method in result.methods)
-    return [
-        f"{_what(first.job.config)}; {trained_on(result)} training pictures; {first.evaluation.num_clips:,} test "
-        f"pictures, {first.evaluation.num_labelled:,} of them with a single label. "
-        f"{sum(len(m.results) for m in result.methods)} results, {seconds / 3600:.1f} hours of one thread.",
-        "",
-        f"| method | n | {_COLUMNS}",
-        "|---|--:|---:|---:|---:|---:|---:|---:|---:|",
-        *(line for method in result.methods for line in _rows(method, result)),
-        "",
-        *([_flat_rate(), ""] if flat else []),
-        *_other_seeds(result),
-        f"![Scores of each training](images/{picture})",
-    ]
-
-
-def _flat_rate() -> str:
-    return f"× {FLATNESS:g}: the rate by which the flat targets' first steps are as long as those of one-hot labels."
-
-
-def _other_seeds(result: ExperimentResult) -> list[str]:
-    """What stands in no mean, because another method lacks the seed."""
-    told = [
-        f"{label_of(method)}, seed {seed}: WAR {100 * found['WAR'][0]:.1f}, UAR {100 * found['UAR'][0]:.1f}"
+def _section(result: ExperimentResult, picture: str) -> dict[str, Any]:
+    first, name = result.methods[0].results[0], schedule_name(result)
+    results = [each for method in result.methods for each in method.results]
+    evaluation, hours = first.evaluation, sum(each.seconds for each in results) / 3600
+    rows = [
+        [name, "" if number else str(len(seeds)), "" if number else rate_of(method), *cells]
         for method in result.methods
-        for seed in method.seeds
-        if seed not in seeds_shown(method, result.methods)
-        for found in (scores(method, [seed], readings_of(method)[0]),)
+        for seeds in (seeds_shown(method, result.methods),)
+        for number, (name, cells) in enumerate(_readings(method, seeds))
     ]
-    return [f"In no mean, as not all methods have the seed: {'; '.join(told)}.", ""] if told else []
+    return {
+        "title": name[0].upper() + name[1:],
+        "facts": f"{_what(first.job.config)}; {trained_on(result)} training pictures; {evaluation.num_clips:,} test "
+        f"pictures, {evaluation.num_labelled:,} of them with a single label. {len(results)} results, {hours:.1f} hours "
+        "of one thread.",
+        "scores": table(["method", "n", *_COLUMNS], rows),
+        "flat": any("×" in rate_of(method) for method in result.methods),
+        "other_seeds": [
+            f"{label_of(method)}, seed {seed}: WAR {100 * found['WAR'][0]:.1f}, UAR {100 * found['UAR'][0]:.1f}"
+            for method in result.methods
+            for seed in method.seeds
+            if seed not in seeds_shown(method, result.methods)
+            for found in (scores(method, [seed], readings_of(method)[0]),)
+        ],
+        "picture": picture,
+    }
 
 
 def _what(config: RunConfig) -> str:
@@ -127,58 +116,31 @@ def _what(config: RunConfig) -> str:
     )
 
 
-def _rows(method: MethodResult, result: ExperimentResult) -> list[str]:
-    """One for each reading; scores that are the same by both stand in the first."""
-    seeds, lines = seeds_shown(method, result.methods), []
+def _readings(method: MethodResult, seeds: Sequence[int]) -> list[tuple[str, list[str]]]:
+    """Name and scores by each reading; scores that are the same by both stand in the first."""
+    rows = []
     for number, reading in enumerate(readings_of(method)):
-        name = by_reading(method_name(method), method, reading)
-        head = f"| {name} | | |" if number else f"| {name} | {len(seeds)} | {rate_of(method)} |"
-        lines.append(f"{head} {' | '.join(_cells(method, seeds, reading))} |")
-    return lines
+        found = scores(method, seeds, reading)
+        cells = ["" if number else mean_and_deviation(found[name], 1, 100) for name in _PERCENT]
+        cells += [mean_and_deviation(found[name], 3) for name in DISTANCES]
+        rows.append((by_reading(method_name(method), method, reading), cells))
+    return rows
 
 
-def _cells(method: MethodResult, seeds: Sequence[int], reading: str) -> list[str]:
-    found = scores(method, seeds, reading)
-    first = reading == readings_of(method)[0]
-    cells = [mean_and_deviation(found[name], 100, 1) if first else "" for name in _PERCENT]
-    return cells + [mean_and_deviation(found[name], 1, 3) for name in DISTANCES]
-
-
-def _differences(figures: Figures, verdicts: Sequence[Verdict]) -> list[str]:
-    rows = {m.name: (m, schedule_name(study)) for study in figures.tests for m in study.methods}
-    lines = [
-        "Diff.: over the *n* seeds that all methods of the schedule have; percentage points, nats, or total variation. "
-        "Interval: 95 %, paired bootstrap over test pictures and seeds (of rare: paired t test over seeds). p: "
-        "the larger of "
-        "the paired t test's over the seeds and the randomisation test's over the pictures; corrected after Holm "
-        "for all "
-        "rows of a table that have several seeds. Better or worse: the interval excludes 0 and the corrected p "
-        "is below "
-        "0.05; all else is noise. One seed: no verdict.",
-    ]
+def _differences(figures: Figures, verdicts: Sequence[Verdict]) -> list[tuple[str, int, str]]:
+    """Of each score how many comparisons there are, and their table."""
+    known = {m.name: (m, schedule_name(study)) for study in figures.tests for m in study.methods}
+    head = ["schedule", "compared with soft labels", "n", "diff.", "95 % interval", "p", "corrected", "found"]
+    found = []
     for score in dict.fromkeys(each.score for each in verdicts):
-        found = [each for each in verdicts if each.score == score]
-        family = sum(each.p_value is not None for each in found)
-        lines += [
-            "",
-            f"**{score}**, corrected for {family} comparisons",
-            "",
-            "| schedule | compared with soft labels | n | diff. | 95 % interval | p | corrected | found |",
-            "|---|---|--:|---:|---:|---:|---:|---|",
-            *(_difference_row(each, *rows[each.method]) for each in found),
-        ]
-    if wider := sorted({each.interval_seeds for each in verdicts if each.interval_seeds != len(each.seeds)}):
-        counts = " or ".join(map(str, wider))
-        lines += [
-            "",
-            f"<sup>a</sup> The interval is over the {counts} seeds that this method and soft labels share, not "
-            "over *n*; so is "
-            "the randomisation test.",
-        ]
-    return lines
+        of_score = [each for each in verdicts if each.score == score]
+        rows = [_difference_row(each, *known[each.method]) for each in of_score]
+        family = sum(each.p_value is not None for each in of_score)
+        found.append((score, family, table(head, rows, left=(0, 1, 7))))
+    return found
 
 
-def _difference_row(verdict: Verdict, method: MethodResult, schedule: str) -> str:
+def _difference_row(verdict: Verdict, method: MethodResult, schedule: str) -> list[str]:
     factor, digits = (100, 2) if verdict.score in _PERCENT else (1, 3)
     interval = ""
     if verdict.interval is not None:
@@ -194,60 +156,35 @@ def _difference_row(verdict: Verdict, method: MethodResult, schedule: str) -> st
         _p(verdict.corrected),
         verdict.found,
     ]
-    return f"| {' | '.join(cells)} |".replace("-", "\u2212")
+    return [cell.replace("-", "\u2212") for cell in cells]
 
 
 def _p(value: float | None) -> str:
     return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _schedules(result: ExperimentResult) -> list[str]:
-    lines = [
-        "One seed each, so no verdict on any of them; scored on the validation part, which no training saw and "
-        "none of the "
-        f"test pictures is in; {trained_on(result)} training pictures. Settings that are not named are those of "
-        "the first "
-        "table.",
-        "",
-        f"| schedule | method | {_COLUMNS}",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+def _schedules(result: ExperimentResult) -> str:
+    rows = [
+        [changes_of(config), name, "" if number else f"{config.learning_rate:.3g}", *cells]
+        for method in result.methods
+        for config in (method.results[0].job.config,)
+        for number, (name, cells) in enumerate(_readings(method, method.seeds))
     ]
-    for method in result.methods:
-        (first,) = method.results
-        for number, reading in enumerate(readings_of(method)):
-            rate = "" if number else f"{first.job.config.learning_rate:.3g}"
-            name = by_reading(method_name(method), method, reading)
-            cells = _cells(method, method.seeds, reading)
-            lines.append(f"| {changes_of(first.job.config)} | {name} | {rate} | {' | '.join(cells)} |")
-    lines += ["", f"![WAR, UAR and recall of the rare classes over the number of epochs](images/{EPOCHS_PICTURE})"]
-    return lines
+    return table(["schedule", "method", *_COLUMNS], rows, left=(0, 1))
 
 
-def _gains(found: Sequence[Gain]) -> list[str]:
-    return [
-        "*Looked at afterwards*: of the trainings of the table above, differences from soft labels in percentage "
-        "points, in "
-        "the order of how many of its training pictures the network with hard labels gets right in its last "
-        "epoch, flipped and "
-        "cropped as they are then. Single seeds, not tested; another seed moves a score by a point or two. It "
-        "suggests what to "
-        "test, and shows nothing.",
-        "",
-        "| schedule | training % right | soft WAR % | no normalisation: WAR | UAR | softmax: WAR | UAR |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-        *map(_gain_row, found),
-        "",
-        f"![The same as a picture](images/{GAINS_PICTURE})",
-    ]
-
-
-def _gain_row(gain: Gain) -> str:
-    cells = [f"{100 * scores[method]:+.1f}" for method in MIXED for scores in (gain.war, gain.uar)]
-    rate = gain.config.learning_rate
-    row = [
-        changes_of(gain.config) + f", rate {rate:g}" * (rate != Schedule().learning_rate),
-        f"{100 * gain.learned:.1f}",
-        f"{100 * gain.soft:.1f}",
-        *cells,
-    ]
-    return f"| {' | '.join(row)} |".replace("| -", "| \u2212")
+def _gains(found: Sequence[Gain]) -> str:
+    rows = []
+    for gain in found:
+        rate = gain.config.learning_rate
+        points = [f"{100 * scores[method]:+.1f}" for method in MIXED for scores in (gain.war, gain.uar)]
+        rows.append(
+            [
+                changes_of(gain.config) + f", rate {rate:g}" * (rate != Schedule().learning_rate),
+                f"{100 * gain.learned:.1f}",
+                f"{100 * gain.soft:.1f}",
+                *(each.replace("-", "\u2212") for each in points),
+            ]
+        )
+    head = ["schedule", "training % right", "soft WAR %", "no normalisation: WAR", "UAR", "softmax: WAR", "UAR"]
+    return table(head, rows)

@@ -1,7 +1,6 @@
 """The sentences of docs/results.md: `prose.md` with its figures filled in, none of which is written by hand."""
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -18,12 +17,10 @@ from studies.ferplus.figures import Figures
 from studies.ferplus.grid import Schedule
 from studies.ferplus.names import DISTANCES, NAMES, by_reading, config_of, label_of, readings_of, schedule_name
 from studies.ferplus.verdicts import Verdict, scores, seeds_shown
+from studies.pages import table, wrapped
 from studies.readings import reading_biases
 
 PROSE = Path(__file__).with_name("prose.md")
-
-WIDTH = 120
-"""Columns of a line."""
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 _DFEW_TRAINING_CLIPS = 9357.6  # mean over the five published folds
@@ -32,27 +29,7 @@ _CLASSES = 8
 
 def prose(figures: Figures, verdicts: Sequence[Verdict]) -> str:
     """Fill in the template, and break its lines anew."""
-    return _wrapped(PROSE.read_text(encoding="utf-8").format_map(values(figures, verdicts)))
-
-
-def _wrapped(text: str) -> str:
-    """Break the lines of paragraphs and items anew; code, tables and headings stay."""
-    lines: list[str] = []
-    open_line, is_code = "", False
-    for line in [*text.splitlines(), ""]:
-        is_code ^= line.startswith("```")
-        fixed = is_code or not line or line.startswith(("#", "|", "```"))
-        if open_line and (fixed or line.startswith("- ")):
-            indent = "  " if open_line.startswith("- ") else ""
-            lines += textwrap.wrap(
-                open_line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-            )
-            open_line = ""
-        if fixed:
-            lines.append(line)
-        else:
-            open_line = f"{open_line} {line.strip()}" if open_line else line
-    return "\n".join(lines)
+    return wrapped(PROSE.read_text(encoding="utf-8").format_map(values(figures, verdicts)))
 
 
 def values(figures: Figures, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -208,12 +185,12 @@ def _readings() -> dict[str, Any]:
 
 
 def _scales(scales: Mapping[str, Mapping[str, float]]) -> str:
-    lines = ["| method | length | spread | entropy |", "|---|--:|--:|--:|"]
-    lines += [
-        f"| {NAMES[method]} | {found['length']:.3f} | {found['spread']:.3f} | {found['entropy']:.3f} |"
+    rows = [
+        [NAMES[method], *(f"{found[key]:.3f}" for key in ("length", "spread", "entropy"))]
         for method, found in scales.items()
     ]
-    return "\n".join([*lines, f"| *uniform* | 0 | 0 | {float(torch.tensor(_CLASSES).log()):.3f} |"])
+    uniform = ["*uniform*", "0", "0", f"{float(torch.tensor(_CLASSES).log()):.3f}"]
+    return table(["method", "length", "spread", "entropy"], [*rows, uniform])
 
 
 def _theory(figures: Figures) -> dict[str, str]:

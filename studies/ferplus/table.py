@@ -1,7 +1,6 @@
 """What came of the study's trainings: scores of each method and schedule, differences, and both as tables."""
 
 from collections.abc import Sequence
-from statistics import fmean, stdev
 
 from midas_dfer.comparison.differences import Difference, find_differences
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
@@ -9,6 +8,7 @@ from midas_dfer.report.tables.table_data import Cell, TableData
 from studies.ferplus.names import DISTANCES, label_of, plain_schedule
 from studies.ferplus.rare import RARE, rare_classes, rare_recalls
 from studies.ferplus.verdicts import seeds_shown
+from studies.pages import mean_and_deviation
 
 READINGS = {"probabilities": "p", "vote_shares": "v"}
 
@@ -71,15 +71,6 @@ def in_words(result: ExperimentResult) -> ExperimentResult:
     return ExperimentResult(result.name, methods, differences, result.notes)
 
 
-def mean_and_deviation(values: Sequence[float | None], factor: float, digits: int) -> str:
-    """Such as 67.32 ± 0.41; empty where there is no value."""
-    known = [factor * value for value in values if value is not None]
-    if not known:
-        return ""
-    spread = f" ± {stdev(known):.{digits}f}" if len(known) > 1 else ""
-    return f"{fmean(known):.{digits}f}{spread}"
-
-
 def _shown(method: MethodResult, result: ExperimentResult) -> MethodResult:
     seeds = seeds_shown(method, result.methods)
     return MethodResult(method.name, tuple(each for each in method.results if each.job.config.seed in seeds))
@@ -99,6 +90,6 @@ def _row(method: MethodResult, rare: Sequence[str]) -> tuple[Cell, ...]:
     return (
         Cell(method.name, note=(1,)),
         Cell(str(len(evaluations))),
-        *(Cell(mean_and_deviation(values, 100, 2)) for values in shares),
-        *(Cell(mean_and_deviation(values, 1, 4)) for values in distances),
+        *(Cell(mean_and_deviation(values, 2, 100)) for values in shares),
+        *(Cell(mean_and_deviation(values, 4)) for values in distances),
     )

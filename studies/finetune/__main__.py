@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from midas_dfer.clips.preparing.prepare import prepare
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.settings import ExtractSettings
@@ -32,6 +30,7 @@ from midas_dfer.training.recipes import recipe
 from midas_dfer.training.run_folder.runs import RUN_FILE
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.train import resume, train
+from studies.pages import mean_and_deviation, table
 
 HERE = Path(__file__).resolve().parent
 PAGE, RESULTS = HERE.parents[1] / "docs" / "pretrained.md", HERE / "results.json"
@@ -95,27 +94,27 @@ def measure(folder: Path) -> dict[str, Any]:
     }
 
 
-def table(results: dict[str, Any]) -> str:
+def results_table(results: dict[str, Any]) -> str:
     """The table of docs/pretrained.md: mean and standard deviation over the seeds."""
-    lines = ["| | epochs | WAR | UAR | total variation |", "|---|---|---|---|---|"]
-    for name, rows in results["trainings"].items():
-        cells = []
-        for figure, digits in (("war", 1), ("uar", 1), ("total_variation", 3)):
-            values = [each[figure] for each in rows]
-            cells.append(f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}")
-        lines.append(f"| {name} | {results['epochs'][name]} | {' | '.join(cells)} |")
+    digits = {"war": 1, "uar": 1, "total_variation": 3}
+    rows = [
+        [
+            name,
+            str(results["epochs"][name]),
+            *(mean_and_deviation([each[key] for each in runs], digits[key]) for key in digits),
+        ]
+        for name, runs in results["trainings"].items()
+    ]
     plain = results["the reader as it is"]
-    lines.append(
-        f"| the reader as it is | 0 | {plain['war']:.1f} | {plain['uar']:.1f} | {plain['total_variation']:.3f} |"
-    )
-    lines.append(f"| always the most frequent class | | {results['most frequent class']:.1f} | | |")
-    return "\n".join(lines) + "\n"
+    rows.append(["the reader as it is", "0", *(f"{plain[key]:.{places}f}" for key, places in digits.items())])
+    rows.append(["always the most frequent class", "", f"{results['most frequent class']:.1f}", "", ""])
+    return table(["", "epochs", "WAR", "UAR", "total variation"], rows) + "\n"
 
 
 def write_page(results: dict[str, Any]) -> None:
     """Put the table into the page."""
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + table(results) + END + rest.split(END)[1], encoding="utf-8")
+    PAGE.write_text(before + BEGIN + results_table(results) + END + rest.split(END)[1], encoding="utf-8")
 
 
 def main() -> None:
@@ -125,7 +124,7 @@ def main() -> None:
     results = measure(flags.parse_args().out)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     write_page(results)
-    print(table(results))
+    print(results_table(results))
 
 
 if __name__ == "__main__":

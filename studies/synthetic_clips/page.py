@@ -1,31 +1,57 @@
-"""The page of the documentation."""
+"""docs/synthetic_clips.md: `page.md` filled in with the figures of results.json."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from midas_dfer.synthetic import EMOTIONS
+from studies.pages import mean_and_deviation, render, table
 from studies.readings import reading_biases
 from studies.synthetic_clips.clips import COMMONNESS, RARE, VOTES
 from studies.synthetic_clips.learning import BASE, COUNTS, METHODS
 from studies.synthetic_clips.measures import SeedDifference, judged
 
 READINGS = ("vote_shares", "probabilities")
+_COLUMNS = {
+    "KL, usual": ("kl", "usual"),
+    "JSD, usual": ("js", "usual"),
+    "TV, usual": ("tv", "usual"),
+    "JSD, rare": ("js", "rare"),
+    "TV, rare": ("tv", "rare"),
+}
+_CLAIMS = {
+    ("tv", "usual"): "TV to the truth",
+    ("tv", "rare"): "TV to the truth, rare classes",
+    ("error", "usual"): "the class, as common as in training",
+    ("error", "rare"): "the class, rare classes",
+}
 
 
-def _mean_sd(values: list[float], digits: int) -> str:
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.{digits}f}{deviation}"
-
-
-def _column(runs: list[dict[str, Any]], *keys: str, digits: int = 3) -> str:
-    values = []
-    for run in runs:
-        value: Any = run
-        for key in keys:
-            value = value[key]
-        values.append(value)
-    return _mean_sd(values, digits)
+def page(content: Mapping[str, Any]) -> str:
+    """The page of the documentation."""
+    rates = content["training"]["rates"]
+    differences = judged(content)
+    ten_votes = content["bounds"]["annotators"][str(VOTES)]["tv"]["usual"]
+    return render(
+        Path(__file__).with_name("page.md"),
+        **{**content, "differences": _differences_table(differences)},
+        disgust=COMMONNESS["disgust"] / sum(COMMONNESS.values()),
+        rare=RARE,
+        seeds=[run["seed"] for run in content["runs"][BASE]],
+        steps=content["corpus"]["train"] // content["training"]["batch"] * content["training"]["epochs"],
+        rates=[f"{rate:g}" for rate in rates],
+        biases=reading_biases(len(EMOTIONS), VOTES),
+        distances=_distances_table(content),
+        all_kept=all(item.interval for item in differences.values()),
+        ten_votes=ten_votes,
+        closer=[name for name, far in _mean_distances(content).items() if far < ten_votes],
+        verdicts=[(what, *_clear(content, differences, *key)) for key, what in _CLAIMS.items()],
+        at_an_end=[method for method, rate in content["chosen"].items() if rate in (min(rates), max(rates))],
+        recognition=_recognition_table(content),
+        other_reading=_other_reading_table(content),
+        rates_table=_rates_table(content),
+    )
 
 
 def shown(methods: Iterable[str]) -> list[tuple[str, str, str]]:
@@ -39,7 +65,7 @@ def shown(methods: Iterable[str]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def worth(distance: float, annotators: dict[str, Any], measure: str = "tv", view: str = "usual") -> str:
+def worth(distance: float, annotators: Mapping[str, Any], measure: str = "tv", view: str = "usual") -> str:
     """Say between how many annotators' votes and how many more a distance to the truth lies."""
     closer = [int(count) for count, found in annotators.items() if distance <= found[measure][view]]
     if not closer:
@@ -47,211 +73,112 @@ def worth(distance: float, annotators: dict[str, Any], measure: str = "tv", view
     return f"{VOTES} or more" if max(closer) == VOTES else f"{max(closer)} to {max(closer) + 1}"
 
 
-def page(content: dict[str, Any]) -> str:
-    """The page of the documentation."""
-    corpus, training, clips, limits = (content[key] for key in ("corpus", "training", "clips", "bounds"))
-    runs, chosen, annotators = content["runs"], content["chosen"], limits["annotators"]
-    seeds = [run["seed"] for run in runs[BASE]]
-    steps = corpus["train"] // training["batch"] * training["epochs"]
-    lines = [
-        "# How close to the truth",
-        "",
-        "On real clips nobody knows what all people would vote: a prediction can only be held against ten sampled",
-        "votes. On made-up clips the distribution that votes are drawn from is known; here methods are held against it",
-        "(`python -m studies.synthetic_clips`, which writes this page; all figures are in "
-        "[results.json](../studies/synthetic_clips/results.json)).",
-        "Drawn faces show how the methods differ when everything is known, and nothing about real faces.",
-        "",
-        f"- **Clips** of the made-up corpus, {corpus['frames']} frames of {corpus['side']}x{corpus['side']} pixels, "
-        f"ten votes each: {clips['train']['clips']} to learn from ({clips['train']['people']} people), "
-        f"{clips['validation']['clips']} to choose learning rates by ({clips['validation']['people']} people), both "
-        f"with DFEW's class shares (disgust {100 * COMMONNESS['disgust'] / sum(COMMONNESS.values()):.1f} %), each "
-        f"with a single label; {clips['test']['clips']} to test on ({clips['test']['people']} people), "
-        f"{corpus['test']} of each class that is performed. Nobody is in two parts.",
-        "- **The truth** of a clip is the distribution of a vote on it: what ideal observers see in it, passed through "
-        "the annotators' own confusions. *Usual* weighs test clips so that classes count as often as in training; "
-        f"*rare* is over the clips whose true mode is {' or '.join(RARE)}, both alike.",
-        f"- **Networks**: tsm_resnet18 of width {training['width']}, random weights, random crops of "
-        f"{training['size']} pixels and mirroring, SGD, {training['batch']} clips a step, {steps} steps for every "
-        f"method, a cosine after one epoch of warm-up; the weights of the last step. The rate is the one of "
-        f"{', '.join(f'{rate:g}' for rate in training['rates'])} with the smallest JSD of the implied vote shares "
-        f"to the ten votes of the validation part, seed {seeds[0]} (after the softmax of counts these are biased, "
-        "and by "
-        "its probabilities that method might have been given another rate); scores below are of the test part, "
-        "mean ± standard "
-        f"deviation over {len(seeds)} seeds of weights and batches ({', '.join(map(str, seeds))}), on the same clips.",
-        "- **MIDAS** mixes soft labels under three normalisations of the mixed label, and, as the paper has it, hard "
-        "labels under the softmax.",
-        f"- **Measured on** {', '.join(f'{key} {value}' for key, value in content['machine'].items())}; one thread.",
-    ]
-    if len(seeds) < len(training["seeds"]):
-        lines += ["", f"**Not whole yet: {len(seeds)} of {len(training['seeds'])} seeds.**"]
-    lines += [
-        "",
-        "## Distance to the truth",
-        "",
-        "Of the annotators' distribution that the output implies (*vote shares*); smaller is better. Where targets",
-        "went through a softmax, small shares become zeros, for which KL is charged log 1e-12: go by the others.",
-        *_about_readings(),
-        "",
-        "| method | rate | KL, usual | JSD, usual | TV, usual | JSD, rare | TV, rare | as far as so many votes |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for name, method, reading in shown(runs):
-        found = runs[method]
-        pairs = (("kl", "usual"), ("js", "usual"), ("tv", "usual"), ("js", "rare"), ("tv", "rare"))
-        cells = [_column(found, "distances", "truth", reading, measure, view) for measure, view in pairs]
-        far = statistics.fmean(run["distances"]["truth"][reading]["tv"]["usual"] for run in found)
-        lines.append(f"| {name} | {chosen[method]:g} | {' | '.join(cells)} | {worth(far, annotators)} |")
-    for name, found in (
-        ("the classes' shares of the training votes, for every clip", limits["prior"]),
-        *((f"votes of {count} of the ten", annotators[count]) for count in ("1", "3", "5", "10")),
-    ):
-        cells = [f"{found[m][v]:.3f}" for m, v in (("kl", "usual"), ("js", "usual"), ("tv", "usual"))]
-        cells += [f"{found[m]['rare']:.3f}" for m in ("js", "tv")]
-        lines.append(f"| *{name}* | | {' | '.join(cells)} | |")
-    found_differences = judged(content)
-    lines += [
-        "| *the truth* | | 0 | 0 | 0 | 0 | 0 | |",
-        "",
-        "KL of sampled votes is with one vote added to each class, without which it would be infinite.",
-        "",
-        "## Differences from soft labels",
-        "",
-        "Mean difference over test clips and seeds, [95 % interval of a bootstrap over people, the networks as they",
-        "are] (each seed's); p of a paired t test over the seeds, corrected after Holm for all rows of a column. "
-        "Negative:",
-        "better than soft labels. *Clear* where the corrected p is below 0.05 and the interval leaves out 0; else the",
-        "difference is inside the noise."
-        + (
-            ""
-            if all(item.interval for item in found_differences.values())
-            else " *Not kept*: the predictions that the interval is made of; there p decides alone."
-        ),
-        "",
-        "| method | view | JSD to the truth | TV to the truth | classes not found, % |",
-        "|---|---|---|---|---|",
-    ]
+def _column(runs: Iterable[Mapping[str, Any]], *keys: str, digits: int = 3) -> str:
+    """Mean and deviation over the runs of what lies behind the keys."""
+    values = []
+    for run in runs:
+        value: Any = run
+        for key in keys:
+            value = value[key]
+        values.append(value)
+    return mean_and_deviation(values, digits)
+
+
+def _mean_distances(content: Mapping[str, Any]) -> dict[str, float]:
+    """TV to the truth of each row of the first table, over the seeds."""
+    return {
+        name: statistics.fmean(run["distances"]["truth"][reading]["tv"]["usual"] for run in content["runs"][method])
+        for name, method, reading in shown(content["runs"])
+    }
+
+
+def _distances_table(content: Mapping[str, Any]) -> str:
+    limits, far = content["bounds"], _mean_distances(content)
+    rows = []
+    for name, method, reading in shown(content["runs"]):
+        cells = [_column(content["runs"][method], "distances", "truth", reading, *keys) for keys in _COLUMNS.values()]
+        rows.append([name, f"{content['chosen'][method]:g}", *cells, worth(far[name], limits["annotators"])])
+    references = {
+        "the classes' shares of the training votes, for every clip": limits["prior"],
+        **{f"votes of {count} of the ten": limits["annotators"][count] for count in ("1", "3", "5", "10")},
+    }
+    for name, found in references.items():
+        rows.append([f"*{name}*", "", *(f"{found[measure][view]:.3f}" for measure, view in _COLUMNS.values()), ""])
+    rows.append(["*the truth*", "", *["0"] * len(_COLUMNS), ""])
+    return table(["method", "rate", *_COLUMNS, "as far as so many votes"], rows)
+
+
+def _differences_table(differences: Mapping[tuple[str, str, str, str], SeedDifference]) -> str:
+    columns = {
+        "JSD to the truth": ("js", 1, 3),
+        "TV to the truth": ("tv", 1, 3),
+        "classes not found, %": ("error", 100, 1),
+    }
+    rows = []
     for name, method, reading in shown(name for name in METHODS if name != BASE):
         for view in ("usual", "rare"):
-            cells = []
-            for kind, scale, digits in (("js", 1, 3), ("tv", 1, 3), ("error", 100, 1)):
-                item = found_differences.get((kind, method, reading, view))
-                cells.append("" if item is None else _difference(item, scale, digits))
-            lines.append(f"| {name} | {view} | {' | '.join(cells)} |")
-    lines += ["", *_findings(content), ""]
-    lines += [
-        "## Recognition of the true mode, %",
-        "",
-        f"| method | UAR | WAR, usual | {' | '.join(EMOTIONS)} |",
-        f"|---|--:|--:|{'--:|' * len(EMOTIONS)}",
-    ]
-    for method, found in runs.items():
-        recalls = [_column(found, "recalls", name, digits=1) for name in EMOTIONS]
-        scores = f"{_column(found, 'uar', digits=1)} | {_column(found, 'war', digits=1)}"
-        lines.append(f"| {method} | {scores} | {' | '.join(recalls)} |")
-    ten = limits["ten_votes"]
-    recalls = [f"{ten['recalls'][name]:.1f}" for name in EMOTIONS]
-    lines += [
-        f"| *most of the ten votes* | {ten['uar']:.1f} | {ten['war']:.1f} | {' | '.join(recalls)} |",
-        "",
-        "## The other reading, and the ten votes",
-        "",
-        "Usual weights. *Probabilities* is the network's softmax as it stands, which a softmax of the targets makes",
-        "flat; without one both readings are the same. *Votes* are the ten that were cast on a test clip, from which",
-        "the truth itself is "
-        f"{limits['truth_to_votes']['tv']['usual']:.3f} away (TV; JSD {limits['truth_to_votes']['js']['usual']:.3f}).",
-        "",
-        "| method | TV of probabilities to the truth | TV of vote shares to the votes | JSD of vote shares to the "
-        "votes | KL of probabilities to the truth |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for method, found in runs.items():
-        cells = [
-            _column(found, "distances", *keys, "usual")
-            for keys in (
-                ("truth", "probabilities", "tv"),
-                ("votes", "vote_shares", "tv"),
-                ("votes", "vote_shares", "js"),
-                ("truth", "probabilities", "kl"),
+            found = [differences.get((kind, method, reading, view)) for kind, _, _ in columns.values()]
+            sizes = [sizes for _, *sizes in columns.values()]
+            rows.append(
+                [name, view, *("" if f is None else _difference(f, *s) for f, s in zip(found, sizes, strict=True))]
             )
-        ]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "## Learning rates on the validation part",
-        "",
-        f"JSD to the ten votes (UAR by the majority label, %), seed {seeds[0]}; the smallest JSD was taken. A rate at "
-        "the end of the grid may not be the best there is.",
-        "",
-        f"| method | {' | '.join(f'{rate:g}' for rate in training['rates'])} |",
-        f"|---|{'--:|' * len(training['rates'])}",
-    ]
-    for method, rates in content["validation"].items():
-        cells = [f"{found['js']:.3f} ({found['uar']:.1f})" for found in rates.values()]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return table(["method", "view", *columns], rows, left=range(5))
 
 
 def _difference(item: SeedDifference, scale: float, digits: int) -> str:
-    interval = "not kept"
-    if item.interval is not None:
-        interval = ", ".join(f"{scale * value:+.{digits}f}" for value in item.interval)
-    each = ", ".join(f"{scale * value:+.{digits}f}" for value in item.seeds)
+    interval, each = (
+        "not kept" if values is None else ", ".join(f"{scale * value:+.{digits}f}" for value in values)
+        for values in (item.interval, item.seeds)
+    )
     p = "" if item.corrected is None else " p < 0.001" if item.corrected < 0.001 else f" p = {item.corrected:.3f}"
     return f"{scale * item.mean:+.{digits}f} [{interval}] ({each}){p} {'**clear**' if item.clear else 'noise'}"
 
 
-def _about_readings() -> list[str]:
-    biases = reading_biases(len(EMOTIONS), VOTES)
-    after, counts = biases["softmax"], biases["softmax_counts"]
-    return [
-        f"Of a network with unlimited data, the vote shares after the softmax are {after['vote_shares']:.3f} (TV) "
-        "from the",
-        "truth, averaged over all distributions; after the softmax of counts they are "
-        f"{counts['vote_shares']:.3f} from it and",
-        f"the probabilities {counts['probabilities']:.3f} (`studies.readings`): neither is the annotators' "
-        "distribution, and",
-        "both are shown. The outputs of networks that learned hard labels are of the single label, and no vote shares.",
-    ]
-
-
-def _findings(content: dict[str, Any]) -> list[str]:
-    """What the figures say, in sentences."""
-    runs, differences = content["runs"], judged(content)
-    names = shown(runs)
-    mean = {
-        name: statistics.fmean(run["distances"]["truth"][reading]["tv"]["usual"] for run in runs[method])
-        for name, method, reading in names
+def _clear(
+    content: Mapping[str, Any], differences: Mapping[tuple[str, str, str, str], SeedDifference], kind: str, view: str
+) -> tuple[list[str], list[str]]:
+    """What is clearly better than soft labels, and clearly worse."""
+    items = {
+        method if kind == "error" else name: differences[kind, method, reading, view]
+        for name, method, reading in shown(content["runs"])
+        if (kind, method, reading, view) in differences
     }
-    ten = content["bounds"]["annotators"][str(VOTES)]["tv"]["usual"]
-    closer = [name for name, distance in mean.items() if distance < ten]
-    ends = [
-        m
-        for m, rate in content["chosen"].items()
-        if rate in (min(content["training"]["rates"]), max(content["training"]["rates"]))
+    clear = {name: item.mean for name, item in items.items() if item.clear}
+    return [name for name, mean in clear.items() if mean < 0], [name for name, mean in clear.items() if mean > 0]
+
+
+def _recognition_table(content: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            method,
+            *(_column(found, score, digits=1) for score in ("uar", "war")),
+            *(_column(found, "recalls", name, digits=1) for name in EMOTIONS),
+        ]
+        for method, found in content["runs"].items()
     ]
-    lines = [
-        f"- Ten votes are {ten:.3f} (TV) from the truth they were drawn from. Closer than that: "
-        f"{', '.join(closer) if closer else 'none of the networks'}."
+    ten = content["bounds"]["ten_votes"]
+    best = [ten["uar"], ten["war"], *(ten["recalls"][name] for name in EMOTIONS)]
+    rows.append(["*most of the ten votes*", *(f"{value:.1f}" for value in best)])
+    return table(["method", "UAR", "WAR, usual", *EMOTIONS], rows)
+
+
+def _other_reading_table(content: Mapping[str, Any]) -> str:
+    columns = {
+        "TV of probabilities to the truth": ("truth", "probabilities", "tv"),
+        "TV of vote shares to the votes": ("votes", "vote_shares", "tv"),
+        "JSD of vote shares to the votes": ("votes", "vote_shares", "js"),
+        "KL of probabilities to the truth": ("truth", "probabilities", "kl"),
+    }
+    rows = [
+        [method, *(_column(found, "distances", *keys, "usual") for keys in columns.values())]
+        for method, found in content["runs"].items()
     ]
-    for kind, view, what in (
-        ("tv", "usual", "TV to the truth"),
-        ("tv", "rare", "TV to the truth, rare classes"),
-        ("error", "usual", "the class, as common as in training"),
-        ("error", "rare", "the class, rare classes"),
-    ):
-        items = {
-            method if kind == "error" else name: differences[kind, method, reading, view]
-            for name, method, reading in names
-            if (kind, method, reading, view) in differences
-        }
-        better = [name for name, item in items.items() if item.clear and item.mean < 0]
-        worse = [name for name, item in items.items() if item.clear and item.mean > 0]
-        lines.append(
-            f"- By {what}: clearly better than soft labels {'; '.join(better) or 'nothing'}; clearly worse "
-            f"{'; '.join(worse) or 'nothing'}; all else is inside the noise."
-        )
-    if ends:
-        lines.append(f"- The chosen rate is at an end of the grid for {'; '.join(ends)}.")
-    return lines
+    return table(["method", *columns], rows)
+
+
+def _rates_table(content: Mapping[str, Any]) -> str:
+    rows = [
+        [method, *(f"{found['js']:.3f} ({found['uar']:.1f})" for found in rates.values())]
+        for method, rates in content["validation"].items()
+    ]
+    return table(["method", *(f"{rate:g}" for rate in content["training"]["rates"])], rows)

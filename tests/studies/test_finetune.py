@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from studies.finetune.__main__ import ARMS, BEGIN, END, PAGE, RANDOM, RECIPE, RESULTS, SEEDS, table
+from studies.finetune.__main__ import ARMS, BEGIN, END, PAGE, RANDOM, RECIPE, RESULTS, SEEDS, results_table
 
 from midas_dfer.sharing.trained import packaged_reader
 
@@ -14,7 +14,7 @@ FOUND = json.loads(RESULTS.read_text())
 
 def test_the_page_has_the_figures_of_the_file():
     (shown,) = re.findall(f"{re.escape(BEGIN)}(.*?){re.escape(END)}", PAGE.read_text(), re.S)
-    assert shown == table(FOUND)
+    assert shown == results_table(FOUND)
 
 
 def test_every_training_of_the_protocol_is_there():
