@@ -47,3 +47,9 @@ class NoFaceError(MidasError):
 
 class JobError(MidasError):
     """A job that was asked for correctly could not be finished: a full disk, a diverged training."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its full stop, or the name of its kind where there is none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

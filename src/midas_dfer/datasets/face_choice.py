@@ -26,11 +26,8 @@ _TAKEN = {
 class FaceChoice:
     """Which of several faces is taken.
 
-    Attributes:
-        rule: by a rule; None: the face at a point.
-        x: of the point, from the left of the picture as it is shown.
-        y: of the point, from its top.
-        shares: whether the point is in shares of width and height, instead of pixels.
+    By a rule or, without one, the face at a point: from the left and the top of the picture as it is shown, in pixels
+    or in shares of its width and height.
     """
 
     rule: FaceRule | None = "longest"

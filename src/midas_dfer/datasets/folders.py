@@ -5,7 +5,7 @@ Only names are looked at; whether the files can be read is seen by whoever opens
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import polars as pl
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.tools.exports import counted, names_media, names_of_paths, split_of
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import RequestError, first_line
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.manifest.parquet import first_line
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 _EXPECTED = (
@@ -98,16 +97,10 @@ def read_folders(
         raise RequestError(f"{top} has no folder {idle[0]!r}. Leave it out of --ignore.")
     names = _choose_classes(top, found, class_names)
     own = {canonical_name(each): each for each in names}
-    table = pl.DataFrame(
-        [
-            pl.Series("video_id", names_of_paths(found.paths), dtype=pl.String),
-            pl.Series("path", found.paths, dtype=pl.String),
-            pl.Series("label", [own[each] for each in found.labels], dtype=pl.String),
-            pl.Series("split", found.splits, dtype=pl.String),
-        ]
-    )
-    title = name if name is not None else top.resolve().name or "folders"
-    return Manifest(names, table, title, _notes(found))
+    columns = {"video_id": names_of_paths(found.paths), "path": found.paths, "split": found.splits}
+    columns["label"] = [own[each] for each in found.labels]
+    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    return Manifest(names, table, name if name is not None else top.resolve().name or "folders", _notes(found))
 
 
 def _entries(folder: os.DirEntry[str] | Path, found: _Found) -> list[os.DirEntry[str]]:
@@ -129,12 +122,10 @@ def _entries(folder: os.DirEntry[str] | Path, found: _Found) -> list[os.DirEntry
 
 def _is_folder(entry: os.DirEntry[str], found: _Found, above: str) -> bool:
     """Say whether this is a folder that counts; a file is stray here."""
-    if _is_dir(entry):
-        if not any(canonical_name(entry.name) == canonical_name(each) for each in found.ignored):
-            return True
-        found.passed.append(above + entry.name)
-        return False
-    found.stray.append(above + entry.name)
+    folder = _is_dir(entry)
+    if folder and canonical_name(entry.name) not in map(canonical_name, found.ignored):
+        return True
+    (found.passed if folder else found.stray).append(above + entry.name)
     return False
 
 
@@ -166,12 +157,10 @@ def _take_class(folder: os.DirEntry[str], path: str, split: str | None, found: _
 
 
 def _holds_pictures(folder: os.DirEntry[str]) -> bool:
-    def suffixes() -> Iterator[str]:
-        with os.scandir(folder) as listing:
-            yield from (Path(entry.name).suffix.lower() for entry in listing if not entry.name.startswith("."))
-
     try:
-        return any(suffix in PICTURE_SUFFIXES for suffix in suffixes())
+        with os.scandir(folder) as listing:
+            names = (Path(entry.name) for entry in listing if not entry.name.startswith("."))
+            return any(name.suffix.lower() in PICTURE_SUFFIXES for name in names)
     except OSError:  # may not be looked into
         return False
 
@@ -197,16 +186,17 @@ def _choose_classes(top: Path, found: _Found, class_names: Sequence[str] | None)
 
 
 def _notes(found: _Found) -> list[str]:
-    notes = []
-    for label, spellings in sorted(found.spellings.items()):
-        if len(spellings) > 1:
-            notes.append(f"Folders taken as one class, {label!r}: {', '.join(sorted(spellings))}.")
-    if found.passed:
-        notes.append(f"Passed over as asked: {_shown(found.passed, 'folder')}.")
-    if found.empty:
-        notes.append(f"Without any clip: {_shown(found.empty, 'folder')}.")
-    if found.strange:
-        notes.append(f"Passed over because they hold no pictures: {_shown(found.strange, 'folder')}.")
+    notes = [
+        f"Folders taken as one class, {label!r}: {', '.join(sorted(spellings))}."
+        for label, spellings in sorted(found.spellings.items())
+        if len(spellings) > 1
+    ]
+    for why, paths in (
+        ("Passed over as asked", found.passed),
+        ("Without any clip", found.empty),
+        ("Passed over because they hold no pictures", found.strange),
+    ):
+        notes += [f"{why}: {_shown(paths)}."] if paths else []
     if found.stray:
         often = Counter(each.rsplit("/", 1)[-1] for each in found.stray)
         shown = ", ".join(f"{each!r:.60}" for each, _ in often.most_common(3))
@@ -214,6 +204,6 @@ def _notes(found: _Found) -> list[str]:
     return notes
 
 
-def _shown(paths: list[str], noun: str) -> str:
+def _shown(paths: list[str]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return f"{counted(len(paths), noun)} ({', '.join(f'{each!r:.60}' for each in paths[:3])}{more})"
+    return f"{counted(len(paths), 'folder')} ({', '.join(f'{each!r:.60}' for each in paths[:3])}{more})"

@@ -47,13 +47,8 @@ def _cure(names: Sequence[str]) -> str:
     """Say what to type; a mistake in spelling is no class, and not to be passed over either."""
     no_votes = [name for name in names if is_no_emotion(name)]
     mistakes = [name for name in names if name not in no_votes and _hint(name)]
-    classes = list(
-        dict.fromkeys(
-            canonical_name(name) if is_known_emotion(name) else name
-            for name in names
-            if name not in no_votes and name not in mistakes
-        )
-    )
+    usable = (name for name in names if name not in no_votes and name not in mistakes)
+    classes = list(dict.fromkeys(canonical_name(name) if is_known_emotion(name) else name for name in usable))
     text = "Say which classes there are (--classes)"
     if len(classes) > 1:
         text = f'Say which classes there are: --classes "[{", ".join(classes[:12])}{", ..." * (len(classes) > 12)}]"'

@@ -51,13 +51,12 @@ def read_long(
         )
     class_names = wanted or tuple(sorted(set(map(canonical_name, spelled))))
     votes = read_classes(records, roles["vote"], class_names, problems, others=answers)
-    problems.add(cells.is_null().to_numpy(), lambda _: f"{roles['vote']!r} is empty")
+    problems.add(cells.is_null(), lambda _: f"{roles['vote']!r} is empty")
     counts = np.ones(len(cells)) if weights is None else read_counts(records, weights, problems)
     table = pl.DataFrame(
         [*videos.series(), votes.alias("annotator_votes"), pl.Series("count", counts.astype(np.int64))]
     )
-    notes = list(videos.notes)
-    kept = []
+    notes, kept = list(videos.notes), []
     if "annotator" in roles:
         annotators = records.table[roles["annotator"]]
         people = find_people(annotators.unique(), "annotator")
@@ -92,19 +91,14 @@ def read_long(
     said = table.filter(pl.col("annotator_votes").is_not_null())
     if said.height < table.height:
         notes.append(f"Passed over because the answer is no vote: {counted(table.height - said.height, 'row')}.")
+    votes_of = (pl.col("count").filter(pl.col("annotator_votes") == each).sum() for each in class_names)
     grouped = said.group_by("video_id", maintain_order=True).agg(
         pl.col("path", "split", "fold", "subject", *faces, *(each.name for each in extras)).first(),
-        *(
-            pl.col("count").filter(pl.col("annotator_votes") == each).sum().alias(f"votes {k}")
-            for k, each in enumerate(class_names)
-        ),
         *kept,
+        pl.concat_list(*votes_of).alias("votes"),
     )
-    without = table["video_id"].n_unique() - grouped.height
-    columns = [f"votes {k}" for k in range(len(class_names))]
-    rows = grouped.with_columns(pl.concat_list(pl.col(columns).cast(pl.Int64)).alias("votes")).drop(columns)
-    silent = rows["votes"].list.sum() == 0
-    rows, without = rows.filter(~silent), without + int(silent.sum())
+    rows = grouped.filter(pl.col("votes").list.sum() > 0)
+    without = table["video_id"].n_unique() - rows.height
     if without:
         notes.append(f"Left out because nobody voted on them: {counted(without, 'video')}.")
     return Manifest(class_names, rows, name, notes).with_majority_labels()
@@ -223,16 +217,13 @@ def _refuse_shares(records: Records, video_id: pl.Series, columns: Sequence[str]
 def _extras(records: Records, videos: VideoColumns, used: set[str | None]) -> tuple[list[pl.Series], list[str]]:
     """The other columns: those that say one thing about each video, and the names of those that do not."""
     kept, left_out = [], []
+    taken = (*CORE_COLUMNS, FACE_COLUMN, "annotators", "annotator_votes", "annotator", "count")
     for column in records.table.columns:
         if column in used or column.startswith(UNNAMED):
             continue
-        values = records.table[column]
-        several = (
-            pl.DataFrame([videos.video_id, values.alias("value")]).group_by("video_id").agg(pl.col("value").n_unique())
-        )
-        if (several["value"] > 1).any():
+        values = pl.DataFrame([videos.video_id, records.table[column].alias("value")])
+        if (values.group_by("video_id").agg(pl.col("value").n_unique())["value"] > 1).any():
             left_out.append(column)
         else:
-            taken = (*CORE_COLUMNS, FACE_COLUMN, "annotators", "annotator_votes", "annotator", "count")
             kept.append(records.natural(column).alias(column if column not in taken else f"{column}_in_file"))
     return kept, left_out

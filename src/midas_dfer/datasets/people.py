@@ -25,9 +25,8 @@ _SHOWN = 3
 class People:
     """What the names of people mean.
 
-    Attributes:
-        one_name: the name of the person for each spelling; None where it is nobody's.
-        notes: what was taken for one person or for nobody, and which names are nearly alike.
+    `one_name` gives the person of each spelling, None for nobody; `notes` what was taken for one person or for nobody,
+    and which names are nearly alike.
     """
 
     one_name: dict[str, str | None]

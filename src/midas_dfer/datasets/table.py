@@ -185,9 +185,8 @@ def _read_wide(
     problems.raise_if_any(str(records.file), "A count of votes is a whole number, 0 or more.")
     used = {*classes.values(), *(column for role, column in roles.items() if role not in ("vote", "annotator"))}
     kept = [column for column in records.table.columns if column not in used and not column.startswith(UNNAMED)]
-    for column in kept:
-        title = column if column not in (*CORE_COLUMNS, FACE_COLUMN) else f"{column}_in_file"
-        columns.append(records.natural(column).alias(title))
+    taken = (*CORE_COLUMNS, FACE_COLUMN)
+    columns += [records.natural(each).alias(each if each not in taken else f"{each}_in_file") for each in kept]
     notes = [*videos.notes, *told_roles(roles)]
     numbers = [c for c in kept if c in guessed and kind_of(records.table[c]) in ("whole", "numbers")]
     _refuse_completing_column(records, counts, numbers)

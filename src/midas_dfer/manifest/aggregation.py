@@ -46,15 +46,10 @@ def aggregate(manifest: Manifest, method: CrowdMethod) -> Manifest:
         f"Soft labels are those of {method}, from {votes.height:,} votes of {len(made.annotators):,} annotators; the "
         f"counts are kept, and scores are against them. Reliability ({fewest}{_RELIABILITY[method]}): {named}."
     )
-    notes = [note] + (
-        [f"{left:,} clips whose annotators are not named keep the shares of their votes."] if left else []
-    )
-    series = [
-        pl.Series(LABELS_COLUMN, labels, dtype=pl.List(pl.Float64)),
-        pl.Series(METHOD_COLUMN, by, dtype=pl.String),
-    ]
-    table = manifest.table.with_columns(series)
-    return Manifest(manifest.class_names, table, manifest.name, [*manifest.notes, *notes])
+    notes = [f"{left:,} clips whose annotators are not named keep the shares of their votes."] if left else []
+    columns = [pl.Series(LABELS_COLUMN, labels, pl.List(pl.Float64)), pl.Series(METHOD_COLUMN, by, pl.String)]
+    table = manifest.table.with_columns(columns)
+    return Manifest(manifest.class_names, table, manifest.name, [*manifest.notes, note, *notes])
 
 
 def aggregated_by(manifest: Manifest) -> str:
@@ -67,9 +62,8 @@ def aggregated_by(manifest: Manifest) -> str:
 
 def put_aggregated(manifest: Manifest, soft_labels: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, "N K"]:
     """Give the soft labels with the aggregated ones in place of those of counts, where there are some."""
-    found = manifest.table[LABELS_COLUMN].to_list()
     put = soft_labels.copy()
-    for row, label in enumerate(found):
+    for row, label in enumerate(manifest.table[LABELS_COLUMN].to_list()):
         if label is not None:
             put[row] = label
     return put

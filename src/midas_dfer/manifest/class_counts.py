@@ -17,10 +17,7 @@ from midas_dfer.manifest.rows import known_votes
 class ClassCount:
     """How often one class is there.
 
-    Attributes:
-        name: the class.
-        votes: its votes on all clips; None where no clip has votes.
-        clips: of how many clips it is the single label.
+    `votes` is None where no clip has votes; `clips` counts those whose single label it is.
     """
 
     name: str

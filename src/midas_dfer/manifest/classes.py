@@ -18,11 +18,7 @@ from midas_dfer.manifest.rows import known_votes
 class DroppedClass:
     """A class that is not among the wanted ones, and how often it was there.
 
-    Attributes:
-        name: the class.
-        votes: how many votes it had.
-        voted_clips: how many clips had at least one of them.
-        labelled_clips: of how many clips it was the label; they are left out.
+    `voted_clips` had at least one of the votes; `labelled_clips` had it as label and are left out.
     """
 
     name: str
@@ -35,16 +31,8 @@ class DroppedClass:
 class MappingReport:
     """What is lost where clips are given other classes; see `map_classes`.
 
-    Attributes:
-        dataset: whose clips.
-        source: its classes.
-        target: the wanted classes.
-        absent: the wanted classes that the dataset does not have.
-        dropped: its classes that are not wanted.
-        num_clips: how many clips there were.
-        num_label_dropped: how many are left out as their label is dropped.
-        num_without_votes: how many others are left out as no vote of theirs is left.
-        num_votes: how many votes there were.
+    `absent` classes are wanted but not there, `dropped` ones there but not wanted. Clips are left out as their label is
+    dropped (`num_label_dropped`) or as no vote of theirs is left (`num_without_votes`).
     """
 
     dataset: str
@@ -97,7 +85,6 @@ def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingRep
     counts = _votes(manifest)
     labels = manifest.labels
     label_dropped, votes_dropped = _lost_rows(manifest, match)
-    gone = [(name, match.source.index(name)) for name in match.dropped]
     return MappingReport(
         dataset=manifest.name,
         source=match.source,
@@ -105,7 +92,7 @@ def report_mapping(manifest: Manifest, class_names: Sequence[str]) -> MappingRep
         absent=match.absent,
         dropped=tuple(
             DroppedClass(name, int(counts[:, at].sum()), int((counts[:, at] > 0).sum()), int((labels == at).sum()))
-            for name, at in gone
+            for name, at in ((name, match.source.index(name)) for name in match.dropped)
         ),
         num_clips=len(manifest),
         num_label_dropped=int(label_dropped.sum()),

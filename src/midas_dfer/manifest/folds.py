@@ -16,10 +16,9 @@ def add_folds(manifest: Manifest, k: int = 5, seed: int = 0) -> Manifest:
             f"{manifest.name} has folds already: {', '.join(map(str, published))}. Leave out --folds to use them."
         )
     divided = manifest.with_subject_folds(k, seed, stratified=True)
-    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
     known = manifest.table["subject"].drop_nulls()
     by = f"by subject ({known.n_unique()} subjects)" if len(known) else "by clip (no subject is known)"
-    notes = [f"{k} folds of {_sizes(sizes)} clips were made, {by}, stratified by class, seed {seed}."]
+    notes = [f"{k} folds of {_sizes(divided)} clips were made, {by}, stratified by class, seed {seed}."]
     if 0 < len(known) < len(manifest):
         notes.append(f"{len(manifest) - len(known)} clips without a subject were divided as if each had its own.")
     if manifest.table["split"].is_not_null().any():
@@ -48,12 +47,12 @@ def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int,
     if not torn:
         return manifest
     divided = manifest.with_subject_folds(k, seed, stratified=True, together=groups)
-    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
     return divided.with_notes(
         f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were made anew with "
-        f"each group in one, {_sizes(sizes)} clips a fold."
+        f"each group in one, {_sizes(divided)} clips a fold."
     )
 
 
-def _sizes(sizes: Sequence[int]) -> str:
+def _sizes(divided: Manifest) -> str:
+    sizes = np.bincount(divided.table["fold"].to_numpy())[1:].tolist()
     return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"

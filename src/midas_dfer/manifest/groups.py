@@ -18,9 +18,7 @@ GroupName = Literal["clear", "mixed"]
 class ClipGroup:
     """Clips that were drawn, some of them several times.
 
-    Attributes:
-        clips: the clips, each once, in their order.
-        times: how often each of them was drawn `[N]`, 1 or more.
+    `clips` holds each once, in their order; `times` says how often each was drawn, 1 or more.
     """
 
     clips: Manifest

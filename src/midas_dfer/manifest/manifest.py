@@ -268,13 +268,9 @@ class Manifest:
         Raises:
             RequestError: the fold does not occur, or no other fold does.
         """
-        parts = choose_parts(self._table["split"], self._table["fold"], test_fold, self._name)
-        return Partition(
-            train=self.select(parts.train),
-            validation=None if parts.validation is None else self.select(parts.validation),
-            test=None if parts.test is None else self.select(parts.test),
-            rule=parts.rule,
-        )
+        masks, rule = choose_parts(self._table["split"], self._table["fold"], test_fold, self._name)
+        parts = {part: self.select(rows) for part, rows in masks.items()}
+        return Partition(parts["train"], parts.get("test"), parts.get("validation"), rule)
 
     def _with_valid_table(self, table: pl.DataFrame) -> "Manifest":
         manifest = object.__new__(Manifest)

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from midas_dfer.errors import JobError, RequestError
+from midas_dfer.errors import JobError, RequestError, first_line
 from midas_dfer.files import cannot_read, write_file
 
 _METADATA_KEY = b"midas_dfer.manifest"
@@ -19,26 +19,15 @@ _DIGEST_KEY = b"midas_dfer.sha256"
 
 _FORMAT = 1
 _MOST_CELLS = 500_000_000
-_READ_ERRORS = (
-    pa.ArrowException,
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    OSError,
-    ValueError,
-    TypeError,
-    MemoryError,
-)
+_POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_READ_ERRORS = (pa.ArrowException, *_POLARS_ERRORS, OSError, ValueError, TypeError, MemoryError)
 
 
-def read_parquet(file: Path) -> pl.DataFrame:
-    """Read a Parquet file, checking its content: a damaged one must not end in nonsense."""
-    return _read_table(file, file)
-
-
-def _read_table(file: Path, source: Path | pa.BufferReader) -> pl.DataFrame:
+def read_parquet(file: Path, source: Path | pa.BufferReader | None = None) -> pl.DataFrame:
+    """Read a Parquet file, from `source` if given, checking its content: a damaged one must not end in nonsense."""
     # pyarrow, because polars prints a trace of its own where a damaged file makes it panic.
     try:
-        opened = pq.ParquetFile(source)
+        opened = pq.ParquetFile(source or file)
         _refuse_bombs(file, opened.metadata)
         table = opened.read().replace_schema_metadata(None)
         table.validate(full=True)
@@ -94,7 +83,7 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, 
             f"{file} is damaged: it is not what was written. Copy it from its source again, or prepare the dataset "
             "again, into another folder."
         )
-    table = _read_table(file, pa.BufferReader(content))
+    table = read_parquet(file, pa.BufferReader(content))
     if _METADATA_KEY not in metadata:
         raise RequestError(
             f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
@@ -147,9 +136,3 @@ def write_manifest_file(
         raise JobError(f"{file} cannot be written ({first_line(error)}). Nothing was changed there.") from error
     content = stream.getvalue()
     write_file(file, content.replace(place.encode(), _digest(content, place.encode())))
-
-
-def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message, or the name of its kind where there is none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

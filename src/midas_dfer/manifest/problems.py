@@ -1,8 +1,9 @@
 """Complaints about rows: a few bad rows named in one message, however many there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool
 
 from midas_dfer.errors import RequestError
@@ -14,7 +15,8 @@ _LONGEST = 400
 class RowProblems:
     """Collects what is wrong with the rows of a table, then says it at once.
 
-    Only the first few bad rows of each kind are described, so that a check costs nothing for good rows.
+    Only the first few bad rows of each kind are described, so that a check costs nothing for good rows. `place` names a
+    row, counted from 0, as its reader knows it, for example "row 3 (line 4)".
     """
 
     def __init__(self, place: Callable[[int], str]) -> None:
@@ -22,18 +24,19 @@ class RowProblems:
         self._described: list[tuple[int, str, str]] = []
         self._bad_rows: set[int] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._bad_rows)
+    def add(self, bad: Bool[np.ndarray, " N"] | pl.Series, describe: Callable[[int], str], advice: str = "") -> None:
+        """Note the rows that fail a check and failed none before; null is no failure.
 
-    def add(self, bad: Bool[np.ndarray, " N"], describe: Callable[[int], str], advice: str = "") -> None:
-        """Note the rows that fail a check."""
-        rows = [int(row) for row in np.flatnonzero(bad)]
-        fresh = [row for row in rows if row not in self._bad_rows]
+        `describe` says what is wrong with a row; `advice` what was expected and what to do, "" for that of
+        `raise_if_any`.
+        """
+        flags = bad.fill_null(value=False).to_numpy() if isinstance(bad, pl.Series) else bad
+        fresh = [row for row in np.flatnonzero(flags).tolist() if row not in self._bad_rows]
         self._described += [(row, _shortened(describe(row)), advice) for row in fresh[:_NAMED]]
         self._bad_rows.update(fresh)
 
     def raise_if_any(self, where: str, advice: str) -> None:
-        """Refuse the table when a row was noted."""
+        """Refuse a file or table with bad rows: names up to five, how many more there are, and an advice."""
         if not self._bad_rows:
             return
         # Each check described its first rows, so the lowest numbers are among the described ones.
@@ -41,6 +44,13 @@ class RowProblems:
         text = "; ".join(f"{self._place(row)}: {what}" for row, what, _ in named)
         more = len(self._bad_rows) - len(named)
         raise RequestError(f"{where}: {text}{f'; and {more} more' if more else ''}. {named[0][2] or advice}")
+
+
+def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], str], advice: str) -> None:
+    """Refuse a file some of whose rows are wrong, given what is wrong with each of them; rows count from 0."""
+    problems = RowProblems(place)
+    problems.add(np.isin(np.arange(max(found, default=-1) + 1), list(found)), found.__getitem__)
+    problems.raise_if_any(where, advice)
 
 
 def _shortened(text: str) -> str:

@@ -16,9 +16,8 @@ Rows = Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequ
 
 def label_numbers(label: pl.Series, class_names: tuple[str, ...]) -> Int64[np.ndarray, " N"]:
     """Give the number of the class of each row `[N]`, -1 where there is no single label; a new array."""
-    numbers = label.replace_strict(
-        list(class_names), list(range(len(class_names))), default=NO_LABEL, return_dtype=pl.Int64
-    )
+    order = {name: number for number, name in enumerate(class_names)}
+    numbers = label.replace_strict(order, default=NO_LABEL, return_dtype=pl.Int64)
     return np.array(numbers.to_numpy(), dtype=np.int64)
 
 

@@ -48,22 +48,11 @@ def table_of_samples(class_names: tuple[str, ...], samples: Iterable[Sample], na
     clashes = sorted(set(extras) & set(CORE_COLUMNS))
     if clashes:
         raise RequestError(f"{name}: extra columns may not be called {', '.join(clashes)}. Rename them.")
-    columns = [
-        pl.Series("video_id", [sample.video_id for sample in rows], dtype=pl.String),
-        pl.Series("path", [sample.path for sample in rows], dtype=pl.String),
-        pl.Series(
-            "votes",
-            [None if sample.votes is None else list(sample.votes) for sample in rows],
-            dtype=CORE_COLUMNS["votes"],
-        ),
-        pl.Series(
-            "label", [None if sample.label is None else class_names[sample.label] for sample in rows], dtype=pl.String
-        ),
-        pl.Series("split", [sample.split for sample in rows], dtype=pl.String),
-        pl.Series("fold", [sample.fold for sample in rows], dtype=pl.Int64),
-        pl.Series("subject", [sample.subject for sample in rows], dtype=pl.String),
-        *(pl.Series(key, [sample.extra.get(key) for sample in rows], strict=False) for key in extras),
-    ]
+    values: dict[str, list[Any]] = {name: [getattr(sample, name) for sample in rows] for name in CORE_COLUMNS}
+    values["votes"] = [None if votes is None else list(votes) for votes in values["votes"]]
+    values["label"] = [None if label is None else class_names[label] for label in values["label"]]
+    columns = [pl.Series(name, values[name], dtype) for name, dtype in CORE_COLUMNS.items()]
+    columns += [pl.Series(key, [sample.extra.get(key) for sample in rows], strict=False) for key in extras]
     return pl.DataFrame(columns)
 
 

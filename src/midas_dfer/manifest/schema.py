@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import polars as pl
-from jaxtyping import Bool
 
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.problems import RowProblems
@@ -40,8 +38,7 @@ def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
             continue
         found = table[column]
         inner = getattr(found.dtype, "inner", found.dtype)
-        wants_integers = column in ("votes", "fold")
-        if wants_integers and found.dtype != pl.Null and not (inner.is_integer() or inner == pl.Null):
+        if column in ("votes", "fold") and found.dtype != pl.Null and not (inner.is_integer() or inner == pl.Null):
             raise RequestError(
                 f"The column {column!r} of {name} holds {found.dtype}. "
                 f"It must hold {'a list of whole numbers' if column == 'votes' else 'whole numbers'}."
@@ -58,36 +55,30 @@ def with_core_columns(table: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def refuse_wrong_rows(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> None:
     """Refuse a table with core columns when a row makes no sense."""
-    problems = RowProblems(lambda row: f"row {row + 1}")
-    votes = table["votes"]
-    total, least, most = votes.list.sum(), votes.list.min(), votes.list.max()
-    known = votes.is_not_null()
-    width = len(class_names)
-    size = votes.list.len()
-    counted = votes.list.drop_nulls().list.len()
+    problems = RowProblems(_place)
+    votes, label, fold = table["votes"], table["label"], table["fold"]
+    width, size = len(class_names), votes.list.len()
 
-    def shown(row: int) -> str:
-        return f"{table['video_id'][row]!r} has the votes {votes[row].to_list()}"
+    def refuse_votes(bad: pl.Series, what: str) -> None:
+        problems.add(bad, lambda row: f"{table['video_id'][row]!r} has the votes {votes[row].to_list()}, {what}")
 
-    def flags(series: pl.Series) -> Bool[np.ndarray, " N"]:
-        filled: Bool[np.ndarray, " N"] = series.fill_null(value=False).to_numpy()
-        return filled
-
-    add_id_and_path_problems(problems, table["video_id"], table["path"], lambda row: f"row {row + 1}")
-    problems.add(flags(known & (size != width)), lambda row: f"{shown(row)}, not one count for each of {width} classes")
-    problems.add(flags(known & (counted != size)), lambda row: f"{shown(row)}, one of which is missing")
-    problems.add(flags(known & (least < 0)), lambda row: f"{shown(row)}, one of which is negative")
-    problems.add(flags(known & (most > MOST_VOTES)), lambda row: f"{shown(row)}, more than {MOST_VOTES}")
-    problems.add(flags(known & (total == 0)), lambda row: f"{shown(row)}, which are all zero")
-    label = table["label"]
+    add_id_and_path_problems(problems, table["video_id"], table["path"], _place)
+    refuse_votes(size != width, f"not one count for each of {width} classes")
+    refuse_votes(votes.list.drop_nulls().list.len() != size, "one of which is missing")
+    refuse_votes(votes.list.min() < 0, "one of which is negative")
+    refuse_votes(votes.list.max() > MOST_VOTES, f"more than {MOST_VOTES}")
+    refuse_votes(votes.is_not_null() & (votes.list.sum() == 0), "which are all zero")
     problems.add(
-        flags(label.is_not_null() & ~label.is_in(list(class_names))),
-        lambda row: f"the label {label[row]!r} is not one of {', '.join(class_names)}",
+        ~label.is_in(list(class_names)), lambda row: f"the label {label[row]!r} is not one of {', '.join(class_names)}"
     )
-    problems.add(flags(table["fold"] < 0), lambda row: f"the fold {table['fold'][row]} is negative")
+    problems.add(fold < 0, lambda row: f"the fold {fold[row]} is negative")
     problems.raise_if_any(
         name, "Each row needs a video_id of its own, a path inside its root, and counts of votes that make sense."
     )
+
+
+def _place(row: int) -> str:
+    return f"row {row + 1}"
 
 
 def add_id_and_path_problems(
@@ -99,28 +90,27 @@ def add_id_and_path_problems(
     one_row_each: bool = True,
 ) -> None:
     """Note the rows whose video_id is missing or occurs before, and those whose path leaves the root."""
-    missing = video_id.is_null() | (video_id == "")
-    problems.add(missing.fill_null(value=True).to_numpy(), lambda _: "the video_id is missing", "Name each video.")
-    odd = video_id.str.contains(_CONTROL).fill_null(value=False)
+    problems.add(video_id.is_null() | (video_id == ""), lambda _: "the video_id is missing", "Name each video.")
     problems.add(
-        odd.to_numpy(), lambda row: f"the video_id {video_id[row]!r} holds a control character", _CONTROL_ADVICE
+        video_id.str.contains(_CONTROL),
+        lambda row: f"the video_id {video_id[row]!r} holds a control character",
+        _CONTROL_ADVICE,
     )
-    again = video_id.is_duplicated() & ~video_id.is_first_distinct() & ~missing.fill_null(value=True)
-    if one_row_each and again.any():
+    if one_row_each:
 
         def first(row: int) -> str:
             return place((video_id == video_id[row]).arg_max() or 0)
 
         problems.add(
-            again.to_numpy(),
+            ~video_id.is_first_distinct(),
             lambda row: f"the video_id {video_id[row]!r} is there a second time (see {first(row)})",
             "Each video has one row and a video_id of its own.",
         )
-    empty = (path.is_null() | (path == "")).fill_null(value=True)
-    problems.add(empty.to_numpy(), lambda _: "the path is missing", _PATH_ADVICE)
-    absolute = path.str.contains(r"^(?:[/\\]|[A-Za-z]:)").fill_null(value=False)
-    problems.add(absolute.to_numpy(), lambda row: f"the path {path[row]!r} is absolute", _PATH_ADVICE)
-    leaves = path.str.contains(r"(?:^|[/\\])\.\.(?:$|[/\\])").fill_null(value=False)
-    problems.add(leaves.to_numpy(), lambda row: f"the path {path[row]!r} leads out of its folder", _PATH_ADVICE)
-    odd_path = path.str.contains(_CONTROL).fill_null(value=False)
-    problems.add(odd_path.to_numpy(), lambda row: f"the path {path[row]!r} holds a control character", _CONTROL_ADVICE)
+
+    def refuse_paths(pattern: str, what: str, advice: str = _PATH_ADVICE) -> None:
+        problems.add(path.str.contains(pattern), lambda row: f"the path {path[row]!r} {what}", advice)
+
+    problems.add(path.is_null() | (path == ""), lambda _: "the path is missing", _PATH_ADVICE)
+    refuse_paths(r"^(?:[/\\]|[A-Za-z]:)", "is absolute")
+    refuse_paths(r"(?:^|[/\\])\.\.(?:$|[/\\])", "leads out of its folder")
+    refuse_paths(_CONTROL, "holds a control character", _CONTROL_ADVICE)

@@ -7,7 +7,6 @@ groups comes from a hash of (seed, name). So a table that was sorted anew keeps 
 import hashlib
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -16,25 +15,13 @@ from jaxtyping import Bool, Int64
 from midas_dfer.errors import RequestError
 
 
-@dataclass(frozen=True)
-class PartMasks:
-    """Which rows are for what: True for the rows `[N]` of a part; None where there is no such part.
+def choose_parts(
+    split: pl.Series, fold: pl.Series, test_fold: int | None, name: str
+) -> tuple[dict[str, Bool[np.ndarray, " N"]], str]:
+    """Find the rows `[N]` of "train" and, where there are any, "validation" and "test"; say how they were found.
 
-    Attributes:
-        train: the rows to train on.
-        validation: the rows to choose a model by.
-        test: the rows to test on.
-        rule: how they were found, in words.
+    The rules are those of `Manifest.partition`.
     """
-
-    train: Bool[np.ndarray, " N"]
-    validation: Bool[np.ndarray, " N"] | None
-    test: Bool[np.ndarray, " N"] | None
-    rule: str
-
-
-def choose_parts(split: pl.Series, fold: pl.Series, test_fold: int | None, name: str) -> PartMasks:
-    """Find the rows for training and testing; the rules are those of `Manifest.partition`."""
     folds: list[int] = fold.drop_nulls().unique().sort().to_list()
     if test_fold is not None and test_fold not in folds:
         known = f"Its folds are {_listed(folds)}." if folds else "None of its clips has a fold: leave it out."
@@ -44,37 +31,26 @@ def choose_parts(split: pl.Series, fold: pl.Series, test_fold: int | None, name:
             f"All clips of {name} that have a fold are in fold {test_fold}, so nothing is left for training. "
             "Give the other clips folds too."
         )
-    train, validation, test = (
-        (split == part).fill_null(value=False).to_numpy() for part in ("train", "validation", "test")
-    )
-    if test_fold is None and (train.any() or validation.any() or test.any()):
-        return PartMasks(
-            train=train,
-            validation=validation if validation.any() else None,
-            test=test if test.any() else None,
-            rule="the column split says which clips are for training and which for testing",
-        )
-    if test_fold is None and len(folds) < 2:
-        everything = np.ones(len(fold), dtype=np.bool_)
-        return PartMasks(
-            everything, None, None, "all clips are for training: neither a split nor a second fold says otherwise"
-        )
+    if test_fold is None:
+        named = {part: split.eq_missing(part).to_numpy() for part in ("train", "validation", "test")}
+        found = {part: rows for part, rows in named.items() if rows.any()}
+        if found:
+            return {
+                "train": named["train"],
+                **found,
+            }, "the column split says which clips are for training and which for testing"
+        if len(folds) < 2:
+            everything = np.ones(len(fold), dtype=np.bool_)
+            return {"train": everything}, "all clips are for training: neither a split nor a second fold says otherwise"
     tested = folds[0] if test_fold is None else test_fold
-    is_test = (fold == tested).fill_null(value=False).to_numpy()
-    return PartMasks(
-        train=fold.is_not_null().to_numpy() & ~is_test,
-        validation=None,
-        test=is_test,
-        rule=f"fold {tested} is for testing, {_plural([f for f in folds if f != tested])} for training",
-    )
+    is_test = fold.eq_missing(tested).to_numpy()
+    others = [each for each in folds if each != tested]
+    rule = f"fold {tested} is for testing, fold{'s' if len(others) > 1 else ''} {_listed(others)} for training"
+    return {"train": fold.is_not_null().to_numpy() & ~is_test, "test": is_test}, rule
 
 
 def _listed(folds: list[int]) -> str:
     return ", ".join(map(str, folds))
-
-
-def _plural(folds: list[int]) -> str:
-    return f"fold{'s' if len(folds) > 1 else ''} {_listed(folds)}"
 
 
 def balanced_folds(groups: Sequence[str], k: int, seed: int) -> Int64[np.ndarray, " N"]:

@@ -17,13 +17,8 @@ _PEOPLE_NAMED = 6
 class VoteCount:
     """The votes of some clips.
 
-    Attributes:
-        votes: how many.
-        clips: on how many clips.
-        fewest: of any such clip.
-        most: of any such clip.
-        tied: clips on which the classes with the most votes have equally many, so that they have no single class.
-        annotators: who cast how many votes, most first; empty where nobody is named.
+    `fewest` and `most` are of any such clip; `tied` counts the clips whose classes with the most votes have equally
+    many; `annotators` have the most votes first, and are empty where nobody is named.
     """
 
     votes: int

@@ -1,7 +1,7 @@
 """The columns of a table of votes, each read from text with its checks: who, where, which part, how many."""
 
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +17,10 @@ from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.manifest.schema import MOST_VOTES, add_id_and_path_problems
 from midas_dfer.video.suffixes import CLIP_SUFFIXES
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
+_SPELLINGS = {"train": ("training",), "validation": ("valid", "val", "dev"), "test": ("testing",)}
+SPLITS = {each: split for split, others in _SPELLINGS.items() for each in (split, *others)}
+"""The part that each usual name of one means."""
+
 MEDIA_SUFFIX = rf"(?i)\.(?:{'|'.join(suffix[1:] for suffix in CLIP_SUFFIXES)})$"
 """What ends the name of a video or picture; a regular expression."""
 
@@ -37,14 +31,8 @@ _UNTIDY = r"\\|//|/$|^\./|/\./"
 class VideoColumns:
     """What a table says about the video of each row, beside votes.
 
-    Attributes:
-        video_id: the name of the video.
-        path: its path, relative to the folder of the videos.
-        split: "train", "validation", "test" or null.
-        fold: the number of the fold, or null.
-        subject: who is seen, or null.
-        face: whose face was rated where several are in view (see `FaceChoice`), or null; None without such a column.
-        notes: which spellings were taken for one subject, or for none.
+    `path` is relative to the folder of the videos; what is not known is null. `face` is None without such a column;
+    `notes` say which spellings were taken for one subject, or for none.
     """
 
     video_id: pl.Series
@@ -68,7 +56,7 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
     video_id = text[roles["video_id"]] if "video_id" in roles else path.str.replace(MEDIA_SUFFIX, "")
     video_id = video_id.alias("video_id")
     if roles.get("path", "path") != "path":
-        problems.add(path.is_null().to_numpy(), lambda _: f"the path is missing: {roles['path']!r} is empty")
+        problems.add(path.is_null(), lambda _: f"the path is missing: {roles['path']!r} is empty")
     add_id_and_path_problems(problems, video_id, path, records.place, one_row_each=one_row_each)
     nothing = pl.Series([None] * text.height, dtype=pl.String)
     split, fold, subject = (
@@ -76,14 +64,14 @@ def read_videos(records: Records, roles: dict[str, str], problems: RowProblems, 
     )
     parts = split.str.to_lowercase().replace_strict(SPLITS, default=None, return_dtype=pl.String)
     problems.add(
-        (split.is_not_null() & parts.is_null()).to_numpy(),
+        split.is_not_null() & parts.is_null(),
         lambda row: f"the split {split[row]!r} is not known",
         "Use train, validation or test.",
     )
     numbers = fold.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
     whole = (numbers >= 0) & (numbers == fold.cast(pl.Float64, strict=False))
     problems.add(
-        (fold.is_not_null() & ~whole.fill_null(value=False)).to_numpy(),
+        fold.is_not_null() & ~whole.fill_null(value=False),
         lambda row: f"the fold {fold[row]!r} is not the number of a fold",
         "Number the folds 1, 2, 3 and so on.",
     )
@@ -101,7 +89,7 @@ def _read_faces(cells: pl.Series, problems: RowProblems) -> pl.Series:
         except RequestError as error:
             wrong[each] = str(error)
     problems.add(
-        cells.is_in(list(wrong)).fill_null(value=False).to_numpy(),
+        cells.is_in(list(wrong)),
         lambda row: f"{cells.name!r}: {wrong[cells[row]]}",
         f'If the column says something else: --ignore "[{cells.name}]".',
     )
@@ -127,6 +115,19 @@ def read_counts(records: Records, column: str, problems: RowProblems) -> Float64
     return counts
 
 
+def first_column(records: Records, names: Sequence[str]) -> str | None:
+    """The column that is called, in any case, like the first of these names that there is."""
+    plain = {column.lower(): column for column in reversed(records.table.columns)}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def refuse_missing(records: Records, columns: Sequence[str], expected: str) -> None:
+    """Refuse a file that lacks one of these columns."""
+    missing = [column for column in columns if column not in records.table.columns]
+    if missing:
+        raise RequestError(f"{records.file} has no column {', '.join(missing)}. {expected}")
+
+
 def read_classes(
     records: Records, column: str, class_names: tuple[str, ...], problems: RowProblems, others: Collection[str] = ()
 ) -> pl.Series:
@@ -137,11 +138,10 @@ def read_classes(
     cells = records.table[column]
     by_name = {canonical_name(name): name for name in class_names}
     spellings = cells.drop_nulls().unique().to_list()
-    own = {each: by_name[canonical_name(each)] for each in spellings if canonical_name(each) in by_name}
-    own = {each: name for each, name in own.items() if each not in others}
+    own = {each: by_name.get(canonical_name(each)) for each in spellings if each not in others}
     names = cells.replace_strict(own, default=None, return_dtype=pl.String)
     problems.add(
-        (cells.is_not_null() & names.is_null() & ~cells.is_in(list(others))).fill_null(value=False).to_numpy(),
+        names.is_null() & ~cells.is_in(list(others)),
         lambda row: f"{column!r} is {cells[row]!r}, which is not a class",
         f"The classes are {', '.join(class_names)}.",
     )
@@ -153,7 +153,7 @@ def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProble
     numbered = table.with_row_index("row")
     if "annotator" in table.columns:
         annotator, video_id = table["annotator"], table["video_id"]
-        problems.add(annotator.is_null().to_numpy(), lambda _: "the annotator is missing")
+        problems.add(annotator.is_null(), lambda _: "the annotator is missing")
         earlier = numbered.select(pl.col("row").min().over("video_id", "annotator")).to_series().to_numpy()
         problems.add(
             earlier < np.arange(len(earlier)),
@@ -163,19 +163,17 @@ def add_vote_problems(table: pl.DataFrame, records: Records, problems: RowProble
             "An annotator has one vote for each video: keep one of them.",
         )
     first = numbered.select(pl.col("row").min().over("video_id")).to_series().to_numpy()
-    advice = {
-        FACE_COLUMN: "Two people who were rated in one video are two clips: a video_id for each, and the same path."
-    }
-    for column in ("path", "split", "fold", "subject", *(each for each in advice if each in table.columns)):
+    people = "Two people who were rated in one video are two clips: a video_id for each, and the same path."
+    for column in ("path", "split", "fold", "subject", *[FACE_COLUMN] * (FACE_COLUMN in table.columns)):
         called = column if roles.get(column, column) == column else f"{column} ({roles[column]!r})"
         values = table[column]
         said = values.gather(first)
         problems.add(
-            values.ne_missing(said).to_numpy(),
+            values.ne_missing(said),
             lambda row, called=called, values=values, said=said: (  # type: ignore[misc]
                 f"the {called} is {values[row]!r}, but {said[row]!r} in {records.place(int(first[row]))}"
             ),
-            advice.get(column, "All votes on a video must say the same about it."),
+            people if column == FACE_COLUMN else "All votes on a video must say the same about it.",
         )
 
 

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import RequestError, first_line
 from midas_dfer.files import near_name
-from midas_dfer.manifest.parquet import first_line
 
 MOST_BYTES = 2**30
 """Files larger than this (1 GiB, some million entries) are refused: they would have to be held in memory whole."""

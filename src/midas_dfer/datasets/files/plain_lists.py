@@ -8,15 +8,16 @@ of a class depends on who wrote the list, so the *name* in the path decides; a n
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
+from midas_dfer.datasets.files.records import BOM, refuse_zero_bytes
 from midas_dfer.emotions import DFEW, canonical_name
-from midas_dfer.errors import RequestError
-from midas_dfer.manifest.parquet import first_line
+from midas_dfer.errors import RequestError, first_line
 from midas_dfer.manifest.problems import RowProblems
 
 DAMAGED = "\ufffd"
@@ -29,7 +30,7 @@ NUMBER_ORDERS: dict[str, tuple[str, ...]] = {
 """The orders in which copies of seven-class lists number the classes; each is seen from 0 and from 1."""
 
 _MOST_BYTES = 1 << 28
-_BOM = b"\xef\xbb\xbf"
+_CONTROL = r"[\x00-\x1f\x7f" + DAMAGED + "]"
 _ROW = r"^(?P<path>.+?)(?:[ \t,]+(?P<frames>[0-9]+))?[ \t,]+(?P<mark>[^ \t,]+)$"
 _HEADER = re.compile(r"^(path|video|video_name|name|clip|file)\s*[\s,]\s*(id|label|emotion|class)$", re.IGNORECASE)
 
@@ -38,11 +39,7 @@ _HEADER = re.compile(r"^(path|video|video_name|name|clip|file)\s*[\s,]\s*(id|lab
 class ListLines:
     """The lines of one or more lists that hold something, without outer blanks.
 
-    Attributes:
-        files: where they came from.
-        text: the lines, text.
-        source: for each line the number of its file in `files`.
-        lines: for each line its number in its file, counted from 1.
+    Of each line, `source` is the number of its file in `files`, `lines` its number in that file, counted from 1.
     """
 
     files: tuple[Path, ...]
@@ -62,13 +59,7 @@ class ListLines:
 
 @dataclass(frozen=True)
 class ListRows:
-    """The rows of lists of paths.
-
-    Attributes:
-        lines: the lines that they came from.
-        path: the path as written, with "/" between its parts; null where the line is no such row.
-        mark: the name or the number of the class, as text; null where the line is no such row.
-    """
+    """Rows of lists of paths; `path` and `mark` (the class, a name or number) are null where a line is no such row."""
 
     lines: ListLines
     path: pl.Series
@@ -81,22 +72,15 @@ def read_list_lines(files: Sequence[Path]) -> ListLines:
     UTF-8 with or without a byte order mark, or GB 18030 (which holds GB 2312 and GBK); line ends of any
     system. Bytes that are no text in the encoding of the file come back as `DAMAGED`. Empty lines are passed over.
     """
-    texts: list[str] = []
-    source: list[int] = []
-    numbers: list[int] = []
-    for index, file in enumerate(files):
-        for number, line in enumerate(re.split("\r\n|\n|\r", _read_text(file)), start=1):
-            stripped = line.strip()
-            if stripped:
-                texts.append(stripped)
-                source.append(index)
-                numbers.append(number)
-    return ListLines(
-        tuple(files),
-        pl.Series("text", texts, dtype=pl.String),
-        np.array(source, dtype=np.int64),
-        np.array(numbers, dtype=np.int64),
-    )
+    found = [
+        (stripped, index, number)
+        for index, file in enumerate(files)
+        for number, line in enumerate(re.split("\r\n|\n|\r", _read_text(file)), start=1)
+        if (stripped := line.strip())
+    ]
+    text = pl.Series("text", [line for line, _, _ in found], dtype=pl.String)
+    source = np.array([index for _, index, _ in found], dtype=np.int64)
+    return ListLines(tuple(files), text, source, np.array([number for _, _, number in found], dtype=np.int64))
 
 
 def _read_text(file: Path) -> str:
@@ -105,12 +89,10 @@ def _read_text(file: Path) -> str:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise RequestError(f"{file} is larger than {_MOST_BYTES >> 20} MiB, too large for a list of clips.")
-        data = file.read_bytes().removeprefix(_BOM)
+        data = file.read_bytes().removeprefix(BOM)
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Check its permissions.") from error
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise RequestError(f"{file} is not a text file: line {line} holds a zero byte. Save it as UTF-8 text.")
+    refuse_zero_bytes(file, data)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -136,11 +118,13 @@ def read_list_rows(files: Sequence[Path]) -> ListRows:
 def add_row_problems(rows: ListRows, problems: RowProblems) -> None:
     """Note the lines that are no rows, and those whose path leads out of its folder or holds no plain text."""
     wrong = rows.path.is_null() | (rows.path == "") | rows.mark.is_null()
-    problems.add(wrong.fill_null(value=True).to_numpy(), lambda row: f"{rows.lines.text[row][:80]!r} is no row")
-    leaves = rows.path.str.contains(r"(?:^|/)\.\.(?:/|$)").fill_null(value=False)
-    problems.add(leaves.to_numpy(), lambda row: f"the path {rows.path[row][:200]!r} leads out of its folder")
-    odd = rows.path.str.contains(r"[\x00-\x1f\x7f" + DAMAGED + "]").fill_null(value=False)
-    problems.add(odd.to_numpy(), lambda row: f"the path {rows.path[row][:200]!r} is damaged")
+    problems.add(wrong, lambda row: f"{rows.lines.text[row][:80]!r} is no row")
+    for pattern, what in ((r"(?:^|/)\.\.(?:/|$)", "leads out of its folder"), (_CONTROL, "is damaged")):
+        problems.add(rows.path.str.contains(pattern), partial(_told, rows.path, what))
+
+
+def _told(paths: pl.Series, what: str, row: int) -> str:
+    return f"the path {paths[row][:200]!r} {what}"
 
 
 def classes_of(spellings: pl.Series, class_names: tuple[str, ...]) -> pl.Series:
@@ -148,6 +132,27 @@ def classes_of(spellings: pl.Series, class_names: tuple[str, ...]) -> pl.Series:
     own = {canonical_name(name): name for name in class_names}
     found = {text: own[canonical_name(text)] for text in spellings.drop_nulls().unique() if canonical_name(text) in own}
     return spellings.replace_strict(found, default=None, return_dtype=pl.String)
+
+
+def classes_in_paths(
+    rows: ListRows, spellings: pl.Series, class_names: tuple[str, ...], problems: RowProblems
+) -> pl.Series:
+    """Give the class that each path names in one of its parts, which are the spellings; note those that are none."""
+    classes = classes_of(spellings, class_names)
+    problems.add(
+        spellings.is_not_null() & classes.is_null(),
+        lambda row: f"the path {rows.path[row]!r} names the class {spellings[row]!r}, which is not known",
+        f"The classes are {', '.join(class_names)}.",
+    )
+    return classes
+
+
+def once_each(table: pl.DataFrame, columns: Sequence[str], notes: list[str]) -> pl.DataFrame:
+    """Keep the first of the rows that agree in these columns; say how many others there are."""
+    distinct = table.unique(columns, keep="first", maintain_order=True)
+    if distinct.height < table.height:
+        notes.append(f"{table.height - distinct.height} rows were there a second time and count once.")
+    return distinct
 
 
 def check_marks(rows: ListRows, classes: pl.Series, class_names: tuple[str, ...], problems: RowProblems) -> list[str]:
@@ -158,14 +163,13 @@ def check_marks(rows: ListRows, classes: pl.Series, class_names: tuple[str, ...]
     """
     by_number = rows.mark.str.contains(r"^[0-9]{1,6}$").fill_null(value=False)
     named = classes_of(rows.mark, class_names)
-    known = classes.is_not_null() & rows.mark.is_not_null() & ~by_number
     problems.add(
-        (known & named.is_null()).to_numpy(),
+        classes.is_not_null() & rows.mark.is_not_null() & ~by_number & named.is_null(),
         lambda row: f"{rows.mark[row]!r} is not a class",
         f"The classes are {', '.join(class_names)}.",
     )
     problems.add(
-        (known & named.is_not_null() & (named != classes)).fill_null(value=False).to_numpy(),
+        ~by_number & (named != classes),
         lambda row: f"the path {rows.path[row]!r} says {classes[row]}, the row says {rows.mark[row]}",
         "Both must name the same class.",
     )
@@ -177,7 +181,7 @@ def check_marks(rows: ListRows, classes: pl.Series, class_names: tuple[str, ...]
             order, what = _recognise(classes, numbers, here)
             meant = classes.replace_strict(order, default=None, return_dtype=pl.Int64)
             problems.add(
-                here & (meant != numbers).fill_null(value=True).to_numpy(),
+                here & meant.ne_missing(numbers).to_numpy(),
                 lambda row, meant=meant: (  # type: ignore[misc]
                     f"the path {rows.path[row]!r} has the number {rows.mark[row]}, which is "
                     f"{'that of another class' if meant[row] is None else f'{meant[row]} in most rows of its class'}"

@@ -4,6 +4,7 @@ Every cell is text or null, outer blanks are gone and an empty cell is null, so 
 all three formats. A row is named as its author sees it: by its number among the data, and by its line.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -19,13 +20,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import RequestError, first_line
 from midas_dfer.files import near_name
-from midas_dfer.manifest.parquet import first_line, read_parquet
-from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.manifest.parquet import read_parquet
+from midas_dfer.manifest.problems import refuse_entries
 
 SUFFIXES: dict[str, str] = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 """The formats by the suffix of the file."""
+
+BOM = codecs.BOM_UTF8
 
 UNNAMED = "unnamed column"
 """How the name of a column begins that has none in its file; its position follows, counted from 1."""
@@ -33,7 +36,6 @@ UNNAMED = "unnamed column"
 _CHUNK = 50_000
 _MOST_COLUMNS = 10_000
 _FREE_CELLS = 20_000_000
-_BOM = b"\xef\xbb\xbf"
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IGNORECASE)
 """What Excel writes, and reads, as the first line of a file: which sign is between the cells."""
 
@@ -42,11 +44,8 @@ _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IG
 class Records:
     """The rows of a file.
 
-    Attributes:
-        file: where they came from.
-        table: one text column for each column of the file, under its name without outer blanks.
-        original: the columns with the types that they had in a Parquet file; None for text files.
-        lines: the line of each row in a text file, counted from 1; None for Parquet.
+    `table` has a text column for each column of the file, under its name without outer blanks; `original` those of a
+    Parquet file with their types; `lines` the line of each row of a text file, counted from 1.
     """
 
     file: Path
@@ -99,7 +98,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
         data = file.read_bytes()
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Check its permissions.") from error
-    if not data.removeprefix(_BOM).strip():
+    if not data.removeprefix(BOM).strip():
         raise RequestError(f"{file} is empty. It should hold a header, then one row per video or per vote.")
     if kind == "parquet":
         records = _from_parquet(file)
@@ -112,6 +111,13 @@ def read_records(path: str | os.PathLike[str]) -> Records:
             "It should hold one row per video or per vote."
         )
     return records
+
+
+def refuse_zero_bytes(file: Path, data: bytes) -> None:
+    """Refuse a file that holds a zero byte, as no text does."""
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise RequestError(f"{file} is not a text file: line {line} holds a zero byte. Save it as UTF-8 text.")
 
 
 def _refuse_wrong_encoding(file: Path, data: bytes) -> None:
@@ -127,13 +133,11 @@ def _refuse_wrong_encoding(file: Path, data: bytes) -> None:
         raise RequestError(
             f"{file} is not in UTF-8: line {line} holds the byte 0x{data[error.start]:02x}. Save it as UTF-8."
         ) from error
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise RequestError(f"{file} is not a text file: line {line} holds a zero byte. Save it as UTF-8 text.")
+    refuse_zero_bytes(file, data)
 
 
 def _from_csv(file: Path, data: bytes) -> Records:
-    data = data.removeprefix(_BOM)
+    data = data.removeprefix(BOM)
     said = _SEPARATOR_LINE.match(data)
     if said is None:
         head = data.lstrip()[: 1 << 16].split(b"\n", 1)[0].split(b"\r", 1)[0]
@@ -148,7 +152,7 @@ def _from_csv(file: Path, data: bytes) -> Records:
     chunks: list[pl.DataFrame] = []
     lines: list[int] = []
     cells: list[list[str]] = []
-    sizes: dict[int, int] = {}
+    sizes: dict[int, str] = {}
 
     def flush() -> None:
         columns = zip(*cells, strict=True) if cells else [()] * len(header)
@@ -160,19 +164,14 @@ def _from_csv(file: Path, data: bytes) -> Records:
         while len(row) > len(header) and not row[-1].strip():
             row.pop()
         if len(row) != len(header):
-            sizes[len(lines) - 1] = len(row)
+            sizes[len(lines) - 1] = f"{len(row)} cells"
             continue  # the table is refused below: only its lines are still counted
         cells.append(row)
         if len(cells) == _CHUNK:
             flush()
     flush()
     records = Records(file, _tidy(pl.concat(chunks)), None, np.array(lines, dtype=np.int64))
-    if sizes:
-        bad = np.zeros(len(lines), dtype=np.bool_)
-        bad[list(sizes)] = True
-        problems = RowProblems(records.place)
-        problems.add(bad, lambda row: f"{sizes[row]} cells")
-        problems.raise_if_any(str(file), f"Each row must have {len(header)} cells, as the header has.")
+    refuse_entries(str(file), sizes, records.place, f"Each row must have {len(header)} cells, as the header has.")
     return records
 
 
@@ -211,11 +210,8 @@ def _csv_rows(file: Path, data: bytes, separator: str, skipped: int) -> Iterator
                 "with one, so that it is not clear where the cell ends. Put the cell in quotation marks and double "
                 "those in it."
             )
-        if (
-            len(raw) > 1
-            and len(row) == width
-            and any(_swallows_rows(c, k, width, separator) for k, c in enumerate(row))
-        ):
+        several = len(raw) > 1 and len(row) == width
+        if several and any(_swallows_rows(cell, column, width, separator) for column, cell in enumerate(row)):
             raise RequestError(
                 f"{file}: a cell of the row that begins on line {line} goes on over {len(raw)} lines, which look like "
                 "rows of their own. Look for a quotation mark too many or too few."
@@ -253,7 +249,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
         chunks.append(pl.DataFrame([_text_column(name, [row.get(name) for row in rows]) for name in names]))
         rows.clear()
 
-    for number, line in enumerate(io.BytesIO(data.removeprefix(_BOM)), start=1):
+    for number, line in enumerate(io.BytesIO(data.removeprefix(BOM)), start=1):
         if not line.strip():
             continue
         try:

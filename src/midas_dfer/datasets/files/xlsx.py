@@ -17,8 +17,7 @@ import fastexcel
 import polars as pl
 
 from midas_dfer.datasets.files.records import UNNAMED, Records
-from midas_dfer.errors import RequestError
-from midas_dfer.manifest.parquet import first_line
+from midas_dfer.errors import RequestError, first_line
 
 MOST_PACKED, MOST_BYTES = 1 << 24, 1 << 25
 """Most bytes of a workbook as it is and unpacked (16 and 32 MiB; the annotations of DFEW unpack to about 5)."""

@@ -19,10 +19,11 @@ import polars as pl
 from midas_dfer.datasets.files.plain_lists import (
     add_row_problems,
     check_marks,
-    classes_of,
+    classes_in_paths,
     folders_in,
     is_folder,
     is_plain_name,
+    once_each,
     read_list_rows,
 )
 from midas_dfer.emotions import AFEW, canonical_name
@@ -53,7 +54,7 @@ _EXPECTED_ROWS = "Expected are rows such as AFEW_Face/train/Disgust/0_5_01175604
 
 @dataclass(frozen=True)
 class _Part:
-    """A part on disk: its name ("train", "validation", "test"), its folder, and in it those of emotions and others."""
+    """A part on disk: its name, its folder, and in it the folders of emotions and others."""
 
     name: str
     folder: Path
@@ -200,26 +201,19 @@ def _refuse_twice(rows: list[tuple[str, str, str, str]]) -> None:
 def _read_lists(folder: Path, files: tuple[Path, ...], parts: list[_Part], notes: list[str]) -> pl.DataFrame:
     rows = read_list_rows(files)
     if rows.path.len() == 0:
-        raise RequestError(
-            f"{files[0]} is empty. Expected are rows such as AFEW_Face/train/Disgust/0_5_011756043 79 5."
-        )
+        raise RequestError(f"{files[0]} is empty. {_EXPECTED_ROWS}.")
     names = rows.path.str.extract_groups(_CLIP).struct.unnest()
     problems = RowProblems(rows.lines.place)
     add_row_problems(rows, problems)
-    short = rows.path.is_not_null() & (names["clip"].is_null() | (names["clip"] == ".").fill_null(value=False))
-    problems.add(short.to_numpy(), lambda row: f"the path {rows.path[row]!r} is not part/emotion/clip")
-    classes = classes_of(names["emotion"], AFEW.names)
-    problems.add(
-        (names["emotion"].is_not_null() & classes.is_null()).to_numpy(),
-        lambda row: f"the path {rows.path[row]!r} names the class {names['emotion'][row]!r}, which is not known",
-        f"The classes are {', '.join(AFEW.names)}.",
-    )
+    short = rows.path.is_not_null() & (names["clip"].is_null() | (names["clip"] == "."))
+    problems.add(short, lambda row: f"the path {rows.path[row]!r} is not part/emotion/clip")
+    classes = classes_in_paths(rows, names["emotion"], AFEW.names, problems)
     notes += check_marks(rows, classes, AFEW.names, problems)
     by_name = pl.Series([_part_in_name(file) for file in files], dtype=pl.String).gather(rows.lines.source)
-    part = names["part"].str.to_lowercase().replace_strict(_PARTS, default=None, return_dtype=pl.String)
-    part = pl.select(pl.coalesce(part, by_name)).to_series()
+    in_path = names["part"].str.to_lowercase().replace_strict(_PARTS, default=None, return_dtype=pl.String)
+    part = in_path.fill_null(by_name)
     problems.add(
-        (part.is_null() & names["clip"].is_not_null()).to_numpy(),
+        part.is_null() & names["clip"].is_not_null(),
         lambda row: f"neither the path {rows.path[row]!r} nor the name of the list says which part it belongs to",
         "Begin the path with train or validation, or call the list so.",
     )
@@ -227,15 +221,12 @@ def _read_lists(folder: Path, files: tuple[Path, ...], parts: list[_Part], notes
     table = pl.DataFrame(
         [part.alias("published_split"), classes.alias("label"), names["clip"], names["emotion"], names["part"]]
     )
-    distinct = table.unique(["published_split", "label", "clip"], keep="first", maintain_order=True)
-    if distinct.height < table.height:
-        notes.append(f"{table.height - distinct.height} rows were there a second time and count once.")
+    distinct = once_each(table, ["published_split", "label", "clip"], notes)
     # Where the part is on disk, its folder; else the path as the list has it, without what is before the part.
     bases = {each.name: each.folder.relative_to(folder).as_posix() for each in parts}
     base = distinct["published_split"].replace_strict(bases, default=None, return_dtype=pl.String)
     fallback = distinct["published_split"] if distinct["part"].null_count() else distinct["part"]
-    start = pl.select(pl.coalesce(base, fallback)).to_series()
-    path = (start + "/" + distinct["emotion"] + "/" + distinct["clip"]).str.strip_prefix("./")
+    path = (base.fill_null(fallback) + "/" + distinct["emotion"] + "/" + distinct["clip"]).str.strip_prefix("./")
     return distinct.select("published_split", "label", "clip").with_columns(path.alias("path"))
 
 

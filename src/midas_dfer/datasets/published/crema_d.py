@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from midas_dfer.datasets.files.columns import read_counts
+from midas_dfer.datasets.files.columns import read_counts, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note
 from midas_dfer.datasets.files.records import UNNAMED, read_records
 from midas_dfer.emotions import CREMA_D
@@ -88,33 +88,33 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
     problems = RowProblems(records.place)
     sources = records.table[number].cast(pl.Int64, strict=False) // 100_000
     problems.add(
-        (~sources.is_between(1, 3)).fill_null(value=True).to_numpy(),
+        ~sources.is_between(1, 3).fill_null(value=False),
         lambda row: f"the first cell is {records.table[number][row]!r}",
         "Expected is 100001 and up for voice, 200001 and up for face, 300001 and up for audio-visual votes.",
     )
     names = records.table["fileName"]
     problems.add(
-        (~names.str.contains(_CLIP_NAME)).fill_null(value=True).to_numpy(),
+        ~names.str.contains(_CLIP_NAME).fill_null(value=False),
         lambda row: f"the fileName is {names[row]!r}",
         "Expected is a name such as 1001_DFA_ANG_XX.",
     )
     counts = np.stack([read_counts(records, column, problems) for column in _VOTE_COLUMNS], axis=1)
-    chosen = (sources == _SOURCES[votes]).fill_null(value=False).to_numpy()
+    chosen = sources.eq_missing(_SOURCES[votes]).to_numpy()
     problems.add(chosen & (counts.sum(axis=1) == 0), lambda row: f"all votes on {names[row]!r} are zero")
     problems.add(
-        (pl.struct(sources.alias("s"), names.alias("n"), eager=True).is_duplicated()).to_numpy()
-        & ~(pl.struct(sources.alias("s"), names.alias("n"), eager=True).is_first_distinct()).to_numpy(),
+        ~pl.struct(sources.alias("s"), names.alias("n"), eager=True).is_first_distinct(),
         lambda row: f"{names[row]!r} is there a second time",
         "Each clip has one row for each kind of votes.",
     )
     problems.raise_if_any(str(file), "Expected is the file as published.")
     if not chosen.any():
         raise RequestError(f"{file} holds no {votes} votes. Expected are rows numbered {_SOURCES[votes]}00001 and up.")
-    parts = names.filter(chosen).str.extract_groups(_CLIP_NAME).struct.unnest()
+    names = names.filter(chosen)
+    parts = names.str.extract_groups(_CLIP_NAME).struct.unnest()
     table = pl.DataFrame(
         [
-            names.filter(chosen).alias("video_id"),
-            ("VideoFlash/" + names.filter(chosen) + ".flv").alias("path"),
+            names.alias("video_id"),
+            ("VideoFlash/" + names + ".flv").alias("path"),
             pl.Series("votes", counts[chosen].astype(np.int64)).cast(pl.List(pl.Int64)),
             parts["actor"].alias("subject"),
             parts["sentence"],
@@ -142,30 +142,26 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
 def _read_actors(file: Path) -> pl.DataFrame:
     """Who the actors are: subject, age, sex, race, ethnicity."""
     records = read_records(file)
-    missing = [column for column in _ACTOR_COLUMNS if column not in records.table.columns]
-    if missing:
-        raise RequestError(
-            f"{file} has no column {', '.join(missing)}. Expected are the columns {', '.join(_ACTOR_COLUMNS)}."
-        )
+    refuse_missing(records, _ACTOR_COLUMNS, f"Expected are the columns {', '.join(_ACTOR_COLUMNS)}.")
     actors, sexes = records.table["ActorID"], records.table["Sex"]
     ages = records.table["Age"].cast(pl.Int64, strict=False)
     problems = RowProblems(records.place)
     problems.add(
-        (~actors.str.contains(r"^[0-9]{4}$")).fill_null(value=True).to_numpy(),
+        ~actors.str.contains(r"^[0-9]{4}$").fill_null(value=False),
         lambda row: f"the ActorID is {actors[row]!r}",
         "Expected is a number of four digits, such as 1001.",
     )
     problems.add(
-        (actors.is_duplicated() & ~actors.is_first_distinct()).to_numpy(),
+        ~actors.is_first_distinct(),
         lambda row: f"the actor {actors[row]} is there a second time",
         "Each actor has one row.",
     )
     problems.add(
-        (~ages.is_between(1, 120)).fill_null(value=True).to_numpy(),
+        ~ages.is_between(1, 120).fill_null(value=False),
         lambda row: f"the Age is {records.table['Age'][row]!r}",
         "Expected is a number of years.",
     )
-    problems.add(sexes.is_null().to_numpy(), lambda _: "the Sex is missing")
+    problems.add(sexes.is_null(), lambda _: "the Sex is missing")
     problems.raise_if_any(str(file), "Expected is the file as published.")
     about = [records.table[column].alias(column.lower()) for column in ("Sex", "Race", "Ethnicity")]
     return pl.DataFrame([actors.alias("subject"), ages.alias("age"), *about])

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from midas_dfer.datasets.files.columns import read_counts
+from midas_dfer.datasets.files.columns import first_column, read_counts
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.datasets.files.xlsx import read_xlsx
 from midas_dfer.datasets.published.dfew_splits import (
@@ -109,18 +109,14 @@ def read_dfew(
     rows = rows.join(folds.clips, on="order", how="full", coalesce=True, suffix="_listed").sort("order")
     notes += [*_count_notes(rows, folds), *folds.notes, *_unlabelled_notes(rows, folds)]
     orders: list[int] = rows["order"].to_list()
-    names = _listed_names(folder / _CLIPS / taken, ".mp4" if taken == "original" else "")
     ending = ".mp4" if taken == "original" else ""
+    names = _listed_names(folder / _CLIPS / taken, ending)
     paths = [f"{_CLIPS}/{taken}/{names.get(order, clip_name(order) + ending)}" for order in orders]
     numbers = rows["label"].fill_null(rows["label_listed"]).to_list()
-    table = pl.DataFrame(
-        [
-            pl.Series("video_id", map(clip_name, orders), dtype=pl.String),
-            pl.Series("path", paths, dtype=pl.String),
-            rows["votes"],
-            pl.Series("label", map(label_name, numbers), dtype=pl.String),
-            rows["fold"],
-        ]
+    table = rows.select("votes", "fold").with_columns(
+        pl.Series("video_id", map(clip_name, orders), dtype=pl.String),
+        pl.Series("path", paths, dtype=pl.String),
+        pl.Series("label", map(label_name, numbers), dtype=pl.String),
     )
     return Manifest(DFEW.names, table, DFEW.name, notes)
 
@@ -134,9 +130,7 @@ def _read_annotations(file: Path) -> tuple[pl.DataFrame, list[str]]:
     """Read `order`, `votes` and `label` (0 to 7) of all clips, and what is odd about them."""
     records = read_xlsx(file) if file.suffix == ".xlsx" else read_records(file)
     classes = _class_columns(records)
-    plain = {column.lower(): column for column in reversed(records.table.columns)}
-    order = next((plain[name] for name in _ORDER_COLUMNS if name in plain), None)
-    label = next((plain[name] for name in _LABEL_COLUMNS if name in plain), None)
+    order, label = first_column(records, _ORDER_COLUMNS), first_column(records, _LABEL_COLUMNS)
     missing = [f"{number}{name}" for number, name in enumerate(DFEW, start=1) if name not in classes]
     missing += [name for name, found in (("order", order), ("label", label)) if found is None]
     if missing or order is None or label is None:
@@ -149,9 +143,8 @@ def _read_annotations(file: Path) -> tuple[pl.DataFrame, list[str]]:
     labels = read_label_numbers(records, label, problems)
     counts = np.stack([read_counts(records, classes[name], problems) for name in DFEW], axis=1).astype(np.int64)
     problems.add(counts.sum(axis=1) == 0, lambda row: f"all votes on the clip {clip_name(int(orders[row]))} are zero")
-    series = pl.Series(orders)
     problems.add(
-        (series.is_duplicated() & ~series.is_first_distinct() & (series > 0)).to_numpy(),
+        ~pl.Series(orders).is_first_distinct(),
         lambda row: (
             f"{order!r} is {orders[row]} a second time (see {records.place(int(np.argmax(orders == orders[row])))})"
         ),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
+from midas_dfer.datasets.files.columns import first_column
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import DFEW
 from midas_dfer.errors import RequestError
@@ -34,11 +35,8 @@ _LABEL_COLUMNS = ("label", "annotation", "emotion")
 class PublishedFolds:
     """What the ten lists say.
 
-    Attributes:
-        clips: one row per clip that is tested: `order` (its number), `fold` (1 to 5), `label` (0 to 7, as in the
-            annotations, however the lists count).
-        sizes: for each set the number of clips in its train list (None where that is missing) and in its test list.
-        notes: a sentence for each thing that does not add up.
+    `clips` has a row per clip that is tested: `order` (its number), `fold` (1 to 5), `label` (0 to 7, as in the
+    annotations, however the lists count). `sizes` are those of each set's train list (None if missing) and test list.
     """
 
     clips: pl.DataFrame
@@ -108,11 +106,8 @@ def read_published_folds(folder: Path, annotated: pl.DataFrame) -> PublishedFold
             f"{_FILES[1].format(part='test', number=missing[0])}: the folds are known from all five."
         )
     test_lists = {number: _read_list(file, annotated) for number, file in tests.items() if file is not None}
-    train_lists = {
-        number: _read_list(file, annotated)
-        for number in range(1, SETS + 1)
-        if (file := _find_list(folder, "train", number)) is not None
-    }
+    trains = {number: _find_list(folder, "train", number) for number in tests}
+    train_lists = {number: _read_list(file, annotated) for number, file in trains.items() if file is not None}
     lists = [*test_lists.values(), *train_lists.values()]
     tested = pl.concat(
         each.clips.with_columns(pl.lit(number, pl.Int64).alias("fold")) for number, each in test_lists.items()
@@ -154,9 +149,7 @@ def _find_list(folder: Path, part: str, number: int) -> Path | None:
 
 def _read_list(file: Path, annotated: pl.DataFrame) -> _List:
     records = read_records(file)
-    columns = {column.lower(): column for column in reversed(records.table.columns)}
-    name = next((columns[each] for each in _NAME_COLUMNS if each in columns), None)
-    label = next((columns[each] for each in _LABEL_COLUMNS if each in columns), None)
+    name, label = first_column(records, _NAME_COLUMNS), first_column(records, _LABEL_COLUMNS)
     if name is None or label is None:
         raise RequestError(
             f"{file} has the columns {', '.join(records.table.columns[:20])}. Expected is the header video_name,label."
@@ -222,8 +215,8 @@ def _overlap_notes(tests: dict[int, _List], trains: dict[int, _List], tested: se
 
 def _label_notes(lists: Sequence[_List], annotated: pl.DataFrame) -> list[str]:
     rows = pl.concat(each.clips for each in lists).join(annotated, on="order", suffix="_annotated")
-    wrong: Bool[np.ndarray, " N"] = (rows["label"] != rows["label_annotated"]).to_numpy()
-    contradicted = rows.filter(wrong).unique("order", keep="first", maintain_order=True).sort("order")
+    wrong = rows.filter(pl.col("label") != pl.col("label_annotated"))
+    contradicted = wrong.unique("order", keep="first", maintain_order=True).sort("order")
     if not contradicted.height:
         return []
     order, listed, own = contradicted.select("order", "label", "label_annotated").row(0)

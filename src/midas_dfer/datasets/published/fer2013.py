@@ -33,13 +33,7 @@ _EXPECTED = "Expected are the columns Usage and pixels, with 48 x 48 numbers fro
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What `unpack_fer2013` did.
-
-    Attributes:
-        written: pictures written in this run.
-        there_before: pictures that an earlier run had written.
-        nameless: rows without a name in fer2013new.csv: not a face.
-    """
+    """What `unpack_fer2013` did."""
 
     written: int
     there_before: int

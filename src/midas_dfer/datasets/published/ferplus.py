@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from midas_dfer.datasets.files.columns import read_counts
+from midas_dfer.datasets.files.columns import read_counts, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note, read_list_lines
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import FERPLUS
@@ -71,12 +71,7 @@ _EXPECTED = (
 class PictureNames:
     """The rows of fer2013new.csv, which are the rows of fer2013.csv.
 
-    Attributes:
-        records: the rows of the file.
-        names: the name of the picture of each row, null where it is not a face.
-        splits: "train", "validation" or "test".
-        counts: votes for the eight emotions, "unknown" and "not a face".
-        notes: what was set right in the file.
+    `names` are null where it is not a face; `counts` are votes for the eight emotions, "unknown" and "not a face".
     """
 
     records: Records
@@ -113,10 +108,9 @@ def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop"
         raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
     prefix = "" if any((folder / each).is_dir() for each in FOLDERS.values()) else "data/"
     lists = {split: file for split, each in FOLDERS.items() if (file := folder / prefix / each / "label.csv").is_file()}
-    table, file = None, folder / TABLE
-    notes: list[str] = []
-    if file.is_file():
-        rows = read_picture_names(file)
+    table, notes = None, list[str]()
+    if (folder / TABLE).is_file():
+        rows = read_picture_names(folder / TABLE)
         table, repeated = _pictures_of(rows)
         notes += rows.notes
     if lists:
@@ -135,41 +129,34 @@ def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop"
     pictures, counts = pictures.filter(kept), counts[kept]
     names = pictures["name"]
     paths = prefix + pictures["split"].replace_strict(FOLDERS, return_dtype=pl.String) + "/" + names
-    manifest = Manifest(
-        FERPLUS.names,
-        pl.DataFrame(
-            [
-                names.str.strip_suffix(".png").alias("video_id"),
-                paths.alias("path"),
-                pl.Series("votes", counts[:, :_EMOTIONS]).cast(pl.List(pl.Int64)),
-                pictures["split"],
-                pl.Series("unknown", counts[:, _UNKNOWN]),
-                pl.Series("not_a_face", counts[:, _NOT_A_FACE]),
-            ]
-        ),
-        FERPLUS.name,
-        (*notes, *reasons),
+    table = pl.DataFrame(
+        {
+            "video_id": names.str.strip_suffix(".png"),
+            "path": paths,
+            "votes": pl.Series(counts[:, :_EMOTIONS]).cast(pl.List(pl.Int64)),
+            "split": pictures["split"],
+            "unknown": counts[:, _UNKNOWN],
+            "not_a_face": counts[:, _NOT_A_FACE],
+        }
     )
-    return manifest.with_majority_labels()
+    return Manifest(FERPLUS.names, table, FERPLUS.name, (*notes, *reasons)).with_majority_labels()
 
 
 def read_picture_names(file: Path) -> PictureNames:
     """Read fer2013new.csv, with the rows that have no name."""
     records = read_records(file)
-    missing = [each for each in ("Usage", "Image name", *_COLUMNS) if each not in records.table.columns]
-    if missing:
-        raise RequestError(
-            f"{file} has no column {', '.join(missing)}. Expected are Usage, Image name, {', '.join(_COLUMNS)}."
-        )
+    refuse_missing(
+        records, ("Usage", "Image name", *_COLUMNS), f"Expected are Usage, Image name, {', '.join(_COLUMNS)}."
+    )
     problems = RowProblems(records.place)
     usage, names = records.table["Usage"], records.table["Image name"]
     problems.add(
-        ~usage.is_in(list(USAGE)).fill_null(value=False).to_numpy(),
+        ~usage.is_in(list(USAGE)).fill_null(value=False),
         lambda row: f"the Usage is {usage[row]!r}",
         f"Expected is one of {', '.join(USAGE)}.",
     )
     problems.add(
-        (~names.str.contains(_NAME)).fill_null(value=False).to_numpy(),
+        ~names.str.contains(_NAME),
         lambda row: f"the Image name is {names[row]!r}",
         "Expected is a name such as fer0000000.png, or none where the picture is not a face.",
     )
@@ -240,16 +227,14 @@ def _read_lists(lists: dict[str, Path]) -> pl.DataFrame:
     names = cells["name"]
     problems = RowProblems(lines.place)
     problems.add(
-        names.is_null().to_numpy(),
+        names.is_null(),
         lambda row: f"{lines.text[row][:80]!r} is no row",
         'Expected is a row such as fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0.',
     )
     counts = cells["votes"].str.split(",").cast(pl.List(pl.Int64))
+    problems.add(counts.list.sum() == 0, lambda row: f"all votes on {names[row]!r} are zero")
     problems.add(
-        (counts.list.sum() == 0).fill_null(value=False).to_numpy(), lambda row: f"all votes on {names[row]!r} are zero"
-    )
-    problems.add(
-        (names.is_not_null() & ~names.is_first_distinct()).to_numpy(),
+        ~names.is_first_distinct(),
         lambda row: f"{names[row]!r} is there a second time",
         "Each picture has one row, and is in one part.",
     )

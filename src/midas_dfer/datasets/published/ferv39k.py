@@ -17,10 +17,11 @@ from midas_dfer.datasets.files.plain_lists import (
     ListRows,
     add_row_problems,
     check_marks,
-    classes_of,
+    classes_in_paths,
     count_note,
     folders_in,
     is_folder,
+    once_each,
     read_list_rows,
 )
 from midas_dfer.emotions import FERV39K
@@ -85,22 +86,15 @@ def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathL
     problems = RowProblems(rows.lines.place)
     add_row_problems(rows, problems)
     short = rows.path.is_not_null() & (names["clip"].is_null() | names["scene"].is_in(["."]) | (names["clip"] == "."))
-    problems.add(short.to_numpy(), lambda row: f"the path {rows.path[row]!r} is not scene/emotion/clip")
-    classes = classes_of(names["emotion"], FERV39K.names)
-    problems.add(
-        (names["emotion"].is_not_null() & classes.is_null()).to_numpy(),
-        lambda row: f"the path {rows.path[row]!r} names the class {names['emotion'][row]!r}, which is not known",
-        f"The classes are {', '.join(FERV39K.names)}.",
-    )
+    problems.add(short, lambda row: f"the path {rows.path[row]!r} is not scene/emotion/clip")
+    classes = classes_in_paths(rows, names["emotion"], FERV39K.names, problems)
     notes = check_marks(rows, classes, FERV39K.names, problems)
     split = pl.Series("split", np.array(parts, dtype=np.str_)[rows.lines.source])
     video_id = (names["scene"] + "/" + names["emotion"] + "/" + names["clip"]).alias("video_id")
     _add_leaks(rows, video_id, split, problems)
     problems.raise_if_any(str(folder), f"{_EXPECTED}.")
     whole = pl.DataFrame([video_id, split, classes.alias("label"), names["scene"], names["before"]])
-    table = whole.unique("video_id", keep="first", maintain_order=True)
-    if table.height < whole.height:
-        notes.append(f"{whole.height - table.height} rows were there a second time and count once.")
+    table = once_each(whole, ["video_id"], notes)
     base = _find_clips(folder, table["scene"].unique().sort().to_list())
     table = table.select("video_id", (pl.lit(base) + pl.col("video_id")).alias("path"), "label", "split", "scene").sort(
         "video_id"
@@ -114,7 +108,7 @@ def _add_leaks(rows: ListRows, video_id: pl.Series, split: pl.Series, problems: 
     seen = pl.DataFrame([video_id, split]).with_row_index("row")
     first = seen.select(pl.col("row").min().over("video_id")).to_series()
     problems.add(
-        ((split != split.gather(first)) & video_id.is_not_null()).fill_null(value=False).to_numpy(),
+        (split != split.gather(first)) & video_id.is_not_null(),
         lambda row: (
             f"{video_id[row]!r} is for {'testing' if split[row] == 'test' else 'training'}, "
             f"but {rows.lines.place(int(first[row]))} has it in the other part"

@@ -71,14 +71,14 @@ def read_frame_list(
 
     problems = RowProblems(place)
     problems.add(
-        table["folder"].is_null().to_numpy(),
+        table["folder"].is_null(),
         lambda row: f"{_shown(lines.text[row])} is not such a row",
         "Expected is a folder, the number of its frames and the number of its class, as 02522 66 5.",
     )
     problems.raise_if_any(str(where), "")
     paths = _paths_below(table["folder"], Path(root).absolute().name)
     problems.add(
-        paths.str.contains(r"^(?:/|[A-Za-z]:)").to_numpy(),
+        paths.str.contains(r"^(?:/|[A-Za-z]:)"),
         lambda row: f"the path {_shown(paths[row])} is absolute, and no part of it is called {Path(root).name!r}",
         "Give the folder of the frames under the name that it has in these paths.",
     )
@@ -87,7 +87,7 @@ def read_frame_list(
     named = _named_classes(paths, classes)
     if numbered is None:
         problems.add(
-            named.is_null().to_numpy(),
+            named.is_null(),
             lambda row: f"no part of {_shown(paths[row])} names a class, so {numbers[row]} may mean any",
             "Name the classes in the order of their numbers.",
         )
@@ -102,15 +102,8 @@ def read_frame_list(
     )
     by_number = pl.Series([*(numbered or ()), None], dtype=pl.String)
     labels = named.fill_null(by_number.gather(np.minimum(numbers, len(by_number) - 1)))
-    rows = pl.DataFrame(
-        [
-            paths.alias("video_id"),
-            paths.alias("path"),
-            labels.alias("label"),
-            pl.Series("split", [split] * len(paths), dtype=pl.String),
-            table["frames"].alias("num_frames"),
-        ]
-    )
+    rows = pl.DataFrame({"video_id": paths, "path": paths, "label": labels, "num_frames": table["frames"]})
+    rows = rows.with_columns(pl.lit(split, pl.String).alias("split"))
     notes = _number_notes(where, named, table["number"], numbered)
     return Manifest(classes, rows, where.stem if name is None else name, notes)
 

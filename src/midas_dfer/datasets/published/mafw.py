@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
 
 from midas_dfer.datasets.files.plain_lists import (
     DAMAGED,
@@ -20,6 +19,7 @@ from midas_dfer.datasets.files.plain_lists import (
     count_note,
     folders_in,
     is_folder,
+    once_each,
     read_list_lines,
 )
 from midas_dfer.emotions import MAFW
@@ -133,15 +133,15 @@ def _read_rows(lines: ListLines, place: Path, labels: str, captioned: bool, note
     cells = lines.text.str.extract_groups(_ROW).struct.unnest()
     clip, mark = cells["clip"], cells["mark"]
     problems = RowProblems(lines.place)
-    problems.add(mark.is_null().to_numpy(), lambda row: f"{lines.text[row][:80]!r} is no row", f"{_EXPECTED}.")
+    problems.add(mark.is_null(), lambda row: f"{lines.text[row][:80]!r} is no row", f"{_EXPECTED}.")
     problems.add(
-        _flags(~clip.str.contains(_CLIP_NAME)),
+        ~clip.str.contains(_CLIP_NAME),
         lambda row: f"the clip is called {clip[row][:80]!r}",
         "Expected is the name of a file, such as 00025.mp4.",
     )
     if not captioned:
         problems.add(
-            cells["rest"].is_not_null().to_numpy(),
+            cells["rest"].is_not_null(),
             lambda row: f"{lines.text[row][:80]!r} holds more than a clip and a class",
             f"{_EXPECTED}.",
         )
@@ -162,16 +162,13 @@ def _read_rows(lines: ListLines, place: Path, labels: str, captioned: bool, note
     damaged = int(lines.text.str.contains(DAMAGED, literal=True).sum())
     if damaged:
         notes.append(f"{damaged} captions hold bytes that are neither UTF-8 nor GB 18030; they are marked {DAMAGED}.")
-    distinct = table.unique(["set", "video_id"], keep="first", maintain_order=True)
-    if distinct.height < table.height:
-        notes.append(f"{table.height - distinct.height} rows were there a second time and count once.")
-    return distinct
+    return once_each(table, ["set", "video_id"], notes)
 
 
 def _emotions_of(mark: pl.Series, labels: str, problems: RowProblems) -> pl.Series:
     """Give the emotions that each row names, as names of classes in their order, joined by "_"; null if wrong."""
     problems.add(
-        _flags(mark.str.contains(r"^[0-9,_]+$")),
+        mark.str.contains(r"^[0-9,_]+$"),
         lambda row: f"the class is the number {mark[row]}",
         "Three orders of numbers circulate for MAFW, so only names are taken: use the lists as published.",
     )
@@ -189,16 +186,11 @@ def _emotions_of(mark: pl.Series, labels: str, problems: RowProblems) -> pl.Seri
         else:
             meant[text] = "_".join(name for name in MAFW.names if name in known)
     problems.add(
-        mark.is_in(list(wrong)).fill_null(value=False).to_numpy(),
+        mark.is_in(list(wrong)),
         lambda row: wrong[mark[row]],
         f"The classes are {', '.join(MAFW.names)}.",
     )
     return mark.replace_strict(meant, default=None, return_dtype=pl.String)
-
-
-def _flags(series: pl.Series) -> Bool[np.ndarray, " N"]:
-    filled: Bool[np.ndarray, " N"] = series.fill_null(value=False).to_numpy()
-    return filled
 
 
 def _add_contradictions(table: pl.DataFrame, lines: ListLines, mark: pl.Series, problems: RowProblems) -> None:
@@ -206,7 +198,7 @@ def _add_contradictions(table: pl.DataFrame, lines: ListLines, mark: pl.Series, 
     first = table.select(pl.col("row").min().over("video_id")).to_series()
     before = table["emotions"].gather(first)
     problems.add(
-        _flags(table["emotions"] != before),
+        table["emotions"] != before,
         lambda row: (
             f"{table['file'][row]!r} is {mark[row]}, but {mark[int(first[row])]} in {lines.place(int(first[row]))}"
         ),
@@ -214,7 +206,7 @@ def _add_contradictions(table: pl.DataFrame, lines: ListLines, mark: pl.Series, 
     )
     in_set = table.select(pl.col("row").min().over("video_id", "set")).to_series()
     problems.add(
-        _flags(table["tested"] != table["tested"].gather(in_set)),
+        table["tested"] != table["tested"].gather(in_set),
         lambda row: (
             f"{table['file'][row]!r} is for {'testing' if table['tested'][row] else 'training'}, but "
             f"{lines.place(int(in_set[row]))} has it in the other part of the set"
@@ -223,7 +215,7 @@ def _add_contradictions(table: pl.DataFrame, lines: ListLines, mark: pl.Series, 
     )
     tests = table.select(pl.when("tested").then("row").min().over("video_id")).to_series()
     problems.add(
-        _flags(table["tested"] & (table["set"] != table["set"].gather(tests))),
+        table["tested"] & (table["set"] != table["set"].gather(tests)),
         lambda row: f"{table['file'][row]!r} is tested, and in {lines.place(int(tests[row]))} as well",
         "A clip is tested in one of the five sets.",
     )
@@ -258,7 +250,6 @@ def _targets(table: pl.DataFrame, labels: str, notes: list[str]) -> list[pl.Seri
     several = named.list.len() > 1
     counts = np.stack([named.list.contains(name).to_numpy() for name in MAFW.names], axis=1).astype(np.int64)
     votes = pl.Series("votes", counts).cast(pl.List(pl.Int64))
-    nothing = pl.Series([None] * table.height, dtype=pl.List(pl.Int64))
     if labels == "compound":
         notes.append(
             f"{int(several.sum())} clips name several emotions: no single label, and one vote for each emotion "
@@ -266,7 +257,7 @@ def _targets(table: pl.DataFrame, labels: str, notes: list[str]) -> list[pl.Seri
         )
     captions = table["rest"].str.replace_all("<br>", "", literal=True).str.split_exact("\t", 1).struct.unnest()
     return [
-        pl.select(pl.when(several).then(votes).otherwise(nothing).alias("votes")).to_series(),
+        pl.select(pl.when(several).then(votes).alias("votes")).to_series(),
         pl.select(pl.when(~several).then(table["emotions"]).alias("label")).to_series(),
         table["emotions"].alias("compound"),
         captions["field_0"].str.strip_chars().alias("caption_chinese"),

@@ -5,6 +5,7 @@ to (in the XML), or by where the file lies: each annotator's task or job is expo
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -20,13 +21,13 @@ from midas_dfer.datasets.tools.exports import (
     choose_classes,
     counted,
     most_frames,
-    refuse_entries,
     refuse_none,
     refuse_paths,
 )
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.problems import refuse_entries
 
 _SUFFIXES = (".json", ".xml", ".zip")
 _NAMED = 6
@@ -159,12 +160,9 @@ def _name_annotators(exports: list[CvatExport]) -> list[str]:
         for path in set(export.paths)
     )
     if torn or (len(people) == 1 and len({export.annotator for export in given}) > 1):
-        return [
-            f"Annotators are known by the names of files and folders: all their tasks or jobs were given to {names}."
-            if len(people) == 1
-            else "Annotators are known by the names of files and folders: exports of one video in different places "
-            f"were given to the same person ({names})."
-        ]
+        apart = f"exports of one video in different places were given to the same person ({names})"
+        why = f"all their tasks or jobs were given to {names}" if len(people) == 1 else apart
+        return [f"Annotators are known by the names of files and folders: {why}."]
     for export in given:
         export.annotator = export.assignee
     return [f"Annotators are those whom the tasks or jobs were given to, as the files say: {names}."]
@@ -175,10 +173,9 @@ def _refuse_without_votes(
 ) -> None:
     """Where nothing names an emotion, say what may: an attribute, or tags instead of shapes."""
     tags = [export.class_of(tag) for export in exports for tag in export.tags]
-    values: dict[str, set[str]] = {}
-    for export in exports:
-        for name, found in export.attributes.items():
-            values.setdefault(name, set()).update(found)
+    values: dict[str, set[str]] = defaultdict(set)
+    for name, found in (each for export in exports for each in export.attributes.items()):
+        values[name] |= found
     if attribute is not None:
         if not tags:
             known = ", ".join(map(repr, list(values)[:10])) or "none"
@@ -241,9 +238,8 @@ def _collect(exports: list[CvatExport], ignored: set[str], several: SeveralClass
         (many, "time", f"An annotator tagged one picture with several classes {{}}: {rule}."),
         (nameless, "clip", "It is not known who tagged {}."),
     )
-    return votes, [sentence.format(counted(number, noun)) for number, noun, sentence in told if number] + [
-        *people.notes
-    ]
+    notes = [sentence.format(counted(number, noun)) for number, noun, sentence in told if number]
+    return votes, [*notes, *people.notes]
 
 
 def _find_splits(root: Path, exports: list[CvatExport], place: Callable[[int], str]) -> dict[str, dict[str, object]]:

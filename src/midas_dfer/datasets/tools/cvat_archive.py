@@ -11,26 +11,20 @@ from pathlib import Path, PurePosixPath
 
 from midas_dfer.datasets.files.json_files import MOST_BYTES
 from midas_dfer.datasets.tools.cvat_export import ADVICE, ANNOTATIONS
-from midas_dfer.errors import RequestError
-from midas_dfer.manifest.parquet import first_line
+from midas_dfer.errors import RequestError, first_line
+
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # last: a password
 
 XML_FILE = "annotations.xml"
 """How CVAT calls the file in its archives."""
 
 
 @contextmanager
-def told_in_sentences(file: Path) -> Iterator[None]:
+def refusing_damage(file: Path) -> Iterator[None]:
     """Refuse a file that cannot be read, with its name."""
     try:
         yield
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:  # a password
+    except _DAMAGED as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Export it from CVAT again.") from error
 
 
@@ -41,7 +35,7 @@ def xml_member(archive: zipfile.ZipFile) -> str:
 
 def read_json_members(file: Path) -> dict[PurePosixPath, bytes]:
     """Read Datumaro's files out of an archive; none are there where it is one of XML."""
-    with told_in_sentences(file), zipfile.ZipFile(file) as archive:
+    with refusing_damage(file), zipfile.ZipFile(file) as archive:
         if xml_member(archive):
             return {}
         names = {PurePosixPath(name): name for name in sorted(archive.namelist())}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from midas_dfer.datasets.files.json_files import clean_text, read_json_entries
 from midas_dfer.datasets.tools.cvat_export import ADVICE, CvatExport, CvatTag
-from midas_dfer.datasets.tools.exports import counted, path_inside
+from midas_dfer.datasets.tools.exports import counted, name_annotator, path_inside
 from midas_dfer.errors import RequestError
 
 
@@ -91,8 +91,4 @@ def _media_path(item: dict[str, object]) -> str:
 
 
 def _annotator(who: object) -> str | None:
-    if isinstance(who, float) and who.is_integer():
-        who = int(who)
-    if isinstance(who, bool) or not isinstance(who, int | str) or not str(who).strip():
-        return None
-    return clean_text(str(who).strip())
+    return name_annotator(int(who) if isinstance(who, float) and who.is_integer() else who)

@@ -87,10 +87,8 @@ class CvatExport:
         if self.source:
             self.videos = set(range(len(self.ids)))
             self.paths = [path_inside(self.source)] * len(self.ids)
-            if self.annotator is not None and PurePath(self.source).stem in (
-                self.annotator,
-                PurePath(self.annotator).stem,
-            ):
+            own = self.annotator
+            if own is not None and PurePath(self.source).stem in (own, PurePath(own).stem):
                 self.annotator = None
         elif self.ids and all(_FRAME.fullmatch(PurePath(each).stem) for each in self.ids):
             self.videos = set(range(len(self.ids)))

@@ -18,11 +18,10 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from midas_dfer.datasets.files.json_files import MOST_BYTES, clean_text
-from midas_dfer.datasets.tools.cvat_archive import told_in_sentences, xml_member
+from midas_dfer.datasets.tools.cvat_archive import refusing_damage, xml_member
 from midas_dfer.datasets.tools.cvat_export import ADVICE, CvatExport, CvatTag
 from midas_dfer.datasets.tools.exports import path_inside, split_of
-from midas_dfer.errors import RequestError
-from midas_dfer.manifest.parquet import first_line
+from midas_dfer.errors import RequestError, first_line
 
 _CHUNK = 1 << 20
 _DEEPEST = 40
@@ -38,7 +37,7 @@ def read_cvat_xml(export: CvatExport, attribute: str | None, annotator_attribute
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Iterator[bytes]]:
-    with told_in_sentences(file):
+    with refusing_damage(file):
         if file.suffix.lower() != ".zip":
             with file.open("rb") as stream:
                 yield iter(partial(stream.read, _CHUNK), b"")

@@ -3,13 +3,12 @@
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
 import polars as pl
 
 from midas_dfer.datasets.files.columns import MEDIA_SUFFIX, SPLITS
@@ -19,7 +18,7 @@ from midas_dfer.emotions import canonical_name, check_class_names, is_known_emot
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import RowProblems
-from midas_dfer.manifest.schema import add_id_and_path_problems
+from midas_dfer.manifest.schema import CORE_COLUMNS, add_id_and_path_problems
 
 SeveralClasses = Literal["each", "leave_out"]
 """What an annotator who names several classes for one video counts: a vote for each, or nothing."""
@@ -46,7 +45,7 @@ def path_of(address: str) -> str:
     - `/data/local-files/?d=folder/clip.mp4`: what is behind `d=`.
     - `/data/upload/3/1a2b3c4d-clip.mp4`, `upload/3/1a2b3c4d-clip.mp4`: `3/1a2b3c4d-clip.mp4`.
     """
-    text = clean_text(address.strip())
+    text = path = clean_text(address.strip())
     if _DRIVE.match(text):
         path = _DRIVE.sub("", text)
     elif text.startswith(("http://", "https://", "/")):
@@ -58,8 +57,6 @@ def path_of(address: str) -> str:
         path = local or unquote(parts.path)
     elif "://" in text:
         path = text.split("://", 1)[1].partition("/")[2]
-    else:
-        path = text
     path = path_inside(path)
     for prefix in ("data/upload/", "upload/"):
         if path.startswith(prefix):
@@ -74,20 +71,15 @@ def path_inside(path: str) -> str:
     return normal if normal != "." else ""
 
 
+def name_annotator(who: object) -> str | None:
+    """Give a number or a name as text; None for what names nobody."""
+    named = isinstance(who, int | str) and not isinstance(who, bool) and str(who).strip()
+    return clean_text(named) if named else None
+
+
 def counted(number: int, noun: str) -> str:
     """Give a number with its noun: "1 task", "3 tasks"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], str], advice: str) -> None:
-    """Refuse a file some of whose entries are wrong."""
-    if not found:
-        return
-    bad = np.zeros(max(found) + 1, dtype=np.bool_)
-    bad[list(found)] = True
-    problems = RowProblems(place)
-    problems.add(bad, found.__getitem__)
-    problems.raise_if_any(where, advice)
 
 
 def refuse_paths(where: str, paths: Sequence[str], place: Callable[[int], str]) -> None:
@@ -110,11 +102,8 @@ def names_of_paths(paths: Sequence[str]) -> list[str]:
 class SingleVotes:
     """Votes as annotators cast them, one entry per vote.
 
-    Attributes:
-        paths: the video voted on.
-        annotators: who voted; None where that is not known.
-        classes: the class as the annotator's tool calls it.
-        about: what else is known of a video, by its path: values of the columns split, fold and subject.
+    `classes` are named as in the annotator's tool; `about` holds, by the path of a video, what else is known: values of
+    the columns split, fold and subject.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -133,28 +122,20 @@ class SingleVotes:
         """Count the votes of each video."""
         own = {canonical_name(each): each for each in class_names}
         spelled = {each: own[canonical_name(each)] for each in set(self.classes)}
-        votes = pl.DataFrame(
-            [
-                pl.Series("path", self.paths, dtype=pl.String),
-                pl.Series("annotators", self.annotators, dtype=pl.String),
-                pl.Series("annotator_votes", [spelled[each] for each in self.classes], dtype=pl.String),
-            ]
-        )
-        counts = {f"votes {number}": each for number, each in enumerate(class_names)}
-        table = (
-            votes.group_by("path", maintain_order=True)
-            .agg(
-                pl.col("annotators", "annotator_votes"),
-                *((pl.col("annotator_votes") == each).sum().cast(pl.Int64).alias(c) for c, each in counts.items()),
-            )
-            .with_columns(pl.concat_list(list(counts)).alias("votes"))
-            .drop(list(counts))
+        columns = {"path": self.paths, "annotators": self.annotators}
+        columns["annotator_votes"] = [spelled[each] for each in self.classes]
+        votes = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        votes_of = ((pl.col("annotator_votes") == each).sum().cast(pl.Int64) for each in class_names)
+        table = votes.group_by("path", maintain_order=True).agg(
+            pl.col("annotators", "annotator_votes"), pl.concat_list(*votes_of).alias("votes")
         )
         paths = table["path"].to_list()
-        columns = [pl.Series("video_id", names_of_paths(paths), dtype=pl.String)]
-        for column, dtype in (("split", pl.String()), ("fold", pl.Int64()), ("subject", pl.String())):
-            columns.append(pl.Series(column, [self.about.get(path, {}).get(column) for path in paths], dtype=dtype))
-        return Manifest(class_names, table.with_columns(columns), name).with_majority_labels()
+        about = {
+            column: pl.Series(column, [self.about.get(path, {}).get(column) for path in paths], CORE_COLUMNS[column])
+            for column in ("split", "fold", "subject")
+        }
+        video_id = pl.Series(names_of_paths(paths), dtype=pl.String)
+        return Manifest(class_names, table.with_columns(video_id=video_id, **about), name).with_majority_labels()
 
 
 def refuse_none(where: Path, votes: SingleVotes, notes: Sequence[str]) -> None:
@@ -186,9 +167,7 @@ def choose_classes(
             )
         return tuple(class_names)
     refuse_unknown_classes(where, "votes for", spelled.values(), place)
-    offered = [
-        name for name in dict.fromkeys(map(canonical_name, declared)) if name in spelled or is_known_emotion(name)
-    ]
+    offered = (name for name in map(canonical_name, declared) if name in spelled or is_known_emotion(name))
     names = tuple(dict.fromkeys([*offered, *sorted(spelled)]))
     if len(names) < 2:
         raise RequestError(

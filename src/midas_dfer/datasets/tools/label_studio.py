@@ -21,7 +21,6 @@ from midas_dfer.datasets.tools.exports import (
     counted,
     names_media,
     path_of,
-    refuse_entries,
     refuse_none,
     refuse_paths,
 )
@@ -29,6 +28,7 @@ from midas_dfer.datasets.tools.label_studio_tasks import LabelStudioAnnotation, 
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.problems import refuse_entries
 
 Uploads = Literal["stored", "original"]
 """Which name an uploaded file has in the folder of the videos: Label Studio's own, or the one it had before."""
@@ -161,11 +161,7 @@ def original_name(path: str) -> str:
 
 
 def _find_key(file: Path, tasks: LabelStudioTasks) -> str:
-    often: dict[str, int] = {}
-    for addresses in tasks.addresses:
-        for each, address in addresses.items():
-            if names_media(address):
-                often[each] = often.get(each, 0) + 1
+    often = Counter(key for found in tasks.addresses for key, address in found.items() if names_media(address))
     best = [each for each, number in often.items() if number == max(often.values())]
     found = best if len(best) == 1 else [each for each in ("video", "image") if each in best][:1]
     if not found:

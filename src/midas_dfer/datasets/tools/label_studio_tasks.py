@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from midas_dfer.datasets.files.json_files import clean_text
-from midas_dfer.datasets.tools.exports import split_of
+from midas_dfer.datasets.tools.exports import name_annotator, split_of
 from midas_dfer.emotions import canonical_name
 
 _ADDRESS_LENGTH = 4096
@@ -34,7 +34,7 @@ class LabelStudioAnnotation:
 
 @dataclass
 class LabelStudioTasks:
-    """What is kept of an tasks, and what is wrong with it, by the number of the task from 0."""
+    """What is kept of tasks, and what is wrong with them, by the number of the task from 0."""
 
     ids: list[object] = field(default_factory=list)
     addresses: list[dict[str, str]] = field(default_factory=list)
@@ -152,10 +152,8 @@ def _take_small(number: int, task: dict[str, object]) -> tuple[dict[str, object]
             timeline = timelines[clean_text(asked)] = _Timeline()
             for each in answers:
                 timeline.add(found, each)
-    known_as, annotator = (
-        _known_as(task.get("annotation_id"), task.get("created_at")),
-        _annotator(task.get("annotator")),
-    )
+    known_as = _known_as(task.get("annotation_id"), task.get("created_at"))
+    annotator = _annotator(task.get("annotator"))
     frames = {asked: timeline.frames() for asked, timeline in timelines.items()}
     return task, [LabelStudioAnnotation(number, known_as, annotator, _when(task), choices, frames)]
 
@@ -213,11 +211,7 @@ def _known_as(number: object, created: object) -> tuple[str, ...] | None:
 
 def _annotator(who: object) -> str | None:
     """Name a person by their number in Label Studio rather than by their e-mail address, which nobody needs here."""
-    if isinstance(who, dict):
-        who = who.get("id") or who.get("email")
-    if isinstance(who, bool) or not isinstance(who, int | str) or not str(who).strip():
-        return None
-    return clean_text(str(who).strip())
+    return name_annotator(who.get("id") or who.get("email") if isinstance(who, dict) else who)
 
 
 def _when(annotation: dict[str, object]) -> str:
