@@ -122,7 +122,7 @@ def test_an_evaluation_in_a_notebook():
     assert f"UAR {100 * evaluation.uar:.2f} %" in found.text
     assert f"{evaluation.agreement['probabilities'].jensen_shannon:.4f}" in found.text
     assert "CAUTION" not in found.text
-    assert "none\n0\n-\n" in found.text  # a class without clips has no recall
+    assert "none\n0\n–\n" in found.text  # a class without clips has no recall
     nothing = replace(evaluation, uar=None, war=None, agreement=None, caution="1 of them was used in training")
     found = outline(nothing)
     assert "table" not in found.tags

@@ -21,7 +21,9 @@ from midas_dfer.readers import DEFAULT_READER
 from midas_dfer.report.pictures.description_figures import draw_description
 from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
 from midas_dfer.report.pictures.training_curves import draw_training
-from midas_dfer.report.tables.terminal import description_table, evaluation_table, folded, prepare_table
+from midas_dfer.report.tables.evaluation_table import evaluation_table
+from midas_dfer.report.tables.store_tables import description_table, prepare_table
+from midas_dfer.report.tables.terminal import folded
 from midas_dfer.report.video.write_prediction import write_prediction
 from midas_dfer.sharing.trained import packaged_reader
 from midas_dfer.synthetic import read_synthetic, write_corpus, write_new_video

@@ -36,3 +36,14 @@ def and_more(names: Sequence[str], most: int, separator: str = ", ", *, total: i
 def shortened(text: str, longest: int, tail: int = 0, mark: str = "\u2026") -> str:
     """The text in at most `longest` characters; a mark stands for what is cut, `tail` characters before the end."""
     return text if len(text) <= longest else text[: longest - tail - len(mark)] + mark + text[len(text) - tail :]
+
+
+def setting_text(value: object) -> str:
+    """The value of a setting: "not set", "yes", "0.1, 0.2"."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(setting_text, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import read_json, write_file
 from midas_dfer.progress import console_progress
-from midas_dfer.report.tables.result_tables import markdown_table
+from midas_dfer.report.tables.markup import markdown_table
 from studies.ferplus.data import facts_of, make_store
 from studies.ferplus.figures import RESULTS, Figures, broken_json, raw
 from studies.ferplus.gains import gains, read_learned

@@ -26,7 +26,8 @@ from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json
 from midas_dfer.reproduce.experiment_report import report_of
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.run_folder.runs import EVALUATION_FILE, EVALUATION_FOLDER, RUN_FILE, Run
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, RUN_FILE, Run
+from midas_dfer.training.scoring.scores import EVALUATION_FILE
 from midas_dfer.training.train import resume, train
 
 SEEDS = (0, 1, 2)
@@ -77,7 +78,7 @@ def compare(store: ClipStore, published: ClipStore, out: Path, *, say: Callable[
         for name, config in METHODS.items():
             path = out / f"{name}_{seed}"
             run = train_once(replace(config, seed=seed), store, path, say=say)
-            if not (path / EVALUATION_FILE).is_file():
+            if not (path / EVALUATION_FOLDER / EVALUATION_FILE).is_file():
                 evaluate(run, published, part="validation", out=path / EVALUATION_FOLDER)
             runs.append(path)
     return runs
@@ -97,7 +98,7 @@ def comparison_table(out: Path) -> list[dict[str, Any]]:
     rows = []
     for name in METHODS:
         for seed in SEEDS:
-            path = out / f"{name}_{seed}" / EVALUATION_FILE
+            path = out / f"{name}_{seed}" / EVALUATION_FOLDER / EVALUATION_FILE
             if path.is_file():
                 scores = read_json(path, "evaluate the run again")
                 reading = "vote_shares" if "vote_shares" in scores["agreement"] else "probabilities"
@@ -117,7 +118,11 @@ def comparison_table(out: Path) -> list[dict[str, Any]]:
 def differences_from_soft(out: Path) -> list[dict[str, str]]:
     """The verdicts of the paired tests between soft labels and each other method, all in one family (Holm)."""
     ended = {name: [out / f"{name}_{seed}" for seed in SEEDS] for name in METHODS}
-    ended = {name: paths for name, paths in ended.items() if all((path / EVALUATION_FILE).is_file() for path in paths)}
+    ended = {
+        name: paths
+        for name, paths in ended.items()
+        if all((path / EVALUATION_FOLDER / EVALUATION_FILE).is_file() for path in paths)
+    }
     if "soft" not in ended or len(ended) < 2:
         return []
     others = [path for name, paths in ended.items() if name != "soft" for path in paths]

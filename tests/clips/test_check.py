@@ -347,7 +347,7 @@ def test_exit_statuses(root, capsys):
     assert err.endswith("annotated clips without a file: 1\n")
     few = ["--skip_duplicates", "--sample", "2", *crops]
     assert main(["check", "table", str(votes), "--missing", "leave_out", *few]) == 0
-    assert "read     2 clips" in capsys.readouterr().out
+    assert "read      2 clips" in capsys.readouterr().out
     assert [p for p in sorted(root.rglob("*")) if p not in before] == []
 
 

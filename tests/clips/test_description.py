@@ -34,7 +34,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.report.pages.description_page import description_page
 from midas_dfer.report.pictures.description_figures import draw_clip_lengths, draw_coexistence, draw_description
 from midas_dfer.report.pictures.examples import choose_examples, draw_examples
-from midas_dfer.report.tables.terminal import description_table
+from midas_dfer.report.tables.store_tables import description_table
 
 NAMES = ("happy", "sad", "angry")
 

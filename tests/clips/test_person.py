@@ -20,7 +20,7 @@ from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.datasets.table import read_table
 from midas_dfer.errors import NoFaceError, RequestError
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.report.tables.terminal import description_table
+from midas_dfer.report.tables.store_tables import description_table
 from midas_dfer.video.read import iter_frames
 from midas_dfer.video.write import write_video
 

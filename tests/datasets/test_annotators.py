@@ -22,7 +22,7 @@ from midas_dfer.labels.annotators import compare_annotators, compare_pairs
 from midas_dfer.manifest.aggregation import aggregate, aggregated_by
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.report.pages.description_page import description_page
-from midas_dfer.report.tables.terminal import description_table
+from midas_dfer.report.tables.store_tables import description_table
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.readings import vote_reading

@@ -19,7 +19,7 @@ from midas_dfer.evaluation.evaluate import Predictions, choose_clips, evaluate, 
 from midas_dfer.manifest.classes import DroppedClass
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
-from midas_dfer.report.tables.terminal import evaluation_table
+from midas_dfer.report.tables.evaluation_table import evaluation_table
 from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run

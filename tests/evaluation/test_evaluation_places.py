@@ -12,7 +12,8 @@ from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.report.pages.run_page import runs_report
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import open_trained
-from midas_dfer.training.scoring.scores_file import evaluation_folders, read_evaluation_file, shown_folder
+from midas_dfer.training.scoring.scores import Evaluation
+from midas_dfer.training.scoring.scores_file import evaluation_folders, shown_folder
 from midas_dfer.training.train import train
 from tests.sharing.test_trained import TINY, refused, told
 from tests.support.factories import prepare_store, write_dataset
@@ -37,7 +38,7 @@ def run(made, tmp_path) -> Path:
 
 
 def scored(folder: Path) -> tuple[str, str, int]:
-    found = read_evaluation_file(folder / "evaluation.json")
+    found = Evaluation.read(folder)
     return found.dataset, found.part, found.num_clips
 
 

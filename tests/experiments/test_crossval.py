@@ -19,9 +19,9 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments.crossval import cross_validate, crossval_jobs
+from midas_dfer.experiments.fold_scores import fold_scores
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import Difference, ExperimentResult, MethodResult
-from midas_dfer.experiments.score_table import score_table
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
 from midas_dfer.training.run_folder.runs import Run
@@ -149,7 +149,7 @@ def test_the_same_clips_are_not_pooled_twice(done):
     twice = MethodResult("twice", (first, again))
     assert twice.pooled(0) is None
     assert twice.why_not_pooled(0) == "not pooled: 6 clips are tested by more than one run"
-    assert "not pooled" in score_table(twice)
+    assert "not pooled" in fold_scores(twice)
     assert twice.to_dict()["seeds"][0]["pooled"] is None
     with pytest.raises(RequestError, match="no results"):
         MethodResult("none", ())
@@ -252,7 +252,7 @@ def test_chosen_on_the_test_fold_only_by_that_name_and_said_so(store, tmp_path):
     assert run.provenance.kept == f"epoch {best}, {SELECTED_ON_TEST}"
     assert result.results[0].evaluation.caution == SELECTED_ON_TEST
     assert result.results[0].evaluation.uar == pytest.approx(max(watched), abs=1e-5)
-    assert SELECTED_ON_TEST in score_table(result)
+    assert SELECTED_ON_TEST in fold_scores(result)
     assert SELECTED_ON_TEST in ExperimentResult.read(tmp_path / "out").notes
     said: list[str] = []
     plain = train(replace(SMALL, test_fold=1, select="last"), store, tmp_path / "plain", say=said.append)

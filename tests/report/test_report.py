@@ -18,7 +18,8 @@ from midas_dfer.evaluation.evaluate import Evaluation, Predictions, VoteAgreemen
 from midas_dfer.report.pictures.evaluation_figures import draw_evaluation, draw_recall
 from midas_dfer.report.pictures.layout import one_line, short_name, text_width, wrap
 from midas_dfer.report.pictures.training_curves import draw_training, spread_out
-from midas_dfer.report.tables.terminal import description_table, evaluation_table, prepare_table
+from midas_dfer.report.tables.evaluation_table import evaluation_table
+from midas_dfer.report.tables.store_tables import description_table, prepare_table
 from midas_dfer.training.run_folder.metrics_file import read_curves
 
 NAMES = ("happy", "sad", "angry")
@@ -80,7 +81,7 @@ WAR  100.00 %   share of the 1,402 clips whose class was found
 
 class    recall  clips
 angry   14.90 %  1,000
-fear          -      0
+fear          –      0
 happy  100.00 %    402
 
 agreement with votes (1,486 clips)          probabilities  vote shares
@@ -88,7 +89,7 @@ soft cross-entropy (nats, at least 0.8123)         1.6000       1.1000
 Jensen-Shannon divergence (nats)                   0.1200       0.0800
 total variation                                    0.4000       0.2000
 entropy correlation, Pearson                       0.3000       0.3000
-entropy correlation, Spearman                           -      -0.2800
+entropy correlation, Spearman                           –      -0.2800
 expected calibration error                         0.4100       0.1100
 
 probabilities: the softmax of the network's output, flat where the training
@@ -169,10 +170,10 @@ clear     33.33 % of the clips have over 90 % of their votes in one class
 entropy   0.400 on average; 0: all agree, 1: all classes equally likely
 settings  224x224 pixels, faces detect; fingerprint 0123456789abcdef
 
-class  clips     share  of votes  also voted for
-happy      6   75.00 %   50.00 %  sad 20.00 %
-sad        2   25.00 %   30.00 %  nothing else
-angry      0    0.00 %   20.00 %  -
+class  clips    share  of votes  also voted for
+happy      6  75.00 %   50.00 %  sad 20.00 %
+sad        2  25.00 %   30.00 %  nothing else
+angry      0   0.00 %   20.00 %  –
 without a single label: 2 clips
 tied at the top of the votes: 1 clip
 

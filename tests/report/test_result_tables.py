@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midas_dfer.report.tables.result_tables import WIDTH, html_table, latex_table, markdown_table, terminal_table
+from midas_dfer.report.tables.markup import html_table, latex_table, markdown_table
 from midas_dfer.report.tables.table_data import Cell, TableData
+from midas_dfer.report.tables.terminal import WIDTH, terminal_table
 
 TABLE = TableData(
     name="table-3",

@@ -13,6 +13,7 @@ from midas_dfer.cli.parsing import Parser
 from midas_dfer.cli.verbs import report as verb
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.differences import find_differences
+from midas_dfer.comparison.run_groups import compare_runs
 from midas_dfer.comparison.run_results import by_clip, pooled, read_run, read_runs
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
@@ -21,7 +22,7 @@ from midas_dfer.experiments.jobs import Job, run_job
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.report.pages.run_examples import subjects_of
 from midas_dfer.report.pages.run_page import report_page, runs_report, selection, write_report
-from midas_dfer.report.tables.run_differences import compare_runs, difference_table
+from midas_dfer.report.tables.difference_table import difference_table
 from midas_dfer.report.tables.run_tables import score_table
 from midas_dfer.reproduce.experiment_report import experiment_report, is_experiment
 from midas_dfer.training.recipes.config import RunConfig

@@ -8,8 +8,9 @@ import pytest
 from midas_dfer.errors import RequestError
 from midas_dfer.metrics import MeanScore
 from midas_dfer.mixing import MIXERS
-from midas_dfer.report.tables.result_tables import latex_table, markdown_table, terminal_table
+from midas_dfer.report.tables.markup import latex_table, markdown_table
 from midas_dfer.report.tables.table_data import TableData
+from midas_dfer.report.tables.terminal import terminal_table
 from midas_dfer.reproduce.apart import (
     FORMER_DFERS_RECIPE,
     HARAS_RECIPE,

@@ -117,7 +117,7 @@ def test_table_2_is_whole(stores, out, capsys):
         ("soft", "hard"),
     }
     notes = " ".join(content["notes"])
-    for told in ("SMOKE", "toy", "DFEW", "random weights", "epochs 1 (recipe: 450)", "last epoch", "5 folds"):
+    for told in ("SMOKE", "toy", "DFEW", "random weights", "epochs 1 (recipe: 450)", "Epoch kept: the last", "5 folds"):
         assert told in notes
     for suffix in (".md", ".tex", ".txt"):
         text = files[suffix].read_text()

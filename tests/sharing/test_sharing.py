@@ -172,7 +172,7 @@ def test_the_card_says_what_is_known(tmp_path):
     labels = store.manifest.labels
     for number, name in enumerate(CLASS_NAMES):
         assert f"| {name} | {(labels[:9] == number).sum()} | {(labels[9:] == number).sum()} |" in card
-    assert "| weights | resnet.pth | not given |" in card
+    assert "| weights | resnet.pth | not set |" in card
     assert "| epochs | 450 |  |" in card
     assert "| width | 8 | 64 |" in card
     assert "12 train, 6 test clips" in card

@@ -24,7 +24,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import MethodResult
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
-from midas_dfer.report.tables.result_tables import markdown_table
+from midas_dfer.report.tables.markup import markdown_table
 from midas_dfer.synthetic.layouts.ferplus import write_ferplus
 from tests.support.factories import make_store as make_toy_store
 

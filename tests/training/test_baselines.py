@@ -8,7 +8,7 @@ import pytest
 
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.report.pages.run_page import runs_report
-from midas_dfer.report.tables.terminal import evaluation_table
+from midas_dfer.report.tables.evaluation_table import evaluation_table
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.training.scoring.baselines import (
     DRAWS,
@@ -21,8 +21,7 @@ from midas_dfer.training.scoring.baselines import (
     mean_reference,
     worse_than_guesses,
 )
-from midas_dfer.training.scoring.scores import Predictions, score
-from midas_dfer.training.scoring.scores_file import read_evaluation_file
+from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
 from tests.evaluation.test_evaluation_places import made, run  # noqa: F401 - fixtures
 
 TRAINING = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.2, 0.8], [0.5, 0.5, 0.0]])
@@ -142,7 +141,7 @@ def test_an_evaluation_has_them_and_they_are_read_back(made, run, tmp_path):  # 
     assert evaluation.baselines.source == "the 9 clips that it learned from"
     assert evaluation.human_line is not None
     assert (evaluation.human_line.num_clips, evaluation.human_line.num_votes) == (3, pytest.approx(3.0))
-    assert read_evaluation_file(run / "evaluation" / "evaluation.json") == evaluation
+    assert Evaluation.read(run / "evaluation") == evaluation
     text = evaluation_table(evaluation)
     assert max(map(len, text.splitlines())) <= 80
     for line in ("beside constant guesses", "always the mean vote", "people, by the other half", "this model"):

@@ -20,7 +20,7 @@ from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance, Run
 from midas_dfer.training.scoring.predictions_file import predictions_table
 from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
-from midas_dfer.training.scoring.scores_file import evaluation_from, read_evaluation
+from midas_dfer.training.scoring.scores_file import read_evaluation
 
 NAMES = ("a", "b", "c")
 MADE = Provenance("toy", NAMES, "store", "0", ExtractSettings(), "rule", 9, 0, 9)
@@ -121,14 +121,14 @@ def test_no_damage_is_a_traceback_and_what_is_read_holds_together():
     read = refused = 0
     for path, odd, damaged in islice(spoilt(scores().to_dict()), 0, None, 2):
         try:
-            evaluation = evaluation_from(damaged)
+            evaluation = Evaluation.from_dict(damaged)
         except ValueError:
             refused += 1
             continue
         read += 1
         assert len(evaluation.class_names) == len(evaluation.recall) == len(evaluation.confusion), (path, odd)
         assert np.array(evaluation.confusion).shape == (3, 3), (path, odd)
-        assert evaluation_from(evaluation.to_dict()) == evaluation
+        assert Evaluation.from_dict(evaluation.to_dict()) == evaluation
     assert refused > 5 * read > 0
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from midas_dfer import metrics
 from midas_dfer.comparison.pairing import Lineup, Pair
 from midas_dfer.labels import NO_LABEL
-from midas_dfer.training.scoring.scores import READINGS
+from midas_dfer.training.scoring.measures import READINGS
 
 _DISTANCES: dict[str, Callable[..., Float64[np.ndarray, " N"]]] = {
     "soft cross-entropy": metrics.soft_cross_entropy,

@@ -1,14 +1,17 @@
-"""Which runs stand as one method in a report: those that differ in nothing but seed and fold."""
+"""Which runs stand as one method, those that differ in nothing but seed and fold; and how methods are compared."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from midas_dfer.comparison.run_results import OF_RUNS, Entry, RunResult, pooled
+from midas_dfer.comparison.differences import Difference, comparable, find_differences, pairs_with
+from midas_dfer.comparison.predictions import pool_predictions
+from midas_dfer.comparison.run_results import FOLD_AND_SEED, Entry, RunResult, pooled
 from midas_dfer.training.run_folder.runs import MACHINE_SETTINGS
+from midas_dfer.wording import and_more
 
 
 def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
@@ -28,12 +31,42 @@ def group_runs(runs: Sequence[RunResult]) -> tuple[Entry, ...]:
     return tuple(pooled(name, group) for name, group in zip(names, groups.values(), strict=True))
 
 
+def compare_runs(
+    entries: Sequence[Entry], baseline: Entry, people: Mapping[str, str]
+) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    """Compare runs or methods with a baseline, on the clips that both were scored on.
+
+    Where all are single runs, each stands for one training, whichever its fold and seed; methods of several runs are
+    compared over the seeds that both have.
+
+    Args:
+        entries: what is compared; the baseline among them is passed over.
+        baseline: with what.
+        people: who is in each clip, as far as that is known.
+
+    Returns:
+        the differences, and a sentence for each entry that cannot be compared.
+    """
+    known = {each.name: each.predictions for each in entries if each.predictions is not None}
+    if all(len(each.runs) == 1 for each in entries):
+        known = {name: pool_predictions(each.class_names, [(each, None, 0)]) for name, each in known.items()}
+    pairs = pairs_with(baseline.name, [each.name for each in entries])
+    refused = tuple(
+        f"{first} cannot be compared with {second}: "
+        f"there are no predictions of {' or '.join(name for name in (first, second) if name not in known)}."
+        for first, second in pairs
+        if not known.keys() >= {first, second}
+    )
+    found, unlike = comparable(known, [pair for pair in pairs if known.keys() >= set(pair)])
+    return find_differences(known, found, people=people or None), (*refused, *unlike)
+
+
 def _alike(each: RunResult) -> tuple[Any, ...] | None:
     """What runs of one method have in common; None of a run without scores, or of a model without its run."""
     if each.evaluation is None or each.predictions is None or each.run is None:
         return None
     scored, provenance = each.evaluation, each.run.provenance
-    recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*OF_RUNS, *MACHINE_SETTINGS)}
+    recipe = {k: v for k, v in each.run.config.to_dict().items() if k not in (*FOLD_AND_SEED, *MACHINE_SETTINGS)}
     if provenance.num_votes_found:
         del recipe["num_votes"]  # other training clips, another mean; the recipe is the same
     return (
@@ -61,8 +94,7 @@ def _group_names(runs: Sequence[Sequence[RunResult]]) -> list[str]:
         short = [name.rpartition("/")[0] for name in short]  # a folder that all lie in tells nothing
     taken = Counter(short)
     return [
-        name if name and taken[name] == 1 else group[0] + (f" and {len(group) - 1} more" if len(group) > 1 else "")
-        for name, group in zip(short, groups, strict=True)
+        name if name and taken[name] == 1 else and_more(group, 1) for name, group in zip(short, groups, strict=True)
     ]
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from midas_dfer.commands import shell_command
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
@@ -14,21 +14,15 @@ from midas_dfer.errors import RequestError
 from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.run_folder.metrics_file import Curves, read_curves
-from midas_dfer.training.run_folder.runs import EVALUATION_FILE, EVALUATION_FOLDER, METRICS_FILE, Run
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, METRICS_FILE, Run
 from midas_dfer.training.scoring.baselines import mean_baselines, mean_human_line
-from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, read_predictions
-from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
-from midas_dfer.training.scoring.scores_file import (
-    evaluation_folders,
-    read_evaluation,
-    read_evaluation_file,
-    shown_folder,
-)
+from midas_dfer.training.scoring.predictions_file import read_predictions
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, Predictions, score
+from midas_dfer.training.scoring.scores_file import evaluation_folders, read_evaluation, shown_folder
 
-OF_RUNS = ("test_fold", "seed")
+FOLD_AND_SEED = ("test_fold", "seed")
 """Settings that tell the trainings of one method apart."""
 
-_SCORES_FILE = Path(EVALUATION_FILE).name
 _NO_RUN = "Its recipe, its training curves and the clips that it learned from are not recorded there, and so not here."
 
 
@@ -138,100 +132,82 @@ def read_run(path: Path, name: str) -> RunResult:
     Raises:
         RequestError: it is none of these, or its files are damaged.
     """
-    if not is_model(path) and (path / _SCORES_FILE).is_file():
-        return _read_scores(path, name)
-    missing: list[str] = []
+    if not is_model(path) and (path / EVALUATION_FILE).is_file():
+        e = Evaluation.read(path)
+        classes = e.class_names if e.mapping is None else e.mapping.target
+        missing = [f"{name} is an evaluation of {e.read_by or 'a model'}. {_NO_RUN}"]
+        return _result(name, path, (e.model, e.method, e.trained_on, classes), None, e, path, missing)
+    missing = []
     trained = open_trained(path, tell=lambda note: missing.append(f"{note}."))
     if trained.reader is not None:
         ask = shell_command("midas", "evaluate", trained.named, "--store", "STORE", "--out", "DIR")
         raise RequestError(f"{trained.title} has no scores in its folder; evaluate it with: {ask}; and name DIR here")
-    if trained.run is None:
-        return _read_exported(trained, name, missing)
-    run, curves = trained.run, None
-    folder = shown_folder(path)
-    evaluation = None if folder is None else read_evaluation(run, folder)
-    missing += _of_others(name, path, folder, evaluation)
-    if not run.finished:
-        done = run.provenance.epochs_done
+    run, folder, info = trained.run, shown_folder(path), trained.info
+    evaluation = None if folder is None else _evaluation(trained, folder)
+    if run is None:
+        missing.append(f"{name} is an exported model. {_NO_RUN}")
+    missing += _other_evaluations(name, path, folder, evaluation)
+    if run is not None and not run.finished:
         missing.append(
-            f"The training of {name} has not ended ({done} of {run.config.epochs} epochs). To go on: "
-            f"{shell_command('midas', 'train', '--resume', path)}"
+            f"The training of {name} has not ended ({run.provenance.epochs_done} of {run.config.epochs} epochs). To go "
+            f"on: {shell_command('midas', 'train', '--resume', path)}"
         )
-    if folder is None and run.finished and not evaluation_folders(path):
-        missing.append(_not_evaluated(name, path, Path(run.provenance.store)))
-    if (path / METRICS_FILE).is_file():
+    elif folder is None and not evaluation_folders(path):
+        ask = shell_command("midas", "evaluate", path, "--store", "STORE" if run is None else run.provenance.store)
+        missing.append(f"{name} has not been evaluated, so it has no scores here. To get them: {ask}")
+    known = (info.model, info.method, info.dataset, info.class_names)
+    return _result(name, path, known, run, evaluation, folder or path, missing)
+
+
+def _evaluation(trained: TrainedModel, folder: Path) -> Evaluation | None:
+    if trained.run is not None:
+        return read_evaluation(trained.run, folder)
+    evaluation = Evaluation.read(folder)
+    if evaluation.weights not in ("", trained.weights_digest):
+        raise RequestError(
+            f"{folder} is of other weights than {trained.path} holds by now; evaluate anew, or remove it"
+        )
+    return evaluation
+
+
+def _result(
+    name: str,
+    path: Path,
+    known: tuple[str, str, str, tuple[str, ...]],
+    run: Run | None,
+    evaluation: Evaluation | None,
+    folder: Path,
+    missing: list[str],
+) -> RunResult:
+    """Read the curves and predictions, too; `known`: model, method, data set, classes; `folder`: of the evaluation."""
+    curves = predictions = None
+    if run is not None and (path / METRICS_FILE).is_file():
         curves = read_curves(path / METRICS_FILE)
-    else:
-        missing.append(f"{name} has no {METRICS_FILE}, so there are no training curves of it here.")
-    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
-    return RunResult(
-        name=name,
-        path=path,
-        model=run.config.model,
-        method=run.config.method_name,
-        dataset=run.provenance.dataset,
-        class_names=run.provenance.class_names,
-        run=run,
-        evaluation=evaluation,
-        predictions=predictions,
-        curves=curves,
-        missing=(*missing, *remarks),
-    )
+    elif run is not None:
+        missing = [*missing, f"{name} has no {METRICS_FILE}, so there are no training curves of it here."]
+    if evaluation is not None:
+        file = folder / PREDICTIONS_FILE
+        if file.is_file():
+            predictions = read_predictions(file, evaluation)
+        else:
+            missing.append(
+                f"The predictions of {name} are gone ({file}), so there is no calibration, no interval and no clip of "
+                "it here; evaluate it again."
+            )
+        missing += _cautions(name, evaluation)
+    return RunResult(name, path, *known, run, evaluation, predictions, curves, tuple(missing))
 
 
-def _read_exported(trained: TrainedModel, name: str, notes: Sequence[str]) -> RunResult:
-    path, info, evaluation = trained.path, trained.info, None
-    folder, missing = shown_folder(path), [*notes, f"{name} is an exported model. {_NO_RUN}"]
-    if folder is not None:
-        evaluation = read_evaluation_file(folder / _SCORES_FILE)
-        if evaluation.weights not in ("", trained.weights_digest):
-            raise RequestError(f"{folder} is of other weights than {path} holds by now; evaluate anew, or remove it")
-    elif not evaluation_folders(path):
-        missing.append(_not_evaluated(name, path, "STORE"))
-    missing += _of_others(name, path, folder, evaluation)
-    predictions, remarks = _of_evaluation(name, folder or path, evaluation)
-    return RunResult(
-        name=name,
-        path=path,
-        model=info.model,
-        method=info.method,
-        dataset=info.dataset,
-        class_names=info.class_names,
-        run=None,
-        evaluation=evaluation,
-        predictions=predictions,
-        curves=None,
-        missing=(*missing, *remarks),
-    )
-
-
-def _read_scores(path: Path, name: str) -> RunResult:
-    evaluation = read_evaluation_file(path / _SCORES_FILE)
-    predictions, remarks = _of_evaluation(name, path, evaluation)
-    return RunResult(
-        name=name,
-        path=path,
-        model=evaluation.model,
-        method=evaluation.method,
-        dataset=evaluation.trained_on,
-        class_names=evaluation.class_names if evaluation.mapping is None else evaluation.mapping.target,
-        run=None,
-        evaluation=evaluation,
-        predictions=predictions,
-        curves=None,
-        missing=(f"{name} is an evaluation of {evaluation.read_by or 'a model'}. {_NO_RUN}", *remarks),
-    )
-
-
-def _of_others(name: str, path: Path, shown: Path | None, evaluation: Evaluation | None) -> list[str]:
+def _other_evaluations(name: str, path: Path, shown: Path | None, evaluation: Evaluation | None) -> list[str]:
     """Which of a model's evaluations is shown, where it is not that of its own test part or not the only one."""
-    others = [str(each) for each in evaluation_folders(path) if each != shown]
-    said = []
-    if evaluation is not None and shown is not None and (shown.name != EVALUATION_FOLDER or _is_earlier(evaluation)):
-        clips = "all clips" if evaluation.part == "all" else f"the {evaluation.part} part"
-        said.append(
-            f"The scores of {name} are not of its own test part, but of {clips} of {evaluation.dataset} ({shown})."
-        )
+    others, said = [str(each) for each in evaluation_folders(path) if each != shown], []
+    if evaluation is not None and shown is not None:
+        # An earlier version put the scores on any clips into one place.
+        is_earlier = not evaluation.store_fingerprint and evaluation.part != "test"
+        if shown.name != EVALUATION_FOLDER or is_earlier:
+            clips = "all clips" if evaluation.part == "all" else f"the {evaluation.part} part"
+            what = f"of {clips} of {evaluation.dataset} ({shown})"
+            said.append(f"The scores of {name} are not of its own test part, but {what}.")
     if others and shown is not None:
         said.append(f"{name} was evaluated on other clips, too; to see that, name {' or '.join(others)}.")
     elif others:
@@ -241,46 +217,25 @@ def _of_others(name: str, path: Path, shown: Path | None, evaluation: Evaluation
     return said
 
 
-def _is_earlier(evaluation: Evaluation) -> bool:
-    """Whether an earlier version wrote it, which put the scores on any clips into one place."""
-    return not evaluation.store_fingerprint and evaluation.part != "test"
-
-
-def _not_evaluated(name: str, path: Path, store: Path | str) -> str:
-    ask = shell_command("midas", "evaluate", path, "--store", store)
-    return f"{name} has not been evaluated, so it has no scores here. To get them: {ask}"
-
-
-def _of_evaluation(
-    name: str, folder: Path, evaluation: Evaluation | None
-) -> tuple[Predictions | None, tuple[str, ...]]:
-    """The predictions that an evaluation was computed from, and what a reader must know of it, in sentences."""
-    if evaluation is None:
-        return None, ()
-    predictions, missing = None, []
-    if (folder / PREDICTIONS_FILE).is_file():
-        predictions = read_predictions(folder / PREDICTIONS_FILE, evaluation)
-    else:
-        missing.append(
-            f"The predictions of {name} are gone ({folder / PREDICTIONS_FILE}), so there is no calibration, no "
-            "interval and no clip of it here; evaluate it again."
-        )
-    if not evaluation.num_voted:
-        missing.append(f"No clip that {name} was evaluated on has votes, so there is no agreement with them.")
-    if not evaluation.num_labelled:
-        missing.append(f"No clip that {name} was evaluated on has a single label, so there is no UAR and no WAR.")
-    if evaluation.mapping is not None:
-        missing.append(
+def _cautions(name: str, e: Evaluation) -> list[str]:
+    """What a reader must know of the scores of a run, in sentences."""
+    said = []
+    if not e.num_voted:
+        said.append(f"No clip that {name} was evaluated on has votes, so there is no agreement with them.")
+    if not e.num_labelled:
+        said.append(f"No clip that {name} was evaluated on has a single label, so there is no UAR and no WAR.")
+    if e.mapping is not None:
+        said.append(
             f"{name} and the clips it was evaluated on do not have the same classes; its scores are over "
-            f"{', '.join(evaluation.class_names)}. {evaluation.mapping.paragraph()}"
+            f"{', '.join(e.class_names)}. {e.mapping.paragraph()}"
         )
-    if evaluation.no_vote_shares:
-        missing.append(f"The output of {name} is {evaluation.no_vote_shares}. It is judged by its probabilities.")
-    if evaluation.precision == "bf16":
-        missing.append(f"{name} was scored in bfloat16 on {evaluation.device}: another machine may give other digits.")
-    if evaluation.caution:
-        missing.append(f"CAUTION, {name}: {evaluation.caution}.")
-    return predictions, tuple(missing)
+    if e.no_vote_shares:
+        said.append(f"The output of {name} is {e.no_vote_shares}. It is judged by its probabilities.")
+    if e.precision == "bf16":
+        said.append(f"{name} was scored in bfloat16 on {e.device}: another machine may give other digits.")
+    if e.caution:
+        said.append(f"CAUTION, {name}: {e.caution}.")
+    return said
 
 
 def _of_whole(said: str, run: str, entry: str) -> str:
@@ -323,10 +278,11 @@ def by_clip(predictions: Predictions) -> Predictions:
         return predictions
     counts = np.bincount(groups).astype(np.float64)[:, None]
 
-    def mean(values: Any) -> Any:  # noqa: ANN401 -- an array of clips and classes
+    def mean(values: Float64[np.ndarray, "M K"]) -> Float64[np.ndarray, "N K"]:
         total = np.zeros((len(ids), values.shape[1]))
         np.add.at(total, groups, values)
-        return total / counts
+        means: Float64[np.ndarray, "N K"] = total / counts
+        return means
 
     return Predictions(
         video_ids=tuple(str(each) for each in ids),

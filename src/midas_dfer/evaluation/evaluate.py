@@ -14,7 +14,6 @@ from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.baseline_clips import baseline_clips
 from midas_dfer.evaluation.places import evaluation_place
-from midas_dfer.files import json_text, make_folder, write_together
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.manifest.classes import MappingReport, map_classes, report_mapping
 from midas_dfer.manifest.manifest import Manifest
@@ -24,9 +23,9 @@ from midas_dfer.training.devices import checked_precision, choose_device, choose
 from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.recipes.config import SELECTED_ON_TEST
 from midas_dfer.training.run_folder.origin import clips_learned, clips_of_training
-from midas_dfer.training.run_folder.runs import EVALUATION_FILE, Run
+from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.baselines import human_line, make_baselines
-from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, predictions_table
+from midas_dfer.training.scoring.predictions_file import predictions_table
 from midas_dfer.training.scoring.readings import VoteReading
 from midas_dfer.training.scoring.scores import Evaluation as Evaluation
 from midas_dfer.training.scoring.scores import Predictions as Predictions
@@ -121,13 +120,7 @@ def evaluate(
         weights=trained.weights_digest,
         store_fingerprint=store.fingerprint,
     )
-    make_folder(out)
-    write_together(
-        {
-            out / Path(EVALUATION_FILE).name: json_text(evaluation.to_dict(), indent=2) + "\n",
-            out / PREDICTIONS_FILE: predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares),
-        }
-    )
+    evaluation.write(out, predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares))
     return evaluation, predictions
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.sharing.trained import TrainedModel
-from midas_dfer.training.run_folder.runs import EVALUATION_FILE
-from midas_dfer.training.scoring.scores_file import read_evaluation_file
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, Evaluation
 
 _LONGEST = 40  # letters of a store's name: with all else, a folder's name has at most 255 bytes
 
@@ -48,11 +47,10 @@ def evaluation_place(trained: TrainedModel, store: ClipStore, part: str) -> Path
 
 def _is_for(place: Path, own: Path, trained: TrainedModel, store: ClipStore, part: str) -> bool:
     """Whether nothing is lost where scores on these clips are written into a folder."""
-    path = place / Path(EVALUATION_FILE).name
-    if not path.exists():
+    if not (place / EVALUATION_FILE).exists():
         return True
     try:
-        there = read_evaluation_file(path)
+        there = Evaluation.read(place)
     except RequestError:  # damaged: to evaluate anew is the cure
         return True
     if not there.store_fingerprint:  # of an earlier version, which wrote any scores into `evaluation`

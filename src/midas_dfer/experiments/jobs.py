@@ -16,24 +16,16 @@ from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json, write_json
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.run_folder.runs import (
-    EVALUATION_FILE,
-    EVALUATION_FOLDER,
-    MACHINE_SETTINGS,
-    METRICS_FILE,
-    RUN_FILE,
-    Run,
-)
-from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, METRICS_FILE, RUN_FILE, Run
 from midas_dfer.training.scoring.readings import vote_reading
-from midas_dfer.training.scoring.scores import Evaluation
-from midas_dfer.training.scoring.scores_file import evaluation_from, read_evaluation
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation
+from midas_dfer.training.scoring.scores_file import read_evaluation
 from midas_dfer.training.train import resume, train
 
 JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
 
-_EVALUATION_FILES = (Path(EVALUATION_FILE).name, PREDICTIONS_FILE)
+_EVALUATION_FILES = (EVALUATION_FILE, PREDICTIONS_FILE)
 _OF_ALL_JOBS = ("computed in ", "weights: ", "note: ")
 _CURE = "remove its folder and do the same again"
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
@@ -107,7 +99,7 @@ class JobResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobResult":
         """The inverse of `to_dict`. Of an earlier version's scores, vote shares that are none are left out."""
-        job, evaluation = Job.from_dict(values["job"]), evaluation_from(values["evaluation"])
+        job, evaluation = Job.from_dict(values["job"]), Evaluation.from_dict(values["evaluation"])
         why_not = vote_reading(job.config).why_not
         if why_not and not evaluation.no_vote_shares:
             evaluation = evaluation.without_vote_shares(why_not)

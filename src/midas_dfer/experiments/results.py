@@ -16,8 +16,10 @@ from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
-from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE, read_predictions
-from midas_dfer.training.scoring.scores import READINGS, Predictions
+from midas_dfer.training.scoring.baselines import Reference
+from midas_dfer.training.scoring.measures import DISTANCES, READINGS
+from midas_dfer.training.scoring.predictions_file import read_predictions
+from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Predictions
 
 RESULTS_FILE = "results.json"
 CURE = "run the experiment again, it goes fast"
@@ -48,6 +50,12 @@ class PooledScores:
     recall: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     agreement: dict[str, dict[str, float]]
+
+    @property
+    def reference(self) -> Reference:
+        """Of the reading that the runs are judged by, as `Evaluation.reference`."""
+        judged = self.agreement.get("vote_shares", self.agreement.get("probabilities", {}))
+        return Reference("pooled", self.uar, self.war, **{m.key: judged.get(m.key) for m in DISTANCES})
 
 
 @dataclass(frozen=True)
@@ -247,11 +255,10 @@ def _pool(results: Sequence[JobResult]) -> PooledScores:
     for reading in READINGS:
         if not voted or any(reading not in (each.agreement or {}) for each in voted):
             continue
-        measures = ("soft_cross_entropy", "jensen_shannon", "total_variation")
         weights = [each.num_voted for each in voted]
         agreement[reading] = {
-            measure: float(np.average([getattr((e.agreement or {})[reading], measure) for e in voted], weights=weights))
-            for measure in measures
+            m.key: float(np.average([getattr((e.agreement or {})[reading], m.key) for e in voted], weights=weights))
+            for m in DISTANCES
         }
     labelled = int(confusion.sum())
     return PooledScores(

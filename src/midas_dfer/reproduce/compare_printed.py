@@ -8,13 +8,13 @@ from midas_dfer.emotions import match_classes
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import MethodResult
 from midas_dfer.metrics import MeanScore, mean_over_runs
-from midas_dfer.report.tables.run_tables import NONE
 from midas_dfer.report.tables.table_data import Cell, TableData
 from midas_dfer.reproduce.guesses import Guess
 from midas_dfer.reproduce.printed import CLASSES, FOOTNOTES, what_others_reach
 from midas_dfer.reproduce.rows import SCORES, Experiment, Measure, Method
 from midas_dfer.training.scoring.baselines import Reference
-from midas_dfer.training.scoring.scores import READINGS, VoteAgreement
+from midas_dfer.training.scoring.measures import NONE, READINGS
+from midas_dfer.training.scoring.scores import VoteAgreement
 
 _NAMES: dict[str, str] = {
     "uar": "UAR",
@@ -25,7 +25,6 @@ _NAMES: dict[str, str] = {
     "expected_calibration_error": "ECE",
     "entropy_spearman": "Entropy rank corr.",
 }
-_READINGS = {"probabilities": "probabilities", "vote_shares": "vote shares"}
 _CALIBRATION = (
     "soft_cross_entropy",
     "jensen_shannon",
@@ -158,7 +157,7 @@ def _reading_row(method: Method, result: MethodResult, reading: str) -> Row:
         Score(measure, spread(result, lambda each, measure=measure: _agreement(each, reading, measure)))  # type: ignore[misc]
         for measure in _CALIBRATION
     )
-    return Row(method.name, (*method.cells, _READINGS[reading]), scores)
+    return Row(method.name, (*method.cells, READINGS[reading]), scores)
 
 
 def _judged(result: JobResult, measure: str) -> float | None:

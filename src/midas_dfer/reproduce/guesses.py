@@ -9,12 +9,12 @@ from midas_dfer.report.tables.table_data import TableData
 from midas_dfer.reproduce.rows import SCORES, Experiment, Method
 from midas_dfer.training.scoring.baselines import (
     Reference,
-    farther_than,
+    lost_to_guesses,
     mean_baselines,
     mean_human_line,
     mean_reference,
-    no_better_than,
 )
+from midas_dfer.wording import and_more
 
 Guess = tuple[Reference, str]
 """The mean scores of a constant guess, and a footnote: from which clips it is made."""
@@ -55,23 +55,13 @@ def guess_notes(methods: Methods) -> list[str]:
         if baselines is None:
             continue
         ours = mean_reference(method.words, [each.reference for each in evaluations])
-        if (guess := baselines.majority) is not None and (lost := no_better_than(ours, guess)):
-            key = f"No better than the constant guess, {guess.name}, in {_names(lost)}:"
+        by_class, by_votes = lost_to_guesses(ours, baselines)
+        if by_class is not None:
+            key = f"No better than the constant guess, {by_class.guess.name}, in {by_class.names}:"
             no_better.setdefault(key, []).append(method.words)
-        if lost := farther_than(ours, baselines.mean_vote):
-            key = f"Worse than the constant guess, {baselines.mean_vote.name}, in {_names(lost)}:"
+        if by_votes is not None:
+            key = f"Worse than the constant guess, {by_votes.guess.name}, in {by_votes.names}:"
             worse.setdefault(key, []).append(method.words)
     said = [*of_one.items(), *no_better.items(), *worse.items()]
-    return [f"{text} {_listed(names, len(methods))}." for text, names in said]
-
-
-def _names(lost: Sequence[tuple[str, float, float]]) -> str:
-    *first, last = (name for name, _, _ in lost)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _listed(names: Sequence[str], rows: int) -> str:
-    if len(names) == rows > 1:
-        return "all rows"
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    rows = len(methods)
+    return [f"{text} {'all rows' if len(names) == rows > 1 else and_more(names, _MOST_NAMED)}." for text, names in said]

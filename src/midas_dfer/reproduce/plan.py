@@ -10,6 +10,7 @@ import polars as pl
 from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.experiments.fold_scores import EPOCH_KEPT
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.pretrained import load_pretrained
@@ -18,7 +19,7 @@ from midas_dfer.reproduce.substores import few_clips, other_clips, write_substor
 from midas_dfer.training.devices import computed_on
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
-from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recipes.long_recipes import few_epochs
 from midas_dfer.training.run_folder.runs import new_model
 from midas_dfer.training.scoring.scores import in_words
@@ -42,11 +43,6 @@ SMOKE = (
     "say nothing of any method."
 )
 
-_SELECTED = {
-    "last": "those of the last epoch",
-    "best_validation": "those of the best epoch on a validation part",
-    "best_test_fold": SELECTED_ON_TEST,
-}
 _NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers", "weights", "select")
 
 
@@ -300,7 +296,7 @@ def _settings_in_words(chosen: Sequence[tuple[Method, RunConfig]]) -> list[str]:
     places = _either({f"{in_words(precision)} on {device}" for precision, device in machine})
     notes.append(f"On this machine trainings are computed in {places}, and scored in float32; the paper says neither.")
     kept = {config.select for _, config in chosen}
-    notes.append(f"Kept weights: {_either({_SELECTED[each] for each in kept})}. The paper does not say which epoch's.")
+    notes.append(f"Epoch kept: {_either({EPOCH_KEPT[each] for each in kept})}. The paper does not say which.")
     weights = sorted({config.weights for _, config in chosen if config.weights is not None})
     if weights:
         notes.append(f"The networks began with the weights {', '.join(weights)}; the paper's with ImageNet's.")

@@ -19,7 +19,8 @@ from midas_dfer.experiments.engines import INTERRUPTED, Engine
 from midas_dfer.experiments.jobs import JobResult, load_result, once
 from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, read_json, write_file, write_json
-from midas_dfer.report.tables.result_tables import latex_table, markdown_table, terminal_table
+from midas_dfer.report.tables.markup import latex_table, markdown_table
+from midas_dfer.report.tables.terminal import terminal_table
 from midas_dfer.reproduce.compare_printed import Row, rows_of, smoke_title, table_of
 from midas_dfer.reproduce.guesses import Guess, constant_guesses, guess_notes, people_of
 from midas_dfer.reproduce.plan import SMOKE, Plan, Wish, open_clips, plan_table

@@ -21,13 +21,15 @@ from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, Run
+from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, READINGS
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation, shown_folder
 from midas_dfer.version import __version__
+from midas_dfer.wording import setting_text
 
 _LONGEST = 200
 _NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine
-_MEASURES = ("soft_cross_entropy", "jensen_shannon", "total_variation", "expected_calibration_error")
+_MEASURES = (*DISTANCES, MEASURES["expected_calibration_error"])
 _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
@@ -74,6 +76,7 @@ def model_card(
             of_this_reading=of_this_reading,
             recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
             measures=_MEASURES,
+            readings=READINGS,
             onnx=onnx,
             license_name=license_name,
             versions={each: provenance.versions[each] for each in _VERSIONS if each in provenance.versions},
@@ -156,18 +159,8 @@ def recipe_rows(config: RunConfig) -> list[tuple[str, str, str]]:
             value = Path(value).name
         if setting.name == "alpha" and config.mixer != "midas":  # each mixer has its own
             default = None
-        rows.append((setting.name, _value(value), "" if value == default else _value(default)))
+        rows.append((setting.name, setting_text(value), "" if value == default else setting_text(default)))
     return rows
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "not given"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(f"{each:g}" for each in value) or "none"
-    return str(value)
 
 
 def _license(name: str | None) -> dict[str, str]:

@@ -35,8 +35,8 @@ def settings_of_trainings() -> list[str]:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.experiments.crossval import cross_validate
+    from midas_dfer.experiments.fold_scores import fold_scores
     from midas_dfer.experiments.results import RESULTS_FILE
-    from midas_dfer.experiments.score_table import score_table
 
     engine = choose_engine(request)
     config = read_settings(request)
@@ -54,5 +54,5 @@ def run(request: Namespace) -> None:
     if request.json:
         print(json_text(result.to_dict()))
         return
-    print(score_table(result))
+    print(fold_scores(result))
     print_paths([request.out / RESULTS_FILE])

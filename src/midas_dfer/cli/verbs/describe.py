@@ -26,7 +26,7 @@ def run(request: Namespace) -> None:
         refuse_typed(request, ("out",), "with --json nothing is written")
     from midas_dfer.clips.description.description import describe
     from midas_dfer.clips.store.clip_store import ClipStore
-    from midas_dfer.report.tables.terminal import description_table
+    from midas_dfer.report.tables.store_tables import description_table
 
     pictures = request.out or request.store / "description"
     store = ClipStore.open(request.store)

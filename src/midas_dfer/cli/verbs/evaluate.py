@@ -42,16 +42,15 @@ def run(request: Namespace) -> None:
     from midas_dfer.evaluation.evaluate import choose_clips, evaluate
     from midas_dfer.evaluation.places import evaluation_place
     from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
-    from midas_dfer.report.tables.terminal import evaluation_table
-    from midas_dfer.training.run_folder.runs import EVALUATION_FILE
-    from midas_dfer.training.scoring.predictions_file import PREDICTIONS_FILE
+    from midas_dfer.report.tables.evaluation_table import evaluation_table
+    from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE
 
     if request.batch_size < 1:
         raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
     trained = open_named(request.run)
     own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
     if request.out is not None:
-        check_out(request.out, writes=("evaluation.json", "predictions.csv"))
+        check_out(request.out, writes=(EVALUATION_FILE, PREDICTIONS_FILE))
     store = ClipStore.open(request.store)
     part = choose_clips(trained, store, request.part).part
     out = request.out or evaluation_place(trained, store, part)
@@ -79,6 +78,6 @@ def run(request: Namespace) -> None:
     print(evaluation_table(evaluation))
     if own is not None and request.out is None and out != own:
         print(f"\nNot the test part of {trained.title}, whose scores go into {own.name}/ and stay as they are.")
-    print_paths([out / Path(EVALUATION_FILE).name, out / PREDICTIONS_FILE, *pictures])
+    print_paths([out / EVALUATION_FILE, out / PREDICTIONS_FILE, *pictures])
     if trained.reader is None:
         print(f"next: {shell_command('midas', 'predict', '--run', request.run, 'VIDEO', '--out', 'DIR')}")

@@ -61,7 +61,8 @@ def run(request: Namespace) -> None:
     from midas_dfer.manifest.class_counts import classes_text, count_classes
     from midas_dfer.manifest.folds import how_to_get_folds
     from midas_dfer.manifest.vote_counts import count_votes, votes_text
-    from midas_dfer.report.tables.terminal import folded, prepare_table
+    from midas_dfer.report.tables.store_tables import prepare_table
+    from midas_dfer.report.tables.terminal import folded
 
     detection = detection_flags(request)
     check_person(request)

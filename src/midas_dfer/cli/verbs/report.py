@@ -36,9 +36,8 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.report.pages.run_page import write_report
-    from midas_dfer.report.tables.result_tables import terminal_table
-    from midas_dfer.report.tables.run_differences import difference_table
-    from midas_dfer.report.tables.terminal import folded
+    from midas_dfer.report.tables.difference_table import difference_table
+    from midas_dfer.report.tables.terminal import folded, terminal_table
     from midas_dfer.reproduce.experiment_report import report_of
 
     check_out(request.out, writes=("report.html", "tables.md", "tables.tex"))

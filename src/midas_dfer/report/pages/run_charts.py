@@ -10,7 +10,7 @@ from midas_dfer import metrics
 from midas_dfer.comparison.run_results import Entry
 from midas_dfer.report.pages.page import Frame, clean_text, percent
 from midas_dfer.report.pictures.style import emotion_colors
-from midas_dfer.report.tables.run_tables import READING_NAMES
+from midas_dfer.training.scoring.measures import READINGS
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
 MOST_CLASSES = 15
@@ -110,7 +110,7 @@ def reliability_chart(name: str, evaluation: Evaluation, predictions: Prediction
     frame = Frame(42, 10, 248, 248, (0, 100), (0, 100))
     given = predictions.vote_shares
     same = given is not None and np.allclose(predictions.probabilities, given, atol=1e-4)
-    names, readings = list(READING_NAMES.items()), []
+    names, readings = list(READINGS.items()), []
     for reading, title in names[:1] if given is None else names[1:] if same else names:
         shown: Float64[np.ndarray, "N K"] = getattr(predictions, reading)
         found = metrics.reliability(shown, predictions.labels, _BINS)

@@ -8,7 +8,7 @@ from typing import Any
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference
 from midas_dfer.comparison.intervals import method_intervals
-from midas_dfer.comparison.run_groups import group_runs
+from midas_dfer.comparison.run_groups import compare_runs, group_runs
 from midas_dfer.comparison.run_results import Entry, RunResult, pooled, read_runs
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
@@ -22,8 +22,8 @@ from midas_dfer.report.pages.run_charts import (
 )
 from midas_dfer.report.pages.run_curves import training_charts, watched_in
 from midas_dfer.report.pages.run_examples import choose_clips, open_store, subjects_of
-from midas_dfer.report.tables.result_tables import html_table, latex_table, markdown_table
-from midas_dfer.report.tables.run_differences import compare_runs, difference_table
+from midas_dfer.report.tables.difference_table import difference_table
+from midas_dfer.report.tables.markup import html_table, latex_table, markdown_table
 from midas_dfer.report.tables.run_tables import (
     agreement_table,
     means_table,

@@ -48,7 +48,6 @@ from midas_dfer.training.run_folder.weights_file import write_weights as write_w
 CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
 WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
 METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
-EVALUATION_FILE = f"{EVALUATION_FOLDER}/evaluation.json"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Predictions beside labels and votes: `score` -> `Evaluation`.
 
 - `scores`, `baselines`: the scores, and the guesses and people that they are held against.
-- `readings`: what a network's output says of the annotators.
-- `scores_file`, `predictions_file`: evaluation.json and predictions.csv, written and read.
+- `measures`: how each score is called and shown; `readings`: what a network's output says of the annotators.
+- `scores_file`, `predictions_file`: evaluations of a run; predictions.csv. `typed_json`: dataclasses out of JSON.
 """

@@ -1,44 +1,40 @@
 """What a network's scores are held against: guesses that need no network, and people who predict each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer import metrics
 from midas_dfer.labels import NO_LABEL, majority_labels, votes_to_soft_labels
+from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION, Measure
+from midas_dfer.training.scoring.typed_json import Proportion
+from midas_dfer.wording import joined, percent
 
 DRAWS = 20
 """How often the votes of each clip are halved."""
-_FEWEST_VOTES = 2
 LEARNED = "that it learned from"
 """How the source of guesses is called, behind the number of clips, where that is what the network learned from."""
+
+_FEWEST_VOTES = 2
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Scores that others are held against, or that are held against others.
+    """Scores that others are held against, or that are held against others; None where there are no labels or votes.
 
     Attributes:
         name: of who has them, in words.
-        uar: mean recall over the classes that occur; None where there are no labels.
-        war: share of the labelled clips whose class was found; None likewise.
-        soft_cross_entropy: in nats; None where there are no votes, or where it is infinite.
-        jensen_shannon: in nats; None where there are no votes.
-        total_variation: likewise.
+        soft_cross_entropy: None also where it is infinite.
     """
 
     name: str
-    uar: float | None
-    war: float | None
+    uar: Proportion | None
+    war: Proportion | None
     soft_cross_entropy: float | None
     jensen_shannon: float | None
     total_variation: float | None
-
-
-MEASURES = tuple(each.name for each in fields(Reference)[1:])
-"""Its scores, by name."""
 
 
 @dataclass(frozen=True)
@@ -99,36 +95,37 @@ def make_baselines(
         has_votes: which of them have votes.
         source: the clips that they are made from, in words.
     """
+
+    def constant(name: str, guess: Float64[np.ndarray, " K"]) -> Reference:
+        predicted = np.full(len(labels), guess.argmax(), dtype=np.int64)
+        return _scored(name, labels, predicted, votes[has_votes], np.tile(guess, (int(has_votes.sum()), 1)))
+
     mean = training_votes.mean(axis=0)
-    tested = (labels, votes, has_votes)
-    guesses = [_constant("always the mean vote", mean / mean.sum(), *tested)]
-    labelled = training_labels[training_labels != NO_LABEL]
+    labelled, majority = training_labels[training_labels != NO_LABEL], None
     if len(labelled):
         most = int(np.bincount(labelled, minlength=len(class_names)).argmax())
-        guesses.append(_constant(f"always {class_names[most]}", np.eye(len(class_names))[most], *tested))
-    return Baselines(source, guesses[1] if len(labelled) else None, guesses[0])
+        majority = constant(f"always {class_names[most]}", np.eye(len(class_names))[most])
+    return Baselines(source, majority, constant("always the mean vote", mean / mean.sum()))
 
 
-def _constant(
+def _scored(
     name: str,
-    guess: Float64[np.ndarray, " K"],
     labels: Int64[np.ndarray, " N"],
-    votes: Float64[np.ndarray, "N K"],
-    has_votes: Bool[np.ndarray, " N"],
+    predicted: Int64[np.ndarray, " N"],
+    votes: Float64[np.ndarray, "V K"],
+    shares: Float64[np.ndarray, "V K"],
 ) -> Reference:
-    labelled, voted = labels != NO_LABEL, votes[has_votes]
-    shares = np.tile(guess, (len(voted), 1))
-    confusion = metrics.confusion_matrix(
-        labels[labelled], np.full(int(labelled.sum()), guess.argmax(), dtype=np.int64), len(guess)
-    )
-    finite = len(voted) and not ((shares == 0) & (voted > 0)).any()
+    """The scores of predicted classes against labels, and of predicted shares against votes."""
+    known, voted = labels != NO_LABEL, len(votes) > 0
+    confusion = metrics.confusion_matrix(labels[known], predicted[known], votes.shape[1])
+    finite = voted and not ((shares == 0) & (votes > 0)).any()
     return Reference(
         name=name,
-        uar=metrics.uar(confusion) if labelled.any() else None,
-        war=metrics.war(confusion) if labelled.any() else None,
-        soft_cross_entropy=metrics.soft_cross_entropy(shares, voted) if finite else None,
-        jensen_shannon=metrics.jensen_shannon(shares, voted) if len(voted) else None,
-        total_variation=metrics.total_variation(shares, voted) if len(voted) else None,
+        uar=metrics.uar(confusion) if known.any() else None,
+        war=metrics.war(confusion) if known.any() else None,
+        soft_cross_entropy=metrics.soft_cross_entropy(shares, votes) if finite else None,
+        jensen_shannon=metrics.jensen_shannon(shares, votes) if voted else None,
+        total_variation=metrics.total_variation(shares, votes) if voted else None,
     )
 
 
@@ -151,22 +148,18 @@ def human_line(
     rows = counts.sum(axis=1) >= _FEWEST_VOTES
     if not rows.any():
         return None
-    counts, predicted, shares = counts[rows], predicted[rows], shares[rows]
-    generator = np.random.default_rng(0)
-    people, model = _Sum(counts.shape[1]), _Sum(counts.shape[1])
-    for _ in range(DRAWS):
-        asked = halve_votes(counts, generator)
-        others = counts - asked
-        theirs = majority_labels(others)
-        labels = np.where(theirs == NO_LABEL, NO_LABEL, majority_labels(asked))
-        votes = votes_to_soft_labels(asked)
-        people.add(labels, theirs, votes, votes_to_soft_labels(others))
-        model.add(labels, predicted, votes, shares)
+    counts, generator = counts[rows], np.random.default_rng(0)
+    asked = np.concatenate([halve_votes(counts, generator) for _ in range(DRAWS)])
+    others = np.tile(counts, (DRAWS, 1)) - asked
+    theirs, votes = majority_labels(others), votes_to_soft_labels(asked)
+    labels = np.where(theirs == NO_LABEL, NO_LABEL, majority_labels(asked))
+    people = _scored("people, by the other half", labels, theirs, votes, votes_to_soft_labels(others))
+    model = _scored("this model", labels, np.tile(predicted[rows], DRAWS), votes, np.tile(shares[rows], (DRAWS, 1)))
     return HumanLine(
         num_clips=len(counts),
         num_votes=float((counts.sum(axis=1) // 2).mean()),
-        people=people.reference("people, by the other half"),
-        model=model.reference("this model"),
+        people=replace(people, soft_cross_entropy=None),  # infinite where nobody names what one of the others does
+        model=replace(model, soft_cross_entropy=None),
     )
 
 
@@ -182,36 +175,32 @@ def halve_votes(counts: Int64[np.ndarray, "N K"], generator: np.random.Generator
     return drawn
 
 
-class _Sum:
-    """Scores over many draws."""
+@dataclass(frozen=True)
+class Lost:
+    """In which measures a network is no better than a constant guess; `scores` are the network's and the guess's."""
 
-    def __init__(self, num_classes: int) -> None:
-        self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-        self.jensen_shannon: list[float] = []
-        self.total_variation: list[float] = []
+    guess: Reference
+    scores: tuple[tuple[Measure, float, float], ...]
 
-    def add(
-        self,
-        labels: Int64[np.ndarray, " N"],
-        predicted: Int64[np.ndarray, " N"],
-        votes: Float64[np.ndarray, "N K"],
-        shares: Float64[np.ndarray, "N K"],
-    ) -> None:
-        known = labels != NO_LABEL
-        self.confusion += metrics.confusion_matrix(labels[known], predicted[known], len(self.confusion))
-        self.jensen_shannon.append(metrics.jensen_shannon(shares, votes))
-        self.total_variation.append(metrics.total_variation(shares, votes))
+    @property
+    def names(self) -> str:
+        """The measures as a sentence lists them."""
+        return joined([measure.short for measure, _, _ in self.scores])
 
-    def reference(self, name: str) -> Reference:
-        known = bool(self.confusion.sum())
-        return Reference(
-            name=name,
-            uar=metrics.uar(self.confusion) if known else None,
-            war=metrics.war(self.confusion) if known else None,
-            soft_cross_entropy=None,  # infinite where nobody of a half names what one of the other does
-            jensen_shannon=float(np.mean(self.jensen_shannon)),
-            total_variation=float(np.mean(self.total_variation)),
-        )
+
+def lost_to_guesses(ours: Reference, baselines: Baselines) -> tuple[Lost | None, Lost | None]:
+    """Where a network is not above the most frequent class, and where it is farther from the votes than the mean vote.
+
+    Each is None where it is better, or there is no such guess.
+    """
+
+    def compared(guess: Reference | None, measures: Sequence[Measure]) -> Lost | None:
+        pairs = [(m, m.of(ours), m.of(guess)) for m in measures]
+        known = [(m, mine, its) for m, mine, its in pairs if mine is not None and its is not None]
+        lost = tuple((m, mine, its) for m, mine, its in known if (mine > its if m.lower_is_better else mine <= its))
+        return Lost(guess, lost) if guess is not None and lost else None
+
+    return compared(baselines.majority, RECOGNITION[::-1]), compared(baselines.mean_vote, DISTANCES)
 
 
 def worse_than_guesses(ours: Reference, baselines: Baselines, judged_by: str) -> list[str]:
@@ -223,30 +212,14 @@ def worse_than_guesses(ours: Reference, baselines: Baselines, judged_by: str) ->
         judged_by: the reading that `ours` is of: vote shares, or probabilities.
     """
     said = []
-    if (guess := baselines.majority) is not None and (lost := no_better_than(ours, guess)):
-        found = [f"{name} {100 * mine:.2f} % (the guess has {100 * its:.2f} %)" for name, mine, its in lost]
-        said.append(f"No better than the constant guess, {guess.name}: {', '.join(found)}.")
-    guess = baselines.mean_vote
-    if lost := farther_than(ours, guess):
-        found = [f"{name} {mine:.3f} (the guess has {its:.3f})" for name, mine, its in lost]
-        said.append(f"Its {judged_by} are worse than the constant guess, {guess.name}: {', '.join(found)}.")
+    by_class, by_votes = lost_to_guesses(ours, baselines)
+    if by_class is not None:
+        found = [f"{m.short} {percent(mine, 2)} (the guess has {percent(its, 2)})" for m, mine, its in by_class.scores]
+        said.append(f"No better than the constant guess, {by_class.guess.name}: {', '.join(found)}.")
+    if by_votes is not None:
+        found = [f"{m.short} {mine:.3f} (the guess has {its:.3f})" for m, mine, its in by_votes.scores]
+        said.append(f"Its {judged_by} are worse than the constant guess, {by_votes.guess.name}: {', '.join(found)}.")
     return said
-
-
-def no_better_than(ours: Reference, guess: Reference) -> list[tuple[str, float, float]]:
-    """In which of WAR and UAR a network is not above a guess: the name, its score and that of the guess."""
-    pairs = (("WAR", ours.war, guess.war), ("UAR", ours.uar, guess.uar))
-    return [(name, mine, its) for name, mine, its in pairs if mine is not None and its is not None and mine <= its]
-
-
-def farther_than(ours: Reference, guess: Reference) -> list[tuple[str, float, float]]:
-    """In which measures a network is farther from the votes than a guess: the name, its score and that of the guess."""
-    pairs = (
-        ("cross-entropy", ours.soft_cross_entropy, guess.soft_cross_entropy),
-        ("JSD", ours.jensen_shannon, guess.jensen_shannon),
-        ("total variation", ours.total_variation, guess.total_variation),
-    )
-    return [(name, mine, its) for name, mine, its in pairs if mine is not None and its is not None and mine > its]
 
 
 def mean_reference(
@@ -259,15 +232,14 @@ def mean_reference(
         parts: those of each.
         weights: of each, how many clips have a label and how many have votes; None counts each evaluation once.
     """
-    means = {}
-    for measure in MEASURES:
-        column = 0 if measure in ("uar", "war") else 1
-        known = [(getattr(each, measure), 1 if weights is None else weights[n][column]) for n, each in enumerate(parts)]
-        known = [(value, weight) for value, weight in known if weight]
-        wanting = not known or any(value is None for value, _ in known)
-        means[measure] = (
-            None if wanting else float(np.average([value for value, _ in known], weights=[w for _, w in known]))
-        )
+    means: dict[str, float | None] = {}
+    for column, measures in enumerate((RECOGNITION, DISTANCES)):
+        counted = [1 if weights is None else weights[number][column] for number in range(len(parts))]
+        for measure in measures:
+            known = [(measure.of(each), weight) for each, weight in zip(parts, counted, strict=True) if weight]
+            values = [value for value, _ in known if value is not None]
+            whole = bool(known) and len(values) == len(known)
+            means[measure.key] = float(np.average(values, weights=[w for _, w in known])) if whole else None
     return Reference(name, **means)
 
 
@@ -279,16 +251,12 @@ def mean_baselines(
     if not known or len(known) < len(parts):
         return None
     majorities = [each.majority for each in known if each.majority is not None]
-    names = {each.name for each in majorities}
-    sources = dict.fromkeys(each.source for each in known)
-    learned = all(each.endswith(LEARNED) for each in sources)
+    names, sources = {each.name for each in majorities}, dict.fromkeys(each.source for each in known)
+    learned = all(each.endswith(LEARNED) for each in sources) and len(known) > 1
+    name = names.pop() if len(names) == 1 else "always the most frequent class"
     return Baselines(
-        source="the clips that each run learned from" if learned and len(known) > 1 else "; ".join(sources),
-        majority=mean_reference(
-            names.pop() if len(names) == 1 else "always the most frequent class", majorities, weights
-        )
-        if len(majorities) == len(known)
-        else None,
+        source="the clips that each run learned from" if learned else "; ".join(sources),
+        majority=mean_reference(name, majorities, weights) if len(majorities) == len(known) else None,
         mean_vote=mean_reference(known[0].mean_vote.name, [each.mean_vote for each in known], weights),
     )
 

@@ -13,8 +13,6 @@ from midas_dfer.files import csv_cell, from_csv_cell
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
-PREDICTIONS_FILE = "predictions.csv"
-
 _KINDS = ("votes", "probability")
 _VOTE_SHARE = "vote_share"
 _NO_VOTE_SHARES = "no_vote_shares"

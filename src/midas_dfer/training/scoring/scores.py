@@ -1,19 +1,27 @@
-"""Predictions set beside labels and votes: confusion, recalls, agreement."""
+"""Predictions set beside labels and votes: confusion, recalls, agreement; evaluation.json."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer import metrics
+from midas_dfer.errors import RequestError
+from midas_dfer.files import json_text, make_folder, read_json, write_together
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.classes import MappingReport
 from midas_dfer.notebook import Shade, Share, Table, notebook_html
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
+from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, NONE, READINGS
+from midas_dfer.training.scoring.typed_json import Proportion, from_json
+from midas_dfer.wording import percent
 
-READINGS = ("probabilities", "vote_shares")
-"""The two readings of a network's output; see `Evaluation`."""
+EVALUATION_FILE, PREDICTIONS_FILE = "evaluation.json", "predictions.csv"
+"""What lies in the folder of an evaluation."""
+
+_CURE = "evaluate anew, or remove it"
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,8 @@ class Evaluation:
 
     Attributes:
         method: what the paper calls the training.
-        model: architecture.
         dataset: of the clips.
-        class_names: in the order of the confusion matrix.
+        class_names: in the order of recalls and confusion matrix.
         part: which clips: test, validation, train or all.
         caution: a sentence, if these scores must not be taken for those of unseen clips; else "".
         num_clips: how many clips were predicted, each once.
@@ -93,14 +100,13 @@ class Evaluation:
         confusion: clips by class (row) and predicted class (column).
         votes_entropy: mean entropy of the votes in nats, the floor of the soft cross-entropy.
         agreement: of each reading with the votes; None if no clip has votes.
-        mapping: where run and clips do not have the same classes, what was dropped of the clips' classes and
-            of the run's; else None. All scores are then over the classes that both have.
+        mapping: what was dropped of the clips' classes and of the run's where they differ; all scores are then over
+            the classes that both have.
         no_vote_shares: why the output is not the annotators' distribution, so that `agreement` has no vote_shares and
             the run is judged by its probabilities; "" where it is.
-        precision: what was computed in: 32 or bf16; "" in files of earlier versions, as `device`.
+        precision: what was computed in: 32 or bf16; "" in files of earlier versions, as all texts below.
         device: what it was computed on.
-        read_by: which model it was, in words ("the packaged reader ferplus"); "" in files of earlier versions, as what
-            follows.
+        read_by: which model it was, in words ("the packaged reader ferplus").
         trained_on: the data set that it learned from; "" also where that is not known.
         weights: SHA-256 of its file of weights.
         store_fingerprint: of the store that the clips are in.
@@ -118,9 +124,9 @@ class Evaluation:
     num_clips: int
     num_labelled: int
     num_voted: int
-    uar: float | None
-    war: float | None
-    recall: tuple[float | None, ...]
+    uar: Proportion | None
+    war: Proportion | None
+    recall: tuple[Proportion | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     votes_entropy: float | None
     agreement: dict[str, VoteAgreement] | None
@@ -143,20 +149,13 @@ class Evaluation:
     @property
     def judged_by(self) -> str:
         """What that reading is called."""
-        return "probabilities" if self.no_vote_shares else "vote shares"
+        return READINGS["probabilities" if self.no_vote_shares else "vote_shares"]
 
     @property
     def reference(self) -> Reference:
         """These scores as they are held against those of guesses: of the reading that the run is judged by."""
-        judged = self.judged
-        return Reference(
-            name="this model",
-            uar=self.uar,
-            war=self.war,
-            soft_cross_entropy=None if judged is None else judged.soft_cross_entropy,
-            jensen_shannon=None if judged is None else judged.jensen_shannon,
-            total_variation=None if judged is None else judged.total_variation,
-        )
+        distances = {measure.key: measure.of(self.judged) for measure in DISTANCES}
+        return Reference("this model", self.uar, self.war, **distances)
 
     @property
     def only_class(self) -> str:
@@ -178,6 +177,60 @@ class Evaluation:
         """Plain values for JSON; the warnings with them, for who reads the file."""
         return {**asdict(self), "warnings": list(self.warnings)}
 
+    @classmethod
+    def from_dict(cls, values: object) -> "Evaluation":
+        """The inverse of `to_dict`, after a way through JSON.
+
+        Raises:
+            ValueError: which value is missing, of another type, out of range, or contradicts another.
+        """
+        e: Evaluation = from_json(cls, values, "the evaluation")
+        names = e.class_names
+        if not names or len(set(names)) < len(names):
+            raise ValueError("its class_names are none, or one is there twice")
+        if {len(e.recall), len(e.confusion), *map(len, e.confusion)} != {len(names)}:
+            raise ValueError(f"its recall or confusion is not of its {len(names)} classes")
+        if max(e.num_labelled, e.num_voted) > e.num_clips or sum(map(sum, e.confusion)) != e.num_labelled:
+            raise ValueError("its num_clips, num_labelled, num_voted and confusion contradict each other")
+        if {e.uar is None, e.war is None} != {not e.num_labelled}:
+            raise ValueError("its uar or war is null, or there without any clip that it could be of")
+        if e.agreement is not None:
+            if "probabilities" not in e.agreement or not e.agreement.keys() <= READINGS.keys():
+                of = ", ".join(e.agreement) or "nothing"
+                raise ValueError(f"its agreement is of {of}; expected {' and '.join(READINGS)}")
+            if not e.num_voted or e.votes_entropy is None:
+                raise ValueError("its agreement, num_voted and votes_entropy contradict each other")
+            if ("vote_shares" in e.agreement) == bool(e.no_vote_shares):
+                raise ValueError("its agreement and no_vote_shares contradict each other")
+        return e
+
+    @classmethod
+    def read(cls, folder: Path) -> "Evaluation":
+        """Read the evaluation.json of a folder.
+
+        Raises:
+            RequestError: the file is missing or damaged.
+        """
+        path = folder / EVALUATION_FILE
+        try:
+            return cls.from_dict(read_json(path, _CURE))
+        except ValueError as error:
+            raise RequestError(f"{path} is damaged ({error}); {_CURE}") from error
+
+    def write(self, folder: Path, predictions: str) -> None:
+        """Write evaluation.json into a folder, and predictions.csv beside it; both or none.
+
+        Args:
+            folder: made if it is not there.
+            predictions: the content of predictions.csv, as `predictions_table` gives it.
+
+        Raises:
+            JobError: they cannot be written, or a score is not finite.
+        """
+        make_folder(folder)
+        scores = json_text(self.to_dict(), indent=2) + "\n"
+        write_together({folder / EVALUATION_FILE: scores, folder / PREDICTIONS_FILE: predictions})
+
     def without_vote_shares(self, why_not: str) -> "Evaluation":
         """These scores, without the agreement of vote shares that are not the annotators' distribution."""
         agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
@@ -192,21 +245,18 @@ class Evaluation:
         ]
         tables = []
         if self.uar is not None and self.war is not None:
-            facts.append(f"UAR {100 * self.uar:.2f} %, WAR {100 * self.war:.2f} %")
+            facts.append(f"UAR {percent(self.uar, 2)}, WAR {percent(self.war, 2)}")
             rows = []
             for name, recall, counts in zip(self.class_names, self.recall, self.confusion, strict=True):
                 of_row = [Shade(str(n), n / max(1, sum(counts))) for n in counts]
-                rows.append((name, str(sum(counts)), "-" if recall is None else Share(recall), *of_row))
+                rows.append((name, str(sum(counts)), NONE if recall is None else Share(recall), *of_row))
             head = ("class", "clips", "recall", *self.class_names)
             tables.append(Table(head, tuple(rows), "Recall, and what the clips of each class were taken for"))
         if self.agreement is not None:
-            scores = [(name.replace("_", " "), each) for name, each in self.agreement.items()]
-            measures = list(asdict(scores[0][1]))
-            rows = [
-                (m.replace("_", " "), *("-" if (v := getattr(each, m)) is None else f"{v:.4f}" for _, each in scores))
-                for m in measures
-            ]
-            tables.append(Table(("agreement with the votes", *(name for name, _ in scores)), tuple(rows)))
+            head = ("agreement with the votes", *(READINGS[name] for name in self.agreement))
+            measures = [MEASURES[key] for key in asdict(self.agreement["probabilities"])]
+            rows = [(m.name, *(m.text(m.of(each)) for each in self.agreement.values())) for m in measures]
+            tables.append(Table(head, tuple(rows)))
         facts.append(f"CAUTION: {self.caution}." if self.caution else "")
         return notebook_html(f"Evaluation: {self.method}, {self.model}", facts, tables)
 
@@ -241,9 +291,7 @@ def score(
     agreement = None
     if voted.any():
         read = {name: getattr(predictions, name) for name in READINGS}
-        agreement = {
-            name: _agreement(shares, votes, voted, labels) for name, shares in read.items() if shares is not None
-        }
+        agreement = {name: _agreement(given, votes, voted, labels) for name, given in read.items() if given is not None}
     return Evaluation(
         method=method,
         model=model,

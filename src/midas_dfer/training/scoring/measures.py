@@ -1,0 +1,91 @@
+"""The scores that are reported, and the readings of a network's output: their names, units and decimals, once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from midas_dfer.metrics import MeanScore
+
+NONE = "\u2013"
+"""Stands where there is no value."""
+
+READINGS: Mapping[str, str] = MappingProxyType({"probabilities": "probabilities", "vote_shares": "vote shares"})
+"""The two readings of a network's output (see `Evaluation`), in words."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score: its attribute in `Evaluation`, `VoteAgreement` or `Reference`, and how it is shown.
+
+    Attributes:
+        key: the attribute.
+        name: in full.
+        short: in narrow tables and in sentences.
+        unit: "%" of a share, which is shown times 100; "nats"; or "".
+        lower_is_better: which way is better.
+        decimals: of a single value.
+    """
+
+    key: str
+    name: str
+    short: str
+    unit: str = ""
+    lower_is_better: bool = False
+    decimals: int = 4
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied with to be shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def title(self) -> str:
+        """Name and unit."""
+        return f"{self.name}, {self.unit}" if self.unit else self.name
+
+    def of(self, scores: object) -> float | None:
+        """The value in anything that has the attribute; None where there is none."""
+        value: float | None = getattr(scores, self.key, None)
+        return value
+
+    def text(self, value: float | None) -> str:
+        """A value as it is shown, without its unit."""
+        return NONE if value is None else f"{self.scale * value:.{self.decimals}f}"
+
+    def spread(self, score: MeanScore | None) -> str:
+        """A mean and its standard deviation as they are shown, without their unit."""
+        return mean_text(score, self.mean_decimals, self.scale)
+
+    @property
+    def mean_decimals(self) -> int:
+        """Of a mean with its deviation."""
+        return self.decimals if self.unit == "%" else self.decimals - 1
+
+
+def mean_text(score: MeanScore | None, decimals: int, scale: float = 1.0) -> str:
+    """A mean, and behind it the standard deviation where there are several values."""
+    if score is None:
+        return NONE
+    mean = f"{scale * score.mean:.{decimals}f}"
+    return mean if score.deviation is None else f"{mean} \u00b1 {scale * score.deviation:.{decimals}f}"
+
+
+_ALL = (
+    Measure("uar", "UAR", "UAR", "%", decimals=2),
+    Measure("war", "WAR", "WAR", "%", decimals=2),
+    Measure("soft_cross_entropy", "soft cross-entropy", "cross-entropy", "nats", lower_is_better=True),
+    Measure("jensen_shannon", "Jensen-Shannon divergence", "JSD", "nats", lower_is_better=True),
+    Measure("total_variation", "total variation", "total variation", lower_is_better=True),
+    Measure("entropy_pearson", "entropy correlation, Pearson", "entropy corr."),
+    Measure("entropy_spearman", "entropy correlation, Spearman", "entropy rank corr."),
+    Measure("expected_calibration_error", "expected calibration error", "ECE", lower_is_better=True),
+)
+
+MEASURES: Mapping[str, Measure] = MappingProxyType({each.key: each for each in _ALL})
+"""All of them by key, in the order in which tables show them."""
+
+RECOGNITION = tuple(MEASURES[key] for key in ("uar", "war"))
+"""Against single labels."""
+
+DISTANCES = tuple(MEASURES[key] for key in ("soft_cross_entropy", "jensen_shannon", "total_variation"))
+"""From the votes."""
