@@ -126,7 +126,7 @@ def test_lists_of_other_code_bases(tmp_path, capsys):
 def test_an_imitation_is_read_as_the_data_set(dataset, tmp_path, capsys):
     assert main(["imitate", dataset, str(tmp_path / "root"), "--seed", "3"]) == 0
     said = capsys.readouterr().out
-    assert "made-up copy" in said
+    assert "synthetic copy" in said
     command = next(line for line in said.splitlines() if line.startswith("next: midas check"))
     assert main(shlex.split(command.removeprefix("next: midas"))) == 0
     assert "0 errors" in capsys.readouterr().out

@@ -6,10 +6,10 @@ DATASETS = {
     "afew": "AFEW: ROOT holds train and validation, a folder per emotion",
     "mafw": "MAFW: ROOT holds 'Train & Test Set' and the clips",
     "crema_d": "CREMA-D: ROOT holds processedResults, VideoFlash",
-    "ferplus": "FER+ stills: ROOT holds fer2013new.csv, data",
+    "ferplus": "FER+ images: ROOT holds fer2013new.csv, data",
     "table": "any votes: ROOT is a .csv, .jsonl or .parquet, see --videos",
     "folders": "any clips or pictures: ROOT holds a folder per class",
     "label_studio": "Label Studio: ROOT is a JSON export, see --videos",
     "cvat": "CVAT: ROOT is an export (XML 1.1, Datumaro), or a folder",
-    "synthetic": "made-up faces and votes, rendered into ROOT by prepare",
+    "synthetic": "synthetic faces and votes, rendered into ROOT by prepare",
 }

@@ -33,7 +33,7 @@ class PlainHelp(DefaultHelpFormatter):
     def _format_action_invocation(self, action: Action) -> str:
         """The flag and what it takes, once: lists also know `--flag+`, which the first example of a page shows."""
         if isinstance(action.choices, dict):  # the verbs
-            return "midas VERB --help says more of:"
+            return "midas COMMAND --help describes each:"
         names = [name for name in action.option_strings if not name.endswith("+")]
         if not names or action.nargs == 0:
             return ", ".join(names) or super()._format_action_invocation(action)
@@ -95,7 +95,7 @@ class Page:
 
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "the recipe": ("recipe", "config", "weights", "model", "epochs", "learning_rate", "batch_size", "seed"),
+    "recipe": ("recipe", "config", "weights", "model", "epochs", "learning_rate", "batch_size", "seed"),
     "labels": ("labels", "label_method", "votes_used", "class_weights", "label_smoothing", "loss"),
     "mixing": (
         "mixer",
@@ -108,7 +108,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
         "class_balanced",
         "saliency",
     ),
-    "which clips": (
+    "clips": (
         "test_fold",
         "validation_fraction",
         "select",
@@ -116,9 +116,9 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
         "group",
         "group_size",
     ),
-    "what the network sees": ("num_segments", "frames_per_segment", "size", "scales", "flip", "jitter"),
-    "the network": ("width", "dropout", "partial_batch_norm"),
-    "steps": (
+    "network input": ("num_segments", "frames_per_segment", "size", "scales", "flip", "jitter"),
+    "network": ("width", "dropout", "partial_batch_norm"),
+    "optimisation": (
         "optimizer",
         "schedule",
         "milestones",
@@ -130,7 +130,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
         "clip_gradient",
         "weight_average",
     ),
-    "the machine": ("device", "precision", "num_threads", "num_workers"),
+    "hardware": ("device", "precision", "num_threads", "num_workers"),
 }
 _LOOKING = ("max_side", "min_score")
 _FACES = ("faces", "person", *_LOOKING)
@@ -167,7 +167,7 @@ PAGES: Mapping[str, Page] = {
         ("midas crossval --store store --out folds --recipe midas --seeds 0 1 2 --jobs 2",),
         {
             "most used": ("store", "out", "folds", "seeds", "jobs", "ray"),
-            "the recipe": ("recipe", "config"),
+            "recipe": ("recipe", "config"),
         },
     ),
     "reproduce": Page(
@@ -185,7 +185,7 @@ PAGES: Mapping[str, Page] = {
         {
             "most used": ("out", "run", "window", "stride", "no_video"),
             "many videos": ("jobs", "overwrite", "pictures"),
-            "which faces": ("faces", "max_people", *_LOOKING),
+            "faces": ("faces", "max_people", *_LOOKING),
         },
     ),
     "explain": Page(
@@ -212,7 +212,7 @@ def give_page(flags: ArgumentParser, page: Page, *, notes: str = "") -> None:
     positionals, rest, *others = flags._action_groups
     for group in others:  # those of a library's classes, with their docstrings
         rest._group_actions += group._group_actions
-    positionals.title, rest.title = "what it takes", "other flags" if page.sections else "flags"
+    positionals.title, rest.title = "arguments", "other flags" if page.sections else "flags"
     by_name = {action.dest: action for action in rest._group_actions}
     groups = []
     for title, names in page.sections.items():

@@ -37,20 +37,20 @@ from midas_dfer.files import DISK_IS_FULL
 from midas_dfer.version import __version__
 
 VERBS: dict[str, tuple[ModuleType, str]] = {
-    "demo": (demo, "a real face read, and the whole path on made-up ones, in a minute or two"),
-    "check": (check, "before a long job: is a data set whole, and does it leak"),
-    "prepare": (prepare, "votes and videos -> a store of aligned clips"),
-    "describe": (describe, "what is in a store, in figures and pictures"),
+    "demo": (demo, "read a real face, then run the whole pipeline on synthetic ones, in a minute or two"),
+    "check": (check, "before a long job: find missing files, unreadable clips and leaks"),
+    "prepare": (prepare, "votes and videos -> a store of aligned face clips"),
+    "describe": (describe, "the contents of a store, in figures and plots"),
     "train": (train, "a store -> a trained run; the paper's recipe by default"),
-    "evaluate": (evaluate, "a trained model on clips it has not seen -> scores"),
+    "evaluate": (evaluate, "a trained model on unseen clips -> scores"),
     "crossval": (crossval, "a store with folds -> a recipe's scores over folds and seeds"),
-    "reproduce": (reproduce, "a table or figure of the paper on any store"),
-    "report": (report, "runs side by side: a page, and tables for a paper"),
-    "predict": (predict, "any video -> its emotions over time; by the packaged reader, or a run"),
-    "explain": (explain, "a trained model -> which pixels and which frames it goes by"),
+    "reproduce": (reproduce, "a table or figure of the paper, on any store"),
+    "report": (report, "compare runs: a page, and tables for a paper"),
+    "predict": (predict, "any video -> its emotions over time, read by the packaged reader or a run"),
+    "explain": (explain, "a trained model -> which pixels and frames it relies on"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
-    "imitate": (imitate, "a made-up copy of a published data set, to try the path before a licence comes"),
-    "list": (listing, "the models, datasets, mixers, losses, recipes or packaged readers there are"),
+    "imitate": (imitate, "a synthetic copy of a published data set, to try out before you have a licence"),
+    "list": (listing, "list models, datasets, mixers, losses, recipes or packaged readers"),
 }
 
 
@@ -82,8 +82,7 @@ def _run(arguments: list[str]) -> int:
                 return complain(f"the name {argument!a} is not in UTF-8; rename the file and try again", 2)
             if re.fullmatch(r"(--[\w-]+=)?\s*", argument):  # the current folder, for what reads it as a path
                 return complain(
-                    f"the argument {argument!r} is empty (a shell variable that is not set?); say what is meant, or "
-                    "leave it out",
+                    f"the argument {argument!r} is empty (an unset shell variable?); give a value or leave it out",
                     2,
                 )
         request = _parse([underscored(a) for a in arguments])
@@ -93,7 +92,7 @@ def _run(arguments: list[str]) -> int:
     except MidasError as error:
         return complain(str(error), error.exit_status)
     except KeyboardInterrupt:
-        return complain("interrupted; what was finished is kept, run the same command to go on", 1)
+        return complain("interrupted; finished work is kept, run the same command to resume", 1)
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -143,20 +142,20 @@ def _ending_in_order() -> Iterator[None]:
 
 def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="midas", description="Recognise emotions in video from ambiguous labels.", version=__version__)
-    verbs = parser.add_subcommands(required=True, dest="verb", title="verbs", description=None)
+    verbs = parser.add_subcommands(required=True, dest="verb", title="commands", description=None)
     for name, (module, text) in VERBS.items():
         flags = module.parser()
         verbs.add_subcommand(name, flags, help=text)
         if name in ("check", "prepare"):
             give_page_of_source(flags, PAGES[name], name, next((each for each in arguments if each in DATASETS), None))
         elif name == "reproduce":
-            title = "settings of all rows, instead of the recipes' own; see midas train --help"
+            title = "settings of all rows, which override the recipes'; see midas train --help"
             give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), title))
         elif name == "crossval":
-            title = "settings of all trainings, over the recipe's; see midas train --help"
+            title = "settings of all trainings, which override the recipe's; see midas train --help"
             give_page(flags, PAGES[name], notes=name_only(flags, crossval.settings_of_trainings(), title))
         else:
             give_page(flags, PAGES[name])
-    parser.usage = "midas VERB [flags]"  # not before: the verbs' own names are made of it
+    parser.usage = "midas COMMAND [flags]"  # not before: the verbs' own names are made of it
     parser.epilog = "examples:\n  midas predict party.mp4 --out reading\n  midas demo"
     return parser

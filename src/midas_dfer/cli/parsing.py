@@ -68,12 +68,12 @@ class Parser(ArgumentParser):
             close = did_you_mean(wrong.partition("=")[0], self._option_string_actions)
             return f"there is no flag {wrong.partition('=')[0]}" + (f"; did you mean {close}?" if close else "")
         if text.startswith('expected "verb"'):
-            return "name a verb, such as predict or demo"
+            return "name a command, such as predict or demo"
         if found := re.match(r"argument verb: invalid choice: '(.*?)'", text):
             verbs = next(each.choices for each in self._actions if isinstance(each.choices, dict))
             close = did_you_mean(found[1], verbs)
             there = ", ".join(verbs)
-            return f"there is no verb {found[1]}" + (f"; did you mean {close}?" if close else f"; there are {there}")
+            return f"there is no command {found[1]}" + (f"; did you mean {close}?" if close else f"; there are {there}")
         if found := re.match(r"(\S+) is (\S+); expected ([\w, ]+)$", text):
             close = did_you_mean(found[2], [name.strip() for name in re.split(r", | or ", found[3])])
             return f"{text}; did you mean {close}?" if close else text
@@ -111,8 +111,8 @@ def add_computing_flags(flags: Parser) -> None:
         "--precision",
         type=Literal["32", "bf16", "auto"],
         default="32",
-        help="32 gives the same on all machines, to four digits; bf16 is quicker on some; auto leaves it to the "
-        "hardware (default: 32)",
+        help="32 gives the same results on all machines, to four digits; bf16 is faster on some; auto lets the "
+        "hardware decide (default: 32)",
     )
 
 

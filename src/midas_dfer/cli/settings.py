@@ -70,7 +70,7 @@ def add_settings(flags: Parser, *, several_runs: bool = False) -> None:
         flags: where to.
         several_runs: leave out test_fold and seed, and ignore them in the file of --config.
     """
-    flags.add_argument("--recipe", action=_UseRecipe, help="settings of a publication; see midas list recipes")
+    flags.add_argument("--recipe", action=_UseRecipe, help="settings from a publication; see midas list recipes")
     reader = _UseFileWithoutRun if several_runs else _UseFile
     flags.add_argument("--config", action=reader, help="settings from a YAML or JSON file")
     flags.add_class_arguments(RunConfig, as_group=True, skip={"test_fold", "seed"} if several_runs else None)

@@ -47,108 +47,108 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         or_store: whether the folder of a store may stand there alone, instead of both.
     """
     if or_store:
-        flags.add_argument("dataset", type=str, metavar="DATASET|STORE", help="whose annotations to read; or a store")
+        flags.add_argument(
+            "dataset", type=str, metavar="DATASET|STORE", help="data set whose annotations to read, or a store"
+        )
         flags.add_argument(
             "root", type=Path | None, nargs="?", metavar="ROOT", help="folder of the data set, or the file of votes"
         )
     else:
-        flags.add_argument(
-            "dataset", type=Literal[tuple(DATASETS)], metavar="DATASET", help="whose annotations to read"
-        )
+        flags.add_argument("dataset", type=Literal[tuple(DATASETS)], metavar="DATASET", help="data set to read")
         flags.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set, or the file of votes")
     for name, (kind, default, help_text) in _FLAGS.items():
         flags.add_argument(f"--{name}", type=kind, default=default, help=help_text)
-    flags.add_argument("--captions", action="store_true", help="the lists with captions")
+    flags.add_argument("--captions", action="store_true", help="read the lists with captions")
     flags.add_argument(
-        "--folds", type=int | None, default=None, help="make so many folds, by subject, for data without folds"
+        "--folds", type=int | None, default=None, help="create this many folds, by subject, for data without folds"
     )
-    flags.add_argument("--folds_seed", type=int, default=0, help="with --folds: which of many divisions (default: 0)")
+    flags.add_argument("--folds_seed", type=int, default=0, help="random seed of --folds (default: 0)")
     flags.add_argument(
         "--faces",
         type=Literal["detect", "cropped"] | None,
         default=None,
-        help="find and align faces, or take frames that are face crops already (default: cropped for ferv39k, "
+        help="detect and align faces, or use frames that are face crops already (default: cropped for ferv39k, "
         "ferplus, and copies of dfew, afew and mafw that are folders of faces; else detect)",
     )
     flags.add_argument(
         "--max_side",
         type=int | None,
         default=None,
-        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: 640)",
+        help="shrink longer pictures to this many pixels for face detection; more finds smaller faces (default: 640)",
     )
     flags.add_argument(
         "--min_score",
         type=float | None,
         default=None,
-        help="the detector's score from which on it is a face (default: 0.7)",
+        help="minimum score of a face detection (default: 0.7)",
     )
     flags.add_argument(
         "--person",
         type=str,
         default="longest",
-        help="who was rated where several people are in view: longest (in view; of equals the largest), largest, left, "
-        "right, or the place of the face as x,y; a column face in a table says it for single clips (default: longest)",
+        help="who was rated if several people are in view: longest (in view; the largest among equals), largest, left, "
+        "right, or the position of the face as x,y; a column face in a table sets it per clip (default: longest)",
     )
     flags.add_argument(
         "--missing",
         type=Literal["fail", "leave_out"] | None,
         default=None,
-        help="what becomes of annotated clips without a file (default: leave_out for crema_d, dfew and mafw, whose "
+        help="what to do about annotated clips without a file (default: leave_out for crema_d, dfew and mafw, whose "
         "published files lack some; else fail)",
     )
     flags.add_argument(
         "--duplicates",
         type=Literal["drop", "keep"] | None,
         default=None,
-        help="what becomes of training clips whose very pixels are validated or tested on too; with drop, --folds "
-        "keeps copies in one fold (default: drop for ferplus, which has hundreds; else keep)",
+        help="what to do about training clips with pixel-identical copies in validation or test; with drop, --folds "
+        "also keeps copies in one fold (default: drop for ferplus, which has hundreds; else keep)",
     )
 
 
 _FLAGS: dict[str, tuple[Any, Any, str]] = {
     "videos": (Path | None, None, "folder of the videos or pictures (default: that of ROOT)"),
-    "classes": (list[str] | None, None, "the classes and their order, as [happy, sad, ...]"),
+    "classes": (list[str] | None, None, "the classes and their order, such as [happy, sad, ...]"),
     "votes": (
         Literal["face", "voice", "audiovisual"],
         "face",
-        "votes of people who saw the face only, heard the voice only, or both (default: face)",
+        "votes of annotators who saw the face only, heard the voice only, or both (default: face)",
     ),
     "layout": (
         Literal["auto", "original", "clip_224x224", "clip_224x224_16f", "videos", "frames", "faces"],
         "auto",
         "which copy of the clips: original, clip_224x224 or clip_224x224_16f of dfew, videos or frames of afew, "
-        "videos, frames or faces of mafw (default: auto, what is there)",
+        "videos, frames or faces of mafw (default: auto, whichever exists)",
     ),
-    "split_lists": (Path | None, None, "folder of the train and test lists, if it is elsewhere"),
-    "lists": (list[Path] | None, None, "list files to read instead, as [a, b]"),
+    "split_lists": (Path | None, None, "folder of the train and test lists, if elsewhere"),
+    "lists": (list[Path] | None, None, "list files to read instead, such as [a, b]"),
     "labels": (
         Literal["single", "compound"],
         "single",
-        "clips with one emotion, or also with several (default: single)",
+        "only clips with one emotion, or also those with several (default: single)",
     ),
     "no_emotion": (
         Literal["drop", "keep"],
         "drop",
-        "pictures that most people called unknown or not a face (default: drop)",
+        "pictures that most annotators called unknown or not a face (default: drop)",
     ),
     "question": (
         str | None,
         None,
-        "the name of the Choices or TimelineLabels whose answers are the votes, if there are several",
+        "name of the Choices or TimelineLabels tag with the votes, if there are several",
     ),
-    "key": (str | None, None, "the key of a task's data that holds the address of the video, if it is not clear"),
+    "key": (str | None, None, "key in a task's data that holds the address of the video, if ambiguous"),
     "uploads": (
         Literal["stored", "original"],
         "stored",
-        "whether uploaded files have the names that Label Studio gave them, or their own (default: stored)",
+        "whether uploaded files have the names that Label Studio gave them, or their original ones (default: stored)",
     ),
-    "attribute": (str | None, None, "the attribute that holds the class, if it is not the label of the tag"),
-    "annotator_attribute": (str, "annotator", "the attribute that names the annotator (default: annotator)"),
-    "ignore": (list[str] | None, None, "answers, columns or folders that are no votes, as [unclear, ...]"),
+    "attribute": (str | None, None, "attribute that holds the class, if it is not the label of the tag"),
+    "annotator_attribute": (str, "annotator", "attribute that names the annotator (default: annotator)"),
+    "ignore": (list[str] | None, None, "answers, columns or folders that are not votes, such as [unclear, ...]"),
     "several": (
         Literal["each", "leave_out"],
         "each",
-        "what several answers of one person count: a vote each, or nothing (default: each)",
+        "how to count several answers of one annotator: a vote each, or none (default: each)",
     ),
 }
 """Flags of some data sets only: type, default, help."""
@@ -199,7 +199,7 @@ def give_page_of_source(flags: Parser, page: Page, verb: str, dataset: str | Non
         )
         give_page(flags, page, notes=_about([dataset]))
     else:
-        more = f"the flags of one of them: midas {verb} DATASET --help\n\n"
+        more = f"flags of a data set: midas {verb} DATASET --help\n\n"
         give_page(flags, page, notes=_about(DATASETS) + more)
 
 
@@ -211,7 +211,7 @@ def _state_defaults(flags: Parser, source: Source) -> None:
             action.help = re.sub(r"\(default: .*\)", f"(default: {default})", str(action.help))
         if action.dest == "layout" and source.layouts:
             action.metavar = f"{{{','.join(source.layouts)}}}"
-            action.help = "which copy of the clips (default: the one that is there)"
+            action.help = "which copy of the clips (default: the one that exists)"
 
 
 def _about(names: Iterable[str]) -> str:

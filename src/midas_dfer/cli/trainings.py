@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def add_training_flags(flags: Parser) -> None:
     """Add --folds, --seeds, --jobs and --ray."""
-    flags.add_argument("--folds", type=int, nargs="+", default=None, help="which folds to test on (default: all)")
-    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="of all that is drawn (default: 0)")
-    flags.add_argument("--jobs", type=int, default=1, help="trainings at a time on this machine (default: 1)")
+    flags.add_argument("--folds", type=int, nargs="+", default=None, help="folds to test on (default: all)")
+    flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="random seeds (default: 0)")
+    flags.add_argument("--jobs", type=int, default=1, help="number of parallel trainings on this machine (default: 1)")
     flags.add_argument(
-        "--ray", type=str | None, default=None, help="address of a Ray cluster to train on instead, or local"
+        "--ray", type=str | None, default=None, help="train on a Ray cluster instead: its address, or local"
     )
 
 

@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Check a data set before a long job: files, unreadable clips, clips without a face or with several "
-        "people, the same pixels or people in training and test, votes, ties, missing folds. Or, with the folder of a "
-        "store alone: read every frame in it, and say which clips are not what was written. Nothing is written. Leaves "
-        "with 1 if something is wrong; what is only worth knowing is a note."
+        description="Check a data set before a long job: missing files, unreadable clips, clips without a face or with "
+        "several people, the same pixels or people in training and test, votes, ties, missing folds. Given only a "
+        "store, read every frame in it and list the clips that are not what was written. Writes nothing. Exits with 1 "
+        "if it finds an error; anything less is a note."
     )
     add_source_flags(flags, or_store=True)
     flags.add_argument(
-        "--sample", type=int, default=200, help="clips to read and to look for faces in, spread over all (default: 200)"
+        "--sample",
+        type=int,
+        default=200,
+        help="clips to read and detect faces in, spread over all (default: 200)",
     )
     flags.add_argument("--all", action="store_true", help="read every clip")
-    flags.add_argument("--skip_duplicates", action="store_true", help="do not compare the clips' pixels")
-    flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
+    flags.add_argument("--skip_duplicates", action="store_true", help="do not look for clips with identical pixels")
+    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
     flags.add_argument("--json", action="store_true", help="print the findings as JSON")
     return flags
 

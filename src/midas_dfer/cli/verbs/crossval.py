@@ -15,12 +15,12 @@ from midas_dfer.training.recipes.config import RunConfig
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Train and test a recipe once for each fold of a store, and once more for each seed. The same "
-        "command goes on where it stopped. All settings of midas train are flags, but for the fold and the seed.",
+        description="Train and test a recipe for each fold of a store and each seed. The same command resumes where it "
+        "stopped. All settings of midas train are flags, except the fold and the seed.",
         print_config=None,
     )
-    flags.add_argument("--store", type=Path, required=True, help="folder of the store, which has folds")
-    flags.add_argument("--out", type=Path, required=True, help="folder of the runs and their results")
+    flags.add_argument("--store", type=Path, required=True, help="folder of a store with folds")
+    flags.add_argument("--out", type=Path, required=True, help="folder for the runs and their results")
     add_training_flags(flags)
     flags.add_argument("--json", action="store_true", help="print the results as JSON")
     add_settings(flags, several_runs=True)

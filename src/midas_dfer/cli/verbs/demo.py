@@ -1,4 +1,4 @@
-"""midas demo: a real face is read, and the whole path gone on made-up ones."""
+"""midas demo: read a real face, then run the whole pipeline on synthetic ones."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from midas_dfer.files import json_text
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Read a real face with the packaged reader; then render made-up faces with made-up votes, prepare, "
-        "describe, fine-tune the reader, evaluate and predict."
+        description="Read a real face with the packaged reader; then render synthetic faces with votes, prepare, describe, "
+        "fine-tune the reader, evaluate and predict."
     )
-    flags.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
-    flags.add_argument("--seed", type=int, default=0, help="same seed, same scores (default: 0)")
-    flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
-    flags.add_argument("--json", action="store_true", help="end with a line of JSON")
+    flags.add_argument("--out", type=Path, default=Path("demo"), help="output folder (default: demo)")
+    flags.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
+    flags.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     return flags
 
 

@@ -1,4 +1,4 @@
-"""midas evaluate: a trained model on clips it has not seen -> scores."""
+"""midas evaluate: a trained model on unseen clips -> scores."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,21 +14,21 @@ from midas_dfer.progress import console_progress
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Score a trained model: UAR, WAR, recalls, and how close it comes to the votes.")
+    flags = Parser(description="Score a trained model: UAR, WAR, recall of each class, and distance to the votes.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument(
         "--part",
         type=Literal["auto", "test", "validation", "train", "all"],
         default="auto",
-        help="which clips (default: those that the run kept for testing; of an exported model the store's test part)",
+        help="which clips (default: the run's own test set, or the store's for an exported model)",
     )
     flags.add_argument(
         "--out",
         type=Path | None,
         default=None,
-        help="folder for results (default: RUN/evaluation for the run's own test part, RUN/evaluation-STORE-PART for "
-        "other clips; a packaged reader needs one)",
+        help="folder for results (default: RUN/evaluation for the run's own test set, RUN/evaluation-STORE-PART for "
+        "other clips; required for a packaged reader)",
     )
     add_computing_flags(flags)
     flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")

@@ -1,4 +1,4 @@
-"""midas explain: which pixels and which frames a trained model goes by."""
+"""midas explain: which pixels and frames a trained model relies on."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from midas_dfer.progress import console_progress
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Show which pixels and which frames speak for a class, in clips the model was not fed.")
+    flags = Parser(description="Show which pixels and frames support a class, in clips the model was not trained on.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for pictures, explanation.json and maps.npz")
@@ -29,9 +29,9 @@ def parser() -> Parser:
         type=str,
         nargs="+",
         default=[],
-        help="ids of clips (default: test clips the model is sure of and right, sure of and wrong, ambiguous ones)",
+        help="ids of clips (default: test clips: confident and right, confident and wrong, ambiguous)",
     )
-    flags.add_argument("--num", type=int, default=8, help="how many, where none are named (default: 8)")
+    flags.add_argument("--num", type=int, default=8, help="number of clips, if none are named (default: 8)")
     flags.add_argument(
         "--target",
         type=str,

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Write a trained model as the Hugging Face Hub has models: a folder to share.")
+    flags = Parser(description="Write a trained model as a folder to share, in the layout of the Hugging Face Hub.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--out", type=Path, required=True, help="folder for config.json, model.safetensors, README.md")
     flags.add_argument("--onnx", action="store_true", help="also write model.onnx; needs midas-dfer[export]")
     flags.add_argument("--half", action="store_true", help="weights in float16: half the size, rounded to three digits")
     flags.add_argument(
-        "--mirrored", action="store_true", help="it reads each clip in the mirror, too, and takes the mean"
+        "--mirrored", action="store_true", help="average the predictions of each clip and its mirror image"
     )
     flags.add_argument(
         "--license",
         type=str | None,
         default=None,
-        help="of the weights, such as cc-by-nc-4.0 (default: not stated, or as an exported model has it)",
+        help="licence of the weights, such as cc-by-nc-4.0 (default: not stated, or that of the exported model)",
     )
     flags.add_argument("--json", action="store_true", help="print the paths as JSON")
     return flags

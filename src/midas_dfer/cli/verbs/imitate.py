@@ -1,4 +1,4 @@
-"""midas imitate: a made-up copy of a published data set in its layout, to try the path before the licence comes."""
+"""midas imitate: a synthetic copy of a published data set in its layout, to try out before the licence arrives."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,14 +20,14 @@ _MOST = 100_000
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Write a made-up copy of a data set in its published layout: the files, lists and faults of the "
-        "real one, with drawn faces and annotations, so that all that follows can be tried before a licence comes. "
+        description="Write a synthetic copy of a data set in its published layout: the files, lists and faults of the "
+        "real one, with drawn faces and annotations, so that you can try everything else before the licence arrives. "
         "Scores on it mean nothing."
     )
     flags.add_argument("dataset", type=Literal[LAYOUTS], metavar="DATASET", help=f"one of {', '.join(LAYOUTS)}")
-    flags.add_argument("root", type=Path, metavar="ROOT", help="folder for it, empty or not there")
-    flags.add_argument("--clips", type=int, default=60, help="how many clips or pictures (default: 60)")
-    flags.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    flags.add_argument("root", type=Path, metavar="ROOT", help="folder for the copy; empty or new")
+    flags.add_argument("--clips", type=int, default=60, help="number of clips or pictures (default: 60)")
+    flags.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     return flags
 
 
@@ -38,10 +38,10 @@ def run(request: Namespace) -> None:
     if request.seed < 0:
         raise RequestError(f"--seed is {request.seed}; expected 0 or more")
     if request.root.exists() and (not request.root.is_dir() or any(request.root.iterdir())):
-        raise RequestError(f"{request.root} is there already, and nothing is written over it; name an empty folder")
+        raise RequestError(f"{request.root} exists already and is not overwritten; name an empty folder")
     _write(request.dataset, request.root, request.clips, request.seed)
     kind = DATASETS[request.dataset].partition(":")[0]
-    print(f"a made-up copy of {kind}, not the data set: {request.clips} clips, drawn faces and annotations")
+    print(f"a synthetic copy of {kind}, not the data set: {request.clips} clips, drawn faces and annotations")
     for verb, more in (("check", ()), ("prepare", ("--out", "STORE"))):
         print(f"next: {shell_command('midas', verb, request.dataset, request.root, *more)}")
 

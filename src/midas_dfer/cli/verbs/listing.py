@@ -1,4 +1,4 @@
-"""midas list: the models, datasets, mixers, losses, recipes and packaged readers there are."""
+"""midas list: the available models, datasets, mixers, losses, recipes and packaged readers."""
 
 from dataclasses import asdict
 from textwrap import fill
@@ -17,7 +17,7 @@ from midas_dfer.registry import Registry
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Name what there is.")
+    flags = Parser(description="List what is available.")
     flags.add_argument(
         "what",
         type=Literal["models", "datasets", "mixers", "losses", "recipes", "readers"],
@@ -25,7 +25,7 @@ def parser() -> Parser:
         help="models, datasets, mixers, losses, recipes or readers",
     )
     flags.add_argument(
-        "--json", action="store_true", help="the same as JSON; of datasets, mixers and losses, the names"
+        "--json", action="store_true", help="print as JSON; for datasets, mixers and losses, only the names"
     )
     return flags
 

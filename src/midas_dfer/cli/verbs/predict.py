@@ -1,4 +1,4 @@
-"""midas predict: videos -> their emotions over time, as the packaged reader or a run reads them."""
+"""midas predict: videos -> their emotions over time, read by the packaged reader or a run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ _MOST_LISTED = 30
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Read the emotions of each person in videos over time.")
+    flags = Parser(description="Read the emotions of each person in a video over time.")
     flags.add_argument(
         "videos",
         type=str,
@@ -44,57 +44,60 @@ def parser() -> Parser:
         help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'",
     )
     flags.add_argument(
-        "--run", type=Path | None, default=None, help=f"who reads: {TRAINED} (default: {DEFAULT_READER.name})"
+        "--run", type=Path | None, default=None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})"
     )
     flags.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="folder for the results: one for each video, and a table over all (summary.csv, summary.parquet)",
+        help="folder for the results: one folder per video, and a table for all (summary.csv, summary.parquet)",
     )
-    flags.add_argument("--window", type=float, default=2.0, help="seconds that one reading is made from (default: 2)")
-    flags.add_argument("--stride", type=float, default=0.5, help="seconds from one reading to the next (default: 0.5)")
+    flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
+    flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings (default: 0.5)")
     add_computing_flags(flags)
     flags.add_argument(
-        "--max_people", type=int | None, default=None, help="only the people who are in view longest; all by default"
+        "--max_people",
+        type=int | None,
+        default=None,
+        help="only this many people, those in view longest (default: all)",
     )
     flags.add_argument(
         "--max_side",
         type=int | None,
         default=None,
-        help="longer pictures are shrunk to this many pixels to look for faces; more finds smaller ones (default: as "
-        "when the model's clips were prepared, usually 640)",
+        help="shrink longer pictures to this many pixels for face detection; more finds smaller faces (default: as for "
+        "the model's training clips, usually 640)",
     )
     flags.add_argument(
         "--min_score",
         type=float | None,
         default=None,
-        help="the detector's score from which on it is a face (default: as when the model's clips were prepared)",
+        help="minimum score of a face detection (default: as for the model's training clips)",
     )
     flags.add_argument(
         "--faces",
         type=Literal["detect", "cropped"],
         default="detect",
-        help="look for faces, or take whole frames, which must be crops of one face then (default: detect)",
+        help="detect faces, or use whole frames, which must then be crops of one face (default: detect)",
     )
     flags.add_argument(
         "--pictures",
         type=Literal["auto", "frames", "single"],
         default="auto",
-        help="what the pictures in a folder are: the frames of one video, or single photographs; auto goes by their "
-        "names and sizes, and says what it took them for (default: auto)",
+        help="whether the pictures in a folder are the frames of one video or single photographs; auto decides by "
+        "their names, sizes and content, and says so (default: auto)",
     )
     flags.add_argument(
         "--jobs",
         type=int | None,
         default=None,
-        help="how many videos are read at a time; as many as there are cores by default",
+        help="number of videos to read at a time (default: one per core)",
     )
     flags.add_argument(
         "--overwrite",
         action="store_true",
-        help="read again what has a result in --out; without it such videos are passed over, and the command is "
-        "refused where a result was made otherwise",
+        help="read again videos that have a result in --out; by default they are skipped, and the command is refused "
+        "if a result was made with other settings",
     )
     flags.add_argument("--no_video", action="store_true", help="do not write the annotated video")
     flags.add_argument("--json", action="store_true", help="print the timelines as JSON")

@@ -27,25 +27,25 @@ _MOST_NOTES = 5
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Cut the face of every annotated clip out of its video, into a store. Run again, it goes on "
-        "where it stopped."
+        description="Crop the face of every annotated clip from its video into a store. Run again, it resumes where it "
+        "stopped."
     )
     add_source_flags(flags)
     flags.add_argument("--out", type=Path, required=True, help="folder of the store")
-    flags.add_argument("--clips", type=int | None, default=None, help="how many to render (default: 120)")
-    flags.add_argument("--seed", type=int | None, default=None, help="of all that is drawn (default: 0)")
-    flags.add_argument("--size", type=int, default=224, help="side of the stored pictures (default: 224)")
+    flags.add_argument("--clips", type=int | None, default=None, help="number of clips to render (default: 120)")
+    flags.add_argument("--seed", type=int | None, default=None, help="random seed (default: 0)")
+    flags.add_argument("--size", type=int, default=224, help="side of the stored crops in pixels (default: 224)")
     flags.add_argument(
         "--aggregate",
         type=Literal["dawid_skene", "glad", "mace"] | None,
         default=None,
-        help="soft labels that weigh single annotators by how reliable they prove to be (extra crowd); the counts are "
-        "kept (default: shares of the votes)",
+        help="soft labels that weight annotators by their estimated reliability (extra crowd); the counts are kept "
+        "(default: vote shares)",
     )
-    flags.add_argument("--jobs", type=int | None, default=None, help="processes; all cores by default")
-    flags.add_argument("--retry_failed", action="store_true", help="try clips again that failed before")
+    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
+    flags.add_argument("--retry_failed", action="store_true", help="retry clips that failed before")
     flags.add_argument(
-        "--verify", action="store_true", help="read what is in the store; cut clips anew that are not what was written"
+        "--verify", action="store_true", help="read every clip in the store, and crop damaged ones again"
     )
     flags.add_argument("--json", action="store_true", help="print the counts as JSON")
     return flags

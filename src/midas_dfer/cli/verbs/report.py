@@ -1,4 +1,4 @@
-"""midas report: runs and other trained models side by side, as a page and as tables for a paper."""
+"""midas report: compare runs and other trained models, as a page and as tables for a paper."""
 
 from pathlib import Path
 
@@ -10,25 +10,23 @@ from midas_dfer.files import json_text
 
 def parser() -> Parser:
     """The flags of the verb."""
-    flags = Parser(description="Show runs side by side: scores, differences and whether they are any, clips, recipes.")
+    flags = Parser(description="Compare runs: scores, differences and their significance, clips, recipes.")
     flags.add_argument(
         "runs",
         metavar="RUN",
         type=Path,
         nargs="+",
-        help="run folders, exported folders, folders of midas evaluate --out, and of midas crossval and reproduce, in "
-        "any mixture; one experiment alone is shown with its own table",
+        help="any mix of run folders, exported folders, and output folders of midas evaluate, crossval and reproduce; "
+        "a single experiment is shown with its own table",
     )
-    flags.add_argument("--out", type=Path, default=Path("report"), help="folder for all of it (default: report)")
+    flags.add_argument("--out", type=Path, default=Path("report"), help="output folder (default: report)")
     flags.add_argument(
         "--baseline",
         type=Path | None,
         default=None,
-        help="the run or experiment that others are compared with (default: the first)",
+        help="run or experiment to compare the others with (default: the first)",
     )
-    flags.add_argument(
-        "--apart", action="store_true", help="every run for itself, also those that differ only in seed and fold"
-    )
+    flags.add_argument("--apart", action="store_true", help="do not group runs that differ only in seed and fold")
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
     return flags
 

@@ -1,4 +1,4 @@
-"""midas reproduce: a table or figure of the paper on any store, ours beside the printed."""
+"""midas reproduce: a table or figure of the paper on any store, next to the published one."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -17,19 +17,19 @@ _OWN = ("test_fold", "seed", "labels", "mixer", "model", "group")
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Make what the paper made on the clips of a store, and set our figures beside the printed ones. "
+        description="Reproduce a table or figure of the paper on the clips of a store, next to the published results. "
         "TABLE is table-1 to table-7; figure-1, -3, -4, -5 or -6; normalization, mixers, votes, calibration; or all. "
-        "The recipes are the paper's; each setting of midas train is a flag that changes it in all rows, but for those "
-        "that the rows differ in. The same command goes on where it stopped.",
+        "The recipes are the paper's; each setting of midas train, except those in which the rows differ, is a flag "
+        "that changes it in all rows. The same command resumes where it stopped.",
         print_config=None,
     )
     flags.add_argument("what", type=str, metavar="TABLE", help="which table or figure, or all")
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for runs and results")
-    flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store that is scored")
-    flags.add_argument("--smoke", action="store_true", help="at toy size, to see in a minute what comes of it")
+    flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store to score on")
+    flags.add_argument("--smoke", action="store_true", help="dry run at toy size, in about a minute")
     add_training_flags(flags)
-    flags.add_argument("--json", action="store_true", help="end with the results as JSON")
+    flags.add_argument("--json", action="store_true", help="print the results as JSON at the end")
     for name, kind in settings_of_rows().items():
         flags.add_argument(f"--{name}", type=kind | None, default=None)
     return flags

@@ -1,4 +1,4 @@
-"""midas train: a store -> a trained run, or go on with one."""
+"""midas train: a store -> a trained run, or resume one."""
 
 import sys
 from collections.abc import Callable
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Train on the training part of a store. Every setting of the recipe is a flag. --recipe takes "
-        "those of a publication, --config those of a file, such as the config.yaml of another run; flags of single "
-        "settings override both, wherever they stand.",
+        description="Train on the training set of a store. Every setting of the recipe is a flag. --recipe takes the "
+        "settings of a publication, --config those of a file, such as the config.yaml of another run; flags for "
+        "single settings override both, wherever they stand.",
         print_config=None,  # jsonargparse's own would print --store and --out too, which are no settings of a recipe
     )
     flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
-    flags.add_argument("--out", type=Path | None, default=None, help="the run folder, not there yet")
-    flags.add_argument("--resume", type=Path | None, default=None, help="go on with this run folder")
+    flags.add_argument("--out", type=Path | None, default=None, help="folder for the new run")
+    flags.add_argument("--resume", type=Path | None, default=None, help="resume the training in this run folder")
     flags.add_argument(
         "--init",
         type=Path | None,
         default=None,
-        help="begin with the weights of this finished run, under new settings; model, width and size are the run's",
+        help="start from the weights of this finished run, with new settings; model, width and size are the run's",
     )
-    flags.add_argument("--print_config", action="store_true", help="print all settings as a file for --config, and end")
-    flags.add_argument("--json", action="store_true", help="end with a line of JSON")
+    flags.add_argument("--print_config", action="store_true", help="print all settings as a --config file, and exit")
+    flags.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     add_settings(flags)
     return flags
 

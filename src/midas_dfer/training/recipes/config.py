@@ -20,7 +20,7 @@ SELECTED_ON_TEST = "selected on the test fold: an upper bound, not a score of un
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How a model is trained. The four trainings that the paper compares differ in `labels` and `mixer` alone.
+    """How to train a model. The four trainings that the paper compares differ only in `labels` and `mixer`.
 
     | training              | labels | mixer |
     |-----------------------|--------|-------|
@@ -32,74 +32,74 @@ class RunConfig:
     Attributes:
         labels: soft, the distribution of the votes; hard, the single label.
         label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
-        votes_used: train on labels from so many votes of each clip, drawn by seed and video; a hard label is then
-            the class with most of them. If not given, on all votes, or the single labels that the clips came with.
-        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on the clips as they are; see
-            midas list mixers for others. Several with commas between: one of them for each batch, by chance.
-        alpha: of the Beta(alpha, alpha) that the mixing ratio is drawn from; if not given, that of the mixer's
+        votes_used: train on labels from this many votes of each clip, drawn by seed and video; a hard label is then
+            the class with most of them. If not given, all votes, or the single labels that the clips came with.
+        mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on unmixed clips; see midas list
+            mixers for others. With several, separated by commas, each batch uses one at random.
+        alpha: parameter of the Beta(alpha, alpha) distribution of the mixing ratio; if not given, that of the mixer's
             publication, 0.4 for midas.
-        saliency: where saliencymix, attentive_cutmix, puzzlemix and transmix look; picture, at what stands out in
-            it, or model, where the model that is being trained is active.
+        saliency: what guides saliencymix, attentive_cutmix, puzzlemix and transmix; picture, salient pixels, or
+            model, the activations of the model in training.
         ratio_per: one mixing ratio for each clip, or one for the whole batch.
-        partners: where the other clip comes from; batch, or training_set (reads twice as many clips).
+        partners: where mixing partners come from; batch, or training_set (reads twice as many clips).
         class_balanced: draw partners so that every class is equally likely.
         normalization: of midas's mixed label; softmax (the paper's, for long trainings), softmax_counts, or none.
         temperature: of that softmax.
-        num_votes: how many votes a clip has, for softmax_counts; if not given, the training clips' mean.
+        num_votes: votes per clip, for softmax_counts; if not given, the training clips' mean.
         loss: cross_entropy is the paper's; see midas list losses for others.
-        class_weights: of the cross-entropy; none, or balanced by how often a class is voted for.
+        class_weights: of the cross-entropy; none, or balanced by class frequency in the votes.
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
-        width: channels of the first stage; less makes a smaller network. If not given, 64, ResNet-18's own, or that
+        width: channels of the first stage; fewer make a smaller network. If not given, 64, as in ResNet-18, or that
             of weights.
-        weights: what the trunk starts from; reader, the reader that comes with midas-dfer (midas list readers has
-            its name), or a folder that midas export wrote; a file (.pth, .pt or .safetensors); or packaged, those
-            that come with a package, which tsm_sface, still_sface and tsm_efficientnet_lite0 have. If not given,
-            random.
+        weights: initial weights of the backbone; reader, the reader that comes with midas-dfer, or its name (midas
+            list readers); a folder that midas export wrote; a file (.pth, .pt or .safetensors); or packaged, those
+            that come with a package, for tsm_sface, still_sface and tsm_efficientnet_lite0. If not given, random.
         dropout: rate before the classifier.
-        num_segments: equal parts of a clip that the model sees a frame of each.
-        frames_per_segment: how many frames of each part, one after the other.
-        size: side of the pictures that the model sees, in pixels. If not given, 224, or that of weights.
+        num_segments: number of equal segments of a clip, from each of which the model sees a frame.
+        frames_per_segment: number of consecutive frames from each segment.
+        size: side of the model's input pictures in pixels. If not given, 224, or that of weights.
         scales: of the multi-scale crop in training; 1 alone switches it off.
         flip: mirror clips at random in training.
-        jitter: strength, from 0 to 1, of random turns, shifts, light, colour, blur, grain and patches in training.
-        epochs: how often every training clip is seen.
+        jitter: strength, from 0 to 1, of random rotation, shift, light, colour, blur, noise and occlusion in training.
+        epochs: number of passes over the training clips.
         batch_size: clips per step.
         optimizer: sgd (the paper's), adam or adamw.
-        learning_rate: at the start, or when the warm-up ends.
-        schedule: of the learning rate; cosine, along which it falls to 0 (the paper's); step, times decay_factor at
-            each of the milestones, constant without any; or exponential, times decay_factor after each epoch.
-        milestones: epochs after which the rate of the step schedule falls, such as [40, 80].
-        decay_factor: what the rate is multiplied with in the schedule step, and in exponential, where such as 0.95
-            makes sense.
-        warmup_epochs: epochs in which the rate first rises from a thousandth, on a straight line.
+        learning_rate: at the start, or at the end of the warm-up.
+        schedule: of the learning rate; cosine, which decays to 0 (the paper's); step, times decay_factor at each of
+            the milestones, constant without any; or exponential, times decay_factor after each epoch.
+        milestones: epochs after which the step schedule lowers the learning rate, such as [40, 80].
+        decay_factor: what the learning rate is multiplied by in the schedules step and exponential; for
+            exponential, use values such as 0.95.
+        warmup_epochs: epochs in which the learning rate first rises linearly from a thousandth.
         momentum: of SGD; Adam's first beta.
         weight_decay: the paper does not give it; this is TSM's.
-        parameter_groups: weights, where biases and the scales of normalisation layers do not decay; uniform, where
-            all decays; or tsm, as weights, but the TSM authors' rates: biases x2, the classifier's weights x5 and
-            its biases x10.
-        partial_batch_norm: keep all batch-norm layers but the first as they came with the weights, as TSM does
-            where clips are few.
-        clip_gradient: norm above which the gradient of a step is scaled down; if not given, never.
-        weight_average: what each step keeps of a running average of the weights, such as 0.998; the average, which
-            follows faster in the first steps, is what is validated and kept. 0 keeps the weights themselves.
-        test_fold: the fold that is kept for testing; if not given, the data set's own split, or its first fold.
-        validation_fraction: part of the training clips that is cut off for validation (by subject where known);
-            0 where the data set's split names validation clips, or to do without.
-        use_unassigned: train also on the clips that are in no fold and no split, such as DFEW's 4,313 without a
-            single label; with soft labels only.
-        group: which training clips; all, or one of the groups of section 5.5: clear, of clips with over 0.9 of
-            their votes in one class, or mixed, of any, both with the classes in the shares of all.
-        group_size: how many clips that group has in an epoch, some of them several times; if not given, as many
-            as there are clear ones. The paper's has 4275.
-        select: which epoch's weights are kept; last, best_validation (by UAR on the validation part), or
-            best_test_fold (by UAR on the very clips that are tested, as some published code does: such scores are
-            an upper bound, and their evaluation says so).
-        seed: of everything that is drawn: initial weights, order, frames, crops, ratios, partners, dropout.
-        precision: 32, bf16, or auto (bf16 where it is known to pay: GPUs that have it, CPUs with AMX or AVX-512 BF16).
+        parameter_groups: weights, no decay of biases and normalisation scales; uniform, decay of everything; or tsm,
+            as weights, but with the TSM authors' learning rates: biases x2, the classifier's weights x5 and its
+            biases x10.
+        partial_batch_norm: freeze all batch norm layers but the first at the initial weights, as TSM does for small
+            data sets.
+        clip_gradient: maximum norm of the gradient of a step; if not given, unlimited.
+        weight_average: share of a running average of the weights that each step keeps, such as 0.998; the average,
+            which follows faster in the first steps, is validated and saved. 0 uses the weights themselves.
+        test_fold: the held-out fold; if not given, the data set's own split, or its first fold.
+        validation_fraction: fraction of the training clips to split off for validation (by subject if known); 0 if
+            the data set has validation clips, or for none.
+        use_unassigned: also train on clips that are in no fold and no split, such as DFEW's 4,313 without a single
+            label; with soft labels only.
+        group: which training clips; all, or one of the groups of section 5.5: clear, clips with over 0.9 of their
+            votes in one class, or mixed, any clips, both with the class distribution of all.
+        group_size: clips of that group per epoch, some of them repeated; if not given, as many as there are clear
+            ones. The paper uses 4275.
+        select: which epoch's weights to keep; last, best_validation (by UAR on the validation set), or
+            best_test_fold (by UAR on the test clips themselves, as some published code does: such scores are an
+            upper bound, and their evaluation says so).
+        seed: of all random draws: initial weights, order, frames, crops, ratios, partners, dropout.
+        precision: 32, bf16, or auto (bf16 where it is known to be faster: GPUs that have it, CPUs with AMX or AVX-512
+            BF16).
         device: auto, cpu or cuda.
-        num_threads: of the CPU that computes; 0 leaves it to PyTorch. Results repeat bit by bit only for the same.
-        num_workers: processes that read clips; -1 takes as many as there are cores to spare.
+        num_threads: CPU threads; 0 leaves it to PyTorch. Results are bit-identical only for the same number.
+        num_workers: processes that read clips; -1 uses all spare cores.
     """
 
     labels: Literal["soft", "hard"] = "soft"
