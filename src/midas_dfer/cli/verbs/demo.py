@@ -12,8 +12,8 @@ from midas_dfer.files import json_text
 def parser() -> Parser:
     """The flags of the verb."""
     flags = Parser(
-        description="Read a real face with the packaged reader; then render synthetic faces with votes, prepare, describe, "
-        "fine-tune the reader, evaluate and predict."
+        description="Read a real face with the packaged reader; then render synthetic faces with votes, prepare, "
+        "describe, fine-tune the reader, evaluate and predict."
     )
     flags.add_argument("--out", type=Path, default=Path("demo"), help="output folder (default: demo)")
     flags.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
