@@ -132,7 +132,7 @@ def test_an_imitation_is_read_as_the_data_set(dataset, tmp_path, capsys):
     assert "0 errors" in capsys.readouterr().out
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     assert main(["imitate", dataset, str(tmp_path / "root")]) == 2
-    assert "nothing is written over it" in capsys.readouterr().err
+    assert "exists already and is not overwritten" in capsys.readouterr().err
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
