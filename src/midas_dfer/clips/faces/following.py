@@ -91,8 +91,11 @@ class FaceFollower:
     def _seen_again(self, image: UInt8[np.ndarray, "H W 3"], known: _Known, time: float) -> _Known | None:
         elapsed = time - self._time
         expected = (known.face.landmarks + known.velocity * elapsed).astype(np.float32)
-        around = expected if _has_moved(known.around, expected) else known.around
-        face = self._in_crop(image, around)
+        try:
+            around = expected if _has_moved(known.around, expected) else known.around
+            face = self._in_crop(image, around)
+        except RequestError:  # the landmarks do not form a face
+            return None
         if face is None:
             return None
         before = _size(known.face)
@@ -107,7 +110,10 @@ class FaceFollower:
         """A face that was found in the whole frame, as it is seen upright; as it was found if it is not seen so."""
         face, around = found, found.landmarks
         for _ in range(_TURNS):
-            again = self._in_crop(image, face.landmarks)
+            try:
+                again = self._in_crop(image, face.landmarks)
+            except RequestError:
+                again = None
             if again is None or not _are_one(again, found):
                 face = found
                 break
@@ -116,12 +122,8 @@ class FaceFollower:
 
     def _in_crop(self, image: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"]) -> Face | None:
         """The face near landmarks, as the detector sees it in an upright crop around them."""
-        try:
-            matrix = similarity_transform(landmarks, _TEMPLATE)  # to the crop's unit square
-            crop = align_face(image, landmarks, _SIDE, _TEMPLATE)
-        except RequestError:
-            return None  # landmarks that form no face
-        found = self.detector.detect(crop)
+        matrix = similarity_transform(landmarks, _TEMPLATE)  # to the crop's unit square
+        found = self.detector.detect(align_face(image, landmarks, _SIDE, _TEMPLATE))
         if not found:
             return None
         middle = np.full(2, _SIDE / 2)
