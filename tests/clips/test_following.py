@@ -11,10 +11,16 @@ import pytest
 from midas_dfer.clips.faces.detection import Face, FaceDetector
 from midas_dfer.clips.faces.following import SEARCH_EVERY, FaceFollower
 from midas_dfer.clips.faces.tracks import follow_faces
+from midas_dfer.clips.preparing.extract import ClipExtractor
+from midas_dfer.clips.store.settings import ExtractSettings
+from midas_dfer.predict.people import find_people
+from midas_dfer.predict.sources import VideoFile
+from midas_dfer.progress import NoProgress
 from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
 from midas_dfer.synthetic.expressions import expression_of
 from midas_dfer.synthetic.face.anatomy import Pose
 from midas_dfer.video.read import iter_frames
+from midas_dfer.video.write import write_video
 
 WIDTH, HEIGHT = 256, 192
 
@@ -174,3 +180,28 @@ def test_real_cases(shared_data: Path, name: str):
     assert shaking[0] < 1.1 * shaking[1]
     if name == "tilt30.mp4":  # the same clip upright leans by -4 to -7 degrees
         assert 22 < np.mean([lean(landmarks) for landmarks in followed[0].landmarks]) < 28
+
+
+@pytest.mark.parametrize("search_every", [0.0, 0.3])
+def test_prepare_and_predict_follow(tmp_path, monkeypatch, search_every):
+    """The seam: both look for faces as their settings say."""
+    searches = []
+
+    class Told(FaceDetector):
+        def detect(self, image_bgr):
+            if image_bgr.shape[:2] == (HEIGHT, WIDTH):
+                searches.append(1)
+            return super().detect(image_bgr)
+
+    monkeypatch.setattr("midas_dfer.clips.preparing.extract.FaceDetector", Told)
+    monkeypatch.setattr("midas_dfer.predict.people.FaceDetector", Told)
+    image, _ = drawn(1, Pose())
+    write_video(tmp_path / "a.mp4", [image[..., ::-1]] * 24, 24.0)
+    settings = ExtractSettings(size=64, search_every=search_every)
+    assert len(list(ClipExtractor(settings).extract(tmp_path / "a.mp4"))) == 24
+    expected = 24 if search_every == 0 else 3
+    assert len(searches) == expected
+    source = VideoFile(tmp_path / "a.mp4")
+    (track,) = find_people(source, settings, source.two_passes(NoProgress())).tracks
+    assert len(track) == 24
+    assert len(searches) == 2 * expected

@@ -78,9 +78,15 @@ class ColorDetector:
         return faces
 
 
+def see_colors(monkeypatch, detector=ColorDetector) -> None:
+    """Squares are the faces; each frame is searched, since a square looks the same however its crop is turned."""
+    monkeypatch.setattr(people, "FaceDetector", detector)
+    monkeypatch.setattr(people, "finder", lambda detector, _: lambda image, time: detector.detect(image))
+
+
 @pytest.fixture
 def color_world(monkeypatch):
-    monkeypatch.setattr(people, "FaceDetector", ColorDetector)
+    see_colors(monkeypatch)
 
 
 def scene(frame: int, actors, size=(96, 64), speed=1):
@@ -340,7 +346,7 @@ def test_how_faces_are_looked_for_can_be_changed(predictor, tmp_path, monkeypatc
             super().__init__(**settings)
             made.append(settings)
 
-    monkeypatch.setattr(people, "FaceDetector", Watched)
+    see_colors(monkeypatch, Watched)
     predictor.predict_video(write_scene(tmp_path / "a.mp4", 4, ONE), max_side=1280, min_score=0.5)
     assert made == [{"min_score": 0.5, "max_side": 1280}]
     with pytest.raises(RequestError, match="max_side is 9"):

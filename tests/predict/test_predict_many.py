@@ -16,12 +16,11 @@ from midas_dfer.cli import main
 from midas_dfer.clips.preparing.pool import Lost
 from midas_dfer.demo import REAL_CLIP
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.predict import people
 from midas_dfer.predict_many import reading
 from midas_dfer.predict_many.results import plan_results, remove_remains, results_in, whole_folder
 from midas_dfer.predict_many.sources import find_sources
 from midas_dfer.video.read import iter_frames
-from tests.predict.test_predict import ONE, TWO, ColorDetector, make_run, scene, write_scene
+from tests.predict.test_predict import ONE, TWO, make_run, scene, see_colors, write_scene
 
 OUT = Path("out")
 
@@ -262,7 +261,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def color_world(monkeypatch):
     """A detector of coloured squares, and workers in this process."""
-    monkeypatch.setattr(people, "FaceDetector", ColorDetector)
+    see_colors(monkeypatch)
 
     def run_here(make_worker, tasks, jobs):
         worker = make_worker(0, lambda: None)

@@ -22,7 +22,7 @@ from midas_dfer.predict.predictor import Predictor
 from midas_dfer.predict.sources import VideoFile
 from midas_dfer.predict.stream import Stream
 from midas_dfer.synthetic.layouts.drawn_clips import draw_frames
-from tests.predict.test_predict import BLUE, NAMES, ONE, RED, SIZE, TWO, ColorDetector, make_run, scene, write_scene
+from tests.predict.test_predict import BLUE, NAMES, ONE, RED, SIZE, TWO, make_run, scene, see_colors, write_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +34,7 @@ def predictor(tmp_path_factory):
 
 @pytest.fixture
 def color_world(monkeypatch):
-    monkeypatch.setattr(people, "FaceDetector", ColorDetector)
+    see_colors(monkeypatch)
 
 
 def pushed(stream: Stream, frames, times):
@@ -252,7 +252,7 @@ class Follow:
 
 
 def test_memory_does_not_grow_with_time(predictor, monkeypatch):
-    monkeypatch.setattr(people, "FaceDetector", Follow)
+    see_colors(monkeypatch, Follow)
     stream = predictor.stream(window_seconds=1.0, stride_seconds=0.5)
     image, most, count = np.full((40, 40, 3), 90, np.uint8), [], 0
     for i in range(800):
@@ -309,7 +309,7 @@ def test_a_second_thread_is_refused(predictor, monkeypatch):
         leave.wait(30)
         return []
 
-    monkeypatch.setattr(people, "FaceDetector", lambda **settings: SimpleNamespace(detect=wait))
+    see_colors(monkeypatch, lambda **settings: SimpleNamespace(detect=wait))
     stream = predictor.stream()
     other = threading.Thread(target=stream.push, args=(scene(0, ONE), 0.0))
     other.start()

@@ -18,7 +18,6 @@ from midas_dfer.cli import main
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json
-from midas_dfer.predict import people
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.readers import DEFAULT_READER, READERS
 from midas_dfer.report.pages.run_page import report_page, runs_report
@@ -28,7 +27,7 @@ from midas_dfer.sharing.folder import round_to_half, save_pretrained
 from midas_dfer.sharing.trained import from_pretrained, open_trained, packaged_reader
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.train import train
-from tests.predict.test_predict import ONE, ColorDetector, scene
+from tests.predict.test_predict import ONE, scene, see_colors
 from tests.support.factories import make_store
 
 TINY = RunConfig(
@@ -57,7 +56,7 @@ def named(made, tmp_path):
 @pytest.fixture
 def face(tmp_path, monkeypatch) -> Path:
     """A picture with a face that the detector of coloured squares finds."""
-    monkeypatch.setattr(people, "FaceDetector", ColorDetector)
+    see_colors(monkeypatch)
     cv2.imwrite(str(tmp_path / "face.png"), scene(0, ONE, size=(64, 64))[:, :, ::-1])
     return tmp_path / "face.png"
 

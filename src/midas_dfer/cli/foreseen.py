@@ -12,7 +12,7 @@ from midas_dfer.errors import RequestError
 
 def detection_flags(request: Namespace) -> dict[str, Any]:
     """The flags that say how faces are looked for, as far as they are given."""
-    return {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
+    return {name: request[name] for name in ("max_side", "min_score", "search_every") if request[name] is not None}
 
 
 def check_person(request: Namespace) -> None:
@@ -40,7 +40,7 @@ def refuse_detection(request: Namespace, faces: str, columns: Sequence[str]) -> 
     """
     if faces != "cropped":
         return
-    used = next((name for name in ("max_side", "min_score", "person") if name in request.typed), None)
+    used = next((name for name in ("max_side", "min_score", "search_every", "person") if name in request.typed), None)
     if used is None and FACE_COLUMN in columns:
         raise RequestError(
             f"the annotations have a column {FACE_COLUMN!r}, which says whose face was rated; but frames are taken for "

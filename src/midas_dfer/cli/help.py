@@ -132,7 +132,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "hardware": ("device", "precision", "num_threads", "num_workers"),
 }
-_LOOKING = ("max_side", "min_score")
+_LOOKING = ("max_side", "min_score", "search_every")
 _FACES = ("faces", "person", *_LOOKING)
 _STORE = "midas prepare table votes.csv --videos clips --out store --folds 5"
 

@@ -83,6 +83,13 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         help="minimum score of a face detection (default: 0.7)",
     )
     flags.add_argument(
+        "--search_every",
+        type=float | None,
+        default=None,
+        help="seconds after which a whole frame is searched for new faces; in between, known ones are followed; 0 "
+        "searches every frame (default: 0.3)",
+    )
+    flags.add_argument(
         "--person",
         type=str,
         default="longest",

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
+from midas_dfer.clips.faces.following import finder
 from midas_dfer.clips.faces.tracks import Track, follow_faces, mean_size, smooth
 from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
@@ -86,14 +87,14 @@ def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
     if settings.faces == "cropped":
         seen.tracks = [_whole_frames(frames, source.name, seen.remarks)]
         return seen
-    detect = make_detector(settings)
+    find = make_finder(settings)
     hint = ""
 
     def detections() -> Iterator[tuple[int, float, list[Face]]]:
         nonlocal hint
         for frame in frames:
             hint = shrunk_hint(frame.image, settings.max_side)
-            yield frame.index, frame.time, detect(frame.image)
+            yield frame.index, frame.time, find(frame.image, frame.time)
 
     tracks = follow_faces(detections(), max_gap=settings.max_gap)
     needed = min(SHORTEST_TRACK, seen.duration / 2)
@@ -106,9 +107,9 @@ def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
     return seen
 
 
-def make_detector(settings: ExtractSettings) -> Callable[[UInt8[np.ndarray, "H W 3"]], list[Face]]:
-    """What finds the faces in a picture (BGR)."""
-    return FaceDetector(min_score=settings.min_score, max_side=settings.max_side).detect
+def make_finder(settings: ExtractSettings) -> Callable[[UInt8[np.ndarray, "H W 3"], float], list[Face]]:
+    """What finds the faces in the frames (BGR) of one video, given their times."""
+    return finder(FaceDetector(min_score=settings.min_score, max_side=settings.max_side), settings.search_every)
 
 
 def whole_face(image: UInt8[np.ndarray, "H W 3"], name: str) -> Face:

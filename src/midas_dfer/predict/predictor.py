@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from midas_dfer.clips.batches.augment import apply_crop
 from midas_dfer.clips.faces.detection import TEMPLATE, align_face
+from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.clips.faces.template import UNKNOWN
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
@@ -62,7 +63,8 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
         self.model = model.to(self.device)
-        self.settings = replace(info.extract, faces="detect")
+        every = info.extract.search_every
+        self.settings = replace(info.extract, faces="detect", search_every=SEARCH_EVERY if every is None else every)
         # Faces are cut as those were that the model learned from.
         self.template = TEMPLATE if info.template is None else info.template.points
 
@@ -129,6 +131,7 @@ class Predictor:
         max_people: int | None = None,
         max_side: int | None = None,
         min_score: float | None = None,
+        search_every: float | None = None,
         faces: FaceSource = "detect",
         progress: Progress | None = None,
     ) -> Timeline:
@@ -148,6 +151,8 @@ class Predictor:
             max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the model's
                 clips were prepared.
             min_score: lowest score of the detector that counts as a face; None likewise.
+            search_every: seconds after which a whole frame is searched for faces that are new, while known ones are
+                followed; 0 searches every frame; None likewise.
             faces: detect looks for faces; cropped takes each frame whole: it must be the crop of one face, and `note`
                 says so.
             progress: told of each frame twice: when faces are looked for in it, and when it is read.
@@ -165,7 +170,7 @@ class Predictor:
             VideoFile.of(path),
             (window_seconds, stride_seconds),
             max_people,
-            self._settings_with(faces, max_side=max_side, min_score=min_score),
+            self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every),
             progress,
         )
 
@@ -179,6 +184,7 @@ class Predictor:
         max_people: int | None = None,
         max_side: int | None = None,
         min_score: float | None = None,
+        search_every: float | None = None,
         faces: FaceSource = "detect",
         name: str = "frames",
         progress: Progress | None = None,
@@ -195,6 +201,7 @@ class Predictor:
             max_people: likewise.
             max_side: likewise.
             min_score: likewise.
+            search_every: likewise.
             faces: likewise.
             name: what the frames are called in the timeline and in messages.
             progress: as for `predict_video`.
@@ -211,7 +218,7 @@ class Predictor:
             GivenFrames.of(frames, times, name),
             (window_seconds, stride_seconds),
             max_people,
-            self._settings_with(faces, max_side=max_side, min_score=min_score),
+            self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every),
             progress,
         )
 
@@ -222,6 +229,7 @@ class Predictor:
         stride_seconds: float = 0.5,
         max_side: int | None = None,
         min_score: float | None = None,
+        search_every: float | None = None,
         faces: FaceSource = "detect",
     ) -> Stream:
         """Read frames while they come, from a webcam for one: see `Stream`.
@@ -231,13 +239,14 @@ class Predictor:
             stride_seconds: likewise.
             max_side: likewise.
             min_score: likewise.
+            search_every: likewise.
             faces: likewise.
 
         Raises:
             RequestError: a setting makes no sense.
         """
         windows = check_windows(window_seconds, stride_seconds)
-        settings = self._settings_with(faces, max_side=max_side, min_score=min_score)
+        settings = self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every)
         return Stream(
             class_names=self.class_names,
             settings=settings,

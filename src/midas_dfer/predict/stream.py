@@ -16,7 +16,7 @@ from midas_dfer.clips.faces.tracks import Follower, OpenTrack, smooth, track_of
 from midas_dfer.clips.preparing.extract import squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.people import SHORTEST_TRACK, make_detector, whole_face
+from midas_dfer.predict.people import SHORTEST_TRACK, make_finder, whole_face
 from midas_dfer.predict.sources import checked_time
 from midas_dfer.predict.timeline import Reading
 from midas_dfer.predict.windows import MAX_OVERLAP, frames_of_window, plan_windows, time_shown
@@ -155,7 +155,7 @@ class Stream:
         self._settings, self._segments = settings, segments
         self._window, self._stride = windows
         self._cut, self._read = cut, read
-        self._detect = None if settings.faces == "cropped" else make_detector(settings)
+        self._find = None if settings.faces == "cropped" else make_finder(settings)
         self._follower = Follower(settings.max_gap, _MIN_DETECTED)
         self._people: list[_Person] = []
         self._frames: deque[_Seen] = deque()
@@ -199,8 +199,8 @@ class Stream:
                     f"than {MAX_OVERLAP} readings of one frame; give times in seconds, and after a pause make another "
                     "stream."
                 )
-            found = [whole_face(image, "The frame")] if self._detect is None else self._detect(image)
-            if self._detect is None and (remark := squeezed(image)) is not None and remark.kind not in self.note:
+            found = [whole_face(image, "The frame")] if self._find is None else self._find(image, seconds)
+            if self._find is None and (remark := squeezed(image)) is not None and remark.kind not in self.note:
                 self.note = "; ".join(filter(None, [self.note, f"the stream {remark.text}"]))
             self._position += 1
             self._time = seconds

@@ -39,6 +39,7 @@ class ReadSettings:
     max_people: int | None = None
     max_side: int | None = None
     min_score: float | None = None
+    search_every: float | None = None
     faces: FaceSource = "detect"
 
 

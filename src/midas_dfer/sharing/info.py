@@ -258,7 +258,7 @@ def _class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _extract(values: object) -> ExtractSettings:
     try:
-        return ExtractSettings(**values)  # type: ignore[arg-type]
+        return ExtractSettings(**{"search_every": None, **values})  # type: ignore[arg-type, dict-item]
     except RequestError:
         raise
     except (TypeError, ValueError) as error:

@@ -75,6 +75,13 @@ def parser() -> Parser:
         help="minimum score of a face detection (default: as for the model's training clips)",
     )
     flags.add_argument(
+        "--search_every",
+        type=float | None,
+        default=None,
+        help="seconds after which a whole frame is searched for new faces; in between, known ones are followed; 0 "
+        "searches every frame (default: as when the model's clips were prepared, usually 0.3)",
+    )
+    flags.add_argument(
         "--faces",
         type=Literal["detect", "cropped"],
         default="detect",
@@ -122,6 +129,7 @@ def run(request: Namespace) -> None:
         max_people=request.max_people,
         max_side=request.max_side,
         min_score=request.min_score,
+        search_every=request.search_every,
         faces=request.faces,
     )
     trained = packaged_reader() if request.run is None else open_named(request.run)
@@ -180,7 +188,7 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
         ) from (error)
     if request.max_people is not None and request.max_people < 1:
         raise RequestError(f"--max_people is {request.max_people}; expected 1 or more")
-    looking = {name: request[name] for name in ("max_side", "min_score") if request[name] is not None}
+    looking = {name: request[name] for name in ("max_side", "min_score", "search_every") if request[name] is not None}
     if looking and request.faces == "cropped":
         refuse(list(looking), "with --faces cropped no face is looked for")
     replace(trained.info.extract, **looking)  # which refuses what makes no sense
@@ -188,7 +196,17 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
 
 def _made_with(request: Namespace, trained: "TrainedModel") -> dict[str, Any]:
     """What a result depends on, by the names of flags; kept beside it, and compared when it would be made again."""
-    names = ("window", "stride", "faces", "max_people", "max_side", "min_score", "precision", "no_video")
+    names = (
+        "window",
+        "stride",
+        "faces",
+        "max_people",
+        "max_side",
+        "min_score",
+        "search_every",
+        "precision",
+        "no_video",
+    )
     digest = f" ({trained.weights_digest[:8]})" if trained.weights_digest else ""
     return {"run": f"{trained.title}{digest}", **{name: request[name] for name in names}}
 

@@ -7,7 +7,7 @@ underestimates how far a head is tilted; in an upright crop little is left to un
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,8 @@ _SIDE = 224
 _MARGIN = 1.2  # side of a crop per side of the square that `TEMPLATE` lies in
 _TEMPLATE: Float64[np.ndarray, "5 2"] = 0.5 + (TEMPLATE - 0.5) / _MARGIN
 _TURNS = 3  # crops of a face that was just found, each upright by the one before
-# A crop is left where it is until the face has moved in it by so much of its side, grown or turned (degrees) by so much:
-# crops that move with every frame would shake the landmarks.
+# A crop is left where it is until the face has moved in it by so much of its side, has grown or turned (in degrees) by
+# so much: crops that move with every frame would shake the landmarks.
 _MOVED, _GROWN, _TURNED = 0.06, 1.12, 4.0
 _LARGEST_SHIFT = 0.5  # of a face from where it should be, in face sizes
 _LARGEST_GROWTH = 1.4  # from one frame to the next
@@ -132,7 +132,7 @@ class FaceFollower:
         back = np.linalg.inv(turn)
 
         def to_image(points: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
-            return (((points + 0.5) / _SIDE - shift) @ back.T).astype(np.float32)
+            return np.asarray(((points + 0.5) / _SIDE - shift) @ back.T, dtype=np.float32)
 
         width, height = face.box[2:] / _SIDE / math.hypot(*turn[0])
         x, y = to_image((face.box[:2] + face.box[2:] / 2)[None] - np.float32(0.5))[0] + np.float32(0.5)
@@ -142,6 +142,15 @@ class FaceFollower:
             landmarks=to_image(face.landmarks),
             signature=face.signature,
         )
+
+
+def finder(
+    detector: FaceDetector, search_every: float | None
+) -> Callable[[UInt8[np.ndarray, "H W 3"], float], list[Face]]:
+    """What finds the faces in the frames (BGR) of one video, given their times; None searches each by itself."""
+    if search_every is None:
+        return lambda image, _: detector.detect(image)
+    return FaceFollower(detector, search_every).find
 
 
 def _has_moved(before: Float32[np.ndarray, "5 2"], now: Float32[np.ndarray, "5 2"]) -> bool:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import polars as pl
 
+from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.clips.preparing.crop_faces import described, measure_template
 from midas_dfer.clips.preparing.cutting import ClipTask, ClipWorker
 from midas_dfer.clips.preparing.files import find_files, near_words
@@ -114,7 +115,7 @@ def prepare(
             or was made with other settings.
         JobError: the disk is full, another process prepares the same store, or worker processes cannot be started.
     """
-    settings = ExtractSettings() if settings is None else settings
+    settings = _as_before(out, ExtractSettings() if settings is None else settings)
     progress = NoProgress() if progress is None else progress
     people = people_to_cut(manifest, person)
     _check_request(out, settings)
@@ -162,6 +163,15 @@ def prepare(
                 template, faces_in_crops = measure_template(store)
                 stores.write_description(out, manifest.name, settings, root, template)
     return replace(_report(outcomes, skipped, left_out, respelled), faces_in_crops=faces_in_crops)
+
+
+def _as_before(out: Path, settings: ExtractSettings) -> ExtractSettings:
+    """The settings; a store of a version that followed nobody (`search_every`) goes on as it began."""
+    if settings.search_every == SEARCH_EVERY and stores.is_store(out):
+        earlier = stores.settings_from(stores.read_description(out))
+        if earlier.faces == "detect" and earlier.search_every is None:
+            return replace(settings, search_every=None)
+    return settings
 
 
 def _check_request(out: Path, settings: ExtractSettings) -> None:

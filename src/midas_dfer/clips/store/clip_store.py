@@ -185,7 +185,10 @@ class ClipStore:
 
 def settings_fingerprint(settings: ExtractSettings) -> str:
     """16 hex digits that change when a setting changes."""
-    content = json.dumps({"format": FORMAT, **asdict(settings)}, sort_keys=True)
+    values = asdict(settings)
+    if settings.search_every is None:
+        del values["search_every"]  # the fingerprint of stores that were made before there was this setting
+    content = json.dumps({"format": FORMAT, **values}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -300,9 +303,9 @@ def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
     found = {name: value for name, value in description["settings"].items() if name in usual}
     for name, value in found.items():
         kinds = (int, float) if isinstance(usual[name], float) else (type(usual[name]),)
-        if type(value) not in kinds:
+        if type(value) not in kinds and not (name == "search_every" and value is None):
             raise TypeError(f"{name} is {value!r}")
-    return ExtractSettings(**found)
+    return ExtractSettings(**{"search_every": None, **found})
 
 
 def template_from(description: Mapping[str, Any]) -> FaceTemplate | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from midas_dfer.clips.faces.detection import LARGEST_SIDE
+from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.errors import RequestError
 from midas_dfer.values import is_number, is_whole
 
@@ -22,6 +23,9 @@ class ExtractSettings:
         smoothing: sigma of the Gaussian over time that steadies the landmarks, in seconds.
         min_score: lowest score of the detector that counts as a face.
         max_side: longer pictures are shrunk to this side before detection, in pixels.
+        search_every: seconds after which a whole frame is searched for faces that are new; in between, known ones are
+            followed; 0 searches every frame. None follows nobody: so did versions before this setting, whose stores
+            and runs do not name it, and so it is where nothing is looked for (`cropped`).
     """
 
     faces: FaceSource = "detect"
@@ -31,10 +35,13 @@ class ExtractSettings:
     smoothing: float = 0.04
     min_score: float = 0.7
     max_side: int = 640
+    search_every: float | None = SEARCH_EVERY
 
     def __post_init__(self) -> None:
         if self.faces not in ("detect", "cropped"):
             raise RequestError(f"--faces is {self.faces!r}; expected detect or cropped")
+        if self.faces == "cropped":
+            object.__setattr__(self, "search_every", None)
         for name, low, high in (
             ("size", 16, 2048),
             ("jpeg_quality", 1, 100),
@@ -42,8 +49,11 @@ class ExtractSettings:
             ("smoothing", 0, 10),
             ("min_score", 0, 1),
             ("max_side", 64, LARGEST_SIDE),
+            ("search_every", 0, 60),
         ):
             value = getattr(self, name)
+            if name == "search_every" and value is None:
+                continue
             fits, kind = (
                 (is_number, "a number")
                 if type(getattr(ExtractSettings, name)) is float

@@ -81,7 +81,7 @@ def _checked(kind: Any, value: Any, name: str, path: Path) -> Any:  # noqa: ANN4
 
 def _read_settings(values: Mapping[str, Any], name: str, path: Path) -> ExtractSettings:
     try:
-        return read_record(ExtractSettings, values, path, within=f"{name}.")
+        return read_record(ExtractSettings, {"search_every": None, **values}, path, within=f"{name}.")
     except RequestError as error:  # of the settings themselves: they speak of flags, and know no file
         if str(path) in str(error):
             raise
