@@ -52,7 +52,7 @@ def test_what_prepare_finds_is_foreseen(folder, tmp_path, capsys):
     votes = str(folder / "votes.csv")
     assert main(["check", "table", votes, "--jobs", "1"]) == 0
     out = capsys.readouterr().out
-    assert "faces    looked for in up to 7 frames of 3 clips" in out
+    assert "faces     looked for in up to 7 frames of 3 clips" in out
     assert "votes    6 on 3 clips, 2 each; 1 clip ends in a tie" in out
     assert "voters   2: anna 3 votes, ben 3" in out
     assert "parts    none" in out
