@@ -53,9 +53,9 @@ def test_what_prepare_finds_is_foreseen(folder, tmp_path, capsys):
     assert main(["check", "table", votes, "--jobs", "1"]) == 0
     out = capsys.readouterr().out
     assert "faces     looked for in up to 7 frames of 3 clips" in out
-    assert "votes    6 on 3 clips, 2 each; 1 clip ends in a tie" in out
-    assert "voters   2: anna 3 votes, ben 3" in out
-    assert "parts    none" in out
+    assert "votes     6 on 3 clips, 2 each; 1 clip ends in a tie" in out
+    assert "voters    2: anna 3 votes, ben 3" in out
+    assert "parts     none" in out
     told = " ".join(out.split())
     assert "clips in which no face was found, in up to 7 frames of each: 1 - none.mp4 (" in told
     assert "several people in view, by up to 7 frames of each: 1 - two.mp4 (in " in told
