@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
+from midas_dfer.mixing.plan import Clips
 
 Look = Callable[[Tensor], Tensor | None]
 """Is shown the output of a map point; what it gives back takes the output's place, if it is not None."""
@@ -33,7 +34,7 @@ class ModelAttention:
 
     model: nn.Module
 
-    def __call__(self, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B T h w"]:
+    def __call__(self, clips: Clips) -> Float[Tensor, "B T h w"]:
         """Compute the attention to each frame.
 
         Args:
@@ -51,7 +52,7 @@ class ModelAttention:
 
 
 @contextmanager
-def attended(model: nn.Module, clips: Shaped[Tensor, "B ..."]) -> Iterator[Callable[[], Float[Tensor, "B T h w"]]]:
+def attended(model: nn.Module, clips: Clips) -> Iterator[Callable[[], Float[Tensor, "B T h w"]]]:
     """Watch where a network looks in the one forward pass that is made inside of the block.
 
     Yields:

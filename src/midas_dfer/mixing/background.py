@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, per_row
-from midas_dfer.mixing.mixer import PairMixer
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.mixer import MixedClips, PairMixer
+from midas_dfer.mixing.plan import Clips, MixPlan
 from midas_dfer.values import is_number
 
 
@@ -50,9 +50,7 @@ class BackgroundMix(PairMixer):
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         return replace(plan, ratio=1.0 - self.max_weight * (1.0 - plan.ratio))
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         if clips.ndim not in (4, 5):
             raise RequestError(
                 f"The clips have the shape {tuple(clips.shape)}; a background has height and width, so expected clips "

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.mixer import Mixer, Partners
+from midas_dfer.mixing.mixer import Mixed, Mixer, Partners, Scored
 from midas_dfer.mixing.partners import PartnerPool, VideoIds
-from midas_dfer.mixing.plan import ChoicePlan, MixPlan
+from midas_dfer.mixing.plan import ChoicePlan, Clips, Labels, MixPlan, device_of
 
 
 @dataclass(frozen=True)
@@ -61,39 +60,25 @@ class RandomChoice(Mixer):
         self,
         video_ids: VideoIds,
         *,
-        labels: Shaped[Tensor, "..."] | None = None,
+        labels: Labels | None = None,
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> MixPlan:
         """Draw a mixer, and with the same generator its plan; see `Mixer.draw`."""
         chances = [1.0] * len(self.mixers) if self.probabilities is None else self.probabilities
-        device = "cpu" if generator is None else generator.device
-        weights = torch.tensor(chances, dtype=torch.float32, device=device)
+        weights = torch.tensor(chances, dtype=torch.float32, device=device_of(generator))
         choice = int(torch.multinomial(weights, 1, generator=generator).item())
         plan = self.mixers[choice].draw(video_ids, labels=labels, pool=pool, generator=generator)
         return ChoicePlan(plan.ratio, plan.partner, pool_size=plan.pool_size, choice=choice, plan=plan)
 
-    def apply(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
         """Mix a batch with the mixer that was drawn; see `Mixer.apply`."""
         mixer, own_plan = self._chosen(plan)
         return mixer.apply(clips, labels, own_plan, partners=partners)
 
     def through(
-        self,
-        model: nn.Module,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+    ) -> Scored:
         """Run a model with the mixer that was drawn; see `Mixer.through`."""
         mixer, own_plan = self._chosen(plan)
         return mixer.through(model, clips, labels, own_plan, partners=partners)

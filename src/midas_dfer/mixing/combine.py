@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.plan import Clips, MixPlan
 
 
 def combine(
-    values: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, share: Float[Tensor, "B"], plan: MixPlan
+    values: Shaped[Tensor, "B ..."], others: Clips | None, share: Float[Tensor, "B"], plan: MixPlan
 ) -> Float[Tensor, "B ..."]:
     """Compute ``share * values + (1 - share) * others`` (equations 2 and 3) in a new tensor.
 
@@ -27,9 +27,7 @@ def lerp_rows(
     return partner.to(dtype, copy=copy).lerp_(values.to(dtype), weight.to(dtype)).to(out_dtype)
 
 
-def partner_rows(
-    values: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-) -> Shaped[Tensor, "B ..."]:
+def partner_rows(values: Shaped[Tensor, "B ..."], others: Clips | None, plan: MixPlan) -> Shaped[Tensor, "B ..."]:
     """Give each row's partner: the one that came from outside, or the row of the batch in a new tensor."""
     if others is not None:
         return others

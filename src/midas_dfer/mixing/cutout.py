@@ -3,14 +3,12 @@
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype
-from midas_dfer.mixing.mixer import Mixer, Partners, checked_batch
+from midas_dfer.mixing.mixer import Mixed, Mixer, Partners, checked_batch
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list
-from midas_dfer.mixing.plan import MixPlan, RegionPlan, draw_places
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan, RegionPlan, draw_places
 from midas_dfer.mixing.regions import as_region_plan, box_mask, box_span, frame_sizes
 from midas_dfer.values import is_number
 
@@ -48,7 +46,7 @@ class Cutout(Mixer):
         self,
         video_ids: VideoIds,
         *,
-        labels: Shaped[Tensor, "..."] | None = None,
+        labels: Labels | None = None,
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> RegionPlan:
@@ -57,14 +55,7 @@ class Cutout(Mixer):
         places = draw_places(rows, generator)
         return RegionPlan(ratio=torch.ones(rows), partner=torch.arange(rows), place=places)
 
-    def apply(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
         """Blank the squares out, in a copy; `partners` are of no effect. See `Mixer.apply`."""
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         plan = as_region_plan(plan)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine, float_dtype, lerp_rows, partner_rows
-from midas_dfer.mixing.mixer import PairMixer, Partners, checked_batch, checked_partners
-from midas_dfer.mixing.plan import FeaturePlan, MixPlan, draw_seed
+from midas_dfer.mixing.mixer import MixedClips, PairMixer, Partners, Scored
+from midas_dfer.mixing.plan import Clips, FeaturePlan, Labels, MixPlan, device_of, draw_seed
 
 INPUT = "input"
 """The mix point before the network: the clips themselves."""
@@ -40,14 +40,8 @@ class FeatureMixer(PairMixer):
             raise RequestError("The list of mix points is empty; name at least one, or give None for the model's own.")
 
     def through(
-        self,
-        model: nn.Module,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+    ) -> Scored:
         """Run a model on a batch that is mixed at the planned point of it.
 
         The output of the point has B rows, or B x T in the order ``b * T + t``; a clip is mixed as a whole, all its
@@ -64,8 +58,7 @@ class FeatureMixer(PairMixer):
         point = self._point(model, plan)
         if point == INPUT:
             return super().through(model, clips, labels, plan, partners=partners)
-        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
-        others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
+        soft, others, other_soft, plan = self._checked(clips, labels, plan, partners)
         try:
             module = model.get_submodule(point)
         except AttributeError:
@@ -109,8 +102,7 @@ class FeatureMixer(PairMixer):
         return str(points[int(depth * len(points))])
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
-        device = "cpu" if generator is None else generator.device
-        depth = float(torch.rand((), generator=generator, device=device).item())
+        depth = torch.rand((), generator=generator, device=device_of(generator)).item()
         return FeaturePlan(plan.ratio, plan.partner, pool_size=plan.pool_size, depth=depth, seed=draw_seed(generator))
 
 
@@ -131,9 +123,7 @@ class ManifoldMixup(FeatureMixer):
         alpha: α of the ratio's distribution Beta(α, α); 2 as in the publication on CIFAR-10.
     """
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         plan = plan.to(clips.device)
         return combine(clips, others, plan.ratio, plan), plan.ratio
 
@@ -190,9 +180,7 @@ class PatchUp(FeatureMixer):
         if self.probability is not None and not 0.0 <= self.probability <= 1.0:
             raise RequestError(f"The probability of mixing a batch is {self.probability}; expected 0 to 1.")
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         seed = _feature_plan(plan, self).seed
         if clips.ndim not in (4, 5) or 0 in clips.shape[-3:]:
             raise RequestError(

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from jaxtyping import Float, Float32, Shaped, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.fused import mix_and_normalize
-from midas_dfer.mixing.mixer import PairMixer, Partners, checked_batch, checked_partners, on_one_device
+from midas_dfer.mixing.mixer import MixedClips, PairMixer, Partners
 from midas_dfer.mixing.normalization import Normalization, check_normalization, normalize_targets
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,12 @@ class Mixup(PairMixer):
 
     alpha: float = 0.2
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         plan = plan.to(clips.device)
         return combine(clips, others, plan.ratio, plan), plan.ratio
 
     def apply_to_pixels(
-        self,
-        clips: UInt8[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
+        self, clips: UInt8[Tensor, "B ..."], labels: Labels, plan: MixPlan, *, partners: Partners | None = None
     ) -> tuple[Float32[Tensor, "B ..."], Float[Tensor, "B K"]]:
         """Mix pixels as planned and bring them to ImageNet's mean and deviation, in one pass over them.
 
@@ -57,12 +50,9 @@ class Mixup(PairMixer):
         Raises:
             RequestError: as `apply` does, or the clips are no such pixels.
         """
-        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
-        others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
-        plan = on_one_device(plan, clips, soft)
+        soft, others, other_soft, plan = self._checked(clips, labels, plan, partners)
         mixed = mix_and_normalize(clips, plan, partner_clips=others)
-        on_labels = plan.to(soft.device)
-        return mixed, self._target(combine(soft, other_soft, on_labels.ratio, on_labels))
+        return mixed, self._mixed_labels(soft, other_soft, plan.ratio, plan)
 
 
 @dataclass(frozen=True)

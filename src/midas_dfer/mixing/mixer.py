@@ -12,11 +12,20 @@ from torch import Tensor, nn
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list, draw_partners
-from midas_dfer.mixing.plan import MixPlan, RatioPer, check_alpha, draw_ratios, to_device
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan, RatioPer, check_alpha, draw_ratios, to_device
 from midas_dfer.mixing.soft_labels import as_soft_labels, check_tensor
 
-Partners = tuple[Shaped[Tensor, "..."], Shaped[Tensor, "..."]]
+Partners = tuple[Shaped[Tensor, "..."], Labels]
 """Clips and labels that came from outside the batch: row b is the partner of row b."""
+
+Mixed = tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]
+"""Mixed clips and their targets."""
+
+Scored = tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]
+"""Logits, and the targets that they are to be compared with."""
+
+MixedClips = tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]
+"""Mixed clips, and how much of each target is the clip's own label."""
 
 ALONE = (
     "A batch of a single clip was not mixed: there is no other to mix it with. Of a last, short batch that is no harm; "
@@ -43,7 +52,7 @@ class Mixer(ABC):
         self,
         video_ids: VideoIds,
         *,
-        labels: Shaped[Tensor, "..."] | None = None,
+        labels: Labels | None = None,
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> MixPlan:
@@ -63,14 +72,7 @@ class Mixer(ABC):
         """
 
     @abstractmethod
-    def apply(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
         """Mix a batch as planned. The inputs stay as they are, and the host never waits for the device.
 
         The labels' values are checked where the labels lie on the CPU, at the cost of a pass over ``B x K``
@@ -96,25 +98,14 @@ class Mixer(ABC):
         """
 
     def __call__(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        *,
-        video_ids: VideoIds,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+        self, clips: Clips, labels: Labels, *, video_ids: VideoIds, generator: torch.Generator | None = None
+    ) -> Mixed:
         """Draw a plan and apply it: `draw` followed by `apply`, which say what goes in and comes out."""
         return self.apply(clips, labels, self.draw(video_ids, labels=labels, generator=generator))
 
     def through(
-        self,
-        model: nn.Module,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+    ) -> Scored:
         """Run a model on a batch that is mixed as planned, before the model or inside it.
 
         Args:
@@ -166,7 +157,7 @@ class PairMixer(Mixer):
         self,
         video_ids: VideoIds,
         *,
-        labels: Shaped[Tensor, "..."] | None = None,
+        labels: Labels | None = None,
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> MixPlan:
@@ -190,30 +181,36 @@ class PairMixer(Mixer):
         plan = MixPlan(ratio=ratio, partner=partner, pool_size=None if pool is None else len(pool))
         return self._extend(plan, generator)
 
-    def apply(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
         """Mix a batch as planned; see `Mixer.apply`."""
+        soft, others, other_soft, plan = self._checked(clips, labels, plan, partners)
+        mixed, share = self._mix(clips, others, plan)
+        return mixed, self._mixed_labels(soft, other_soft, share, plan)
+
+    def _checked(
+        self, clips: Clips, labels: Labels, plan: MixPlan, partners: Partners | None
+    ) -> tuple[Float[Tensor, "B K"], Clips | None, Float[Tensor, "B K"] | None, MixPlan]:
+        """Refuse what cannot be mixed as planned.
+
+        Give soft labels, the partners' clips and soft labels (None where they are rows of the batch), and the plan,
+        moved once where clips and labels lie together; elsewhere each is mixed where it lies.
+        """
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
-        plan = on_one_device(plan, clips, soft)
-        mixed, share = self._mix(clips, others, plan)
-        share = to_device(share, soft.device)
-        return mixed, self._target(combine(soft, other_soft, share, plan.to(soft.device)))
+        return soft, others, other_soft, plan.to(clips.device) if clips.device == soft.device else plan
+
+    def _mixed_labels(
+        self, soft: Float[Tensor, "B K"], others: Float[Tensor, "B K"] | None, share: Float[Tensor, "B"], plan: MixPlan
+    ) -> Float[Tensor, "B K"]:
+        """Mix labels and turn them into targets."""
+        return self._target(combine(soft, others, to_device(share, soft.device), plan.to(soft.device)))
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         """Draw what this mixer needs besides partners and ratios."""
         return plan
 
     @abstractmethod
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         """Mix clips, and say how much of each target is the clip's own label."""
 
     def _target(self, mixed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
@@ -221,14 +218,7 @@ class PairMixer(Mixer):
         return mixed
 
 
-def on_one_device(plan: MixPlan, clips: Shaped[Tensor, "B ..."], soft: Float[Tensor, "B K"]) -> MixPlan:
-    """Move a plan to where clips and labels lie, once for both; elsewhere each is mixed where it lies."""
-    return plan.to(clips.device) if clips.device == soft.device else plan
-
-
-def checked_batch(
-    clips: Shaped[Tensor, "B ..."], labels: Shaped[Tensor, "..."], plan: MixPlan, *, num_classes: int | None
-) -> Float[Tensor, "B K"]:
+def checked_batch(clips: Clips, labels: Labels, plan: MixPlan, *, num_classes: int | None) -> Float[Tensor, "B K"]:
     """Refuse a batch that cannot be mixed as planned."""
     check_tensor(clips, "clips")
     soft = as_soft_labels(labels, num_classes=num_classes)
@@ -243,11 +233,7 @@ def checked_batch(
 
 
 def checked_partners(
-    clips: Shaped[Tensor, "B ..."],
-    soft: Float[Tensor, "B K"],
-    plan: MixPlan,
-    partners: Partners | None,
-    num_classes: int | None,
+    clips: Clips, soft: Float[Tensor, "B K"], plan: MixPlan, partners: Partners | None, num_classes: int | None
 ) -> tuple[Shaped[Tensor, "B ..."] | None, Float[Tensor, "B K"] | None]:
     """Refuse partners that do not fit the batch, or that are missing."""
     if partners is None:

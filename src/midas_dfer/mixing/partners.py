@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.plan import first_false
+from midas_dfer.mixing.plan import device_of, first_false
 from midas_dfer.mixing.soft_labels import as_soft_labels
 
 _TRIES = 64  # permutations drawn before one is constructed; distinct ids fail that often with chance 2e-13
@@ -40,7 +40,8 @@ def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None)
         RequestError: the batch holds a single video.
     """
     ids = as_list(video_ids)
-    videos = _number(ids)
+    numbers = {video: number for number, video in enumerate(dict.fromkeys(ids))}
+    videos = torch.tensor([numbers[video] for video in ids])
     largest = max(Counter(ids).values())
     if largest == len(videos):
         raise RequestError(
@@ -50,7 +51,7 @@ def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None)
         )
     if 2 * largest > len(videos):
         return PartnerPool(ids).draw(ids, generator)
-    device = torch.device("cpu") if generator is None else generator.device
+    device = device_of(generator)
     for _ in range(_TRIES):
         partner = torch.randperm(len(videos), generator=generator, device=device).cpu()
         if bool((videos[partner] != videos).all()):
@@ -100,9 +101,10 @@ class PartnerPool:
             row = first_false(good)
             raise RequestError(f"The weight of row {row} is {weights[row].item()}; expected 0 or more.")
         # Rows ordered by video: a video's rows are one stretch of the summed weights, which a draw skips.
-        videos = _number(ids)
+        numbers = {video: number for number, video in enumerate(dict.fromkeys(ids))}
+        videos = torch.tensor([numbers[video] for video in ids])
         order = torch.argsort(videos, stable=True)
-        object.__setattr__(self, "_numbers", {video: number for number, video in enumerate(dict.fromkeys(ids))})
+        object.__setattr__(self, "_numbers", numbers)
         object.__setattr__(self, "_order", order)
         object.__setattr__(self, "_sums", weights[order].cumsum(0))
         object.__setattr__(self, "_ends", torch.bincount(videos).cumsum(0))
@@ -158,8 +160,7 @@ class PartnerPool:
                 f"There is no partner for row {row}: all that can be drawn is of its own video, {ids[row]!r}, and a "
                 "clip is never mixed with its own video; give at least two videos to draw from."
             )
-        device = torch.device("cpu") if generator is None else generator.device
-        chance = torch.rand(len(ids), generator=generator, dtype=torch.float64, device=device).cpu()
+        chance = torch.rand(len(ids), generator=generator, dtype=torch.float64, device=device_of(generator)).cpu()
         point = chance * rest
         # Rounding must neither put the point into the own stretch nor behind the last weight.
         below = torch.nextafter(before, torch.zeros(()).double())
@@ -184,8 +185,3 @@ def as_list(video_ids: VideoIds) -> list[Any]:
     if not ids:
         raise RequestError("The batch is empty: there are no video ids to draw partners for.")
     return ids
-
-
-def _number(ids: list[Any]) -> Int64[Tensor, "N"]:
-    numbers = {video: number for number, video in enumerate(dict.fromkeys(ids))}
-    return torch.tensor([numbers[video] for video in ids])

@@ -12,6 +12,12 @@ from torch import Tensor
 from midas_dfer.errors import RequestError
 from midas_dfer.values import is_number
 
+Clips = Shaped[Tensor, "B ..."]
+"""Clips ``[B,T,C,H,W]``, stills ``[B,C,H,W]``, sounds, features: any tensor whose first axis is the batch."""
+
+Labels = Shaped[Tensor, "..."]
+"""Soft labels ``[B, K]``, or class numbers ``[B]``."""
+
 RatioPer = Literal["clip", "batch"]
 """Whether every virtual clip has a mixing ratio of its own, or a batch has one."""
 
@@ -65,9 +71,7 @@ class MixPlan:
 
     def to(self, device: torch.device | str) -> "MixPlan":
         """Give the same plan, of the same class, on a device; itself if it is there already."""
-        tensors: dict[str, Any] = {
-            f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
-        }
+        tensors = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         if all(value.device == torch.device(device) for value in tensors.values()):
             return self
         moved: dict[str, Any] = {name: to_device(value, device) for name, value in tensors.items()}
@@ -128,9 +132,7 @@ class FeaturePlan(MixPlan):
 class ChoicePlan(MixPlan):
     """A plan of `RandomChoice`: which of its mixers, and that mixer's own plan.
 
-    Attributes:
-        choice: number of the mixer.
-        plan: what that mixer drew; its ratio and partner are this plan's too.
+    The ratio and partner of `plan`, which the mixer number `choice` drew, are this plan's too.
     """
 
     choice: int = field(kw_only=True)
@@ -194,14 +196,17 @@ def draw_ratios(count: int, alpha: float, generator: torch.Generator | None = No
 
 def draw_places(count: int, generator: torch.Generator | None = None) -> Float32[Tensor, "count 3"]:
     """Draw the places of regions (`RegionPlan.place`), uniformly, on the CPU."""
-    device = "cpu" if generator is None else generator.device
-    return torch.rand(count, 3, generator=generator, device=device).cpu()
+    return torch.rand(count, 3, generator=generator, device=device_of(generator)).cpu()
 
 
 def draw_seed(generator: torch.Generator | None = None) -> int:
     """Draw the seed of a generator of another kind or for later."""
-    device = "cpu" if generator is None else generator.device
-    return int(torch.randint(2**63 - 1, (), generator=generator, device=device).item())
+    return int(torch.randint(2**63 - 1, (), generator=generator, device=device_of(generator)).item())
+
+
+def device_of(generator: torch.Generator | None) -> torch.device:
+    """Where a generator draws; torch's default one, where there is None, on the CPU."""
+    return torch.device("cpu") if generator is None else generator.device
 
 
 def to_device(values: Shaped[Tensor, "..."], device: torch.device | str) -> Shaped[Tensor, "..."]:

@@ -19,10 +19,8 @@ class Labelling:
     ``Σ unary[level] + Σ down (z - z')² + Σ right (z - z')²`` over blocks, over neighbours in height and over
     neighbours in width, with ``z = level / (K - 1)``.
 
-    Attributes:
-        unary: of each level at each block.
-        down: weight between each block and the one below it; 0 or more.
-        right: weight between each block and the one to its right; 0 or more.
+    All weights are 0 or more: `down` between each block and the one below it, `right` between each and the one to its
+    right.
     """
 
     unary: Float[Tensor, "B K R C"]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, partner_rows
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.mixer import MixedClips
+from midas_dfer.mixing.plan import Clips, MixPlan
 from midas_dfer.mixing.puzzle_solver import Labelling, around, match_blocks, solve_labelling
 from midas_dfer.mixing.regions import frame_sizes
 from midas_dfer.mixing.saliency import cell_means, cell_of
@@ -102,9 +103,7 @@ class PuzzleMix(SaliencyMixer):
         if self.transport_cost is not None and not 0.0 < self.transport_cost < math.inf:
             raise RequestError(f"transport_cost is {self.transport_cost}; expected a number over 0, or None.")
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         _, _, height, width = frame_sizes(clips)
         plan = plan.to(clips.device)
         rows, columns = min(self.grid, height), min(self.grid, width)
@@ -130,8 +129,8 @@ class PuzzleMix(SaliencyMixer):
 
     def _labelling(
         self,
-        clips: Shaped[Tensor, "B ..."],
-        others: Shaped[Tensor, "B ..."] | None,
+        clips: Clips,
+        others: Clips | None,
         plan: MixPlan,
         own: Float[Tensor, "B rows columns"],
         partner: Float[Tensor, "B rows columns"],
@@ -159,12 +158,7 @@ class PuzzleMix(SaliencyMixer):
         return Labelling(unary - prior, down=weights[0], right=weights[1])
 
     def _strips(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        others: Shaped[Tensor, "B ..."] | None,
-        plan: MixPlan,
-        rows: int,
-        columns: int,
+        self, clips: Clips, others: Clips | None, plan: MixPlan, rows: int, columns: int
     ) -> tuple[Float[Tensor, "B N h w"], Float[Tensor, "B N h w"]]:
         """Shrink clips and partners to whole strips of `neighbourhood` pixels, in parts of each pair's range."""
 
@@ -173,11 +167,11 @@ class PuzzleMix(SaliencyMixer):
 
         sizes = strips_of(clips.shape[-2], rows), strips_of(clips.shape[-1], columns)
 
-        def shrunk(pixels: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B N h w"]:
+        def shrunk(pixels: Clips) -> Float[Tensor, "B N h w"]:
             pixels = pixels.flatten(1, -3)
             return F.adaptive_avg_pool2d(pixels.to(torch.promote_types(pixels.dtype, torch.float32)), sizes)
 
-        def extremes(pixels: Shaped[Tensor, "B ..."]) -> tuple[Shaped[Tensor, "B"], Shaped[Tensor, "B"]]:
+        def extremes(pixels: Clips) -> tuple[Shaped[Tensor, "B"], Shaped[Tensor, "B"]]:
             return pixels.flatten(1).amin(dim=1), pixels.flatten(1).amax(dim=1)
 
         strips, (low, high) = shrunk(clips), extremes(clips)
@@ -208,7 +202,7 @@ def log_binomial(count: Float[Tensor, "..."], of: int, chance: Float[Tensor, "..
     return ways + count * yes + (of - count) * no
 
 
-def moved(clips: Shaped[Tensor, "B ..."], source: Int64[Tensor, "B R C"]) -> Shaped[Tensor, "B ..."]:
+def moved(clips: Clips, source: Int64[Tensor, "B R C"]) -> Shaped[Tensor, "B ..."]:
     """Show at each place the block that `source` names, in every channel and frame.
 
     Blocks of a picture whose side is no multiple of the grid differ by a pixel: a shorter one repeats its last row

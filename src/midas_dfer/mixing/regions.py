@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, partner_rows
-from midas_dfer.mixing.mixer import PairMixer
-from midas_dfer.mixing.plan import MixPlan, RegionPlan, draw_places
+from midas_dfer.mixing.mixer import MixedClips, PairMixer
+from midas_dfer.mixing.plan import Clips, MixPlan, RegionPlan, draw_places
 
 BoxRule = Literal["inside", "clipped"]
 """Where a box may lie: whole inside of the picture, or around any pixel and cut off at the border."""
@@ -47,14 +47,12 @@ class CutMix(PairMixer):
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
         return with_places(plan, generator)
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         return paste_boxes(clips, others, as_region_plan(plan), "space", self.box)
 
 
 @dataclass(frozen=True)
-class VideoMix(PairMixer):
+class VideoMix(CutMix):
     """Pastes a box in space and time of the partner into the clip (Yun et al., VideoMix, 2020).
 
     The box has ``1 - ratio`` of the clip's volume; the target's ratio is the volume that is really left of the
@@ -71,30 +69,17 @@ class VideoMix(PairMixer):
     """
 
     kind: BoxKind = field(default="space", kw_only=True)
-    box: BoxRule = field(default="inside", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_box_rule(self.box)
         if self.kind not in get_args(BoxKind):
             raise RequestError(f"A box in '{self.kind}' is not known; expected {' or '.join(get_args(BoxKind))}.")
 
-    def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> RegionPlan:
-        return with_places(plan, generator)
-
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         return paste_boxes(clips, others, as_region_plan(plan), self.kind, self.box)
 
 
-def paste_boxes(
-    clips: Shaped[Tensor, "B ..."],
-    others: Shaped[Tensor, "B ..."] | None,
-    plan: RegionPlan,
-    kind: BoxKind,
-    rule: BoxRule,
-) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+def paste_boxes(clips: Clips, others: Clips | None, plan: RegionPlan, kind: BoxKind, rule: BoxRule) -> MixedClips:
     """Paste a box of each row's partner into it."""
     frames, _, height, width = frame_sizes(clips)
     if kind != "space" and clips.ndim != 5:
@@ -111,10 +96,7 @@ def paste_boxes(
 
 
 def paste(
-    clips: Shaped[Tensor, "B ..."],
-    others: Shaped[Tensor, "B ..."] | None,
-    plan: MixPlan,
-    mask: Bool[Tensor, "B H W"] | Bool[Tensor, "B T H W"],
+    clips: Clips, others: Clips | None, plan: MixPlan, mask: Bool[Tensor, "B H W"] | Bool[Tensor, "B T H W"]
 ) -> Float[Tensor, "B ..."]:
     """Take the marked pixels from the partners, in every channel; `plan` lies with the clips."""
     mask = mask.view(len(mask), *[1] * (clips.ndim - mask.ndim - 1), *mask.shape[1:]) if mask.ndim == 3 else mask
@@ -213,7 +195,7 @@ def as_region_plan(plan: MixPlan) -> RegionPlan:
     return plan
 
 
-def frame_sizes(clips: Shaped[Tensor, "B ..."]) -> tuple[int, int, int, int]:
+def frame_sizes(clips: Clips) -> tuple[int, int, int, int]:
     """Give T, C, H and W of clips, or of stills with T = 1."""
     if clips.ndim not in (4, 5):
         raise RequestError(

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from midas_dfer.errors import RequestError
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.mixer import MixedClips
+from midas_dfer.mixing.plan import Clips, MixPlan
 from midas_dfer.mixing.regions import (
     BoxRule,
     box_mask,
@@ -50,9 +51,7 @@ class SaliencyMix(SaliencyMixer):
         super().__post_init__()
         check_box_rule(self.box)
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         _, _, height, width = frame_sizes(clips)
         plan = plan.to(clips.device)
         maps = self._partner_maps(clips, others, plan)
@@ -113,9 +112,7 @@ class AttentiveCutMix(SaliencyMixer):
             return plan
         return replace(plan, ratio=torch.full_like(plan.ratio, 1.0 - self.cells / self.grid**2))
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         _, _, height, width = frame_sizes(clips)
         rows, columns = min(self.grid, height), min(self.grid, width)
         plan = plan.to(clips.device)

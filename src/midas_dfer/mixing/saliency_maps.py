@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.attention import ModelAttention
-from midas_dfer.mixing.mixer import PairMixer, Partners
-from midas_dfer.mixing.plan import MixPlan
+from midas_dfer.mixing.mixer import Mixed, PairMixer, Partners, Scored
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan
 
 MapFunction = Callable[[Tensor], Tensor]
 """Clips ``[B,T,C,H,W]`` to maps ``[B,T,h,w]`` or ``[B,h,w]``, stills ``[B,C,H,W]`` to maps ``[B,h,w]``."""
@@ -71,7 +71,7 @@ def fine_grained_saliency(clips: Shaped[Tensor, "*B C H W"]) -> Float[Tensor, "*
     return _over_maximum(brighter) + _over_maximum(darker)
 
 
-def one_map(maps: Shaped[Tensor, "..."], clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B h w"]:
+def one_map(maps: Shaped[Tensor, "..."], clips: Clips) -> Float[Tensor, "B h w"]:
     """Check maps, and average those of a clip's frames."""
     of_frames = clips.ndim == 5 and maps.ndim == 4 and maps.shape[:2] == clips.shape[:2]
     if (not of_frames and not (maps.ndim == 3 and len(maps) == len(clips))) or 0 in maps.shape or maps.is_complex():
@@ -89,7 +89,7 @@ def one_map(maps: Shaped[Tensor, "..."], clips: Shaped[Tensor, "B ..."]) -> Floa
     return maps.to(clips.device, non_blocking=True)
 
 
-def without_gradients(maps_of: MapFunction | str, clips: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "..."]:
+def without_gradients(maps_of: MapFunction | str, clips: Clips) -> Shaped[Tensor, "..."]:
     """Compute maps of clips, keeping nothing for a backward pass."""
     if isinstance(maps_of, str):
         raise RequestError(
@@ -141,14 +141,8 @@ class SaliencyMixer(PairMixer):
         check_source(self.saliency, "saliency")
 
     def through(
-        self,
-        model: nn.Module,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+    ) -> Scored:
         """Run a model on a batch that is mixed as planned, by that model's attention if so chosen.
 
         See `Mixer.through`.
@@ -158,14 +152,14 @@ class SaliencyMixer(PairMixer):
 
     def apply(
         self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
+        clips: Clips,
+        labels: Labels,
         plan: MixPlan,
         *,
         partners: Partners | None = None,
         saliency: Shaped[Tensor, "..."] | None = None,
         partner_saliency: Shaped[Tensor, "..."] | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    ) -> Mixed:
         """Mix a batch as planned; see `Mixer.apply`.
 
         Args:
@@ -187,17 +181,13 @@ class SaliencyMixer(PairMixer):
             raise RequestError("There are maps of the partners and none of the clips; give saliency too, or neither.")
         return PairMixer.apply(mixer, clips, labels, plan, partners=partners)
 
-    def _own_maps(self, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B h w"]:
+    def _own_maps(self, clips: Clips) -> Float[Tensor, "B h w"]:
         """Give one map for each row of the batch."""
         source = self.saliency
         return one_map(source.clips if isinstance(source, SaliencyMaps) else without_gradients(source, clips), clips)
 
     def _partner_maps(
-        self,
-        clips: Shaped[Tensor, "B ..."],
-        others: Shaped[Tensor, "B ..."] | None,
-        plan: MixPlan,
-        own: Float[Tensor, "B h w"] | None = None,
+        self, clips: Clips, others: Clips | None, plan: MixPlan, own: Float[Tensor, "B h w"] | None = None
     ) -> Float[Tensor, "B p q"]:
         """Give one map for each row's partner; `plan` lies with `clips`, whose maps `own` are, if known already."""
         source = self.saliency

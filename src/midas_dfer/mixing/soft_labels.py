@@ -33,14 +33,12 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
         raise RequestError(
             "The labels are class numbers, and how many classes there are is not known; give the mixer num_classes."
         )
-    if labels.device.type == "cpu":
-        inside = (labels >= 0) & (labels < num_classes)
-        if not inside.all():
-            row = int(torch.argmin(inside.to(torch.uint8)))
-            raise RequestError(
-                f"The class label of row {row} is {int(labels[row])}; expected 0 to {num_classes - 1} "
-                "(leave out clips without a single label, or use their soft labels)."
-            )
+    if labels.device.type == "cpu" and not (inside := (labels >= 0) & (labels < num_classes)).all():
+        row = int(torch.argmin(inside.to(torch.uint8)))
+        raise RequestError(
+            f"The class label of row {row} is {int(labels[row])}; expected 0 to {num_classes - 1} "
+            "(leave out clips without a single label, or use their soft labels)."
+        )
     classes = torch.arange(num_classes, device=labels.device)
     return (labels.unsqueeze(1) == classes).to(torch.float32)
 

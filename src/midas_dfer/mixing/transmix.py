@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.attention import attended
-from midas_dfer.mixing.combine import combine
-from midas_dfer.mixing.mixer import Partners, checked_batch, checked_partners, on_one_device
-from midas_dfer.mixing.plan import MixPlan, to_device
+from midas_dfer.mixing.mixer import Mixed, MixedClips, Partners, Scored
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan
 from midas_dfer.mixing.regions import CutMix, Span, as_region_plan, box_spans, frame_sizes, pasted_part
 from midas_dfer.mixing.saliency_maps import MapFunction, check_source, fine_grained_saliency, one_map, without_gradients
 from midas_dfer.values import is_number
@@ -71,13 +70,13 @@ class TransMix(CutMix):
 
     def apply(
         self,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
+        clips: Clips,
+        labels: Labels,
         plan: MixPlan,
         *,
         partners: Partners | None = None,
         attention: Shaped[Tensor, "..."] | None = None,
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
+    ) -> Mixed:
         """Mix a batch as planned; see `Mixer.apply`.
 
         Args:
@@ -94,22 +93,14 @@ class TransMix(CutMix):
         return CutMix.apply(mixer, clips, labels, plan, partners=partners)
 
     def through(
-        self,
-        model: nn.Module,
-        clips: Shaped[Tensor, "B ..."],
-        labels: Shaped[Tensor, "..."],
-        plan: MixPlan,
-        *,
-        partners: Partners | None = None,
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+    ) -> Scored:
         """Run a model on a batch that is mixed as planned; see `Mixer.through`.
 
         The model is run once. Its own attention is kept from that pass; an attribute `attention` that is a function
         is called after it, with the same mixed clips, so that it can give what a forward hook kept.
         """
-        soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
-        others, other_soft = checked_partners(clips, soft, plan, partners, self.num_classes)
-        plan = on_one_device(plan, clips, soft)
+        soft, others, other_soft, plan = self._checked(clips, labels, plan, partners)
         mixed, _ = super()._mix(clips, others, plan)
         mixer = self
         if isinstance(self.attention, str):
@@ -118,12 +109,9 @@ class TransMix(CutMix):
             mixer = replace(self, attention=attention())
         else:
             logits = model(mixed)
-        share = to_device(mixer._share(mixed, plan), soft.device)
-        return logits, self._target(combine(soft, other_soft, share, plan.to(soft.device)))
+        return logits, self._mixed_labels(soft, other_soft, mixer._share(mixed, plan), plan)
 
-    def _mix(
-        self, clips: Shaped[Tensor, "B ..."], others: Shaped[Tensor, "B ..."] | None, plan: MixPlan
-    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]:
+    def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         mixed, _ = super()._mix(clips, others, plan)
         return mixed, self._share(mixed, plan)
 

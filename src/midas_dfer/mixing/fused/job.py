@@ -19,16 +19,8 @@ class MixJob:
     Output row b is ``(ratio[b] * clips[b] + (1 - ratio[b]) * partner_clips[partner_rows[b]]) * scale - shift``,
     each of the two clips cut, resampled and mirrored before that where there are crops.
 
-    Attributes:
-        clips: pixels.
-        partner_clips: where the partners are found; the same tensor, or another of the same shape.
-        partner_rows: row of each partner in `partner_clips`.
-        ratio: of the first clip, in [0, 1].
-        scale: per channel; 1 / (255 std).
-        shift: per channel; mean / std.
-        crops: of each row of `clips`; None takes the pictures as they are, and `out` has their size.
-        partner_crops: of each row of `partner_clips`; None exactly where `crops` is.
-        out: where the result goes.
+    `partner_clips` is the tensor `clips` or another of its shape. Per channel, `scale` is 1 / (255 std) and `shift` is
+    mean / std. Without `crops`, of each row of `clips`, `out` has the size of the pictures.
     """
 
     clips: UInt8[Tensor, "B T C H W"]

@@ -95,18 +95,8 @@ def mix_and_normalize(
     else:
         partner_five = (partner_clips.unsqueeze(1) if still else partner_clips).contiguous()
         partner_rows = torch.arange(num_clips, device=clips.device)
-    job = MixJob(
-        clips=five,
-        partner_clips=partner_five,
-        partner_rows=partner_rows,
-        ratio=plan.ratio.contiguous(),
-        scale=scale,
-        shift=shift,
-        crops=own,
-        partner_crops=partners,
-        out=out.unsqueeze(1) if still else out,
-    )
-    _carry_out(job)
+    ratio, filled = plan.ratio.contiguous(), out.unsqueeze(1) if still else out
+    _carry_out(MixJob(five, partner_five, partner_rows, ratio, scale, shift, own, partners, filled))
     return out
 
 
