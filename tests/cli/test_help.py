@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from midas_dfer.cli import main
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.help import PAGES, did_you_mean
 from midas_dfer.cli.main import VERBS, _parse
-from midas_dfer.cli.source_list import SOURCES
+from midas_dfer.cli.sources import data_sets
+
+DATASETS = tuple(data_sets())
+OWN = {name: {flag.name for flag in row.flags} for name, row in data_sets().items()}
 
 
 def page(capsys, *words: str) -> str:
@@ -26,7 +28,7 @@ def test_pages_are_for_people(verb, capsys):
     assert "\nexamples:\n  midas " in text
     assert text.count("(default") == text.count("(default:")  # each once
     for flag in (action for action in VERBS[verb][0].parser()._actions if action.option_strings):
-        foreign = verb in ("prepare", "check") and any(flag.dest in source.flags for source in SOURCES.values())
+        foreign = verb in ("prepare", "check") and any(flag.dest in own for own in OWN.values())
         assert (f"\n  --{flag.dest} " in text if foreign else f"--{flag.dest}" in text) != foreign, flag.dest
 
 
@@ -50,11 +52,11 @@ def test_sections_name_flags_that_there_are(verb):
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_only_the_flags_of_the_data_set_that_is_named(dataset, capsys):
     text = page(capsys, "prepare", dataset)
-    own = set(SOURCES[dataset].flags)
+    own = OWN[dataset]
     assert all(f"  --{name}" in text for name in own)
-    foreign = {name for source in SOURCES.values() for name in source.flags} - own
+    foreign = set().union(*OWN.values()) - own
     assert not [name for name in foreign if f"  --{name} " in text]
-    assert DATASETS[dataset].split(":")[0] in text
+    assert data_sets()[dataset].line.split(":")[0] in text
     assert "midas check DATASET --help" in page(capsys, "check")
     assert not [name for name in DATASETS if name != dataset and f"\n  {name} " in text]
 
@@ -69,8 +71,8 @@ def test_the_page_of_a_data_set_shows_its_own_example_and_defaults(verb, dataset
     assert (request.verb, request[verb].dataset) == (verb, dataset)
     said = " ".join(text.split())
     assert "crema_d, dfew and mafw" not in said
-    assert f"without a file (default: {SOURCES[dataset].missing})" in said
-    assert f"in one fold (default: {SOURCES[dataset].duplicates})" in said
+    assert f"without a file (default: {data_sets()[dataset].missing})" in said
+    assert f"in one fold (default: {data_sets()[dataset].duplicates})" in said
 
 
 @pytest.mark.parametrize("whole", ["--recipe midas_clear", "--config settings.yaml", "--config=settings.yaml"])

@@ -186,7 +186,7 @@ def test_notes():
 
 
 def test_made_up_ferplus(tmp_path):
-    write_ferplus(tmp_path, rows=30)
+    write_ferplus(tmp_path, clips=30)
     manifest = read_ferplus(tmp_path)
     groups = find_duplicates(manifest, tmp_path)
     assert ids(groups) == [
@@ -199,7 +199,7 @@ def test_made_up_ferplus(tmp_path):
 
 
 def test_copies_come_into_one_of_the_folds_that_are_made(tmp_path, capsys):
-    write_ferplus(tmp_path / "ferplus", rows=30)
+    write_ferplus(tmp_path / "ferplus", clips=30)
     copies = ("fer0000001", "fer0000007")  # both in training, so that neither is left out
     manifest = read_ferplus(tmp_path / "ferplus")
 

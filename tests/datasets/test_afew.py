@@ -72,9 +72,9 @@ def test_the_kind_of_clips_is_told_by_what_is_there(tmp_path):
     assert manifest.table["path"].to_list() == ["Train/Happy/a.avi", "Train/Happy/b.MP4", "Val/Sad/c.avi"]
     assert has_note(manifest, "1 clips are there as folders of pictures, 3 as videos; the videos are taken")
     assert has_note(manifest, "no clips", "1 *.wav")
-    assert read_afew(tmp_path, clips="frames").video_ids == ["train/happy/a"]
+    assert read_afew(tmp_path, layout="frames").video_ids == ["train/happy/a"]
     with pytest.raises(RequestError, match="hold no frames, but 1 clips as videos"):
-        read_afew(tree(tmp_path / "x", "val/Sad/c.avi"), clips="frames")
+        read_afew(tree(tmp_path / "x", "val/Sad/c.avi"), layout="frames")
 
 
 def test_copies_that_call_the_validation_part_test(tmp_path):

@@ -6,11 +6,11 @@ import shlex
 import pytest
 
 from midas_dfer.cli import main
-from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.verbs.imitate import LAYOUTS
+from midas_dfer.cli.sources import data_sets
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import AFEW, DFEW, FERPLUS, FERV39K, MAFW
 from midas_dfer.report.pictures import evaluation_figures, training_curves
+from midas_dfer.synthetic.layouts import WRITERS
 from midas_dfer.synthetic.layouts.afew import write_afew
 from midas_dfer.synthetic.layouts.dfew import write_dfew
 from midas_dfer.synthetic.layouts.ferplus import write_ferplus
@@ -69,7 +69,7 @@ SMALL = [
 
 def test_every_data_set_is_here_or_has_tests_of_its_own():
     """table, crema_d and synthetic go the whole way in test_prepare.py, test_real_data.py and test_demo.py."""
-    assert {name.removesuffix("_pixels") for name in WAYS} | {"table", "crema_d", "synthetic"} == set(DATASETS)
+    assert {name.removesuffix("_pixels") for name in WAYS} | {"table", "crema_d", "synthetic"} == set(data_sets())
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_lists_of_other_code_bases(tmp_path, capsys):
     assert [sample.split for sample in manifest] == ["train"] * 6 + ["test"] * 2
 
 
-@pytest.mark.parametrize("dataset", LAYOUTS)
+@pytest.mark.parametrize("dataset", WRITERS)
 def test_an_imitation_is_read_as_the_data_set(dataset, tmp_path, capsys):
     assert main(["imitate", dataset, str(tmp_path / "root"), "--seed", "3"]) == 0
     said = capsys.readouterr().out

@@ -19,14 +19,14 @@ GOOD = 'fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0'
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("ferplus") / "folders"
-    write_ferplus(root, rows=30)
+    write_ferplus(root, clips=30)
     return root
 
 
 @pytest.fixture(scope="module")
 def pixels(tmp_path_factory):
     root = tmp_path_factory.mktemp("ferplus") / "pixels"
-    write_ferplus(root, rows=30, form="pixels")
+    write_ferplus(root, clips=30, form="pixels")
     return root
 
 
@@ -51,10 +51,10 @@ def test_golden_manifest_of_the_table(pixels):
 
 
 def test_the_copy_is_the_same_for_the_same_seed(folders, tmp_path):
-    write_ferplus(tmp_path / "again", rows=30)
+    write_ferplus(tmp_path / "again", clips=30)
     assert files(tmp_path / "again") == files(folders)
     with pytest.raises(RequestError, match="Use 30 or more"):
-        write_ferplus(tmp_path / "few", rows=29)
+        write_ferplus(tmp_path / "few", clips=29)
 
 
 def test_both_forms_have_the_same_pictures_in_the_same_parts(folders, pixels):

@@ -188,7 +188,7 @@ def test_where_the_clips_are_is_told_by_what_is_there(tmp_path):
     manifest = read_mafw(tmp_path)
     assert manifest.table["path"][0] == "clips/00025.mp4"
     assert has_note(manifest, "taken from clips; faces are there as well")
-    assert read_mafw(tmp_path, clips="frames").table["path"][0] == "data/frames/00025"
+    assert read_mafw(tmp_path, layout="frames").table["path"][0] == "data/frames/00025"
 
 
 @pytest.mark.parametrize(("labels", "captions"), KINDS)

@@ -43,7 +43,7 @@ TESTED = ("fer0000001", "fer0000007", "fer0000009", "fer0000010", "fer0000013", 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board") / "ferplus"
-    write_ferplus(folder, rows=30)
+    write_ferplus(folder, clips=30)
     return folder
 
 

@@ -48,7 +48,7 @@ def smooth(rng: np.random.Generator) -> np.ndarray:
 def ferplus(tmp_path_factory):
     """A made-up copy, and a list of kept-back pictures of it."""
     root = tmp_path_factory.mktemp("reader") / "ferplus"
-    write_ferplus(root, rows=40)
+    write_ferplus(root, clips=40)
     names = read_ferplus(root).video_ids
     with (root / "kept_back.csv").open("w", newline="") as file:
         csv.writer(file).writerows(

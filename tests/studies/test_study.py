@@ -97,7 +97,7 @@ def test_a_store_has_no_pictures_but_those_it_trains_and_scores_on(store, tmp_pa
 
 
 def test_ferplus_becomes_a_store_without_its_test_part_and_without_copies(tmp_path):
-    write_ferplus(tmp_path, rows=60)
+    write_ferplus(tmp_path, clips=60)
     published = read_ferplus(tmp_path).table
     allowed = published.filter(pl.col("split") != "test")
     assert allowed.height < published.height

@@ -541,14 +541,14 @@ ANNOTATIONS: tuple[Target, ...] = (
     ),
     Target(
         "ferplus, folders",
-        lambda root: write_ferplus(root, rows=FEWEST_ROWS),
+        lambda root: write_ferplus(root, clips=FEWEST_ROWS),
         lambda root, _: read_ferplus(root),
         ("data/*/*.csv", "*.csv"),
         place=r"fer\d{7}\.png",
     ),
     Target(
         "ferplus, pixels",
-        lambda root: write_ferplus(root, rows=FEWEST_ROWS, form="pixels"),
+        lambda root: write_ferplus(root, clips=FEWEST_ROWS, form="pixels"),
         lambda root, _: read_ferplus(root),
         ("fer2013new.csv", "fer2013.csv"),
         place=r"fer\d{7}\.png",

@@ -1,8 +1,8 @@
 """The command `midas`. Exit status: 0 done, 1 the job failed, 2 the request is wrong. `main` is the door.
 
 - `verbs`: a module for each verb: it parses its flags, calls one function, and prints.
-- `sources`, `source_list`, `settings`, `trainings`, `foreseen`: flags that several verbs share.
-- `main`, `parsing`, `help`, `catalogue`: complaints, paths, help pages, names. Heavy imports stand inside the verbs.
+- `sources`, `settings`, `trainings`, `foreseen`: flags that several verbs share.
+- `main`, `parsing`, `help`: complaints, paths, help pages. Heavy imports stand inside the verbs.
 """
 
 from midas_dfer.cli.main import main

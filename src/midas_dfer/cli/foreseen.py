@@ -1,7 +1,6 @@
-"""What is refused before a long job begins: flags that find no face, and names that no file has."""
+"""What is refused before a long job begins: flags that find no face."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -51,31 +50,3 @@ def refuse_detection(request: Namespace, faces: str, columns: Sequence[str]) -> 
             f"--{used} is of no use where frames are face crops already (--faces cropped): no face is "
             "looked for; leave it out, or say --faces detect"
         )
-
-
-def uploads_hint(request: Namespace, paths: list[str], videos: Path) -> str:
-    """Say so where files that were uploaded to Label Studio lie there under the names that they had before.
-
-    Args:
-        request: with the flags of `add_source_flags`.
-        paths: of the videos, as the reader gave them.
-        videos: the folder that they are relative to.
-    """
-    if request.dataset != "label_studio" or request.uploads != "stored":
-        return ""
-    from midas_dfer.datasets.tools.label_studio import original_name
-
-    renamed = [path for path in paths if original_name(path) != path]
-    if not renamed or any((videos / path).exists() for path in paths):
-        return ""
-    there = next((path for path in renamed if (videos / original_name(path)).is_file()), None)
-    if there is None:
-        return (
-            f"the folder {videos} holds none of the videos that Label Studio calls {renamed[0]} and so on, since they "
-            f"were uploaded in the browser: copy its folder media/upload there, or put your own files there, such as "
-            f"{original_name(renamed[0])}, and add --uploads original"
-        )
-    return (
-        f"{videos} holds {original_name(there)}, which Label Studio calls {there} since it was uploaded: add --uploads "
-        "original, so that files are looked for under the names that they had before"
-    )

@@ -11,11 +11,10 @@ from types import FrameType, ModuleType
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.help import PAGES, give_page, name_only
 from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, underscored
 from midas_dfer.cli.settings import whole_recipes_first
-from midas_dfer.cli.sources import give_page_of_source
+from midas_dfer.cli.sources import data_sets, give_page_of_source
 from midas_dfer.cli.verbs import (
     check,
     crossval,
@@ -144,10 +143,16 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="midas", description="Recognise emotions in video from ambiguous labels.", version=__version__)
     verbs = parser.add_subcommands(required=True, dest="verb", title="commands", description=None)
     for name, (module, text) in VERBS.items():
-        flags = module.parser()
+        if name not in arguments:  # its flags, and what they ask, are not needed
+            verbs.add_subcommand(name, Parser(), help=text)
+            continue
+        dataset = None
+        if name in ("check", "prepare"):
+            dataset = next((each for each in arguments if each in data_sets()), None)
+        flags = module.parser() if dataset is None else module.parser(dataset)
         verbs.add_subcommand(name, flags, help=text)
         if name in ("check", "prepare"):
-            give_page_of_source(flags, PAGES[name], name, next((each for each in arguments if each in DATASETS), None))
+            give_page_of_source(flags, PAGES[name], name, dataset)
         elif name == "reproduce":
             title = "settings of all rows, which override the recipes'; see midas train --help"
             give_page(flags, PAGES[name], notes=name_only(flags, reproduce.settings_of_rows(), title))

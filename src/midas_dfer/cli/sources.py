@@ -1,20 +1,33 @@
 """The flags with which `midas prepare` and `midas check` read a data set, so that both read the same clips."""
 
-import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
-from midas_dfer.cli.foreseen import uploads_hint
 from midas_dfer.cli.help import Page, give_page, hide
-from midas_dfer.cli.parsing import Parser
-from midas_dfer.cli.source_list import SOURCES, Duplicates, FaceSource, Missing, Source
+from midas_dfer.cli.parsing import Parser, refuse_typed, tell_of_plug_in
 from midas_dfer.errors import RequestError
+from midas_dfer.wording import joined
+
+if TYPE_CHECKING:
+    from midas_dfer.datasets.data_set import DataSet, Duplicates, FaceSource, Flag, Missing
+    from midas_dfer.manifest.manifest import Manifest
+    from midas_dfer.registry import Registry
+
+
+@cache
+def data_sets() -> "Registry[DataSet]":
+    """All data sets by name, imported late; the made-up one lies on a higher floor than the readers of the others."""
+    from midas_dfer.datasets.registry import DATASETS
+    from midas_dfer.synthetic.data_set import DATA_SET
+
+    DATASETS.add("synthetic", DATA_SET)
+    return DATASETS
 
 
 @dataclass(frozen=True)
@@ -29,46 +42,51 @@ class Annotated:
         duplicates: what training clips are that are validated or tested on as well; drop also keeps copies in one of
             the folds that are made.
         hint: why none of the clips has a file, where it is known, and what to do; else "".
+        packed: the file that still holds the pictures, if not all are written as files yet.
     """
 
-    manifest: Any
+    manifest: "Manifest"
     videos: Path
-    faces: FaceSource
-    missing: Missing
-    duplicates: Duplicates
+    faces: "FaceSource"
+    missing: "Missing"
+    duplicates: "Duplicates"
     hint: str = ""
+    packed: Path | None = None
 
 
-def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
+def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check", "prepare"]) -> None:
     """Add the data set, its folder, and the flags that say how to read it.
 
     Args:
         flags: of the verb.
-        or_store: whether the folder of a store may stand there alone, instead of both.
+        dataset: the one whose defaults and values are shown; None: the defaults of all.
+        verb: check also takes the folder of a store alone, instead of both.
     """
-    if or_store:
+    root = "folder of the data set, or the file of votes"
+    if verb == "check":
         flags.add_argument(
             "dataset", type=str, metavar="DATASET|STORE", help="data set whose annotations to read, or a store"
         )
-        flags.add_argument(
-            "root", type=Path | None, nargs="?", metavar="ROOT", help="folder of the data set, or the file of votes"
-        )
+        flags.add_argument("root", type=Path | None, nargs="?", metavar="ROOT", help=root)
     else:
-        flags.add_argument("dataset", type=Literal[tuple(DATASETS)], metavar="DATASET", help="data set to read")
-        flags.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set, or the file of votes")
-    for name, (kind, default, help_text) in _FLAGS.items():
-        flags.add_argument(f"--{name}", type=kind, default=default, help=help_text)
-    flags.add_argument("--captions", action="store_true", help="read the lists with captions")
+        known: Any = Literal[tuple(data_sets())]
+        flags.add_argument("dataset", type=known, metavar="DATASET", help="data set to read")
+        flags.add_argument("root", type=Path, metavar="ROOT", help=root)
+    for flag in _own_flags(dataset, rendering=verb == "prepare").values():
+        kind: dict[str, Any] = {"action": "store_true"} if flag.kind is bool else {"type": flag.kind}
+        if flag.metavar:
+            kind["metavar"] = flag.metavar
+        flags.add_argument(f"--{flag.name}", default=flag.default, help=flag.help, **kind)
     flags.add_argument(
         "--folds", type=int | None, default=None, help="create this many folds, by subject, for data without folds"
     )
     flags.add_argument("--folds_seed", type=int, default=0, help="random seed of --folds (default: 0)")
+    defaults = _defaults(data_sets().own if dataset is None else {dataset: data_sets()[dataset]})
     flags.add_argument(
         "--faces",
         type=Literal["detect", "cropped"] | None,
         default=None,
-        help="detect and align faces, or use frames that are face crops already (default: cropped for ferv39k, "
-        "ferplus, and copies of dfew, afew and mafw that are folders of faces; else detect)",
+        help=f"detect and align faces, or use frames that are face crops already (default: {_face_default()})",
     )
     flags.add_argument(
         "--max_side",
@@ -100,65 +118,43 @@ def add_source_flags(flags: Parser, *, or_store: bool = False) -> None:
         "--missing",
         type=Literal["fail", "leave_out"] | None,
         default=None,
-        help="what to do about annotated clips without a file (default: leave_out for crema_d, dfew and mafw, whose "
-        "published files lack some; else fail)",
+        help=f"what to do about annotated clips without a file (default: {defaults['missing']})",
     )
     flags.add_argument(
         "--duplicates",
         type=Literal["drop", "keep"] | None,
         default=None,
         help="what to do about training clips with pixel-identical copies in validation or test; with drop, --folds "
-        "also keeps copies in one fold (default: drop for ferplus, which has hundreds; else keep)",
+        f"also keeps copies in one fold (default: {defaults['duplicates']})",
     )
 
 
-_FLAGS: dict[str, tuple[Any, Any, str]] = {
-    "videos": (Path | None, None, "folder of the videos or pictures (default: that of ROOT)"),
-    "classes": (list[str] | None, None, "the classes and their order, such as [happy, sad, ...]"),
-    "votes": (
-        Literal["face", "voice", "audiovisual"],
-        "face",
-        "votes of annotators who saw the face only, heard the voice only, or both (default: face)",
-    ),
-    "layout": (
-        Literal["auto", "original", "clip_224x224", "clip_224x224_16f", "videos", "frames", "faces"],
-        "auto",
-        "which copy of the clips: original, clip_224x224 or clip_224x224_16f of dfew, videos or frames of afew, "
-        "videos, frames or faces of mafw (default: auto, whichever exists)",
-    ),
-    "split_lists": (Path | None, None, "folder of the train and test lists, if elsewhere"),
-    "lists": (list[Path] | None, None, "list files to read instead, such as [a, b]"),
-    "labels": (
-        Literal["single", "compound"],
-        "single",
-        "only clips with one emotion, or also those with several (default: single)",
-    ),
-    "no_emotion": (
-        Literal["drop", "keep"],
-        "drop",
-        "pictures that most annotators called unknown or not a face (default: drop)",
-    ),
-    "question": (
-        str | None,
-        None,
-        "name of the Choices or TimelineLabels tag with the votes, if there are several",
-    ),
-    "key": (str | None, None, "key in a task's data that holds the address of the video, if ambiguous"),
-    "uploads": (
-        Literal["stored", "original"],
-        "stored",
-        "whether uploaded files have the names that Label Studio gave them, or their original ones (default: stored)",
-    ),
-    "attribute": (str | None, None, "attribute that holds the class, if it is not the label of the tag"),
-    "annotator_attribute": (str, "annotator", "attribute that names the annotator (default: annotator)"),
-    "ignore": (list[str] | None, None, "answers, columns or folders that are not votes, such as [unclear, ...]"),
-    "several": (
-        Literal["each", "leave_out"],
-        "each",
-        "how to count several answers of one annotator: a vote each, or none (default: each)",
-    ),
-}
-"""Flags of some data sets only: type, default, help."""
+def _own_flags(dataset: str | None, *, rendering: bool) -> "dict[str, Flag]":
+    """The flags of some data sets only; where several have one, it is that of the data set that is named."""
+    rows = [*data_sets().own.values(), *([] if dataset is None else [data_sets()[dataset]])]
+    return {flag.name: flag for row in rows for flag in row.flags if rendering or flag.goes_to != "render"}
+
+
+def _defaults(rows: "Mapping[str, DataSet]") -> dict[str, str]:
+    """The default of --missing and --duplicates, in words where it is not the same for all data sets."""
+    if len(rows) == 1:
+        (row,) = rows.values()
+        return {"missing": row.missing, "duplicates": row.duplicates}
+    lacking = sorted(name for name, row in rows.items() if row.missing == "leave_out")
+    copied = [name for name, row in rows.items() if row.duplicates == "drop"]
+    return {
+        "missing": f"leave_out for {joined(lacking)}, whose published files lack some; else fail",
+        "duplicates": f"drop for {joined(copied)}, which has hundreds; else keep",
+    }
+
+
+def _face_default() -> str:
+    from midas_dfer.datasets.data_set import face_crops, whole_pictures
+
+    rows = data_sets().own
+    always = [name for name, row in rows.items() if row.faces is face_crops]
+    often = [name for name, row in rows.items() if row.faces not in (face_crops, whole_pictures)]
+    return f"cropped for {', '.join(always)}, and copies of {joined(often)} that are folders of faces; else detect"
 
 
 def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
@@ -171,8 +167,13 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
     Raises:
         RequestError: the annotations are wrong, or folds are asked for that cannot be made.
     """
-    source = SOURCES[request.dataset]
-    manifest = source.read(request)
+    from midas_dfer.manifest.manifest import Manifest
+
+    source = data_sets()[request.dataset]
+    given = source.given(vars(request))
+    manifest: object = source.read(request.root, **given)
+    if not isinstance(manifest, Manifest):
+        raise RequestError(f"the reader of {request.dataset} gives {manifest!r:.80}; expected a midas_dfer.Manifest")
     if request.folds is not None:
         from midas_dfer.manifest.folds import add_folds
 
@@ -181,50 +182,42 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
         tell(note)
     folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
     videos = request.videos or folder
+    paths = manifest.table["path"].to_list()
+    packed = source.packed.find(request.root) if source.packed else None
     return Annotated(
         manifest=manifest,
         videos=videos,
-        faces=request.faces or source.faces(manifest.table["path"].to_list()),
+        faces=request.faces or source.faces(paths),
         missing=request.missing or source.missing,
         duplicates=request.duplicates or source.duplicates,
-        hint=uploads_hint(request, manifest.table["path"].to_list(), videos),
+        hint=source.hint(paths, videos, given) if source.hint else "",
+        packed=None if packed is None or all((videos / path).is_file() for path in paths) else packed,
     )
 
 
 def give_page_of_source(flags: Parser, page: Page, verb: str, dataset: str | None) -> None:
     """The help page of a verb that reads a data set: with its own flags; without a data set, with none of any."""
-    own = () if dataset is None else SOURCES[dataset].flags
-    hide(flags, {name for source in SOURCES.values() for name in source.flags}.difference(own))
-    if dataset is not None:
-        _state_defaults(flags, SOURCES[dataset])
-        line = f"midas {verb} {dataset} {SOURCES[dataset].root}"
+    row = None if dataset is None else data_sets()[dataset]
+    own = () if row is None else tuple(flag.name for flag in row.flags)
+    hide(flags, _own_flags(dataset, rendering=True).keys() - own)
+    if row is not None:
+        line = f"midas {verb} {dataset} {row.example}"
         page = replace(
             page,
-            usage=page.usage.partition(", or")[0].replace("DATASET", dataset),
+            usage=page.usage.partition(", or")[0].replace("DATASET", str(dataset)),
             examples=(f"{line} --out store" if verb == "prepare" else line,),
             sections={**page.sections, f"flags of {dataset}": own},
         )
-        give_page(flags, page, notes=_about([dataset]))
+        give_page(flags, page, notes=_about({str(dataset): row}))
     else:
         more = f"flags of a data set: midas {verb} DATASET --help\n\n"
-        give_page(flags, page, notes=_about(DATASETS) + more)
+        give_page(flags, page, notes=_about(data_sets().usable(tell_of_plug_in)) + more)
 
 
-def _state_defaults(flags: Parser, source: Source) -> None:
-    """Give the defaults that this data set has, in the place of those of all."""
-    for action in flags._actions:
-        if action.dest in ("missing", "duplicates"):
-            default = getattr(source, action.dest)
-            action.help = re.sub(r"\(default: .*\)", f"(default: {default})", str(action.help))
-        if action.dest == "layout" and source.layouts:
-            action.metavar = f"{{{','.join(source.layouts)}}}"
-            action.help = "which copy of the clips (default: the one that exists)"
-
-
-def _about(names: Iterable[str]) -> str:
+def _about(rows: "Mapping[str, DataSet]") -> str:
     lines = []
-    for name in names:
-        lines += textwrap.wrap(f"{name:14}{DATASETS[name]}", 78, subsequent_indent=" " * 14)
+    for name, row in rows.items():
+        lines += textwrap.wrap(f"{name:14}{row.line}", 78, subsequent_indent=" " * 14)
     return "data sets:\n" + "\n".join(f"  {line}" for line in lines) + "\n\n"
 
 
@@ -237,32 +230,16 @@ def refuse_foreign_flags(request: Namespace) -> None:
     Raises:
         RequestError: names the flag and the data sets it is for.
     """
+    own = {flag.name: flag for flag in data_sets()[request.dataset].flags}
     owners: dict[str, list[str]] = {}
-    for name, source in SOURCES.items():
+    for name, source in data_sets().own.items():
         for flag in source.flags:
-            owners.setdefault(flag, []).append(name)
-    for flag, names in owners.items():
-        if flag in request.typed and request.dataset not in names:
-            raise RequestError(f"--{flag} is for {', '.join(names)}; leave it out with {request.dataset}")
+            owners.setdefault(flag.name, []).append(name)
+    for flag_name, names in owners.items():
+        if flag_name in request.typed and flag_name not in own:
+            raise RequestError(f"--{flag_name} is for {', '.join(names)}; leave it out with {request.dataset}")
+    for flag in own.values():
+        if flag.overrides and request[flag.name]:
+            refuse_typed(request, flag.overrides, f"--{flag.name} takes the place of what they say")
     if request.folds is None and "folds_seed" in request.typed:
         raise RequestError("--folds_seed is for --folds; say how many with --folds 5, or leave it out")
-
-
-def pixel_table(request: Namespace, source: Annotated) -> Path | None:
-    """The table that still holds FER+'s pictures as text, if it is there and not all are written as files yet."""
-    if request.dataset != "ferplus":
-        return None
-    from midas_dfer.datasets.published.fer2013 import find_pixel_file
-
-    table = find_pixel_file(request.root)
-    paths = source.manifest.table["path"].to_list()
-    return None if table is None or all((source.videos / path).is_file() for path in paths) else table
-
-
-def known_broken(dataset: str) -> frozenset[str]:
-    """The clips whose published files are known to be damaged."""
-    if dataset != "crema_d":
-        return frozenset()
-    from midas_dfer.datasets.published.crema_d import KNOWN_BROKEN
-
-    return KNOWN_BROKEN

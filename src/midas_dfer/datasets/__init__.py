@@ -1,5 +1,6 @@
 """Annotations in any form -> a `Manifest` (no torch, no pictures).
 
+- `registry`: `DATASETS`, all by name. `data_set`: what each says of itself.
 - `published`: data sets with a licence: DFEW, FERV39k, AFEW, MAFW, CREMA-D, FER+.
 - `tools`: exports of annotation tools: Label Studio, CVAT.
 - `table`, `long_table`, `roles`: anybody's table of votes.

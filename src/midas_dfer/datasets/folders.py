@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from midas_dfer.datasets.data_set import CLASSES, IGNORE, DataSet
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.tools.exports import counted, names_media, names_of_paths, split_of
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
@@ -207,3 +208,8 @@ def _notes(found: _Found) -> list[str]:
 def _shown(paths: list[str]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return f"{counted(len(paths), 'folder')} ({', '.join(f'{each!r:.60}' for each in paths[:3])}{more})"
+
+
+DATA_SET = DataSet(
+    "any clips or pictures: ROOT holds a folder per class", "clips --folds 5", read_folders, (CLASSES, IGNORE)
+)

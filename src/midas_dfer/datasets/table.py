@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
+from midas_dfer.datasets.data_set import CLASSES, IGNORE, VIDEOS, DataSet
 from midas_dfer.datasets.face_choice import FACE_COLUMN
 from midas_dfer.datasets.files.columns import read_classes, read_counts, read_videos
 from midas_dfer.datasets.files.records import UNNAMED, Records, read_records
@@ -216,3 +217,12 @@ def _refuse_completing_column(records: Records, counts: Float64[np.ndarray, "N K
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+DATA_SET = DataSet(
+    "any votes: ROOT is a .csv, .jsonl or .parquet, see --videos",
+    "votes.csv --videos clips --folds 5",
+    read_table,
+    (VIDEOS, CLASSES, IGNORE),
+    root_is_file=True,
+)

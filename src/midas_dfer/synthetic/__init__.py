@@ -5,7 +5,8 @@ who errs how) makes it good for checking a pipeline; it is never a benchmark of 
 
 - `identity`, `expressions`, `face`: who is drawn, with which expression, and how.
 - `performances`, `plan`, `new_video`: what is performed in a clip, and its video.
-- `annotators`: who votes, and how they err. `corpus`: a whole data set.
+- `annotators`: who votes, and how they err. `corpus`: a whole data set;
+  `data_set`: its row among the data sets.
 - `layouts`: made-up copies of published data sets.
 """
 

@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed, refuse_unused
-from midas_dfer.cli.sources import (
-    add_source_flags,
-    known_broken,
-    pixel_table,
-    read_source,
-    refuse_foreign_flags,
-)
+from midas_dfer.cli.sources import add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
@@ -24,15 +17,15 @@ if TYPE_CHECKING:
     from midas_dfer.clips.checking.finding import Finding
 
 
-def parser() -> Parser:
-    """The flags of the verb."""
+def parser(dataset: str | None = None) -> Parser:
+    """The flags of the verb, with the defaults of a data set."""
     flags = Parser(
         description="Check a data set before a long job: missing files, unreadable clips, clips without a face or with "
         "several people, the same pixels or people in training and test, votes, ties, missing folds. Given only a "
         "store, read every frame in it and list the clips that are not what was written. Writes nothing. Exits with 1 "
         "if it finds an error; anything less is a note."
     )
-    add_source_flags(flags, or_store=True)
+    add_source_flags(flags, dataset, verb="check")
     flags.add_argument(
         "--sample",
         type=int,
@@ -52,8 +45,8 @@ def run(request: Namespace) -> None:
     if request.root is None:
         _check_store(request)
         return
-    if request.dataset not in DATASETS:
-        raise RequestError(f"there is no data set {request.dataset!r}; expected one of {', '.join(DATASETS)}")
+    if request.dataset not in data_sets():
+        raise RequestError(f"there is no data set {request.dataset!r}; expected one of {', '.join(data_sets())}")
     refuse_foreign_flags(request)
     if request.all:
         refuse_typed(request, ("sample",), "--all reads every clip")
@@ -68,7 +61,6 @@ def run(request: Namespace) -> None:
     check_person(request)
     source = read_source(request, lambda _: None)  # its notes are among the findings
     refuse_detection(request, source.faces, source.manifest.table.columns)
-    pixels = pixel_table(request, source)
     report = check(
         source.manifest,
         source.videos,
@@ -78,12 +70,12 @@ def run(request: Namespace) -> None:
             dropped=source.duplicates == "drop",
             folds_made=request.folds is not None,
             missing="error" if source.missing == "fail" else "note",
-            hint=f"The pictures are still in {pixels}: midas prepare writes them; check again then."
-            if pixels
+            hint=f"The pictures are still in {source.packed}: midas prepare writes them; check again then."
+            if source.packed
             else source.hint,
             cut=ExtractSettings(faces=source.faces, **detection),
             person=request.person,
-            known_broken=known_broken(request.dataset),
+            known_broken=data_sets()[request.dataset].known_broken,
         ),
         jobs=request.jobs,
         reading=console_progress("read", "clip"),
@@ -95,7 +87,7 @@ def run(request: Namespace) -> None:
 
 def _check_store(request: Namespace) -> None:
     path = Path(request.dataset)
-    if request.dataset in DATASETS and not path.exists():
+    if request.dataset in data_sets() and not path.exists():
         raise RequestError(f"where is {request.dataset}? Name its folder too: midas check {request.dataset} ROOT")
     refuse_unused(request, ("jobs", "json"), "a store is always read whole, and needs no flags of data sets")
     from midas_dfer.clips.checking.store import check_store

@@ -1,30 +1,28 @@
 """midas imitate: a synthetic copy of a published data set in its layout, to try out before the licence arrives."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser
+from midas_dfer.cli.sources import data_sets
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
-
-LAYOUTS = ("dfew", "ferv39k", "afew", "mafw", "ferplus")
-"""The data sets that come with a licence, or with pictures from elsewhere."""
 
 _MOST = 100_000
 
 
 def parser() -> Parser:
     """The flags of the verb."""
+    from midas_dfer.synthetic.layouts import WRITERS
+
     flags = Parser(
         description="Write a synthetic copy of a data set in its published layout: the files, lists and faults of the "
         "real one, with drawn faces and annotations, so that you can try everything else before the licence arrives. "
         "Scores on it mean nothing."
     )
-    flags.add_argument("dataset", type=Literal[LAYOUTS], metavar="DATASET", help=f"one of {', '.join(LAYOUTS)}")
+    flags.add_argument("dataset", type=Literal[tuple(WRITERS)], metavar="DATASET", help=f"one of {', '.join(WRITERS)}")
     flags.add_argument("root", type=Path, metavar="ROOT", help="folder for the copy; empty or new")
     flags.add_argument("--clips", type=int, default=60, help="number of clips or pictures (default: 60)")
     flags.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
@@ -39,27 +37,10 @@ def run(request: Namespace) -> None:
         raise RequestError(f"--seed is {request.seed}; expected 0 or more")
     if request.root.exists() and (not request.root.is_dir() or any(request.root.iterdir())):
         raise RequestError(f"{request.root} exists already and is not overwritten; name an empty folder")
-    _write(request.dataset, request.root, request.clips, request.seed)
-    kind = DATASETS[request.dataset].partition(":")[0]
+    from midas_dfer.synthetic.layouts import WRITERS
+
+    WRITERS[request.dataset](request.root, clips=request.clips, seed=request.seed)
+    kind = data_sets()[request.dataset].line.partition(":")[0]
     print(f"a synthetic copy of {kind}, not the data set: {request.clips} clips, drawn faces and annotations")
     for verb, more in (("check", ()), ("prepare", ("--out", "STORE"))):
         print(f"next: {shell_command('midas', verb, request.dataset, request.root, *more)}")
-
-
-def _write(dataset: str, root: Path, clips: int, seed: int) -> None:
-    from midas_dfer.synthetic.layouts.afew import write_afew
-    from midas_dfer.synthetic.layouts.dfew import write_dfew
-    from midas_dfer.synthetic.layouts.ferplus import write_ferplus
-    from midas_dfer.synthetic.layouts.ferv39k import write_ferv39k
-    from midas_dfer.synthetic.layouts.mafw import write_mafw
-
-    if dataset == "ferplus":
-        write_ferplus(root, rows=clips, seed=seed)
-        return
-    writers: Mapping[str, Callable[..., None]] = {
-        "dfew": write_dfew,
-        "ferv39k": write_ferv39k,
-        "afew": write_afew,
-        "mafw": write_mafw,
-    }
-    writers[dataset](root, clips=clips, seed=seed)

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.catalogue import DATASETS
 from midas_dfer.cli.parsing import Parser, tell_of_plug_in
+from midas_dfer.cli.sources import data_sets
 from midas_dfer.files import json_text
-from midas_dfer.losses import LOSSES, LossEntry
-from midas_dfer.mixing import MIXERS, MixerEntry
+from midas_dfer.losses import LOSSES
+from midas_dfer.mixing import MIXERS
 from midas_dfer.readers import READERS
 from midas_dfer.registry import Registry
 
@@ -50,11 +50,9 @@ def run(request: Namespace) -> None:
 
 def _lines(what: str) -> dict[str, str]:
     """What a row says of itself, and which distribution brings it, if another does."""
-    if what == "datasets":
-        return DATASETS
-    registry: Registry[LossEntry] | Registry[MixerEntry] = LOSSES if what == "losses" else MIXERS
+    registry: Registry[Any] = data_sets() if what == "datasets" else LOSSES if what == "losses" else MIXERS
     lines = {name: f"{row.line}{_brought_by(registry, name)}" for name, row in registry.usable(tell_of_plug_in).items()}
-    return lines if what == "losses" else {**lines, "none": "clips as they are, labels as they are"}
+    return {**lines, "none": "clips as they are, labels as they are"} if what == "mixers" else lines
 
 
 def _brought_by(registry: Registry[Any], name: str) -> str:

@@ -9,13 +9,7 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_jobs, tell_notes
-from midas_dfer.cli.sources import (
-    Annotated,
-    add_source_flags,
-    pixel_table,
-    read_source,
-    refuse_foreign_flags,
-)
+from midas_dfer.cli.sources import Annotated, add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
@@ -24,16 +18,14 @@ from midas_dfer.progress import console_progress
 _MOST_NOTES = 5
 
 
-def parser() -> Parser:
-    """The flags of the verb."""
+def parser(dataset: str | None = None) -> Parser:
+    """The flags of the verb, with the defaults of a data set."""
     flags = Parser(
         description="Crop the face of every annotated clip from its video into a store. Run again, it resumes where it "
         "stopped."
     )
-    add_source_flags(flags)
+    add_source_flags(flags, dataset, verb="prepare")
     flags.add_argument("--out", type=Path, required=True, help="folder of the store")
-    flags.add_argument("--clips", type=int | None, default=None, help="number of clips to render (default: 120)")
-    flags.add_argument("--seed", type=int | None, default=None, help="random seed (default: 0)")
     flags.add_argument("--size", type=int, default=224, help="side of the stored crops in pixels (default: 224)")
     flags.add_argument(
         "--aggregate",
@@ -67,11 +59,14 @@ def run(request: Namespace) -> None:
     detection = detection_flags(request)
     check_person(request)
     ExtractSettings(size=request.size, **detection)  # refuses a size before anything is rendered or read
-    if request.dataset == "synthetic":
-        _render(request)
+    data_set = data_sets()[request.dataset]
+    if data_set.render:
+        asked = data_set.given(vars(request), "render")
+        data_set.render(request.root, jobs=request.jobs, progress=console_progress("render", "clip"), **asked)
     source = read_source(request, lambda note: tell_notes(request, [note]))
-    if (pixels := pixel_table(request, source)) is not None:
-        _write_pictures(pixels, request.root, source.videos)
+    if data_set.packed and source.packed:
+        unpacking = console_progress("unpack", "picture")
+        data_set.packed.unpack(source.packed, request.root, source.videos, progress=unpacking)
     refuse_detection(request, source.faces, source.manifest.table.columns)
     manifest = source.manifest if request.aggregate is None else _aggregated(source.manifest, request)
     source = replace(source, manifest=manifest)
@@ -133,31 +128,6 @@ def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Man
     made = aggregate(manifest, request.aggregate)
     tell_notes(request, made.notes[len(manifest.notes) :])
     return made
-
-
-def _render(request: Namespace) -> None:
-    from midas_dfer.synthetic import clips_and_seed, write_corpus
-
-    if (found := clips_and_seed(request.root)) is not None:
-        for name, there in zip(("clips", "seed"), found, strict=True):
-            asked = getattr(request, name)
-            if asked not in (None, there):
-                raise RequestError(
-                    f"--{name} is {asked}, but {request.root} holds made-up clips already, with --{name} {there}; "
-                    f"leave --{name} out to prepare those, or name another folder to render into"
-                )
-        return
-    clips, seed = (usual if asked is None else asked for asked, usual in ((request.clips, 120), (request.seed, 0)))
-    bar = console_progress("render", "clip")
-    bar.start(clips)  # goes on where an earlier rendering was interrupted
-    write_corpus(request.root, clips=clips, seed=seed, jobs=request.jobs, progress=bar.advance)
-    bar.finish()
-
-
-def _write_pictures(pixels: Path, root: Path, out: Path) -> None:
-    from midas_dfer.datasets.published.fer2013 import unpack_fer2013
-
-    unpack_fer2013(pixels, root, out, progress=console_progress("unpack", "picture"))
 
 
 def _without_copies(source: Annotated, request: Namespace) -> Any:  # noqa: ANN401 - a Manifest, imported late

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from midas_dfer.datasets.data_set import LISTS, DataSet, crops_if_folders, layout_flag
 from midas_dfer.datasets.files.plain_lists import (
     add_row_problems,
     check_marks,
@@ -32,7 +33,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.video.suffixes import VIDEO_SUFFIXES
 
-ClipKind = Literal["auto", "frames", "videos"]
+Layout = Literal["auto", "frames", "videos"]
 """What a clip is on disk: a folder of pictures, or a video file."""
 
 PUBLISHED: dict[str, tuple[int, ...]] = {"train": (773,), "validation": (383, 381)}
@@ -63,7 +64,7 @@ class _Part:
 
 
 def read_afew(
-    root: str | os.PathLike[str], *, clips: ClipKind = "auto", lists: Sequence[str | os.PathLike[str]] = ()
+    root: str | os.PathLike[str], *, layout: Layout = "auto", lists: Sequence[str | os.PathLike[str]] = ()
 ) -> Manifest:
     """Read the folders, or lists, of AFEW.
 
@@ -72,7 +73,7 @@ def read_afew(
 
     Args:
         root: the folder that holds the parts.
-        clips: whether clips are folders of pictures or video files (.avi, .mp4, ...); "auto": whichever there
+        layout: whether clips are folders of pictures or video files (.avi, .mp4, ...); "auto": whichever there
             are more of, the pictures where there are as many of both.
         lists: read these lists instead, with rows such as `AFEW_Face/train/Disgust/0_5_011756043 79 5`; the
             part is that in the path, else that in the name of the list. Numbers may not contradict the names.
@@ -85,8 +86,8 @@ def read_afew(
     Raises:
         RequestError: there are no such folders or no clips in them, or rows of a list are wrong.
     """
-    if clips not in get_args(ClipKind):
-        raise RequestError(f"{clips!r} is no kind of clips. Use one of {', '.join(get_args(ClipKind))}.")
+    if layout not in get_args(Layout):
+        raise RequestError(f"{layout!r} is no kind of clips. Use one of {', '.join(get_args(Layout))}.")
     folder = Path(root)
     if not is_folder(folder):
         raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
@@ -95,7 +96,7 @@ def read_afew(
     if lists:
         table = _read_lists(folder, tuple(Path(file) for file in lists), parts, notes)
     else:
-        table = _read_folders(folder, parts, clips, notes)
+        table = _read_folders(folder, parts, layout, notes)
     return Manifest(AFEW.names, _with_splits(table, notes).sort("video_id"), AFEW.name, notes)
 
 
@@ -129,7 +130,7 @@ def _class_of(name: str) -> str | None:
     return known if known in AFEW.names else None
 
 
-def _read_folders(folder: Path, parts: list[_Part], clips: ClipKind, notes: list[str]) -> pl.DataFrame:
+def _read_folders(folder: Path, parts: list[_Part], layout: Layout, notes: list[str]) -> pl.DataFrame:
     if not parts:
         raise RequestError(f"{folder} does not look like AFEW: no folders of emotions are there. {_EXPECTED}.")
     found: dict[str, list[tuple[str, str, str, str]]] = {"frames": [], "videos": []}
@@ -141,7 +142,7 @@ def _read_folders(folder: Path, parts: list[_Part], clips: ClipKind, notes: list
             for kind, name, file in _list_clips(emotion, strange):
                 path = (emotion / file).relative_to(folder).as_posix()
                 found[kind].append((part.name, str(_class_of(emotion.name)), name, path))
-    kind = clips if clips != "auto" else "videos" if len(found["videos"]) > len(found["frames"]) else "frames"
+    kind = layout if layout != "auto" else "videos" if len(found["videos"]) > len(found["frames"]) else "frames"
     other = "frames" if kind == "videos" else "videos"
     if not found[kind]:
         also = f", but {len(found[other])} clips as {other}" if found[other] else ""
@@ -271,3 +272,12 @@ def _note_same_names(table: pl.DataFrame, notes: list[str]) -> None:
     ):
         if found.height:
             notes.append(f"Names of clips that occur {where}: {found.height} ({_some(found['clip'].to_list())}).")
+
+
+DATA_SET = DataSet(
+    "AFEW: ROOT holds train and validation, a folder per emotion",
+    "AFEW",
+    read_afew,
+    (layout_flag("videos", "frames"), LISTS),
+    faces=crops_if_folders,
+)

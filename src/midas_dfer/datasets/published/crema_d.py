@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
+from midas_dfer.datasets.data_set import DataSet, Flag
 from midas_dfer.datasets.files.columns import read_counts, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note
 from midas_dfer.datasets.files.records import UNNAMED, read_records
@@ -165,3 +166,20 @@ def _read_actors(file: Path) -> pl.DataFrame:
     problems.raise_if_any(str(file), "Expected is the file as published.")
     about = [records.table[column].alias(column.lower()) for column in ("Sex", "Race", "Ethnicity")]
     return pl.DataFrame([actors.alias("subject"), ages.alias("age"), *about])
+
+
+DATA_SET = DataSet(
+    "CREMA-D: ROOT holds processedResults, VideoFlash",
+    "CREMA-D",
+    read_crema_d,
+    (
+        Flag(
+            "votes",
+            VoteSource,
+            "face",
+            "votes of annotators who saw the face only, heard the voice only, or both (default: face)",
+        ),
+    ),
+    missing="leave_out",
+    known_broken=KNOWN_BROKEN,
+)

@@ -9,7 +9,8 @@ The five published folds hold 11,697 clips; the 11,967 that the MIDAS paper prin
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from midas_dfer.datasets.data_set import LISTS, DataSet, Flag, crops_if_folders, layout_flag
 from midas_dfer.datasets.files.columns import first_column, read_counts
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.datasets.files.xlsx import read_xlsx
@@ -30,6 +32,7 @@ from midas_dfer.datasets.published.dfew_splits import (
     read_label_numbers,
     read_published_folds,
 )
+from midas_dfer.datasets.published.frame_lists import parts_by_name, read_frame_lists
 from midas_dfer.emotions import DFEW, canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
@@ -69,6 +72,7 @@ def read_dfew(
     *,
     layout: Layout | Literal["auto"] = "auto",
     splits: str | os.PathLike[str] | None = None,
+    lists: Sequence[str | os.PathLike[str]] = (),
 ) -> Manifest:
     """Read the votes, labels and folds of all clips of DFEW.
 
@@ -78,6 +82,8 @@ def read_dfew(
             of clip_224x224, original, clip_224x224_16f.
         splits: folder of the train and test lists (see `dfew_splits.read_published_folds`); None:
             `EmoLabel_DataSplit` in `root`; where that is missing, no clip has a fold.
+        lists: read these lists of other code bases instead, one for each part, with train, val or test in its name;
+            they have no votes. `root` is the folder of the frames, see `frame_lists.read_frame_list`.
 
     Returns:
         All annotated clips in the order of their numbers, which are their names, padded to five digits. The
@@ -85,8 +91,13 @@ def read_dfew(
         votes, has no label and is in no fold. A clip that only the lists know has their label and no votes.
 
     Raises:
-        RequestError: the annotations or a test list are missing, cannot be read or have a wrong row.
+        RequestError: the annotations or a test list are missing, cannot be read or have a wrong row; or `lists` are
+            given with `layout` or `splits`.
     """
+    if lists:
+        if layout != "auto" or splits is not None:
+            raise RequestError("The lists say which clips there are; leave out layout and splits.")
+        return read_frame_lists(parts_by_name(lists), root, class_names=DFEW.names, order=DFEW.names, name=DFEW.name)
     if layout not in ("auto", *get_args(Layout)):
         raise RequestError(f"{layout!r} is not a layout of DFEW. Use auto, {', '.join(get_args(Layout))}.")
     folder = Path(root)
@@ -282,3 +293,17 @@ def _numbered(folder: Path, ending: str, depth: int) -> Iterator[str]:
             yield entry.name
         elif depth > 1 and entry.is_dir():
             yield from (f"{entry.name}/{path}" for path in _numbered(folder / entry.name, ending, depth - 1))
+
+
+DATA_SET = DataSet(
+    "DFEW: ROOT holds Annotation, EmoLabel_DataSplit, Clip",
+    "DFEW",
+    read_dfew,
+    (
+        layout_flag(*get_args(Layout)),
+        Flag("split_lists", Path | None, None, "folder of the train and test lists, if elsewhere", "splits"),
+        replace(LISTS, overrides=("layout", "split_lists")),
+    ),
+    faces=crops_if_folders,
+    missing="leave_out",
+)

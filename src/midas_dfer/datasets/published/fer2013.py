@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.datasets.published.ferplus import FOLDERS, TABLE, USAGE, read_picture_names
+from midas_dfer.datasets.data_set import VIDEOS, DataSet, Flag, Packed, face_crops
+from midas_dfer.datasets.published.ferplus import FOLDERS, TABLE, USAGE, NoEmotion, read_ferplus, read_picture_names
 from midas_dfer.errors import RequestError
 from midas_dfer.files import is_temporary, make_folder, write_together
 from midas_dfer.progress import NoProgress, Progress
@@ -143,3 +144,22 @@ def _picture(text: str, place: str) -> UInt8[np.ndarray, "48 48"]:
 def _png(picture: UInt8[np.ndarray, "H W"]) -> bytes:
     _, data = cv2.imencode(".png", picture)
     return data.tobytes()
+
+
+DATA_SET = DataSet(
+    "FER+ images: ROOT holds fer2013new.csv, data",
+    "FERPlus",
+    read_ferplus,
+    (
+        VIDEOS,
+        Flag(
+            "no_emotion",
+            NoEmotion,
+            "drop",
+            "pictures that most annotators called unknown or not a face (default: drop)",
+        ),
+    ),
+    faces=face_crops,
+    duplicates="drop",
+    packed=Packed(find_pixel_file, unpack_fer2013),
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from midas_dfer.datasets.data_set import LISTS, DataSet, face_crops
 from midas_dfer.datasets.files.plain_lists import (
     ListRows,
     add_row_problems,
@@ -160,3 +161,8 @@ def _find_clips(folder: Path, scenes: list[str]) -> str:
                 relative = place.relative_to(folder).as_posix()
                 return "" if relative == "." else relative + "/"
     return CLIP_FOLDER + "/"
+
+
+DATA_SET = DataSet(
+    "FERV39k: ROOT holds 4_setups, 2_ClipsforFaceCrop", "FERV39k", read_ferv39k, (LISTS,), faces=face_crops
+)

@@ -142,6 +142,25 @@ def read_frame_lists(
     return Manifest(tuple(class_names), table, name, notes)
 
 
+def parts_by_name(lists: Sequence[str | os.PathLike[str]]) -> dict[Split, Path]:
+    """Which part each list is for, by the name of its file.
+
+    Raises:
+        RequestError: a name says nothing or several things, or two lists are for one part.
+    """
+    parts: dict[Split, Path] = {}
+    words: dict[Split, str] = {"train": "train", "validation": "val", "test": "test"}
+    for file in map(Path, lists):
+        named = [part for part, word in words.items() if word in file.name]
+        if len(named) != 1 or named[0] in parts:
+            raise RequestError(
+                f"the name of the list {file} does not say which part it is for; expected one list each with train, "
+                "val or test in its name"
+            )
+        parts[named[0]] = file
+    return parts
+
+
 def _known_names(order: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
     """Give the classes in an order, under the spelling of `classes`."""
     check_class_names(order)

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
+from midas_dfer.datasets.data_set import DataSet, FaceSource, Flag, layout_flag
 from midas_dfer.datasets.files.plain_lists import (
     DAMAGED,
     ListLines,
@@ -30,7 +31,7 @@ from midas_dfer.manifest.problems import RowProblems
 LabelSet = Literal["single", "compound"]
 """Which lists: of the clips with a single label, or those that may name several emotions."""
 
-ClipSource = Literal["auto", "videos", "frames", "faces"]
+Layout = Literal["auto", "videos", "frames", "faces"]
 """What a clip is on disk: a video, a folder of whole pictures, or a folder of face crops."""
 
 FOLDS = 5
@@ -56,7 +57,7 @@ _EXPECTED = f"Expected is '{_LISTS}/single/no_caption/set_1/train.txt' with rows
 
 
 def read_mafw(
-    root: str | os.PathLike[str], *, labels: LabelSet = "single", captions: bool = False, clips: ClipSource = "auto"
+    root: str | os.PathLike[str], *, labels: LabelSet = "single", captions: bool = False, layout: Layout = "auto"
 ) -> Manifest:
     """Read the lists of MAFW.
 
@@ -73,7 +74,7 @@ def read_mafw(
         labels: "single" or "compound".
         captions: read the lists with captions, which lack the neutral clips. They are read anyway where
             those without captions are not there.
-        clips: the videos in `data/clips` or `clips`, the pictures in `data/frames` or `frames`, or the crops
+        layout: the videos in `data/clips` or `clips`, the pictures in `data/frames` or `frames`, or the crops
             in `data/faces`, `faces` or `clips_faces`; "auto": the first of these that is there.
 
     Returns:
@@ -84,7 +85,7 @@ def read_mafw(
         RequestError: a folder or list is not there, or rows are wrong: an unknown class or a number, a clip
             with two different labels, for training and testing in one set, or tested in two sets.
     """
-    for name, value, known in (("labels", labels, LabelSet), ("clips", clips, ClipSource)):
+    for name, value, known in (("labels", labels, LabelSet), ("layout", layout, Layout)):
         if value not in get_args(known):
             raise RequestError(f"{name} is {value!r} for MAFW. Use one of {', '.join(get_args(known))}.")
     folder = Path(root)
@@ -98,7 +99,7 @@ def read_mafw(
         raise RequestError(f"The lists in {place} are empty. {_EXPECTED}.")
     rows = _read_rows(lines, place, labels, captioned, notes)
     table = _one_row_each(rows, notes)
-    table = table.with_columns(_paths(table, folder, clips, notes), *_targets(table, labels, notes))
+    table = table.with_columns(_paths(table, folder, layout, notes), *_targets(table, labels, notes))
     total, tested = PUBLISHED[labels, captioned]
     sizes = tuple(int((table["fold"] == k).sum()) for k in range(1, FOLDS + 1))
     notes += count_note("All sets", table.height, total)
@@ -265,8 +266,8 @@ def _targets(table: pl.DataFrame, labels: str, notes: list[str]) -> list[pl.Seri
     ]
 
 
-def _paths(table: pl.DataFrame, folder: Path, clips: str, notes: list[str]) -> pl.Series:
-    kinds = tuple(_CLIP_FOLDERS) if clips == "auto" else (clips,)
+def _paths(table: pl.DataFrame, folder: Path, layout: str, notes: list[str]) -> pl.Series:
+    kinds = tuple(_CLIP_FOLDERS) if layout == "auto" else (layout,)
     there = [(kind, name) for kind in kinds for name in _CLIP_FOLDERS[kind] if is_folder(folder / name)]
     kind, name = there[0] if there else (kinds[0], _CLIP_FOLDERS[kinds[0]][0])
     if kind != "videos":
@@ -275,3 +276,22 @@ def _paths(table: pl.DataFrame, folder: Path, clips: str, notes: list[str]) -> p
     if len({each for each, _ in there}) > 1:
         notes.append(f"Clips are taken from {name}; {', '.join(each for _, each in there[1:])} are there as well.")
     return (f"{name}/" + table["file" if kind == "videos" else "video_id"]).alias("path")
+
+
+def _named_as_crops(paths: list[str]) -> FaceSource:
+    """There are folders of whole pictures as well: the folder's name tells."""
+    return "cropped" if any("face" in path or "crop" in path for path in paths[:1]) else "detect"
+
+
+DATA_SET = DataSet(
+    "MAFW: ROOT holds 'Train & Test Set' and the clips",
+    "MAFW",
+    read_mafw,
+    (
+        layout_flag("videos", "frames", "faces"),
+        Flag("labels", LabelSet, "single", "only clips with one emotion, or also those with several (default: single)"),
+        Flag("captions", bool, False, "read the lists with captions"),
+    ),
+    faces=_named_as_crops,
+    missing="leave_out",
+)

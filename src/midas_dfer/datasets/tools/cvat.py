@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from midas_dfer.datasets.data_set import CLASSES, IGNORE, SEVERAL, VIDEOS, DataSet, Flag
 from midas_dfer.datasets.people import find_people
 from midas_dfer.datasets.tools.cvat_archive import read_json_members
 from midas_dfer.datasets.tools.cvat_datumaro import read_datumaro
@@ -252,3 +253,19 @@ def _find_splits(root: Path, exports: list[CvatExport], place: Callable[[int], s
                 wrong[export.first + item] = f"{path!r} is in the part {export.split} here and in {before} elsewhere"
     refuse_entries(str(root), wrong, place, "Each clip is in one part.")
     return {path: {"split": part} for path, part in parts.items()}
+
+
+DATA_SET = DataSet(
+    "CVAT: ROOT is an export (XML 1.1, Datumaro), or a folder",
+    "annotations.xml --videos clips --folds 5",
+    read_cvat,
+    (
+        VIDEOS,
+        CLASSES,
+        Flag("attribute", str | None, None, "attribute that holds the class, if it is not the label of the tag"),
+        Flag("annotator_attribute", str, "annotator", "attribute that names the annotator (default: annotator)"),
+        IGNORE,
+        SEVERAL,
+    ),
+    root_is_file=True,
+)

@@ -8,10 +8,11 @@ time line (https://labelstud.io/tags/timelinelabels).
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from midas_dfer.datasets.data_set import CLASSES, IGNORE, SEVERAL, VIDEOS, DataSet, Flag
 from midas_dfer.datasets.files.json_files import read_json_entries
 from midas_dfer.datasets.people import People, find_people
 from midas_dfer.datasets.tools.exports import (
@@ -275,3 +276,50 @@ def _collect(
     if tasks.predictions:
         notes.append(f"Passed over because models are no annotators: {counted(tasks.predictions, 'prediction')}.")
     return votes, notes
+
+
+def uploads_hint(paths: list[str], videos: Path, given: Mapping[str, Any]) -> str:
+    """Say so where files that were uploaded lie there under the names that they had before."""
+    renamed = [path for path in paths if original_name(path) != path]
+    if given["uploads"] != "stored" or not renamed or any((videos / path).exists() for path in paths):
+        return ""
+    there = next((path for path in renamed if (videos / original_name(path)).is_file()), None)
+    if there is None:
+        return (
+            f"the folder {videos} holds none of the videos that Label Studio calls {renamed[0]} and so on, since they "
+            f"were uploaded in the browser: copy its folder media/upload there, or put your own files there, such as "
+            f"{original_name(renamed[0])}, and add --uploads original"
+        )
+    return (
+        f"{videos} holds {original_name(there)}, which Label Studio calls {there} since it was uploaded: add --uploads "
+        "original, so that files are looked for under the names that they had before"
+    )
+
+
+DATA_SET = DataSet(
+    "Label Studio: ROOT is a JSON export, see --videos",
+    "export.json --videos clips --folds 5",
+    read_label_studio,
+    (
+        VIDEOS,
+        CLASSES,
+        Flag(
+            "question",
+            str | None,
+            None,
+            "name of the Choices or TimelineLabels tag with the votes, if there are several",
+        ),
+        Flag("key", str | None, None, "key in a task's data that holds the address of the video, if ambiguous"),
+        IGNORE,
+        SEVERAL,
+        Flag(
+            "uploads",
+            Uploads,
+            "stored",
+            "whether uploaded files have the names that Label Studio gave them, or their original ones "
+            "(default: stored)",
+        ),
+    ),
+    root_is_file=True,
+    hint=uploads_hint,
+)

@@ -42,12 +42,14 @@ class _Row:
     first: int | None = None  # the row of which this is a copy
 
 
-def write_ferplus(root: Path, *, rows: int = 40, seed: int = 0, form: Literal["folders", "pixels"] = "folders") -> None:
+def write_ferplus(
+    root: Path, *, clips: int = 40, seed: int = 0, form: Literal["folders", "pixels"] = "folders"
+) -> None:
     """Write a made-up copy.
 
     Args:
         root: the folder; made if it is not there.
-        rows: how many rows fer2013.csv has, at least `FEWEST_ROWS`; some of them are no faces. Seven tenths are
+        clips: how many rows fer2013.csv has, at least `FEWEST_ROWS`; some of them are no faces. Seven tenths are
             for training, the rest for validation and testing.
         seed: of all that is drawn.
         form: `data/FER2013Train/fer0000000.png` and so on with a label.csv per folder; or fer2013.csv, which holds
@@ -57,9 +59,9 @@ def write_ferplus(root: Path, *, rows: int = 40, seed: int = 0, form: Literal["f
         RequestError: fewer rows than `FEWEST_ROWS`.
         JobError: a file cannot be written.
     """
-    if rows < FEWEST_ROWS:
-        raise RequestError(f"{rows} rows are too few for all traps. Use {FEWEST_ROWS} or more.")
-    made = _make_rows(rows, seed)
+    if clips < FEWEST_ROWS:
+        raise RequestError(f"{clips} rows are too few for all traps. Use {FEWEST_ROWS} or more.")
+    made = _make_rows(clips, seed)
     make_folder(root)
     said = [row.votes if row.first is None else made[row.first].votes for row in made]
     header: list[int | str] = ["Usage", "Image name", *("neutral", "happiness", "surprise", "sadness", "anger")]

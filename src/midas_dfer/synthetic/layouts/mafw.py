@@ -7,7 +7,7 @@ of list only; "happiness", "sadness" and "anger" for happy, sad and angry.
 
 from pathlib import Path
 
-from midas_dfer.datasets.published.mafw import FOLDS, ClipSource
+from midas_dfer.datasets.published.mafw import FOLDS, Layout
 from midas_dfer.emotions import MAFW
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
@@ -17,12 +17,12 @@ FEWEST_CLIPS = 55
 """Every class is tested in every set from this number of clips on."""
 
 _PUBLISHED_NAMES = {"happy": "happiness", "sad": "sadness", "angry": "anger"}
-_FOLDERS: dict[ClipSource, str] = {"videos": "data/clips", "frames": "data/frames", "faces": "data/faces"}
+_FOLDERS: dict[Layout, str] = {"videos": "data/clips", "frames": "data/frames", "faces": "data/faces"}
 _CHINESE = "一个女生眼含着泪水大声训斥着对面的人。眉头紧蹙，嘴角下拉。"
 
 
 def write_mafw(
-    root: Path, *, clips: int = 66, seed: int = 0, source: ClipSource = "videos", frames: int = 8, drawn: bool = True
+    root: Path, *, clips: int = 66, seed: int = 0, source: Layout = "videos", frames: int = 8, drawn: bool = True
 ) -> None:
     """Write a made-up copy.
 
@@ -45,7 +45,7 @@ def write_mafw(
     """
     if clips < FEWEST_CLIPS:
         raise RequestError(f"{clips} clips were asked for. Every class in every set needs {FEWEST_CLIPS} or more.")
-    kind: ClipSource = "videos" if source == "auto" else source
+    kind: Layout = "videos" if source == "auto" else source
     single: list[tuple[int, int, str]] = []
     compound: list[tuple[int, int, str]] = []
     for index in range(clips):
