@@ -1,8 +1,8 @@
 """midas-dfer: emotion recognition in video from ambiguous labels.
 
-Votes in, video in; a trained and honestly evaluated model, a report and predictions on any video out. The
-mixing of MIDAS (Kawamura et al., WACV 2024) stands on its own in `midas_dfer.mixing`. The names below are the
-public ones; each is imported when it is first used, so that `import midas_dfer` costs nothing.
+From votes and videos to a trained and honestly evaluated model, a report, and predictions for any video. The
+mixing of MIDAS (Kawamura et al., WACV 2024) works on its own in `midas_dfer.mixing`. The names below are
+public; each is imported on first use, so `import midas_dfer` costs nothing.
 """
 
 from typing import TYPE_CHECKING

@@ -8,17 +8,17 @@ from typing import ClassVar
 
 
 class MidasError(Exception):
-    """Base of all errors raised on purpose.
+    """Base class of all deliberate errors.
 
     Attributes:
-        exit_status: what the command line leaves with: 1, the job failed; 2, the request is wrong.
+        exit_status: exit status of the command line: 1, the job failed; 2, the request is invalid.
     """
 
     exit_status: ClassVar[int] = 1
 
 
 class RequestError(MidasError, ValueError):
-    """What was asked for is wrong: a missing file, a value out of range, a row that makes no sense."""
+    """The request is invalid: a missing file, a value out of range, an inconsistent row."""
 
     exit_status: ClassVar[int] = 2
 

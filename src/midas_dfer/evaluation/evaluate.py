@@ -48,29 +48,29 @@ def evaluate(
 ) -> tuple[Evaluation, Predictions]:
     """Predict clips of a store with a trained model, and score the predictions.
 
-    Where model and store do not have the same classes, by name, the scores are over those that both have: the
-    network chooses among these alone (see `predict_clips`), votes for others are dropped, and clips whose label
-    is another class are left out. `Evaluation.mapping` counts what was dropped.
+    If model and store have different classes, matched by name, the scores cover those that both have: the network
+    chooses only among these (see `predict_clips`), votes for others are dropped, and clips labelled with another
+    class are left out. `Evaluation.mapping` counts what was dropped.
 
     Args:
-        run: a run, or what else `open_trained` takes.
+        run: a run, or anything else that `open_trained` takes.
         store: the clips, or the folder of their store.
-        part: which clips. `auto` takes the run's test part, or, from the store of another data set and with a model
-            whose parts are not recorded, that store's test part or all of it.
-        out: folder for evaluation.json and predictions.csv; if None, one in that of the model: `evaluation` for its own
-            test part, `evaluation-STORE-PART` for all else (`midas_dfer.evaluation.places`).
+        part: which clips. `auto` takes the run's test set; for a store of another data set, or a model whose split is
+            not recorded, that store's test set or all of it.
+        out: folder for evaluation.json and predictions.csv; None is a folder in that of the model: `evaluation` for its
+            own test set, `evaluation-STORE-PART` for anything else (`midas_dfer.evaluation.places`).
         device: auto, cpu or cuda.
-        precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
-        batch_size: clips per step; has no influence on the scores.
-        progress: told of each clip.
+        precision: 32, the same on all machines (to 1e-4); bf16; or auto, which lets the hardware decide.
+        batch_size: clips per step; does not affect the scores.
+        progress: called for each clip.
 
     Returns:
-        the scores, and what they were computed from.
+        The scores, and the predictions behind them.
 
     Raises:
-        RequestError: there is no such model, it is not trained yet, the store has no such clips, fewer than two of its
-            classes are among those of the model, or `out` is None with a packaged reader.
-        JobError: the output is not finite, or the files cannot be written; then neither of them is.
+        RequestError: there is no such model, it is not trained yet, the store has no such clips or shares fewer than
+            two classes with the model, or `out` is None with a packaged reader.
+        JobError: the output is not finite, or a file cannot be written; then neither is.
     """
     trained = open_trained(run)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)

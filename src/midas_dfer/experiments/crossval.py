@@ -26,19 +26,19 @@ def cross_validate(
     engine: Engine | None = None,
     say: Callable[[str], None] = print,
 ) -> MethodResult:
-    """Train and test a recipe once for each fold and seed; called again, it goes on where it stopped.
+    """Train and test a recipe once for each fold and seed; called again, it resumes where it stopped.
 
-    The folds are those of the store, published ones or made ones (`midas prepare --folds`). Which epoch is kept is
-    up to `config.select`: the last one, or by a validation part of the training clips.
+    The folds are those of the store, published or created by `midas prepare --folds`. `config.select` decides which
+    epoch is kept: the last one, or the best on a validation set split off the training clips.
 
     Args:
-        config: the recipe; its `test_fold` and `seed` give way to `folds` and `seeds`.
+        config: the recipe; `folds` and `seeds` replace its `test_fold` and `seed`.
         store: the clips, or the folder of their store.
         out: folder of the experiment: config.yaml (the recipe), a run folder for each fold and seed, results.json.
-        folds: which folds are tested, each against training on all others; None for all there are.
-        seeds: of everything that is drawn.
-        jobs: how many trainings at a time on this machine.
-        engine: what does the trainings instead, such as `midas_dfer.experiments.ray_engine.RayEngine`.
+        folds: the test folds, each with training on all others; None is all folds.
+        seeds: random seeds.
+        jobs: number of parallel trainings on this machine.
+        engine: runs the trainings instead, such as `midas_dfer.experiments.ray_engine.RayEngine`.
         say: prints a line.
 
     Returns:
@@ -46,7 +46,7 @@ def cross_validate(
 
     Raises:
         RequestError: the store has no folds, the recipe does not fit it, or `out` holds another recipe's results.
-        JobError: some trainings failed, or another process works on `out`; what was finished is kept.
+        JobError: some trainings failed, or another process is using `out`; finished work is kept.
     """
     out = Path(out)
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)

@@ -17,20 +17,20 @@ SoftLabelMethod = Literal["proportion", "softmax_counts", "softmax_proportions",
 def votes_to_soft_labels(
     votes: Votes, method: SoftLabelMethod = "proportion", *, temperature: float = 1.0, smoothing: float = 1.0
 ) -> Float64[np.ndarray, "N K"]:
-    """Turn votes into soft labels: a distribution over the classes for every clip.
+    """Convert votes to soft labels: a distribution over the classes for every clip.
 
     With v the votes of a clip and K classes:
 
     - "proportion": `v / sum(v)`, the share of each class: the average of one-hot votes, as in the paper.
-    - "softmax_counts": `softmax(v / temperature)`, Uma et al. 2020, equation 4: of seven classes, 6 votes
+    - "softmax_counts": `softmax(v / temperature)`, Uma et al. 2020, equation 4: with seven classes, 6 votes
       against 4 become 0.871 against 0.118.
     - "softmax_proportions": `softmax((v / sum(v)) / temperature)`, much flatter.
     - "laplace": `(v + smoothing) / (sum(v) + K * smoothing)`.
 
     Args:
-        votes: counts `[N, K]`, finite and not negative, at least one vote a row.
-        method: the way, one of the above.
-        temperature: divides what the softmax is taken of; over 0. Only the two softmax methods use it.
+        votes: counts `[N, K]`, finite and not negative, at least one vote per row.
+        method: one of the above.
+        temperature: divides the argument of the softmax; over 0. Only the two softmax methods use it.
         smoothing: votes added to every class, 0 or more. Only "laplace" uses it.
 
     Returns:
@@ -38,7 +38,7 @@ def votes_to_soft_labels(
 
     Raises:
         RequestError: a row has a negative, missing or infinite count or no vote at all (the message names
-            the rows), or the method, temperature or smoothing makes no sense.
+            the rows), or the method, temperature or smoothing is invalid.
     """
     counts = checked_votes(votes)
     if method not in get_args(SoftLabelMethod):
@@ -59,16 +59,16 @@ def votes_to_soft_labels(
 def majority_labels(votes: Votes, ties: Literal["none", "first"] = "none") -> Int64[np.ndarray, " N"]:
     """Give every clip the class with the most votes.
 
-    Tie rule: a clip whose top votes are tied has no single label, `NO_LABEL` (-1), as DFEW's label 0: it can
-    be used in training with soft labels and is left out of UAR and WAR. With `ties="first"` it gets, of the
-    tied classes, the one that comes first in the vocabulary.
+    Tie rule: a clip whose top votes are tied has no single label, `NO_LABEL` (-1), like DFEW's label 0: it can be
+    used in training with soft labels, and is left out of UAR and WAR. With `ties="first"` it gets the tied class
+    that comes first in the vocabulary.
 
     Args:
-        votes: counts `[N, K]`, finite and not negative, at least one vote a row.
+        votes: counts `[N, K]`, finite and not negative, at least one vote per row.
         ties: "none" or "first", as above.
 
     Returns:
-        The number of the class `[N]`, or -1.
+        The class index `[N]`, or -1.
 
     Raises:
         RequestError: as for `votes_to_soft_labels`, or `ties` is something else.

@@ -9,19 +9,19 @@ from midas_dfer.losses.inputs import Numbers, as_constants, kept_dtype
 
 
 def balanced_class_weights(labels: Numbers) -> Float32[Tensor, "K"]:
-    """Weights that are inversely proportional to how often a class is expected, with mean 1.
+    """Class weights inversely proportional to the expected class frequency, with mean 1.
 
-    How often class k is expected is the mean over clips of its share, `n_k = mean_i(v_ik / sum_j v_ij)`: each
-    clip counts once, however many people rated it. The weight is `c / n_k`. For one-hot labels that is the usual
+    The expected frequency of class k is the mean over clips of its share, `n_k = mean_i(v_ik / sum_j v_ij)`: each
+    clip counts once, however many annotators rated it. The weight is `c / n_k`. For one-hot labels this is the usual
     "balanced" weighting by inverse class frequency (King and Zeng 2001, "Logistic regression in rare events
-    data"), scaled to mean 1 rather than to a mean of 1 over clips.
+    data"), scaled to mean 1 over classes rather than over clips.
 
     A class that never occurs gets the weight 1: there is nothing to balance, and the largest weight of all would
-    let label smoothing pull towards a class nobody has seen. It is not counted in the scaling; the mean over all
-    K is 1 all the same.
+    make label smoothing pull towards an unseen class. It does not take part in the scaling; the mean over all K
+    is still 1.
 
     Args:
-        labels: votes or soft labels ``[N, K]`` of the training part, on any device; finite, not negative.
+        labels: votes or soft labels ``[N, K]`` of the training set, on any device; finite, not negative.
 
     Returns:
         weights ``[K]``, float32, on the CPU.

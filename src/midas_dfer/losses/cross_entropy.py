@@ -24,24 +24,24 @@ class SoftTargetCrossEntropy(nn.Module):
 
         - sum_b sum_k w[k] y'[b, k] log softmax(logits[b])[k]  /  sum_b sum_k w[k] y[b, k]
 
-    The denominator is the expected weight of the targets as they came, before smoothing. So for one-hot targets
-    every combination of options equals `torch.nn.functional.cross_entropy` with class numbers; without class
-    weights every target equals it with probabilities. In between the loss is continuous in the targets.
+    The denominator is the expected weight of the targets before smoothing. For one-hot targets every combination
+    of options therefore equals `torch.nn.functional.cross_entropy` with class indices; without class weights every
+    target equals it with probabilities. In between the loss is continuous in the targets.
     PyTorch with probabilities *and* weights divides by B instead: for one-hot targets it then disagrees with
     itself, and the size of the gradient depends on the scale of the weights; here it does not.
 
-    Half-precision logits are computed in float32, float64 stays float64, so it is safe to call under
-    autocast. A class with target 0 adds exactly 0, also where its logit is far below the others or
-    ``-inf`` (a masked class); smoothing spreads its share over the classes of a clip that are not masked. A
-    batch in which only classes of weight 0 occur has loss 0 and gradient 0.
+    Half-precision logits are computed in float32 and float64 stays float64, so the loss is safe under autocast. A
+    class with target 0 adds exactly 0, even if its logit is far below the others or ``-inf`` (a masked class);
+    smoothing spreads its share over the classes of a clip that are not masked. A batch in which only classes of
+    weight 0 occur has loss 0 and gradient 0.
 
     Args:
-        class_weights: ``[K]``, finite and not negative; None weighs all alike. They move with ``loss.to(...)``
-            and are not part of the state dict. `balanced_class_weights` makes them from votes.
+        class_weights: ``[K]``, finite and not negative; None weights all equally. They move with ``loss.to(...)``
+            and are not part of the state dict. `balanced_class_weights` computes them from votes.
         label_smoothing: ε, from 0 to below 1: the share of each target that is spread over all classes.
 
     Raises:
-        RequestError: the weights or the smoothing make no sense.
+        RequestError: the weights or the smoothing are invalid.
     """
 
     class_weights: Tensor | None

@@ -40,11 +40,10 @@ def intensity_aware_term(logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, 
 
 
 class IntensityAwareLoss(nn.Module):
-    """The whole loss of the publication, ``CE + weight * IAL``, averaged over the batch, in nats.
+    """The complete loss of the publication, ``CE + weight * IAL``, averaged over the batch, in nats.
 
-    The first summand is `SoftTargetCrossEntropy` without options, the second `intensity_aware_term`: so this
-    takes the place of cross-entropy, and nothing has to be added to it. The term alone would be no training
-    loss: it leaves all classes but two without a gradient.
+    The first summand is `SoftTargetCrossEntropy` without options, the second `intensity_aware_term`. Use it instead
+    of cross-entropy, not in addition. The term alone is not a training loss: only two classes get a gradient.
 
     Args:
         weight: of IAL, 0 or more; 0.1 in the publication.

@@ -27,21 +27,20 @@ from midas_dfer.manifest.splits import balanced_folds, choose_parts, draw_groups
 
 
 class Manifest:
-    """The clips of a dataset with their votes, in a fixed order.
+    """The clips of a data set with their votes, in a fixed order.
 
     Args:
         class_names: the classes, in the order of the votes.
-        table: a row per clip with the columns of `CORE_COLUMNS`; `video_id` and `path` must be there, the
-            others are filled with nulls where they are missing; further columns are kept. `votes` is a list
-            with one count per class or null, `label` the *name* of a class or null (no single label).
-        name: what the dataset is called.
-        notes: what its reader noticed and a user should know, a sentence each: counts that differ from the
-            published ones, rows that were left out. They travel with the clips and take no part in equality.
+        table: a row per clip with the columns of `CORE_COLUMNS`; `video_id` and `path` are required, other missing
+            columns are filled with nulls; further columns are kept. `votes` is a list with one count per class or
+            null, `label` the *name* of a class or null (no single label).
+        name: the name of the data set.
+        notes: remarks of its parser for the user, a sentence each: counts that differ from the published ones, rows
+            that were left out. They are kept with the clips and ignored by equality.
 
     Raises:
-        RequestError: a video_id that is empty or occurs twice, a path that is empty or leaves the root, votes
-            of the wrong length, negative or all zero, an unknown label; the message names the rows, counted
-            from 1.
+        RequestError: an empty or duplicate video_id, a path that is empty or leaves the root, votes of the wrong
+            length, negative or all zero, an unknown label; the message names the rows, counted from 1.
     """
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a list
@@ -63,17 +62,17 @@ class Manifest:
 
     @property
     def table(self) -> pl.DataFrame:
-        """The rows as a polars table, which is never changed in place."""
+        """The rows as a Polars table; never modified in place."""
         return self._table
 
     @property
     def name(self) -> str:
-        """What the dataset is called."""
+        """The name of the data set."""
         return self._name
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the dataset noticed, a sentence each."""
+        """Remarks of the parser, a sentence each."""
         return self._notes
 
     @property
@@ -83,7 +82,7 @@ class Manifest:
 
     @property
     def fold_numbers(self) -> tuple[int, ...]:
-        """The different folds that occur, in ascending order; empty where none is known."""
+        """The folds that occur, in ascending order; empty if none is known."""
         return tuple(self._table["fold"].drop_nulls().unique().sort().to_list())
 
     @property
@@ -97,13 +96,13 @@ class Manifest:
 
     @property
     def has_votes(self) -> Bool[np.ndarray, " N"]:
-        """True for the clips `[N]` whose votes are known, False where `votes` had to use the label."""
+        """True for the clips `[N]` whose votes are known, False if `votes` had to use the label."""
         known: Bool[np.ndarray, " N"] = self._table["votes"].is_not_null().to_numpy()
         return known
 
     @property
     def labels(self) -> Int64[np.ndarray, " N"]:
-        """The number of the class of each clip `[N]`, -1 where there is no single label; a new array."""
+        """The class index of each clip `[N]`, -1 without a single label; a new array."""
         return label_numbers(self._table["label"], self._class_names)
 
     def __len__(self) -> int:
@@ -133,24 +132,24 @@ class Manifest:
         return sample_of_row(self._table.row(index, named=True), numbers)
 
     def select(self, rows: Rows) -> "Manifest":
-        """Take some of the clips.
+        """Select some of the clips.
 
         Args:
-            rows: the numbers of the clips, counted from 0, in the order wanted; or a truth value per clip.
+            rows: the indices of the clips, from 0, in the desired order; or a boolean mask.
 
         Returns:
             A manifest of these clips.
 
         Raises:
-            RequestError: a mask of the wrong length, a number out of range, or a clip taken twice.
+            RequestError: a mask of the wrong length, an index out of range, or a duplicate clip.
         """
         return self._with_valid_table(self._table[row_numbers(rows, len(self), self._name)])
 
     def with_columns(self, **columns: Any) -> "Manifest":  # noqa: ANN401 -- whatever polars makes a column of
-        """Set or add columns; each gives one value per clip (a list, an array or a polars series).
+        """Set or add columns, each with one value per clip (a list, an array or a Polars series).
 
         Raises:
-            RequestError: the wrong number of values, or values that the manifest refuses.
+            RequestError: the wrong number of values, or invalid values.
         """
         table = self._table
         for name, values in columns.items():

@@ -15,13 +15,13 @@ class Sample:
     """One clip of a manifest.
 
     Attributes:
-        video_id: the name of the clip, different for every clip.
-        path: the file or folder of the clip, relative to the root of its dataset, with "/" between parts.
-        votes: how many annotators chose each class, in the order of the classes; None if not known.
-        label: the number of the single class; None if there is no single one.
-        split: "train", "validation", "test" or another name of a part; None if not known.
-        fold: the fold in which the clip is tested, counted from 1; None if not known.
-        subject: who is seen; None if not known.
+        video_id: the unique name of the clip.
+        path: the file or folder of the clip, relative to the root of its data set, with "/" between parts.
+        votes: the number of annotators who chose each class, in the order of the classes; None if unknown.
+        label: the index of the single class; None if there is none.
+        split: "train", "validation", "test" or another name of a split; None if unknown.
+        fold: the fold in which the clip is tested, counted from 1; None if unknown.
+        subject: the person in the clip; None if unknown.
         extra: further columns, as in the file.
     """
 

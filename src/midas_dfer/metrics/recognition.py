@@ -20,7 +20,7 @@ Confusion = Integer[np.ndarray, "K K"] | Sequence[Sequence[int]]
 def confusion_matrix(
     labels: Labels, predictions: Predictions, num_classes: int | None = None
 ) -> Int64[np.ndarray, "K K"]:
-    """Count how often each class was taken for which.
+    """Count how often each class was predicted as each class.
 
     Args:
         labels: the true classes `[N]`; clips with -1 (no single label) are left out.

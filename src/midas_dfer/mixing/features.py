@@ -110,9 +110,9 @@ class FeatureMixer(PairMixer):
 class ManifoldMixup(FeatureMixer):
     """Convex combination of pairs at a random depth of the network (Verma et al., Manifold Mixup, ICML 2019).
 
-    Where the point is "input" it is mixup. The publication draws the depth uniformly from the input and the first
-    two groups of residual blocks; here it is drawn from all points that the model names, or from `points`. All
-    features of all frames of a clip share its ratio, and the labels are mixed by the same ratio:
+    At the point "input" this is mixup. The publication draws the depth uniformly from the input and the first two
+    groups of residual blocks; here it is drawn from all points that the model names, or from `points`. All features
+    of all frames of a clip share its ratio, and the labels are mixed with the same ratio:
 
         mixer = ManifoldMixup()
         plan = mixer.draw(video_ids, generator=generator)

@@ -17,8 +17,8 @@ class Mixup(PairMixer):
     """Convex combination of pairs and of their labels (Zhang et al., mixup, ICLR 2018).
 
     All frames of a clip share its ratio. Takes any tensor whose first axis is the batch: clips
-    ``[B,T,C,H,W]``, stills ``[B,C,H,W]``, audio ``[B,L]``, features. Where the publication mixes soft labels
-    at all they are one-hot; here they may be any distributions.
+    ``[B,T,C,H,W]``, images ``[B,C,H,W]``, audio ``[B,L]``, features. The publication mixes one-hot labels; here they
+    may be any distributions.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 0.2 is the publication's on ImageNet.
@@ -33,10 +33,10 @@ class Mixup(PairMixer):
     def apply_to_pixels(
         self, clips: UInt8[Tensor, "B ..."], labels: Labels, plan: MixPlan, *, partners: Partners | None = None
     ) -> tuple[Float32[Tensor, "B ..."], Float[Tensor, "B K"]]:
-        """Mix pixels as planned and bring them to ImageNet's mean and deviation, in one pass over them.
+        """Mix pixels according to a plan and normalise them with ImageNet's mean and deviation, in one pass.
 
-        It equals `apply` followed by `clips.augment.normalize_pixels` up to rounding, and takes a fraction of
-        the time and the memory: see `mix_and_normalize`.
+        Equals `apply` followed by `clips.augment.normalize_pixels` up to rounding, in a fraction of the time and
+        memory: see `mix_and_normalize`.
 
         Args:
             clips: RGB pixels ``[B,T,3,H,W]`` or ``[B,3,H,W]``.
@@ -59,21 +59,21 @@ class Mixup(PairMixer):
 class MIDAS(Mixup):
     """Convex combination of pairs of clips and of their soft labels (equations 1 to 3), then normalisation.
 
-    It has no state and no randomness of its own: `draw` makes a plan, `apply` carries it out, calling the
-    object does both:
+    It has no state and no randomness of its own: `draw` makes a plan, `apply` applies it, and calling the object
+    does both:
 
         mixer = MIDAS(alpha=0.4)
         clips, targets = mixer(clips, soft_labels, video_ids=video_ids, generator=generator)
         loss = SoftTargetCrossEntropy()(model(clips), targets)
 
-    It takes what `Mixup` takes, and is that with soft labels and a normalisation.
+    It takes the inputs of `Mixup`, and adds soft labels and a normalisation.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 0.4 in the paper.
-        normalization: of the mixed label: "softmax", as the paper has it, "softmax_counts" or "none"; see
+        normalization: of the mixed label: "softmax", as in the paper, "softmax_counts" or "none"; see
             `normalize_targets`.
         temperature: of that softmax; 1 in the paper.
-        num_votes: how many annotators voted on a clip; needed for "softmax_counts" alone.
+        num_votes: number of votes per clip; only needed for "softmax_counts".
 
     Raises:
         RequestError: one of these is out of range.

@@ -70,15 +70,15 @@ def implied_vote_shares(
     *,
     num_votes: float | None = None,
 ) -> Float[Tensor, "*batch K"]:
-    """Read off the vote shares that logits imply: the inverse of `normalize_targets`.
+    """Compute the vote shares that logits imply: the inverse of `normalize_targets`.
 
     A network that was trained to match softmax(y / τ) has logits z = y / τ + c with any constant c, so its
-    own probabilities are flat by construction. As y sums to 1, y = τ (z - mean(z)) + 1/K; of counts, with τ / n
-    for τ. That is the inverse of one label. A network learns the mean of the labels of clips that look alike, of which
-    this is the inverse but nearly: for the softmax of ten votes' shares a perfect network's are off by .01 of total
-    variation, for that of their counts by .08 (docs/readings.md), so take the probabilities there. Logits that match
-    no y exactly give the nearest vector of shares (Euclidean projection onto the probability simplex). With "none" the
-    network's probabilities are the shares.
+    own probabilities are flat by construction. As y sums to 1, y = τ (z - mean(z)) + 1/K; for counts, with τ / n
+    for τ. That is the inverse of one label. A network learns the mean of the labels of similar clips, of which this is
+    only approximately the inverse: a perfect network's shares are off by .01 of total variation for the softmax of ten
+    votes' shares, and by .08 for that of their counts (docs/readings.md), so use the probabilities there. Logits that
+    match no y exactly give the nearest vector of shares (Euclidean projection onto the probability simplex). With
+    "none" the network's probabilities are the shares.
 
     Args:
         logits: unnormalised scores, any floating type.

@@ -24,20 +24,20 @@ RatioPer = Literal["clip", "batch"]
 
 @dataclass(frozen=True)
 class MixPlan:
-    """What was drawn for one batch; it can be logged, replayed and applied to any tensors of the batch.
+    """The random draws for one batch; they can be logged, replayed and applied to any tensors of the batch.
 
-    Row b of the mixed batch is made of ``ratio[b]`` of row b and ``1 - ratio[b]`` of row ``partner[b]``. What
-    else a mixer draws (where a box lies, at which layer it mixes) is in a subclass, in fractions, never in
-    pixels: a plan fits pictures of any size.
+    Row b of the mixed batch is ``ratio[b]`` of row b and ``1 - ratio[b]`` of row ``partner[b]``. Subclasses hold
+    further draws of a mixer (the position of a box, the layer to mix at) as fractions, never as pixels, so a plan
+    fits pictures of any size.
 
-    The ranges are checked where the tensors lie on the CPU, where plans are drawn; looking at values on an
-    accelerator would make the host wait for it.
+    Ranges are checked for tensors on the CPU, where plans are drawn; reading values on an accelerator would make the
+    host wait for it.
 
     Attributes:
         ratio: λ of the paper's equations 2 and 3, float32 ``[B]`` in [0, 1].
         partner: row of the other clip, int64 ``[B]``: of the batch, 0 .. B - 1, or of the pool.
-        pool_size: None where the partners are rows of the batch; the number of rows of the pool (the training
-            set, `PartnerPool`) that they were drawn from where they are not.
+        pool_size: None if the partners are rows of the batch; otherwise the number of rows of the pool that they were
+            drawn from (the training set, `PartnerPool`).
 
     Raises:
         RequestError: the fields are not of this form.
@@ -70,7 +70,7 @@ class MixPlan:
         return len(self.ratio)
 
     def to(self, device: torch.device | str) -> "MixPlan":
-        """Give the same plan, of the same class, on a device; itself if it is there already."""
+        """Return the same plan on a device; itself if it is there already."""
         tensors = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         if all(value.device == torch.device(device) for value in tensors.values()):
             return self

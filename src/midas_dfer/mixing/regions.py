@@ -25,17 +25,17 @@ BoxKind = Literal["space", "time", "spacetime"]
 class CutMix(PairMixer):
     """Pastes a rectangle of the partner into the clip, the same in every frame (Yun et al., CutMix, ICCV 2019).
 
-    The rectangle has the clip's proportions and ``1 - ratio`` of its area. The target's ratio is the area that
-    is really left of the clip, counted in pixels.
+    The rectangle has the clip's proportions and ``1 - ratio`` of its area. The target's ratio is the actual remaining
+    area of the clip, counted in pixels.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.
-        box: "inside" draws the rectangle among all that lie in the picture, so that its area is ``1 - ratio``
-            up to rounding, as the publication's formula has it, and ratio 0 gives the partner; "clipped" draws
-            its centre among all pixels and cuts it off at the border, as the authors' code does, which leaves
-            more of the clip than ``ratio``.
+        box: "inside" draws the rectangle among all that fit into the picture, so that its area is ``1 - ratio`` up to
+            rounding, as in the publication's formula, and ratio 0 gives the partner; "clipped" draws its centre among
+            all pixels and clips it at the border, as in the authors' code, which leaves more of the clip than
+            ``ratio``.
     """
 
     box: BoxRule = field(default="inside", kw_only=True)

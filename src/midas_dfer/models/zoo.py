@@ -149,7 +149,7 @@ def create_model(
     width: int | None = None,
     generator: torch.Generator | None = None,
 ) -> ClipModel:
-    """Make a model that maps clips ``[B, T, 3, H, W]`` to logits ``[B, K]``.
+    """Create a model that maps clips ``[B, T, 3, H, W]`` to logits ``[B, K]``.
 
     Args:
         name: one of `list_models`, or "timm/" and the name of a trunk of timm (`midas_dfer.models.timm_trunk`).

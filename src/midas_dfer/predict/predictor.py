@@ -41,14 +41,14 @@ WINDOWS_PER_BATCH = 8
 
 
 class Predictor:
-    """Reads emotions from videos with a trained model; made with `Predictor.from_run` or `Predictor.from_pretrained`.
+    """Reads emotions from videos with a trained model; see `Predictor.from_run` and `Predictor.from_pretrained`.
 
     Args:
         model: the trained model, in evaluation mode.
-        info: what it is, what it is shown, and what its output means.
+        info: its description: input, classes, and the meaning of its output.
         device: auto, cpu or cuda.
-        precision: 32, which gives the same on all machines (to 1e-4); bf16; or auto, which leaves it to the hardware.
-        read_by: which model it is, in words, for its timelines.
+        precision: 32, the same on all machines (to 1e-4); bf16; or auto, which lets the hardware decide.
+        read_by: a description of the model for its timelines.
 
     Attributes:
         info, read_by: as given.
@@ -82,7 +82,7 @@ class Predictor:
             precision: as for `Predictor`.
 
         Raises:
-            RequestError: there is no run, its training has not ended, or there is no such device.
+            RequestError: there is no run, its training has not finished, or there is no such device.
         """
         return cls.from_pretrained(Run.open(path), device, precision)
 
@@ -93,7 +93,7 @@ class Predictor:
         """Open a packaged reader by its name, or a folder that `midas export` wrote. Nothing is downloaded.
 
         Args:
-            trained: the name ("ferplus") or the folder, or what else `open_trained` takes.
+            trained: the name ("ferplus") or the folder, or anything else that `open_trained` takes.
             device: auto (a GPU if there is one), cpu or cuda.
             precision: as for `Predictor`.
 
@@ -104,19 +104,19 @@ class Predictor:
         return cls(trained.load(), trained.info, device, precision, trained.described)
 
     def predict_clips(self, clips: object) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"] | None]:
-        """Read clips that are aligned and cut already.
+        """Read clips that are already aligned and cropped.
 
         Args:
-            clips: [B, T, 3, S, S] tensor of uint8, RGB, 0 to 255, as `ClipDataset` gives them: T is
+            clips: [B, T, 3, S, S] tensor of uint8, RGB, 0 to 255, as `ClipDataset` returns them: T is
                 `info.num_frames`, S is `info.size`.
 
         Returns:
-            probabilities (the softmax of the network's output) and vote shares (the annotators' distribution that
-            the output implies; None where it does not, and `info.no_vote_shares` says why); rows sum to 1, float32,
-            on the CPU.
+            probabilities (the softmax of the network's output) and vote shares (the annotators' distribution implied
+            by the output; None if it implies none, and `info.no_vote_shares` says why); rows sum to 1, float32, on
+            the CPU.
 
         Raises:
-            RequestError: they are of another kind, shape or range; says what to do.
+            RequestError: another type, shape or range; the message says what to do.
             JobError: the output is not finite.
         """
         logits = predict_logits(self.model, checked_clips(clips, self.info), self.device, self.dtype)
@@ -137,33 +137,31 @@ class Predictor:
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
 
-        Faces are found, followed, steadied and aligned as when clips are prepared. A face that is in view for less
-        than 0.3 s is left out, unless that is half of the video. If the model's clips were face crops already
-        (`--faces cropped`), faces are cut to lie as in those crops, which `info.template` tells; where it is not known,
-        they are cut as this project cuts them, and `note` says so.
+        Faces are detected, tracked, smoothed and aligned as in `prepare`. A face in view for less than 0.3 s is left
+        out, unless that is half of the video. If the model's clips were face crops already (`--faces cropped`), faces
+        are cropped to match them (`info.template`); if the template is unknown, they are cropped with this project's
+        own, and `note` says so.
 
         Args:
             path: a video, a picture or a folder of pictures.
-            window_seconds: length of the piece that one reading is made from; a face that is in view for a shorter
-                time gets one window.
+            window_seconds: length of the window of one reading; a face in view for less gets one window.
             stride_seconds: from the start of a window to the start of the next; the last one ends with the track.
-            max_people: keep the tracks that are longest in view, at most so many; None keeps all.
-            max_side: longer pictures are shrunk to this side (pixels) to look for faces; None: as when the model's
-                clips were prepared.
-            min_score: lowest score of the detector that counts as a face; None likewise.
-            search_every: seconds after which a whole frame is searched for faces that are new, while known ones are
-                followed; 0 searches every frame; None likewise.
-            faces: detect looks for faces; cropped takes each frame whole: it must be the crop of one face, and `note`
-                says so.
-            progress: told of each frame twice: when faces are looked for in it, and when it is read.
+            max_people: keep at most this many tracks, those longest in view; None keeps all.
+            max_side: longer pictures are shrunk to this side (pixels) for face detection; None: as for the model's
+                training clips.
+            min_score: minimum score of a face detection; None: as for the model's training clips.
+            search_every: seconds between searches of whole frames for new faces, while known ones are tracked; 0
+                searches every frame; None: as for the model's training clips.
+            faces: detect, or cropped for frames that are crops of one face each, which `note` then says.
+            progress: called twice for each frame: at face detection, and at reading.
 
         Returns:
-            the timeline; of a damaged video, that of what came before the damage, which its `note` describes.
+            The timeline; for a damaged video, up to the damage, which its `note` describes.
 
         Raises:
-            RequestError: a length or number makes no sense, or frames that should be crops are far from square.
+            RequestError: a length or number is invalid, or frames that should be crops are far from square.
             VideoError: nothing of the video can be read.
-            NoFaceError: no face could be followed.
+            NoFaceError: no face could be tracked.
             JobError: the network's output is not finite.
         """
         return self._predict(
@@ -189,13 +187,13 @@ class Predictor:
         name: str = "frames",
         progress: Progress | None = None,
     ) -> Timeline:
-        """Read the emotions of every face in frames that are in memory: as `predict_video`, to the bit.
+        """Read the emotions of every face in frames in memory; bit-identical to `predict_video`.
 
         Args:
-            frames: [T, H, W, 3] uint8 array, RGB, or anything that gives [H, W, 3] arrays one after the other, which is
-                taken into memory whole; for what is too long for that, or has no end, there is `stream`.
-            times: of each frame, in seconds, increasing. The timeline counts from the first one, as of a video; where
-                that is not 0, its `note` says so.
+            frames: [T, H, W, 3] uint8 array, RGB, or any iterable of [H, W, 3] arrays, which is loaded into memory; for
+                longer or endless input, use `stream`.
+            times: of each frame, in seconds, increasing. The timeline starts at the first one, as for a video; if that
+                is not 0, its `note` says so.
             window_seconds: as for `predict_video`, as all that follows.
             stride_seconds: likewise.
             max_people: likewise.
@@ -203,15 +201,15 @@ class Predictor:
             min_score: likewise.
             search_every: likewise.
             faces: likewise.
-            name: what the frames are called in the timeline and in messages.
+            name: the name of the frames in the timeline and in messages.
             progress: as for `predict_video`.
 
         Returns:
-            the timeline.
+            The timeline.
 
         Raises:
-            RequestError: frames or times are of another kind, or a setting makes no sense; says what to do.
-            NoFaceError: no face could be followed.
+            RequestError: invalid frames, times or settings; the message says what to do.
+            NoFaceError: no face could be tracked.
             JobError: the network's output is not finite.
         """
         return self._predict(
@@ -232,7 +230,7 @@ class Predictor:
         search_every: float | None = None,
         faces: FaceSource = "detect",
     ) -> Stream:
-        """Read frames while they come, from a webcam for one: see `Stream`.
+        """Read live frames, such as a webcam's; see `Stream`.
 
         Args:
             window_seconds: as for `predict_video`, as all that follows.
@@ -243,7 +241,7 @@ class Predictor:
             faces: likewise.
 
         Raises:
-            RequestError: a setting makes no sense.
+            RequestError: a setting is invalid.
         """
         windows = check_windows(window_seconds, stride_seconds)
         settings = self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every)

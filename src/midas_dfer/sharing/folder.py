@@ -41,18 +41,17 @@ def save_pretrained(
     """Write a trained model into a folder that can be shared.
 
     Args:
-        run: a run, or what else `open_trained` takes. A run's scores go into the card where it has been evaluated;
-            the card of an exported folder or of a packaged reader stays as it is, but for the licence.
-        folder: made if it is not there; what an earlier call wrote there is replaced, all at once.
+        run: a run, or anything else that `open_trained` takes. The card shows a run's scores if it was evaluated; the
+            card of an exported folder or of a packaged reader stays as it is, except for the licence.
+        folder: created if missing; the output of an earlier call is replaced, all files at once.
         onnx: also write `model.onnx`; needs the extra "export".
-        license_name: of the weights, as the Hub knows it (cc-by-nc-4.0), or in other words; None keeps what an
-            exported model's card says.
-        half: store the weights as float16: half the size, and rounded to three digits. What was stored so stays so.
-        mirrored: the model in the folder reads each clip in the mirror, too, and takes the mean of the logits. What
-            reads so already stays so.
+        license_name: of the weights, as an identifier of the Hub (cc-by-nc-4.0) or other text; None keeps that of an
+            exported model's card.
+        half: store the weights as float16: half the size, rounded to three digits. False keeps float16 weights.
+        mirrored: the model also reads each clip mirrored, and averages the logits. False keeps a mirrored model.
 
     Returns:
-        the files that were written.
+        The written files.
 
     Raises:
         RequestError: the run is not trained, the folder holds something else, or ONNX cannot be written here.

@@ -70,8 +70,8 @@ def export_onnx(run: TrainedModel | Run | Path | str, path: Path | str) -> None:
     """Write a trained model as ONNX; see `write_onnx`.
 
     Args:
-        run: a run, or what else `open_trained` takes.
-        path: the file, whole or not there.
+        run: a run, or anything else that `open_trained` takes.
+        path: the file, written completely or not at all.
 
     Raises:
         RequestError: there is no such model, it is not trained, packages are missing, or the model is larger than one

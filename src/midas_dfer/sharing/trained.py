@@ -154,13 +154,13 @@ def packaged_reader(reader: Reader = DEFAULT_READER) -> TrainedModel:
 
 
 def from_pretrained(named: Path | str) -> tuple[nn.Module, ModelInfo]:
-    """Load a trained model as it is: an exported folder, a packaged reader or a run. Nothing is downloaded.
+    """Load a trained model: an exported folder, a packaged reader or a run. Nothing is downloaded.
 
     Args:
         named: as for `open_trained`.
 
     Returns:
-        the model, in evaluation mode, on the CPU; and what it is.
+        The model, in evaluation mode, on the CPU; and its description.
 
     Raises:
         RequestError: it is none of these, a file is missing or damaged, or they do not belong together.

@@ -79,22 +79,22 @@ def train(
     bar: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """Train a model on the training part of a store.
+    """Train a model on the training set of a store.
 
     Args:
         config: the recipe; its defaults are the paper's.
         store: the clips, or the folder of their store.
-        out: the run folder, which must not be there yet.
-        init: a finished run to begin from, with its weights whole; its classifier too, of the classes that both have.
-        bar: show a progress bar on standard error; if not, say at least every minute how far it is.
+        out: the run folder, which must not exist yet.
+        init: a finished run whose weights to start from, including its classifier for the classes that both have.
+        bar: show a progress bar on standard error; otherwise print progress at least every minute.
         say: prints a line: a few at the start, and one for each epoch.
 
     Returns:
         The finished run.
 
     Raises:
-        RequestError: the recipe does not fit the store or the run of `init`, which may not have learned from the clips
-            that are tested; or `out` is taken.
+        RequestError: the recipe does not fit the store or the run of `init`, which must not have been trained on the
+            test clips; or `out` exists.
         JobError: the loss became NaN (the message names the last good checkpoint), or the disk is full.
     """
     out = Path(out)
@@ -149,9 +149,9 @@ def resume(
     bar: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """Go on with a training that was interrupted, from the end of its last whole epoch.
+    """Resume an interrupted training after its last complete epoch.
 
-    On the CPU the final weights are bit by bit those of the run that was never interrupted.
+    On the CPU the final weights are bit-identical to those of an uninterrupted run.
 
     Args:
         path: the run folder.
@@ -160,7 +160,7 @@ def resume(
         say: as in `train`.
 
     Raises:
-        RequestError: there is no run, or the store's content is another than when training began.
+        RequestError: there is no run, or the store's content has changed since training began.
         JobError: as in `train`.
     """
     run = Run.open(path)

@@ -123,33 +123,33 @@ def iter_frames(
     wanted: Callable[[int], bool] | None = None,
     tell: Tell | None = None,
 ) -> Iterator[Frame]:
-    """Yield the frames of a video in the order in which they are shown.
+    """Yield the frames of a video in display order.
 
-    Nothing is read before the first frame is asked for, and nothing after the consumer stops: closing the
-    generator closes the file. One frame is held at a time. Decoding takes one thread, since many processes
-    decode side by side.
+    Nothing is read before the first frame is requested, and nothing after the consumer stops: closing the generator
+    closes the file. One frame is in memory at a time. Decoding uses one thread, since many processes decode in
+    parallel.
 
     Times come from the presentation timestamps, so a variable frame rate is right. A frame without a
     timestamp comes one mean frame interval after the frame before it; a timestamp that runs back by up to
     a second puts its frame 1 ms after the frame before it; one that runs back further is a restarted clock
     (joined recordings), and time goes on from there with one mean interval between.
 
-    Of a damaged file come the frames that the decoder had given out when it failed; what it still held back
-    to put it into order is lost with the rest.
+    A damaged file yields the frames that the decoder had returned when it failed; frames that it still held back for
+    reordering are lost with the rest.
 
     Args:
         path: a video, or a picture (a clip of one frame).
         pixel_format: the order of channels: "rgb24", or "bgr24" as OpenCV wants it.
-        wanted: is given a frame's index; frames for which it is false are decoded, but neither converted
-            nor yielded. None wants all.
-        tell: is told, once each, what is to be known of the pictures: that they were interlaced, that they are HDR,
-            what the file says of them that cannot be applied.
+        wanted: called with a frame's index; frames for which it is false are decoded, but neither converted nor
+            yielded. None yields all.
+        tell: called with each note on the pictures once: interlaced, HDR, display instructions of the file that cannot
+            be applied.
 
     Yields:
         Frames by increasing index and time. If a stream changes its size, so do the images.
 
     Raises:
-        RequestError: `path` is no name, or what is asked for is none of these.
+        RequestError: `path` is not a path, or `pixel_format` is invalid.
         VideoError: nothing can be read: see `probe`.
         DamagedVideoError: after the last good frame, if the file is damaged: a packet or frame that cannot be
             decoded, or an end before the declared one. Files whose container does not say how long they are

@@ -41,13 +41,13 @@ FindPartners = Callable[[int, int, Sequence[int]], Sequence[int]]
 
 
 class ClipBatch(NamedTuple):
-    """What a model is trained and tested on.
+    """A batch of clips and labels for training or testing.
 
     Attributes:
         clips: uint8 RGB, 0 to 255.
-        soft_labels: rows sum to 1; the one-hot label where hard labels were asked for.
-        labels: class index; -1 where a clip has no single label.
-        video_ids: which videos these are.
+        soft_labels: rows sum to 1; one-hot labels if hard labels were requested.
+        labels: class index; -1 for a clip without a single label.
+        video_ids: the videos' ids.
     """
 
     clips: UInt8[Tensor, "B T 3 H W"]
@@ -84,14 +84,14 @@ class ClipView:
     """How a clip of any length becomes `[T, 3, H, W]`.
 
     Attributes:
-        num_segments: how many segments a clip is parted into.
+        num_segments: number of segments of a clip.
         size: H and W, in pixels.
         train: draw a random frame of each segment, crop and flip; if not, the middle frame, whole.
         scales: of TSM's multi-scale crop; (1.0,) leaves the picture whole.
-        flip: mirror every other clip.
-        seed: of all draws.
-        frames_per_segment: how many frames follow each other from that frame on; T is as many times `num_segments`.
-        jitter: strength of the random changes of pose, light, sharpness and grain (`clips.batches.jitter`) in
+        flip: mirror half of the clips.
+        seed: of all random draws.
+        frames_per_segment: number of consecutive frames from that frame on; T is this times `num_segments`.
+        jitter: strength of the random changes of pose, light, sharpness and noise (`clips.batches.jitter`) in
             training, in [0, 1].
     """
 
@@ -111,19 +111,19 @@ class ClipDataset(Dataset[ClipBatch]):
     Args:
         store: where the frames are.
         manifest: which of its clips (a fold, a split); all if None.
-        view: how frames are drawn and cut.
+        view: how frames are drawn and cropped.
         labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
             without a single label are left out (see `left_out`).
-        method: how votes become soft labels; see `votes_to_soft_labels`. Where the clips have aggregated labels
-            (`midas prepare --aggregate`), "proportion" takes those; hard labels are then the most probable class.
-        votes_used: label from so many votes of each clip, drawn by the seed of `view` and the video's id (see
-            `labels.draw_votes`); a hard label is then the class with most of them. From all votes, or the single
-            label that the clip came with, if None.
-        times: how often each clip of the manifest is a sample; once each if None. In training, each time has
-            draws of its own.
+        method: how votes become soft labels; see `votes_to_soft_labels`. If the clips have aggregated labels
+            (`midas prepare --aggregate`), "proportion" uses those; hard labels are then the most probable class.
+        votes_used: label from this many votes of each clip, drawn by the seed of `view` and the video's id (see
+            `labels.draw_votes`); a hard label is then the class with most of them. None uses all votes, or the
+            single label that the clip came with.
+        times: number of samples per clip of the manifest; None is one each. In training, each sample has its own
+            draws.
 
     Attributes:
-        left_out: how many clips have no single label and are therefore not in a data set of hard labels.
+        left_out: number of clips left out of a data set of hard labels because they have no single label.
 
     Raises:
         RequestError: no clip is left; or the clips have aggregated labels, and others are asked for.
@@ -187,7 +187,7 @@ class ClipDataset(Dataset[ClipBatch]):
 
     @property
     def has_copies(self) -> bool:
-        """Whether some clip is a sample several times."""
+        """Whether some clip occurs in several samples."""
         return any(self._copies)
 
     def __len__(self) -> int:
@@ -304,7 +304,7 @@ class BatchSampler(Sampler[list[Draw]]):
 
 
 class ClipLoader(DataLoader[ClipBatch]):
-    """Batches of a `ClipDataset`; the same ones whatever the number of workers.
+    """Batches of a `ClipDataset`, independent of the number of workers.
 
     Args:
         dataset: the clips.

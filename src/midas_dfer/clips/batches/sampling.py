@@ -44,18 +44,18 @@ def sample_segments(
 ) -> Int64[Tensor, "T"]:
     """Choose one frame, or some consecutive ones, from each of equal segments of a video (section 4.3 of the paper).
 
-    Segment s covers the frames from floor(s N / S) up to, not including, floor((s + 1) N / S). Where a
-    video is shorter than the number of segments, some segments are empty; they take the frame at which
-    they start, so frames repeat and none is left out.
+    Segment s covers the frames from floor(s N / S) up to, not including, floor((s + 1) N / S). If a video has
+    fewer frames than segments, some segments are empty; they take the frame at which they start, so frames repeat
+    and none is left out.
 
-    Where F frames of each segment are wanted, as in Former-DFER (8 segments of 2), this chooses the first of them
-    among the N - F + 1 frames that are followed by enough others. A run of frames may reach into the next segment.
-    A video of fewer than F frames ends with its last frame repeated.
+    With F frames per segment, as in Former-DFER (8 segments of 2), this chooses the first of them among the
+    N - F + 1 frames that are followed by enough others. A run of frames may extend into the next segment. If a
+    video has fewer than F frames, its last frame repeats.
 
     Args:
         num_frames: N, the number of frames of the video.
         num_segments: S, the number of segments.
-        frames_per_segment: F, how many consecutive frames are taken of each.
+        frames_per_segment: F, the number of consecutive frames per segment.
         generator: source of the random frame within each segment, uniform, as in training; None takes the
             middle frame of each segment, floor((start + end) / 2), as in evaluation.
 

@@ -17,8 +17,8 @@ def find_faces(image: object, *, max_side: int = 640, min_score: float = 0.7) ->
 
     Args:
         image: [H, W, 3] uint8 NumPy array, RGB; OpenCV's BGR is `image[..., ::-1]`.
-        max_side: longer pictures are shrunk to this side (pixels) first; more finds smaller faces.
-        min_score: faces of a lower confidence are left out, in [0, 1].
+        max_side: longer pictures are first shrunk to this side (pixels); more finds smaller faces.
+        min_score: minimum confidence of a face, in [0, 1].
 
     Raises:
         RequestError: it is no such array, or a number is out of range.
@@ -30,13 +30,13 @@ def find_faces(image: object, *, max_side: int = 640, min_score: float = 0.7) ->
 def align(
     image: object, face: Face | Float[np.ndarray, "5 2"], size: int = 224, template: FaceTemplate | None = None
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Cut a face out of a picture, upright, as midas-dfer cuts faces out of videos.
+    """Crop a face from a picture and turn it upright, as midas-dfer does with videos.
 
     Args:
         image: as for `find_faces`.
-        face: what that gave, or its five landmarks in pixels.
+        face: a result of `find_faces`, or its five landmarks in pixels.
         size: side of the crop, in pixels; for `Predictor.predict_clips`, that of its `info`.
-        template: where the landmarks come to lie: that of the model's `info`. None takes the project's own.
+        template: target position of the landmarks, such as that of a model's `info`. None is the project's own.
 
     Returns:
         RGB.

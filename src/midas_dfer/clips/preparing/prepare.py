@@ -86,29 +86,29 @@ def prepare(
     verifying: Progress | None = None,
     stall_seconds: float = 120.0,
 ) -> PrepareReport:
-    """Cut the face of every annotated clip out of its video, into a store.
+    """Crop the face of every annotated clip from its video into a store.
 
-    Run again, it goes on where it stopped: clips that are in the store are not cut again, whatever
-    became of the process before. New votes for old clips are taken over. A run that was killed may have left frames
-    that did not reach the disk: those of its clips are read first, and cut again where they are not what was written.
+    Run again, it resumes where it stopped: clips in the store are not cropped again, however the earlier process
+    ended. It takes over new votes for old clips. A killed run may have left frames that did not reach the disk, so
+    its clips are read first, and cropped again if they are not what was written.
 
-    Where the clips are face crops already, faces are looked for in a sample of them, and the mean place of their
-    landmarks is kept in the store, for cutting faces out of videos alike (`clips.crop_faces`).
+    If the clips are face crops already, it detects faces in a sample of them and stores the mean position of their
+    landmarks, for cropping faces from videos in the same way (`clips.crop_faces`).
 
     Args:
         manifest: the annotations; paths are relative to `root`.
         root: folder of the videos.
-        out: the store's folder; made if it is not there.
-        settings: how to cut.
-        jobs: how many processes; all cores if None.
-        person: who is cut out where several people are in view, as `FaceChoice.parse` reads it: "" for the one in view
-            longest. For single clips the manifest's column `face` says it, if there is one.
-        missing: what a clip without a file is: failed, or left out of the store.
-        retry_failed: try clips again that failed in an earlier run.
-        verify: read all frames that are in the store, and cut clips again whose frames are not what was written.
-        progress: told of each clip.
-        verifying: told of each clip whose frames are read.
-        stall_seconds: a clip that makes no progress for so long has failed.
+        out: the store's folder; created if missing.
+        settings: how to crop.
+        jobs: number of processes; None is one per core.
+        person: whom to crop if several people are in view, as `FaceChoice.parse` reads it: "" for the one in view
+            longest. The manifest's column `face`, if there is one, sets it per clip.
+        missing: how to treat a clip without a file: as failed, or left out of the store.
+        retry_failed: retry clips that failed in an earlier run.
+        verify: read all frames in the store, and crop clips again whose frames are not what was written.
+        progress: called for each clip.
+        verifying: called for each clip whose frames are read.
+        stall_seconds: a clip without progress for this long counts as failed.
 
     Raises:
         RequestError: there is no such folder, not one of the videos is there, `out` holds something else,

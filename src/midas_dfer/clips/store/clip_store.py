@@ -42,17 +42,17 @@ _STARTS_OF_FRAME = tuple(bytes([0xC0 + n]) for n in range(16) if n not in (4, 8,
 class ClipStore:
     """Aligned clips on disk, with their votes. Open one with `ClipStore.open(path)`.
 
-    Iterating gives the `Sample` of each usable clip. Frames are memory-mapped, so opening is quick, many
-    processes can read at once, and it can be sent to another process.
+    Iterating yields the `Sample` of each usable clip. Frames are memory-mapped: opening is fast, many processes can
+    read at once, and a store can be sent to another process.
 
     Attributes:
         path: its folder.
         dataset: the name of the data set.
-        settings: how the clips were cut out.
+        settings: how the clips were cropped.
         manifest: the usable clips: votes, label, subject, split, fold.
-        outcomes: what became of every clip, by video id, in the order of the annotations.
-        template: where faces lie in the clips, if these were crops already; None otherwise, where it could not be found
-            out, and in stores of earlier versions.
+        outcomes: the outcome of every clip, by video id, in the order of the annotations.
+        template: where faces lie in the clips, if these were crops already; None otherwise, if it could not be
+            determined, and in stores of earlier versions.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ClipStore:
 
     @classmethod
     def open(cls, path: Path | str) -> "ClipStore":
-        """Open a store; one whose preparation is still running or was killed is usable as far as it got.
+        """Open a store; if its preparation is still running or was killed, the finished clips are usable.
 
         Raises:
             RequestError: there is no store at `path`, or it is of another format.
@@ -122,9 +122,8 @@ class ClipStore:
     def fingerprint(self) -> str:
         """16 hex digits that change with the settings, the classes, and which clips there are, in which order.
 
-        Of each clip, id, number of frames, votes, label and the checksums of its frames count (these in stores that
-        have them), and aggregated labels, where there are any; the frames themselves are not read, but none is given
-        out that does not have its checksum.
+        It covers each clip's id, number of frames, votes, label, aggregated labels and checksums of its frames (if the
+        store has them). It does not read the frames themselves, but no frame is returned without a matching checksum.
         """
         digest = hashlib.sha256(settings_fingerprint(self.settings).encode())
         digest.update(json.dumps(self.class_names).encode())
@@ -137,7 +136,7 @@ class ClipStore:
         return digest.hexdigest()[:16]
 
     def num_frames(self, video_id: str) -> int:
-        """How many frames a clip has.
+        """The number of frames of a clip.
 
         Raises:
             RequestError: no usable clip has this id.
@@ -145,7 +144,7 @@ class ClipStore:
         return self._location(video_id).num_frames
 
     def read(self, video_id: str, positions: Sequence[int]) -> UInt8[np.ndarray, "n size size 3"]:
-        """Decode frames of a clip, in the order asked for; no other frame is read.
+        """Decode frames of a clip, in the given order, without reading any other frame.
 
         Args:
             video_id: which clip.

@@ -30,9 +30,9 @@ def mix_and_normalize(
     dtype: torch.dtype = torch.float32,
     out: Shaped[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "B ..."]:
-    """Mix uint8 clips as planned and normalise them, without a float copy of the batch on the way.
+    """Mix uint8 clips according to a plan and normalise them, without an intermediate float copy of the batch.
 
-    Computes, as equation 2 of the paper followed by `clips.augment.normalize_pixels`::
+    Computes equation 2 of the paper followed by `clips.augment.normalize_pixels`::
 
         mixed = ratio * clips + (1 - ratio) * clips[partner]       # row by row, plan.ratio and plan.partner
         out = (mixed / 255 - mean) / std                           # per channel
@@ -40,39 +40,39 @@ def mix_and_normalize(
     in float32, and rounds once to `dtype`. Without resampling the error before that rounding is at most
     ``2**-22 * max((1 + |mean|) / std)``, 1.6e-6 for ImageNet's, where the exact value comes from float64.
 
-    With `crops` or `size`, both clips are first cut, brought to the output's size and mirrored, all in
-    floating point: linear interpolation between pixel centres without antialiasing, as
-    ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`` has it; that adds at most 1e-4
-    pixel values for pictures of up to 1024 pixels a side. (`clips.augment.apply_crop` keeps another convention: it
-    averages over areas when shrinking and rounds to uint8.)
+    With `crops` or `size`, both clips are first cropped, resized to the output's size and mirrored, all in floating
+    point: linear interpolation between pixel centres without antialiasing, as in
+    ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``; this adds at most 1e-4 pixel values
+    for pictures of up to 1024 pixels a side. (`clips.augment.apply_crop` has another convention: it averages over
+    areas when shrinking and rounds to uint8.)
 
-    On a GPU with Triton this is one kernel; on a CPU it is OpenCV's, with at most `torch.get_num_threads`
-    threads; on any other device, and on a GPU without Triton or of compute capability below 8.0, plain torch
-    operations on a few clips at a time. A GPU is never waited for, provided that the plan lies on it or on
-    the CPU. On the meta device nothing is computed. The result takes no part in autograd: pixels have no
-    gradient. The inputs are left unchanged; those that are not contiguous are copied (as uint8).
+    On a GPU with Triton this is one kernel; on a CPU it uses OpenCV with at most `torch.get_num_threads` threads; on
+    any other device, and on a GPU without Triton or of compute capability below 8.0, plain torch operations on a few
+    clips at a time. It never synchronises with a GPU if the plan is on it or on the CPU. On the meta device nothing
+    is computed. The result is detached from autograd: pixels have no gradient. The inputs are unchanged;
+    non-contiguous ones are copied (as uint8).
 
     Args:
-        clips: uint8 clips ``[B,T,C,H,W]`` or stills ``[B,C,H,W]``.
-        plan: who is mixed with whom and how much; moved to the clips' device.
+        clips: uint8 clips ``[B,T,C,H,W]`` or images ``[B,C,H,W]``.
+        plan: mixing partners and ratios; moved to the clips' device.
         mean: C numbers in units of full scale.
         std: C positive numbers in units of full scale.
         partner_clips: partners from outside the batch: row b is mixed with row b of these, and `plan.partner`
             is not used. uint8 of the shape of `clips`, on their device.
-        crops: one per row of `clips`, the same for all frames; the partner of row b is cut as
-            ``crops[plan.partner[b]]`` says. None takes whole pictures.
-        partner_crops: one per row of `partner_clips`; given exactly where both `partner_clips` and `crops` are.
-        size: S, the side of the result in pixels; None keeps H x W, to which crops are then stretched.
+        crops: one per row of `clips`, the same for all frames; the partner of row b is cropped by
+            ``crops[plan.partner[b]]``. None uses whole pictures.
+        partner_crops: one per row of `partner_clips`; required if both `partner_clips` and `crops` are given.
+        size: S, the side of the result in pixels; None keeps H x W and stretches crops to it.
         dtype: of the result: float32, bfloat16 or float16.
-        out: contiguous tensor for the result, on the clips' device; fresh memory makes a float32 batch
-            take about three times as long on a CPU, so a loop does well to give the same again.
+        out: contiguous tensor for the result, on the clips' device; fresh memory makes a float32 batch take about
+            three times as long on a CPU, so reuse the same tensor in a loop.
 
     Returns:
         ``[B,T,C,S,S]`` (or ``[B,C,S,S]``) of `dtype`; `out` if it was given.
 
     Raises:
         RequestError: clips that are not uint8 or have another number of axes, or anything whose length,
-            shape, dtype or place does not fit them.
+            shape, dtype or device does not match them.
     """
     _check_clips(clips, plan, partner_clips)
     still = clips.ndim == 4
