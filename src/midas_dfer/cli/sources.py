@@ -104,8 +104,8 @@ def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check
         "--search_every",
         type=float | None,
         default=None,
-        help="seconds after which a whole frame is searched for new faces; in between, known ones are followed; 0 "
-        "searches every frame (default: 0.3)",
+        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
+        "every frame (default: 0.3)",
     )
     flags.add_argument(
         "--person",

@@ -78,8 +78,8 @@ def parser() -> Parser:
         "--search_every",
         type=float | None,
         default=None,
-        help="seconds after which a whole frame is searched for new faces; in between, known ones are followed; 0 "
-        "searches every frame (default: as when the model's clips were prepared, usually 0.3)",
+        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
+        "every frame (default: as for the model's training clips, usually 0.3)",
     )
     flags.add_argument(
         "--faces",
