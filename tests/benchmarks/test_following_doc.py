@@ -1,0 +1,28 @@
+"""What docs/video.md says of following faces is what was measured."""
+
+import json
+from pathlib import Path
+from statistics import mean, median
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = " ".join((ROOT / "docs" / "video.md").read_text(encoding="utf-8").split())
+FOUND = json.loads((ROOT / "benchmarks" / "results" / "following.json").read_text())
+
+
+def test_the_page_has_the_figures_of_the_file():
+    rows = FOUND["synthetic"].values()
+    followed, searched = (mean(row[f"{way}_error"] for row in rows) for way in ("follow", "search"))
+    assert f"off by {followed:.3f} eye distances in the mean" in PAGE
+    assert f"a search of the whole frame by {searched:.3f}" in PAGE
+    worse = {name: row["follow_error"] - row["search_error"] for name, row in FOUND["synthetic"].items()}
+    assert all(name.endswith("300 px") or by < 0.01 for name, by in worse.items())
+    assert f"by at most {max(worse.values()):.3f}" in PAGE
+    clips = [row for row in FOUND["videos"].values() if "shares_change" in row]
+    ratios = [row["follow_shaking"] / row["search_shaking"] for row in clips]
+    shakier = sum(ratio > 1 for ratio in ratios)
+    assert (
+        f"On {len(clips)} real clips the median face shakes {median(ratios):.2f} times as much ({shakier} shake" in PAGE
+    )
+    assert sum(row["follow_tracks"] != row["search_tracks"] for row in clips) == 1
+    changes = [row["shares_change"] for row in clips]
+    assert f"by {mean(changes):.3f} in total variation in the mean (median {median(changes):.3f}" in PAGE
