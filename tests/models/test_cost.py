@@ -3,6 +3,7 @@ import torch
 
 from midas_dfer.errors import RequestError
 from midas_dfer.models.cost import model_cost
+from midas_dfer.models.zoo import MODELS, list_models
 
 
 def convolution(out_side, in_channels, out_channels, kernel):
@@ -30,6 +31,12 @@ def test_cost_computes_nothing():
     before = torch.random.get_rng_state()
     model_cost("tsm_resnet34", num_frames=64, size=1024)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_listed_costs_are_those_counted(name):
+    cost = model_cost(name)
+    assert MODELS[name].cost == (cost.parameters, cost.multiply_adds)
 
 
 def test_unknown_names_are_refused():

@@ -49,6 +49,7 @@ class Architecture:
         size: side of its pictures there, in pixels.
         source: who published it, and the paper's tables that compare with it; at most 34 characters.
         scalable: whether `width` can be other than the published one.
+        cost: parameters and multiply-adds as `model_cost` counts them, so that listing builds nothing; None: counted.
     """
 
     build: Builder
@@ -56,6 +57,7 @@ class Architecture:
     size: int
     source: str
     scalable: bool = True
+    cost: tuple[int, int] | None = None
 
 
 def _any_length(make: Callable[..., ClipModel]) -> Builder:
@@ -86,31 +88,68 @@ MODELS = Registry(
     "midas_dfer.models",
     Architecture,
     {
-        "tsm_resnet18": Architecture(_tsm_resnet(18), 8, 224, "Lin et al. 2019; tables 1-3, 5, 6"),
-        "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019"),
-        "tsm_resnet50": Architecture(_tsm_resnet(50), 8, 224, "Lin et al. 2019"),
-        "mean_resnet18": Architecture(_any_length(partial(TSMResNet, fold_div=None)), 8, 224, "ours; no view of time"),
-        "still_resnet10": Architecture(_still_resnet(10), 1, 48, "ours; for stills of 48 pixels"),
-        "still_resnet18": Architecture(_still_resnet(18), 1, 48, "ours; for stills of 48 pixels"),
-        "cnn_gru_resnet18": Architecture(_any_length(CNNGRU), 16, 112, "Zhao and Liu 2021; tables 1, 7"),
-        "former_dfer": Architecture(FormerDFER, 16, 112, "Zhao and Liu 2021; tables 1, 4"),
-        "gca_ial": Architecture(GCA, 16, 112, "Li et al. 2023; tables 1, 4"),
-        "stt": Architecture(STT, 16, 112, "Ma et al. 2022, in part; table 1"),
-        "dpcnet": Architecture(DPCNet, 8, 112, "Wang et al. 2022, in part; table 1"),
-        "two_vgg13_lstm": Architecture(_any_length(TwoStreamVGGLSTM), 8, 224, "Wang et al. 2022; table 4"),
-        "resnet3d_18": Architecture(_resnet3d(RESNET3D_18), 16, 112, "Hara et al. 2018; table 1"),
-        "r3d_18": Architecture(_resnet3d(R3D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
-        "r2plus1d_18": Architecture(_resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, as torchvision's"),
-        "tsm_sface": Architecture(_any_length(TSMSFace), 8, 112, "Zhong et al. 2021; for faces", scalable=False),
+        "tsm_resnet18": Architecture(
+            _tsm_resnet(18), 8, 224, "Lin et al. 2019; tables 1-3, 5, 6", cost=(11_180_103, 14_508_519_424)
+        ),
+        "tsm_resnet34": Architecture(_tsm_resnet(34), 8, 224, "Lin et al. 2019", cost=(21_288_263, 29_306_023_936)),
+        "tsm_resnet50": Architecture(_tsm_resnet(50), 8, 224, "Lin et al. 2019", cost=(23_522_375, 32_697_204_736)),
+        "mean_resnet18": Architecture(
+            _any_length(partial(TSMResNet, fold_div=None)),
+            8,
+            224,
+            "ours; no view of time",
+            cost=(11_180_103, 14_508_519_424),
+        ),
+        "still_resnet10": Architecture(
+            _still_resnet(10), 1, 48, "ours; for stills of 48 pixels", cost=(4_901_703, 142_556_672)
+        ),
+        "still_resnet18": Architecture(
+            _still_resnet(18), 1, 48, "ours; for stills of 48 pixels", cost=(11_172_423, 312_425_984)
+        ),
+        "cnn_gru_resnet18": Architecture(
+            _any_length(CNNGRU), 16, 112, "Zhao and Liu 2021; tables 1, 7", cost=(12_756_039, 7_782_731_264)
+        ),
+        "former_dfer": Architecture(
+            FormerDFER, 16, 112, "Zhao and Liu 2021; tables 1, 4", cost=(18_031_431, 8_296_118_784)
+        ),
+        "gca_ial": Architecture(GCA, 16, 112, "Li et al. 2023; tables 1, 4", cost=(18_763_463, 5_623_362_048)),
+        "stt": Architecture(STT, 16, 112, "Ma et al. 2022, in part; table 1", cost=(19_756_103, 19_074_911_744)),
+        "dpcnet": Architecture(DPCNet, 8, 112, "Wang et al. 2022, in part; table 1", cost=(24_382_415, 8_645_423_104)),
+        "two_vgg13_lstm": Architecture(
+            _any_length(TwoStreamVGGLSTM), 8, 224, "Wang et al. 2022; table 4", cost=(23_031_438, 178_990_881_792)
+        ),
+        "resnet3d_18": Architecture(
+            _resnet3d(RESNET3D_18), 16, 112, "Hara et al. 2018; table 1", cost=(33_207_495, 8_307_805_696)
+        ),
+        "r3d_18": Architecture(
+            _resnet3d(R3D_18), 16, 112, "Tran et al. 2018, as torchvision's", cost=(33_169_863, 40_696_352_256)
+        ),
+        "r2plus1d_18": Architecture(
+            _resnet3d(R2PLUS1D_18), 16, 112, "Tran et al. 2018, as torchvision's", cost=(31_303_716, 40_518_879_744)
+        ),
+        "tsm_sface": Architecture(
+            _any_length(TSMSFace),
+            8,
+            112,
+            "Zhong et al. 2021; for faces",
+            scalable=False,
+            cost=(3_227_143, 4_541_788_160),
+        ),
         "still_sface": Architecture(
             _any_length(partial(TSMSFace, fold_div=None, last_block=False)),
             1,
             64,
             "ours, of SFace; for face stills",
             scalable=False,
+            cost=(2_163_207, 168_459_264),
         ),
         "tsm_efficientnet_lite0": Architecture(
-            _any_length(TSMEfficientNetLite0), 8, 224, "Tan and Le 2019; small", scalable=False
+            _any_length(TSMEfficientNetLite0),
+            8,
+            224,
+            "Tan and Le 2019; small",
+            scalable=False,
+            cost=(3_379_975, 3_071_332_096),
         ),
     },
 )

@@ -62,13 +62,13 @@ def _brought_by(registry: Registry[Any], name: str) -> str:
 
 def _list_models(as_json: bool) -> None:
     """A table: what each costs on clips of its publication's length and size."""
-    from midas_dfer.models.cost import model_cost
+    from midas_dfer.models.cost import Cost, model_cost
     from midas_dfer.models.zoo import MODELS
 
     rows, costs = MODELS.usable(tell_of_plug_in), {}
     for name in sorted(rows):
         try:
-            costs[name] = model_cost(name)
+            costs[name] = model_cost(name) if (known := rows[name].cost) is None else Cost(*known)
         except Exception as error:
             if not MODELS.distribution(name):
                 raise
