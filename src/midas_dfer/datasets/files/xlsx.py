@@ -1,8 +1,8 @@
 """The first sheet of an Excel workbook (.xlsx), read as text like any other table.
 
 A workbook is a zip of XML, so a small file can ask for a huge table: a cell in the last row and column, one long
-text in every cell, a compressed nothing of many gigabytes. What a workbook would become is measured before
-it is handed to the reader, which takes the memory it is asked for.
+text in every cell, a compressed nothing of many gigabytes. The reader (calamine, as of Polars) takes the memory it is
+asked for, and one cell in the last row ends the process; so what a workbook would become is measured first.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import re
 import zipfile
 import zlib
+from functools import reduce
 from pathlib import Path
 from xml.parsers import expat
 
@@ -25,17 +26,16 @@ MOST_PACKED, MOST_BYTES = 1 << 24, 1 << 25
 MOST_PARTS = 1000
 """Most files in a workbook."""
 
-MOST_ELEMENTS = 2_000_000
-"""Most elements of XML; DFEW needs two for each of its 147,000 cells."""
-
 MOST_CELLS = 2_000_000
-"""Most cells of the rectangle from the first cell of a sheet to its last."""
+"""Most cells of the rectangle from the first row of a sheet to its last; DFEW has 147,000."""
 
 MOST_TEXT = 1 << 28
 """Most characters that the cells could hold together, were the longest text in each of them."""
 
 _WORKBOOK = "xl/workbook.xml"
-_REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+_PLACE = re.compile(rb"""\sr=["']([A-Za-z]{0,3})([0-9]{1,7})["']""")
+"""Where a row or a cell is."""
+
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
@@ -116,85 +116,30 @@ def _too_large(file: Path, why: str) -> RequestError:
     return RequestError(f"{file} is not a table of annotations: {why}. Give the file as published.")
 
 
-class _Measure:
-    """Counts what the parts of a workbook would become: cells of sheets, characters of shared texts."""
-
-    def __init__(self) -> None:
-        self.rectangle = 0
-        self.cells = 0
-        self.elements = 0
-        self.longest_text = 0
-
-    def add(self, part: bytes) -> None:
-        """Read one part of XML.
-
-        Raises:
-            ValueError: it is not XML of a workbook.
-            OverflowError: there are more than `MOST_ELEMENTS` elements.
-        """
-        parser = expat.ParserCreate()
-        first_row, last_row, last_column, row, column, text = 1 << 62, 0, 0, 0, 0, 0
-
-        def start(name: str, attributes: dict[str, str]) -> None:
-            nonlocal first_row, last_row, last_column, row, column, text
-            self.elements += 1
-            if self.elements > MOST_ELEMENTS:
-                raise OverflowError(f"it has over {MOST_ELEMENTS:,} elements")
-            kind = name.rpartition(":")[2]
-            if kind == "c":
-                column += 1
-                self.cells += 1
-                if "r" in attributes:
-                    match = _REFERENCE.fullmatch(attributes["r"])
-                    if match is None:
-                        raise ValueError(f"{attributes['r'][:20]!r} is not the name of a cell")
-                    row, column = int(match[2]), _column_number(match[1])
-                first_row, last_row = min(first_row, row), max(last_row, row)
-                last_column = max(last_column, column)
-            elif kind == "row":
-                row, column = int(attributes["r"]) if "r" in attributes else row + 1, 0
-            elif kind == "si":
-                text = 0
-            elif kind == "sst":
-                parser.CharacterDataHandler = characters
-
-        def characters(data: str) -> None:
-            nonlocal text
-            text += len(data)
-            self.longest_text = max(self.longest_text, text)
-
-        def refuse_types(*_: object) -> None:
-            raise ValueError("it declares a document type")
-
-        parser.StartElementHandler = start
-        parser.StartDoctypeDeclHandler = refuse_types
-        try:
-            parser.Parse(part, True)
-        except (expat.ExpatError, LookupError) as error:  # the second for an encoding that is not known
-            raise ValueError(str(error)) from error
-        self.rectangle = max(self.rectangle, (last_row - first_row + 1) * last_column)
-
-
-def _column_number(letters: str) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = 26 * number + ord(letter) - ord("A") + 1
-    return number
-
-
 def _refuse_huge_sheets(file: Path, parts: dict[str, bytes]) -> None:
-    measure = _Measure()
+    """Refuse what the reader would take more memory for than there is, which ends the process without a word."""
+    longest = max(map(len, parts.get("xl/sharedStrings.xml", b"").split(b"<si")))
     for name, part in parts.items():
         try:
-            measure.add(part)
-        except OverflowError as error:
-            raise _too_large(file, str(error)) from error
-        except ValueError as error:
-            raise RequestError(f"{file} is damaged: {name} in it ({error}). Download or save it again.") from error
-    if measure.rectangle > MOST_CELLS:
-        raise _too_large(file, f"a sheet spans {measure.rectangle:,} cells")
-    if measure.cells * measure.longest_text > MOST_TEXT:
-        raise _too_large(file, f"it holds a text of {measure.longest_text:,} characters and {measure.cells:,} cells")
+            expat.ParserCreate().Parse(part, True)  # the reader takes the first half of a broken part for the whole
+            wrong = "declares a document type" if b"<!DOCTYPE" in part else ""
+        except (expat.ExpatError, LookupError) as error:  # the second for an encoding that is not known
+            wrong = str(error)
+        if wrong:
+            raise RequestError(f"{file} is damaged: {name} in it ({wrong}). Download or save it again.")
+        places = _PLACE.findall(part)
+        numbers = [int(row) for _, row in places] or [0]
+        cells = [row.count(b"<c") for row in part.split(b"<row")]  # those that do not say where they are, too
+        width = max([*cells, *map(_column_number, {letters for letters, _ in places})])
+        rectangle = max(max(numbers) - min(numbers) + 1, len(cells) - 1) * width
+        if rectangle > MOST_CELLS and name.startswith("xl/worksheets/"):
+            raise _too_large(file, f"a sheet spans {rectangle:,} cells")
+        if sum(cells) * longest > MOST_TEXT:
+            raise _too_large(file, f"it holds a text of {longest:,} characters and {sum(cells):,} cells")
+
+
+def _column_number(letters: bytes) -> int:
+    return reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, letters.upper(), 0)
 
 
 def _first_sheet(file: Path, parts: dict[str, bytes]) -> pl.DataFrame:
