@@ -130,7 +130,7 @@ def test_wrong_requests_leave_nothing(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="is a file"):
         prepare(manifest, tmp_path / "videos", tmp_path / "file", settings=CROPPED)
-    with pytest.raises(RequestError, match="--size is 3"):
+    with pytest.raises(RequestError, match="`size` is 3"):
         ExtractSettings(size=3)
 
 

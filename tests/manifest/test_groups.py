@@ -177,10 +177,10 @@ def test_clips_in_no_fold_are_trained_on_when_asked_for(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"use_unassigned": True, "labels": "hard"}, "hard labels cannot use; take --labels soft"),
-        ({"use_unassigned": True, "group": "clear"}, "leave out --use_unassigned"),
-        ({"group_size": 9}, "take --group clear or --group mixed"),
-        ({"group": "clear", "group_size": 0}, "--group_size is 0; expected 1 or more"),
+        ({"use_unassigned": True, "labels": "hard"}, "hard labels cannot use; take `labels` soft"),
+        ({"use_unassigned": True, "group": "clear"}, "leave out `use_unassigned`"),
+        ({"group_size": 9}, "take `group` clear or `group` mixed"),
+        ({"group": "clear", "group_size": 0}, "`group_size` is 0; expected a whole number from 1 to 1,000,000"),
     ],
 )
 def test_settings_that_do_not_go_together(changes, message):

@@ -386,7 +386,7 @@ def test_missing_folders_and_files_are_named(shared, run, tmp_path):
         ({"num_frames": 5}, "num_frames is 5; expected 4"),
         ({"image_mean": [0.5, 0.5, 0.5]}, "image_mean is [0.5, 0.5, 0.5]"),
         ({"sampling": "all"}, "sampling is 'all'"),
-        ({"extract": {"size": 3}}, "--size is 3"),
+        ({"extract": {"size": 3}}, "`size` is 3"),
         ({"extract": {"sise": 3}}, "extract does not say"),
         ({"extract": None}, "extract does not say"),
         ({"label_normalization": "softmaxx"}, "softmaxx"),

@@ -195,7 +195,9 @@ def test_resume_refuses_settings_that_differ_and_names_them(made, tmp_path, caps
     assert f"a finished run is trained on with: midas train --init {run} " in said
     assert "width" not in said
     assert "--num_threads is 2, there it is 1" in refused(capsys, "train", "--resume", run, "--num_threads", "2")
-    assert "--epochs is 0; expected 1 or more" in refused(capsys, "train", "--resume", run, "--epochs", "0")
+    assert "--epochs is 0; expected a whole number from 1 to 1,000,000" in refused(
+        capsys, "train", "--resume", run, "--epochs", "0"
+    )
     assert "--out would have no effect" in refused(capsys, "train", "--resume", run, "--out", tmp_path / "x")
     (tmp_path / "other.yaml").write_text(replace(CONFIG, seed=5, num_workers=1).to_yaml())
     said = refused(capsys, "train", "--resume", run, "--config", tmp_path / "other.yaml")

@@ -228,15 +228,15 @@ def test_gradients_are_clipped_where_asked_for(store, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"milestones": (40,)}, "--milestones belong to --schedule step, not to cosine"),
-        ({"schedule": "step", "milestones": (40, 30)}, r"--milestones is \[40, 30\]; expected epochs in ascending"),
-        ({"schedule": "step", "milestones": (0,)}, r"--milestones is \(0,\); expected whole numbers"),
-        ({"decay_factor": 0.0}, "--decay_factor is 0.0; expected more than 0"),
-        ({"decay_factor": 2.0}, "--decay_factor is 2.0; expected 0 to 1"),
-        ({"clip_gradient": 0.0}, "--clip_gradient is 0.0; expected more than 0"),
-        ({"warmup_epochs": -1}, "--warmup_epochs is -1; expected 0 or more"),
-        ({"frames_per_segment": 0}, "--frames_per_segment is 0; expected 1 to 64"),
-        ({"optimizer": "adam", "momentum": 1.0}, "--momentum is 1; with --optimizer adam expected below 1"),
+        ({"milestones": (40,)}, "`milestones` belong to `schedule` step, not to cosine"),
+        ({"schedule": "step", "milestones": (40, 30)}, r"`milestones` is \[40, 30\]; expected epochs in ascending"),
+        ({"schedule": "step", "milestones": (0,)}, r"`milestones` is \(0,\); expected whole numbers"),
+        ({"decay_factor": 0.0}, "`decay_factor` is 0.0; expected a number above 0"),
+        ({"decay_factor": 2.0}, "`decay_factor` is 2.0; expected a number above 0, at most 1"),
+        ({"clip_gradient": 0.0}, "`clip_gradient` is 0.0; expected a number above 0"),
+        ({"warmup_epochs": -1}, "`warmup_epochs` is -1; expected a whole number from 0 to 1,000,000"),
+        ({"frames_per_segment": 0}, "`frames_per_segment` is 0; expected a whole number from 1 to 64"),
+        ({"optimizer": "adam", "momentum": 1.0}, "`momentum` is 1; with `optimizer` adam expected below 1"),
     ],
 )
 def test_settings_that_make_no_sense(changes, message):

@@ -137,7 +137,7 @@ def test_a_path_that_leads_somewhere_wins(folder, tmp_path, monkeypatch):
 def test_the_reader_is_not_mistaken_for_a_folder_that_is_called_as_it_is(folder, tmp_path, monkeypatch):
     folder.rename(tmp_path / "ferplus")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RequestError, match=r"packaged reader ferplus, and a file .* here, too; .*--weights \./ferplus"):
+    with pytest.raises(RequestError, match=r"packaged reader ferplus, and a file .* here, too; .*`weights` \./ferplus"):
         RunConfig(weights="reader")
     assert RunConfig(weights="./ferplus").weights == "./ferplus"
     saved = RunConfig(weights="ferplus", model="still_resnet18", width=32, size=48)

@@ -78,14 +78,14 @@ def test_config_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 0}, "--epochs is 0; expected 1 or more"),
-        ({"alpha": 0.0}, "--alpha is 0.0; expected more than 0"),
-        ({"dropout": 1.0}, "--dropout is 1.0; expected 0 to 0.99"),
-        ({"scales": (1.0, 2.0)}, "--scales"),
-        ({"batch_size": True}, "--batch_size is True; expected a whole number"),
-        ({"temperature": float("inf")}, "--temperature is inf"),
-        ({"batch_size": 1}, "--mixer none"),
-        ({"learning_rate": float("nan")}, "--learning_rate is nan"),
+        ({"epochs": 0}, "`epochs` is 0; expected a whole number from 1 to 1,000,000"),
+        ({"alpha": 0.0}, "`alpha` is 0.0; expected a number above 0"),
+        ({"dropout": 1.0}, "`dropout` is 1.0; expected a number from 0 to 0.99"),
+        ({"scales": (1.0, 2.0)}, "`scales` is"),
+        ({"batch_size": True}, "`batch_size` is True; expected a whole number"),
+        ({"temperature": float("inf")}, "`temperature` is inf"),
+        ({"batch_size": 1}, "`mixer` none"),
+        ({"learning_rate": float("nan")}, "`learning_rate` is nan"),
     ],
 )
 def test_values_that_make_no_sense(changes, message):
@@ -110,13 +110,13 @@ for line in sys.argv[2:]:
 def test_a_file_that_holds_values_of_the_wrong_kind(tmp_path):
     """In a process of its own: here, the run-time checks of the tests would speak first."""
     expected = {
-        "epochs: ten": "--epochs is 'ten'; expected a whole number",
-        "epochs: 2.5": "--epochs is 2.5; expected a whole number",
-        "flip: 1": "--flip is 1; expected true or false",
-        "weights: 3": "--weights is 3; expected text or nothing",
-        "scales: [whole]": "--scales is ('whole',); expected numbers from 0.1 to 1",
-        "scales: 1": "--scales is 1; expected numbers from 0.1 to 1",
-        "labels: [soft]": "--labels is ['soft']; expected soft or hard",
+        "epochs: ten": "`epochs` is 'ten'; expected a whole number",
+        "epochs: 2.5": "`epochs` is 2.5; expected a whole number",
+        "flip: 1": "`flip` is 1; expected true or false",
+        "weights: 3": "`weights` is 3; expected text or nothing",
+        "scales: [whole]": "`scales` is ('whole',); expected numbers from 0.1 to 1",
+        "scales: 1": "`scales` is 1; expected numbers from 0.1 to 1",
+        "labels: [soft]": "`labels` is ('soft',); expected soft or hard",
         "test_fold: 3": "taken: True",
         "alpha: 1": "taken: True",
     }

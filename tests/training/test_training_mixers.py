@@ -233,14 +233,14 @@ def test_every_loss_trains(changes, store, validated, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": "kl", "class_weights": "balanced"}, "belong to the cross-entropy, not to --loss kl"),
-        ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; expected 0 to 0.99"),
-        ({"mixer": "cutmx"}, "--mixer is 'cutmx'; expected none or midas, mixup, cutmix"),
+        ({"loss": "kl", "class_weights": "balanced"}, "belong to the cross-entropy, not to `loss` kl"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` is 1.0; expected a number from 0 to 0.99"),
+        ({"mixer": "cutmx"}, "`mixer` is 'cutmx'; expected none or midas, mixup, cutmix"),
         ({"mixer": "mixup,none"}, "none stands alone"),
-        ({"mixer": ""}, "--mixer is ''"),
-        ({"mixer": "midas,cutmix"}, "--normalization none"),
+        ({"mixer": ""}, "`mixer` is ''"),
+        ({"mixer": "midas,cutmix"}, "`normalization` none"),
         ({"mixer": "cutmix", "batch_size": 1}, "no partner to mix with"),
-        ({"num_votes": 0.0, "normalization": "softmax_counts"}, "--num_votes is 0.0; expected more than 0"),
+        ({"num_votes": 0.0, "normalization": "softmax_counts"}, "`num_votes` is 0.0; expected a number above 0"),
     ],
 )
 def test_recipes_that_make_no_sense(changes, message):

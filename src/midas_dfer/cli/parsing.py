@@ -178,6 +178,7 @@ def complain(message: str, status: int) -> int:
 
     Names out of files may hold anything: what would steer the terminal is shown as it is written in Python.
     """
+    message = re.sub(r"`(\w+)`", r"--\1", message)  # settings, as `midas_dfer.values` writes them
     harmless = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
     with suppress(OSError):  # the terminal may have been closed
         print(f"midas: {harmless}", file=sys.stderr, flush=True)

@@ -87,7 +87,7 @@ def read_manifest_file(file: Path) -> tuple[tuple[str, ...], str, pl.DataFrame, 
     if _METADATA_KEY not in metadata:
         raise RequestError(
             f"{file} is a Parquet file, but not a manifest: it does not name its classes. "
-            "A table of votes is read as the dataset `table`."
+            "A table of votes is read as the dataset table."
         )
     try:
         about = json.loads(metadata[_METADATA_KEY])

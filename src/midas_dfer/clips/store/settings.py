@@ -5,8 +5,7 @@ from typing import Literal
 
 from midas_dfer.clips.faces.detection import LARGEST_SIDE
 from midas_dfer.clips.faces.following import SEARCH_EVERY
-from midas_dfer.errors import RequestError
-from midas_dfer.values import is_number, is_whole
+from midas_dfer.values import check_settings, within
 
 FaceSource = Literal["detect", "cropped"]
 
@@ -29,35 +28,15 @@ class ExtractSettings:
     """
 
     faces: FaceSource = "detect"
-    size: int = 224
-    jpeg_quality: int = 95
-    max_gap: float = 0.5
-    smoothing: float = 0.04
-    min_score: float = 0.7
-    max_side: int = 640
-    search_every: float | None = SEARCH_EVERY
+    size: int = within(224, 16, 2048)
+    jpeg_quality: int = within(95, 1, 100)
+    max_gap: float = within(0.5, 0, 60)
+    smoothing: float = within(0.04, 0, 10)
+    min_score: float = within(0.7, 0, 1)
+    max_side: int = within(640, 64, LARGEST_SIDE)
+    search_every: float | None = within(SEARCH_EVERY, 0, 60)
 
     def __post_init__(self) -> None:
-        if self.faces not in ("detect", "cropped"):
-            raise RequestError(f"--faces is {self.faces!r}; expected detect or cropped")
         if self.faces == "cropped":
             object.__setattr__(self, "search_every", None)
-        for name, low, high in (
-            ("size", 16, 2048),
-            ("jpeg_quality", 1, 100),
-            ("max_gap", 0, 60),
-            ("smoothing", 0, 10),
-            ("min_score", 0, 1),
-            ("max_side", 64, LARGEST_SIDE),
-            ("search_every", 0, 60),
-        ):
-            value = getattr(self, name)
-            if name == "search_every" and value is None:
-                continue
-            fits, kind = (
-                (is_number, "a number")
-                if type(getattr(ExtractSettings, name)) is float
-                else (is_whole, "a whole number")
-            )
-            if not (fits(value) and low <= value <= high):
-                raise RequestError(f"--{name} is {value!r}; expected {kind} from {low} to {high}")
+        check_settings(self)

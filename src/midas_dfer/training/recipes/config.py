@@ -2,8 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 
@@ -13,6 +12,7 @@ from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.readers.start import find_start, named_reader
 from midas_dfer.training.recipes.settings_file import read_settings_file
+from midas_dfer.values import LARGEST, above, check_settings, within
 
 SELECTED_ON_TEST = "selected on the test fold: an upper bound, not a score of unseen clips"
 """What is said of scores on the clips that `--select best_test_fold` chose the epoch by."""
@@ -104,84 +104,71 @@ class RunConfig:
 
     labels: Literal["soft", "hard"] = "soft"
     label_method: SoftLabelMethod = "proportion"
-    votes_used: int | None = None
+    votes_used: int | None = within(None, 1)
     mixer: str = "midas"
-    alpha: float | None = None
+    alpha: float | None = above(None, 0)
     saliency: Literal["picture", "model"] = "picture"
     ratio_per: Literal["clip", "batch"] = "clip"
     partners: Literal["batch", "training_set"] = "batch"
     class_balanced: bool = False
     normalization: Literal["softmax", "softmax_counts", "none"] = "softmax"
-    temperature: float = 1.0
-    num_votes: float | None = None
+    temperature: float = above(1.0, 0)
+    num_votes: float | None = above(None, 0)
     loss: str = "cross_entropy"
     class_weights: Literal["none", "balanced"] = "none"
-    label_smoothing: float = 0.0
+    label_smoothing: float = within(0.0, 0, 0.99)
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
-    width: int = None  # type: ignore[assignment]
+    width: int = within(None, 8, 512)
     weights: str | None = None
-    dropout: float = 0.5
-    num_segments: int = 8
-    frames_per_segment: int = 1
-    size: int = None  # type: ignore[assignment]
-    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    dropout: float = within(0.5, 0, 0.99)
+    num_segments: int = within(8, 1, 512)
+    frames_per_segment: int = within(1, 1, 64)
+    size: int = within(None, 24, 1024)
+    scales: tuple[float, ...] = within((1.0, 0.875, 0.75, 0.66), 0.1, 1)
     flip: bool = True
-    jitter: float = 0.0
-    epochs: int = 450
-    batch_size: int = 8
+    jitter: float = within(0.0, 0, 1)
+    epochs: int = within(450, 1)
+    batch_size: int = within(8, 1)
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = 0.02
+    learning_rate: float = above(0.02, 0)
     schedule: Literal["cosine", "step", "exponential"] = "cosine"
-    milestones: tuple[int, ...] = ()
-    decay_factor: float = 0.1
-    warmup_epochs: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    milestones: tuple[int, ...] = within((), 1)
+    decay_factor: float = above(0.1, 0, 1)
+    warmup_epochs: int = within(0, 0)
+    momentum: float = within(0.9, 0, 1)
+    weight_decay: float = within(1e-4, 0)
     parameter_groups: Literal["weights", "uniform", "tsm"] = "weights"
     partial_batch_norm: bool = False
-    clip_gradient: float | None = None
-    weight_average: float = 0.0
+    clip_gradient: float | None = above(None, 0)
+    weight_average: float = within(0.0, 0, 0.999999)
     test_fold: int | None = None
-    validation_fraction: float = 0.0
+    validation_fraction: float = within(0.0, 0, 0.9)
     use_unassigned: bool = False
     group: Literal["all", "clear", "mixed"] = "all"
-    group_size: int | None = None
+    group_size: int | None = within(None, 1)
     select: Literal["last", "best_validation", "best_test_fold"] = "last"
-    seed: int = 0
+    seed: int = within(0, 0, LARGEST)
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_threads: int = 0
-    num_workers: int = -1
+    num_threads: int = within(0, 0, 1024)
+    num_workers: int = within(-1, -1, 1024)
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
-        except (TypeError, ValueError):
-            raise RequestError(f"--scales is {self.scales!r}; expected numbers from 0.1 to 1") from None
         self._fill_in()
-        self._check_kinds()
-        self._check_choices()
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                expected = f"{low:g} or more" if high == _MANY and value < low else f"{low:g} to {high:g}"
-                raise RequestError(f"--{name} is {value}; expected {expected}")
-        for name in ("alpha", "temperature", "num_votes", "learning_rate", "decay_factor", "clip_gradient"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < _LARGE:
-                raise RequestError(f"--{name} is {value}; expected more than 0, and finite")
-        if not self.scales or not all(0.1 <= s <= 1 for s in self.scales):
-            raise RequestError(f"--scales is {list(self.scales)}; expected numbers from 0.1 to 1")
+        check_settings(self)
+        if not self.scales:
+            raise RequestError("`scales` is empty; expected numbers from 0.1 to 1")
+        object.__setattr__(self, "scales", tuple(map(float, self.scales)))
         if self.loss not in LOSSES:
-            raise RequestError(f"--loss is {self.loss!r}; expected {' or '.join(LOSSES)}")
+            raise RequestError(f"`loss` is {self.loss!r}; expected {' or '.join(LOSSES)}")
         if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
             raise RequestError(
-                f"--class_weights and --label_smoothing belong to the cross-entropy, not to --loss {self.loss}; "
+                f"`class_weights` and `label_smoothing` belong to the cross-entropy, not to `loss` {self.loss}; "
                 "leave them out"
             )
         if self.select == "best_test_fold" and self.validation_fraction:
             raise RequestError(
-                "--select best_test_fold does without a validation part; leave out --validation_fraction"
+                "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
             )
         self._check_schedule()
         self._check_clips()
@@ -192,8 +179,8 @@ class RunConfig:
         if isinstance(self.weights, str) and (reader := named_reader(self.weights)) is not None:
             if Path(reader.name).exists():  # the run keeps that name, which would mean the other one from now on
                 raise RequestError(
-                    f"--weights {self.weights} is the packaged reader {reader.name}, and a file or folder of that name "
-                    f"is here, too; name that one (--weights ./{reader.name}), or work in another folder"
+                    f"`weights` {self.weights} is the packaged reader {reader.name}, and a file or folder of that name "
+                    f"is here, too; name that one (`weights` ./{reader.name}), or work in another folder"
                 )
             object.__setattr__(self, "weights", reader.name)  # a run tells which one that was
         if None not in (self.model, self.width, self.size):  # so a run opens without what it started from
@@ -205,79 +192,52 @@ class RunConfig:
                 object.__setattr__(self, name, value)
 
     def _check_schedule(self) -> None:
-        epochs: Any = self.milestones
-        if not isinstance(epochs, tuple) or any(type(each) is not int or not 1 <= each <= _MANY for each in epochs):
-            raise RequestError(f"--milestones is {epochs!r}; expected whole numbers of epochs, such as [40, 80]")
+        epochs = self.milestones
         if list(epochs) != sorted(set(epochs)):
-            raise RequestError(f"--milestones is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
+            raise RequestError(f"`milestones` is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
         if epochs and self.schedule != "step":
             raise RequestError(
-                f"--milestones belong to --schedule step, not to {self.schedule}; leave them out, or empty a recipe's "
-                "with --milestones []"
+                f"`milestones` belong to `schedule` step, not to {self.schedule}; leave them out, or empty a recipe's "
+                "with `milestones` []"
             )
         if self.momentum >= 1 and self.optimizer != "sgd":
-            raise RequestError(f"--momentum is {self.momentum:g}; with --optimizer {self.optimizer} expected below 1")
+            raise RequestError(f"`momentum` is {self.momentum:g}; with `optimizer` {self.optimizer} expected below 1")
 
     def _check_clips(self) -> None:
-        if self.votes_used is not None and self.votes_used < 1:
-            raise RequestError(f"--votes_used is {self.votes_used}; expected 1 or more")
         if self.use_unassigned and self.labels == "hard":
             raise RequestError(
-                "--use_unassigned adds clips without a single label, which hard labels cannot use; take --labels soft"
+                "`use_unassigned` adds clips without a single label, which hard labels cannot use; take `labels` soft"
             )
         if self.use_unassigned and self.group != "all":
             raise RequestError(
-                f"--group {self.group} is drawn from clips with a single label; leave out --use_unassigned"
+                f"`group` {self.group} is drawn from clips with a single label; leave out `use_unassigned`"
             )
         if self.group_size is not None and self.group == "all":
-            raise RequestError("--group_size is that of a group; take --group clear or --group mixed with it")
-        if self.group_size is not None and self.group_size < 1:
-            raise RequestError(f"--group_size is {self.group_size}; expected 1 or more")
+            raise RequestError("`group_size` is that of a group; take `group` clear or `group` mixed with it")
 
     def _check_mixer(self) -> None:
         names = self.mixer_names
         if "none" in names and self.mixer != "none":
-            raise RequestError(f"--mixer is {self.mixer}; none stands alone, and cannot be one of several")
+            raise RequestError(f"`mixer` is {self.mixer}; none stands alone, and cannot be one of several")
         if self.mixer != "none" and (unknown := [name for name in names if name not in MIXERS]):
-            raise RequestError(f"--mixer is {unknown[0]!r}; expected none or {', '.join(MIXERS)}")
+            raise RequestError(f"`mixer` is {unknown[0]!r}; expected none or {', '.join(MIXERS)}")
         if self.saliency == "model" and not any(MIXERS[name].looks for name in names):
             looking = ", ".join(name for name, entry in MIXERS.own.items() if entry.looks)
             raise RequestError(
-                f"--saliency model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
+                f"`saliency` model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
                 f"of {looking}"
             )
         if self.mixer == "none":
             return
         if self.batch_size < 2:
-            raise RequestError("--batch_size 1 leaves no partner to mix with; take 2 or more, or --mixer none")
+            raise RequestError("`batch_size` 1 leaves no partner to mix with; take 2 or more, or `mixer` none")
         if len(names) > 1 and "midas" in names and self.normalization != "none":
             raise RequestError(
-                f"--mixer {self.mixer} would normalise the labels of some batches and not of others; take "
-                "--normalization none"
+                f"`mixer` {self.mixer} would normalise the labels of some batches and not of others; take "
+                "`normalization` none"
             )
         if self.alpha is None and len(names) == 1:
             object.__setattr__(self, "alpha", MIXERS[self.mixer].alpha)
-
-    def _check_choices(self) -> None:
-        for setting in fields(self):
-            choices = get_args(setting.type)
-            if get_origin(setting.type) is Literal and getattr(self, setting.name) not in choices:
-                raise RequestError(
-                    f"--{setting.name} is {getattr(self, setting.name)!r}; expected {' or '.join(choices)}"
-                )
-
-    def _check_kinds(self) -> None:
-        """A file can hold words where numbers belong."""
-        for setting in fields(self):
-            kinds = get_args(setting.type) or (setting.type,)
-            if set(kinds) <= _KINDS.keys():
-                value = getattr(self, setting.name)
-                if isinstance(value, int) and abs(value) > _WHOLE:
-                    raise RequestError(f"--{setting.name} is larger than {_WHOLE:.1e}; expected a smaller number")
-                allowed = tuple(kind for k in kinds for kind in _KINDS[k][0])
-                if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
-                    expected = " or ".join(_KINDS[k][1] for k in kinds)
-                    raise RequestError(f"--{setting.name} is {value!r}; expected {expected}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
@@ -294,12 +254,11 @@ class RunConfig:
         unknown = sorted(str(name) for name in set(values) - set(known))
         if unknown:
             raise RequestError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
-        lists = {f.name for f in fields(cls) if get_origin(f.type) is tuple and isinstance(values.get(f.name), list)}
-        settings: dict[str, Any] = {name: tuple(each) if name in lists else each for name, each in values.items()}
+        settings: Any = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
         return cls(**settings)
 
     def to_yaml(self) -> str:
-        """A file that `--config` takes."""
+        """A file that ``config`` takes."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod
@@ -335,34 +294,3 @@ class RunConfig:
 
 
 _PAPERS_NETWORK = ("tsm_resnet18", 64, 224)
-_MANY = 1_000_000
-"""More epochs or clips than anybody has; far beyond it, libraries fail in ways of their own."""
-_LARGE = 1e100
-_WHOLE = 2**63 - 1
-_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
-    int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
-    bool: ((bool,), "true or false"),
-    str: ((str,), "text"),
-    NoneType: ((NoneType,), "nothing"),
-}
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("width", 8, 512),
-    ("label_smoothing", 0, 0.99),
-    ("dropout", 0, 0.99),
-    ("num_segments", 1, 512),
-    ("frames_per_segment", 1, 64),
-    ("size", 24, 1024),
-    ("jitter", 0, 1),
-    ("weight_average", 0, 0.999999),
-    ("epochs", 1, _MANY),
-    ("batch_size", 1, _MANY),
-    ("momentum", 0, 1),
-    ("decay_factor", 0, 1),
-    ("weight_decay", 0, _MANY),
-    ("warmup_epochs", 0, _MANY),
-    ("validation_fraction", 0, 0.9),
-    ("seed", 0, _WHOLE),
-    ("num_threads", 0, 1024),
-    ("num_workers", -1, 1024),
-)
