@@ -110,8 +110,8 @@ for line in sys.argv[2:]:
 def test_a_file_that_holds_values_of_the_wrong_kind(tmp_path):
     """In a process of its own: here, the run-time checks of the tests would speak first."""
     expected = {
-        "epochs: ten": "`epochs` is 'ten'; expected a whole number",
-        "epochs: 2.5": "`epochs` is 2.5; expected a whole number",
+        "epochs: ten": "`epochs` is 'ten'; expected a whole number from 1 to 1,000,000",
+        "epochs: 2.5": "`epochs` is 2.5; expected a whole number from 1 to 1,000,000",
         "flip: 1": "`flip` is 1; expected true or false",
         "weights: 3": "`weights` is 3; expected text or nothing",
         "scales: [whole]": "`scales` is ('whole',); expected numbers from 0.1 to 1",
