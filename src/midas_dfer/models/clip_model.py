@@ -30,6 +30,7 @@ class ClipModel(nn.Module):
             whole model.
         heads: modules that belong to the classes and not to the trunk; a weight file may lack them.
         adaptable: modules that may be left as they are where a file's are of another shape, such as a stem.
+        frames_apart: whether each frame is seen alone, and the logits of a clip are the mean of its frames' own.
     """
 
     mix_points: tuple[str, ...] = ("input",)
@@ -37,6 +38,7 @@ class ClipModel(nn.Module):
     trunk: str = ""
     heads: tuple[str, ...] = ("fc",)
     adaptable: tuple[str, ...] = ()
+    frames_apart: bool = False
 
     def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
         """Compute the logits of clips.

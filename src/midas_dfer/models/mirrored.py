@@ -14,6 +14,7 @@ class Mirrored(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.frames_apart = getattr(model, "frames_apart", False)
 
     def forward(self, clips: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
         """Compute the mean of the logits."""

@@ -117,6 +117,7 @@ class TSMSFace(ShiftedModel):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(_FEATURES, num_classes=num_classes, dropout=dropout, width=width, generator=generator)
+        self.frames_apart = fold_div is None
         self.renormalize = Renormalize((_MEAN,) * 3, (_STD,) * 3)
         self.stem = ConvUnit(3, _STEM, 3)
         blocks, channels, ends = [], _STEM, []

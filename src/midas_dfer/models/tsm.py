@@ -57,6 +57,7 @@ class TSMResNet(ResNet, ClipModel):
         )
         *inner, last = (f"layer{number}.{depth - 1}" for number, depth in enumerate(depths, start=1))
         self.mix_points, self.map_points = ("input", *inner), (last,)
+        self.frames_apart = fold_div is None
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
         nn.init.normal_(self.fc.weight, std=0.001, generator=generator)

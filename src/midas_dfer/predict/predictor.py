@@ -37,7 +37,7 @@ from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.values import is_whole
 from midas_dfer.video.read import Frame
 
-WINDOWS_PER_BATCH = 8
+WINDOWS_PER_BATCH = 32
 
 
 class Predictor:

@@ -1,7 +1,7 @@
 """What a trained network says of clips; apart from the training step, whose Lightning takes seconds to import."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.batches.augment import normalize_pixels
@@ -17,6 +17,9 @@ def predict_logits(
 ) -> Float[Tensor, "B K"]:
     """Logits of clips as they are, float32 on the CPU; the model must be in evaluation mode.
 
+    A model that sees each frame alone is shown every frame once, however many clips it is in: overlapping windows of a
+    video share most of theirs, and a still is one frame, repeated.
+
     Args:
         model: on `device`.
         clips: RGB, 0 to 255.
@@ -26,12 +29,23 @@ def predict_logits(
     Raises:
         JobError: a logit is not finite.
     """
+    if getattr(model, "frames_apart", False) and clips.shape[1] > 1:
+        frames, places = _distinct(clips.flatten(0, 1))
+        of_frames = predict_logits(model, frames[:, None], device, dtype)
+        logits: Tensor = of_frames[places].view(*clips.shape[:2], -1).mean(dim=1)
+        return logits
     at_once = _FRAMES_AT_ONCE // clips.shape[1] if device.type == "cpu" else len(clips)
     with torch.inference_mode(), exactly(dtype, device):
-        logits = [
-            model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))
-        ]
-    return finite(torch.cat(logits))
+        parts = [model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))]
+    return finite(torch.cat(parts))
+
+
+def _distinct(frames: UInt8[Tensor, "N 3 S S"]) -> tuple[UInt8[Tensor, "M 3 S S"], Int64[Tensor, " N"]]:
+    """The different frames, and which of them each frame is."""
+    numbers: dict[bytes, int] = {}
+    places = [numbers.setdefault(frame.numpy().tobytes(), len(numbers)) for frame in frames.cpu()]
+    first = {number: place for place, number in reversed(list(enumerate(places)))}
+    return frames[[first[number] for number in range(len(numbers))]], torch.tensor(places)
 
 
 def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
