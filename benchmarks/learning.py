@@ -90,7 +90,7 @@ def smiles(people: int, frames: int, side: int, *, seed: int) -> Tensor:
     """Draw clips of people who begin to smile, each with a light and small movements of the head of their own.
 
     Everything but the expression goes as likely forwards as backwards: the head swings with a random phase, the
-    noise is drawn anew for each frame.
+    noise is redrawn for each frame.
 
     Args:
         people: number of clips; no two of the same person.

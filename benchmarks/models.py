@@ -82,7 +82,7 @@ def measure(names: tuple[str, ...], rounds: int, batch: int, device: torch.devic
     results: dict[str, Result] = {name: {kind: [] for kind in KINDS} for name in names}
     for number in range(1, rounds + 1):
         for name in names:
-            measured = Measured(name, device, batch)  # made anew: all at once would not fit into memory
+            measured = Measured(name, device, batch)  # made again: all at once would not fit into memory
             for kind in KINDS:
                 measured.once(kind)
                 results[name][kind].append(measured.once(kind))
@@ -200,7 +200,7 @@ def main() -> None:
     """Measure, print the tables, write the figures down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/models.json"))
-    parser.add_argument("--page", type=Path, help="a page whose measured part is to be written anew, docs/models.md")
+    parser.add_argument("--page", type=Path, help="a page whose measured part is to be rewritten, docs/models.md")
     parser.add_argument("--models", nargs="+", default=list(list_models()), choices=list_models())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=2)

@@ -1,6 +1,6 @@
 """Draw the README's first picture: the demo's real face, as the packaged reader reads it.
 
-`python -m studies.readme_picture` writes docs/images/real_face.png anew, and says what it shows.
+`python -m studies.readme_picture` rewrites docs/images/real_face.png, and says what it shows.
 """
 
 import shutil

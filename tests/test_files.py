@@ -13,7 +13,7 @@ from midas_dfer import files
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import csv_cell, from_csv_cell, json_text, read_json, write_file, write_json
 
-CURE = "train anew"
+CURE = "train again"
 
 
 @given(st.text(alphabet="'=+-@\t\ra1 "))

@@ -1,4 +1,4 @@
-"""The first day: a real face read by the packaged reader, then the whole path, trained and tested on made-up faces."""
+"""The first day: a real face read by the packaged reader, then the whole pipeline on synthetic faces."""
 
 import shutil
 import time
@@ -63,14 +63,13 @@ One thread computes: the scores do not depend on how many cores there are.
 def run_demo(
     out: Path, *, seed: int = 0, jobs: int | None = None, clips: int = CLIPS, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Read a real face, then go the whole path on made-up ones; see `midas demo --help`.
+    """Read a real face, then run the whole pipeline on synthetic ones; see `midas demo --help`.
 
     Args:
-        out: folder for all of it. A folder that an earlier demo made is used again: videos and clips that are
-            there stay, the runs are made anew.
-        seed: of the faces, the votes and the training. Same seed, same scores, on the same machine.
-        jobs: processes; all cores if None.
-        clips: how many made-up clips.
+        out: output folder. An earlier demo's folder is reused: its videos and clips stay, its runs are replaced.
+        seed: of the faces, the votes and the training. The same seed gives the same scores on the same machine.
+        jobs: number of processes; None is one per core.
+        clips: number of synthetic clips.
         say: prints a line.
 
     Returns:
@@ -95,7 +94,7 @@ def run_demo(
     for path in read:
         tell(f"     {path}")
 
-    tell(f"\n2/7  Rendering {clips} clips of made-up faces with ten votes each: {videos}")
+    tell(f"\n2/7  Rendering {clips} clips of synthetic faces with ten votes each: {videos}")
     tell("     They show that the parts fit together, and nothing about real faces.")
     bar = console_progress("render", "clip")
     bar.start(clips)
@@ -146,7 +145,7 @@ def run_demo(
     tell(f"\nDone in {time.monotonic() - began:.0f} seconds.")
     for path in drawn:
         tell(f"  {path}")
-    tell("\nOn made-up people that it has not seen:")
+    tell("\nOn unseen synthetic people:")
     tell(f"  UAR {100 * (evaluation.uar or 0):.2f} %   WAR {100 * (evaluation.war or 0):.2f} %   from the reader")
     tell(f"                WAR {100 * beside_war:.2f} %   the same training from random weights")
     tell(f"                WAR {100 * share:.2f} %   always {name}, the most frequent class")
@@ -199,7 +198,7 @@ def _nothing(text: str) -> None:
 
 
 def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:
-    """Make the folder, or clear away what an earlier demo left there and this one makes anew."""
+    """Make the folder, or clear away what an earlier demo left there and this one makes again."""
     earlier = None
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         try:

@@ -104,9 +104,7 @@ def _do(request: argparse.Namespace) -> int:
 
 
 def _write_page(runs: Sequence[Path], store: Path | None, known: Path, docs: Path) -> None:
-    content = (
-        read_json(known, "give --runs and --store, which write it anew, and move it away") if known.is_file() else {}
-    )
+    content = read_json(known, "give --runs and --store, which rewrite it, and move it away") if known.is_file() else {}
     if runs:
         content |= results_of(runs, docs / "images")
     if store is not None:

@@ -28,7 +28,7 @@ _CLASSES = 8
 
 
 def prose(figures: Figures, verdicts: Sequence[Verdict]) -> str:
-    """Fill in the template, and break its lines anew."""
+    """Fill in the template, and rewrap its lines."""
     return wrapped(PROSE.read_text(encoding="utf-8").format_map(values(figures, verdicts)))
 
 

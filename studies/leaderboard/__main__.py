@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     score = verbs.add_parser("score", help="score a file of predictions")
     predict = verbs.add_parser("predict", help="a run or exported folder of this project -> a file of predictions")
     board = verbs.add_parser("board", help="write docs/leaderboard.md, its figures and its picture")
-    redraw = verbs.add_parser("page", help="write them anew from results.json")
+    redraw = verbs.add_parser("page", help="rewrite them from results.json")
     for verb in (score, predict, board):
         verb.add_argument("ferplus", type=Path, metavar="FERPLUS", help="FER+ as published, with its pictures")
     score.add_argument("predictions", type=Path, metavar="PREDICTIONS.csv")

@@ -1,6 +1,6 @@
 """Which pictures of FER+ are trained on, chosen by and tested on: none and its near-twin in two parts.
 
-FER+'s own test part is not touched. Its training and validation pictures are dealt anew, as many of them are the same
+FER+'s own test part is not touched. Its training and validation pictures are redealt, as many of them are the same
 picture again: the same pixels under another name, or the same photograph cut, scaled, mirrored or compressed otherwise.
 Two pictures are taken for twins where the correlation of their 16x16 thumbnails, or of one with the other mirrored, is
 above `ALIKE`; of pairs just above it nearly all were the same photograph, below it most were other people.

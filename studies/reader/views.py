@@ -53,7 +53,7 @@ def read_pictures(root: Path, kept_back: Path = KEPT_BACK) -> tuple[Manifest, UI
     for path in manifest.table["path"].to_list():
         picture = cv2.imread(str(root / path), cv2.IMREAD_GRAYSCALE)
         if picture is None or picture.shape != (48, 48):
-            raise RequestError(f"{root / path} is missing or no picture of 48x48 pixels; unpack FER+ anew")
+            raise RequestError(f"{root / path} is missing or no picture of 48x48 pixels; unpack FER+ again")
         pictures.append(picture)
     return manifest, np.stack(pictures)
 

@@ -24,7 +24,7 @@ QUICK = Corpus(train=56, validation=21, test=2, people=15), Training(epochs=2, r
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Do what is missing of the study, and write the page anew after each seed."""
+    """Do what is missing of the study, and rewrite the page after each seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="toy size; says nothing about the methods")
     parser.add_argument("--work", type=Path, help="folder of pictures and trainings, build/synthetic_clips/full")

@@ -212,7 +212,7 @@ def test_copies_come_into_one_of_the_folds_that_are_made(tmp_path, capsys):
         out = ["--out", str(tmp_path / name), "--size", "48", "--duplicates", rule]
         assert main(["prepare", *more, *out]) == 0
         told = " ".join(capsys.readouterr().out.split())
-        assert ("the folds were made anew" in told) == (rule == "drop")
+        assert ("the folds were remade" in told) == (rule == "drop")
         assert "of these groups are in more than one fold" not in told
         assert folds_of(ClipStore.open(tmp_path / name).manifest) == folds
     assert main(["check", *more]) == 0

@@ -92,7 +92,7 @@ def test_a_column_and_a_flag_choose_who_is_cut_out(videos, tmp_path, capsys):
     assert "note: 3 remarks on annotations and files" in description_table(description)
     assert prepare(table, videos, store, "--person", "right", "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["done"], report["skipped"]) == (1, 4)  # only the clip that the column leaves open is cut anew
+    assert (report["done"], report["skipped"]) == (1, 4)  # only the clip that the column leaves open is cropped again
     assert light_of(ClipStore.open(store), "a") == pytest.approx(light["b"], abs=2)
 
 

@@ -452,7 +452,7 @@ def test_what_is_no_store(tmp_path):
 )
 def test_a_description_that_makes_no_sense(content, tmp_path):
     (tmp_path / "store.json").write_text(content)
-    with pytest.raises(RequestError, match=r"store\.json is damaged .*; prepare the store anew"):
+    with pytest.raises(RequestError, match=r"store\.json is damaged .*; prepare the store again"):
         ClipStore.open(tmp_path)
 
 
@@ -482,5 +482,5 @@ def test_a_harmed_shard_is_named_and_preparing_again_mends_it(harm, toy_store, t
 def test_a_manifest_that_is_gone_is_said_to_be_that(tmp_path):
     store = make_store(tmp_path, clips=8).path
     (store / "manifest.parquet").unlink()
-    with pytest.raises(RequestError, match=r"manifest\.parquet is gone; prepare the store anew"):
+    with pytest.raises(RequestError, match=r"manifest\.parquet is gone; prepare the store again"):
         ClipStore.open(store)

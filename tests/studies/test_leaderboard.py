@@ -248,7 +248,7 @@ def test_five_of_ten_votes_are_told_the_other_five(known):
     both = (trial.votes + trial.predictions[trials.OTHER_FIVE]) * 5
     assert both == pytest.approx(np.tile(known.counts[ten], (trials.DRAWS, 1)))
     assert trial.votes.sum(axis=1) == pytest.approx(1)
-    assert len({tuple(row) for row in trial.votes[:: len(ten)]}) > 1  # drawn anew
+    assert len({tuple(row) for row in trial.votes[:: len(ten)]}) > 1  # redrawn
 
 
 def test_without_contempt_votes_and_predictions_are_shared_anew():

@@ -320,7 +320,7 @@ def _parquet_footer(data: bytes, rng: random.Random) -> Mutant:
 
 
 def _parquet_column(data: bytes, rng: random.Random) -> Mutant:
-    """Write the table anew with one column of another kind, or one cell changed."""
+    """Rewrite the table with one column of another kind, or one cell changed."""
     try:
         held = pq.read_table(io.BytesIO(data))
     except Exception:
@@ -379,7 +379,7 @@ def _parquet_column(data: bytes, rng: random.Random) -> Mutant:
 
 
 def _zip_member(data: bytes, rng: random.Random) -> Mutant:
-    """Damage one file inside a ZIP archive, and pack it anew so that the archive is sound."""
+    """Damage one file inside a ZIP archive, and repack it so that the archive is sound."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename: archive.read(info) for info in archive.infolist()}

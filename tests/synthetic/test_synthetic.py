@@ -301,7 +301,8 @@ def test_a_corpus_is_not_prepared_as_another_one(tmp_path: Path, capsys: pytest.
     for flag, asked, there in (("--clips", "7", "6"), ("--seed", "0", "2")):
         assert main([*request, flag, asked]) == 2
         assert (
-            f"{flag} is {asked}, but {root} holds made-up clips already, with {flag} {there}" in capsys.readouterr().err
+            f"{flag} is {asked}, but {root} holds synthetic clips already, with {flag} {there}"
+            in capsys.readouterr().err
         )
     assert not (tmp_path / "store").exists()
     assert len(read_synthetic(root)) == 6

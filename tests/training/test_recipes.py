@@ -1,6 +1,6 @@
 """The reference recipes: whole, true to their sources, and told about in docs/recipes.md.
 
-`python -m tests.training.test_recipes` writes the tables of that page anew.
+`python -m tests.training.test_recipes` rewrites the tables of that page.
 """
 
 import json

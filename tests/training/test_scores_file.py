@@ -151,7 +151,7 @@ def test_no_damage_is_a_traceback_and_what_is_read_holds_together():
 def test_what_is_no_object_of_json_is_refused(content, tmp_path):
     run = run_in(tmp_path)
     (tmp_path / "evaluation" / "evaluation.json").write_text(content)
-    with pytest.raises(RequestError, match=r"evaluation\.json .*evaluate anew, or remove it"):
+    with pytest.raises(RequestError, match=r"evaluation\.json .*evaluate again, or remove it"):
         read_evaluation(run)
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(RequestError, match=r"results\.json .*run the experiment again"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @cache
 def data_sets() -> "Registry[DataSet]":
-    """All data sets by name, imported late; the made-up one lies on a higher floor than the readers of the others."""
+    """All data sets by name, imported late; the synthetic one lies on a higher floor than the readers of the others."""
     from midas_dfer.datasets.registry import DATASETS
     from midas_dfer.synthetic.data_set import DATA_SET
 

@@ -165,7 +165,7 @@ def _evaluation(trained: TrainedModel, folder: Path) -> Evaluation | None:
     evaluation = Evaluation.read(folder)
     if evaluation.weights not in ("", trained.weights_digest):
         raise RequestError(
-            f"{folder} is of other weights than {trained.path} holds by now; evaluate anew, or remove it"
+            f"{folder} is of other weights than {trained.path} holds by now; evaluate again, or remove it"
         )
     return evaluation
 

@@ -23,4 +23,4 @@ DATASETS = Registry(
         "cvat": cvat.DATA_SET,
     },
 )
-"""What `midas prepare` and `midas check` read; to these the command line adds the made-up faces of `synthetic`."""
+"""What `midas prepare` and `midas check` read; to these the command line adds the synthetic faces of `synthetic`."""

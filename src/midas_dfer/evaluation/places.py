@@ -51,7 +51,7 @@ def _is_for(place: Path, own: Path, trained: TrainedModel, store: ClipStore, par
         return True
     try:
         there = Evaluation.read(place)
-    except RequestError:  # damaged: to evaluate anew is the cure
+    except RequestError:  # damaged: to evaluate again is the cure
         return True
     if not there.store_fingerprint:  # of an earlier version, which wrote any scores into `evaluation`
         return (place == own and trained.run is not None) or (there.dataset, there.part) == (store.dataset, part)

@@ -151,7 +151,7 @@ def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobRe
 def load_result(job: Job, out: Path) -> JobResult | None:
     """Read what came of a job; None if it is not done, or the folder is another job's.
 
-    It is not done either where the scores were written anew since.
+    It is not done either where the scores were rewritten since.
 
     Raises:
         RequestError: the folder is damaged.
@@ -227,7 +227,7 @@ def _seconds(run: Run) -> float:
     try:
         total = pl.read_csv(run.path / METRICS_FILE)["seconds"].sum()
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RequestError(f"{run.path / METRICS_FILE} is missing or damaged; train anew") from error
+        raise RequestError(f"{run.path / METRICS_FILE} is missing or damaged; train again") from error
     return round(float(total), 2)
 
 

@@ -323,7 +323,7 @@ def _work(job: dict[str, Any], out: str, desk: str, number: int) -> str:
         if again:
             _await_lock(Path(out) / wanted.name)
         run_job(wanted, Path(out), say=say)
-    except TrainingInterruptedError as error:  # the machine is being shut down: Ray begins the job anew on another
+    except TrainingInterruptedError as error:  # the machine is being shut down: Ray restarts the job on another
         raise SystemExit(1) from error
     except MidasError as error:
         return f"{error} (on {host})"

@@ -106,7 +106,7 @@ def map_classes(manifest: Manifest, class_names: Sequence[str]) -> Manifest:
 
     Classes are matched by name, in any spelling known here; none is taken for a related one. Votes for classes
     that are not wanted are dropped. Left out are clips whose label is such a class, and clips that have votes,
-    but none for a wanted class. The label of a clip is kept, never found anew: a clip without a single label
+    but none for a wanted class. The label of a clip is kept, never recomputed: a clip without a single label
     has none afterwards, though its votes may have a majority now (see `Manifest.with_majority_labels`).
     """
     match = _match(manifest, class_names)

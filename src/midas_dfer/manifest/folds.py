@@ -40,7 +40,7 @@ def how_to_get_folds(manifest: Manifest) -> str:
 
 
 def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int, seed: int = 0) -> Manifest:
-    """Make the folds of `add_folds` anew where they tear clips apart that belong together, such as copies."""
+    """Remake the folds of `add_folds` where they tear clips apart that belong together, such as copies."""
     groups = [tuple(ids) for ids in together]
     fold_of = dict(zip(manifest.video_ids, manifest.table["fold"].to_list(), strict=True))
     torn = [ids for ids in groups if len({fold_of[each] for each in ids if each in fold_of}) > 1]
@@ -48,7 +48,7 @@ def keep_together(manifest: Manifest, together: Iterable[Sequence[str]], k: int,
         return manifest
     divided = manifest.with_subject_folds(k, seed, stratified=True, together=groups)
     return divided.with_notes(
-        f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were made anew with "
+        f"{len(torn):,} groups of clips with the same pixels were in more than one fold: the folds were remade with "
         f"each group in one, {_sizes(divided)} clips a fold."
     )
 

@@ -1,7 +1,7 @@
 """Who goes to which part: folds and validation parts that depend on names and a seed alone.
 
 Nothing here depends on the order of rows, on Python's hash seed or on what else is in memory: the order of
-groups comes from a hash of (seed, name). So a table that was sorted anew keeps its parts.
+groups comes from a hash of (seed, name). So a table that was sorted again keeps its parts.
 """
 
 import hashlib

@@ -35,7 +35,7 @@ class MixCollate:
     clips and the targets under the keys of theirs, and all else joined as it is. The id is left out, as no model takes
     it; it must reach the collator, which a Trainer prevents unless ``remove_unused_columns=False``.
 
-    It draws from torch's default generator, which a DataLoader seeds anew for each worker and epoch, from its
+    It draws from torch's default generator, which a DataLoader reseeds for each worker and epoch, from its
     own `generator`: two loaders with equal generators and equally many workers give equal batches.
 
     Args:

@@ -19,7 +19,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class FeatureMixer(PairMixer):
-    """A mixer of pairs of clips that works at one point of a network, drawn anew for each batch.
+    """A mixer of pairs of clips that works at one point of a network, redrawn for each batch.
 
     A model says where it can be mixed by an attribute ``mix_points``: names as for `torch.nn.Module.get_submodule`
     of modules whose output is mixed, and "input" for the clips themselves. It needs nothing else: `through` puts a

@@ -131,7 +131,7 @@ def layer_of(
 
 
 def initialize(network: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw the weights of convolutions and batch-norms anew, in place.
+    """Redraw the weights of convolutions and batch norms in place.
 
     Convolutions: normal with He et al.'s variance over the outputs (fan_out, for ReLU), biases zero;
     batch-norm: scale 1, shift 0. Other layers are left alone.

@@ -55,7 +55,7 @@ def take_start(model: ClipModel, start: Start, class_names: Sequence[str]) -> st
     common = _take_classes(model, start, class_names) if class_names else ()
     new = [each for each in class_names if each not in common]
     if not common:
-        return f"{taken}; the classifier begins anew"
+        return f"{taken}; the classifier starts at random"
     return f"{taken}, with its classes {', '.join(common)}" + (f"; new are {', '.join(new)}" if new else "")
 
 

@@ -24,5 +24,5 @@ class Renormalize(nn.Module):
         self.register_buffer("shift", (given_mean - own_mean) / own_std, persistent=False)
 
     def forward(self, pictures: Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B 3 H W"]:
-        """Normalise pictures, their colour three axes from the end, anew."""
+        """Renormalise pictures, their colour three axes from the end."""
         return pictures * self.scale + self.shift

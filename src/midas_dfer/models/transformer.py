@@ -100,7 +100,7 @@ class TransformerEncoder(nn.Sequential):
 
 
 def initialize_linear(network: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw the linear layers of a network anew, in place, as torch itself draws them: uniform, +-1/sqrt(inputs)."""
+    """Redraw the linear layers of a network in place, as torch itself draws them: uniform, +-1/sqrt(inputs)."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             bound = 1 / math.sqrt(module.in_features)

@@ -193,7 +193,7 @@ def check_finite_weights(state: Mapping[str, Tensor], path: Path | str) -> None:
     """Refuse weights that no prediction can be made with: infinite, or no numbers at all."""
     for name, values in state.items():
         if not torch.isfinite(values).all():
-            raise RequestError(f"{path} is damaged (of its weights, {name} is not finite); get it again, or train anew")
+            raise RequestError(f"{path} is damaged (of its weights, {name} is not finite); get it again or train again")
 
 
 def _read_torch_file(path: Path) -> object:

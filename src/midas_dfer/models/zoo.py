@@ -214,7 +214,7 @@ def create_model(
         start = None if weights is None else find_start(weights)
         width = PUBLISHED_WIDTH if start is None else start.width
     check_options(num_classes, dropout, width, frames)
-    # Layers draw their weights from the global generator before we draw them anew: it is left as it was.
+    # Layers draw their weights from the global generator before we redraw them: it is left as it was.
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
         model = entry.build(
             num_classes=num_classes, num_frames=frames, dropout=dropout, width=width, generator=generator

@@ -65,7 +65,7 @@ class GivenFrames:
         name: what they are called.
         images: RGB.
         times: of each, in seconds after the first.
-        note: that times were counted anew, if so.
+        note: that times were recounted, if so.
     """
 
     name: str

@@ -76,7 +76,7 @@ def _failed_before(out: Path, known: set[str]) -> list[dict[str, Any]]:
     try:
         table = pl.read_parquet(out / SUMMARY_FILES[1], columns=["video", "status", "note"])
         failed = table.filter(pl.col("status") != "read").unique("video", keep="last", maintain_order=True)
-    except (OSError, pl.exceptions.PolarsError):  # there is none, or it is no table of ours: it is written anew
+    except (OSError, pl.exceptions.PolarsError):  # there is none, or it is no table of ours: it is rewritten
         return []
     return [row for row in failed.iter_rows(named=True) if row["video"] not in known and Path(row["video"]).exists()]
 

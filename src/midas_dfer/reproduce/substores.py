@@ -28,7 +28,7 @@ PARTS = ("train", "validation", "test")
 def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: str | None = None) -> ClipStore:
     """Write the description and manifest of some of a store's clips, and a link to its frames.
 
-    A substore that is there already is taken as it is if it holds the same clips, and written anew if not.
+    A substore that is there already is taken as it is if it holds the same clips, and rewritten if not.
 
     Args:
         store: where the frames are; it must stay there.

@@ -1,13 +1,13 @@
-"""Made-up faces and made-up annotators: the embedded default and the fixture of the tests.
+"""Synthetic faces and annotators: the embedded default data and the fixture of the tests.
 
-Nobody is seen and nobody has voted. That everything is known (what was performed, what ideal observers see,
-who errs how) makes it good for checking a pipeline; it is never a benchmark of emotion recognition.
+There are no real people or votes. Everything is known (what was performed, what ideal observers see, who errs how),
+which makes it good for checking a pipeline; it is never a benchmark of emotion recognition.
 
 - `identity`, `expressions`, `face`: who is drawn, with which expression, and how.
 - `performances`, `plan`, `new_video`: what is performed in a clip, and its video.
 - `annotators`: who votes, and how they err. `corpus`: a whole data set;
   `data_set`: its row among the data sets.
-- `layouts`: made-up copies of published data sets.
+- `layouts`: synthetic copies of published data sets.
 """
 
 from midas_dfer.synthetic.annotators import Annotator, cast_votes, draw_annotators, expected_votes

@@ -1,4 +1,4 @@
-"""Made-up annotators: ten people who look at the same clip and do not agree."""
+"""Synthetic annotators: ten people who look at the same clip and do not agree."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A corpus of made-up clips on disk: real video files, votes, single votes and the truth."""
+"""A corpus of synthetic clips on disk: real video files, votes, single votes and the truth."""
 
 import csv
 import io
@@ -32,10 +32,10 @@ _DRAWING_VERSION = 1
 """Goes up when the same seed gives other pictures or votes; clips of another version are not mixed in."""
 
 _README = """\
-Made-up faces with made-up annotators' votes
-============================================
+Synthetic faces with synthetic votes
+====================================
 
-Nobody is seen here: the faces are drawn by midas-dfer, and the votes are drawn from random numbers. The
+There are no real people here: midas-dfer drew the faces, and drew the votes from random numbers. The
 corpus shows that a pipeline works. It is never a benchmark of emotion recognition, and scores on it say
 nothing about real faces.
 
@@ -62,7 +62,7 @@ def write_corpus(
     jobs: int | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Path:
-    """Render made-up clips and write what made-up annotators say about them.
+    """Render synthetic clips and write the votes of synthetic annotators on them.
 
     Each clip is a function of the seed, its number and the settings, not of how many there are: a corpus can
     be continued after an interruption, and enlarged; clips that are there whole are left alone.
@@ -156,8 +156,8 @@ def read_synthetic(root: str | os.PathLike[str]) -> Manifest:
     table = folder / "votes.csv"
     if not table.is_file():
         raise RequestError(
-            f"{folder} holds no whole corpus of made-up faces: votes.csv is missing. Render it first "
-            "(write_corpus goes on where it was interrupted)."
+            f"{folder} holds no complete corpus of synthetic faces: votes.csv is missing. Render it first "
+            "(write_corpus resumes where it was interrupted)."
         )
     return read_table(table, class_names=EMOTIONS, name="synthetic")
 
@@ -202,7 +202,7 @@ def _claim(folder: Path, settings: dict[str, float]) -> None:
                 "Remove that folder or name another."
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"{folder} holds something that is not a corpus of made-up faces; name another folder.")
+        raise RequestError(f"{folder} holds something that is not a corpus of synthetic faces; name another folder.")
     make_folder(folder / VIDEOS)
     if not mark.is_file():
         write_file(mark, json.dumps(settings, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Made-up faces as a data set: `midas prepare synthetic ROOT` renders them into ROOT and reads them."""
+"""Synthetic faces as a data set: `midas prepare synthetic ROOT` renders them into ROOT and reads them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def render(
         for name, asked, there in (("clips", clips, found[0]), ("seed", seed, found[1])):
             if asked not in (None, there):
                 raise RequestError(
-                    f"--{name} is {asked}, but {root} holds made-up clips already, with --{name} {there}; "
+                    f"--{name} is {asked}, but {root} holds synthetic clips already, with --{name} {there}; "
                     f"leave --{name} out to prepare those, or name another folder to render into"
                 )
         return

@@ -1,4 +1,4 @@
-"""Made-up people and their light: what stays the same through a clip."""
+"""Synthetic people and their light: what stays the same through a clip."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -52,7 +52,7 @@ BACKGROUNDS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Identity:
-    """A made-up person. Lengths are factors of an average face unless said otherwise.
+    """A synthetic person. Lengths are factors of an average face unless said otherwise.
 
     Attributes:
         skin, hair, iris, clothing: colours.

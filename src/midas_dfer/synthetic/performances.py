@@ -1,4 +1,4 @@
-"""What a made-up person performs in a clip, and how often an ideal observer would see each emotion in it."""
+"""What a synthetic person performs in a clip, and how often an ideal observer would see each emotion in it."""
 
 import math
 from collections.abc import Iterator

@@ -71,7 +71,7 @@ def check_precision(run: Path, began: str | None, here: str) -> None:
     if began is not None and began != here:
         raise RequestError(
             f"the training of {run} began in {in_words(began)} and would go on in {in_words(here)} here, as its "
-            "precision is auto and the hardware decides; go on where it began, or train anew with --precision "
+            "precision is auto and the hardware decides; go on where it began, or train again with --precision "
             f"{began}, which is the same everywhere"
         )
 

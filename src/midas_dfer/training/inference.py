@@ -57,6 +57,6 @@ def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
     if not torch.isfinite(logits).all():
         raise JobError(
             "the network's output is not finite, so it says nothing of these clips; its weights are too large or "
-            "damaged: get them again, or train anew with a smaller --learning_rate"
+            "damaged: get them again, or train again with a smaller --learning_rate"
         )
     return logits

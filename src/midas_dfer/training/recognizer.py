@@ -153,7 +153,7 @@ class Recognizer(lightning.LightningModule):
         self.seen[part].clear()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The recipe's optimiser, its rate set anew from step to step."""
+        """The recipe's optimiser, its learning rate set at every step."""
         optimizer = make_optimizer(self.model, self.config)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, make_schedule(self.config, self.num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -172,7 +172,7 @@ def resume(
     if store.fingerprint != run.provenance.store_fingerprint:
         raise RequestError(
             f"the store {store.path} is another than that of the run {run.path}, or has changed since (fingerprint "
-            f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train anew on it"
+            f"{store.fingerprint}, was {run.provenance.store_fingerprint}); train again on it"
         )
     _check_classes(run, store)
     if run.finished:
@@ -203,7 +203,7 @@ def _refuse_edited(run: Run) -> None:
         told = "; ".join(f"{name} is {now}, it was {was}" for name, was, now in found)
         raise RequestError(
             f"{run.path / CONFIG_FILE}, or the recipe in {RUN_FILE}, was edited since the run began: {told}. Put it "
-            "back as it was, or train anew "
+            "back as it was, or train again "
             f"with {shell_command('--config', run.path / CONFIG_FILE)}"
         )
 
@@ -388,7 +388,7 @@ def _kept_weights(run: Run, model: nn.Module, best_epoch: int) -> tuple[nn.Modul
         state, about = parse_weights(read_weights_file(path))
         model.load_state_dict(state)
     except (OSError, ValueError, RuntimeError) as error:
-        raise JobError(f"{path} is missing or damaged; train anew") from error
+        raise JobError(f"{path} is missing or damaged; train again") from error
     if about is not None:
         run.check_identity(about, path)
     of = SELECTED_ON_TEST if select == "best_test_fold" else "best UAR on the validation part"

@@ -132,5 +132,5 @@ def _refuse_other_settings(request: Namespace, run: "Run") -> None:
     ]
     if differing:
         train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
-        cure = f"a finished run is trained on with: {train_on}" if run.finished else "leave that out, or train anew"
+        cure = f"a finished run is trained on with: {train_on}" if run.finished else "leave that out, or train again"
         raise RequestError(f"--resume goes on with the recipe of {run.path}: {'; '.join(differing)}; {cure}")

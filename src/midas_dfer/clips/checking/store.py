@@ -82,7 +82,7 @@ def _findings(store: ClipStore, jobs: int, progress: Progress | None) -> Iterato
             "clips whose frames are not what was written",
             len(damaged),
             first_few(f"{o.video_id} ({o.location.shard})" for o in outcomes if o.video_id in damaged and o.location),
-            "Run the same midas prepare again with --verify: it cuts them anew.",
+            "Run the same midas prepare again with --verify: it crops them again.",
         )
     pending = [f"{o.video_id}: {o.detail}" if o.detail else o.video_id for o in outcomes if o.status == "pending"]
     if pending:

@@ -33,7 +33,7 @@ from midas_dfer.video.pictures import decode_picture
 FORMAT = 1
 STORE_FILE, MANIFEST_FILE = "store.json", "manifest.parquet"
 _EXPECTED = "name the folder of a store (midas prepare DATASET ROOT --out STORE makes one)"
-_PREPARE_ANEW = "prepare the store anew, in another folder"
+_PREPARE_ANEW = "prepare the store again, in another folder"
 FAILURES_FILE, SHARDS_FOLDER = "failures.csv", "shards"
 _CHECKSUM, _TEMPLATE = "sha256", "template"
 _STARTS_OF_FRAME = tuple(bytes([0xC0 + n]) for n in range(16) if n not in (4, 8, 12))
@@ -87,7 +87,7 @@ class ClipStore:
         if damaged:
             raise RequestError(
                 f"{path / JOURNAL_FILE} is damaged in line {damaged[0]}; run the same midas prepare again: it cuts the "
-                "clips anew that are lost with it"
+                "clips again that are lost with it"
             )
         table, outcomes = read_manifest(path)
         outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
@@ -271,7 +271,7 @@ def read_description(path: Path) -> dict[str, Any]:
         raise _damaged_description(path, "it names no format")
     if written != FORMAT:
         raise RequestError(
-            f"{path} is a store of format {written}, this version reads format {FORMAT}; prepare it anew"
+            f"{path} is a store of format {written}, this version reads format {FORMAT}; prepare it again"
         )
     for key in ("dataset", "root"):
         if not isinstance(content.get(key), str):

@@ -202,4 +202,4 @@ def outcomes_of(table: Manifest, file: Path) -> dict[str, Outcome]:
 
 
 def _damaged(file: Path, reason: str) -> RequestError:
-    return RequestError(f"{file} is not the manifest of a store ({reason}); prepare the store anew, in another folder")
+    return RequestError(f"{file} is not the manifest of a store ({reason}); prepare the store again, in another folder")

@@ -210,7 +210,7 @@ class ShardReader:
         """The error to raise when frames of a clip are not what was written."""
         return JobError(
             f"{self.folder / location.shard} is damaged; its frames of the clip {video_id!r} are not what was written. "
-            "To cut such clips anew, run the same midas prepare again with --verify"
+            "To crop such clips again, run the same midas prepare again with --verify"
         )
 
     def _batch(self, video_id: str, location: Location, chunk: int) -> pa.RecordBatch:
@@ -224,7 +224,7 @@ class ShardReader:
             batch.validate(full=True)  # offsets that point out of a damaged batch would crash the process
         except FileNotFoundError as error:
             raise JobError(
-                f"{path} is missing, with the clip {video_id!r}; to cut it anew, run the same midas prepare again"
+                f"{path} is missing, with the clip {video_id!r}; to crop it again, run the same midas prepare again"
             ) from error
         except PermissionError as error:
             raise cannot_read(path, error) from error

@@ -128,7 +128,7 @@ class _Scene:
 
 @dataclass(eq=False)
 class _Actor:
-    """One face: what is said of it at each moment; its panel is drawn anew only when its values change."""
+    """One face: what is said of it at each moment; its panel is redrawn only when its values change."""
 
     track: TrackTimeline
     several: bool

@@ -1,4 +1,4 @@
-"""A made-up AFEW: drawn faces in folders by part and emotion, under the names of copies or of the challenges.
+"""A synthetic AFEW: drawn faces in folders by part and emotion, under the names of copies or of the challenges.
 
 The traps: two spellings of the parts; clips that are videos or folders of pictures; sound files and hidden files
 among them; crops of the organisers beside the folders of the emotions; a test part without labels; a clip
@@ -24,7 +24,7 @@ _FOLDERS = {"copy": ("AFEW_Face/train", "AFEW_Face/validation"), "challenge": ("
 def write_afew(
     root: Path, *, clips: int = 28, seed: int = 0, spelling: Spelling = "copy", frames: int = 8, drawn: bool = True
 ) -> None:
-    """Write a made-up copy.
+    """Write a synthetic copy.
 
     The classes take turns; every second round of seven is for validation.
 

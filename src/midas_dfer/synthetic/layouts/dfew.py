@@ -1,4 +1,4 @@
-"""A made-up DFEW: drawn faces and drawn votes, laid out as the real one is published, with its traps.
+"""A synthetic DFEW: drawn faces and drawn votes, laid out as the real one is published, with its traps.
 
 The traps: the rows of the workbook are not in the order of the clips; clips without a single label; clips
 with one that are in no list and in no copy of cropped faces; names padded to five digits in one place and not in
@@ -42,7 +42,7 @@ def write_dfew(
     list_names: Literal["set", "part_set"] = "set",
     annotation: Literal["xlsx", "csv"] = "xlsx",
 ) -> None:
-    """Write a made-up copy.
+    """Write a synthetic copy.
 
     Every fourth clip has no single label. Of the others, every tenth is one in which "no face was found".
 

@@ -1,4 +1,4 @@
-"""A made-up FER+: drawn faces and drawn votes, laid out as the real one is published, with its traps.
+"""A synthetic FER+: drawn faces and drawn votes, laid out as the real one is published, with its traps.
 
 The traps: rows without a name, behind which the numbers in the names part from the rows; pictures that most take for
 "unknown" or for no face; a tie; nine votes instead of ten; copies of pictures within training and across the parts,
@@ -45,7 +45,7 @@ class _Row:
 def write_ferplus(
     root: Path, *, clips: int = 40, seed: int = 0, form: Literal["folders", "pixels"] = "folders"
 ) -> None:
-    """Write a made-up copy.
+    """Write a synthetic copy.
 
     Args:
         root: the folder; made if it is not there.

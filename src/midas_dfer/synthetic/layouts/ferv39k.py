@@ -1,4 +1,4 @@
-"""A made-up FERV39k: drawn faces in folders by scene and emotion, lists as published or as in copies.
+"""A synthetic FERV39k: drawn faces in folders by scene and emotion, lists as published or as in copies.
 
 The traps: clips of different scenes and emotions have the same number; the lists come with Windows line ends, an
 empty last line and a blank after a class; copies number the classes in two orders and begin their paths with
@@ -23,7 +23,7 @@ FEWEST_CLIPS = 21
 def write_ferv39k(
     root: Path, *, clips: int = 42, seed: int = 0, form: ListForm = "published", pictures: bool = True
 ) -> None:
-    """Write a made-up copy.
+    """Write a synthetic copy.
 
     The classes take turns; of every 21 clips the last seven are for testing; the scene changes every 21 clips.
 

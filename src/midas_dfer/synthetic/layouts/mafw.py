@@ -1,4 +1,4 @@
-"""A made-up MAFW: drawn faces, the four kinds of lists in five sets as they are published.
+"""A synthetic MAFW: drawn faces, the four kinds of lists in five sets as they are published.
 
 The traps: gaps in the numbers of the clips; captions in GB 18030 with Windows line ends, without the neutral
 clips; clips that have a single label in one kind of list and several emotions in the other; clips that are in one kind
@@ -24,7 +24,7 @@ _CHINESE = "一个女生眼含着泪水大声训斥着对面的人。眉头紧�
 def write_mafw(
     root: Path, *, clips: int = 66, seed: int = 0, source: Layout = "videos", frames: int = 8, drawn: bool = True
 ) -> None:
-    """Write a made-up copy.
+    """Write a synthetic copy.
 
     The classes take turns, and every eleven clips the set in which they are tested. Every third clip names two
     emotions in the compound lists, and every twelfth three; each of these has its first emotion as its

@@ -71,7 +71,7 @@ def _check(row: Mapping[str | None, str | None], where: str) -> None:
 
 
 def write_epochs(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write the lines anew.
+    """Rewrite the lines.
 
     Raises:
         JobError: they cannot be written.

@@ -163,7 +163,7 @@ def take_weights(model: nn.Module, origin: Run, class_names: Sequence[str], dige
         RequestError: the weights are not those that they were, or do not fit.
     """
     if digest not in ("", origin.provenance.weights_digest):
-        raise RequestError(f"{origin.path} has other weights than when the training began from it; train anew")
+        raise RequestError(f"{origin.path} has other weights than when the training began from it; train again")
     trained = origin.load_model()
     names = origin.provenance.class_names
     done = origin.provenance.epochs_done

@@ -12,7 +12,7 @@ from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_kind
 
-CURE = "put it back as it was, or train anew"
+CURE = "put it back as it was, or train again"
 
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),

@@ -248,7 +248,7 @@ class Run:
         if differences := was.differences(self.identity):
             raise RequestError(
                 f"{self.path / CONFIG_FILE} or {RUN_FILE} was edited, or {file.name} is of another run: "
-                f"{'; '.join(differences)}. Put back what was changed, or train anew"
+                f"{'; '.join(differences)}. Put back what was changed, or train again"
             )
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Provenance
@@ -295,7 +295,7 @@ class Run:
             what = "is damaged" if isinstance(error, ValueError) else "holds the weights of another network"
             raise RequestError(
                 f"{path} {what}: expected those of {self.config.model} with --width {self.config.width} and "
-                f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train anew"
+                f"{len(self.provenance.class_names)} classes, as {CONFIG_FILE} and {RUN_FILE} say; train again"
             ) from error
         check_finite_weights(state, path)
         if about is not None:

@@ -21,7 +21,7 @@ from midas_dfer.wording import percent
 EVALUATION_FILE, PREDICTIONS_FILE = "evaluation.json", "predictions.csv"
 """What lies in the folder of an evaluation."""
 
-_CURE = "evaluate anew, or remove it"
+_CURE = "evaluate again, or remove it"
 
 
 @dataclass(frozen=True)
