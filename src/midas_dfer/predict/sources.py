@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.one_picture import checked_pictures, to_bgr
@@ -13,6 +14,7 @@ from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.errors import RequestError
 from midas_dfer.predict.frame_progress import TwoPasses
 from midas_dfer.progress import Progress
+from midas_dfer.video.ahead import decoded_ahead
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Tell
 
@@ -49,8 +51,9 @@ class VideoFile:
         return self.path.name
 
     def frames(self, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None) -> Iterator[Frame]:
-        """The frames, BGR; those that are wanted, where that is said."""
-        return read_frames(self.path, wanted, tell)
+        """The frames, BGR; those that are wanted, where that is said. With more than one thread, one decodes ahead."""
+        frames = read_frames(self.path, wanted, tell)
+        return decoded_ahead(frames) if torch.get_num_threads() > 1 else frames
 
     def two_passes(self, progress: Progress) -> TwoPasses:
         """What tells of the passes over it."""
