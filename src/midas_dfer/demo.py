@@ -11,6 +11,7 @@ from midas_dfer.clips.description.description import describe
 from midas_dfer.clips.preparing.prepare import available_cores, prepare
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.settings import ExtractSettings
+from midas_dfer.comparison.intervals import subjects_of
 from midas_dfer.emotions import CREMA_D, match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
@@ -131,7 +132,7 @@ def run_demo(
     tell("\n6/7  Evaluating on the people it has not seen")
     evaluation, predictions = evaluate(run, store)
     tell(evaluation_table(evaluation))
-    drawn += [pictures / "training.png", *draw_evaluation(evaluation, predictions, pictures)]
+    drawn += [pictures / "training.png", *draw_evaluation(evaluation, predictions, pictures, subjects_of(store))]
     beside_war = evaluate(from_random, store)[0].war or 0.0
     name, share = most_frequent(evaluation)
 

@@ -32,8 +32,9 @@ from midas_dfer.datasets.published.crema_d import read_crema_d
 from midas_dfer.errors import JobError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.report.pages.description_page import description_page
-from midas_dfer.report.pictures.description_figures import draw_clip_lengths, draw_coexistence, draw_description
+from midas_dfer.report.pictures.description_figures import coexistence_chart, draw_description, lengths_chart
 from midas_dfer.report.pictures.examples import choose_examples, draw_examples
+from midas_dfer.report.pictures.style import house_style
 from midas_dfer.report.tables.store_tables import description_table
 
 NAMES = ("happy", "sad", "angry")
@@ -368,7 +369,8 @@ def test_pictures_at_the_edges(tmp_path):
 def test_lengths_of_one_size_and_of_many(tmp_path):
     found = describe(manifest_of([[0, 3, 0]] * 3))
     for number, lengths in enumerate(([7, 7, 7], [5, 8, 900], [1, 2, 3])):
-        draw_clip_lengths(found, np.array(lengths, dtype=np.int64), tmp_path / f"{number}.png")
+        with house_style():
+            lengths_chart(found, np.array(lengths, dtype=np.int64)).save(tmp_path / f"{number}.png")
     pictures = [imread(tmp_path / f"{number}.png") for number in range(3)]
     assert not any(np.array_equal(pictures[0], other) for other in pictures[1:])
 
@@ -377,7 +379,8 @@ def test_the_colour_of_coexistence_follows_the_votes(tmp_path):
     """Where classes coexist, a cell is dark; where they do not, only letters are."""
 
     def dark(votes) -> int:
-        draw_coexistence(describe(manifest_of(votes)), tmp_path / "c.png")
+        with house_style():
+            coexistence_chart(describe(manifest_of(votes))).save(tmp_path / "c.png")
         return int((imread(tmp_path / "c.png")[..., :3].mean(axis=2) < 0.68).sum())
 
     assert dark([[6, 4, 0], [5, 4, 1], [0, 9, 1], [0, 0, 5]]) > 2 * dark([[6, 0, 0], [5, 0, 0], [0, 9, 0], [0, 0, 5]])

@@ -15,7 +15,7 @@ from midas_dfer.clips.preparing.prepare import PrepareReport
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import Evaluation, Predictions, VoteAgreement, score
-from midas_dfer.report.pictures.evaluation_figures import draw_evaluation, draw_recall
+from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
 from midas_dfer.report.pictures.layout import one_line, short_name, text_width, wrap
 from midas_dfer.report.pictures.training_curves import draw_training, spread_out
 from midas_dfer.report.tables.evaluation_table import evaluation_table
@@ -224,8 +224,8 @@ def test_pictures_follow_the_predictions(tmp_path):
         assert has_margins(picture), f"{name}: something is cut off"
         assert picture.shape == others[name].shape, name
         assert not np.array_equal(picture, others[name]), name
-    draw_recall(scores(predictions()), tmp_path / "again.png")
-    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "0" / "recall.png").read_bytes()
+    again = draw_evaluation(scores(predictions()), predictions(), tmp_path / "again")
+    assert [path.read_bytes() for path in again] == [(tmp_path / "0" / path.name).read_bytes() for path in again]
 
 
 def test_what_is_not_known_is_not_drawn(tmp_path):
@@ -255,9 +255,8 @@ def test_pictures_at_the_edges(tmp_path, names, clips):
 
 def test_a_caution_is_in_the_picture(tmp_path):
     of = predictions(5)
-    draw_recall(scores(of), tmp_path / "without.png")
-    draw_recall(scores(of, caution="beware"), tmp_path / "with.png")
-    assert imread(tmp_path / "with.png").shape[0] > imread(tmp_path / "without.png").shape[0]
+    without, cautioned = (pictures(scores(of, caution=text), of, tmp_path / text) for text in ("", "beware"))
+    assert all(cautioned[name].shape[0] > picture.shape[0] for name, picture in without.items())
 
 
 def test_a_picture_that_cannot_be_written_is_told(tmp_path):

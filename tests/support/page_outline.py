@@ -11,8 +11,8 @@ _TEXTS = {"h1", "h2", "h3", "caption", "th"}
 class Outline(HTMLParser):
     """A line for each part.
 
-    Numbers and the clips that are shown are left out, for they differ from machine to machine; so is the column git,
-    which is there in a checkout alone.
+    Numbers, how many bins hold clips, and the clips that are shown are left out, for they differ from machine to
+    machine; so is the column git, which is there in a checkout alone.
     """
 
     def __init__(self, page: str) -> None:
@@ -20,7 +20,7 @@ class Outline(HTMLParser):
         self.lines: list[str] = []
         self._cells: list[str] = []
         self._text: list[str] | None = None
-        self._in_clips = False
+        self._section = ""
         self.feed(page)
         self.close()
 
@@ -28,18 +28,18 @@ class Outline(HTMLParser):
         values = dict(attrs)
         if tag == "section":
             self.lines.append(f"section {values.get('id', '')}".rstrip())
-            self._in_clips = values.get("id") == "clips"
+            self._section = values.get("id") or ""
         elif tag == "tr":
             self._cells = []
         elif tag in _TEXTS:
             self._text = []
-        elif tag == "svg":
+        elif tag == "svg" and self._section != "clips":
             self.lines.append(f"  drawing: {_masked(values.get('aria-label') or 'for the eye alone')}")
 
     def handle_endtag(self, tag):
         if tag == "section":
-            self._in_clips = False
-        elif tag == "tr" and self._cells and not self._in_clips:
+            self._section = ""
+        elif tag == "tr" and self._cells and self._section not in ("clips", "calibration"):
             self.lines.append("    " + " | ".join(self._cells))
         elif tag in _TEXTS and self._text is not None:
             text, self._text = _masked(" ".join("".join(self._text).split())), None

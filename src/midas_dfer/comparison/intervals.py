@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+from jaxtyping import Float64
+
 from midas_dfer import metrics
+from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.pairing import line_up
-from midas_dfer.comparison.predictions import PooledPredictions
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
 
 def method_intervals(
@@ -31,3 +36,47 @@ def method_intervals(
         confidence=confidence,
         **lineup.drawn_together(people),
     )
+
+
+def evaluation_intervals(
+    evaluation: Evaluation, predictions: Predictions, people: Mapping[str, str] | None = None
+) -> metrics.ScoreIntervals | None:
+    """`method_intervals` of a single training."""
+    return method_intervals(pool_predictions(evaluation.class_names, [(predictions, None, 0)]), people=people)
+
+
+def reliability_intervals(
+    predictions: Predictions,
+    found: metrics.Reliability,
+    shares: Float64[np.ndarray, "N K"],
+    people: Mapping[str, str] | None = None,
+) -> tuple[metrics.Interval | None, ...]:
+    """Intervals of how many predictions are right, as those of recalls, for each bin of a reliability diagram.
+
+    Args:
+        predictions: of one or several trainings; those on one clip are drawn together.
+        found: the diagram.
+        shares: what it was made of: a reading of `predictions`.
+        people: who is in which video, by its id; None if that is not known of any.
+
+    Returns:
+        None where a bin is empty.
+    """
+    rated = predictions.labels != NO_LABEL
+    right = shares.argmax(axis=1) == predictions.labels
+    last = len(found.counts)
+    bins = np.clip(np.searchsorted(found.edges, np.minimum(shares.max(axis=1), 1.0), side="left") - 1, 0, last - 1)
+    who = np.array([(people or {}).get(name, f"clip {name}") for name in predictions.video_ids])
+    # A bin is to a right prediction what a class is to a clip that was found; the class behind the last is nowhere.
+    return metrics.score_intervals(
+        np.where(rated, bins, NO_LABEL), np.where(right, bins, last), num_classes=last + 1, clusters=who
+    ).recall[:last]
+
+
+def subjects_of(store: ClipStore | None) -> dict[str, str]:
+    """Who is in each clip, by its id, as far as the store knows."""
+    if store is None:
+        return {}
+    table = store.manifest.table
+    pairs = zip(table["video_id"].to_list(), table["subject"].to_list(), strict=True)
+    return {str(video_id): str(subject) for video_id, subject in pairs if subject}

@@ -17,13 +17,16 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import csv_cell, make_folder, write_file
 from midas_dfer.labels import NO_LABEL, coexistence_matrix, votes_to_soft_labels
+from midas_dfer.report.pictures.description_figures import class_chart, coexisting_chart
+from midas_dfer.report.pictures.evaluation_figures import confusion_chart
 from midas_dfer.report.pictures.examples import choose_examples, draw_examples, load_examples
-from midas_dfer.report.pictures.layout import clips, one_line, short_name
+from midas_dfer.report.pictures.layout import one_line, short_name
 from midas_dfer.report.pictures.mixing_figure import draw_mixed_pair
-from midas_dfer.report.pictures.paper_figures import draw_class_shares, draw_coexisting, draw_confusion
+from midas_dfer.report.pictures.style import house_style
 from midas_dfer.reproduce.mixed_pair import mix_pair
 from midas_dfer.reproduce.plan import SMOKE
 from midas_dfer.training.scoring.scores import Evaluation
+from midas_dfer.wording import count
 
 FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
 """What can be drawn; figure 1 holds what the paper's figures 1 and 2 show."""
@@ -124,11 +127,10 @@ def _class_distribution(store: ClipStore, stem: Path) -> list[Path]:
         f"{here} The paper, of DFEW: \u201crelatively more \u2018natural\u2019 and \u2018happy\u2019 and less "
         "\u2018disgust\u2019 and \u2018fear\u2019\u201d (no figures printed). A clip without votes counts as its label."
     )
-    draw_class_shares(
-        d.class_names, d.class_clips, d.num_unlabelled, d.soft_label_mass, pictures, lines=[_subject(d)], note=note
-    )
+    with house_style():
+        class_chart(d, lines=[_subject(d)], note=note).save(*pictures)
     rows: list[list[Any]] = [
-        [each, count, mass] for each, count, mass in zip(d.class_names, d.class_clips, d.soft_label_mass, strict=True)
+        [each, clips, mass] for each, clips, mass in zip(d.class_names, d.class_clips, d.soft_label_mass, strict=True)
     ]
     _write_table(table, ["class", "clips", "soft_label_sum"], [*rows, ["", d.num_unlabelled, 0.0]])
     return [*pictures, table]
@@ -146,7 +148,7 @@ def _coexistence(store: ClipStore, stem: Path) -> list[Path]:
     table, *pictures = _paths(stem, ".csv", ".png", ".svg")
     left_out = len(manifest) - len(rows)
     lines = [
-        f"{one_line(store.dataset)} \u00b7 {clips(len(rows))} with votes and a single label",
+        f"{one_line(store.dataset)} \u00b7 {count(len(rows), 'clip')} with votes and a single label",
         "rows: clips of a class; columns: their mean soft label, in %",
     ]
     note = (
@@ -155,15 +157,16 @@ def _coexistence(store: ClipStore, stem: Path) -> list[Path]:
         "angry and disgust coexist frequently; sad, surprise and fear often. The tint leaves out the diagonal."
     )
     if left_out:
-        note += f" {clips(left_out)} without votes or without a single label left out."
-    draw_coexisting(names, shares, counts, pictures, lines=lines, note=note)
+        note += f" {count(left_out, 'clip')} without votes or without a single label left out."
+    with house_style():
+        coexisting_chart(names, shares, counts, lines=lines, note=note).save(*pictures)
     columns = ["class", "clips", *(f"share_{each}" for each in names)]
     _write_table(
         table,
         columns,
         (
-            [each, int(count), *("" if np.isnan(share) else float(share) for share in row)]
-            for each, count, row in zip(names, counts, shares, strict=True)
+            [each, int(number), *("" if np.isnan(share) else float(share) for share in row)]
+            for each, number, row in zip(names, counts, shares, strict=True)
         ),
     )
     return [*pictures, table]
@@ -220,7 +223,8 @@ def _confusion(
     scores = f"UAR {100 * metrics.uar(confusion):.2f} % \u00b7 WAR {100 * metrics.war(confusion):.2f} %"
     lines = [
         one_line(f"{e.method} ({e.model}) on {e.dataset}, {which}{runs}"),
-        f"{scores} \u00b7 {clips(int(confusion.sum()))}" + (", all runs added up" if len(evaluations) > 1 else ""),
+        f"{scores} \u00b7 {count(int(confusion.sum()), 'clip')}"
+        + (", all runs added up" if len(evaluations) > 1 else ""),
     ]
     happy = [k for k, name in enumerate(e.class_names) if canonical_name(name) == "happy"]
     recall = metrics.recall_per_class(confusion)
@@ -234,16 +238,13 @@ def _confusion(
     cautions = [toy, *(each.caution for each in evaluations)]
     caution = "; ".join(dict.fromkeys(each for each in cautions if each))
     table, *pictures = _paths(stem, ".csv", ".png", ".svg")
-    draw_confusion(
-        confusion,
-        e.class_names,
-        pictures,
-        lines=lines,
-        caution=f"CAUTION: {caution}." if caution else "",
-        note=" ".join([note, *notes]),
-    )
+    said = f"CAUTION: {caution}." if caution else ""
+    with house_style():
+        confusion_chart(confusion, e.class_names, lines=lines, caution=said, note=" ".join([note, *notes])).save(
+            *pictures
+        )
     rows = [
-        [name, int(row.sum()), "" if np.isnan(share) else float(share), *(int(count) for count in row)]
+        [name, int(row.sum()), "" if np.isnan(share) else float(share), *(int(clips) for clips in row)]
         for name, row, share in zip(e.class_names, confusion, recall, strict=True)
     ]
     _write_table(table, ["class", "clips", "recall", *(f"predicted_{name}" for name in e.class_names)], rows)
@@ -263,7 +264,7 @@ def _runs(method: MethodResult) -> str:
 def _subject(d: Description) -> str:
     people = f" of {d.num_subjects:,} people" if d.num_subjects > 1 else ""
     votes = f", {d.num_voted:,} with votes" if d.num_voted < d.num_clips else ""
-    return f"{one_line(d.dataset)} \u00b7 {clips(d.num_clips)}{people}{votes}"
+    return f"{one_line(d.dataset)} \u00b7 {count(d.num_clips, 'clip')}{people}{votes}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -39,6 +39,7 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     """Do it."""
     from midas_dfer.clips.store.clip_store import ClipStore
+    from midas_dfer.comparison.intervals import subjects_of
     from midas_dfer.evaluation.evaluate import choose_clips, evaluate
     from midas_dfer.evaluation.places import evaluation_place
     from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
@@ -71,7 +72,7 @@ def run(request: Namespace) -> None:
         batch_size=request.batch_size,
         progress=console_progress("evaluate", "clip"),
     )
-    pictures = draw_evaluation(evaluation, predictions, out)
+    pictures = draw_evaluation(evaluation, predictions, out, subjects_of(store))
     if request.json:
         print(json_text(evaluation.to_dict()))
         return

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
-from markupsafe import Markup
 
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.run_results import Entry, by_clip
 from midas_dfer.errors import MidasError
 from midas_dfer.labels import NO_LABEL, entropy
-from midas_dfer.report.pages.page import clean_text, picture_uri
-from midas_dfer.report.pictures.examples import Examples, load_examples
+from midas_dfer.report.pictures.chart import Chart
+from midas_dfer.report.pictures.examples import Bar, Card, Examples, card_chart, load_examples
+from midas_dfer.report.pictures.layout import short_name
 from midas_dfer.report.pictures.style import emotion_colors
 from midas_dfer.training.scoring.scores import Predictions
 
@@ -21,36 +21,6 @@ CLIPS_SHOWN, ENTRIES_SHOWN = 6, 4
 """How many clips of each kind, and how many entries beside the votes."""
 
 _MOST_BARS = 5
-_FRAME_SIDE = 176
-
-
-@dataclass(frozen=True)
-class ShareBar:
-    """A share in percent; `first` where it is the largest of its column."""
-
-    length: float
-    text: str
-    first: bool
-
-
-@dataclass(frozen=True)
-class ShareRow:
-    """A class, and its share of the votes and in each prediction; None where no votes are known."""
-
-    name: str
-    color: str
-    bars: tuple[ShareBar | None, ...]
-
-
-@dataclass(frozen=True)
-class ShownClip:
-    """A clip: frames (none where the store is gone), a line about it, and its shares."""
-
-    name: str
-    pictures: tuple[Markup, ...]
-    alt: str
-    line: str
-    rows: tuple[ShareRow, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +29,7 @@ class ShownClips:
 
     title: str
     line: str
-    clips: tuple[ShownClip, ...]
+    clips: tuple[Chart, ...]
 
 
 def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tuple[ShownClips, ...], tuple[str, ...]]:
@@ -87,6 +57,7 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
         return (), ()
     aligned = [_rows(each, ids) for _, each in alike]
     first, shares = aligned[0], np.mean([each.judged for each in aligned], axis=0)
+    heads = ("votes", *(entry.name for entry, _ in alike))
     groups = []
     confusion = _confusion(shares, first)
     confused = [int(i) for i in np.argsort(-confusion, kind="stable") if confusion[i] > 0][:CLIPS_SHOWN]
@@ -94,7 +65,7 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
     ambiguous = [int(i) for i in np.argsort(-spread, kind="stable") if spread[i] > 0][:CLIPS_SHOWN]
 
     def about_label(i: int) -> str:
-        return f"label: {clean_text(names[first.labels[i]])}" if first.labels[i] != NO_LABEL else "no single label"
+        return f"label: {short_name(names[first.labels[i]])}" if first.labels[i] != NO_LABEL else "no single label"
 
     def about_votes(i: int) -> str:
         return f"entropy {spread[i]:.2f}"
@@ -105,9 +76,9 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
     )
     for title, line, chosen, about in kinds:
         if chosen:
-            clips = tuple(_shown(i, about(i), ids, aligned, names, _frames(store, ids[i])) for i in chosen)
+            clips = tuple(_shown(i, about(i), ids, aligned, names, heads, _frames(store, ids[i])) for i in chosen)
             groups.append(ShownClips(title, line, clips))
-    return tuple(groups), tuple(entry.name for entry, _ in alike)
+    return tuple(groups), heads[1:]
 
 
 def open_store(entries: Sequence[Entry]) -> tuple[ClipStore | None, str]:
@@ -125,15 +96,6 @@ def open_store(entries: Sequence[Entry]) -> tuple[ClipStore | None, str]:
         except (MidasError, OSError):
             reasons.append(f"the store {path} is not there")
     return None, f"No frames are shown: {'; '.join(reasons)}."
-
-
-def subjects_of(store: ClipStore | None) -> dict[str, str]:
-    """Who is in each clip, as far as the store knows."""
-    if store is None:
-        return {}
-    table = store.manifest.table
-    pairs = zip(table["video_id"].to_list(), table["subject"].to_list(), strict=True)
-    return {str(video_id): str(subject) for video_id, subject in pairs if subject}
 
 
 def _confusion(shares: Float64[np.ndarray, "N K"], of: Predictions) -> Float64[np.ndarray, " N"]:
@@ -169,30 +131,19 @@ def _shown(
     ids: Sequence[str],
     aligned: Sequence[Predictions],
     names: tuple[str, ...],
+    heads: tuple[str, ...],
     frames: UInt8[np.ndarray, "n size size 3"] | None,
-) -> ShownClip:
-    colors, first = emotion_colors(names), aligned[0]
+) -> Chart:
+    first = aligned[0]
     known = bool(first.has_votes[place]) or first.labels[place] != NO_LABEL
     columns = [first.votes[place] if known else None, *(each.judged[place] for each in aligned)]
     largest = np.max([column for column in columns if column is not None], axis=0)
     order = [int(k) for k in np.argsort(-largest, kind="stable")[:_MOST_BARS] if largest[k] >= 0.005]
     rows = tuple(
-        ShareRow(
+        (
             names[k],
-            colors[names[k]],
-            tuple(
-                None
-                if column is None
-                else ShareBar(100 * float(column[k]), f"{100 * column[k]:.0f}", int(column.argmax()) == k)
-                for column in columns
-            ),
+            tuple(c if c is None else Bar(float(c[k]), f"{100 * c[k]:.0f}", int(c.argmax()) == k) for c in columns),
         )
         for k in order
     )
-    return ShownClip(
-        name=ids[place],
-        pictures=() if frames is None else tuple(picture_uri(frame, _FRAME_SIDE) for frame in frames),
-        alt=f"Frames of the face in clip {clean_text(ids[place])}, from beginning to end",
-        line=line,
-        rows=rows,
-    )
+    return card_chart(Card(ids[place], line, frames, heads, rows), emotion_colors(names))

@@ -5,23 +5,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from midas_dfer import metrics
+import numpy as np
+
 from midas_dfer.comparison.differences import Difference
-from midas_dfer.comparison.intervals import method_intervals
+from midas_dfer.comparison.intervals import method_intervals, subjects_of
 from midas_dfer.comparison.run_groups import compare_runs, group_runs
 from midas_dfer.comparison.run_results import Entry, RunResult, pooled, read_runs
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.report.pages.page import percent, render_page
-from midas_dfer.report.pages.run_charts import (
-    MOST_CLASSES,
-    confusion_matrix,
-    recall_groups,
-    reliability_chart,
-)
-from midas_dfer.report.pages.run_curves import training_charts, watched_in
-from midas_dfer.report.pages.run_examples import choose_clips, open_store, subjects_of
+from midas_dfer.report.pages.run_examples import choose_clips, open_store
+from midas_dfer.report.pictures.chart import Chart
+from midas_dfer.report.pictures.evaluation_figures import calibration_chart, confusion_chart, recall_chart
+from midas_dfer.report.pictures.style import house_style
+from midas_dfer.report.pictures.training_curves import Training, training_chart
 from midas_dfer.report.tables.difference_table import difference_table
 from midas_dfer.report.tables.markup import html_table, latex_table, markdown_table
 from midas_dfer.report.tables.run_tables import (
@@ -36,11 +34,13 @@ from midas_dfer.report.tables.run_tables import (
 )
 from midas_dfer.report.tables.table_data import TableData
 from midas_dfer.training.run_folder.runs import Run
-from midas_dfer.training.scoring.scores import in_words
+from midas_dfer.training.scoring.scores import Evaluation, in_words
+from midas_dfer.wording import and_more, count, joined
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE = "report.html", "tables.md", "tables.tex"
 
-_MOST_CHARTS, _MOST_RUNS = 12, 200
+_MOST_CHARTS, _MOST_LINES, _MOST_RUNS = 12, 25, 200
+_MOST_CLASSES = 15  # of a confusion matrix that fits a page
 
 
 @dataclass(frozen=True)
@@ -166,54 +166,83 @@ def report_page(report: Report) -> str:
     entries = report.entries
     warnings = score_notes(entries)
     store, no_frames = open_store(entries)
-    subjects = subjects_of(store)
-    scored = [e for e in entries if e.evaluation is not None and e.evaluation.num_labelled]
-    few = scored[:_MOST_CHARTS]
     recipe, shared = recipe_table(entries)
-    clips, beside = choose_clips(entries, store)
     runs = [run for each in entries for run in each.runs]
     differences = difference_table(report.differences)
-    return render_page(
-        "run.html",
-        title=report.title,
-        report=report,
-        tiles=_tiles(entries),
-        selections=selection(entries),
-        warnings=warnings,
-        notes=[note for note in report.notes if note not in warnings],
-        tables=[html_table(table) for table in report.tables],
-        differences=None if differences is None else html_table(differences),
-        recalls=recall_groups(few, [_intervals(each, subjects) for each in few]) if few else (),
-        by_person=bool(subjects),
-        matrices=[
-            confusion_matrix(e.name, e.evaluation)
-            for e in few
-            if e.evaluation is not None and len(e.evaluation.class_names) <= MOST_CLASSES
-        ],
-        most_classes=MOST_CLASSES,
-        reliabilities=[
-            reliability_chart(e.name, e.evaluation, e.predictions)
-            for e in few
-            if e.evaluation is not None and e.predictions is not None and (e.predictions.labels != NO_LABEL).any()
-        ],
-        left_out=len(scored) - len(few),
-        clips=clips,
-        beside=beside,
-        no_frames=no_frames if clips else "",
-        curves=training_charts(entries[:_MOST_CHARTS]),
-        watched=watched_in(entries[:_MOST_CHARTS]),
-        recipe=None if recipe is None else html_table(recipe),
-        shared=shared,
-        recipes=sum(bool(each.trainings) for each in entries),
-        runs=html_table(run_table(runs[:_MOST_RUNS])),
-        runs_left=len(runs) - _MOST_RUNS,
-        facts=_facts(entries),
-        several=len(entries) > 1,
-    )
+    with house_style(page=True):
+        clips, beside = choose_clips(entries, store)
+        return render_page(
+            "run.html",
+            title=report.title,
+            report=report,
+            tiles=_tiles(entries),
+            selections=selection(entries),
+            warnings=warnings,
+            notes=[note for note in report.notes if note not in warnings],
+            tables=[html_table(table) for table in report.tables],
+            differences=None if differences is None else html_table(differences),
+            clips=clips,
+            beside=beside,
+            no_frames=no_frames if clips else "",
+            curves=[(each.name, *_training(each)) for each in entries[:_MOST_CHARTS] if _curves(each)],
+            recipe=None if recipe is None else html_table(recipe),
+            shared=shared,
+            recipes=sum(bool(each.trainings) for each in entries),
+            runs=html_table(run_table(runs[:_MOST_RUNS])),
+            runs_left=len(runs) - _MOST_RUNS,
+            facts=_facts(entries),
+            several=len(entries) > 1,
+            most_classes=_MOST_CLASSES,
+            **_charts(entries, subjects_of(store)),
+        )
 
 
-def _intervals(entry: Entry, people: Mapping[str, str]) -> metrics.ScoreIntervals | None:
-    return None if entry.predictions is None else method_intervals(entry.predictions, people=people or None)
+def _charts(entries: Sequence[Entry], people: Mapping[str, str]) -> dict[str, Any]:
+    """The charts of the scores, of the first entries that have some."""
+    scored = [
+        (each, each.evaluation) for each in entries if each.evaluation is not None and each.evaluation.num_labelled
+    ]
+    few = scored[:_MOST_CHARTS]
+    intervals = [
+        None if e.predictions is None else method_intervals(e.predictions, people=people or None) for e, _ in few
+    ]
+    recalls = [(entry.name, e, limits) for (entry, e), limits in zip(few, intervals, strict=True)]
+    matrices = [(each.name, e) for each, e in few if len(e.class_names) <= _MOST_CLASSES]
+    return {
+        "recalls": recall_chart(recalls) if few else None,
+        "by_person": bool(people),
+        "matrices": [
+            (name, _scores_line(e), confusion_chart(np.array(e.confusion, dtype=np.int64), e.class_names))
+            for name, e in matrices
+        ],
+        "matrices_left": len(few) - len(matrices),
+        "reliabilities": [
+            (each.name, calibration_chart(each.name, e, each.predictions, people))
+            for each, e in few
+            if each.predictions is not None and (each.predictions.labels != NO_LABEL).any()
+        ],
+        "left_out": len(scored) - len(few),
+    }
+
+
+def _scores_line(e: Evaluation) -> str:
+    return "" if e.uar is None or e.war is None else f"UAR {percent(e.uar)} \u00b7 WAR {percent(e.war)}"
+
+
+def _curves(entry: Entry) -> list[Training]:
+    named = len(entry.runs) > 1
+    return [(run.name if named else "", run.curves, run.watched) for run in entry.runs if run.curves is not None]
+
+
+def _training(entry: Entry) -> tuple[str, Chart]:
+    """A line about the trainings of an entry, and their curves."""
+    trainings = _curves(entry)
+    drawn = trainings[:_MOST_LINES]
+    length = count(int(max(curves["epoch"].max() for _, curves, _ in drawn)), "epoch")
+    kept = ", ".join(run.provenance.kept for run in entry.trainings)
+    said = f"{length}; kept: {kept}" if len(trainings) == 1 else f"{len(trainings)} runs of {length}"
+    said += f", {len(drawn)} of them drawn" if len(trainings) > len(drawn) else ""
+    return said, training_chart(drawn)
 
 
 def selection(entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -336,12 +365,8 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 
 def _values(texts: Sequence[str]) -> str:
-    found = list(dict.fromkeys(texts))
-    return "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+    return and_more(list(dict.fromkeys(texts)), 4, "; ")
 
 
 def _joined(names: Sequence[str], most: int) -> str:
-    shown = list(names[:most])
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most} more"
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return and_more(names, most) if len(names) > most else joined(names)

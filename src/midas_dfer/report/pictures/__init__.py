@@ -1,6 +1,7 @@
-"""Charts, each drawn by one function here. `style` is the look of all, `layout` and `sheet` their places.
+"""Charts, each drawn by one function here: as a picture, or inside an HTML page.
 
-Of a store: `description_figures`, `examples`, `paper_figures`. Of a training: `training_curves`. Of an evaluation:
-`evaluation_figures`. Of what a network looks at: `activation_figure`. Of MIDAS: `mixing_figure`. Of a reading:
-`timeline_plot`, `timeline_page`, `picture_plot`.
+`style` is the look of all; `layout` their headings, names and places; `chart` a chart with its numbers, as file or SVG.
+Of a store: `description_figures`, `examples`. Of a training: `training_curves`. Of an evaluation: `evaluation_figures`.
+Of what a network looks at: `activation_figure`. Of MIDAS: `mixing_figure`. Of a reading: `timeline_plot`,
+`timeline_page`, `picture_plot`.
 """

@@ -9,8 +9,7 @@ from jaxtyping import Float32, UInt8
 from matplotlib import colors as mcolors
 
 from midas_dfer.evaluation.explain import GROUPS, ExplainedClip, Explanation, Group
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width, wrap
-from midas_dfer.report.pictures.sheet import Sheet
+from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, one_line, short_name, text_width, wrap
 from midas_dfer.report.pictures.style import (
     ACCENT,
     HAIRLINE,

@@ -1,23 +1,24 @@
-"""Pictures of an evaluation: confusion, recall, calibration, agreement with the votes."""
+"""Charts of an evaluation: confusion, recall, calibration, agreement with the votes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from midas_dfer import metrics
+from midas_dfer.comparison.intervals import evaluation_intervals, reliability_intervals
 from midas_dfer.files import make_folder
 from midas_dfer.labels import entropy
-from midas_dfer.report.pictures import paper_figures
+from midas_dfer.report.pictures.chart import Chart
 from midas_dfer.report.pictures.layout import (
-    add_heading,
-    clips,
+    counted,
+    matrix_figure,
     name_rows,
     short_name,
     widest_name,
@@ -29,26 +30,33 @@ from midas_dfer.report.pictures.style import (
     PAPER,
     SOFT_INK,
     emotion_colors,
+    explain,
     house_style,
     new_figure,
     new_grid,
-    save_figure,
     tint,
 )
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
+from midas_dfer.wording import count, percent
 
 _READING_TITLES = {"probabilities": "Probabilities", "vote_shares": "Vote shares"}
+_MEASURES = {"UAR": "mean of the classes", "WAR": "share of all clips"}
 _MOST_DOTS = 2000
-_RELIABILITY_BINS = 15
+
+Scored = tuple[str, Evaluation, metrics.ScoreIntervals | None]
+"""A run or a method: its name, its scores, and their intervals if its predictions are known."""
 
 
-def draw_evaluation(evaluation: Evaluation, predictions: Predictions, folder: Path) -> list[Path]:
+def draw_evaluation(
+    evaluation: Evaluation, predictions: Predictions, folder: Path, people: Mapping[str, str] | None = None
+) -> list[Path]:
     """Draw all pictures that the clips allow: without labels no confusion, without votes no agreement.
 
     Args:
         evaluation: the scores.
         predictions: what they were computed from.
         folder: for confusion.png, recall.png, calibration.png, agreement.png; made if it is not there.
+        people: who is in which clip, by its id, for the intervals; see `comparison.intervals.subjects_of`.
 
     Returns:
         the files.
@@ -57,146 +65,229 @@ def draw_evaluation(evaluation: Evaluation, predictions: Predictions, folder: Pa
         JobError: they cannot be written.
     """
     make_folder(folder)
-    paths = []
-    if evaluation.num_labelled:
-        paths += [folder / "confusion.png", folder / "recall.png", folder / "calibration.png"]
-        draw_confusion(evaluation, paths[0])
-        draw_recall(evaluation, paths[1])
-        draw_calibration(evaluation, predictions, paths[2])
-    if evaluation.num_voted:
-        paths.append(folder / "agreement.png")
-        draw_agreement(evaluation, predictions, paths[-1])
-    return paths
+    e, charts = evaluation, {}
+    about: dict[str, Any] = {
+        "lines": [_subject(e), _scores(e)],
+        "caution": f"CAUTION: {e.caution}." if e.caution else "",
+    }
+    with house_style():
+        if e.num_labelled:
+            charts["confusion"] = confusion_chart(np.array(e.confusion, dtype=np.int64), e.class_names, **about)
+            charts["recall"] = recall_chart([("", e, evaluation_intervals(e, predictions, people))], **about)
+            charts["calibration"] = calibration_chart("", e, predictions, people, **about)
+        if e.num_voted:
+            charts["agreement"] = _agreement_chart(e, predictions, about["caution"])
+        for name, chart in charts.items():
+            chart.save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in charts]
 
 
-def draw_confusion(evaluation: Evaluation, path: Path) -> None:
-    """Draw the confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper."""
-    counts = np.array(evaluation.confusion, dtype=np.int64)
-    paper_figures.draw_confusion(
-        counts,
-        evaluation.class_names,
-        [path],
-        lines=[_subject(evaluation), _scores(evaluation)],
-        caution=_caution(evaluation),
+def confusion_chart(
+    confusion: Int64[np.ndarray, "K K"],
+    class_names: Sequence[str],
+    *,
+    lines: Sequence[str] = (),
+    caution: str = "",
+    note: str = "",
+) -> Chart:
+    """A confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper.
+
+    Args:
+        confusion: clips by class (row) and predicted class (column).
+        class_names: of both.
+        lines: below the title.
+        caution: what a reader must not miss.
+        note: small print at the bottom.
+    """
+    totals = confusion.sum(axis=1)
+    shares = np.divide(confusion, totals[:, None], out=np.full(confusion.shape, np.nan), where=totals[:, None] > 0)
+    rows = [counted(name, int(total)) for name, total in zip(class_names, totals, strict=True)]
+    cells = [
+        [
+            (f"{100 * shares[a, b]:.1f}", f"{clips:,}", f"{label} taken for {name}: {clips:,} of {totals[a]:,}")
+            if totals[a]
+            else ("", "", "")
+            for b, (name, clips) in enumerate(zip(class_names, confusion[a].tolist(), strict=True))
+        ]
+        for a, label in enumerate(class_names)
+    ]
+    figure = matrix_figure(shares, cells, rows, class_names, ("predicted", "label (clips)"))
+    texts = [[f"{text} % ({clips})" if text else "" for text, clips, _ in line] for line in cells]
+    table = [(row, *line) for row, line in zip(rows, texts, strict=True)]
+    return Chart(figure, "Confusion matrix", lines, caution, note, ("label (clips)", *class_names), table)
+
+
+class _Bar(NamedTuple):
+    """A score, where it may lie, and how many of how many clips were found."""
+
+    share: float | None
+    limits: metrics.Interval | None
+    found: int
+    clips: int
+
+
+def recall_chart(scored: Sequence[Scored], *, lines: Sequence[str] = (), caution: str = "") -> Chart:
+    """Recall of each class, and UAR and WAR, with 95 % intervals: a bar for each run or method.
+
+    Args:
+        scored: evaluations of clips with labels.
+        lines: below the title.
+        caution: what a reader must not miss.
+    """
+    colors = emotion_colors(tuple(dict.fromkeys(name for _, e, _ in scored for name in e.class_names)))
+    groups = [(name, color, [_recall(*each[1:], name) for each in scored]) for name, color in colors.items()]
+    groups += [(name, ACCENT, [_score(*each[1:], name) for each in scored]) for name in _MEASURES]
+    several = len(scored) > 1
+    y, places, names, drawn, heads, rows = 0.0, [], [], [], [], []
+    for number, (group, color, bars) in enumerate(groups):
+        y += 0.4 if number and (several or number == len(colors)) else 0.0
+        if several:
+            clips = count(max(bar.clips for bar in bars), "clip")
+            heads.append((y, f"{short_name(group)}, {clips if number < len(colors) else _MEASURES[group]}"))
+            y += 1
+        for (who, _, _), bar in zip(scored, bars, strict=True):
+            places.append(y)
+            names.append(short_name(who if several else group))
+            drawn.append((bar, color))
+            rows.append((group, *([who] if several else []), *_written(bar)))
+            y += 1
+    figure, axes = new_figure(max(6.4, 5.4 + widest_name(names)), 0.5 + (0.25 if several else 0.34) * y)
+    halo = [withStroke(linewidth=2.6, foreground=PAPER)]
+    stroke: dict[str, Any] = {"color": INK, "linewidth": 1.1, "clip_on": False, "path_effects": halo}
+    for place, (bar, color), row in zip(places, drawn, rows, strict=True):
+        if bar.share is not None:
+            explain(axes.barh(place, 100 * bar.share, height=0.62, color=color)[0], ", ".join(filter(None, row)))
+        if bar.limits is not None:
+            low, high = 100 * bar.limits.low, 100 * bar.limits.high
+            ends = [low, low, low, high, high, high]
+            axes.plot(ends, [place - 0.15, place + 0.15, place, place, place - 0.15, place + 0.15], **stroke)
+    name_rows(axes, names, places)
+    for place, head in heads:
+        axes.annotate(head, (0, place), xycoords=("axes fraction", "data"), va="center", fontsize=9, fontweight="bold")
+    axes.set(xlim=(0, 100), ylim=(y - 0.4, -0.6), xlabel="recall with 95 % interval, %")
+    axes.grid(axis="x")
+    write_beside(axes, [row[-3:] for row in rows], places)
+    columns = ("class", *(["run or method"] if several else []), "recall", "95 % interval", "found")
+    return Chart(figure, "Recall of each class", lines, caution, columns=columns, rows=rows)
+
+
+def _recall(e: Evaluation, limits: metrics.ScoreIntervals | None, name: str) -> _Bar:
+    if name not in e.class_names:
+        return _Bar(None, None, 0, 0)
+    k = e.class_names.index(name)
+    return _Bar(e.recall[k], None if limits is None else limits.recall[k], e.confusion[k][k], sum(e.confusion[k]))
+
+
+def _score(e: Evaluation, limits: metrics.ScoreIntervals | None, name: str) -> _Bar:
+    share, where = getattr(e, name.lower()), None if limits is None else getattr(limits, name.lower())
+    found = sum(row[k] for k, row in enumerate(e.confusion))
+    return _Bar(share, where, *((found, e.num_labelled) if name == "WAR" else (0, 0)))
+
+
+def _written(bar: _Bar) -> tuple[str, str, str]:
+    if bar.share is None:
+        return "no clips", "", ""
+    limits = f"{100 * bar.limits.low:.1f} to {100 * bar.limits.high:.1f}" if bar.limits else ""
+    return percent(bar.share), limits, f"{bar.found:,} of {bar.clips:,}" if bar.clips else ""
+
+
+def calibration_chart(
+    name: str,
+    evaluation: Evaluation,
+    predictions: Predictions,
+    people: Mapping[str, str] | None = None,
+    *,
+    lines: Sequence[str] = (),
+    caution: str = "",
+) -> Chart:
+    """Reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?
+
+    Args:
+        name: of the run or the method, for the summary.
+        evaluation: the scores.
+        predictions: of clips with labels.
+        people: who is in which clip, for the intervals.
+        lines: below the title.
+        caution: what a reader must not miss.
+    """
+    given = {title: getattr(predictions, reading) for reading, title in _READING_TITLES.items()}
+    given = {title: shown for title, shown in given.items() if shown is not None}
+    note = _what_is_shown(evaluation)
+    if len(given) > 1 and np.allclose(given["Probabilities"], given["Vote shares"], atol=1e-4):
+        given = {"Both readings": predictions.vote_shares}
+        note = "Both readings are the same: the training targets were not normalised."
+    figure, panels = new_grid(
+        3.5 * len(given) + 0.3, 3.9, 2, len(given), sharex=True, sharey="row", height_ratios=[4, 1]
+    )
+    rows, errors, most = [], [], 1
+    for column, (title, shown) in enumerate(given.items()):
+        found = metrics.reliability(shown, predictions.labels)
+        limits = reliability_intervals(predictions, found, shown, people)
+        most = max(most, int(found.counts.max()))
+        above, below = panels[0][column], panels[1][column]
+        rows += _draw_reliability(above, title, found, limits)
+        above.set_title(title)
+        above.set_title(f"ECE {found.error:.3f}", loc="right", fontsize=9, fontweight="normal")
+        _draw_confidences(below, found, len(evaluation.class_names))
+        errors.append(f"Expected calibration error, {title.lower()}: {found.error:.3f}.")
+    panels[0][0].set_ylabel("right, %")
+    panels[1][0].set(ylabel="clips", ylim=(0, 1.05 * most))
+    note = (
+        "Confidence is the largest share of a clip, at least 1/number of classes, sorted into 15 bins. Strokes: 95 % "
+        f"intervals. ECE: expected calibration error. {note}"
+    )
+    return Chart(
+        figure,
+        "Calibration: how often a prediction of a given confidence is right",
+        lines,
+        caution,
+        note,
+        ("reading", "confidence", "right", "95 % interval", "clips"),
+        rows,
+        summary=f"Reliability diagram{f' of {name}' if name else ''}. {' '.join(errors)}",
     )
 
 
-def draw_recall(evaluation: Evaluation, path: Path) -> None:
-    """Draw the recall of each class with its 95 % interval (Wilson's) and number of clips."""
-    counts = np.array(evaluation.confusion, dtype=np.int64)
-    totals, found = counts.sum(axis=1), counts.diagonal()
-    low, high = metrics.wilson_interval(found / np.maximum(totals, 1), totals)
-    names, colors = evaluation.class_names, emotion_colors(evaluation.class_names)
-    with house_style():
-        figure, axes = new_figure(
-            max(5.6, 4.6 + widest_name([short_name(name) for name in names])), 0.45 + 0.34 * len(names)
-        )
-        beside = []
-        for row, (name, recall, total) in enumerate(zip(names, evaluation.recall, totals, strict=True)):
-            if recall is None:
-                beside.append(("no clips", ""))
-                continue
-            beside.append((f"{100 * recall:.1f} %", f"{found[row]:,} of {total:,}"))
-            axes.barh(row, 100 * recall, height=0.62, color=colors[name])
-            axes.plot([100 * low[row], 100 * high[row]], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt")
-            for end in (low[row], high[row]):
-                axes.plot([100 * end] * 2, [row - 0.13, row + 0.13], color=INK, linewidth=1.1)
-        if evaluation.uar is not None:
-            axes.axvline(100 * evaluation.uar, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
-            axes.annotate(
-                "UAR",
-                (100 * evaluation.uar, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=INK,
-            )
-        axes.set(xlim=(0, 100), xlabel="recall with 95 % interval, %")
-        axes.grid(axis="x")
-        name_rows(axes, [short_name(name) for name in names])
-        write_beside(axes, beside)
-        _finish(figure, "Recall of each class", evaluation, _scores(evaluation), path)
-
-
-def draw_calibration(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
-    """Draw reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
-    with house_style():
-        tables = {title: getattr(predictions, reading) for reading, title in _READING_TITLES.items()}
-        given: dict[str, Float64[np.ndarray, "N K"]] = {t: each for t, each in tables.items() if each is not None}
-        width = 7.4 if len(given) > 1 else 5.0
-        figure, panels = new_grid(width, 4.3, 2, len(given), sharex=True, sharey="row", height_ratios=[4, 1])
-        most = 1
-        for column, (title, shown) in enumerate(given.items()):
-            found = metrics.reliability(shown, predictions.labels, _RELIABILITY_BINS)
-            most = max(most, int(found.counts.max()))
-            _draw_reliability(panels[0][column], found)
-            panels[0][column].set_title(title)
-            panels[0][column].set_title(f"ECE {found.error:.3f}", loc="right", fontsize=9, fontweight="normal")
-            _draw_confidences(panels[1][column], found, len(evaluation.class_names))
-        panels[0][0].set_ylabel("share found, %")
-        panels[1][0].set(ylabel="clips", ylim=(0, 1.05 * most))
-        line = f"{clips(evaluation.num_labelled)} with a single label · strokes: 95 % intervals"
-        note = (
-            "Confidence is the largest share of a clip, at least 1/number of classes, sorted into 15 bins. "
-            f"ECE: expected calibration error. {_what_is_shown(evaluation)}"
-        )
-        title = "Calibration: how often a prediction of a given confidence is right"
-        _finish(figure, title, evaluation, line, path, note)
-
-
-def draw_agreement(evaluation: Evaluation, predictions: Predictions, path: Path) -> None:
-    """Draw how the predicted vote shares agree with the votes: in ambiguity clip by clip, and class by class."""
-    voted = predictions.has_votes
-    votes, shown = predictions.votes[voted], predictions.judged[voted]
-    names = evaluation.class_names
-    with house_style():
-        height = max(3.6, 0.7 + 0.3 * len(names))
-        figure, panels = new_grid(
-            4.4 + height + widest_name([short_name(name) for name in names]), height, 1, 2, width_ratios=[height, 4.0]
-        )
-        left, right = panels[0]
-        _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True), evaluation.judged_by)
-        left.set_title("Ambiguity of each clip")
-        _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
-        right.set_title("Mean share of each class")
-        note = f"Entropy is divided by log(number of classes). {_what_is_shown(evaluation)}"
-        if voted.sum() > _MOST_DOTS:
-            note += " Darker cells hold more clips."
-        title = f"Predicted {evaluation.judged_by} against the votes"
-        _finish(figure, title, evaluation, _agreement_sentence(evaluation), path, note)
-
-
-def _draw_reliability(axes: Axes, found: metrics.Reliability) -> None:
-    filled = found.counts > 0
-    low, high = metrics.wilson_interval(found.accuracy[filled], found.counts[filled])
-    confidence, accuracy = 100 * found.confidence[filled], 100 * found.accuracy[filled]
+def _draw_reliability(
+    axes: Axes, title: str, found: metrics.Reliability, limits: Sequence[metrics.Interval | None]
+) -> list[tuple[str, ...]]:
+    """Draw a diagram; gives the rows of its table."""
+    rows: list[tuple[str, ...]] = []
     axes.plot([0, 100], [0, 100], color=SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.text(
-        4,
-        6.5,
-        "perfect",
-        color=SOFT_INK,
-        fontsize=7.5,
-        rotation=45,
-        rotation_mode="anchor",
-        transform_rotates_text=True,
-    )
-    axes.vlines(confidence, 100 * low, 100 * high, color=tint(ACCENT, 0.45), linewidth=1.4)
-    axes.plot(
-        confidence,
-        accuracy,
-        color=ACCENT,
-        linewidth=1.2,
-        marker="o",
-        markersize=4.5,
-        markeredgecolor=PAPER,
-        clip_on=False,
-        zorder=3,
-    )
+    style: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    axes.text(4, 6.5, "perfect", color=SOFT_INK, fontsize=7.5, **style)
+    filled = [int(b) for b in np.flatnonzero(found.counts)]
+    confidence, accuracy = 100 * found.confidence, 100 * found.accuracy
+    axes.plot(confidence[filled], accuracy[filled], color=ACCENT, linewidth=1.2, clip_on=False, zorder=2.5)
+    for b in filled:
+        between = limits[b]
+        if between is not None:
+            ends = [100 * between.low, 100 * between.high]
+            axes.plot([confidence[b]] * 2, ends, color=tint(ACCENT, 0.45), linewidth=1.4, solid_capstyle="butt")
+        (dot,) = axes.plot(
+            *(confidence[b], accuracy[b]),
+            "o",
+            color=ACCENT,
+            markersize=4.5,
+            markeredgecolor=PAPER,
+            clip_on=False,
+            zorder=3,
+        )
+        rows.append(
+            (
+                title.lower(),
+                f"{confidence[b]:.1f} %",
+                f"{accuracy[b]:.1f} %",
+                f"{100 * between.low:.1f} to {100 * between.high:.1f}" if between else "",
+                f"{found.counts[b]:,}",
+            )
+        )
+        explain(
+            dot, "{}: of {clips} predictions of {} on average, {} are right".format(*rows[-1][:3], clips=rows[-1][4])
+        )
     axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(visible=True)
+    return rows
 
 
 def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) -> None:
@@ -216,6 +307,27 @@ def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) 
     )
     axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
     axes.set_xlabel("confidence, %")
+
+
+def _agreement_chart(evaluation: Evaluation, predictions: Predictions, caution: str) -> Chart:
+    """How the predicted vote shares agree with the votes: in ambiguity clip by clip, and class by class."""
+    voted = predictions.has_votes
+    votes, shown = predictions.votes[voted], predictions.judged[voted]
+    names = evaluation.class_names
+    height = max(3.6, 0.7 + 0.3 * len(names))
+    figure, panels = new_grid(
+        4.4 + height + widest_name([short_name(name) for name in names]), height, 1, 2, width_ratios=[height, 4.0]
+    )
+    left, right = panels[0]
+    _draw_entropies(left, entropy(votes, normalized=True), entropy(shown, normalized=True), evaluation.judged_by)
+    left.set_title("Ambiguity of each clip")
+    _draw_means(right, votes.mean(axis=0), shown.mean(axis=0), names)
+    right.set_title("Mean share of each class")
+    note = f"Entropy is divided by log(number of classes). {_what_is_shown(evaluation)}"
+    if voted.sum() > _MOST_DOTS:
+        note += " Darker cells hold more clips."
+    lines = [_subject(evaluation), _agreement_sentence(evaluation)]
+    return Chart(figure, f"Predicted {evaluation.judged_by} against the votes", lines, caution, note)
 
 
 def _draw_entropies(
@@ -259,26 +371,16 @@ def _draw_means(
     name_rows(axes, [short_name(name) for name in names])
     axes.tick_params(axis="y", pad=8)
     texts = [(f"{100 * voted:.1f}", f"{100 * predicted:.1f}") for voted, predicted in zip(votes, shown, strict=True)]
-    write_beside(axes, texts, ("\u25cf votes", "\u25cb predicted"))
+    write_beside(axes, texts, heads=("\u25cf votes", "\u25cb predicted"))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.set(xlim=(0, None), xlabel="share, %")
     axes.grid(axis="x")
-
-
-def _finish(figure: Figure, title: str, evaluation: Evaluation, line: str, path: Path, note: str = "") -> None:
-    lines = [_subject(evaluation), line]
-    add_heading(figure, title, lines, caution=_caution(evaluation), note=note)
-    save_figure(figure, path)
 
 
 def _subject(evaluation: Evaluation) -> str:
     e = evaluation
     which = "all clips" if e.part == "all" else f"{e.part} part"
     return f"{e.method} ({e.model}) on {e.dataset}, {which}"
-
-
-def _caution(evaluation: Evaluation) -> str:
-    return f"CAUTION: {evaluation.caution}." if evaluation.caution else ""
 
 
 def _what_is_shown(evaluation: Evaluation) -> str:
@@ -289,12 +391,12 @@ def _what_is_shown(evaluation: Evaluation) -> str:
 
 def _scores(evaluation: Evaluation) -> str:
     uar, war = evaluation.uar or 0.0, evaluation.war or 0.0
-    return f"UAR {100 * uar:.2f} % · WAR {100 * war:.2f} % · {clips(evaluation.num_labelled)}"
+    return f"UAR {100 * uar:.2f} % · WAR {100 * war:.2f} % · {count(evaluation.num_labelled, 'clip')}"
 
 
 def _agreement_sentence(evaluation: Evaluation) -> str:
     found = evaluation.judged
-    parts = [f"{clips(evaluation.num_voted)} with votes"]
+    parts = [f"{count(evaluation.num_voted, 'clip')} with votes"]
     if found is not None:
         parts.append(f"Jensen-Shannon divergence {found.jensen_shannon:.3f} nats")
         parts.append(f"total variation {found.total_variation:.3f}")

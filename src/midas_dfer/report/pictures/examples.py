@@ -1,6 +1,7 @@
-"""A picture of a few clear and a few ambiguous clips: some frames of each, and its votes."""
+"""Clips to look at: some frames of each over its votes; and a few clear and a few ambiguous ones beside each other."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,17 @@ from midas_dfer.clips.description.description import CLEAR_SHARE
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.labels import NO_LABEL, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, one_line, short_name, text_width
-from midas_dfer.report.pictures.sheet import Sheet
+from midas_dfer.report.pictures.chart import Chart
+from midas_dfer.report.pictures.layout import (
+    MARGIN,
+    NAME_SIZE,
+    Sheet,
+    fitted,
+    one_line,
+    short_name,
+    text_width,
+    widest_name,
+)
 from midas_dfer.report.pictures.style import SOFT_INK, emotion_colors, house_style, save_figure
 
 EXAMPLES = 3
@@ -19,7 +29,7 @@ EXAMPLES = 3
 
 _FRAMES = 5
 _MOST_BARS = 5
-_SIDE, _GAP, _BAR, _TITLE = 0.88, 0.04, 0.19, 0.24  # inches: a frame, between frames, a bar's row, a clip's title
+_SIDE, _GAP, _BAR, _TITLE = 0.88, 0.04, 0.19, 0.24  # inches: a frame, between frames, a bar's row, a card's title
 _BETWEEN = 0.45  # inches between the columns, and below a clip
 _HEAD = 1.05  # inches above the clips
 _STRIP = _FRAMES * _SIDE + (_FRAMES - 1) * _GAP
@@ -44,8 +54,42 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A share from 0 to 1, and what is written behind its bar."""
+
+    share: float
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown of a clip.
+
+    Attributes:
+        name: of the clip.
+        aside: what is said at the right of its name.
+        frames: some of them, from beginning to end, RGB; None where they are gone.
+        heads: of the columns of bars; none if empty.
+        rows: a class, and its bar in each column; None where nothing is known.
+    """
+
+    name: str
+    aside: str
+    frames: UInt8[np.ndarray, "n size size 3"] | None
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Bar | None, ...]], ...]
+
+    @property
+    def height(self) -> float:
+        """In inches, from the top of its name to the foot of its bars."""
+        strip = 0.0 if self.frames is None else _SIDE + 0.1
+        return _TITLE + strip + (_BAR if self.heads else 0.0) + _BAR * len(self.rows)
+
+
+@dataclass(frozen=True)
 class ExampleClip:
-    """A clip that is shown.
+    """A clip of the store.
 
     Attributes:
         video_id: which.
@@ -61,10 +105,14 @@ class ExampleClip:
     voted: bool
     entropy: float
 
-    @property
-    def order(self) -> list[int]:
-        """The classes that were voted for, most votes first; five at most."""
-        return [int(k) for k in np.argsort(-self.votes, kind="stable")[:_MOST_BARS] if self.votes[k] > 0]
+    def card(self, class_names: tuple[str, ...]) -> Card:
+        """Its frames over its votes: the five classes with the most."""
+        total = int(self.votes.sum())
+        order = [int(k) for k in np.argsort(-self.votes, kind="stable")[:_MOST_BARS] if self.votes[k] > 0]
+        texts = {k: f"{self.votes[k]:,} of {total:,}" if self.voted else "label" for k in order}
+        aside = f"entropy {self.entropy:.2f}" if self.voted else "a label, no votes"
+        rows = tuple((class_names[k], (Bar(int(self.votes[k]) / total, texts[k]),)) for k in order)
+        return Card(self.video_id, aside, self.frames, (), rows)
 
 
 @dataclass(frozen=True)
@@ -128,27 +176,68 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
     Raises:
         JobError: a frame cannot be read, or the picture cannot be written.
     """
-    columns = load_examples(store, examples)
+    groups = load_examples(store, examples)
     colors = emotion_colors(store.class_names)
-    heights = [
-        max(_clip_height(group.clips[row]) for group in columns if row < len(group.clips))
-        for row in range(max((len(group.clips) for group in columns), default=0))
-    ]
+    columns = [[clip.card(store.class_names) for clip in group.clips] for group in groups]
+    heights = [max(card.height for card in row if card) + _BETWEEN for row in zip_longest(*columns)]
     width = 2 * MARGIN + max(1, len(columns)) * (_STRIP + _BETWEEN) - _BETWEEN
-    height = _HEAD + sum(heights) - 0.2
     with house_style():
-        sheet = Sheet(width, height)
+        sheet = Sheet(width, _HEAD + sum(heights) - 0.2)
         sheet.write(MARGIN, MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
-        for number, group in enumerate(columns):
+        for number, (group, cards) in enumerate(zip(groups, columns, strict=True)):
             left = MARGIN + number * (_STRIP + _BETWEEN)
             sheet.write(left, 0.55, group.title, size=10.0, bold=True)
             beside = left + text_width(group.title, 10.0, bold=True) + 0.1
             sheet.write(beside, 0.565, group.line, size=8.5, color=SOFT_INK)
             top = _HEAD - 0.2
-            for clip, room in zip(group.clips, heights, strict=False):
-                _draw_clip(sheet, clip, left, top, store.class_names, colors)
+            for card, room in zip(cards, heights, strict=False):
+                _draw_card(sheet, card, left, top, colors)
                 top += room
         save_figure(sheet.figure, path)
+
+
+def card_chart(card: Card, colors: dict[str, str]) -> Chart:
+    """A card by itself, for a page.
+
+    Args:
+        card: what is shown.
+        colors: of the classes.
+    """
+    sheet = Sheet(_STRIP, card.height)
+    _draw_card(sheet, card, 0.0, 0.0, colors)
+    rows = [(name, *("" if bar is None else bar.text for bar in bars)) for name, bars in card.rows]
+    summary = f"Frames of the face in clip {card.name}, from beginning to end, over bars"
+    if card.frames is None:
+        summary = f"Bars of clip {card.name}"
+    return Chart(sheet.figure, card.name, columns=("class", *(card.heads or ("votes",))), rows=rows, summary=summary)
+
+
+def _draw_card(sheet: Sheet, card: Card, left: float, top: float, colors: dict[str, str]) -> None:
+    room = _STRIP - text_width(card.aside, 8.0) - 0.2
+    sheet.write(left, top, fitted(card.name, room, 8.5), size=8.5)
+    sheet.write(left + _STRIP, top, card.aside, size=8.0, color=SOFT_INK, align="right")
+    top += _TITLE
+    if card.frames is not None:
+        for number, frame in enumerate(card.frames):
+            sheet.picture(left + number * (_SIDE + _GAP), top, _SIDE, _SIDE, frame)
+        top += _SIDE + 0.1
+    indent = max(0.8, widest_name([short_name(name) for name, _ in card.rows])) + 0.08
+    columns = max(1, len(card.heads))
+    column = (_STRIP - indent) / columns
+    starts = [left + indent + number * column for number in range(columns)]
+    for start, head in zip(starts, card.heads, strict=False):
+        sheet.write(start, top + _BAR / 2, fitted(head, column - 0.1, 7.0), size=7.0, color=SOFT_INK, middle=True)
+    top += _BAR / 2 if card.heads else -_BAR / 2
+    widest = max((text_width(bar.text, 8.0, bold=True) for _, bars in card.rows for bar in bars if bar), default=0.0)
+    for name, bars in card.rows:
+        top += _BAR
+        sheet.write(left + indent - 0.08, top, short_name(name), size=NAME_SIZE, align="right", middle=True)
+        for start, bar in zip(starts, bars, strict=True):
+            if bar is not None:
+                length = max(0.01, bar.share * (column - widest - 0.12))
+                sheet.bar(start, top - 0.065, length, 0.13, colors[name])
+                end = start + length + 0.06
+                sheet.write(end, top, bar.text, size=8.0, bold=bar.bold, color=SOFT_INK, middle=True)
 
 
 def _best_of_each(
@@ -186,43 +275,3 @@ def _load(store: ClipStore, row: int) -> ExampleClip:
     votes = manifest.votes
     spread = float(entropy(votes_to_soft_labels(votes), normalized=True)[0])
     return ExampleClip(video_id, frames, votes[0], bool(manifest.has_votes[0]), spread)
-
-
-def _clip_height(clip: ExampleClip) -> float:
-    """Inches from the top of a clip's title to that of the next clip's."""
-    return _TITLE + _SIDE + 0.1 + _BAR * min(_MOST_BARS, int((clip.votes > 0).sum())) + _BETWEEN
-
-
-def _draw_clip(
-    sheet: Sheet, clip: ExampleClip, left: float, top: float, names: tuple[str, ...], colors: dict[str, str]
-) -> None:
-    spread = f"entropy {clip.entropy:.2f}" if clip.voted else "a label, no votes"
-    room = _STRIP - text_width(spread, 8.0) - 0.2
-    sheet.write(left, top, _fitted(clip.video_id, room, 8.5), size=8.5)
-    sheet.write(left + _STRIP, top, spread, size=8.0, color=SOFT_INK, align="right")
-    top += _TITLE
-    for number, frame in enumerate(clip.frames):
-        sheet.picture(left + number * (_SIDE + _GAP), top, _SIDE, _SIDE, frame)
-    order = clip.order
-    total = int(clip.votes.sum())
-    indent = max(1.0, *(text_width(short_name(names[k]), NAME_SIZE) for k in order)) + 0.08
-    longest = _STRIP - indent - text_width(f"{total} of {total}", 8.0) - 0.1
-    top += _SIDE + 0.1
-    for k in order:
-        middle = top + _BAR / 2
-        sheet.write(left + indent - 0.08, middle, short_name(names[k]), size=NAME_SIZE, align="right", middle=True)
-        length = longest * int(clip.votes[k]) / total
-        sheet.bar(left + indent, middle - 0.065, length, 0.13, colors[names[k]])
-        text = f"{clip.votes[k]} of {total}" if clip.voted else "label"
-        sheet.write(left + indent + length + 0.06, middle, text, size=8.0, color=SOFT_INK, middle=True)
-        top += _BAR
-
-
-def _fitted(text: str, room: float, size: float) -> str:
-    """Text that is at most so many inches wide: the beginning, and what was cut away is shown by dots."""
-    text = one_line(text)
-    if text_width(text, size) <= room:
-        return text
-    while text and text_width(text + "\u2026", size) > room:
-        text = text[:-1]
-    return text + "\u2026"

@@ -1,4 +1,4 @@
-"""What the project's charts have in common around their panels: heading, note, names of classes, legend dots."""
+"""What charts have in common: heading, names of classes, numbers beside bars, matrices; and places in inches."""
 
 import math
 import textwrap
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -14,7 +14,20 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
-from midas_dfer.report.pictures.style import ACCENT, INK, SHADE, SOFT_INK, drawable, ink_on, tint
+from midas_dfer.report.pictures.style import (
+    ACCENT,
+    INK,
+    SHADE,
+    SOFT_INK,
+    drawable,
+    explain,
+    for_page,
+    ink_on,
+    new_canvas,
+    new_figure,
+    tint,
+)
+from midas_dfer.wording import shortened
 
 MARGIN = 0.18
 """Around a figure's content, in inches."""
@@ -87,8 +100,15 @@ def one_line(text: str) -> str:
 
 def short_name(name: str) -> str:
     """A class name on one line, cut if it is very long."""
-    plain = one_line(name)
-    return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
+    return shortened(one_line(name), _LONGEST_NAME)
+
+
+def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """Text on one line, cut so that it is at most so many inches wide."""
+    text = whole = one_line(text)
+    while text and text_width(text if text == whole else f"{text}\u2026", size, bold=bold) > room:
+        text = text[:-1]
+    return text if text == whole else f"{text}\u2026"
 
 
 def counted(name: str, count: int) -> str:
@@ -101,9 +121,9 @@ def widest_name(names: Sequence[str], size: float = NAME_SIZE) -> float:
     return max((text_width(name, size) for name in names), default=0.0)
 
 
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Put class names at 0, 1, 2 ... of the vertical axis, from top to bottom."""
-    axes.set_yticks(range(len(names)), list(names))
+def name_rows(axes: Axes, names: Sequence[str], places: Sequence[float] | None = None) -> None:
+    """Put class names at 0, 1, 2 ... (or other places) of the vertical axis, from top to bottom."""
+    axes.set_yticks(range(len(names)) if places is None else places, list(names))
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, labelsize=NAME_SIZE, labelcolor=INK)
     axes.spines["left"].set_visible(False)
@@ -118,97 +138,159 @@ def name_columns(axes: Axes, names: Sequence[str], room: float) -> None:
             label.set(rotation=_SLANT, ha="right", rotation_mode="anchor")
 
 
-def write_beside(axes: Axes, rows: Sequence[Sequence[str]], heads: Sequence[str] = ()) -> None:
+def write_beside(
+    axes: Axes, rows: Sequence[Sequence[str]], places: Sequence[float] | None = None, *, heads: Sequence[str] = ()
+) -> None:
     """Write a line of texts to the right of a panel at each of 0, 1, 2 ..., in right-aligned columns.
 
     Args:
         axes: a panel with one row for each of `rows`.
         rows: the texts, the same number in each.
+        places: where else on the vertical axis.
         heads: texts above the columns; none if empty.
     """
     right = 8.0
     for column, texts in enumerate(zip(*rows, strict=True)):
-        size = 8.5 if column == 0 else 8.0
+        size, color = (8.5, INK) if column == 0 else (8.0, SOFT_INK)
         head = heads[column] if heads else ""
         right += 72 * max([text_width(head, 8.0), *(text_width(text, size) for text in texts)]) + 6
-        color = INK if column == 0 else SOFT_INK
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
         for row, text in enumerate(texts):
             place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (right, 0), "va": "center"}
-            axes.annotate(text, (1.0, row), fontsize=size, color=color, **place, **style)
+            axes.annotate(
+                text, (1.0, row if places is None else places[row]), fontsize=size, color=color, **place, **style
+            )
         if head:
             place = {"xycoords": "axes fraction", "xytext": (right, 9), "va": "bottom"}
             axes.annotate(head, (1.0, 1.0), fontsize=8.0, color=SOFT_INK, **place, **style)
         right += 8
 
 
-def matrix_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
-    """The size of a figure for `draw_matrix`, without its heading: width and height in inches."""
-    cell = _cell_width(len(columns))
-    names = widest_name(columns)
-    below = 0.2 if names <= 0.92 * cell else 0.1 + names * math.sin(math.radians(_SLANT))
-    side = widest_name(rows) + 0.55
-    width = max(4.4, 2 * MARGIN + side + cell * len(columns))
-    return width, max(1.3, max(0.5, 0.74 * cell) * len(rows)) + below + 0.45
+def draw_bars(
+    axes: Axes, names: Sequence[str], lengths: Sequence[float], colors: Sequence[str], said: Sequence[str]
+) -> None:
+    """Draw a bar for each class, from top to bottom, with what is said of it when it is pointed at."""
+    for row, (length, color, text) in enumerate(zip(lengths, colors, said, strict=True)):
+        explain(axes.barh(row, length, height=0.62, color=color)[0], text)
+    name_rows(axes, [short_name(name) for name in names])
+    axes.grid(axis="x")
 
 
-def draw_matrix(
-    axes: Axes,
+def class_panel(names: Sequence[str], width: float, height: float = 0.45) -> tuple[Figure, Axes]:
+    """A figure for `draw_bars`: so wide beside the names, so high beside the rows, in inches."""
+    return new_figure(width + max(1.0, widest_name([short_name(name) for name in names])), height + 0.34 * len(names))
+
+
+def matrix_figure(
     values: Float64[np.ndarray, "R C"],
-    cells: Sequence[Sequence[tuple[str, str]]],
+    cells: Sequence[Sequence[tuple[str, str, str]]],
     rows: Sequence[str],
     columns: Sequence[str],
-    top: float,
+    labels: tuple[str, str],
+    top: float = 1.0,
     *,
     plain_diagonal: bool = False,
-) -> None:
+) -> Figure:
     """Draw a matrix of shares as tinted cells that are written in.
 
     Args:
-        axes: an empty panel of a figure of `matrix_size`.
         values: what the tint says; NaN leaves a cell empty.
-        cells: two lines of text for each cell, the second in small print; "" for none.
+        cells: of each, a line of text, one in small print, and what is said when it is pointed at; "" for none.
         rows: names of the rows.
         columns: names of the columns.
+        labels: of the two axes, horizontal and vertical.
         top: the value of the strongest tint.
         plain_diagonal: give the diagonal no tint.
     """
-    large = _cell_width(len(columns)) >= 0.62
+    columns = [short_name(name) for name in columns]
+    cell, names = float(np.clip(5.6 / max(len(columns), 1), 0.56, 0.86)), widest_name(columns)
+    below = 0.2 if names <= 0.92 * cell else 0.1 + names * math.sin(math.radians(_SLANT))
+    width = max(4.4, 2 * MARGIN + widest_name(rows) + 0.55 + cell * len(columns))
+    figure, axes = new_figure(width, max(1.3, max(0.48, 0.74 * cell) * len(rows)) + below + 0.45)
+    size = 9.0 if cell >= 0.62 else 7.5
     for row, line in enumerate(cells):
-        for column, (text, small) in enumerate(line):
+        for column, (text, small, said) in enumerate(line):
             value = values[row, column]
-            strength = 0.04 + 0.58 * min(value / top, 1.0) if np.isfinite(value) and top > 0 else 0.0
-            color = tint(ACCENT, strength)
-            if (plain_diagonal and row == column) or not np.isfinite(value):
-                color = SHADE
-            axes.add_patch(Rectangle((column - 0.485, row - 0.475), 0.97, 0.95, color=color, linewidth=0))
-            ink = ink_on(color)
-            size = 9.5 if large else 7.5
-            axes.text(
-                column,
-                row + (0.08 if small else 0.0),
-                text,
-                ha="center",
-                va="bottom" if small else "center",
-                fontsize=size,
-                color=ink,
+            there = np.isfinite(value) and not (plain_diagonal and row == column)
+            strength = round(0.04 + 0.58 * min(value / top, 1.0), 2) if there and top > 0 else 0.04
+            color = tint(ACCENT, strength) if there else SHADE
+            explain(
+                axes.add_patch(Rectangle((column - 0.485, row - 0.475), 0.97, 0.95, color=color, linewidth=0)), said
             )
+            ink = ink_on(color) if value != 0 else SOFT_INK
+            up, align = (0.08, "bottom") if small else (0.0, "center")
+            axes.text(column, row + up, text, ha="center", va=align, fontsize=size, color=ink)
             soft = ink if strength > 0.2 else SOFT_INK
             axes.text(column, row + 0.14, small, ha="center", va="top", fontsize=size - 2.5, color=soft)
-    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), xlabel=labels[0], ylabel=labels[1])
     name_rows(axes, rows)
-    name_columns(axes, columns, 0.92 * _cell_width(len(columns)))
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    name_columns(axes, columns, 0.92 * cell)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
-def clips(number: int) -> str:
-    """So many clips, in words."""
-    return f"{number:,} clip{'' if number == 1 else 's'}"
+class Sheet:
+    """A figure that is laid out by hand: places in inches from its upper left corner.
 
+    Attributes:
+        width, height: in inches.
+        figure: what is drawn on.
+    """
 
-def _cell_width(num_columns: int) -> float:
-    return float(np.clip(6.6 / max(num_columns, 1), 0.58, 0.95))
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = new_canvas(width, height)
+
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float,
+        bold: bool = False,
+        color: str = INK,
+        align: str = "left",
+        middle: bool = False,
+    ) -> None:
+        """A line of text, below y or, with `middle`, around it."""
+        self.figure.text(
+            x / self.width,
+            1 - y / self.height,
+            text,
+            fontsize=size,
+            fontweight="bold" if bold else "normal",
+            color=color,
+            ha=align,
+            va="center_baseline" if middle else "top",
+        )
+
+    def bar(self, left: float, top: float, width: float, height: float, color: str) -> None:
+        """A filled rectangle."""
+        x, y, w, h = self._box(left, top, width, height)
+        self.figure.add_artist(Rectangle((x, y), w, h, facecolor=color, linewidth=0.0))
+
+    def panel(self, left: float, top: float, width: float, height: float) -> Axes:
+        """An empty panel without a background."""
+        return self.figure.add_axes(self._box(left, top, width, height), facecolor="none")
+
+    def picture(
+        self,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        pixels: UInt8[np.ndarray, "h w 3"],
+        *,
+        interpolation: str = "antialiased",
+    ) -> None:
+        """A picture, stretched to its place."""
+        axes = self.panel(left, top, width, height)
+        axes.imshow(pixels, aspect="auto", interpolation="none" if for_page() else interpolation)
+        axes.set_axis_off()
+
+    def _box(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+        return left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height
 
 
 def _line_height(size: float) -> float:

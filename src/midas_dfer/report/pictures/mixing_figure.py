@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from matplotlib.axes import Axes
 
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, one_line, short_name, widest_name, wrap
-from midas_dfer.report.pictures.sheet import Sheet
+from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, one_line, short_name, widest_name, wrap
 from midas_dfer.report.pictures.style import (
     ACCENT,
     HAIRLINE,

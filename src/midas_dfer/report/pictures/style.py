@@ -7,6 +7,7 @@ figures and its windows, is never imported, and matplotlib's settings are as the
 import colorsys
 import hashlib
 import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import colors as mcolors
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -37,6 +39,14 @@ SHADE = "#F3F5F7"
 """Background of empty parts of a panel."""
 ACCENT = "#0B5C8E"
 """Lines and bars that stand for no emotion."""
+SECOND = "#D55E00"
+"""Of lines beside those in `ACCENT`; Okabe and Ito's vermilion."""
+GRID = "#E8EBEE"
+NO_CLASS = "#D7DCE2"
+"""Bars of clips without a class."""
+
+EXPLAINED = "explained: "
+"""Begins the ids that `explain` gives."""
 
 # Okabe and Ito's (2008) colours, which colour-blind readers tell apart, each given to the emotion that it is
 # most often drawn with; then darker or browner ones, as far from those seven as they come.
@@ -82,7 +92,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
     "axes.prop_cycle": cycler(color=[ACCENT, *_EMOTIONS.values()]),
-    "grid.color": "#E8EBEE",
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
     "xtick.color": HAIRLINE,
     "ytick.color": HAIRLINE,
@@ -174,22 +184,44 @@ def _glyphs() -> frozenset[int]:
 def drawable(text: str) -> str:
     """The text with a box for each character that the font lacks; file names may hold anything.
 
-    Marks without a shape are left out: among them are those that turn the direction of all text behind them.
+    Marks without a shape are left out: among them are those that turn the direction of all text behind them. For a
+    page, whose reader's browser has other fonts, only what no page may hold is replaced.
     """
-    shown = (c for c in text if unicodedata.category(c) != "Cf")
-    return "".join(c if ord(c) in _glyphs() else "\N{WHITE SQUARE}" for c in shown)
+    shown = [(c, unicodedata.category(c)) for c in text if unicodedata.category(c) != "Cf"]
+    page = for_page()
+    return "".join(
+        c if ord(c) in _glyphs() or (page and kind not in ("Cc", "Cn", "Cs")) else "\N{WHITE SQUARE}"
+        for c, kind in shown
+    )
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def house_style(*, page: bool = False) -> Iterator[None]:
     """Draw in the project's style inside the block; matplotlib's own settings are back afterwards.
 
     Figures must be made, filled and saved inside: see `new_figure`, `new_grid`, `save_figure`.
+
+    Args:
+        page: for an HTML page: text stays text, nothing is painted behind the panels; see `inline_svg`.
     """
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # the user's matplotlibrc does not reach our pictures
         matplotlib.rcParams.update(_STYLE)
+        if page:
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has it
+            matplotlib.rcParams.update({"svg.fonttype": "none", "axes.facecolor": "none", "savefig.facecolor": "none"})
         yield
+
+
+def for_page() -> bool:
+    """Whether what is drawn is for an HTML page; see `house_style`."""
+    return bool(matplotlib.rcParams["svg.fonttype"] == "none")
+
+
+def explain(artist: Artist, text: str) -> None:
+    """What a page says of a part of a chart when it is pointed at; pictures have no such texts."""
+    if for_page():
+        artist.set_gid(EXPLAINED + drawable(" ".join(text.split())))
 
 
 def new_canvas(width: float, height: float) -> Figure:

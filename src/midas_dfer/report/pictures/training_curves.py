@@ -1,4 +1,4 @@
-"""A picture of how a training went: loss, scores and learning rate over the epochs."""
+"""A chart of how trainings went: loss, scores and learning rate over the epochs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,23 +8,31 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from midas_dfer.report.pictures.layout import add_heading
-from midas_dfer.report.pictures.style import ACCENT, SOFT_INK, house_style, new_grid, save_figure
+from midas_dfer.report.pictures.chart import Chart
+from midas_dfer.report.pictures.style import ACCENT, SECOND, SOFT_INK, explain, house_style, new_grid
 from midas_dfer.training.run_folder.metrics_file import Curves, read_curves
+from midas_dfer.wording import count
 
-_WATCHED_COLOR = "#D55E00"
-"""The second colour beside the accent (Okabe and Ito's vermilion)."""
-
-_Line = tuple[str, str, str, str]  # column, name, colour, line style
-_End = tuple[float, str, str]  # height in the data's unit, name, colour
-
-_RATES: tuple[_Line, ...] = (("learning_rate", "", SOFT_INK, "-"),)
+# Column, its panel, what it is, colour and style of its line.
+_LINES = (
+    ("train_loss", 0, "{training} loss", ACCENT, "-"),
+    ("val_loss", 0, "{watched} loss", SECOND, "-"),
+    ("train_uar", 1, "{training} UAR", ACCENT, "-"),
+    ("train_war", 1, "{training} WAR", ACCENT, ":"),
+    ("val_uar", 1, "{watched} UAR", SECOND, "-"),
+    ("val_war", 1, "{watched} WAR", SECOND, ":"),
+    ("learning_rate", 2, "", SOFT_INK, "-"),
+)
+_PANELS = ("Loss", "UAR and WAR, %", "Learning rate")
 _NOTE = (
     "In training, clips are augmented and, with MIDAS, mixed, and the score is against the class with the largest "
     "share of the mixed label: training curves do not say how well whole clips are recognised."
 )
-_MOST_MARKED = 40
+_MOST_MARKED, _MOST_ROWS = 40, 60
 _NAME_GAP = 12.0  # points
+
+Training = tuple[str, Curves, str]
+"""The name of a run, its curves, and what the clips of val_loss, val_uar and val_war are called."""
 
 
 def draw_training(metrics_csv: Path, path: Path, *, watched: str = "validation") -> None:
@@ -41,68 +49,66 @@ def draw_training(metrics_csv: Path, path: Path, *, watched: str = "validation")
         JobError: the picture cannot be written.
     """
     curves = read_curves(metrics_csv)
-    epochs = curves["epoch"]
-    shares = {name: 100 * values for name, values in curves.items() if name.endswith(("uar", "war"))}
-    losses: tuple[_Line, ...] = (
-        ("train_loss", "training", ACCENT, "-"),
-        ("val_loss", watched, _WATCHED_COLOR, "-"),
-    )
-    scored: tuple[_Line, ...] = (
-        ("train_uar", "UAR, training", ACCENT, "-"),
-        ("train_war", "WAR, training", ACCENT, ":"),
-        ("val_uar", f"UAR, {watched}", _WATCHED_COLOR, "-"),
-        ("val_war", f"WAR, {watched}", _WATCHED_COLOR, ":"),
-    )
     with house_style():
-        figure, panels = new_grid(7.4, 5.4, 3, 1, sharex=True, height_ratios=[5, 5, 2])
-        loss, scores, rate = (row[0] for row in panels)
-        ends = {
-            loss: _draw(loss, curves, losses),
-            scores: _draw(scores, {**shares, "epoch": epochs}, scored),
-            rate: _draw(rate, curves, _RATES),
-        }
-        loss.set_title("Loss")
-        loss.set_ylim(bottom=max(0.0, loss.get_ylim()[0]))
-        scores.set_title("UAR and WAR, %")
-        scores.set_ylim(0, 100)
-        rate.set_title("Learning rate")
-        rate.set_ylim(bottom=0)
-        first, last = float(epochs.min()), float(epochs.max())
-        rate.set(xlabel="epoch", xlim=(first, last) if last > first else (first - 1, first + 1))
-        rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-        add_heading(figure, "Training", [_summary(curves, watched)], note=_NOTE)
-        figure.draw_without_rendering()
-        for axes, names in ends.items():
-            _name_ends(axes, names)
-        save_figure(figure, path)
+        training_chart([("", curves, watched)], lines=[_summary(curves, watched)]).save(path)
 
 
-def _draw(axes: Axes, curves: Curves, lines: Sequence[_Line]) -> list[_End]:
-    """Draw lines, and say where each one ends, to be named there by `_name_ends`."""
-    epochs = curves["epoch"]
-    few = len(epochs) <= _MOST_MARKED
+def training_chart(trainings: Sequence[Training], *, lines: Sequence[str] = ()) -> Chart:
+    """Loss, scores and learning rate over the epochs, of one or several trainings in the same panels.
+
+    Args:
+        trainings: at least one.
+        lines: below the title.
+    """
+    figure, panels = new_grid(6.6, 5.0, 3, 1, sharex=True, height_ratios=[5, 5, 2])
+    ends: list[dict[str, tuple[float, str]]] = [{}, {}, {}]  # of each panel: what a line is -> its end, its colour
+    said = []
+    # A validation loss that goes astray leaves room for the others.
+    losses = [each["train_loss"][np.isfinite(each["train_loss"])] for _, each, _ in trainings]
+    highest = 3 * max([0.0, *np.concatenate(losses).tolist()]) or np.inf
+    few = max(len(curves["epoch"]) for _, curves, _ in trainings) <= _MOST_MARKED and len(trainings) == 1
     look: dict[str, Any] = {"marker": "o" if few else None, "markersize": 3.5, "linewidth": 1.6 if few else 1.1}
-    ends = []
-    for column, name, color, style in lines:
-        values = curves.get(column, np.full(len(epochs), np.nan))
-        known = np.isfinite(values)
-        if not known.any():
-            continue
-        values = np.where(known, values, np.nan)
-        axes.plot(epochs, values, color=color, linestyle=style, clip_on=False, zorder=3, **look)
-        ends.append((float(values[known][-1]), name, color))
-    axes.grid(axis="y")
-    return ends
+    for name, curves, watched in trainings:
+        for column, panel, words, color, style in _LINES:
+            values = curves.get(column, np.zeros(0)) * (100 if panel == 1 else 1)
+            known = np.isfinite(values)
+            if not known.any():
+                continue
+            shown = np.where(known, np.minimum(values, highest if panel == 0 else np.inf), np.nan)
+            (line,) = panels[panel][0].plot(
+                curves["epoch"], shown, color=color, linestyle=style, clip_on=False, zorder=3, **look
+            )
+            what = words.format(training="training", watched=watched)
+            if what:
+                end = f"{what} ends at {values[known][-1]:.3g}"
+                said.append(f"{name}: {end}" if name else end)
+                explain(line, said[-1])
+            ends[panel][what.removesuffix(" loss")] = (float(shown[known][-1]), color)
+    epochs = np.concatenate([curves["epoch"] for _, curves, _ in trainings])
+    first, last = float(epochs.min()), float(epochs.max())
+    for (axes,), title in zip(panels, _PANELS, strict=True):
+        axes.set_title(title)
+        axes.grid(axis="y")
+        axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+    panels[1][0].set_ylim(0, 100)
+    panels[2][0].set(xlabel="epoch", ylim=(0, None), xlim=(first, last) if last > first else (first - 1, first + 1))
+    panels[2][0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.draw_without_rendering()  # the names' places depend on the panels' heights
+    for (axes,), of_panel in zip(panels, ends, strict=True):
+        _name_ends(axes, of_panel)
+    columns, rows = _table(trainings)
+    summary = f"Loss, UAR and WAR over the epochs. {'; '.join(said[:6])}."
+    return Chart(figure, "Training", lines, note=_NOTE, columns=columns, rows=rows, summary=summary)
 
 
-def _name_ends(axes: Axes, ends: Sequence[_End]) -> None:
+def _name_ends(axes: Axes, ends: dict[str, tuple[float, str]]) -> None:
     """Write each line's name behind its end, moved apart where they would overlap. Needs the final layout."""
     figure = axes.get_figure(root=True)
-    if figure is None or not ends:
+    if figure is None:
         return
-    ends = sorted(ends)
-    points = [float(axes.transData.transform((0.0, value))[1]) * 72 / figure.dpi for value, _, _ in ends]
-    for (value, name, color), at, moved in zip(ends, points, spread_out(points, _NAME_GAP), strict=True):
+    ordered = sorted((end, name, color) for name, (end, color) in ends.items())
+    points = [float(axes.transData.transform((0.0, value))[1]) * 72 / figure.dpi for value, _, _ in ordered]
+    for (value, name, color), at, moved in zip(ordered, points, spread_out(points, _NAME_GAP), strict=True):
         axes.annotate(
             name,
             (1.0, value),
@@ -129,8 +135,25 @@ def spread_out(places: Sequence[float], gap: float) -> list[float]:
     return [start + rank * gap for rank, start in enumerate(starts)]
 
 
+def _table(trainings: Sequence[Training]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The values of all epochs; of very many, every second or third ..., and the last."""
+    step = -(-sum(len(curves["epoch"]) for _, curves, _ in trainings) // _MOST_ROWS)
+    columns = [column for column, *_ in _LINES if any(column in curves for _, curves, _ in trainings)]
+    rows = [
+        (*([name] if name else []), f"{epoch:g}", *(_cell(curves.get(column), i) for column in columns))
+        for name, curves, _ in trainings
+        for i, epoch in enumerate(curves["epoch"])
+        if i % step == 0 or i == len(curves["epoch"]) - 1
+    ]
+    return (*(["run"] if trainings[0][0] else []), "epoch", *columns), rows
+
+
+def _cell(values: Any, place: int) -> str:  # noqa: ANN401 -- an array or None
+    return "" if values is None or not np.isfinite(values[place]) else f"{values[place]:.4g}"
+
+
 def _summary(curves: Curves, watched: str) -> str:
-    parts = [f"{len(curves['epoch']):,} epoch{'' if len(curves['epoch']) == 1 else 's'}"]
+    parts = [count(len(curves["epoch"]), "epoch")]
     seconds = curves.get("seconds")
     if seconds is not None and np.isfinite(seconds).any():
         total = float(np.nansum(seconds))
