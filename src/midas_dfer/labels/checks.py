@@ -1,11 +1,13 @@
 """What votes, distributions and labels must look like; a row that does not is named in the error."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Num
+from numpy.typing import ArrayLike
 
 from midas_dfer.errors import RequestError
+from midas_dfer.wording import and_more
 
 NO_LABEL = -1
 """The label of a clip without a single label: its votes are tied at the top, or nobody gave one."""
@@ -76,15 +78,18 @@ def checked_labels(
 def refuse_rows(
     bad: Bool[np.ndarray, " N"] | np.bool_, values: Float64[np.ndarray, "N K"], what: str, expected: str
 ) -> None:
-    """Refuse a table when rows of it are bad."""
+    """Refuse a table `values` of what is named when rows of it are bad; up to five are shown, counted from 0."""
+    refuse_bad(bad, lambda row: f"[{', '.join(f'{value:g}' for value in values[row])}]", what, expected)
+
+
+def refuse_bad(bad: ArrayLike, shown: Callable[[int], str], what: str, expected: str) -> None:
+    """Refuse rows that are bad, up to five of them as they are shown, counted from 0."""
     rows = np.flatnonzero(bad)
-    if rows.size == 0:
-        return
-    named = "; ".join(
-        f"row {row} is [{', '.join(f'{value:g}' for value in values[row])}]" for row in rows[:_ROWS_NAMED]
-    )
-    more = f"; and {rows.size - _ROWS_NAMED} more" if rows.size > _ROWS_NAMED else ""
-    raise RequestError(f"Wrong {what} (rows counted from 0): {named}{more}. Correct them: {expected}.")
+    if rows.size:
+        named = and_more(
+            [f"row {row} is {shown(row)}" for row in rows[:_ROWS_NAMED]], _ROWS_NAMED, "; ", total=rows.size
+        )
+        raise RequestError(f"Wrong {what} (rows counted from 0): {named}. Correct them: {expected}.")
 
 
 def _two_axes(

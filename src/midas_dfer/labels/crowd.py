@@ -13,11 +13,10 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer.errors import RequestError
+from midas_dfer.labels.checks import refuse_bad
 
 CrowdMethod = Literal["dawid_skene", "glad", "mace"]
 """The ways to weigh annotators; see `crowd_labels`."""
-
-_ROWS_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,17 @@ def crowd_labels(
             f"There are {len(videos)} videos, {len(people)} annotators and {len(chosen)} classes. "
             "Give one of each for every vote, and at least one vote."
         )
-    _refuse_votes([name not in names for name in chosen], videos, people, chosen, f"the classes are {', '.join(names)}")
+
+    def refuse(bad: list[bool], expected: str) -> None:
+        refuse_bad(bad, lambda row: f"{chosen[row]!r} by {people[row]!r} on {videos[row]!r}", "votes", expected)
+
+    refuse([name not in names for name in chosen], f"the classes are {', '.join(names)}")
     pairs = list(zip(videos, people, strict=True))
-    nameless = [not (isinstance(video, str) and isinstance(who, str)) for video, who in pairs]
-    _refuse_votes(nameless, videos, people, chosen, "videos and annotators are named by text")
+    refuse(
+        [not all(isinstance(each, str) for each in pair) for pair in pairs], "videos and annotators are named by text"
+    )
     firsts = {pair: row for row, pair in reversed(list(enumerate(pairs)))}
-    again = [firsts[pair] != row for row, pair in enumerate(pairs)]
-    _refuse_votes(again, videos, people, chosen, "an annotator votes once on a video")
+    refuse([firsts[pair] != row for row, pair in enumerate(pairs)], "an annotator votes once on a video")
 
     # Sorted, so that the order of the votes does not matter; numbered in the order of appearance, because crowd-kit's
     # MACE mixes up annotators and classes wherever the sorted order of their names is not that of their appearance.
@@ -130,17 +133,6 @@ def crowd_labels(
 def _numbered(cells: np.ndarray) -> tuple[Int64[np.ndarray, " V"], dict[str, int]]:
     names = {name: number for number, name in enumerate(dict.fromkeys(cells))}
     return np.array([names[cell] for cell in cells], dtype=np.int64), names
-
-
-def _refuse_votes(bad: list[bool], videos: np.ndarray, people: np.ndarray, chosen: np.ndarray, expected: str) -> None:
-    rows = np.flatnonzero(bad)
-    if not rows.size:
-        return
-    named = "; ".join(
-        f"row {row} is {chosen[row]!r} by {people[row]!r} on {videos[row]!r}" for row in rows[:_ROWS_NAMED]
-    )
-    more = f"; and {rows.size - _ROWS_NAMED} more" if rows.size > _ROWS_NAMED else ""
-    raise RequestError(f"Wrong votes (rows counted from 0): {named}{more}. Correct them: {expected}.")
 
 
 def _fitted(

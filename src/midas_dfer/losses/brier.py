@@ -1,13 +1,13 @@
 """Squared distance between probabilities: Brier 1950, "Verification of forecasts expressed in terms of probability"."""
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from midas_dfer.losses.inputs import batch_mean, checked_inputs
+from midas_dfer.losses.inputs import SoftTargetLoss, batch_mean
 
 
-class BrierLoss(nn.Module):
+class BrierLoss(SoftTargetLoss):
     """Squared Euclidean distance between target and model, averaged over the batch.
 
     ``mean_b sum_k (p[b, k] - y[b, k]) ** 2`` with p the softmax of the logits; Brier's definition, a sum over
@@ -15,18 +15,6 @@ class BrierLoss(nn.Module):
     mislabelled clip cannot dominate a batch, and the gradient vanishes where the model is confidently wrong.
     """
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean squared distance of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         return batch_mean((torch.softmax(scores, dim=-1) - soft).square().sum(dim=-1))

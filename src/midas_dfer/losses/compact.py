@@ -10,15 +10,15 @@ Kobayashi 2019, "Large margin in softmax cross-entropy loss" (BMVC), with its we
 import math
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from midas_dfer.errors import RequestError
-from midas_dfer.losses.inputs import batch_mean, checked_inputs, floor_of, log_probabilities
+from midas_dfer.losses.inputs import SoftTargetLoss, batch_mean, floor_of, log_probabilities
 from midas_dfer.values import is_number
 
 
-class CompactCrossEntropy(nn.Module):
+class CompactCrossEntropy(SoftTargetLoss):
     """Cross-entropy with Kobayashi's large-margin term, ``CE + weight * R``, averaged over the batch, in nats.
 
     For class k with logits x, K classes and q the softmax over the K - 1 *rivals* of k (all classes but k)::
@@ -49,20 +49,8 @@ class CompactCrossEntropy(nn.Module):
             raise RequestError(f"The weight of the compact term is {weight!r}; expected 0 or more, such as 0.3.")
         self.weight = float(weight)
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean of ``CE + weight * R`` over a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type; at least two classes.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in nats; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         if scores.shape[1] < 2:
             raise RequestError("The logits have one class; the compact term needs rivals, at least two classes.")
         cross_entropy = batch_mean(-(soft * log_probabilities(scores)).sum(dim=-1))

@@ -5,16 +5,16 @@ Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision"
 """
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.losses.class_weights import checked_class_weights
-from midas_dfer.losses.inputs import Numbers, batch_mean, check_same_device, checked_inputs, log_probabilities
+from midas_dfer.losses.inputs import Numbers, SoftTargetLoss, batch_mean, check_same_device, log_probabilities
 from midas_dfer.values import is_number
 
 
-class SoftTargetCrossEntropy(nn.Module):
+class SoftTargetCrossEntropy(SoftTargetLoss):
     """Cross-entropy between soft targets and a softmax over logits, averaged over the batch, in nats.
 
     Without options it is ``mean_b ( - sum_k y[b, k] * log softmax(logits[b])[k] )``. Its smallest possible value
@@ -56,20 +56,8 @@ class SoftTargetCrossEntropy(nn.Module):
         weights = None if class_weights is None else checked_class_weights(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean loss of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in nats; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of the form above, or there are not K class weights.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         smoothed = soft if self.label_smoothing == 0.0 else self._smoothed(scores, soft)
         if self.class_weights is None:
             return batch_mean(-(smoothed * log_probabilities(scores)).sum(dim=-1))

@@ -7,13 +7,13 @@ Shannon entropy".
 import math
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from midas_dfer.losses.inputs import batch_mean, checked_inputs, log_of, log_probabilities
+from midas_dfer.losses.inputs import SoftTargetLoss, batch_mean, log_of, log_probabilities
 
 
-class KLDivergence(nn.Module):
+class KLDivergence(SoftTargetLoss):
     """Kullback-Leibler divergence of the model from the target, KL(y || p), averaged over the batch, in nats.
 
     ``mean_b sum_k y[b, k] * (log y[b, k] - log p[b, k])`` with p the softmax of the logits: cross-entropy less
@@ -24,24 +24,12 @@ class KLDivergence(nn.Module):
     the rule in vote data. `JensenShannonDivergence` is symmetric and stays finite.
     """
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean divergence of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in nats; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         return batch_mean((soft * (log_of(soft) - log_probabilities(scores))).sum(dim=-1))
 
 
-class JensenShannonDivergence(nn.Module):
+class JensenShannonDivergence(SoftTargetLoss):
     """Jensen-Shannon divergence between target and model, averaged over the batch, in nats.
 
     With m = (y + p) / 2: ``(KL(y || m) + KL(p || m)) / 2``, the divergence, not its root. Symmetric in y and p,
@@ -49,20 +37,8 @@ class JensenShannonDivergence(nn.Module):
     dominate a batch; for the same reason its gradient vanishes where the model is confidently wrong.
     """
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean divergence of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in nats; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         # In logarithms throughout: p log p has the gradient log p, which is -inf where p underflows to 0.
         log_model, log_target = log_probabilities(scores), log_of(soft)
         log_middle = torch.logaddexp(log_model, log_target) - math.log(2.0)

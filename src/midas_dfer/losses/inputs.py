@@ -1,11 +1,11 @@
-"""What every loss takes, checked in one place, and the pieces of arithmetic that they share."""
+"""What every loss takes, checked in one place, and the pieces of arithmetic that they share: `SoftTargetLoss`."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
@@ -15,6 +15,29 @@ Numbers = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."] | Sequence[float] | 
 
 _TOLERANCE = 2e-2
 """Of a row's sum: as far as a distribution rounded to half precision can be from 1."""
+
+
+class SoftTargetLoss(nn.Module):
+    """A loss on soft targets; a subclass computes `of_checked`."""
+
+    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch.
+
+        Args:
+            logits: unnormalised scores ``[B, K]``, any floating type.
+            targets: class probabilities ``[B, K]``, floating; rows sum to 1 within 0.02.
+
+        Returns:
+            a scalar in the loss's unit; float32, or float64 where either input is.
+
+        Raises:
+            RequestError: the logits or targets are not of this form, or do not have the classes of the loss.
+        """
+        return self.of_checked(*checked_inputs(logits, targets))
+
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute it of logits and targets that `checked_inputs` gave."""
+        raise NotImplementedError
 
 
 def checked_inputs(

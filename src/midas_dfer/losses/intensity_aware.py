@@ -9,11 +9,11 @@ import math
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from midas_dfer.errors import RequestError
-from midas_dfer.losses.inputs import batch_mean, checked_inputs, floor_of, log_probabilities
+from midas_dfer.losses.inputs import SoftTargetLoss, batch_mean, checked_inputs, floor_of, log_probabilities
 from midas_dfer.values import is_number
 
 
@@ -39,7 +39,7 @@ def intensity_aware_term(logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, 
     return _term(scores, soft)
 
 
-class IntensityAwareLoss(nn.Module):
+class IntensityAwareLoss(SoftTargetLoss):
     """The complete loss of the publication, ``CE + weight * IAL``, averaged over the batch, in nats.
 
     The first summand is `SoftTargetCrossEntropy` without options, the second `intensity_aware_term`. Use it instead
@@ -60,20 +60,8 @@ class IntensityAwareLoss(nn.Module):
             )
         self.weight = float(weight)
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean of ``CE + weight * IAL`` over a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type; at least two classes.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in nats; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         cross_entropy = batch_mean(-(soft * log_probabilities(scores)).sum(dim=-1))
         return cross_entropy + self.weight * _term(scores, soft)
 

@@ -6,14 +6,14 @@ Hou, Yu and Samaras 2016, "Squared earth mover's distance-based loss for trainin
 """
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from midas_dfer.errors import RequestError
-from midas_dfer.losses.inputs import Numbers, as_constants, batch_mean, check_same_device, checked_inputs, kept_dtype
+from midas_dfer.losses.inputs import Numbers, SoftTargetLoss, as_constants, batch_mean, check_same_device, kept_dtype
 
 
-class OrderedEarthMoverDistance(nn.Module):
+class OrderedEarthMoverDistance(SoftTargetLoss):
     """Earth mover's distance between target and model for ordered classes, averaged over the batch.
 
     For classes with an order, such as degrees of intensity or of valence: probability in a neighbouring class
@@ -44,20 +44,8 @@ class OrderedEarthMoverDistance(nn.Module):
         self.squared = squared
         self.register_buffer("steps", None if positions is None else _steps(positions), persistent=False)
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean distance of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type; classes in their order.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in units of the positions; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form, or there are not K positions.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         gap = (torch.softmax(scores, dim=-1) - soft).cumsum(dim=-1)[:, :-1]
         carried = gap.square() if self.squared else gap.abs()
         if self.steps is not None:

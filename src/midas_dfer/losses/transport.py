@@ -8,16 +8,16 @@ updates in the log domain, and its gradient.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Float64, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float, Float64
+from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.losses.inputs import (
     Numbers,
+    SoftTargetLoss,
     as_constants,
     batch_mean,
     check_same_device,
-    checked_inputs,
     kept_dtype,
     log_of,
     log_probabilities,
@@ -27,7 +27,7 @@ from midas_dfer.values import is_number, is_whole
 _SYMMETRY = 1e-6  # of the largest distance
 
 
-class EarthMoverDistance(nn.Module):
+class EarthMoverDistance(SoftTargetLoss):
     """Earth mover's distance between target and model on a given ground metric, averaged over the batch.
 
     For classes without an order but with known distances, for example between emotions in the plane of valence
@@ -73,20 +73,8 @@ class EarthMoverDistance(nn.Module):
         self.register_buffer("unit_metric", unit, persistent=False)
         self.blurs = _schedule(blur, iterations)
 
-    def forward(self, logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """Compute the mean divergence of a batch.
-
-        Args:
-            logits: unnormalised scores ``[B, K]``, any floating type.
-            targets: class probabilities ``[B, K]``, floating; rows sum to 1.
-
-        Returns:
-            a scalar in units of the ground metric; float32, or float64 where either input is.
-
-        Raises:
-            RequestError: the logits or targets are not of this form, or the metric is not ``[K, K]``.
-        """
-        scores, soft = checked_inputs(logits, targets)
+    def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Compute the mean loss of a batch whose form has been checked."""
         if len(self.unit_metric) != scores.shape[1]:
             raise RequestError(
                 f"The ground metric is for {len(self.unit_metric)} classes and the logits have {scores.shape[1]}; give "

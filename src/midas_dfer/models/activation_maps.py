@@ -17,13 +17,9 @@ from midas_dfer.models.mirrored import Mirrored
 class ActivationMaps:
     """The evidence for one class in each of some clips.
 
-    Attributes:
-        maps: the evidence in each frame and at each place, in the units of the logit; above 0 for the class, below 0
-            against it. A cell is an equal part of the picture; see `class_activation_maps` for their sum.
-        frame_shares: the share of the evidence for the class that lies in each frame, 0 to 1; a row sums to 1,
-            or to 0 where nothing speaks for the class.
-        logits: what the network says.
-        classes: which class the evidence is for.
+    `maps` are in the units of the logit, above 0 for the class and below 0 against it; a cell is an equal part of the
+    picture. `frame_shares` are of the evidence for the class, 0 to 1; a row sums to 1, or to 0 where nothing speaks for
+    it. `classes` are those that the evidence is for.
     """
 
     maps: Float32[Tensor, "B T h w"]

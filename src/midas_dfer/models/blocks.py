@@ -35,9 +35,7 @@ class ResidualBlock(nn.Module):
     The shift sits in the residual branch, before its first convolution, so the identity path stays
     untouched. It has no parameters: the state-dict keys are torchvision's in either case.
 
-    Attributes:
-        expansion: the output has so many times the block's `channels`.
-        fold_div: one channel in so many is shifted each way; None for a block without shift.
+    The output has `expansion` times the block's channels.
     """
 
     expansion: ClassVar[int] = 1
@@ -110,11 +108,8 @@ def projection(in_channels: int, channels: int, stride: int, *, three_d: bool = 
     """Make the identity path's 1x1 convolution (He et al.'s shortcut B) where input and output differ in shape."""
     if stride == 1 and in_channels == channels:
         return None
-    if three_d:
-        convolution: nn.Module = nn.Conv3d(in_channels, channels, 1, stride=stride, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm3d(channels))
-    convolution = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+    convolution, norm = (nn.Conv3d, nn.BatchNorm3d) if three_d else (nn.Conv2d, nn.BatchNorm2d)
+    return nn.Sequential(convolution(in_channels, channels, 1, stride=stride, bias=False), norm(channels))
 
 
 def layer_of(

@@ -16,9 +16,6 @@ class CNNGRU(ClipModel):
     2021, compare with one at 16 frames of 112 pixels; the MIDAS paper trains one with its own recipe). Ours are:
     one layer in one direction, as long a state as a frame's features (512), the last state rather than a mean,
     dropout before the classifier only.
-
-    Attributes:
-        trunk: the ResNet, with torchvision's keys.
     """
 
     trunk = "resnet"

@@ -12,10 +12,8 @@ from midas_dfer.models.zoo import architecture, create_model
 class Cost:
     """The size of a network and of its work on one clip.
 
-    Attributes:
-        parameters: numbers that are learned, classifier included.
-        multiply_adds: multiplications with an addition each, of convolutions, linear layers and attention, in a
-            forward pass of one clip. Publications of this field call a thousand million of them a GFLOP.
+    `parameters` counts the classifier's, too; `multiply_adds` those of convolutions, linear layers and attention in a
+    forward pass of one clip. Publications of this field call a thousand million of them a GFLOP.
     """
 
     parameters: int

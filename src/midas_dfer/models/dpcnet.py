@@ -83,11 +83,6 @@ class DPCNet(ClipModel):
     The abstract speaks of "a tuple of four view-grouped frames" and of a "dual view"; we read this as two views of
     four frames each, eight in all, and take 112 x 112 pixels as the others of table 1 do. Measured there: 24.4 million
     parameters and 8.6 GFLOP; published: 51 million and 10 GFLOP, of parts that we do not know.
-
-    Attributes:
-        mix_points: the clips and the outputs of the trunk's first three layers.
-        map_points: the excited maps, which both paths see.
-        trunk: the ResNet-50, with torchvision's key names.
     """
 
     trunk = "resnet"

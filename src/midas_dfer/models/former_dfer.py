@@ -33,11 +33,6 @@ class FormerDFER(ClipModel):
 
     Measured at 16 x 112: 18.0 million parameters, as published, and 8.3 GFLOP. The 9 GFLOP in print are not those of
     the authors' code: three spatial blocks would make 9.2 of them, but also 19.1 million parameters.
-
-    Attributes:
-        mix_points: the clips, the outputs of the first three layers and of the spatial transformer.
-        map_points: the fourth layer.
-        trunk: the ResNet, with torchvision's key names.
     """
 
     mix_points = ("input", "resnet.layer1", "resnet.layer2", "resnet.layer3", "spatial")

@@ -44,10 +44,6 @@ class GCA(ClipModel):
     Measured at 16 x 112: 18.8 million parameters (19 are published) and 5.6 GFLOP. The 10 GFLOP in print are not those
     of the authors' code: its layers, counted by hand, need these 5.6 too (5.9 as it runs, which computes each
     transformer's parts twice).
-
-    Attributes:
-        mix_points: the clips, the outputs of the stem and of the three layers.
-        map_points: the third layer, the last to have maps of single frames.
     """
 
     mix_points = ("input", "stem", "layer1", "layer2", "layer3")

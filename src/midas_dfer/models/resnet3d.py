@@ -112,12 +112,9 @@ def r2plus1d_stem(width: int) -> nn.Sequential:
 class Design3d:
     """In what the 3-D networks differ.
 
-    Attributes:
-        stem: makes, for a width, what goes from clips ``[B, 3, T, H, W]`` to the first layer's input.
-        strides: by how much the whole network shortens time, and by how much height and width.
-        convolution: what the blocks' convolutions are.
-        mean: of red, green and blue (0 to 1) in what the published weights were trained on.
-        std: likewise.
+    `stem` makes, for a width, what goes from clips ``[B, 3, T, H, W]`` to the first layer's input; `strides` say by how
+    much the network shortens time, and height and width; `mean` and `std` are of red, green and blue (0 to 1) in what
+    the published weights were trained on.
     """
 
     stem: Callable[[int], nn.Sequential]
@@ -159,9 +156,6 @@ class ResNet3d(ClipModel):
     a clip; the publications have none. Arithmetic and state-dict keys are torchvision's `VideoResNet`'s. Two kinds
     of Kinetics weights load: torchvision's, and those of Hara et al., whose names are translated. Between `RESNET3D_18`
     and `R3D_18` all but the stem fits; of the other's file it is left out.
-
-    Attributes:
-        adaptable: the stem, which may be left out where a weight file has another.
     """
 
     mix_points: tuple[str, ...] = ("input", "layer1", "layer2", "layer3")

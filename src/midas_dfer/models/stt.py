@@ -67,10 +67,7 @@ class STT(ClipModel):
 
     Measured at 16 x 112: 19.8 million parameters and 19.1 GFLOP. No published figures are known to us.
 
-    Attributes:
-        mix_points: the clips and the outputs of the trunk's three layers.
-        map_points: the tokens behind the last block and layer norm, as maps.
-        trunk: the ResNet, with torchvision's key names; the fourth layer of a weight file is left.
+    A weight file goes into the ResNet, which has torchvision's key names; its fourth layer is left.
     """
 
     mix_points = ("input", "resnet.layer1", "resnet.layer2", "resnet.layer3")

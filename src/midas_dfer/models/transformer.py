@@ -55,20 +55,13 @@ class TransformerBlock(nn.Module):
     """Attention and feed-forward, each behind a layer norm and beside an identity path (pre-norm)."""
 
     def __init__(
-        self,
-        dim: int,
-        heads: int,
-        head_dim: int,
-        mlp_dim: int,
-        *,
-        dropout: float = 0.0,
-        generator: torch.Generator | None = None,
+        self, dim: int, heads: int, head_dim: int, mlp_dim: int, *, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = Attention(dim, heads, head_dim, dropout=dropout, generator=generator)
+        self.attention = Attention(dim, heads, head_dim, generator=generator)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, mlp_dim, dropout=dropout, generator=generator)
+        self.mlp = FeedForward(dim, mlp_dim, generator=generator)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """Compute the block's output, of the input's shape."""
@@ -81,22 +74,10 @@ class TransformerEncoder(nn.Sequential):
     """Some `TransformerBlock` in a row, without a layer norm at the end."""
 
     def __init__(
-        self,
-        depth: int,
-        dim: int,
-        heads: int,
-        head_dim: int,
-        mlp_dim: int,
-        *,
-        dropout: float = 0.0,
-        generator: torch.Generator | None = None,
+        self, depth: int, dim: int, heads: int, head_dim: int, mlp_dim: int, *, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__(
-            *(
-                TransformerBlock(dim, heads, head_dim, mlp_dim, dropout=dropout, generator=generator)
-                for _ in range(depth)
-            )
-        )
+        blocks = (TransformerBlock(dim, heads, head_dim, mlp_dim, generator=generator) for _ in range(depth))
+        super().__init__(*blocks)
 
 
 def initialize_linear(network: nn.Module, generator: torch.Generator | None = None) -> None:

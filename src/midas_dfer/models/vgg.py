@@ -18,10 +18,6 @@ class VGG13(nn.Module):
 
     Keys (``features.0``, ``features.1`` ...) and arithmetic are those of torchvision's ``vgg13_bn`` up to its fully
     connected layers, which the average stands for: so it takes pictures of any size from 32 pixels on.
-
-    Attributes:
-        num_stages: five.
-        num_features: length of a frame's feature vector, 8 times `width`.
     """
 
     num_stages = len(_CHANNELS)

@@ -28,10 +28,8 @@ class TwoStreamVGGLSTM(ClipModel):
     parameters, and pictures of any size); LSTMs of one layer with as long a state as a frame's features (512), of
     which the last is classified; late fusion as the mean of the streams' logits.
 
-    Attributes:
-        mix_points: the clips ("input") and three places where the maps of both streams are side by side.
-        map_points: the last maps of each stream.
-        trunk: both streams; a file of torchvision's ``vgg13_bn`` goes into each.
+    Mixers may mix where the maps of both streams are side by side; a file of torchvision's ``vgg13_bn`` goes into each
+    stream.
     """
 
     mix_points = ("input", *(f"joined.{place}" for place in range(len(_JOINED))))

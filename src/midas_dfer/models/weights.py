@@ -3,7 +3,7 @@
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from midas_dfer.errors import RequestError
 from midas_dfer.models.clip_model import ClipModel
+from midas_dfer.wording import and_more
 
 _SHOWN = 4  # keys named in a message
 _COUNTER = "num_batches_tracked"  # of no effect on the output; older weight files do not have it
@@ -132,15 +133,8 @@ def _part(key: str, prefix: str) -> str:
 
 def _check(path: Path, *, missing: list[str], shapes: list[str], surplus: list[str]) -> None:
     """Refuse a file that is not of this architecture and width."""
-    reasons = [
-        f"{len(keys)} {what} ({_some(keys)})"
-        for keys, what in (
-            (missing, "are missing"),
-            (shapes, "have another shape"),
-            (surplus, "have no place in the model"),
-        )
-        if keys
-    ]
+    found = ((missing, "are missing"), (shapes, "have another shape"), (surplus, "have no place in the model"))
+    reasons = [f"{len(keys)} {what} ({_some(keys)})" for keys, what in found if keys]
     if reasons:
         raise RequestError(
             f"{path} does not fit this model's trunk: of its weights {', '.join(reasons)}. "
@@ -216,6 +210,5 @@ def _read_torch_file(path: Path) -> object:
         ) from error
 
 
-def _some(keys: list[str] | tuple[str, ...]) -> str:
-    shown = ", ".join(keys[:_SHOWN])
-    return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"
+def _some(keys: Sequence[str]) -> str:
+    return and_more(keys, _SHOWN)
