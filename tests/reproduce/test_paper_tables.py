@@ -1,6 +1,7 @@
 """The printed figures: whole, marked as printed, and with the contradictions that the footnotes tell of."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from midas_dfer.mixing import MIXERS
 from midas_dfer.report.tables.markup import latex_table, markdown_table
 from midas_dfer.report.tables.table_data import TableData
 from midas_dfer.report.tables.terminal import terminal_table
-from midas_dfer.reproduce.apart import (
+from midas_dfer.reproduce.compare_printed import MARKED, Row, Score, table_of
+from midas_dfer.reproduce.departures import (
     FORMER_DFERS_RECIPE,
     HARAS_RECIPE,
     LOGO_FORMERS_RECIPE,
@@ -19,7 +21,6 @@ from midas_dfer.reproduce.apart import (
     OWN_RECIPE,
     OWN_SIZES,
 )
-from midas_dfer.reproduce.compare_printed import MARKED, Row, Score, table_of
 from midas_dfer.reproduce.printed import (
     CLASSES,
     DFEW_CLIPS,
@@ -27,7 +28,6 @@ from midas_dfer.reproduce.printed import (
     FOOTNOTES,
     OTHERS,
     TABLES,
-    PrintedRow,
     what_others_reach,
 )
 from midas_dfer.reproduce.rows import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
@@ -44,37 +44,37 @@ def test_all_rows_are_there():
     for number, table in TABLES.items():
         assert table.number == number
         for row in table.rows:
-            assert 0 < row.uar < row.war < 100  # in every printed row
+            assert 0 < row.scores["uar"] < row.scores["war"] < 100  # in every printed row
             assert bool(row.accuracies) == (number == 1)
             assert set(row.notes) <= set(range(1, len(FOOTNOTES) + 1))
 
 
 def test_rows_that_tables_share_are_the_same():
     def scores(number: int) -> dict[str, tuple[float, float]]:
-        return {row.label: (row.uar, row.war) for row in TABLES[number].rows}
+        return {row.label: (row.scores["uar"], row.scores["war"]) for row in TABLES[number].rows}
 
     assert scores(2).items() <= scores(3).items()
-    assert scores(2)["MIDAS"] == (MIDAS.uar, MIDAS.war)
-    others = {standing.system: standing.dfew for standing in OTHERS}
+    assert scores(2)["MIDAS"] == (MIDAS.scores["uar"], MIDAS.scores["war"])
+    others = {each.system: each.dfew for each in OTHERS}
     for name, row in (("3D ResNet-18", "3D Resnet18"), ("STT", "STT")):
-        assert others[name] == (TABLE_1[row].uar, TABLE_1[row].war)
+        assert others[name] == (TABLE_1[row].scores["uar"], TABLE_1[row].scores["war"])
 
 
 def test_the_figures_that_the_text_names():
     """Sections 4.4 to 5.6 name differences, which are those of the tables."""
     by_label = {row.label: row for row in TABLES[3].rows}
-    assert round(MIDAS.uar - TABLE_1["DPCNet"].uar, 2) == 0.34
-    assert round(TABLE_1["GCA+IAL"].war - MIDAS.war, 2) == 0.08
-    assert round(by_label["MIDAS w/ hard label"].war - by_label["Hard"].war, 2) == 1.35
-    assert MIDAS.accuracy("happy") == 87.40
-    assert TABLES[7].rows[2].uar == 53.70
+    assert round(MIDAS.scores["uar"] - TABLE_1["DPCNet"].scores["uar"], 2) == 0.34
+    assert round(TABLE_1["GCA+IAL"].scores["war"] - MIDAS.scores["war"], 2) == 0.08
+    assert round(by_label["MIDAS w/ hard label"].scores["war"] - by_label["Hard"].scores["war"], 2) == 1.35
+    assert MIDAS.scores["happy"] == 87.40
+    assert TABLES[7].rows[2].scores["uar"] == 53.70
 
 
-@pytest.mark.parametrize("column", [*CLASSES, "UAR", "WAR"])
+@pytest.mark.parametrize("column", [*CLASSES, "uar", "war"])
 def test_marks_are_those_of_the_highest(column):
-    values = {row.method: row.accuracy(column) or getattr(row, column.lower(), 0.0) for row in TABLES[1].rows}
+    values = {row.method: row.scores[column] for row in TABLES[1].rows}
     first, second = sorted(values, key=lambda method: -values[method])[:2]
-    marked = {row.mark(column): row.method for row in TABLES[1].rows if row.mark(column)}
+    marked = {row.marks.get(column): row.method for row in TABLES[1].rows if row.marks.get(column)}
     assert marked == {"best": first, "second": second}
 
 
@@ -87,7 +87,7 @@ def test_dfew_has_11697_clips():
 def test_the_row_of_midas_contradicts_itself():
     assert round(MIDAS.mean_of_classes, 2) == 59.18
     assert round(MIDAS.mean_of_clips, 2) == 66.48
-    assert (MIDAS.uar, MIDAS.war) == (57.45, 69.16)
+    assert (MIDAS.scores["uar"], MIDAS.scores["war"]) == (57.45, 69.16)
     for figure in ("59.18", "57.45", "66.48", "69.16"):
         assert figure in FOOTNOTES[1]
     assert 2 in MIDAS.notes
@@ -107,7 +107,7 @@ def test_the_row_of_midas_contradicts_itself():
 )
 def test_which_rows_agree_with_themselves(method, gap):
     row = TABLE_1[method]
-    gaps = (abs(row.mean_of_classes - row.uar), abs(row.mean_of_clips - row.war))
+    gaps = (abs(row.mean_of_classes - row.scores["uar"]), abs(row.mean_of_clips - row.scores["war"]))
     assert max(gaps) <= gap
     assert gap == 0.02 or max(gaps) > gap - 0.01
     assert gap == 0.02 or row.notes
@@ -117,7 +117,7 @@ def test_which_rows_agree_with_themselves(method, gap):
 def test_what_the_row_of_dpcnet_comes_to():
     row = TABLE_1["DPCNet"]
     assert (round(row.mean_of_classes, 2), round(row.mean_of_clips, 2)) == (55.02, 65.67)
-    assert f"55.02 and 65.67, printed {row.uar} and {row.war}" in FOOTNOTES[1]
+    assert f"55.02 and 65.67, printed {row.scores['uar']} and {row.scores['war']}" in FOOTNOTES[1]
 
 
 def shares_of(clips: int) -> set[float]:
@@ -137,7 +137,7 @@ def test_disgust_accuracies_that_are_no_mean_over_five_folds():
     """With 29 clips in each fold the mean of the folds' accuracies is hits / 145."""
     for hits in ((29, 0, 3, 7, 1), (8, 8, 9, 8, 8)):
         assert sum(each / 29 for each in hits) / 5 == pytest.approx(sum(hits) / 145)
-    impossible = {row.method for row in TABLES[1].rows if row.accuracy("disgust") not in shares_of(145)}
+    impossible = {row.method for row in TABLES[1].rows if row.scores["disgust"] not in shares_of(145)}
     assert impossible == {"Resnet18+TSM (Ours)", "STT", "Resnet18+GRU"}
     assert impossible == {row.method for row in TABLES[1].rows if 3 in row.notes}
 
@@ -163,10 +163,10 @@ def test_footnote_and_page_say_what_the_disgust_accuracies_can_be(printed, of_72
 def test_3d_resnet_18_has_another_systems_accuracies():
     own = tuple(float(each) for each in re.findall(r"\d+\.\d\d", FOOTNOTES[3]))
     row = TABLE_1["3D Resnet18"]
-    right = PrintedRow(row.method, row.label, row.uar, row.war, own)
+    right = replace(row, scores={**row.scores, **dict(zip(CLASSES, own, strict=True))})
     assert len(own) == 7
-    assert abs(right.mean_of_classes - right.uar) < 0.1
-    assert abs(right.mean_of_clips - right.war) < 0.2
+    assert abs(right.mean_of_classes - right.scores["uar"]) < 0.1
+    assert abs(right.mean_of_clips - right.scores["war"]) < 0.2
     assert row.notes == (4,)
 
 
@@ -181,7 +181,7 @@ def test_other_systems_are_told_of_where_systems_are_compared():
 
 
 def test_two_vgg13_lstm_and_afew():
-    assert (TABLES[4].rows[0].uar, TABLES[4].rows[0].war) == (31.28, 43.20)
+    assert (TABLES[4].rows[0].scores["uar"], TABLES[4].rows[0].scores["war"]) == (31.28, 43.20)
     assert TABLES[4].rows[0].notes == (5,)
     assert TABLES[5].notes == (6,)
 
@@ -313,7 +313,7 @@ def shown(name: str) -> TableData:
     for method in table.methods:
         printed = table.printed_row(method)
         scores = tuple(Score(each, MeanScore.of([50.0, 51.0])) for each in ("uar", "war"))
-        rows.append(Row(method.name, method.cells, scores, printed.notes if printed else (), method.apart))
+        rows.append(Row(method.name, method.cells, scores, printed.notes if printed else (), method.departures))
     return table_of(table, rows, ())
 
 

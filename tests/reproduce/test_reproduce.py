@@ -24,7 +24,7 @@ from midas_dfer.labels import draw_votes
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
 from midas_dfer.models.zoo import create_model
-from midas_dfer.reproduce.plan import Wish, plan_table
+from midas_dfer.reproduce.plan import Request, plan_table
 from midas_dfer.reproduce.reproduce import reproduce as make_all
 from midas_dfer.reproduce.rows import experiment
 from midas_dfer.reproduce.substores import few_clips, other_clips, write_substore
@@ -32,7 +32,7 @@ from tests.support.factories import SIDE, write_clip
 from tests.support.page_outline import assert_outline
 
 CLASSES = ("happy", "sad", "angry")
-ROW = {"method", "cells", "scores", "footnotes", "apart"}
+ROW = {"method", "cells", "scores", "footnotes", "departures"}
 SCORE = {"ours", "printed", "difference", "mark"}
 RESULTS = {"name", "methods", "differences", "notes", "smoke", "store", "test_store", "rows", "guesses"}
 
@@ -277,8 +277,8 @@ def test_what_changes_nothing_is_refused(stores, tmp_path, capsys):
 def test_the_seed_chooses_the_pair_of_figure_1(stores, tmp_path):
     drawn = {}
     for seed in range(1, 9):
-        wish = Wish(stores["toy"], tmp_path / str(seed), seeds=(seed,))
-        paths = make_all("figure-1", wish, LocalEngine())[0].files
+        request = Request(stores["toy"], tmp_path / str(seed), seeds=(seed,))
+        paths = make_all("figure-1", request, LocalEngine())[0].files
         drawn[seed] = next(path for path in paths if path.suffix == ".csv").read_text()
         if drawn[seed] != drawn[1]:
             return
@@ -311,15 +311,15 @@ def test_rows_whose_network_cannot_take_the_weights_are_left_out(stores, tmp_pat
     """The file of a ResNet-18: of table 1 it fits those networks alone that have one in them."""
     file = tmp_path / "resnet18.pth"
     torch.save(create_model("tsm_resnet18", num_classes=3, width=8).state_dict(), file)
-    wish = Wish(stores["toy"], tmp_path / "out", smoke=True, settings={"weights": str(file)})
-    plan = plan_table(experiment("table-1"), wish)
+    request = Request(stores["toy"], tmp_path / "out", smoke=True, settings={"weights": str(file)})
+    plan = plan_table(experiment("table-1"), request)
     assert [method.name for method, _ in plan.jobs] == ["cnn_gru_resnet18", "former_dfer", "stt", "midas"]
     left_out = [note for note in plan.notes if note.startswith("Left out")]
     assert left_out[0] == f"Left out: 3D ResNet-18 (hard): {file} does not fit this model's trunk."
     assert len(left_out) == 3
     assert any(f"began with the weights {file}" in note for note in plan.notes)
     with pytest.raises(RequestError, match="cannot be made at toy size, of 24 clips: There is no weight file"):
-        plan_table(experiment("table-1"), replace(wish, settings={"weights": str(tmp_path / "none.pth")}))
+        plan_table(experiment("table-1"), replace(request, settings={"weights": str(tmp_path / "none.pth")}))
 
 
 def test_a_difference_is_told_with_the_names_of_the_table(stores, out, capsys):
@@ -343,24 +343,24 @@ def test_rows_that_cannot_be_made_are_left_out(stores, tmp_path):
         settings=ExtractSettings(faces="cropped", size=SIDE),
         jobs=1,
     )
-    wish = Wish(folder, tmp_path / "out", smoke=True)
-    plan = plan_table(experiment("table-3"), wish)
+    request = Request(folder, tmp_path / "out", smoke=True)
+    plan = plan_table(experiment("table-3"), request)
     assert [method.name for method, _ in plan.jobs] == ["hard", "midas_hard_labels"]
     assert [job.config.test_fold for _, jobs in plan.jobs for job in jobs] == [None, None]
     assert len([note for note in plan.notes if "soft labels need votes" in note]) == 2
-    assert len(plan_table(experiment("table-4"), wish).jobs) == 5
+    assert len(plan_table(experiment("table-4"), request).jobs) == 5
     with pytest.raises(RequestError, match="need votes"):
-        plan_table(experiment("normalization"), wish)
+        plan_table(experiment("normalization"), request)
 
 
 def test_full_size_asks_for_all_folds_and_the_recipes(stores, tmp_path):
-    wish = Wish(stores["toy"], tmp_path / "out", seeds=(0, 1), settings={"width": 8})
-    plan = plan_table(experiment("table-2"), wish)
+    request = Request(stores["toy"], tmp_path / "out", seeds=(0, 1), settings={"width": 8})
+    plan = plan_table(experiment("table-2"), request)
     assert [len(jobs) for _, jobs in plan.jobs] == [8, 8, 8]
     assert all(job.config.epochs == 450 and job.config.width == 8 for _, jobs in plan.jobs for job in jobs)
     assert not any("SMOKE" in note for note in plan.notes)
     assert not any("needs a long training" in note for note in plan.notes)
-    short = plan_table(experiment("table-2"), replace(wish, settings={"width": 8, "epochs": 5, "temperature": 2.0}))
+    short = plan_table(experiment("table-2"), replace(request, settings={"width": 8, "epochs": 5, "temperature": 2.0}))
     assert len([note for note in short.notes if "needs a long training" in note and "this is 5;" in note]) == 1
     assert not (tmp_path / "out").exists()
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from midas_dfer.comparison.run_groups import group_runs
 from midas_dfer.comparison.run_results import Entry, folder_names, pooled, read_run
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult, MethodResult
+from midas_dfer.experiments.results import CURE, RESULTS_FILE, ExperimentResult
 from midas_dfer.files import read_json
 from midas_dfer.report.pages.run_page import Report, entries_report, runs_report, score_notes
 from midas_dfer.report.tables.run_tables import agreement_table, means_table, people_table, pooled_table, score_table
-from midas_dfer.report.tables.table_data import Cell, TableData
+from midas_dfer.report.tables.table_data import TableData
+from midas_dfer.reproduce.baseline_rows import baseline_rows
 from midas_dfer.reproduce.compare_printed import MARKED, rows_of, smoke_title, table_of
-from midas_dfer.reproduce.guesses import constant_guesses
 from midas_dfer.reproduce.rows import EXPERIMENTS, experiment
+from midas_dfer.wording import count
 
 
 def is_experiment(path: Path) -> bool:
@@ -122,16 +123,20 @@ def experiment_report(out: Path) -> Report:
         raise RequestError(f"{out / RESULTS_FILE} holds no results; run the experiment again")
     smoke = _is_smoke(out)
     words = _words(result)
-    entries = tuple(_entry(method, words[method.name]) for method in result.methods)
+    entries = tuple(
+        pooled(words[method.name], [read_run(Path(each.run), each.job.name) for each in method.results])
+        for method in result.methods
+    )
     differences = tuple(each.called(words) for each in result.differences)
     notes = dict.fromkeys(sentence for each in entries for sentence in each.missing)
     first = result.methods[0]
-    counts = f"{_count(len(result.methods), 'method')}, {_count(len(first.folds), 'fold')}, "
-    counts += f"{_count(len(first.seeds), 'seed')}: {_count(sum(len(m.results) for m in result.methods), 'training')}."
+    title = f"{experiment(result.name).title}. " if result.name in EXPERIMENTS else ""
+    counts = f"{count(len(result.methods), 'method')}, {count(len(first.folds), 'fold')}, "
+    counts += f"{count(len(first.seeds), 'seed')}: {count(sum(len(m.results) for m in result.methods), 'training')}."
     return Report(
         title=result.name,
         kind="Toy size, not a result" if smoke else "Report of an experiment",
-        lead=f"{_title(result.name)} {counts}".strip(),
+        lead=f"{title}{counts}",
         entries=entries,
         tables=_tables(result, entries, smoke=smoke),
         differences=differences,
@@ -145,10 +150,6 @@ def _words(result: ExperimentResult) -> dict[str, str]:
     return {each.name: known.get(each.name, each.name) for each in result.methods}
 
 
-def _entry(method: MethodResult, name: str) -> Entry:
-    return pooled(name, [read_run(Path(each.run), each.job.name) for each in method.results])
-
-
 def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool) -> tuple[TableData, ...]:
     """The experiment's own table, with the printed figures where there are some; then pooled scores."""
     tables = []
@@ -156,34 +157,21 @@ def _tables(result: ExperimentResult, entries: tuple[Entry, ...], *, smoke: bool
         chosen = experiment(result.name)
         known = {method.name: method for method in chosen.methods}
         methods = [(known[each.name], each) for each in result.methods if each.name in known]
-        guesses = constant_guesses(chosen, methods)
-        tables.append(table_of(chosen, rows_of(chosen, methods), (), guesses, smoke=smoke))
+        baselines = baseline_rows(chosen, methods)
+        tables.append(table_of(chosen, rows_of(chosen, methods), (), baselines, smoke=smoke))
     else:
         tables.append(means_table(entries))
     for table in (score_table(entries), agreement_table(entries), people_table(entries)):
         if table is None:
             continue
-        if smoke:
-            table = replace(table, title=smoke_title(table.title))
-        rows = _unmarked(table.rows) if smoke else table.rows
-        marked = any(cell.mark for row in rows for cell in row)
+        if smoke:  # nothing is the best at toy size
+            rows = tuple(tuple(replace(cell, mark="") for cell in row) for row in table.rows)
+            table = replace(table, title=smoke_title(table.title), rows=rows)
+        marked = any(cell.mark for row in table.rows for cell in row)
         shown = pooled_table(table) if any(len(each.runs) > 1 for each in entries) else table
-        tables.append(replace(shown, rows=rows, footnotes=(*shown.footnotes, *([MARKED] if marked else []))))
+        tables.append(replace(shown, footnotes=(*shown.footnotes, *([MARKED] if marked else []))))
     return tuple(tables)
-
-
-def _unmarked(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
-    """At toy size nothing is the best."""
-    return tuple(tuple(replace(cell, mark="") for cell in row) for row in rows)
-
-
-def _title(name: str) -> str:
-    return f"{experiment(name).title}." if name in EXPERIMENTS else ""
 
 
 def _is_smoke(out: Path) -> bool:
     return bool(read_json(out / RESULTS_FILE, CURE).get("smoke", False))
-
-
-def _count(number: int, one: str) -> str:
-    return f"{number:,} {one if number == 1 else one + 's'}"

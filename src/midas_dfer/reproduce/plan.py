@@ -1,6 +1,6 @@
 """From a table and a store to trainings: which folds, which rows can be made, and what is not as in the paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ _NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What is asked for, beside which table.
 
     Attributes:
@@ -90,7 +90,7 @@ class Plan:
     people: Mapping[str, str] | None
 
 
-def plan_table(experiment: Experiment, wish: Wish) -> Plan:
+def plan_table(experiment: Experiment, request: Request) -> Plan:
     """Find out what can be trained.
 
     Raises:
@@ -98,26 +98,26 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
             makes no sense.
     """
     if experiment.across:
-        _check_test_store(wish)
+        _check_test_store(request)
     grouped = any(recipe(method.recipe).config().group != "all" for method in experiment.methods)
-    store, words = open_clips(wish, of_clear_classes=grouped)
+    store, words = open_clips(request, of_clear_classes=grouped)
     evaluate_on, tested = None, f"{words}, and scored on those of them that were kept for testing"
     if experiment.across:
-        other, what = _other_store(store, wish)
+        other, what = _other_store(store, request)
         evaluate_on = str(other.path.resolve())
         tested = f"{words}; scored on {len(other)} clips of {other.dataset} ({what})"
-    folds = _few_folds(_folds(experiment, store, wish), experiment, wish)
-    settings = {**(SMOKE_SETTINGS if wish.smoke else {}), **wish.settings}
+    folds = _few_folds(_folds(experiment, store, request), experiment, request)
+    settings = {**(SMOKE_SETTINGS if request.smoke else {}), **request.settings}
     planned, left_out = [], []
     for method in experiment.methods:
         own = dict(settings)
-        if wish.smoke and recipe(method.recipe).config().group_size is not None:
+        if request.smoke and recipe(method.recipe).config().group_size is not None:
             own.setdefault("group_size", SMOKE_CLIPS // 2)
         try:
             config = method.config(own)
             jobs = [
-                _job(method, replace(config, test_fold=fold, seed=seed), store, evaluate_on, wish)
-                for seed in wish.seeds
+                _job(method, replace(config, test_fold=fold, seed=seed), store, evaluate_on, request)
+                for seed in request.seeds
                 for fold in folds
             ]
             for job in jobs[: len(folds)]:
@@ -127,14 +127,14 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
             left_out.append((method.words, str(error).rstrip(".")))
     if not planned:
         reasons = list(dict.fromkeys(reason for _, reason in left_out))
-        size = f" at toy size, of {len(store)} clips" if wish.smoke else ""
+        size = f" at toy size, of {len(store)} clips" if request.smoke else ""
         raise RequestError(f"{experiment.name} cannot be made{size}: {'; '.join(reasons)}")
     notes = [
-        *([SMOKE] if wish.smoke else []),
+        *([SMOKE] if request.smoke else []),
         f"Ours: trained on {tested}.{_the_papers_data(experiment)}",
-        _folds_in_words(folds, wish.seeds, experiment),
+        _folds_in_words(folds, request.seeds, experiment),
         *_settings_in_words([(method, jobs[0].config) for method, jobs in planned]),
-        *([] if wish.smoke else _few_epochs([jobs[0].config for _, jobs in planned], len(store.class_names))),
+        *([] if request.smoke else _few_epochs([jobs[0].config for _, jobs in planned], len(store.class_names))),
         *(f"Left out: {row}: {reason}." for row, reason in left_out),
     ]
     seen = store.manifest if evaluate_on is None else ClipStore.open(evaluate_on).manifest
@@ -142,15 +142,15 @@ def plan_table(experiment: Experiment, wish: Wish) -> Plan:
     return Plan(tuple(planned), tuple(notes), people or None)
 
 
-def open_clips(wish: Wish, *, of_clear_classes: bool = False) -> tuple[ClipStore, str]:
+def open_clips(request: Request, *, of_clear_classes: bool = False) -> tuple[ClipStore, str]:
     """The store that is trained on, at toy size a substore of it; and what it holds, in words."""
-    store = ClipStore.open(wish.store)
+    store = ClipStore.open(request.store)
     whole = len(store)
-    if not wish.smoke:
+    if not request.smoke:
         return store, f"{store.dataset}, {whole} clips"
-    seed = wish.seeds[0]
+    seed = request.seeds[0]
     clips = few_clips(store.manifest, SMOKE_CLIPS, seed, of_clear_classes=of_clear_classes)
-    place = wish.out / ("smoke-store-of-groups" if of_clear_classes else "smoke-store")
+    place = request.out / ("smoke-store-of-groups" if of_clear_classes else "smoke-store")
     before, kept = set(store.manifest.labels.tolist()), set(clips.labels.tolist())
     missing = [store.class_names[label] for label in sorted(before - kept - {NO_LABEL})] if of_clear_classes else []
     store = write_substore(store, clips, place)
@@ -158,39 +158,39 @@ def open_clips(wish: Wish, *, of_clear_classes: bool = False) -> tuple[ClipStore
     return store, f"{len(store)} of the {whole} clips of {store.dataset}{without}"
 
 
-def _check_test_store(wish: Wish) -> Path:
-    if wish.test_store is None:
+def _check_test_store(request: Request) -> Path:
+    if request.test_store is None:
         raise RequestError("table-5 is trained on one data set and scored on another; name that with --test_store")
-    if wish.test_store.resolve() == wish.store.resolve():
+    if request.test_store.resolve() == request.store.resolve():
         raise RequestError("--test_store is the store that is trained on; name that of another data set")
-    return wish.test_store
+    return request.test_store
 
 
-def _other_store(store: ClipStore, wish: Wish) -> tuple[ClipStore, str]:
+def _other_store(store: ClipStore, request: Request) -> tuple[ClipStore, str]:
     """The clips that another data set is scored on, as a store without folds and parts, so that all of it is."""
-    other = ClipStore.open(_check_test_store(wish))
+    other = ClipStore.open(_check_test_store(request))
     clips, what = other_clips(other)
-    if wish.smoke:
-        clips = few_clips(clips, SMOKE_CLIPS, wish.seeds[0])
+    if request.smoke:
+        clips = few_clips(clips, SMOKE_CLIPS, request.seeds[0])
     nothing = [None] * len(clips)
     clips = clips.with_columns(
         split=pl.Series("split", nothing, dtype=pl.String), fold=pl.Series("fold", nothing, dtype=pl.Int64)
     )
     name = other.dataset if other.dataset != store.dataset else f"{other.dataset} of {other.path.resolve().name}"
-    place = wish.out / ("smoke-test-store" if wish.smoke else "test-store")
+    place = request.out / ("smoke-test-store" if request.smoke else "test-store")
     return write_substore(other, clips, place, dataset=name), what
 
 
-def _folds(experiment: Experiment, store: ClipStore, wish: Wish) -> tuple[int | None, ...]:
+def _folds(experiment: Experiment, store: ClipStore, request: Request) -> tuple[int | None, ...]:
     there = store.manifest.fold_numbers
     has_parts = bool((store.manifest.table["split"] == "test").any())
     own_parts = (experiment.published_split and has_parts) or len(there) < 2
-    if wish.folds is not None:
-        if missing := [fold for fold in wish.folds if fold not in there or len(there) < 2]:
+    if request.folds is not None:
+        if missing := [fold for fold in request.folds if fold not in there or len(there) < 2]:
             names = f"there are {', '.join(map(str, there))}" if len(there) > 1 else "it has no folds"
-            size = " at toy size" if wish.smoke else ""
-            raise RequestError(f"--folds: fold {missing[0]} cannot be tested on {wish.store}{size}; {names}")
-        return wish.folds
+            size = " at toy size" if request.smoke else ""
+            raise RequestError(f"--folds: fold {missing[0]} cannot be tested on {request.store}{size}; {names}")
+        return request.folds
     if not own_parts:
         return there
     if not has_parts and not experiment.across:
@@ -200,21 +200,21 @@ def _folds(experiment: Experiment, store: ClipStore, wish: Wish) -> tuple[int | 
             else "has neither folds nor a test part"
         )
         raise RequestError(
-            f"{experiment.name} needs clips to train and to test on, but {wish.store} {has}; prepare more clips, or "
+            f"{experiment.name} needs clips to train and to test on, but {request.store} {has}; prepare more clips, or "
             "make folds when preparing them: midas prepare ... --folds 5"
         )
     return (None,)
 
 
-def _few_folds(folds: tuple[int | None, ...], experiment: Experiment, wish: Wish) -> tuple[int | None, ...]:
+def _few_folds(folds: tuple[int | None, ...], experiment: Experiment, request: Request) -> tuple[int | None, ...]:
     """At toy size, where there are many rows, one fold: it is to take under a minute."""
-    many = wish.smoke and wish.folds is None and len(experiment.methods) > _MANY_ROWS
+    many = request.smoke and request.folds is None and len(experiment.methods) > _MANY_ROWS
     return folds[:1] if many else folds
 
 
-def _job(method: Method, config: RunConfig, store: ClipStore, evaluate_on: str | None, wish: Wish) -> Job:
+def _job(method: Method, config: RunConfig, store: ClipStore, evaluate_on: str | None, request: Request) -> Job:
     fold = "split" if config.test_fold is None else f"fold-{config.test_fold}"
-    name = f"{'smoke/' if wish.smoke else ''}{method.name}/{fold}-seed-{config.seed}"
+    name = f"{'smoke/' if request.smoke else ''}{method.name}/{fold}-seed-{config.seed}"
     return Job(name, method.name, config, str(store.path.resolve()), evaluate_on)
 
 
@@ -321,5 +321,5 @@ def _either(values: set[str]) -> str:
     return " or ".join(sorted(values, key=lambda value: (len(value), value)))  # 8 before 16
 
 
-def _listed(values: Sequence[object]) -> str:
-    return ", ".join(str(each) for each in values)
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))

@@ -32,6 +32,9 @@ DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
 
 Mark = Literal["best", "second"]
 
+FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
+"""What can be drawn; figure 1 holds what the paper's figures 1 and 2 show."""
+
 FOOTNOTES: tuple[str, ...] = (
     'The paper says that DFEW has "11,967" clips with a single label; two digits are swapped: its split files '
     "hold 11,697.",
@@ -59,8 +62,7 @@ class PrintedRow:
     Attributes:
         method: the name in its first column (tables 1 and 4); elsewhere the network, which is the same in all rows.
         label: what was trained on, as printed: Hard, Soft, MIDAS, MIDAS w/ hard label; in table 6, the clips.
-        uar, war: in percent.
-        accuracies: of `CLASSES`, in percent; only in table 1.
+        scores: in percent, by column: uar, war, and in table 1 each of `CLASSES`.
         marks: which columns are marked as best and second best. The copy of the text that these are from has the
             underlining of second bests, but not the bold: best is what stands highest in a table with such marks.
         notes: numbers of `FOOTNOTES` that the row needs.
@@ -68,15 +70,14 @@ class PrintedRow:
 
     method: str
     label: str
-    uar: float
-    war: float
-    accuracies: tuple[float, ...] = ()
-    marks: tuple[tuple[str, Mark], ...] = ()
+    scores: Mapping[str, float]
+    marks: Mapping[str, Mark]
     notes: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        if self.accuracies and len(self.accuracies) != len(CLASSES):
-            raise ValueError(f"{self.method} has {len(self.accuracies)} class accuracies, not {len(CLASSES)}")
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Of `CLASSES`; only in table 1."""
+        return tuple(self.scores[name] for name in CLASSES if name in self.scores)
 
     @property
     def mean_of_classes(self) -> float:
@@ -87,14 +88,6 @@ class PrintedRow:
     def mean_of_clips(self) -> float:
         """What the WAR must be if the class accuracies are those of DFEW's clips."""
         return sum(a * n for a, n in zip(self.accuracies, DFEW_CLIPS.values(), strict=True)) / sum(DFEW_CLIPS.values())
-
-    def accuracy(self, name: str) -> float | None:
-        """That of a class of `CLASSES`; None where none is printed."""
-        return dict(zip(CLASSES, self.accuracies, strict=False)).get(name)
-
-    def mark(self, column: str) -> Mark | None:
-        """Whether a column is marked: a class, "UAR" or "WAR"."""
-        return dict(self.marks).get(column)
 
 
 @dataclass(frozen=True)
@@ -120,152 +113,74 @@ class PrintedTable:
 
 
 _TSM = "Resnet18+TSM (Ours)"
+_COLUMNS = (*CLASSES, "uar", "war")
+_MARKS: Mapping[str, Mark] = {"*": "best", "+": "second"}
+
+
+def _rows(printed: str, method: str = "") -> tuple[PrintedRow, ...]:
+    """Rows out of lines "method | label | scores | footnotes"; of one method, it is left out of the lines.
+
+    Scores are the last of `_COLUMNS`; a * stands at the best of a column, a + at the second best.
+    """
+    rows = []
+    for line in printed.strip().splitlines():
+        *name, label, scores, notes = (part.strip() for part in line.split("|"))
+        cells = dict(zip(_COLUMNS[-len(scores.split()) :], scores.split(), strict=True))
+        values = {column: float(cell.rstrip("*+")) for column, cell in cells.items()}
+        marks = {column: _MARKS[cell[-1]] for column, cell in cells.items() if cell[-1] in _MARKS}
+        rows.append(PrintedRow("".join(name) or method, label, values, marks, tuple(map(int, notes.split()))))
+    return tuple(rows)
+
+
+_TABLE_1 = f"""
+3D Resnet18   | Hard  | 79.18   49.05   57.85   60.98   46.15   2.76    21.51   46.52   58.27  | 4
+Resnet18+GRU  | Hard  | 82.87   63.83   65.06   68.51   52.00   0.86    30.14   51.68   64.02  | 2 3
+Former-DFER   | Hard  | 84.05   62.57   67.52+  70.03   56.43   3.45    31.78   53.69   65.70  |
+STT           | Hard  | 87.36   67.96*  64.97   71.24+  53.10   3.49    34.04+  54.58   66.65  | 3
+DPCNet        | Hard  | 89.59*  64.82   66.98   63.14   53.81   14.48+  32.34   57.11+  66.32  | 2
+GCA+IAL       | Hard  | 87.95+  67.21   70.10*  76.06*  62.22*  0.00    26.44   55.71   69.24* |
+{_TSM}        | MIDAS | 87.40   67.34+  58.64   68.06   59.65+  28.69*  44.50*  57.45*  69.16+ | 2 3
+"""
+_TABLE_2 = """
+Hard  | 54.03 64.31 |
+Soft  | 54.61 67.27 |
+MIDAS | 57.45 69.16 | 2
+"""
+_TABLE_3 = """
+Hard                | 54.03 64.31 |
+Soft                | 54.61 67.27 |
+MIDAS w/ hard label | 54.93 65.66 |
+MIDAS               | 57.45 69.16 | 2
+"""
+_TABLE_4 = f"""
+Two VGG13-LSTM | Hard                | 31.28  43.20  | 5
+Former-DFER    | Hard                | 37.20  46.85  |
+GCA+ICL        | Hard                | 35.82  48.54* |
+{_TSM}         | MIDAS w/ hard label | 39.20* 47.37+ |
+"""
+_TABLE_5 = """
+Hard  | 38.20 40.72 |
+Soft  | 36.67 39.61 |
+MIDAS | 39.56 43.77 |
+"""
+_TABLE_6 = """
+Clear expression group | 45.42 58.46 |
+Mixed expression group | 48.54 60.91 |
+"""
+_TABLE_7 = """
+Hard  | 51.62 64.00 |
+Soft  | 51.82 65.00 |
+MIDAS | 53.70 67.01 |
+"""
 
 _TABLES = (
-    PrintedTable(
-        1,
-        "Accuracy for each emotion class, UAR and WAR",
-        "DFEW",
-        "DFEW",
-        5,
-        (
-            PrintedRow(
-                "3D Resnet18", "Hard", 46.52, 58.27, (79.18, 49.05, 57.85, 60.98, 46.15, 2.76, 21.51), notes=(4,)
-            ),
-            PrintedRow(
-                "Resnet18+GRU", "Hard", 51.68, 64.02, (82.87, 63.83, 65.06, 68.51, 52.00, 0.86, 30.14), notes=(2, 3)
-            ),
-            PrintedRow(
-                "Former-DFER",
-                "Hard",
-                53.69,
-                65.70,
-                (84.05, 62.57, 67.52, 70.03, 56.43, 3.45, 31.78),
-                (("neutral", "second"),),
-            ),
-            PrintedRow(
-                "STT",
-                "Hard",
-                54.58,
-                66.65,
-                (87.36, 67.96, 64.97, 71.24, 53.10, 3.49, 34.04),
-                (("sad", "best"), ("angry", "second"), ("fear", "second")),
-                (3,),
-            ),
-            PrintedRow(
-                "DPCNet",
-                "Hard",
-                57.11,
-                66.32,
-                (89.59, 64.82, 66.98, 63.14, 53.81, 14.48, 32.34),
-                (("happy", "best"), ("disgust", "second"), ("UAR", "second")),
-                (2,),
-            ),
-            PrintedRow(
-                "GCA+IAL",
-                "Hard",
-                55.71,
-                69.24,
-                (87.95, 67.21, 70.10, 76.06, 62.22, 0.00, 26.44),
-                (("happy", "second"), ("neutral", "best"), ("angry", "best"), ("surprise", "best"), ("WAR", "best")),
-            ),
-            PrintedRow(
-                _TSM,
-                "MIDAS",
-                57.45,
-                69.16,
-                (87.40, 67.34, 58.64, 68.06, 59.65, 28.69, 44.50),
-                (
-                    ("sad", "second"),
-                    ("surprise", "second"),
-                    ("disgust", "best"),
-                    ("fear", "best"),
-                    ("UAR", "best"),
-                    ("WAR", "second"),
-                ),
-                (2, 3),
-            ),
-        ),
-        (1,),
-    ),
-    PrintedTable(
-        2,
-        "MIDAS beside training on soft and hard labels",
-        "DFEW",
-        "DFEW",
-        5,
-        (
-            PrintedRow(_TSM, "Hard", 54.03, 64.31),
-            PrintedRow(_TSM, "Soft", 54.61, 67.27),
-            PrintedRow(_TSM, "MIDAS", 57.45, 69.16, notes=(2,)),
-        ),
-        (1,),
-    ),
-    PrintedTable(
-        3,
-        "MIDAS with and without hard labels",
-        "DFEW",
-        "DFEW",
-        5,
-        (
-            PrintedRow(_TSM, "Hard", 54.03, 64.31),
-            PrintedRow(_TSM, "Soft", 54.61, 67.27),
-            PrintedRow(_TSM, "MIDAS w/ hard label", 54.93, 65.66),
-            PrintedRow(_TSM, "MIDAS", 57.45, 69.16, notes=(2,)),
-        ),
-        (1,),
-    ),
-    PrintedTable(
-        4,
-        "MIDAS with hard labels on FERV39k",
-        "FERV39k",
-        "FERV39k",
-        1,
-        (
-            PrintedRow("Two VGG13-LSTM", "Hard", 31.28, 43.20, notes=(5,)),
-            PrintedRow("Former-DFER", "Hard", 37.20, 46.85),
-            PrintedRow("GCA+ICL", "Hard", 35.82, 48.54, marks=(("WAR", "best"),)),
-            PrintedRow(_TSM, "MIDAS w/ hard label", 39.20, 47.37, marks=(("UAR", "best"), ("WAR", "second"))),
-        ),
-    ),
-    PrintedTable(
-        5,
-        "Trained on one data set, tested on another",
-        "DFEW",
-        "AFEW",
-        None,
-        (
-            PrintedRow(_TSM, "Hard", 38.20, 40.72),
-            PrintedRow(_TSM, "Soft", 36.67, 39.61),
-            PrintedRow(_TSM, "MIDAS", 39.56, 43.77),
-        ),
-        (6,),
-    ),
-    PrintedTable(
-        6,
-        "Trained with and without ambiguous clips",
-        "DFEW",
-        "DFEW",
-        None,
-        (
-            PrintedRow(_TSM, "Clear expression group", 45.42, 58.46),
-            PrintedRow(_TSM, "Mixed expression group", 48.54, 60.91),
-        ),
-        (1,),
-    ),
-    PrintedTable(
-        7,
-        "The 2DCNN-GRU architecture",
-        "DFEW",
-        "DFEW",
-        5,
-        (
-            PrintedRow("2DCNN-GRU", "Hard", 51.62, 64.00),
-            PrintedRow("2DCNN-GRU", "Soft", 51.82, 65.00),
-            PrintedRow("2DCNN-GRU", "MIDAS", 53.70, 67.01),
-        ),
-        (1,),
-    ),
+    PrintedTable(1, "Accuracy for each emotion class, UAR and WAR", "DFEW", "DFEW", 5, _rows(_TABLE_1), (1,)),
+    PrintedTable(2, "MIDAS beside training on soft and hard labels", "DFEW", "DFEW", 5, _rows(_TABLE_2, _TSM), (1,)),
+    PrintedTable(3, "MIDAS with and without hard labels", "DFEW", "DFEW", 5, _rows(_TABLE_3, _TSM), (1,)),
+    PrintedTable(4, "MIDAS with hard labels on FERV39k", "FERV39k", "FERV39k", 1, _rows(_TABLE_4)),
+    PrintedTable(5, "Trained on one data set, tested on another", "DFEW", "AFEW", None, _rows(_TABLE_5, _TSM), (6,)),
+    PrintedTable(6, "Trained with and without ambiguous clips", "DFEW", "DFEW", None, _rows(_TABLE_6, _TSM), (1,)),
+    PrintedTable(7, "The 2DCNN-GRU architecture", "DFEW", "DFEW", 5, _rows(_TABLE_7, "2DCNN-GRU"), (1,)),
 )
 
 TABLES: Mapping[int, PrintedTable] = MappingProxyType({table.number: table for table in _TABLES})
@@ -273,7 +188,7 @@ TABLES: Mapping[int, PrintedTable] = MappingProxyType({table.number: table for t
 
 
 @dataclass(frozen=True)
-class Standing:
+class PublishedScores:
     """What a system reaches by its own publication.
 
     Attributes:
@@ -289,14 +204,14 @@ class Standing:
     input: str
 
 
-OTHERS: tuple[Standing, ...] = (
-    Standing("3D ResNet-18", (46.52, 58.27), (26.67, 37.57), "16 x 112"),
-    Standing("STT", (54.58, 66.65), (37.76, 48.11), "16 x 112"),
-    Standing("M3DFEL", (56.10, 69.25), (35.94, 47.67), "16 x 112"),
-    Standing("DFER-CLIP", (59.61, 71.25), (41.27, 51.65), "16 x 224"),
-    Standing("MAE-DFER", (63.41, 74.43), (43.12, 52.07), "16 x 160, 85 M parameters, 50 GFLOP"),
-    Standing("S2D", (61.82, 76.03), (41.28, 52.56), "16 x 224"),
-    Standing("S4D", (None, 76.68), (None, 53.65), "16 x 224"),
+OTHERS: tuple[PublishedScores, ...] = (
+    PublishedScores("3D ResNet-18", (46.52, 58.27), (26.67, 37.57), "16 x 112"),
+    PublishedScores("STT", (54.58, 66.65), (37.76, 48.11), "16 x 112"),
+    PublishedScores("M3DFEL", (56.10, 69.25), (35.94, 47.67), "16 x 112"),
+    PublishedScores("DFER-CLIP", (59.61, 71.25), (41.27, 51.65), "16 x 224"),
+    PublishedScores("MAE-DFER", (63.41, 74.43), (43.12, 52.07), "16 x 160, 85 M parameters, 50 GFLOP"),
+    PublishedScores("S2D", (61.82, 76.03), (41.28, 52.56), "16 x 224"),
+    PublishedScores("S4D", (None, 76.68), (None, 53.65), "16 x 224"),
 )
 """Systems that one of tables 1 and 4 does not have, from below to above; what a reader of it compares with."""
 
@@ -308,7 +223,7 @@ def what_others_reach(table: PrintedTable) -> str:
     """
     if table.number not in (1, 4):
         return ""
-    printed = {(row.uar, row.war) for row in table.rows}
+    printed = {(row.scores["uar"], row.scores["war"]) for row in table.rows}
     found = [(each, each.dfew if table.tested_on == "DFEW" else each.ferv39k) for each in OTHERS]
     told = [f"{each.system} {_score(uar)} / {_score(war)} ({each.input})" for each, (uar, war) in found]
     shown = [text for text, (_, scores) in zip(told, found, strict=True) if scores not in printed]

@@ -21,12 +21,12 @@ from midas_dfer.experiments.results import RESULTS_FILE, ExperimentResult, Metho
 from midas_dfer.files import make_folder, read_json, write_file, write_json
 from midas_dfer.report.tables.markup import latex_table, markdown_table
 from midas_dfer.report.tables.terminal import terminal_table
+from midas_dfer.reproduce.baseline_rows import BaselineRow, baseline_notes, baseline_rows, human_table
 from midas_dfer.reproduce.compare_printed import Row, rows_of, smoke_title, table_of
-from midas_dfer.reproduce.guesses import Guess, constant_guesses, guess_notes, people_of
-from midas_dfer.reproduce.plan import SMOKE, Plan, Wish, open_clips, plan_table
+from midas_dfer.reproduce.plan import SMOKE, Plan, Request, open_clips, plan_table
+from midas_dfer.reproduce.printed import FIGURES as FIGURES
 from midas_dfer.reproduce.rows import EXPERIMENTS, Experiment, Method, experiment
 
-FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
 EVERYTHING = "all"
 WHAT = (*EXPERIMENTS, *FIGURES, EVERYTHING)
 """What `reproduce` can make."""
@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Made:
+class Output:
     """What was made.
 
     Attributes:
@@ -52,14 +52,14 @@ class Made:
     text: str = ""
 
 
-def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> list[Made]:
+def reproduce(what: str, request: Request, engine: Engine, *, say: Say = print) -> list[Output]:
     """Make a table or figure, or all of them; called again, it goes on where it stopped.
 
     Results go to OUT, or to a folder OUT/WHAT where OUT holds those of another table, as with "all".
 
     Args:
         what: one of `WHAT`.
-        wish: on which clips, where to, with which settings.
+        request: on which clips, where to, with which settings.
         engine: does the trainings.
         say: prints a line.
 
@@ -72,12 +72,12 @@ def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> lis
     """
     check_what(what)
     if what != EVERYTHING:
-        _refuse_idle_flags(what, wish)
-        return [_make(what, wish, engine, wish.out, say)]
-    made, refused, failed = [], [], []
+        _refuse_idle_flags(what, request)
+        return [_make(what, request, engine, request.out, say)]
+    outputs, refused, failed = [], [], []
     for name in WHAT[:-1]:
         try:
-            made.append(_make(name, wish, engine, wish.out / name, say))
+            outputs.append(_make(name, request, engine, request.out / name, say))
         except RequestError as error:
             say(f"{name}: left out: {error}")
             refused.append(str(error))
@@ -88,9 +88,9 @@ def reproduce(what: str, wish: Wish, engine: Engine, *, say: Say = print) -> lis
             failed.append(name)
     if failed:
         raise JobError(f"trainings failed in {', '.join(failed)}; run the same command to try them again")
-    if not made:
-        raise RequestError(f"nothing can be made of {wish.store}: {'; '.join(dict.fromkeys(refused))}")
-    return made
+    if not outputs:
+        raise RequestError(f"nothing can be made of {request.store}: {'; '.join(dict.fromkeys(refused))}")
+    return outputs
 
 
 def check_what(what: str) -> None:
@@ -105,76 +105,81 @@ def check_what(what: str) -> None:
         raise RequestError(f"there is no {what!r} to reproduce; {hint} are {', '.join(WHAT)}")
 
 
-def _refuse_idle_flags(what: str, wish: Wish) -> None:
+def _refuse_idle_flags(what: str, request: Request) -> None:
     """Refuse what is set and changes nothing of a single table or figure; with all of them it is for the others.
 
     Raises:
         RequestError: names the flag.
     """
-    if wish.test_store is not None and (what in FIGURES or not experiment(what).across):
+    if request.test_store is not None and (what in FIGURES or not experiment(what).across):
         raise RequestError(f"--test_store is for table-5; leave it out with {what}")
     if what not in FIGURES or what == "figure-6":
         return
-    idle = ["folds"] if wish.folds is not None else []
-    idle += sorted(wish.settings)
+    idle = ["folds"] if request.folds is not None else []
+    idle += sorted(request.settings)
     if idle:
         raise RequestError(f"{what} shows what is in the store, and nothing is trained; leave out --{idle[0]}")
-    if len(wish.seeds) > 1:
+    if len(request.seeds) > 1:
         raise RequestError(f"{what} is drawn once; name one seed, or leave out --seeds")
-    if what != "figure-1" and wish.seeds != Wish.seeds and not wish.smoke:
+    if what != "figure-1" and request.seeds != Request.seeds and not request.smoke:
         raise RequestError(f"nothing in {what} is left to chance; leave out --seeds")
 
 
-def _make(what: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
+def _make(what: str, request: Request, engine: Engine, place: Path, say: Say) -> Output:
     if what in FIGURES:
-        return _figure(what, wish, engine, place, say)
-    return _table(experiment(what), wish, engine, _free_place(place, what, wish.smoke), say)
+        return _figure(what, request, engine, place, say)
+    return _table(experiment(what), request, engine, _free_place(place, what, request.smoke), say)
 
 
-def _table(chosen: Experiment, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
-    plan = plan_table(chosen, wish)
+def _table(chosen: Experiment, request: Request, engine: Engine, place: Path, say: Say) -> Output:
+    plan = plan_table(chosen, request)
     for note in plan.notes:
         say(note)
-    methods, failure = _run(plan, wish, engine, say)
+    methods, failure = _run(plan, request, engine, say)
     results = [result for _, result in methods]
-    differences, cautions = _differences(chosen, results, plan, wish)
+    differences, cautions = _differences(chosen, results, plan, request)
     notes = [*plan.notes, *_cautions(results), *_without_votes(chosen, methods), *failure[:1], *cautions]
-    rows = rows_of(chosen, methods)
-    guesses = constant_guesses(chosen, methods)
-    below = [*notes, *guess_notes(methods), *_verdicts(differences, chosen)]
-    tables = [table_of(chosen, rows, below, guesses, smoke=wish.smoke)]
-    if (people := people_of(chosen, methods)) is not None:
-        tables.append(replace(people, title=smoke_title(people.title)) if wish.smoke else people)
+    rows, baselines = rows_of(chosen, methods), baseline_rows(chosen, methods)
+    words = {method.name: method.words for method in chosen.methods}
+    verdicts = [f"{each.called(words).verdict}." for each in differences if each.measure in ("UAR", "WAR")]
+    below = [*notes, *baseline_notes(methods), *verdicts]
+    tables = [table_of(chosen, rows, below, baselines, smoke=request.smoke)]
+    if (people := human_table(chosen, methods)) is not None:
+        tables.append(replace(people, title=smoke_title(people.title)) if request.smoke else people)
     result = ExperimentResult(chosen.name, tuple(results), differences, tuple(notes))
     make_folder(place)
-    write_json(place / RESULTS_FILE, _content(result, rows, guesses, wish))
+    write_json(place / RESULTS_FILE, _content(result, rows, baselines, request))
     markdown, latex, text = ("\n\n".join(map(write, tables)) for write in (markdown_table, latex_table, terminal_table))
     for name, content in zip(TABLE_FILES, (markdown, latex, text), strict=True):
         write_file(place / name, content + "\n")
     if failure:
         raise JobError(f"{failure[0]} The others are in {place / TABLE_FILES[-1]}.\n{failure[1]}")
-    return Made(chosen.name, tuple(place / name for name in (RESULTS_FILE, *TABLE_FILES)), text)
+    return Output(chosen.name, tuple(place / name for name in (RESULTS_FILE, *TABLE_FILES)), text)
 
 
-def _content(result: ExperimentResult, rows: Sequence[Row], guesses: Sequence[Guess], wish: Wish) -> dict[str, Any]:
+def _content(
+    result: ExperimentResult, rows: Sequence[Row], baselines: Sequence[BaselineRow], request: Request
+) -> dict[str, Any]:
     return {
         **result.to_dict(),
-        "smoke": wish.smoke,
-        "store": str(wish.store),
-        "test_store": None if wish.test_store is None else str(wish.test_store),
+        "smoke": request.smoke,
+        "store": str(request.store),
+        "test_store": None if request.test_store is None else str(request.test_store),
         "rows": [row.to_dict() for row in rows],
-        "guesses": [{**asdict(guess), "note": source} for guess, source in guesses],
+        "guesses": [{**asdict(guess), "note": source} for guess, source in baselines],
     }
 
 
-def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[Method, MethodResult]], tuple[str, ...]]:
+def _run(
+    plan: Plan, request: Request, engine: Engine, say: Say
+) -> tuple[list[tuple[Method, MethodResult]], tuple[str, ...]]:
     """Do the trainings; gives the rows that are complete, and, where some failed, a sentence and the reasons."""
     jobs = [job for _, each in plan.jobs for job in each]
     try:
-        done: list[JobResult | None] = list(engine.run(jobs, wish.out, say=once(say)))
+        done: list[JobResult | None] = list(engine.run(jobs, request.out, say=once(say)))
         failure: tuple[str, ...] = ()
     except JobError as error:
-        done = [load_result(job, wish.out) for job in jobs]
+        done = [load_result(job, request.out) for job in jobs]
         if str(error) == INTERRUPTED or not any(done):
             raise
         failure = ("", str(error))
@@ -194,29 +199,19 @@ def _run(plan: Plan, wish: Wish, engine: Engine, say: Say) -> tuple[list[tuple[M
 
 
 def _differences(
-    chosen: Experiment, results: Sequence[MethodResult], plan: Plan, wish: Wish
+    chosen: Experiment, results: Sequence[MethodResult], plan: Plan, request: Request
 ) -> tuple[tuple[Difference, ...], list[str]]:
     """The uncertainty of differences between rows, and what a reader must know of it."""
-    names = {each.name for each in results}
-    pairs = [pair for pair in chosen.question if names.issuperset(pair)]
+    by_name = {each.name: each for each in results}
+    pairs = [pair for pair in chosen.question if by_name.keys() >= set(pair)]
     if not pairs:
         return (), []
-    predictions = {name: _of(results, name).predictions() for name in {name for pair in pairs for name in pair}}
+    predictions = {name: by_name[name].predictions() for name in {name for pair in pairs for name in pair}}
     tested, refused = comparable(predictions, pairs)
-    found = find_differences(predictions, tested, people=plan.people, repeats=200 if wish.smoke else 10_000)
+    found = find_differences(predictions, tested, people=plan.people, repeats=200 if request.smoke else 10_000)
     of_all = "Differences are of the clips of all folds taken together, and so are not those of the means above."
     pooled = [of_all] if found and len(results[0].folds) > 1 and not chosen.across else []
     return found, [*pooled, *refused]
-
-
-def _of(results: Sequence[MethodResult], name: str) -> MethodResult:
-    return next(each for each in results if each.name == name)
-
-
-def _verdicts(found: Sequence[Difference], chosen: Experiment) -> list[str]:
-    """What the tests say of UAR and WAR, for footnotes."""
-    words = {method.name: method.words for method in chosen.methods}
-    return [f"{each.called(words).verdict}." for each in found if each.measure in ("UAR", "WAR")]
 
 
 def _cautions(results: Sequence[MethodResult]) -> list[str]:
@@ -241,36 +236,28 @@ def _without_votes(chosen: Experiment, methods: Sequence[tuple[Method, MethodRes
     return [f"{name}: its probabilities, {why}." for name, why in dict.fromkeys(reasons) if why]
 
 
-def _figure(name: str, wish: Wish, engine: Engine, place: Path, say: Say) -> Made:
+def _figure(name: str, request: Request, engine: Engine, place: Path, say: Say) -> Output:
     from midas_dfer.reproduce.figures import make_figure  # what draws is slow to load
 
-    store, words = open_clips(wish)
+    store, words = open_clips(request)
     results = None
     if name == "figure-6":  # the confusion matrix of a network; the others show what is in the store
-        plan = plan_table(_of_figure_6(), wish)
-        methods, failure = _run(plan, wish, engine, say)
+        table = experiment("table-2")
+        midas = tuple(method for method in table.methods if method.name == "midas")
+        matrix = Experiment(name, "Figure 6", table.headings, midas, printed=table.printed, layout="matrix")
+        plan = plan_table(matrix, request)
+        methods, failure = _run(plan, request, engine, say)
         if failure:
             raise JobError(failure[1])
         results = ExperimentResult(name, tuple(result for _, result in methods), (), plan.notes)
-    place = _figure_place(place, wish)
-    if wish.smoke:  # figures are headed by the name of the data set, and the picture alone is passed on
+    if request.smoke:  # a picture cannot be told from a real one: a folder of its own, and the name of the data set
+        place /= "smoke-figures"
         store.dataset = f"{words} (SMOKE)"
-    files = make_figure(name, store, place, results, seed=wish.seeds[0])
-    if wish.smoke:
+    files = make_figure(name, store, place, results, seed=request.seeds[0])
+    if request.smoke:
         write_file(place / SMOKE_FILE, f"{SMOKE}\n{words}\n")
         files = [*files, place / SMOKE_FILE]
-    return Made(name, tuple(files))
-
-
-def _of_figure_6() -> Experiment:
-    table = experiment("table-2")
-    midas = [method for method in table.methods if method.name == "midas"]
-    return Experiment("figure-6", "Figure 6", table.headings, tuple(midas), printed=table.printed, layout="matrix")
-
-
-def _figure_place(place: Path, wish: Wish) -> Path:
-    """At toy size a folder of its own, for a picture cannot be told from a real one."""
-    return place / "smoke-figures" if wish.smoke else place
+    return Output(name, tuple(files))
 
 
 def _free_place(place: Path, name: str, smoke: bool) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import architecture
-from midas_dfer.reproduce.apart import (
+from midas_dfer.reproduce.departures import (
     FORMER_DFERS_RECIPE,
     HARAS_RECIPE,
     LOGO_FORMERS_RECIPE,
@@ -23,12 +23,14 @@ from midas_dfer.reproduce.apart import (
 from midas_dfer.reproduce.printed import TABLES, PrintedRow, PrintedTable
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION
 
-Setting = str | int | float | bool | None | tuple[float, ...] | tuple[int, ...]
-Measure = Literal["uar", "war", "soft_cross_entropy", "jensen_shannon", "total_variation"]
+SettingValue = str | int | float | bool | None | tuple[float, ...] | tuple[int, ...]
+Changes = tuple[tuple[str, SettingValue], ...]
+"""Settings of `RunConfig` in place of a recipe's."""
 
-SCORES: tuple[Measure, ...] = ("uar", "war")
-WITH_VOTES: tuple[Measure, ...] = (*SCORES, "soft_cross_entropy", "jensen_shannon", "total_variation")
+SCORES = tuple(measure.key for measure in RECOGNITION)
+WITH_VOTES = (*SCORES, *(measure.key for measure in DISTANCES))
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,15 @@ class Method:
         cells: what stands in the row below the experiment's `headings`.
         changes: settings in place of the recipe's.
         printed: number of the row of the paper's table that it stands beside, from 0; None if there is none.
-        apart: sentences on what makes ours another network, or another training, than that of the printed row.
+        departures: sentences on what makes ours another network, or another training, than that of the printed row.
     """
 
     name: str
     recipe: str
     cells: tuple[str, ...]
-    changes: tuple[tuple[str, Setting], ...] = ()
+    changes: Changes = ()
     printed: int | None = None
-    apart: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -103,7 +105,7 @@ class Experiment:
     title: str
     headings: tuple[str, ...]
     methods: tuple[Method, ...]
-    measures: tuple[Measure, ...] = SCORES
+    measures: tuple[str, ...] = SCORES
     printed: PrintedTable | None = None
     per_class: bool = False
     layout: Literal["methods", "readings", "matrix"] = "methods"
@@ -118,18 +120,14 @@ class Experiment:
         return self.printed.rows[method.printed]
 
 
-_HARD = Method("hard", "hard", ("hard",), printed=0)
-_SOFT = Method("soft", "soft", ("soft",), printed=1)
-_MIDAS = Method("midas", "midas", ("MIDAS",), printed=2)
-_MIDAS_HARD = Method("midas_hard_labels", "midas_hard_labels", ("MIDAS with hard labels",), printed=2)
+def _row(recipe_name: str, cells: tuple[str, ...], printed: int | None = None, *departures: str) -> Method:
+    """A recipe as it is, and the number of the printed row that it stands beside."""
+    return Method(recipe_name, recipe_name, cells, (), printed, departures)
+
+
+_HARD, _SOFT, _MIDAS = _row("hard", ("hard",), 0), _row("soft", ("soft",), 1), _row("midas", ("MIDAS",), 2)
+_MIDAS_HARD = _row("midas_hard_labels", ("MIDAS with hard labels",), 2)
 _THREE = (("midas", "soft"), ("midas", "hard"), ("soft", "hard"))
-
-
-def _ferv39k(recipe_name: str, name: str, network: str, printed: int | None) -> Method:
-    rate: tuple[tuple[str, Setting], ...] = (("learning_rate", 0.01),) if recipe_name == "hard" else ()
-    label = "MIDAS with hard labels" if recipe_name == "midas_ferv39k" else "hard"
-    apart = (OWN_DESIGN, OWN_RECIPE) if recipe_name == "two_vgg13_lstm" else ()
-    return Method(name, recipe_name, (network, label), rate, printed, apart)
 
 
 def _across(method: Method) -> Method:
@@ -143,20 +141,13 @@ _PAPER = (
         "Table 1: accuracy for each emotion class, UAR and WAR (%)",
         ("Method", "Label"),
         (
-            Method("resnet3d_18", "resnet3d_18", ("3D ResNet-18", "hard"), (), 0, (HARAS_RECIPE,)),
-            Method(
-                "cnn_gru_resnet18",
-                "cnn_gru_resnet18",
-                ("ResNet-18 + GRU", "hard"),
-                (),
-                1,
-                (OWN_SIZES, FORMER_DFERS_RECIPE),
-            ),
-            Method("former_dfer", "former_dfer", ("Former-DFER", "hard"), printed=2),
-            Method("stt", "stt", ("STT", "hard"), (), 3, (OWN_DESIGN, LOGO_FORMERS_RECIPE)),
-            Method("dpcnet", "dpcnet", ("DPCNet", "hard"), (), 4, (OWN_DESIGN, FORMER_DFERS_RECIPE)),
-            Method("gca_ial", "gca_ial", ("GCA+IAL", "hard"), printed=5),
-            Method("midas", "midas", ("TSM ResNet-18", "MIDAS"), printed=6),
+            _row("resnet3d_18", ("3D ResNet-18", "hard"), 0, HARAS_RECIPE),
+            _row("cnn_gru_resnet18", ("ResNet-18 + GRU", "hard"), 1, OWN_SIZES, FORMER_DFERS_RECIPE),
+            _row("former_dfer", ("Former-DFER", "hard"), 2),
+            _row("stt", ("STT", "hard"), 3, OWN_DESIGN, LOGO_FORMERS_RECIPE),
+            _row("dpcnet", ("DPCNet", "hard"), 4, OWN_DESIGN, FORMER_DFERS_RECIPE),
+            _row("gca_ial", ("GCA+IAL", "hard"), 5),
+            _row("midas", ("TSM ResNet-18", "MIDAS"), 6),
         ),
         printed=TABLES[1],
         per_class=True,
@@ -183,11 +174,11 @@ _PAPER = (
         "Table 4: MIDAS with hard labels on FERV39k (%)",
         ("Method", "Label"),
         (
-            _ferv39k("two_vgg13_lstm", "two_vgg13_lstm", "Two VGG13-LSTM", 0),
-            _ferv39k("former_dfer", "former_dfer", "Former-DFER", 1),
-            _ferv39k("gca_ial", "gca_ial", "GCA+IAL", 2),
-            _ferv39k("hard", "hard_rate_0.01", "TSM ResNet-18", None),
-            _ferv39k("midas_ferv39k", "midas_ferv39k", "TSM ResNet-18", 3),
+            _row("two_vgg13_lstm", ("Two VGG13-LSTM", "hard"), 0, OWN_DESIGN, OWN_RECIPE),
+            _row("former_dfer", ("Former-DFER", "hard"), 1),
+            _row("gca_ial", ("GCA+IAL", "hard"), 2),
+            Method("hard_rate_0.01", "hard", ("TSM ResNet-18", "hard"), (("learning_rate", 0.01),)),
+            _row("midas_ferv39k", ("TSM ResNet-18", "MIDAS with hard labels"), 3),
         ),
         printed=TABLES[4],
         published_split=True,
@@ -206,10 +197,7 @@ _PAPER = (
         "table-6",
         "Table 6: trained with and without ambiguous clips (%)",
         ("Clips",),
-        (
-            Method("midas_clear", "midas_clear", ("clear expressions",), printed=0),
-            Method("midas_mixed", "midas_mixed", ("mixed expressions",), printed=1),
-        ),
+        (_row("midas_clear", ("clear expressions",), 0), _row("midas_mixed", ("mixed expressions",), 1)),
         printed=TABLES[6],
         question=(("midas_mixed", "midas_clear"),),
     ),
@@ -218,16 +206,12 @@ _PAPER = (
         "Table 7: the 2DCNN-GRU architecture (%)",
         ("Label",),
         (
-            Method("cnn_gru_hard", "cnn_gru_hard", ("hard",), (), 0, (OWN_SIZES,)),
-            Method("cnn_gru_soft", "cnn_gru_soft", ("soft",), (), 1, (OWN_SIZES,)),
-            Method("cnn_gru_midas", "cnn_gru_midas", ("MIDAS",), (), 2, (OWN_SIZES,)),
+            _row("cnn_gru_hard", ("hard",), 0, OWN_SIZES),
+            _row("cnn_gru_soft", ("soft",), 1, OWN_SIZES),
+            _row("cnn_gru_midas", ("MIDAS",), 2, OWN_SIZES),
         ),
         printed=TABLES[7],
-        question=(
-            ("cnn_gru_midas", "cnn_gru_soft"),
-            ("cnn_gru_midas", "cnn_gru_hard"),
-            ("cnn_gru_soft", "cnn_gru_hard"),
-        ),
+        question=tuple((f"cnn_gru_{first}", f"cnn_gru_{second}") for first, second in _THREE),
     ),
 )
 
@@ -254,7 +238,7 @@ _IN_WORDS = {"none": "none", "softmax": "softmax of shares", "softmax_counts": "
 
 def _normalization(kind: str, temperature: float, alpha: float, partner: tuple[str, str, bool]) -> Method:
     words, source, balanced = partner
-    changes: tuple[tuple[str, Setting], ...] = (
+    changes: Changes = (
         ("normalization", kind),
         ("temperature", temperature),
         ("alpha", alpha),
@@ -267,7 +251,7 @@ def _normalization(kind: str, temperature: float, alpha: float, partner: tuple[s
 
 
 def _mixer(name: str, saliency: str = "") -> Method:
-    changes: tuple[tuple[str, Setting], ...] = (("mixer", name), ("alpha", MIXERS[name].alpha))
+    changes: Changes = (("mixer", name), ("alpha", MIXERS[name].alpha))
     if saliency:
         changes += (("saliency", saliency),)
     words = name if not saliency else f"{name} ({saliency})"
@@ -277,7 +261,7 @@ def _mixer(name: str, saliency: str = "") -> Method:
 
 def _mixers() -> tuple[Method, ...]:
     found = [Method("soft", "soft", ("none", "", "")), Method("midas", "midas", ("midas", "softmax of shares", "0.4"))]
-    plain: tuple[tuple[str, Setting], ...] = (("normalization", "none"),)
+    plain: Changes = (("normalization", "none"),)
     found.append(Method("midas-none", "midas", ("midas", "none", "0.4"), plain))
     for name, entry in MIXERS.own.items():
         if entry.looks:

@@ -42,7 +42,7 @@ def settings_of_rows() -> dict[str, Any]:
 
 def run(request: Namespace) -> None:
     """Do it."""
-    from midas_dfer.reproduce.plan import Wish
+    from midas_dfer.reproduce.plan import Request
     from midas_dfer.reproduce.reproduce import FIGURES, check_what, reproduce
 
     check_what(request.what)
@@ -50,7 +50,7 @@ def run(request: Namespace) -> None:
         refuse_typed(request, ("jobs", "ray"), f"{request.what} shows what is in the store, and nothing is trained")
     engine = choose_engine(request)
     check_out(request.out)
-    wish = Wish(
+    wanted = Request(
         store=request.store,
         out=request.out,
         test_store=request.test_store,
@@ -59,11 +59,11 @@ def run(request: Namespace) -> None:
         seeds=tuple(request.seeds),
         settings={name: request[name] for name in settings_of_rows() if request[name] is not None},
     )
-    made = reproduce(request.what, wish, engine, say=say_for(request))
+    outputs = reproduce(request.what, wanted, engine, say=say_for(request))
     if request.json:
-        print(json_text({each.name: [str(path) for path in each.files] for each in made}))
+        print(json_text({each.name: [str(path) for path in each.files] for each in outputs}))
         return
-    for each in made:
+    for each in outputs:
         if each.text:
             print(f"\n{each.text}")
         print_paths(each.files)

@@ -16,7 +16,7 @@ from midas_dfer.training.scoring.baselines import (
 )
 from midas_dfer.wording import and_more
 
-Guess = tuple[Reference, str]
+BaselineRow = tuple[Reference, str]
 """The mean scores of a constant guess, and a footnote: from which clips it is made."""
 
 _MOST_NAMED = 6
@@ -24,7 +24,7 @@ _MOST_NAMED = 6
 Methods = Sequence[tuple[Method, MethodResult]]
 
 
-def constant_guesses(experiment: Experiment, methods: Methods) -> list[Guess]:
+def baseline_rows(experiment: Experiment, methods: Methods) -> list[BaselineRow]:
     """The constant guesses beside the rows of a table, each once, as means over folds and seeds."""
     beside = []
     for method, result in methods:
@@ -34,34 +34,33 @@ def constant_guesses(experiment: Experiment, methods: Methods) -> list[Guess]:
     return [(guess, made_from(e)) for guess, e in guesses_beside(beside, labels_alone=labels_alone)]
 
 
-def people_of(experiment: Experiment, methods: Methods) -> TableData | None:
+def human_table(experiment: Experiment, methods: Methods) -> TableData | None:
     """How well people predict each other's votes, and the rows of a table the same votes; None if nowhere two voted."""
     lines = [(m.words, mean_human_line([each.evaluation.human_line for each in r.results])) for m, r in methods]
     table = people_beside(lines)
     return None if table is None else replace(table, name=f"{experiment.name}-{table.name}")
 
 
-def guess_notes(methods: Methods) -> list[str]:
+def baseline_notes(methods: Methods) -> list[str]:
     """What makes rows worth little, in words: one class for all clips, no better than a constant guess."""
-    of_one: dict[str, list[str]] = {}
-    no_better: dict[str, list[str]] = {}
-    worse: dict[str, list[str]] = {}
+    said: list[dict[str, list[str]]] = [{}, {}, {}]  # of one class; no better; worse
     for method, result in methods:
         evaluations = [each.evaluation for each in result.results]
         if alone := sum(bool(each.only_class) for each in evaluations):
             times = "every training" if alone == len(evaluations) else f"{alone} of {len(evaluations)} trainings"
-            of_one.setdefault(f"One class was predicted for all labelled clips in {times} of", []).append(method.words)
+            said[0].setdefault(f"One class was predicted for all labelled clips in {times} of", []).append(method.words)
         baselines = mean_baselines([each.baselines for each in evaluations])
         if baselines is None:
             continue
         ours = mean_reference(method.words, [each.reference for each in evaluations])
-        by_class, by_votes = lost_to_guesses(ours, baselines)
-        if by_class is not None:
-            key = f"No better than the constant guess, {by_class.guess.name}, in {by_class.names}:"
-            no_better.setdefault(key, []).append(method.words)
-        if by_votes is not None:
-            key = f"Worse than the constant guess, {by_votes.guess.name}, in {by_votes.names}:"
-            worse.setdefault(key, []).append(method.words)
-    said = [*of_one.items(), *no_better.items(), *worse.items()]
-    rows = len(methods)
-    return [f"{text} {'all rows' if len(names) == rows > 1 else and_more(names, _MOST_NAMED)}." for text, names in said]
+        lost = lost_to_guesses(ours, baselines)
+        for words, found, named in zip(("No better", "Worse"), lost, said[1:], strict=True):
+            if found is not None:
+                key = f"{words} than the constant guess, {found.guess.name}, in {found.names}:"
+                named.setdefault(key, []).append(method.words)
+    whole = len(methods)
+    return [
+        f"{text} {'all rows' if len(names) == whole > 1 else and_more(names, _MOST_NAMED)}."
+        for each in said
+        for text, names in each.items()
+    ]

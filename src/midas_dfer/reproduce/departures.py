@@ -1,4 +1,4 @@
-"""What makes rows of ours other networks, or other trainings, than the printed rows beside them: their footnotes."""
+"""Departures of our rows from the printed ones beside them, other networks or other trainings: their footnotes."""
 
 OWN_DESIGN = (
     "Own design: what is published of this network does not suffice for a copy, and parts of its inside are this "
