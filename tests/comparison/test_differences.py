@@ -108,7 +108,7 @@ def test_scores_are_those_of_the_methods(methods, found):
             assert values[side] == pytest.approx(np.mean(pooled))
     for reading in ("probabilities", "vote_shares"):
         values = by_name(found, f"JSD, {reading}").values
-        pooled = [methods[2].pooled(seed).agreement[reading]["jensen_shannon"] for seed in (0, 1)]
+        pooled = [methods[2].pooled(seed).agreement[reading].jensen_shannon for seed in (0, 1)]
         assert values["first"] == pytest.approx(np.mean(pooled), abs=1e-8)
 
 

@@ -119,7 +119,7 @@ def test_pooled_predictions_and_their_agreement_with_the_votes(done):
         predicted, votes = getattr(pooled, reading)[of_seed], pooled.votes[of_seed]
         for measure in ("soft_cross_entropy", "jensen_shannon", "total_variation"):
             expected = getattr(metrics, measure)(predicted, votes)
-            assert scores.agreement[reading][measure] == pytest.approx(expected, abs=1e-8)
+            assert getattr(scores.agreement[reading], measure) == pytest.approx(expected, abs=1e-8)
 
 
 def test_results_are_written_read_and_moved(done, tmp_path):

@@ -85,7 +85,7 @@ def test_folds_of_a_seed_are_pooled_clip_by_clip(tmp_path):
     assert (pooled.num_clips, pooled.num_voted) == (15, 15)
     assert (pooled.uar, pooled.war) == pytest.approx((together.uar, together.war))
     for reading in ("probabilities", "vote_shares"):
-        for measure, value in pooled.agreement[reading].items():
+        for measure, value in vars(pooled.agreement[reading]).items():
             assert value == pytest.approx(getattr(together.agreement[reading], measure), abs=1e-7)
 
 

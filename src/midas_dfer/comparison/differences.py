@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from midas_dfer import metrics
-from midas_dfer.comparison.paired_tests import MEASURES, PairedTest, Settings, paired_test
+from midas_dfer.comparison.paired_tests import COMPARED, PairedTest, Resampling, paired_test
 from midas_dfer.comparison.pairing import pair_up
 from midas_dfer.comparison.predictions import PooledPredictions
 from midas_dfer.errors import RequestError
@@ -21,7 +21,6 @@ class Difference:
     """A difference between two methods, with its uncertainty.
 
     Attributes:
-        first, second: the methods.
         measure: what differs, such as UAR.
         test: how the uncertainty was found, such as paired bootstrap.
         values: the figures of the test, by name; see `find_differences`.
@@ -105,45 +104,43 @@ def find_differences(
     if unknown := sorted({name for pair in pairs for name in pair} - methods.keys()):
         raise RequestError(f"There is no method {unknown[0]!r}; there are {', '.join(methods)}.")
     matched = [pair_up(pair, methods[pair[0]], methods[pair[1]]) for pair in pairs]
-    settings = Settings(people, repeats, seed, confidence)
+    settings = Resampling(people, repeats, seed, confidence)
     found: list[Difference] = []
-    for measure in MEASURES:
+    for measure in COMPARED:
         tested = [test for each in matched if (test := paired_test(each, measure, settings)) is not None]
         corrected = metrics.holm([each.p_value for each in tested])
         found += [_difference(each, settings, p) for each, p in zip(tested, corrected, strict=True)]
     return tuple(found)
 
 
-def _difference(test: PairedTest, settings: Settings, corrected: float) -> Difference:
+def _difference(test: PairedTest, settings: Resampling, corrected: float) -> Difference:
     names, clips, drawn, runs = test.pair.names, test.pair.first, test.clips, test.runs
-    verdict = metrics.verdict(
-        drawn.low,
-        drawn.high,
-        corrected,
-        alpha=1 - settings.confidence,
-        lower_is_better=drawn.lower_is_better,
-    )
+    alpha, lower = 1 - settings.confidence, drawn.lower_is_better
+    verdict = metrics.verdict(drawn.low, drawn.high, corrected, alpha=alpha, lower_is_better=lower)
     better = {"A is better": names[0], "B is better": names[1]}.get(verdict)
+    interval = (
+        "difference",
+        "low",
+        "high",
+        "confidence",
+        "share_better",
+        "lower_is_better",
+        "clips",
+        "units",
+        "vanished",
+    )
     values: dict[str, float | int | str | bool | None] = {
         "first": drawn.a,
         "second": drawn.b,
-        "difference": drawn.difference,
-        "low": drawn.low,
-        "high": drawn.high,
-        "confidence": drawn.confidence,
+        **{name: getattr(drawn, name) for name in interval},
         "p_clips": drawn.p_value,
         "p_runs": runs.p_value if runs else None,
         "p_value": test.p_value,
         "p_corrected": corrected,
-        "share_better": drawn.share_better,
         "better": better,
-        "lower_is_better": drawn.lower_is_better,
-        "clips": drawn.clips,
-        "units": drawn.units,
         "seeds": len(clips.seeds),
         "folds": clips.num_folds,
         "runs": clips.num_runs,
-        "vanished": drawn.vanished,
     }
     for seed, each in test.mcnemar.items():
         values |= {

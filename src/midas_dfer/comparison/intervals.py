@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from midas_dfer import metrics
 from midas_dfer.clips.store.clip_store import ClipStore
-from midas_dfer.comparison.pairing import line_up
+from midas_dfer.comparison.pairing import align
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
@@ -26,15 +26,15 @@ def method_intervals(
     Returns:
         None where no clip has a label, or the seeds were not all scored on the same clips.
     """
-    lineup = line_up(table)
-    if lineup is None or (lineup.labels == NO_LABEL).all():
+    aligned = align(table)
+    if aligned is None or (aligned.labels == NO_LABEL).all():
         return None
     return metrics.score_intervals(
-        lineup.labels,
-        lineup.predicted,
+        aligned.labels,
+        aligned.predicted,
         num_classes=len(table.class_names),
         confidence=confidence,
-        **lineup.drawn_together(people),
+        **aligned.drawn_together(people),
     )
 
 

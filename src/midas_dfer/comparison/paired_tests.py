@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from midas_dfer import metrics
-from midas_dfer.comparison.pairing import Lineup, Pair
+from midas_dfer.comparison.pairing import AlignedPredictions, Pair
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.measures import READINGS
 
@@ -20,7 +20,7 @@ _DISTANCES: dict[str, Callable[..., Float64[np.ndarray, " N"]]] = {
 
 
 @dataclass(frozen=True)
-class Measure:
+class ComparedMeasure:
     """A score: its name, and the distance from the votes and the reading that it is the mean of, if it is."""
 
     name: str
@@ -28,16 +28,16 @@ class Measure:
     reading: str = ""
 
 
-MEASURES = (
-    Measure("UAR"),
-    Measure("WAR"),
-    *(Measure(f"{distance}, {reading}", distance, reading) for reading in READINGS for distance in _DISTANCES),
+COMPARED = (
+    ComparedMeasure("UAR"),
+    ComparedMeasure("WAR"),
+    *(ComparedMeasure(f"{distance}, {reading}", distance, reading) for reading in READINGS for distance in _DISTANCES),
 )
 """All that methods are compared in."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Resampling:
     """Who is in which video (None if not known), how often is drawn, from which seed; confidence of the intervals."""
 
     people: Mapping[str, str] | None
@@ -48,18 +48,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What was found of a score of two methods.
+    """What was found of a score of two methods: over clips or people and seeds, over trainings (None of a single one).
 
-    Attributes:
-        pair: the methods, on the clips that were compared.
-        measure: the score.
-        clips: over clips or people and seeds.
-        runs: over trainings; None of a single one.
-        mcnemar: of WAR, by seed.
+    McNemar's test is of WAR, by seed.
     """
 
     pair: Pair
-    measure: Measure
+    measure: ComparedMeasure
     clips: metrics.PairedBootstrap
     runs: metrics.PairedRuns | None
     mcnemar: dict[int, metrics.McNemar]
@@ -70,7 +65,7 @@ class PairedTest:
         return max(self.clips.p_value, self.runs.p_value if self.runs else 0.0)
 
 
-def paired_test(pair: Pair, measure: Measure, settings: Settings) -> PairedTest | None:
+def paired_test(pair: Pair, measure: ComparedMeasure, settings: Resampling) -> PairedTest | None:
     """Test a score; None where there is nothing to compare: no clip with a label or votes, or no vote shares.
 
     Where only one of the methods gives vote shares, the other is judged by its probabilities in their place.
@@ -82,7 +77,7 @@ def paired_test(pair: Pair, measure: Measure, settings: Settings) -> PairedTest 
     return None if (pair.first.labels == NO_LABEL).all() else _test_recognition(pair, measure, settings)
 
 
-def _test_distance(pair: Pair, measure: Measure, settings: Settings) -> PairedTest:
+def _test_distance(pair: Pair, measure: ComparedMeasure, settings: Resampling) -> PairedTest:
     """Over the clips that have votes."""
     pair = Pair(pair.names, pair.first.with_votes(), pair.second.with_votes())
     first, second = (_distances(each, measure) for each in (pair.first, pair.second))
@@ -92,7 +87,7 @@ def _test_distance(pair: Pair, measure: Measure, settings: Settings) -> PairedTe
     return PairedTest(pair, measure, found, _over_runs(pair, scores, settings), {})
 
 
-def _test_recognition(pair: Pair, measure: Measure, settings: Settings) -> PairedTest:
+def _test_recognition(pair: Pair, measure: ComparedMeasure, settings: Resampling) -> PairedTest:
     """Over the clips that have a label."""
     kind: Literal["uar", "war"] = "uar" if measure.name == "UAR" else "war"
     score = metrics.uar if kind == "uar" else metrics.war
@@ -108,21 +103,17 @@ def _test_recognition(pair: Pair, measure: Measure, settings: Settings) -> Paire
     return PairedTest(pair, measure, found, _over_runs(pair, scores, settings), tests)
 
 
-def _drawing(clips: Lineup, settings: Settings) -> dict[str, Any]:
-    return {
-        **clips.drawn_together(settings.people),
-        "repeats": settings.repeats,
-        "seed": settings.seed,
-        "confidence": settings.confidence,
-    }
+def _drawing(clips: AlignedPredictions, settings: Resampling) -> dict[str, Any]:
+    drawn = {"repeats": settings.repeats, "seed": settings.seed, "confidence": settings.confidence}
+    return {**clips.drawn_together(settings.people), **drawn}
 
 
-def _distances(of: Lineup, measure: Measure) -> Float64[np.ndarray, "S N"]:
+def _distances(of: AlignedPredictions, measure: ComparedMeasure) -> Float64[np.ndarray, "S N"]:
     distance = _DISTANCES[measure.distance]
     return np.stack([distance(shown, of.votes, reduction="none") for shown in getattr(of, measure.reading)])
 
 
-def _over_runs(pair: Pair, scores: Sequence[tuple[float, float]], settings: Settings) -> metrics.PairedRuns | None:
+def _over_runs(pair: Pair, scores: Sequence[tuple[float, float]], settings: Resampling) -> metrics.PairedRuns | None:
     """The t test over runs; those without any labelled clip have no score."""
     both = [(a, b) for a, b in scores if np.isfinite(a) and np.isfinite(b)]
     if len(both) < 2:

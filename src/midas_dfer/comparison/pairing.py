@@ -13,23 +13,18 @@ from midas_dfer.labels import NO_LABEL
 
 
 @dataclass(frozen=True)
-class Lineup:
+class AlignedPredictions:
     """The predictions of a method: S networks on the same N clips.
 
     In a cross-validation a row holds all folds of a seed, each clip tested once. Where every fold's network was
     tested on the same clips, as on those of another store, each has a row of its own.
 
     Attributes:
-        video_ids: of the clips, in order.
         labels: the single label; -1 where there is none.
-        has_votes: whether annotators' votes are known.
         votes: the annotators' distribution.
         folds: of the clips; None where there are none, or each network has a row of its own.
         num_folds: how many folds were trained on.
-        seeds: of the trainings.
         runs: which training predicted a clip, 0 to R - 1.
-        predicted: class numbers.
-        probabilities: softmax of the networks' output.
         vote_shares: the annotators' distribution that the output implies; the probabilities where it implies none.
         implied: whether it does.
     """
@@ -52,7 +47,7 @@ class Lineup:
         """How many trainings."""
         return int(self.runs.max()) + 1
 
-    def with_votes(self) -> "Lineup":
+    def with_votes(self) -> "AlignedPredictions":
         """The clips that have votes."""
         if self.has_votes.all():
             return self
@@ -66,11 +61,7 @@ class Lineup:
         )
 
     def drawn_together(self, people: Mapping[str, str] | None) -> dict[str, Any]:
-        """What the bootstrap keeps together: `folds` and `clusters`, as `metrics.paired_bootstrap` takes them.
-
-        Args:
-            people: who is in which video, by its id; None if that is not known of any.
-        """
+        """What the bootstrap keeps together: `folds` and `clusters`, as `metrics.paired_bootstrap` takes them."""
         if people is None:
             return {"folds": self.folds, "clusters": None}
         # Who is not known is nobody else.
@@ -87,11 +78,11 @@ class Pair:
     """Two methods on the same clips, in the same order, after trainings with the same folds and seeds."""
 
     names: tuple[str, str]
-    first: Lineup
-    second: Lineup
+    first: AlignedPredictions
+    second: AlignedPredictions
 
 
-def line_up(table: PooledPredictions) -> Lineup | None:
+def align(table: PooledPredictions) -> AlignedPredictions | None:
     """A row for each network, all on the same clips; None where they were not tested on the same, each once."""
     order = np.lexsort((np.array(table.video_ids), table.fold, table.seed))
     seed, fold, ids = table.seed[order], table.fold[order], np.array(table.video_ids)[order]
@@ -103,7 +94,7 @@ def line_up(table: PooledPredictions) -> Lineup | None:
         return None
     folds, num_folds, places = fold[rows], len(np.unique(fold)), order[rows]
     clips = places[0]
-    return Lineup(
+    return AlignedPredictions(
         video_ids=tuple(table.video_ids[place] for place in clips),
         labels=table.labels[clips],
         has_votes=table.has_votes[clips],
@@ -123,8 +114,7 @@ def pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPred
     """Put the predictions of two methods in the same order, of the seeds that both have.
 
     Raises:
-        RequestError: they know different classes, have no seed in common, were not tested on the same clips, or
-            there is nothing known of these clips.
+        RequestError: says why they cannot be compared.
     """
     found = _pair_up(names, first, second)
     if isinstance(found, str):
@@ -145,7 +135,7 @@ def _pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPre
         return f"they were scored on other clips ({len(mine & theirs):,} in common)"
     if _tested(first) != _tested(second):
         return "they were not scored on the same clips in the same folds; finish the runs of both"
-    one, other = line_up(first), line_up(second)
+    one, other = align(first), align(second)
     if one is None or other is None:
         return "their seeds were not all scored on the same clips, each once; finish the runs of both"
     if (

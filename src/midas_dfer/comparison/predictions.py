@@ -1,12 +1,13 @@
-"""The predictions of several trainings, one below the other."""
+"""The predictions of several trainings, one below the other, and their scores together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
 
-from midas_dfer.training.scoring.scores import Predictions
+from midas_dfer.training.scoring.baselines import mean_baselines, mean_human_line
+from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
 
 NO_FOLD = -1
 """Stands for the fold of a run that names none."""
@@ -36,11 +37,10 @@ def pool_predictions(
         class_names: of their columns.
         runs: one or more: predictions, the fold that was tested (None for none), and the seed.
     """
-    runs = list(runs)
-    tables = [table for table, _, _ in runs]
-    folds = [NO_FOLD if fold is None else fold for _, fold, _ in runs]
+    tables, folds, seeds = zip(*runs, strict=True)
     lengths = [len(table.video_ids) for table in tables]
     shares = [table.vote_shares for table in tables if table.vote_shares is not None]
+    numbers = [NO_FOLD if fold is None else fold for fold in folds]
     return PooledPredictions(
         video_ids=tuple(video_id for table in tables for video_id in table.video_ids),
         **{
@@ -49,6 +49,26 @@ def pool_predictions(
         },
         vote_shares=np.concatenate(shares) if len(shares) == len(tables) else None,
         class_names=class_names,
-        fold=np.repeat(np.array(folds, dtype=np.int64), lengths),
-        seed=np.repeat(np.array([seed for _, _, seed in runs], dtype=np.int64), lengths),
+        fold=np.repeat(np.array(numbers, dtype=np.int64), lengths),
+        seed=np.repeat(np.array(seeds, dtype=np.int64), lengths),
+    )
+
+
+def score_together(predictions: PooledPredictions, evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The scores of pooled predictions; what else there is to say is said by the evaluations of the single runs."""
+    first = evaluations[0]
+    return score(
+        predictions,
+        method=first.method,
+        model=first.model,
+        dataset=first.dataset,
+        class_names=first.class_names,
+        part=first.part,
+        caution=next((each.caution for each in evaluations if each.caution), ""),
+        mapping=first.mapping,
+        no_vote_shares=next((each.no_vote_shares for each in evaluations if each.no_vote_shares), ""),
+        baselines=mean_baselines(
+            [each.baselines for each in evaluations], [(each.num_labelled, each.num_voted) for each in evaluations]
+        ),
+        human_line=mean_human_line([each.human_line for each in evaluations]),
     )

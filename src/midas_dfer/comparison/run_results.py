@@ -9,15 +9,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from midas_dfer.commands import shell_command
-from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions, score_together
 from midas_dfer.errors import RequestError
 from midas_dfer.sharing.trained import TrainedModel, is_model, open_trained
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.run_folder.metrics_file import Curves, read_curves
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, METRICS_FILE, Run
-from midas_dfer.training.scoring.baselines import mean_baselines, mean_human_line
 from midas_dfer.training.scoring.predictions_file import read_predictions
-from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, Predictions, score
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, Predictions
 from midas_dfer.training.scoring.scores_file import evaluation_folders, read_evaluation, shown_folder
 
 FOLD_AND_SEED = ("test_fold", "seed")
@@ -31,15 +30,11 @@ class RunResult:
     """A run as far as it has come; or what is known of a trained model without its run.
 
     Attributes:
-        name: what the report calls it.
-        path: its folder.
-        model: architecture.
-        method: how it was trained, in the paper's words.
         dataset: what it learned from; "" where that is not recorded.
         class_names: those that it knows.
         run: recipe and provenance; None of an exported model, and where only an evaluation is there.
-        evaluation: its scores; None if it has not been evaluated.
-        predictions: what they were computed from; None likewise, or where the file is gone.
+        evaluation: None if it has not been evaluated.
+        predictions: what the scores were computed from; None likewise, or where the file is gone.
         curves: loss and scores of each epoch; None where the file is gone.
         missing: a sentence for each thing that is not there, and what makes it.
     """
@@ -72,8 +67,6 @@ class Entry:
     """What stands in the report as one: a run, or all runs of a method, over folds and seeds.
 
     Attributes:
-        name: of the run or the method.
-        runs: at least one.
         evaluation: the scores of the pooled predictions; a single run's own. None if no run has been evaluated, or
             where runs do not have the same classes.
         predictions: of all runs that have some.
@@ -98,13 +91,7 @@ class Entry:
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
-    """Read the folders of runs and of other trained models.
-
-    Each is called by its folder's name, with as many of those above as it takes to differ.
-
-    Raises:
-        RequestError: none is named, one is named twice, one is no such folder, or its files are damaged.
-    """
+    """Read the folders of runs and of other trained models, called as `folder_names` calls them."""
     return tuple(read_run(path, name) for path, name in zip(paths, folder_names(paths), strict=True))
 
 
@@ -249,25 +236,9 @@ def pooled(name: str, runs: Sequence[RunResult]) -> Entry:
     scored = [(run.place, e, p) for run, e, p in known if e is not None and p is not None]
     if not scored or len({e.class_names for _, e, _ in scored}) > 1:
         return Entry(name, tuple(runs), runs[0].evaluation if len(runs) == 1 else None, None)
-    first = scored[0][1]
-    together = pool_predictions(first.class_names, [(p, *place) for place, _, p in scored])
-    if len(runs) == 1:
-        return Entry(name, tuple(runs), first, together)
-    evaluation = score(
-        together,
-        method=first.method,
-        model=first.model,
-        dataset=first.dataset,
-        class_names=first.class_names,
-        part=first.part,
-        caution=next((each.caution for _, each, _ in scored if each.caution), ""),
-        mapping=first.mapping,
-        no_vote_shares=next((each.no_vote_shares for _, each, _ in scored if each.no_vote_shares), ""),
-        baselines=mean_baselines(
-            [each.baselines for _, each, _ in scored], [(each.num_labelled, each.num_voted) for _, each, _ in scored]
-        ),
-        human_line=mean_human_line([each.human_line for _, each, _ in scored]),
-    )
+    evaluations = [e for _, e, _ in scored]
+    together = pool_predictions(evaluations[0].class_names, [(p, *place) for place, _, p in scored])
+    evaluation = evaluations[0] if len(runs) == 1 else score_together(together, evaluations)
     return Entry(name, tuple(runs), evaluation, together)
 
 

@@ -89,7 +89,7 @@ def crossval_jobs(
         folder: what the runs' folders lie in, such as `soft`; "" for none.
 
     Raises:
-        RequestError: the store has no two folds, lacks one that is asked for, or a fold or seed is named twice.
+        RequestError: the store has no such folds, or a fold or seed is named twice.
     """
     there = store.manifest.fold_numbers
     if len(there) < 2:

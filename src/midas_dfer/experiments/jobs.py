@@ -21,6 +21,7 @@ from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation
 from midas_dfer.training.train import resume, train
+from midas_dfer.wording import percent
 
 JOB_FILE = f"{EVALUATION_FOLDER}/job.json"
 """Written in the run folder when its scores are there: the job, the clips' fingerprint, and the scores' hashes."""
@@ -57,13 +58,7 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "name": self.name,
-            "method": self.method,
-            "config": self.config.to_dict(),
-            "store": self.store,
-            "evaluate_on": self.evaluate_on,
-        }
+        return {**vars(self), "config": self.config.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Job":
@@ -73,14 +68,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What came of a job.
-
-    Attributes:
-        job: what was to be done.
-        run: the run folder; the predictions lie in its `evaluation/predictions.csv`.
-        evaluation: the scores.
-        seconds: how long its epochs took, those before an interruption with them.
-    """
+    """What came of a job: its run folder and scores; `seconds`: how long its epochs took, interrupted ones as well."""
 
     job: Job
     run: str
@@ -89,12 +77,7 @@ class JobResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "job": self.job.to_dict(),
-            "run": self.run,
-            "evaluation": self.evaluation.to_dict(),
-            "seconds": self.seconds,
-        }
+        return {**vars(self), "job": self.job.to_dict(), "evaluation": self.evaluation.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobResult":
@@ -149,9 +132,7 @@ def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobRe
 
 
 def load_result(job: Job, out: Path) -> JobResult | None:
-    """Read what came of a job; None if it is not done, or the folder is another job's.
-
-    It is not done either where the scores were rewritten since.
+    """Read what came of a job; None if it is not done, the scores were rewritten since, or the folder is another job's.
 
     Raises:
         RequestError: the folder is damaged.
@@ -170,21 +151,15 @@ def load_result(job: Job, out: Path) -> JobResult | None:
         evaluation = read_evaluation(run)
         return None if evaluation is None else JobResult(job, str(path), evaluation, _seconds(run))
     except (KeyError, TypeError, AttributeError) as error:
-        raise RequestError(f"{path / EVALUATION_FOLDER} is damaged ({error!r}); remove it and do the same again") from (
-            error
-        )
+        damaged = f"{path / EVALUATION_FOLDER} is damaged ({error!r})"
+        raise RequestError(f"{damaged}; remove it and do the same again") from error
 
 
 def check_job(job: Job, out: Path, fingerprint: str | None = None) -> None:
-    """Refuse a job whose folder holds the training of another recipe, or on other clips.
-
-    Args:
-        job: what is to be done.
-        out: folder of the experiment.
-        fingerprint: of the job's store; None leaves the clips unchecked.
+    """Refuse a job whose folder holds the training of another recipe, or on other clips than `fingerprint` is of.
 
     Raises:
-        RequestError: it does; the message names the setting that differs.
+        RequestError: names the setting that differs.
     """
     path = out / job.name
     if not (path / RUN_FILE).exists():
@@ -216,11 +191,8 @@ def different_setting(wanted: RunConfig, found: RunConfig) -> str:
 
 
 def _hashes(run: Path) -> dict[str, str]:
-    hashes = {}
-    for name in _EVALUATION_FILES:
-        path = run / EVALUATION_FOLDER / name
-        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-    return hashes
+    files = {name: run / EVALUATION_FOLDER / name for name in _EVALUATION_FILES}
+    return {n: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for n, path in files.items()}
 
 
 def _seconds(run: Run) -> float:
@@ -234,24 +206,19 @@ def _seconds(run: Run) -> float:
 def _scores(evaluation: Evaluation) -> str:
     if evaluation.uar is None or evaluation.war is None:
         return f"{evaluation.num_clips} clips, none with a single label"
-    return f"UAR {100 * evaluation.uar:.1f} %, WAR {100 * evaluation.war:.1f} % on {evaluation.num_clips} clips"
+    return f"UAR {percent(evaluation.uar)}, WAR {percent(evaluation.war)} on {evaluation.num_clips} clips"
 
 
 def once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Leave out what an earlier job of an experiment said in the same words: device, start weights, notes.
-
-    Args:
-        say: prints a line, which begins with the name of a job.
-    """
+    """Leave out what an earlier job said in the same words behind its name: device, start weights, notes."""
     said: set[str] = set()
 
     def say_new(text: str) -> None:
         line = text.partition(": ")[2]
+        if line not in said:
+            say(text)
         if line.startswith(_OF_ALL_JOBS):
-            if line in said:
-                return
             said.add(line)
-        say(text)
 
     return say_new
 

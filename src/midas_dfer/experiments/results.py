@@ -6,56 +6,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference
-from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions, score_together
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
-from midas_dfer.training.scoring.baselines import Reference
-from midas_dfer.training.scoring.measures import DISTANCES, READINGS
+from midas_dfer.training.scoring.measures import DISTANCES
 from midas_dfer.training.scoring.predictions_file import read_predictions
-from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Predictions
+from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Evaluation, Predictions
+from midas_dfer.training.scoring.typed_json import from_json
 
 RESULTS_FILE = "results.json"
 CURE = "run the experiment again, it goes fast"
 """What to do about a damaged one."""
-
-
-@dataclass(frozen=True)
-class PooledScores:
-    """Scores over the predictions of all folds of a seed taken together, each clip once.
-
-    Attributes:
-        num_clips: how many clips.
-        num_labelled: how many of them have a single label.
-        num_voted: how many of them have votes.
-        uar: mean recall over the classes; None if no clip has a label.
-        war: share of clips whose class was found; None if no clip has a label.
-        recall: of each class; None where it does not occur.
-        confusion: clips by class (row) and predicted class (column).
-        agreement: soft_cross_entropy, jensen_shannon and total_variation, means over the clips with votes, of each
-            reading; empty if no clip has votes.
-    """
-
-    num_clips: int
-    num_labelled: int
-    num_voted: int
-    uar: float | None
-    war: float | None
-    recall: tuple[float | None, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    agreement: dict[str, dict[str, float]]
-
-    @property
-    def reference(self) -> Reference:
-        """Of the reading that the runs are judged by, as `Evaluation.reference`."""
-        judged = self.agreement.get("vote_shares", self.agreement.get("probabilities", {}))
-        return Reference("pooled", self.uar, self.war, **{m.key: judged.get(m.key) for m in DISTANCES})
 
 
 @dataclass(frozen=True)
@@ -73,8 +39,7 @@ class MethodResult:
     def __post_init__(self) -> None:
         if not self.results:
             raise RequestError(f"there are no results of {self.name}")
-        names = {each.evaluation.class_names for each in self.results}
-        if len(names) > 1:
+        if len({each.evaluation.class_names for each in self.results}) > 1:
             raise RequestError(f"the results of {self.name} are over different classes; they have no mean")
 
     @property
@@ -122,13 +87,16 @@ class MethodResult:
         times = sum(count > 1 for count in counts.values())
         return f"not pooled: {times} clips are tested by more than one run" if times else ""
 
-    def pooled(self, seed: int) -> PooledScores | None:
-        """Scores over the predictions of all folds of a seed; None where a clip would count twice.
+    def pooled(self, seed: int) -> Evaluation | None:
+        """Scores over the predictions of all folds of a seed, each clip once; None where a clip would count twice.
 
         Raises:
             RequestError: a table of predictions is missing or damaged.
         """
-        return None if self.why_not_pooled(seed) else _pool(self.of_seed(seed))
+        if self.why_not_pooled(seed):
+            return None
+        results = self.of_seed(seed)
+        return score_together(self._pool(results), [each.evaluation for each in results])
 
     def predictions(self) -> PooledPredictions:
         """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to nine digits).
@@ -136,10 +104,11 @@ class MethodResult:
         Raises:
             RequestError: a table is missing or damaged.
         """
-        results = [result for seed in self.seeds for result in self.of_seed(seed)]
-        return pool_predictions(
-            self.class_names, [(_read(each), each.job.config.test_fold, each.job.config.seed) for each in results]
-        )
+        return self._pool([result for seed in self.seeds for result in self.of_seed(seed)])
+
+    def _pool(self, results: Sequence[JobResult]) -> PooledPredictions:
+        places = [(_read(each), each.job.config.test_fold, each.job.config.seed) for each in results]
+        return pool_predictions(self.class_names, places)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the results, and what is computed from them."""
@@ -147,8 +116,8 @@ class MethodResult:
         for seed in self.seeds:
             pooled = self.pooled(seed)
             means = {measure: _plain(self.over_folds(measure, seed)) for measure in ("uar", "war")}
-            pool = {"pooled": pooled and asdict(pooled), "why_not_pooled": self.why_not_pooled(seed)}
-            seeds.append({"seed": seed, **means, **pool})
+            pool = None if pooled is None else _pooled(pooled)
+            seeds.append({"seed": seed, **means, "pooled": pool, "why_not_pooled": self.why_not_pooled(seed)})
         return {
             "name": self.name,
             "class_names": list(self.class_names),
@@ -163,8 +132,9 @@ class MethodResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
         """The inverse of `to_dict`; what is computed is computed again."""
-        _texts([values["name"]])
-        return cls(str(values["name"]), tuple(JobResult.from_dict(each) for each in values["results"]))
+        return cls(
+            from_json(str, values["name"], "name"), tuple(JobResult.from_dict(each) for each in values["results"])
+        )
 
 
 @dataclass(frozen=True)
@@ -214,27 +184,13 @@ class ExperimentResult:
         try:
             methods = [MethodResult.from_dict(each) for each in values["methods"]]
             return cls(
-                name=_texts([values["name"]])[0],
+                name=from_json(str, values["name"], "name"),
                 methods=tuple(replace(m, results=tuple(_moved(r, out) for r in m.results)) for m in methods),
-                differences=tuple(_difference(each) for each in values["differences"]),
-                notes=_texts(values["notes"]),
+                differences=from_json(tuple[Difference, ...], values["differences"], "differences"),
+                notes=from_json(tuple[str, ...], values["notes"], "notes"),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise RequestError(f"{path} is damaged ({' '.join(str(error).split())}); {CURE}") from error
-
-
-def _difference(values: Mapping[str, Any]) -> Difference:
-    found = Difference(**values)
-    _texts([found.first, found.second, found.measure, found.test, found.verdict])
-    if not isinstance(found.values, dict):
-        raise TypeError("the values of a difference are no object")
-    return found
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise TypeError(f"{values!r:.50} is no list of texts")
-    return tuple(values)
 
 
 def _moved(result: JobResult, out: Path) -> JobResult:
@@ -247,30 +203,10 @@ def _plain(score: MeanScore | None) -> dict[str, Any] | None:
     return None if score is None else {"mean": score.mean, "deviation": score.deviation, "values": list(score.values)}
 
 
-def _pool(results: Sequence[JobResult]) -> PooledScores:
-    evaluations = [each.evaluation for each in results]
-    confusion = np.sum([np.array(each.confusion, dtype=np.int64) for each in evaluations], axis=0)
-    voted = [each for each in evaluations if each.agreement is not None]
-    agreement: dict[str, dict[str, float]] = {}
-    for reading in READINGS:
-        if not voted or any(reading not in (each.agreement or {}) for each in voted):
-            continue
-        weights = [each.num_voted for each in voted]
-        agreement[reading] = {
-            m.key: float(np.average([getattr((e.agreement or {})[reading], m.key) for e in voted], weights=weights))
-            for m in DISTANCES
-        }
-    labelled = int(confusion.sum())
-    return PooledScores(
-        num_clips=sum(each.num_clips for each in evaluations),
-        num_labelled=labelled,
-        num_voted=sum(each.num_voted for each in evaluations),
-        uar=metrics.uar(confusion) if labelled else None,
-        war=metrics.war(confusion) if labelled else None,
-        recall=tuple(float(r) if np.isfinite(r) else None for r in metrics.recall_per_class(confusion)),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-        agreement=agreement,
-    )
+def _pooled(e: Evaluation) -> dict[str, Any]:
+    names = ("num_clips", "num_labelled", "num_voted", "uar", "war", "recall", "confusion")
+    agreement = {name: {m.key: m.of(each) for m in DISTANCES} for name, each in (e.agreement or {}).items()}
+    return {**{name: getattr(e, name) for name in names}, "agreement": agreement}
 
 
 def _read(result: JobResult) -> Predictions:

@@ -54,10 +54,8 @@ def _side_by_side(paths: Sequence[Path], experiments: Sequence[Path], baseline: 
     by_method = len(set(methods)) == len(methods)
     made: list[Entry] = []
     first: dict[Path, Entry] = {}
-    alone = [path for path in paths if path not in results]
-    runs = [read_run(path, named[path]) for path in alone]
-    plain = tuple(pooled(each.name, [each]) for each in runs) if apart else group_runs(runs)
-    waiting = list(plain)
+    runs = [read_run(path, named[path]) for path in paths if path not in results]
+    waiting = [pooled(each.name, [each]) for each in runs] if apart else list(group_runs(runs))
     for path in paths:
         if path not in results:
             own = [each for each in waiting if any(run.path == path for run in each.runs)]

@@ -27,7 +27,7 @@ from midas_dfer.reproduce.mixed_pair import mix_pair
 from midas_dfer.reproduce.plan import SMOKE
 from midas_dfer.reproduce.printed import FIGURES as FIGURES
 from midas_dfer.training.scoring.scores import Evaluation
-from midas_dfer.wording import count
+from midas_dfer.wording import count, joined, percent
 
 _HAPPY_RECALL = "87.40 %"  # section 5.4, and table 1
 
@@ -64,19 +64,16 @@ def make_figure(
     make_folder(out)
     if name == "figure-1":
         return _mixing(store, out / name, seed)
-    if name == "figure-3":
-        return _examples(store, out / name)
-    if name == "figure-4":
-        return _class_distribution(store, out / name)
-    if name == "figure-5":
-        return _coexistence(store, out / name)
-    return _confusions(results, out / name)
+    if name == "figure-6":
+        return _confusions(results, out / name)
+    draw = {"figure-3": _examples, "figure-4": _class_distribution, "figure-5": _coexistence}[name]
+    return draw(store, out / name)
 
 
 def _mixing(store: ClipStore, stem: Path, seed: int) -> list[Path]:
     """Figures 1 and 2: two clips with their votes, and what MIDAS makes of them."""
     pair = mix_pair(store, seed)
-    table, *pictures = _paths(stem, ".csv", ".png", ".svg")
+    table, *pictures = _files(stem)
     note = (
         "Bars: shares, all on the scale from 0 to 100 %. Mixed label: full colour is the first clip's part, "
         "light colour the second's. Broken line: all classes equal. The softmax is of shares, as the paper is "
@@ -91,8 +88,7 @@ def _mixing(store: ClipStore, stem: Path, seed: int) -> list[Path]:
         ("target", "", 1.0, pair.target),
     ]
     columns = ["distribution", "video_id", "ratio", *(f"share_{each}" for each in pair.class_names)]
-    _write_table(table, columns, ([*head, *shares.tolist()] for *head, shares in rows))
-    return [*pictures, table]
+    return [*pictures, _write_table(table, columns, ([*head, *shares.tolist()] for *head, shares in rows))]
 
 
 def _examples(store: ClipStore, stem: Path) -> list[Path]:
@@ -101,7 +97,7 @@ def _examples(store: ClipStore, stem: Path) -> list[Path]:
     groups = load_examples(store, chosen)
     if not groups:
         raise RequestError(f"no clip of {store.path} has votes or a label; there is nothing to draw in figure-3")
-    table, *pictures = _paths(stem, ".csv", ".png", ".svg")
+    table, *pictures = _files(stem)
     for path in pictures:
         draw_examples(store, chosen, path)
     rows = [
@@ -110,14 +106,13 @@ def _examples(store: ClipStore, stem: Path) -> list[Path]:
         for clip in group.clips
     ]
     columns = ["group", "video_id", "entropy", "voted", *(f"votes_{each}" for each in store.class_names)]
-    _write_table(table, columns, rows)
-    return [*pictures, table]
+    return [*pictures, _write_table(table, columns, rows)]
 
 
 def _class_distribution(store: ClipStore, stem: Path) -> list[Path]:
     """Figure 4: clips by single label, beside the sum of their soft labels."""
     d = describe(store)
-    table, *pictures = _paths(stem, ".csv", ".png", ".svg")
+    table, *pictures = _files(stem)
     ranked = [d.class_names[k] for k in np.argsort(-np.array(d.soft_label_mass), kind="stable")]
     here = f"Here, by votes: most {_listed(ranked[:2])}"
     here += f", fewest {_listed(ranked[-2:])}." if len(ranked) > 3 else "."
@@ -130,23 +125,22 @@ def _class_distribution(store: ClipStore, stem: Path) -> list[Path]:
     rows: list[list[Any]] = [
         [each, clips, mass] for each, clips, mass in zip(d.class_names, d.class_clips, d.soft_label_mass, strict=True)
     ]
-    _write_table(table, ["class", "clips", "soft_label_sum"], [*rows, ["", d.num_unlabelled, 0.0]])
-    return [*pictures, table]
+    return [*pictures, _write_table(table, ["class", "clips", "soft_label_sum"], [*rows, ["", d.num_unlabelled, 0.0]])]
 
 
 def _coexistence(store: ClipStore, stem: Path) -> list[Path]:
     """Figure 5: the mean soft label of the clips of each class."""
     manifest = store.manifest
-    rows = np.flatnonzero(manifest.has_votes & (manifest.labels != NO_LABEL))
-    if not len(rows):
+    usable = np.flatnonzero(manifest.has_votes & (manifest.labels != NO_LABEL))
+    if not len(usable):
         raise RequestError(f"no clip of {store.path} has both votes and a single label, as figure-5 needs")
-    known, names = manifest.select(rows), store.class_names
+    known, names = manifest.select(usable), store.class_names
     shares = coexistence_matrix(votes_to_soft_labels(known.votes), known.labels)
     counts = np.bincount(known.labels, minlength=len(names)).astype(np.int64)
-    table, *pictures = _paths(stem, ".csv", ".png", ".svg")
-    left_out = len(manifest) - len(rows)
+    table, *pictures = _files(stem)
+    left_out = len(manifest) - len(usable)
     lines = [
-        f"{one_line(store.dataset)} \u00b7 {count(len(rows), 'clip')} with votes and a single label",
+        f"{one_line(store.dataset)} \u00b7 {count(len(usable), 'clip')} with votes and a single label",
         "rows: clips of a class; columns: their mean soft label, in %",
     ]
     note = (
@@ -159,15 +153,11 @@ def _coexistence(store: ClipStore, stem: Path) -> list[Path]:
     with house_style():
         coexisting_chart(names, shares, counts, lines=lines, note=note).save(*pictures)
     columns = ["class", "clips", *(f"share_{each}" for each in names)]
-    _write_table(
-        table,
-        columns,
-        (
-            [each, int(number), *("" if np.isnan(share) else float(share) for share in row)]
-            for each, number, row in zip(names, counts, shares, strict=True)
-        ),
-    )
-    return [*pictures, table]
+    rows = [
+        [each, int(number), *("" if np.isnan(share) else float(share) for share in row)]
+        for each, number, row in zip(names, counts, shares, strict=True)
+    ]
+    return [*pictures, _write_table(table, columns, rows)]
 
 
 def _coexisting_words(names: Sequence[str], shares: Float64[np.ndarray, "K K"]) -> str:
@@ -188,8 +178,7 @@ def _coexisting_words(names: Sequence[str], shares: Float64[np.ndarray, "K K"]) 
     if pairs:
         both = max(pairs, key=lambda pair: float(shares[pair] + shares[pair[::-1]]))
         words += f"; most together, without {short_name(names[most])}: {_listed([names[k] for k in both])}"
-    words += ". "
-    return words
+    return f"{words}. "
 
 
 def _confusions(results: ExperimentResult | MethodResult | Evaluation | None, stem: Path) -> list[Path]:
@@ -218,7 +207,7 @@ def _confusion(
     if not confusion.sum():
         raise RequestError(f"no clip of {e.dataset} has a single label; there is no confusion matrix for figure-6")
     which = "all clips" if e.part == "all" else f"{e.part} part"
-    scores = f"UAR {100 * metrics.uar(confusion):.2f} % \u00b7 WAR {100 * metrics.war(confusion):.2f} %"
+    scores = f"UAR {percent(metrics.uar(confusion), 2)} \u00b7 WAR {percent(metrics.war(confusion), 2)}"
     lines = [
         one_line(f"{e.method} ({e.model}) on {e.dataset}, {which}{runs}"),
         f"{scores} \u00b7 {count(int(confusion.sum()), 'clip')}"
@@ -228,14 +217,13 @@ def _confusion(
     recall = metrics.recall_per_class(confusion)
     note = "In cells: per cent of the row's clips, and clips."
     if happy and np.isfinite(recall[happy[0]]):
-        found = f"{100 * recall[happy[0]]:.2f} %"
         note += (
-            f" Of happy clips, {found} are found here; the text of the paper has {_HAPPY_RECALL}, of DFEW with MIDAS "
-            "(its table 1 has all classes)."
+            f" Of happy clips, {percent(recall[happy[0]], 2)} are found here; the text of the paper has "
+            f"{_HAPPY_RECALL}, of DFEW with MIDAS (its table 1 has all classes)."
         )
     cautions = [toy, *(each.caution for each in evaluations)]
     caution = "; ".join(dict.fromkeys(each for each in cautions if each))
-    table, *pictures = _paths(stem, ".csv", ".png", ".svg")
+    table, *pictures = _files(stem)
     said = f"CAUTION: {caution}." if caution else ""
     with house_style():
         confusion_chart(confusion, e.class_names, lines=lines, caution=said, note=" ".join([note, *notes])).save(
@@ -245,8 +233,8 @@ def _confusion(
         [name, int(row.sum()), "" if np.isnan(share) else float(share), *(int(clips) for clips in row)]
         for name, row, share in zip(e.class_names, confusion, recall, strict=True)
     ]
-    _write_table(table, ["class", "clips", "recall", *(f"predicted_{name}" for name in e.class_names)], rows)
-    return [*pictures, table]
+    columns = ["class", "clips", "recall", *(f"predicted_{name}" for name in e.class_names)]
+    return [*pictures, _write_table(table, columns, rows)]
 
 
 def _runs(method: MethodResult) -> str:
@@ -266,20 +254,16 @@ def _subject(d: Description) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(short_name(name) for name in names)
+    return joined([short_name(name) for name in names])
 
 
-def _paths(stem: Path, *suffixes: str) -> list[Path]:
-    return [stem.with_name(stem.name + suffix) for suffix in suffixes]
+def _files(stem: Path) -> list[Path]:
+    return [stem.with_name(stem.name + suffix) for suffix in (".csv", ".png", ".svg")]
 
 
-def _cell(value: object) -> object:
-    return csv_cell(value) if isinstance(value, str) else value
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(map(_cell, columns))
-    writer.writerows(map(_cell, row) for row in rows)
+    writer.writerows([csv_cell(each) if isinstance(each, str) else each for each in row] for row in (columns, *rows))
     write_file(path, lines.getvalue())
+    return path

@@ -77,12 +77,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trainings of a table.
+    """The trainings of each row of a table that can be made, and what a reader must know of them.
 
-    Attributes:
-        jobs: those of each row that can be made.
-        notes: what a reader must know: data, folds, settings, rows left out.
-        people: who is seen in which of the clips that are tested; None where that is not known of any.
+    `people`: who is seen in which of the clips that are tested; None where that is not known of any.
     """
 
     jobs: tuple[tuple[Method, tuple[Job, ...]], ...]
@@ -94,8 +91,7 @@ def plan_table(experiment: Experiment, request: Request) -> Plan:
     """Find out what can be trained.
 
     Raises:
-        RequestError: nothing can, as the store has no folds, no votes, or there is no store to test on; or a setting
-            makes no sense.
+        RequestError: nothing can, or a setting makes no sense.
     """
     if experiment.across:
         _check_test_store(request)
@@ -106,7 +102,9 @@ def plan_table(experiment: Experiment, request: Request) -> Plan:
         other, what = _other_store(store, request)
         evaluate_on = str(other.path.resolve())
         tested = f"{words}; scored on {len(other)} clips of {other.dataset} ({what})"
-    folds = _few_folds(_folds(experiment, store, request), experiment, request)
+    folds = _folds(experiment, store, request)
+    if request.smoke and request.folds is None and len(experiment.methods) > _MANY_ROWS:
+        folds = folds[:1]  # it is to take under a minute
     settings = {**(SMOKE_SETTINGS if request.smoke else {}), **request.settings}
     planned, left_out = [], []
     for method in experiment.methods:
@@ -129,12 +127,17 @@ def plan_table(experiment: Experiment, request: Request) -> Plan:
         reasons = list(dict.fromkeys(reason for _, reason in left_out))
         size = f" at toy size, of {len(store)} clips" if request.smoke else ""
         raise RequestError(f"{experiment.name} cannot be made{size}: {'; '.join(reasons)}")
+    table, papers_data = experiment.printed, ""
+    if table is not None:
+        scored = "" if table.trained_on == table.tested_on else f", scored on {table.tested_on}"
+        papers_data = f" The paper: {'trained on ' if scored else ''}{table.trained_on}{scored}."
+    too_short = (f"{said}." for _, jobs in planned if (said := few_epochs(jobs[0].config, len(store.class_names))))
     notes = [
         *([SMOKE] if request.smoke else []),
-        f"Ours: trained on {tested}.{_the_papers_data(experiment)}",
+        f"Ours: trained on {tested}.{papers_data}",
         _folds_in_words(folds, request.seeds, experiment),
         *_settings_in_words([(method, jobs[0].config) for method, jobs in planned]),
-        *([] if request.smoke else _few_epochs([jobs[0].config for _, jobs in planned], len(store.class_names))),
+        *([] if request.smoke else dict.fromkeys(too_short)),
         *(f"Left out: {row}: {reason}." for row, reason in left_out),
     ]
     seen = store.manifest if evaluate_on is None else ClipStore.open(evaluate_on).manifest
@@ -194,22 +197,13 @@ def _folds(experiment: Experiment, store: ClipStore, request: Request) -> tuple[
     if not own_parts:
         return there
     if not has_parts and not experiment.across:
-        has = (
-            f"has only fold {there[0]}, and nothing beside it to train on"
-            if there
-            else "has neither folds nor a test part"
-        )
+        only = f"has only fold {there[0]}, and nothing beside it to train on" if there else ""
+        has = only or "has neither folds nor a test part"
         raise RequestError(
             f"{experiment.name} needs clips to train and to test on, but {request.store} {has}; prepare more clips, or "
             "make folds when preparing them: midas prepare ... --folds 5"
         )
     return (None,)
-
-
-def _few_folds(folds: tuple[int | None, ...], experiment: Experiment, request: Request) -> tuple[int | None, ...]:
-    """At toy size, where there are many rows, one fold: it is to take under a minute."""
-    many = request.smoke and request.folds is None and len(experiment.methods) > _MANY_ROWS
-    return folds[:1] if many else folds
 
 
 def _job(method: Method, config: RunConfig, store: ClipStore, evaluate_on: str | None, request: Request) -> Job:
@@ -219,11 +213,7 @@ def _job(method: Method, config: RunConfig, store: ClipStore, evaluate_on: str |
 
 
 def _check(config: RunConfig, store: ClipStore) -> None:
-    """Refuse a training that cannot be done, before any is begun.
-
-    Raises:
-        RequestError: votes, clips or weights are wanting.
-    """
+    """Refuse a training that cannot be done, as votes, clips or weights are missing, before any is begun."""
     train = part_clips(store.manifest, config).train
     if not train.has_votes.any():
         if config.labels == "soft":
@@ -243,15 +233,6 @@ def _check(config: RunConfig, store: ClipStore) -> None:
             load_pretrained(model, config.model, config.weights, store.class_names)
         except RequestError as error:  # which weights do not fit would fill a page for each row
             raise RequestError(str(error).split(": ", maxsplit=1)[0]) from error
-
-
-def _the_papers_data(experiment: Experiment) -> str:
-    table = experiment.printed
-    if table is None:
-        return ""
-    if table.trained_on == table.tested_on:
-        return f" The paper: {table.trained_on}."
-    return f" The paper: trained on {table.trained_on}, scored on {table.tested_on}."
 
 
 def _folds_in_words(folds: Sequence[int | None], seeds: Sequence[int], experiment: Experiment) -> str:
@@ -280,35 +261,26 @@ def _settings_in_words(chosen: Sequence[tuple[Method, RunConfig]]) -> list[str]:
     found: dict[str, tuple[set[str], set[str]]] = {}
     for method, config in chosen:
         published = method.config()
-        for setting in fields(RunConfig):
-            ours, theirs = getattr(config, setting.name), getattr(published, setting.name)
-            if ours != theirs and setting.name not in _NOT_OF_THE_METHOD:
-                both = found.setdefault(setting.name, (set(), set()))
+        for name in (setting.name for setting in fields(RunConfig) if setting.name not in _NOT_OF_THE_METHOD):
+            ours, theirs = getattr(config, name), getattr(published, name)
+            if ours != theirs:
+                both = found.setdefault(name, (set(), set()))
                 both[0].add(_value(ours))
                 both[1].add(_value(theirs))
-    notes = []
-    if found:
-        parts = (f"{name} {_either(ours)} (recipe: {_either(theirs)})" for name, (ours, theirs) in found.items())
-        notes.append(f"Settings that are not the recipes': {', '.join(parts)}.")
-    else:
-        notes.append("All settings are the recipes'; what the paper leaves open is as docs/recipes.md says.")
+    parts = (f"{name} {_either(ours)} (recipe: {_either(theirs)})" for name, (ours, theirs) in found.items())
+    same = "All settings are the recipes'; what the paper leaves open is as docs/recipes.md says."
     machine = {(on["precision"], on["device"]) for _, c in chosen for on in (computed_on(c.precision, c.device),)}
     places = _either({f"{in_words(precision)} on {device}" for precision, device in machine})
-    notes.append(f"On this machine trainings are computed in {places}, and scored in float32; the paper says neither.")
-    kept = {config.select for _, config in chosen}
-    notes.append(f"Epoch kept: {_either({EPOCH_KEPT[each] for each in kept})}. The paper does not say which.")
+    kept = _either({EPOCH_KEPT[config.select] for _, config in chosen})
     weights = sorted({config.weights for _, config in chosen if config.weights is not None})
-    if weights:
-        notes.append(f"The networks began with the weights {', '.join(weights)}; the paper's with ImageNet's.")
-    else:
-        notes.append("Our networks began with random weights; the paper's ResNet-18 with ImageNet's (section 4.3).")
-    return notes
-
-
-def _few_epochs(configs: Sequence[RunConfig], num_classes: int) -> list[str]:
-    """Which recipes need a longer training than is asked for, each once."""
-    found = dict.fromkeys(few_epochs(config, num_classes) for config in configs)
-    return [f"{each}." for each in found if each]
+    return [
+        f"Settings that are not the recipes': {', '.join(parts)}." if found else same,
+        f"On this machine trainings are computed in {places}, and scored in float32; the paper says neither.",
+        f"Epoch kept: {kept}. The paper does not say which.",
+        f"The networks began with the weights {', '.join(weights)}; the paper's with ImageNet's."
+        if weights
+        else "Our networks began with random weights; the paper's ResNet-18 with ImageNet's (section 4.3).",
+    ]
 
 
 def _value(value: object) -> str:

@@ -12,24 +12,6 @@ from typing import Literal
 CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
 """The columns of table 1, which are DFEW's classes in its order."""
 
-DFEW_FOLDS: tuple[tuple[int, ...], ...] = (
-    (489, 379, 534, 435, 294, 29, 181),
-    (489, 379, 534, 435, 294, 29, 181),
-    (489, 379, 534, 435, 294, 29, 180),
-    (489, 379, 534, 434, 294, 29, 180),
-    (489, 378, 533, 434, 293, 29, 180),
-)
-"""How many clips of each of `CLASSES` DFEW's five test parts hold.
-
-Counted in the lists that the code of Former-DFER (GitHub, zengqunzhao/Former-DFER, annotation/DFEW_set_1_test.txt to
-DFEW_set_5_test.txt) and that of DFER-CLIP (zengqunzhao/DFER-CLIP, the same names) come with; both agree.
-"""
-
-DFEW_CLIPS: Mapping[str, int] = MappingProxyType(
-    dict(zip(CLASSES, (sum(column) for column in zip(*DFEW_FOLDS, strict=True)), strict=True))
-)
-"""How many clips of each class they hold together: 11,697."""
-
 Mark = Literal["best", "second"]
 
 FIGURES = ("figure-1", "figure-3", "figure-4", "figure-5", "figure-6")
@@ -74,21 +56,6 @@ class PrintedRow:
     marks: Mapping[str, Mark]
     notes: tuple[int, ...] = ()
 
-    @property
-    def accuracies(self) -> tuple[float, ...]:
-        """Of `CLASSES`; only in table 1."""
-        return tuple(self.scores[name] for name in CLASSES if name in self.scores)
-
-    @property
-    def mean_of_classes(self) -> float:
-        """What the UAR must be if it is the mean of the class accuracies."""
-        return sum(self.accuracies) / len(CLASSES)
-
-    @property
-    def mean_of_clips(self) -> float:
-        """What the WAR must be if the class accuracies are those of DFEW's clips."""
-        return sum(a * n for a, n in zip(self.accuracies, DFEW_CLIPS.values(), strict=True)) / sum(DFEW_CLIPS.values())
-
 
 @dataclass(frozen=True)
 class PrintedTable:
@@ -96,7 +63,7 @@ class PrintedTable:
 
     Attributes:
         number: 1 to 7.
-        title: what it shows.
+        title: what it shows, as it goes on behind "Table 1:".
         trained_on, tested_on: data sets.
         folds: how many folds the scores are the mean of; 1 for the data set's own split; None where it is not said.
         rows: top to bottom.
@@ -174,13 +141,13 @@ MIDAS | 53.70 67.01 |
 """
 
 _TABLES = (
-    PrintedTable(1, "Accuracy for each emotion class, UAR and WAR", "DFEW", "DFEW", 5, _rows(_TABLE_1), (1,)),
+    PrintedTable(1, "accuracy for each emotion class, UAR and WAR", "DFEW", "DFEW", 5, _rows(_TABLE_1), (1,)),
     PrintedTable(2, "MIDAS beside training on soft and hard labels", "DFEW", "DFEW", 5, _rows(_TABLE_2, _TSM), (1,)),
     PrintedTable(3, "MIDAS with and without hard labels", "DFEW", "DFEW", 5, _rows(_TABLE_3, _TSM), (1,)),
     PrintedTable(4, "MIDAS with hard labels on FERV39k", "FERV39k", "FERV39k", 1, _rows(_TABLE_4)),
-    PrintedTable(5, "Trained on one data set, tested on another", "DFEW", "AFEW", None, _rows(_TABLE_5, _TSM), (6,)),
-    PrintedTable(6, "Trained with and without ambiguous clips", "DFEW", "DFEW", None, _rows(_TABLE_6, _TSM), (1,)),
-    PrintedTable(7, "The 2DCNN-GRU architecture", "DFEW", "DFEW", 5, _rows(_TABLE_7, "2DCNN-GRU"), (1,)),
+    PrintedTable(5, "trained on one data set, tested on another", "DFEW", "AFEW", None, _rows(_TABLE_5, _TSM), (6,)),
+    PrintedTable(6, "trained with and without ambiguous clips", "DFEW", "DFEW", None, _rows(_TABLE_6, _TSM), (1,)),
+    PrintedTable(7, "the 2DCNN-GRU architecture", "DFEW", "DFEW", 5, _rows(_TABLE_7, "2DCNN-GRU"), (1,)),
 )
 
 TABLES: Mapping[int, PrintedTable] = MappingProxyType({table.number: table for table in _TABLES})

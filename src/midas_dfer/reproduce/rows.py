@@ -135,83 +135,78 @@ def _across(method: Method) -> Method:
     return replace(method, name=f"across/{method.name}")
 
 
+def _paper(
+    number: int, headings: tuple[str, ...], methods: tuple[Method, ...], question: tuple[tuple[str, str], ...]
+) -> Experiment:
+    printed = TABLES[number]
+    name, title = f"table-{number}", f"Table {number}: {printed.title} (%)"
+    return Experiment(name, title, headings, methods, printed=printed, question=question)
+
+
 _PAPER = (
-    Experiment(
-        "table-1",
-        "Table 1: accuracy for each emotion class, UAR and WAR (%)",
-        ("Method", "Label"),
-        (
-            _row("resnet3d_18", ("3D ResNet-18", "hard"), 0, HARAS_RECIPE),
-            _row("cnn_gru_resnet18", ("ResNet-18 + GRU", "hard"), 1, OWN_SIZES, FORMER_DFERS_RECIPE),
-            _row("former_dfer", ("Former-DFER", "hard"), 2),
-            _row("stt", ("STT", "hard"), 3, OWN_DESIGN, LOGO_FORMERS_RECIPE),
-            _row("dpcnet", ("DPCNet", "hard"), 4, OWN_DESIGN, FORMER_DFERS_RECIPE),
-            _row("gca_ial", ("GCA+IAL", "hard"), 5),
-            _row("midas", ("TSM ResNet-18", "MIDAS"), 6),
+    replace(
+        _paper(
+            1,
+            ("Method", "Label"),
+            (
+                _row("resnet3d_18", ("3D ResNet-18", "hard"), 0, HARAS_RECIPE),
+                _row("cnn_gru_resnet18", ("ResNet-18 + GRU", "hard"), 1, OWN_SIZES, FORMER_DFERS_RECIPE),
+                _row("former_dfer", ("Former-DFER", "hard"), 2),
+                _row("stt", ("STT", "hard"), 3, OWN_DESIGN, LOGO_FORMERS_RECIPE),
+                _row("dpcnet", ("DPCNet", "hard"), 4, OWN_DESIGN, FORMER_DFERS_RECIPE),
+                _row("gca_ial", ("GCA+IAL", "hard"), 5),
+                _row("midas", ("TSM ResNet-18", "MIDAS"), 6),
+            ),
+            (("midas", "dpcnet"), ("midas", "gca_ial")),
         ),
-        printed=TABLES[1],
         per_class=True,
-        question=(("midas", "dpcnet"), ("midas", "gca_ial")),
     ),
-    Experiment(
-        "table-2",
-        "Table 2: MIDAS beside training on soft and hard labels (%)",
-        ("Label",),
-        (_HARD, _SOFT, _MIDAS),
-        printed=TABLES[2],
-        question=_THREE,
-    ),
-    Experiment(
-        "table-3",
-        "Table 3: MIDAS with and without hard labels (%)",
+    _paper(2, ("Label",), (_HARD, _SOFT, _MIDAS), _THREE),
+    _paper(
+        3,
         ("Label",),
         (_HARD, _SOFT, _MIDAS_HARD, replace(_MIDAS, printed=3)),
-        printed=TABLES[3],
-        question=(*_THREE, ("midas_hard_labels", "hard"), ("midas", "midas_hard_labels")),
+        (*_THREE, ("midas_hard_labels", "hard"), ("midas", "midas_hard_labels")),
     ),
-    Experiment(
-        "table-4",
-        "Table 4: MIDAS with hard labels on FERV39k (%)",
-        ("Method", "Label"),
-        (
-            _row("two_vgg13_lstm", ("Two VGG13-LSTM", "hard"), 0, OWN_DESIGN, OWN_RECIPE),
-            _row("former_dfer", ("Former-DFER", "hard"), 1),
-            _row("gca_ial", ("GCA+IAL", "hard"), 2),
-            Method("hard_rate_0.01", "hard", ("TSM ResNet-18", "hard"), (("learning_rate", 0.01),)),
-            _row("midas_ferv39k", ("TSM ResNet-18", "MIDAS with hard labels"), 3),
+    replace(
+        _paper(
+            4,
+            ("Method", "Label"),
+            (
+                _row("two_vgg13_lstm", ("Two VGG13-LSTM", "hard"), 0, OWN_DESIGN, OWN_RECIPE),
+                _row("former_dfer", ("Former-DFER", "hard"), 1),
+                _row("gca_ial", ("GCA+IAL", "hard"), 2),
+                Method("hard_rate_0.01", "hard", ("TSM ResNet-18", "hard"), (("learning_rate", 0.01),)),
+                _row("midas_ferv39k", ("TSM ResNet-18", "MIDAS with hard labels"), 3),
+            ),
+            (("midas_ferv39k", "hard_rate_0.01"),),
         ),
-        printed=TABLES[4],
         published_split=True,
-        question=(("midas_ferv39k", "hard_rate_0.01"),),
     ),
-    Experiment(
-        "table-5",
-        "Table 5: trained on one data set, tested on another (%)",
-        ("Label",),
-        (_across(_HARD), _across(_SOFT), _across(_MIDAS)),
-        printed=TABLES[5],
+    replace(
+        _paper(
+            5,
+            ("Label",),
+            (_across(_HARD), _across(_SOFT), _across(_MIDAS)),
+            tuple((f"across/{first}", f"across/{second}") for first, second in _THREE),
+        ),
         across=True,
-        question=tuple((f"across/{first}", f"across/{second}") for first, second in _THREE),
     ),
-    Experiment(
-        "table-6",
-        "Table 6: trained with and without ambiguous clips (%)",
+    _paper(
+        6,
         ("Clips",),
         (_row("midas_clear", ("clear expressions",), 0), _row("midas_mixed", ("mixed expressions",), 1)),
-        printed=TABLES[6],
-        question=(("midas_mixed", "midas_clear"),),
+        (("midas_mixed", "midas_clear"),),
     ),
-    Experiment(
-        "table-7",
-        "Table 7: the 2DCNN-GRU architecture (%)",
+    _paper(
+        7,
         ("Label",),
         (
             _row("cnn_gru_hard", ("hard",), 0, OWN_SIZES),
             _row("cnn_gru_soft", ("soft",), 1, OWN_SIZES),
             _row("cnn_gru_midas", ("MIDAS",), 2, OWN_SIZES),
         ),
-        printed=TABLES[7],
-        question=tuple((f"cnn_gru_{first}", f"cnn_gru_{second}") for first, second in _THREE),
+        tuple((f"cnn_gru_{first}", f"cnn_gru_{second}") for first, second in _THREE),
     ),
 )
 
@@ -252,17 +247,15 @@ def _normalization(kind: str, temperature: float, alpha: float, partner: tuple[s
 
 def _mixer(name: str, saliency: str = "") -> Method:
     changes: Changes = (("mixer", name), ("alpha", MIXERS[name].alpha))
+    place, words = f"mixer-{name}", name
     if saliency:
-        changes += (("saliency", saliency),)
-    words = name if not saliency else f"{name} ({saliency})"
-    place = f"mixer-{name}" if not saliency else f"mixer-{name}-{saliency}"
+        place, words, changes = f"{place}-{saliency}", f"{name} ({saliency})", (*changes, ("saliency", saliency))
     return Method(place, "midas", (words, "", f"{MIXERS[name].alpha:g}"), changes)
 
 
 def _mixers() -> tuple[Method, ...]:
-    found = [Method("soft", "soft", ("none", "", "")), Method("midas", "midas", ("midas", "softmax of shares", "0.4"))]
-    plain: Changes = (("normalization", "none"),)
-    found.append(Method("midas-none", "midas", ("midas", "none", "0.4"), plain))
+    found = [_row("soft", ("none", "", "")), _row("midas", ("midas", "softmax of shares", "0.4"))]
+    found.append(Method("midas-none", "midas", ("midas", "none", "0.4"), (("normalization", "none"),)))
     for name, entry in MIXERS.own.items():
         if entry.looks:
             found += [_mixer(name, "picture"), _mixer(name, "model")]

@@ -26,14 +26,12 @@ PARTS = ("train", "validation", "test")
 
 
 def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: str | None = None) -> ClipStore:
-    """Write the description and manifest of some of a store's clips, and a link to its frames.
-
-    A substore that is there already is taken as it is if it holds the same clips, and rewritten if not.
+    """Write the description and manifest of some of a store's clips into a folder, and a link to its frames.
 
     Args:
         store: where the frames are; it must stay there.
         clips: some of its manifest.
-        path: the folder.
+        path: the folder; a substore that is there already is replaced.
         dataset: the name that it is given; the store's if None.
 
     Raises:
@@ -53,16 +51,10 @@ def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: st
     except OSError as error:
         raise cannot_write(link, error) from error
     kept = set(clips.video_ids)
-    with_outcomes(clips, {name: each for name, each in store.outcomes.items() if name in kept}).to_parquet(
-        path / MANIFEST_FILE
-    )
-    write_description(
-        path,
-        store.dataset if dataset is None else dataset,
-        store.settings,
-        Path(read_description(store.path)["root"]),
-        store.template,
-    )
+    outcomes = {name: each for name, each in store.outcomes.items() if name in kept}
+    with_outcomes(clips, outcomes).to_parquet(path / MANIFEST_FILE)
+    root = Path(read_description(store.path)["root"])
+    write_description(path, dataset or store.dataset, store.settings, root, store.template)
     return ClipStore.open(path)
 
 

@@ -37,18 +37,15 @@ _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-
 def model_card(
     run: Run, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None, mirrored_scores: bool = False
 ) -> str:
-    """Write the card.
+    """Write the content of README.md, with the scores and the classes of the clips where they are at hand.
 
     Args:
-        run: a trained run. Its evaluation is shown where there is one, the classes of its clips where its store is.
+        run: a trained run.
         info: of its model.
         name: of the model.
         onnx: whether `model.onnx` is beside it.
         license_name: of the weights; None says that it is not known.
         mirrored_scores: whether the run's scores are those of the mean with the mirror image.
-
-    Returns:
-        the content of README.md.
 
     Raises:
         RequestError: the run's evaluation is damaged.
@@ -122,12 +119,7 @@ def front_matter(run: Run, scores: Evaluation | None, *, name: str, license_name
 
 
 def with_license(card: str, license_name: str, path: Path) -> str:
-    """A card with another licence: in front for the Hub, and in its section; all else stays.
-
-    Args:
-        card: as `model_card` gave it, or as somebody has edited it since.
-        license_name: as for `model_card`.
-        path: of the card; for the message.
+    """A card with another licence: in front for the Hub, and in its section; all else stays, edited or not.
 
     Raises:
         RequestError: the card has been edited so that there is no such place.

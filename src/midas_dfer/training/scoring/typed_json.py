@@ -15,17 +15,24 @@ _MOST = 2**53
 
 
 def from_json(kind: Any, value: object, name: str) -> Any:  # noqa: ANN401 -- a value of `kind`
-    """A value of a type, out of what JSON has: a dataclass, `tuple[X, ...]`, `dict[str, X]`, `X | None` or a scalar.
+    """A value of a type, out of what JSON has.
 
-    A field that is missing takes its default; one that no field is of is passed over. Whole numbers are counts.
+    The type is a dataclass, `tuple[X, ...]`, `dict[str, X]`, `X | None`, a scalar or one of several scalars. A field
+    that is missing takes its default; one that no field is of is passed over. Whole numbers are counts.
 
     Raises:
         ValueError: which value is missing, of another type or out of range.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        (inner,) = (each for each in arguments if each is not NoneType)
-        return None if value is None else from_json(inner, value, name)
+        inner = tuple(each for each in arguments if each is not NoneType)
+        if value is None and NoneType in arguments:
+            return None
+        if len(inner) == 1:
+            return from_json(inner[0], value, name)
+        if not isinstance(value, inner):
+            raise ValueError(f"its {name} holds {json_kind(value)}")
+        return value
     if is_dataclass(kind):
         return _dataclass(kind, value, name)
     if origin is tuple:
