@@ -13,14 +13,6 @@ from midas_dfer.report.tables.markup import latex_table, markdown_table
 from midas_dfer.report.tables.table_data import TableData
 from midas_dfer.report.tables.terminal import terminal_table
 from midas_dfer.reproduce.compare_printed import MARKED, Row, Score, table_of
-from midas_dfer.reproduce.departures import (
-    FORMER_DFERS_RECIPE,
-    HARAS_RECIPE,
-    LOGO_FORMERS_RECIPE,
-    OWN_DESIGN,
-    OWN_RECIPE,
-    OWN_SIZES,
-)
 from midas_dfer.reproduce.printed import (
     CLASSES,
     FOOTNOTES,
@@ -29,7 +21,18 @@ from midas_dfer.reproduce.printed import (
     PrintedRow,
     what_others_reach,
 )
-from midas_dfer.reproduce.rows import EXPERIMENTS, NORMALIZATIONS, check_settings, experiment
+from midas_dfer.reproduce.rows import (
+    EXPERIMENTS,
+    FORMER_DFERS_RECIPE,
+    HARAS_RECIPE,
+    LOGO_FORMERS_RECIPE,
+    NORMALIZATIONS,
+    OWN_DESIGN,
+    OWN_RECIPE,
+    OWN_SIZES,
+    check_settings,
+    experiment,
+)
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.scoring.baselines import Reference
 

@@ -18,13 +18,8 @@ def method_intervals(
 ) -> metrics.ScoreIntervals | None:
     """Intervals of UAR, WAR and recalls (`metrics.score_intervals`) over clips and trainings.
 
-    Args:
-        table: of a method.
-        people: who is in which video, by its id, where that is known: clips of a person are then drawn together.
-        confidence: of each interval.
-
-    Returns:
-        None where no clip has a label, or the seeds were not all scored on the same clips.
+    None where no clip has a label, or the seeds were not all scored on the same clips. `people`: who is in which video,
+    by its id, where that is known: clips of a person are then drawn together.
     """
     aligned = align(table)
     if aligned is None or (aligned.labels == NO_LABEL).all():

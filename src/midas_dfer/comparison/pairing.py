@@ -111,41 +111,33 @@ def align(table: PooledPredictions) -> AlignedPredictions | None:
 
 
 def pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPredictions) -> Pair:
-    """Put the predictions of two methods in the same order, of the seeds that both have.
+    """Put the predictions of two methods in the same order, of the seeds that both have, or say why that cannot be."""
 
-    Raises:
-        RequestError: says why they cannot be compared.
-    """
-    found = _pair_up(names, first, second)
-    if isinstance(found, str):
-        raise RequestError(f"{names[0]} cannot be compared with {names[1]}: {found}.")
-    return found
+    def refused(why: str) -> RequestError:
+        return RequestError(f"{names[0]} cannot be compared with {names[1]}: {why}.")
 
-
-def _pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPredictions) -> Pair | str:
-    """The pair, or why there is none."""
     if first.class_names != second.class_names:
-        return "they know different classes"
+        raise refused("they know different classes")
     seeds = np.intersect1d(first.seed, second.seed)
     if not len(seeds):
-        return "they have no seed in common; train both with the same"
+        raise refused("they have no seed in common; train both with the same")
     first, second = _of_seeds(first, seeds), _of_seeds(second, seeds)
     mine, theirs = set(first.video_ids), set(second.video_ids)
     if mine != theirs:
-        return f"they were scored on other clips ({len(mine & theirs):,} in common)"
+        raise refused(f"they were scored on other clips ({len(mine & theirs):,} in common)")
     if _tested(first) != _tested(second):
-        return "they were not scored on the same clips in the same folds; finish the runs of both"
+        raise refused("they were not scored on the same clips in the same folds; finish the runs of both")
     one, other = align(first), align(second)
     if one is None or other is None:
-        return "their seeds were not all scored on the same clips, each once; finish the runs of both"
+        raise refused("their seeds were not all scored on the same clips, each once; finish the runs of both")
     if (
         (one.labels != other.labels).any()
         or (one.has_votes != other.has_votes).any()
         or not np.allclose(one.votes, other.votes, rtol=0, atol=1e-5)
     ):
-        return "they were scored against different labels or votes of the same clips; evaluate them again"
+        raise refused("they were scored against different labels or votes of the same clips; evaluate them again")
     if (one.labels == NO_LABEL).all() and not one.has_votes.any():
-        return "no clip has a label or votes"
+        raise refused("no clip has a label or votes")
     return Pair(names, one, other)
 
 

@@ -17,10 +17,7 @@ NO_FOLD = -1
 class PooledPredictions(Predictions):
     """The predictions of several trainings, one below the other; a clip is in them once for each that predicted it.
 
-    Attributes:
-        class_names: of the columns.
-        fold: the fold that was tested `[N]`; -1 where the run names none.
-        seed: of the run `[N]`.
+    `fold`: the fold that was tested, -1 where the run names none.
     """
 
     class_names: tuple[str, ...]
@@ -31,12 +28,7 @@ class PooledPredictions(Predictions):
 def pool_predictions(
     class_names: tuple[str, ...], runs: Iterable[tuple[Predictions, int | None, int]]
 ) -> PooledPredictions:
-    """Put predictions one below the other.
-
-    Args:
-        class_names: of their columns.
-        runs: one or more: predictions, the fold that was tested (None for none), and the seed.
-    """
+    """Put predictions of one or more runs, each with the fold that was tested and the seed, one below the other."""
     tables, folds, seeds = zip(*runs, strict=True)
     lengths = [len(table.video_ids) for table in tables]
     shares = [table.vote_shares for table in tables if table.vote_shares is not None]

@@ -37,15 +37,8 @@ def compare_runs(
     """Compare runs or methods with a baseline, on the clips that both were scored on.
 
     Where all are single runs, each stands for one training, whichever its fold and seed; methods of several runs are
-    compared over the seeds that both have.
-
-    Args:
-        entries: what is compared; the baseline among them is passed over.
-        baseline: with what.
-        people: who is in each clip, as far as that is known.
-
-    Returns:
-        the differences, and a sentence for each entry that cannot be compared.
+    compared over the seeds that both have. Gives the differences, and a sentence for each entry that cannot be
+    compared. `people`: who is in each clip, as far as that is known.
     """
     known = {each.name: each.predictions for each in entries if each.predictions is not None}
     if all(len(each.runs) == 1 for each in entries):

@@ -96,11 +96,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[RunResult, ...]:
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:
-    """What folders are called: by their own names, with as many of those above as it takes to differ.
-
-    Raises:
-        RequestError: none is named, or one is named twice.
-    """
+    """What folders are called: by their own names, with as many of those above as it takes to differ."""
     if not paths:
         raise RequestError("no run is named; name one or more run folders, as midas train makes them")
     resolved = [path.resolve() for path in paths]

@@ -78,15 +78,10 @@ def crossval_jobs(
     method: str | None = None,
     folder: str = "",
 ) -> list[Job]:
-    """The jobs of a cross-validation, seed by seed and in each fold by fold.
+    """The jobs of a cross-validation, seed by seed and in each fold by fold; see `cross_validate`.
 
-    Args:
-        config: the recipe.
-        store: the clips.
-        folds: which folds are tested; None for all there are.
-        seeds: of everything that is drawn.
-        method: the row of the table; that of the recipe (`RunConfig.method_name`) if None.
-        folder: what the runs' folders lie in, such as `soft`; "" for none.
+    `method`: the row of the table, that of the recipe (`RunConfig.method_name`) if None; `folder`: what the runs'
+    folders lie in, such as `soft`; "" for none.
 
     Raises:
         RequestError: the store has no such folds, or a fold or seed is named twice.

@@ -40,7 +40,7 @@ class Job:
         name: folder of the run below the experiment's, with slashes, such as `soft/fold-1-seed-0`.
         method: the row of the table that it belongs to, such as `soft`.
         config: the recipe, with the fold that is tested and the seed.
-        store: folder of the clip store.
+        store: folder of the clips.
         evaluate_on: folder of another store to be scored on; None for the test part of `store`.
     """
 
@@ -92,15 +92,9 @@ class JobResult:
 
 
 def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobResult:
-    """Do what is left of a job: train, go on with the training, evaluate, or read the scores back.
+    """Do what is left of a job in `out / job.name`: train, resume, evaluate, or read the scores back.
 
-    Args:
-        job: what to do.
-        out: folder of the experiment; the run is in `out / job.name`.
-        say: prints a line.
-
-    Returns:
-        The scores. A job that is done already gives the same ones, without training or predicting again.
+    A job that is done already gives the same scores, without training or predicting again.
 
     Raises:
         RequestError: the run folder holds a training of another recipe or on other clips, or the recipe does not
@@ -178,8 +172,7 @@ def check_job(job: Job, out: Path, fingerprint: str | None = None) -> None:
 def different_setting(wanted: RunConfig, found: RunConfig) -> str:
     """Say in which setting a training differs from the one that is wanted; "" if in none.
 
-    The machine's settings (device, threads, reading processes) do not count, nor does a number of votes that the
-    training itself found.
+    The machine's settings do not count, nor does a number of votes that the training itself found.
     """
     for setting in fields(RunConfig):
         name = setting.name

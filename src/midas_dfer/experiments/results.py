@@ -26,12 +26,7 @@ CURE = "run the experiment again, it goes fast"
 
 @dataclass(frozen=True)
 class MethodResult:
-    """A method, in all its folds and seeds.
-
-    Attributes:
-        name: of the row of the table.
-        results: one for each fold and seed.
-    """
+    """A method, with a result for each of its folds and seeds."""
 
     name: str
     results: tuple[JobResult, ...]
@@ -88,22 +83,14 @@ class MethodResult:
         return f"not pooled: {times} clips are tested by more than one run" if times else ""
 
     def pooled(self, seed: int) -> Evaluation | None:
-        """Scores over the predictions of all folds of a seed, each clip once; None where a clip would count twice.
-
-        Raises:
-            RequestError: a table of predictions is missing or damaged.
-        """
+        """Scores over the predictions of all folds of a seed, each clip once; None where a clip would count twice."""
         if self.why_not_pooled(seed):
             return None
         results = self.of_seed(seed)
         return score_together(self._pool(results), [each.evaluation for each in results])
 
     def predictions(self) -> PooledPredictions:
-        """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to nine digits).
-
-        Raises:
-            RequestError: a table is missing or damaged.
-        """
+        """All predictions of all folds and seeds, as the runs' predictions.csv hold them (to nine digits)."""
         return self._pool([result for seed in self.seeds for result in self.of_seed(seed)])
 
     def _pool(self, results: Sequence[JobResult]) -> PooledPredictions:
@@ -139,14 +126,7 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """An experiment: its methods, what lies between them, and what a reader must know.
-
-    Attributes:
-        name: of the experiment, such as table-2.
-        methods: in the order of the rows.
-        differences: between methods.
-        notes: sentences.
-    """
+    """An experiment, such as table-2: its methods, what lies between them, and notes for who reads it."""
 
     name: str
     methods: tuple[MethodResult, ...]
@@ -163,11 +143,7 @@ class ExperimentResult:
         }
 
     def write(self, out: Path) -> Path:
-        """Write OUT/results.json; gives its path.
-
-        Raises:
-            JobError: it cannot be written.
-        """
+        """Write OUT/results.json; gives its path."""
         make_folder(out)
         write_json(out / RESULTS_FILE, self.to_dict())
         return out / RESULTS_FILE

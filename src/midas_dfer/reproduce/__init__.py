@@ -2,6 +2,6 @@
 
 - `printed`: what the paper printed; `rows`: the trainings behind each table; `plan`: folds, and what cannot be trained.
 - `reproduce`, `figures`: one table, one figure; `compare_printed`: our scores beside the printed ones.
-- `baseline_rows`, `departures`: what rows are held against, and what makes ours other trainings.
+- `baseline_rows`: what rows are held against.
 - `experiment_report`: what `midas report` shows of an experiment; `substores`, `mixed_pair`: their clips.
 """

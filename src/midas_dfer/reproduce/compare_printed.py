@@ -26,13 +26,9 @@ MARKED = (
 
 @dataclass(frozen=True)
 class Score:
-    """One score of a row, ours and the printed one.
+    """One score of a row, ours and the printed one with its mark; in percent for accuracies, and as `MEASURES` say.
 
-    Attributes:
-        name: uar, war, another measure, or the name of a class for the accuracy of its clips.
-        ours: in percent for accuracies; nats for cross-entropy and JSD; None where it does not exist.
-        printed: in percent; None where the paper has none.
-        mark: of the printed one, as printed.
+    `name`: the key of a measure, or the name of a class for the accuracy of its clips.
     """
 
     name: str
@@ -58,15 +54,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the comparison.
-
-    Attributes:
-        method: what was trained.
-        cells: what it is, below the experiment's headings.
-        scores: left to right.
-        notes: numbers of the paper's footnotes.
-        departures: sentences on what makes ours another network or training than the printed one.
-    """
+    """A row of the comparison; `notes`: numbers of the paper's footnotes."""
 
     method: str
     cells: tuple[str, ...]
@@ -138,15 +126,7 @@ def table_of(
     *,
     smoke: bool = False,
 ) -> TableData:
-    """Make the table that is written.
-
-    Args:
-        experiment: which table.
-        rows: of `rows_of`.
-        notes: sentences below it, behind the footnotes to the printed figures.
-        baselines: of `baseline_rows`.
-        smoke: at toy size, which title and marks must not hide.
-    """
+    """Make the table that is written, with `notes` below it; at toy size it says so, and nothing is the best."""
     marks = {score.name: _marks(rows, number, smoke=smoke) for number, score in enumerate(rows[0].scores)}
     printed = experiment.printed
     footnotes = Footnotes(
@@ -173,16 +153,14 @@ def smoke_title(title: str) -> str:
     return f"SMOKE, not a result - {title}"
 
 
+_Rows = Sequence[Row]
+_Marks = Mapping[str, Sequence[Mark]]
 _Body = tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], tuple[tuple[str, int], ...]]
 """Columns, rows and groups of a table."""
 
 
 def _by_method(
-    experiment: Experiment,
-    rows: Sequence[Row],
-    baselines: Sequence[BaselineRow],
-    footnotes: Footnotes,
-    marks: Mapping[str, Sequence[Mark]],
+    experiment: Experiment, rows: _Rows, baselines: Sequence[BaselineRow], footnotes: Footnotes, marks: _Marks
 ) -> _Body:
     """A row for each method, with our score, the printed one and the difference side by side."""
     beside, columns, body = experiment.printed is not None, list(experiment.headings), []
@@ -206,11 +184,7 @@ def _by_method(
 
 
 def _by_class(
-    experiment: Experiment,
-    rows: Sequence[Row],
-    baselines: Sequence[BaselineRow],
-    footnotes: Footnotes,
-    marks: Mapping[str, Sequence[Mark]],
+    experiment: Experiment, rows: _Rows, baselines: Sequence[BaselineRow], footnotes: Footnotes, marks: _Marks
 ) -> _Body:
     """A group of rows for each method: our scores, their deviation, the printed ones, the difference."""
     several = any(score.ours is not None and score.ours.deviation is not None for row in rows for score in row.scores)

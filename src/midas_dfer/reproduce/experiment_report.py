@@ -26,11 +26,8 @@ def is_experiment(path: Path) -> bool:
 def report_of(paths: Sequence[Path], baseline: Path | None = None, *, apart: bool = False) -> Report:
     """Read runs, other trained models and experiments, and compare them.
 
-    Args:
-        paths: run folders, exported folders, folders of `midas evaluate --out`, and those of experiments.
-        baseline: one of them, or a run of an experiment among them, with which (or with whose method) the others are
-            compared; the first if None.
-        apart: whether each run stands for itself.
+    `baseline`: one of them, or a run of an experiment among them, with which (or with whose method) the others are
+    compared, the first if None; `apart`: whether each run stands for itself.
 
     Raises:
         RequestError: a folder is none of these, or damaged, or named twice; or the baseline is none of them.
@@ -108,14 +105,7 @@ def _named_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def experiment_report(out: Path) -> Report:
-    """Read an experiment's folder.
-
-    Args:
-        out: with results.json; the runs lie where that says, or below `out` if they were moved with it.
-
-    Raises:
-        RequestError: results.json, or a run that it names, is missing or damaged.
-    """
+    """Read an experiment's folder; the runs lie where results.json says, or below it if they were moved with it."""
     result = ExperimentResult.read(out)
     if not result.methods:
         raise RequestError(f"{out / RESULTS_FILE} holds no results; run the experiment again")

@@ -18,11 +18,7 @@ _DRAWS = 256
 
 
 def mix_pair(store: ClipStore, seed: int) -> MixedPair:
-    """Choose two clips of different emotions and mix them, as in training.
-
-    Raises:
-        RequestError: no two clips are of different emotions.
-    """
+    """Choose two clips of different emotions and mix them, as in training."""
     mixer = MIDAS()
     chosen = store.manifest.select(_choose_pair(store.manifest, seed))
     lengths = [store.num_frames(video_id) for video_id in chosen.video_ids]

@@ -88,11 +88,7 @@ class Plan:
 
 
 def plan_table(experiment: Experiment, request: Request) -> Plan:
-    """Find out what can be trained.
-
-    Raises:
-        RequestError: nothing can, or a setting makes no sense.
-    """
+    """Find out what can be trained; refuses a table of which nothing can."""
     if experiment.across:
         _check_test_store(request)
     grouped = any(recipe(method.recipe).config().group != "all" for method in experiment.methods)

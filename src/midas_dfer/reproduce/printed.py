@@ -62,11 +62,9 @@ class PrintedTable:
     """A table as the paper prints it.
 
     Attributes:
-        number: 1 to 7.
         title: what it shows, as it goes on behind "Table 1:".
         trained_on, tested_on: data sets.
         folds: how many folds the scores are the mean of; 1 for the data set's own split; None where it is not said.
-        rows: top to bottom.
         notes: numbers of `FOOTNOTES` that hold for all of it.
     """
 
@@ -156,13 +154,9 @@ TABLES: Mapping[int, PrintedTable] = MappingProxyType({table.number: table for t
 
 @dataclass(frozen=True)
 class PublishedScores:
-    """What a system reaches by its own publication.
+    """UAR and WAR that a system reaches by its own publication, in percent; None where not published.
 
-    Attributes:
-        system: its name.
-        dfew: UAR and WAR on DFEW, five folds, in percent; None where not published.
-        ferv39k: UAR and WAR on FERV39k, in percent; None where not published.
-        input: frames times side in pixels; then, where known, parameters (M) and operations (GFLOP).
+    On DFEW over five folds. `input`: frames times side in pixels; where known, parameters (M) and operations (GFLOP).
     """
 
     system: str

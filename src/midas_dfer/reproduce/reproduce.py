@@ -39,13 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Output:
-    """What was made.
-
-    Attributes:
-        name: of the table or figure.
-        files: that were written.
-        text: the table for a terminal; "" of a figure.
-    """
+    """The files that were written of a table or figure, and the table for a terminal."""
 
     name: str
     files: tuple[Path, ...]
@@ -94,11 +88,7 @@ def reproduce(what: str, request: Request, engine: Engine, *, say: Say = print) 
 
 
 def check_what(what: str) -> None:
-    """Refuse the name of nothing that can be made, and name what is like it.
-
-    Raises:
-        RequestError: there is no such table or figure.
-    """
+    """Refuse the name of nothing that can be made, and name what is like it."""
     if what not in WHAT:
         close = get_close_matches(what, WHAT, n=2)
         hint = f"did you mean {' or '.join(close)}? There" if close else "there"
@@ -106,11 +96,7 @@ def check_what(what: str) -> None:
 
 
 def _refuse_idle_flags(what: str, request: Request) -> None:
-    """Refuse what is set and changes nothing of a single table or figure; with all of them it is for the others.
-
-    Raises:
-        RequestError: names the flag.
-    """
+    """Refuse what is set and changes nothing of a single table or figure; with all of them it is for the others."""
     if request.test_store is not None and (what in FIGURES or not experiment(what).across):
         raise RequestError(f"--test_store is for table-5; leave it out with {what}")
     if what not in FIGURES or what == "figure-6":
@@ -216,16 +202,14 @@ def _differences(
 
 def _cautions(results: Sequence[MethodResult]) -> list[str]:
     """What the evaluations say of themselves, each once, and what was lost where classes differ."""
-    told: dict[str, None] = {}
-    for result in results:
-        for each in result.results:
-            if each.evaluation.precision == "bf16":
-                told[f"Scored in bfloat16 on {each.evaluation.device}: another machine may give other digits."] = None
-            if each.evaluation.caution:
-                told[f"{each.evaluation.caution}."] = None
-            if each.evaluation.mapping is not None:
-                told |= dict.fromkeys(each.evaluation.mapping.sentences())
-    return list(told)
+    told = []
+    for e in (each.evaluation for result in results for each in result.results):
+        if e.precision == "bf16":
+            told.append(f"Scored in bfloat16 on {e.device}: another machine may give other digits.")
+        if e.caution:
+            told.append(f"{e.caution}.")
+        told += [] if e.mapping is None else e.mapping.sentences()
+    return list(dict.fromkeys(told))
 
 
 def _without_votes(chosen: Experiment, methods: Sequence[tuple[Method, MethodResult]]) -> list[str]:

@@ -12,18 +12,24 @@ from typing import Any, Literal
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import architecture
-from midas_dfer.reproduce.departures import (
-    FORMER_DFERS_RECIPE,
-    HARAS_RECIPE,
-    LOGO_FORMERS_RECIPE,
-    OWN_DESIGN,
-    OWN_RECIPE,
-    OWN_SIZES,
-)
 from midas_dfer.reproduce.printed import TABLES, PrintedRow, PrintedTable
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION
+
+OWN_DESIGN = (
+    "Own design: what is published of this network does not suffice for a copy, and parts of its inside are this "
+    "project's (docs/models.md). Ours and the printed figures are of different networks."
+)
+OWN_SIZES = "The publication gives no sizes of this network; those of the GRU are this project's (docs/models.md)."
+HARAS_RECIPE = (
+    "Trained as its authors train on Kinetics (Hara et al.: rate 0.1, batches of 128, 200 epochs, weight decay 0.001). "
+    "The printed figures are those of Former-DFER's comparison, which need not have trained it so."
+)
+FORMER_DFERS_RECIPE = "Its own training is not published; ours is Former-DFER's."
+LOGO_FORMERS_RECIPE = "Its own training is not published; ours is that of its authors' later LOGO-Former."
+OWN_RECIPE = "Its training is not published; ours is this project's own."
+"""What makes a row of ours another network, or another training, than the printed row beside it."""
 
 SettingValue = str | int | float | bool | None | tuple[float, ...] | tuple[int, ...]
 Changes = tuple[tuple[str, SettingValue], ...]
@@ -39,9 +45,7 @@ class Method:
 
     Attributes:
         name: of its runs' folders, and in results.json.
-        recipe: of `training/recipes`.
         cells: what stands in the row below the experiment's `headings`.
-        changes: settings in place of the recipe's.
         printed: number of the row of the paper's table that it stands beside, from 0; None if there is none.
         departures: sentences on what makes ours another network, or another training, than that of the printed row.
     """
@@ -64,9 +68,6 @@ class Method:
 
         Settings that the method is about stay: of `changes`, and its labels, mixer, group and model. A width is passed
         over where a network has only its published one, and milestones where the schedule is another.
-
-        Raises:
-            RequestError: a setting makes no sense.
         """
         config = recipe(self.recipe).config()
         own: dict[str, Any] = dict(self.changes)
@@ -88,9 +89,7 @@ class Experiment:
 
     Attributes:
         name: as typed: table-1 to table-7, normalization, mixers, votes, calibration.
-        title: what it shows.
         headings: of the columns that say what a row is.
-        methods: the rows.
         measures: what is scored.
         printed: the paper's table, if it is one of its.
         per_class: whether it shows the accuracy of each class.
@@ -318,22 +317,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({each.name: each for ea
 
 
 def experiment(name: str) -> Experiment:
-    """Look a table up.
-
-    Raises:
-        RequestError: an unknown name.
-    """
+    """Look a table up."""
     if name not in EXPERIMENTS:
         raise RequestError(f"there is no table {name!r}; there are {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that an experiment sets itself.
-
-    Raises:
-        RequestError: there is one.
-    """
+    """Refuse settings that an experiment sets itself."""
     known = {setting.name for setting in fields(RunConfig)}
     wrong = sorted((set(settings) & set(FIXED)) | (set(settings) - known))
     if wrong:

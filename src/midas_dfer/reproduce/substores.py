@@ -28,11 +28,7 @@ PARTS = ("train", "validation", "test")
 def write_substore(store: ClipStore, clips: Manifest, path: Path, *, dataset: str | None = None) -> ClipStore:
     """Write the description and manifest of some of a store's clips into a folder, and a link to its frames.
 
-    Args:
-        store: where the frames are; it must stay there.
-        clips: some of its manifest.
-        path: the folder; a substore that is there already is replaced.
-        dataset: the name that it is given; the store's if None.
+    The store must stay where it is; a substore that is in the folder already is replaced.
 
     Raises:
         RequestError: the folder is another store.
@@ -67,11 +63,7 @@ def few_clips(manifest: Manifest, per_part: int, seed: int = 0, *, of_clear_clas
     Classes take turns, and in each of them clear and ambiguous clips, until there are enough: a small choice then
     has every class that its part has. Which clips depends on their names and the seed alone.
 
-    Args:
-        manifest: of clips.
-        per_part: at most so many of a fold or part.
-        seed: which of the many choices.
-        of_clear_classes: leave out the classes that have no clear clip in one of the parts, unless all have none.
+    `of_clear_classes`: leave out the classes that have no clear clip in one of the parts, unless all have none.
     """
     folds = manifest.fold_numbers
     if len(folds) >= 2:

@@ -39,16 +39,8 @@ def model_card(
 ) -> str:
     """Write the content of README.md, with the scores and the classes of the clips where they are at hand.
 
-    Args:
-        run: a trained run.
-        info: of its model.
-        name: of the model.
-        onnx: whether `model.onnx` is beside it.
-        license_name: of the weights; None says that it is not known.
-        mirrored_scores: whether the run's scores are those of the mean with the mirror image.
-
-    Raises:
-        RequestError: the run's evaluation is damaged.
+    `onnx`: whether `model.onnx` is beside it; `license_name`: of the weights, None says that it is not known;
+    `mirrored_scores`: whether the run's scores are those of the mean with the mirror image.
     """
     folder = shown_folder(run.path)
     scores = None if folder is None else read_evaluation(run, folder)

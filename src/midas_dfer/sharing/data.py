@@ -17,12 +17,9 @@ _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """A class in the clips of a run.
+    """A class: how many clips of each part have it as single label, and its share of the training clips' votes.
 
-    Attributes:
-        name: of the class.
-        clips: how many clips of each part have it as their single label.
-        votes: its share of the votes on the training clips, each clip with the same weight.
+    Each clip's votes have the same weight.
     """
 
     name: str

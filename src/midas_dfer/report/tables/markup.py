@@ -39,11 +39,7 @@ _LATEX = {
 
 
 def markdown_table(table: TableData) -> str:
-    """Write a table in Markdown, as GitHub reads it: the best of a column in bold, the second best in italics.
-
-    Returns:
-        lines without a line break at the end.
-    """
+    """Write a table in Markdown, as GitHub reads it: the best of a column in bold, the second best in italics."""
     lines = [f"**{_markdown(table.title)}**", ""]
     lines.append("| " + " | ".join(map(_markdown, table.columns)) + " |")
     lines.append("|" + "|".join(" --- " if table.is_text(n) else " ---: " for n in range(len(table.columns))) + "|")
@@ -60,9 +56,6 @@ def latex_table(table: TableData) -> str:
     r"""Write a table for LaTeX with the package `booktabs`: the best in bold, the second best underlined.
 
     Its label is `tab:` and the table's name. The footnotes stand below it.
-
-    Returns:
-        lines without a line break at the end.
     """
     label = re.sub(r"[^A-Za-z0-9:-]+", "-", table.name).strip("-")
     lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{_latex(table.title)}}}", rf"  \label{{tab:{label}}}"]

@@ -31,9 +31,7 @@ class TableData:
 
     Attributes:
         name: short, for labels and files, such as table-3.
-        title: what it shows.
         columns: their headings.
-        rows: of as many cells as there are columns.
         footnotes: their texts; cells count them from 1.
         groups: a heading above each run of rows, and how many rows it has; none, or together all rows.
         heads: how many columns, from the left, name the rows.

@@ -63,9 +63,6 @@ def terminal_table(table: TableData) -> str:
 
     Columns that do not fit are written in a second block below, with all that names the rows again; a long text is
     folded inside its cell. The best of a column bears a `*`, the second best a `+`.
-
-    Returns:
-        lines without a line break at the end.
     """
     numbers = range(table.heads, len(table.columns))
     needed = sum(_column(table, number, _LONGEST_CELL).width + len(_GAP) for number in numbers)

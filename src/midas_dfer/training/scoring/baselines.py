@@ -22,12 +22,7 @@ _FEWEST_VOTES = 2
 
 @dataclass(frozen=True)
 class Reference:
-    """Scores that others are held against, or that are held against others; None where there are no labels or votes.
-
-    Attributes:
-        name: of who has them, in words.
-        soft_cross_entropy: None also where it is infinite.
-    """
+    """Scores that others are held against; None where there are no labels or votes, or they are infinite."""
 
     name: str
     uar: Proportion | None
@@ -41,10 +36,8 @@ class Reference:
 class Baselines:
     """Guesses that say the same of every clip.
 
-    Attributes:
-        source: the clips that they are made from, in words, such as "the 192 training clips".
-        majority: always the class that most of these have; None where none of them has a single label.
-        mean_vote: always the mean of their votes.
+    `source`: the clips that they are made from, in words ("the 192 training clips"). `majority`: always the class that
+    most of these have, None where none has a single label; `mean_vote`: always the mean of their votes.
     """
 
     source: str
@@ -61,11 +54,8 @@ class Baselines:
 class HumanLine:
     """How well people predict each other: of each clip's votes, drawn halves are predicted by the others.
 
-    Attributes:
-        num_clips: how many clips have the votes for it.
-        num_votes: how many votes of a clip are predicted, on average.
-        people: the scores of the other half.
-        model: the scores of the network against the same halves.
+    Of `num_clips` clips that have the votes for it, `num_votes` each are predicted, on average: by the other half
+    (`people`), and by the network (`model`).
     """
 
     num_clips: int
@@ -84,17 +74,7 @@ def make_baselines(
     *,
     source: str,
 ) -> Baselines:
-    """Score guesses that say the same of every clip.
-
-    Args:
-        training_votes: shares of the votes of the clips that they are made from.
-        training_labels: the single labels of these; -1 where there is none.
-        class_names: of all these arrays.
-        labels: of the clips that are scored.
-        votes: shares of their votes.
-        has_votes: which of them have votes.
-        source: the clips that they are made from, in words.
-    """
+    """Score guesses made from the shares of training clips' votes and their single labels (-1 for none)."""
 
     def constant(name: str, guess: Float64[np.ndarray, " K"]) -> Reference:
         predicted = np.full(len(labels), guess.argmax(), dtype=np.int64)
@@ -135,15 +115,12 @@ def human_line(
     """Let half of each clip's votes be predicted by the other half, and by a network.
 
     Half of the votes, rounded down, are drawn without putting them back; twenty times, always the same. Where either
-    half has no single most frequent class, the clip does not count for UAR and WAR.
+    half has no single most frequent class, the clip does not count for UAR and WAR. None where no clip has two votes.
 
     Args:
         counts: votes of each clip; of clips without known votes 0 in all classes.
         predicted: the class that the network says.
         shares: the network's distribution over the votes.
-
-    Returns:
-        None where no clip has two votes.
     """
     rows = counts.sum(axis=1) >= _FEWEST_VOTES
     if not rows.any():
@@ -204,13 +181,7 @@ def lost_to_guesses(ours: Reference, baselines: Baselines) -> tuple[Lost | None,
 
 
 def worse_than_guesses(ours: Reference, baselines: Baselines, judged_by: str) -> list[str]:
-    """Say in words where a network is no better than who says the same of every clip.
-
-    Args:
-        ours: the network's scores.
-        baselines: the guesses'.
-        judged_by: the reading that `ours` is of: vote shares, or probabilities.
-    """
+    """Say in words where a network, `judged_by` one of its readings, is no better than a constant guess."""
     said = []
     by_class, by_votes = lost_to_guesses(ours, baselines)
     if by_class is not None:
@@ -227,10 +198,7 @@ def mean_reference(
 ) -> Reference:
     """The mean scores of several evaluations.
 
-    Args:
-        name: what they are called together.
-        parts: those of each.
-        weights: of each, how many clips have a label and how many have votes; None counts each evaluation once.
+    `weights`: of each, how many clips have a label and how many have votes; None counts each evaluation once.
     """
     means: dict[str, float | None] = {}
     for column, measures in enumerate((RECOGNITION, DISTANCES)):

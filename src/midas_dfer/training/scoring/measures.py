@@ -15,15 +15,9 @@ READINGS: Mapping[str, str] = MappingProxyType({"probabilities": "probabilities"
 
 @dataclass(frozen=True)
 class Measure:
-    """A score: its attribute in `Evaluation`, `VoteAgreement` or `Reference`, and how it is shown.
+    """A score: its attribute (`key`) in `Evaluation`, `VoteAgreement` or `Reference`, and how it is shown.
 
-    Attributes:
-        key: the attribute.
-        name: in full.
-        short: in narrow tables and in sentences.
-        unit: "%" of a share, which is shown times 100; "nats"; or "".
-        lower_is_better: which way is better.
-        decimals: of a single value.
+    `short`: its name in narrow tables and in sentences; `unit`: "%" of a share, shown times 100; "nats"; or "".
     """
 
     key: str
@@ -58,7 +52,7 @@ class Measure:
 
     @property
     def mean_decimals(self) -> int:
-        """Of a mean with its deviation."""
+        """Of a mean with its deviation; `decimals` are those of a single value."""
         return self.decimals if self.unit == "%" else self.decimals - 1
 
 

@@ -24,11 +24,6 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
 
     Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
     of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
-
-    Args:
-        predictions: of all clips.
-        class_names: of their columns.
-        no_vote_shares: why there are no vote shares, where there are none.
     """
     names, p = tuple(class_names), predictions
     lines = io.StringIO()
@@ -50,11 +45,7 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
 
 
 def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
-    """Read what `predictions_table` gave.
-
-    Args:
-        path: the file.
-        evaluation: the scores that were computed from it.
+    """Read what `predictions_table` gave, and `evaluation` was computed from.
 
     Raises:
         RequestError: the file is missing, damaged, or belongs to other scores.

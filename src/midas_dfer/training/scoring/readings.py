@@ -60,12 +60,7 @@ class VoteReading:
     def vote_shares(self, logits: Float[Tensor, "*batch K"]) -> Float[Tensor, "*batch K"] | None:
         """The annotators' distribution that logits imply: what was done to the votes is undone, the last step first.
 
-        Args:
-            logits: of any floating type.
-
-        Returns:
-            shares that are not negative and sum to 1, float32, or float64 of float64 logits; None where the output
-            does not give them.
+        Shares are not negative and sum to 1, float32, or float64 of float64 logits; None where the output gives none.
         """
         if self.why_not:
             return None
@@ -85,10 +80,8 @@ class VoteReading:
 def vote_reading(config: RunConfig, made: Provenance | None = None) -> VoteReading:
     """How, or why not, the output of a training gives the annotators' distribution.
 
-    Args:
-        config: the recipe.
-        made: what is known of the training clips' votes; None, or without `mean_votes` as in runs of earlier versions,
-            takes them for clips with enough votes.
+    `made`: what is known of the training clips' votes; None, or without `mean_votes` as in runs of earlier versions,
+    takes them for clips with enough votes.
     """
     reason = _why_not(config, made)
     return VoteReading((), f"{_NOT_THE_VOTES}: {reason}") if reason else VoteReading(_steps(config, made))

@@ -29,7 +29,6 @@ class Predictions:
     """What the network says of each clip, beside what the annotators said.
 
     Attributes:
-        video_ids: which clips.
         labels: the single label; -1 where there is none.
         has_votes: whether annotators' votes are known; without, `votes` is the label, one-hot.
         votes: the annotators' distribution.
@@ -62,7 +61,7 @@ class VoteAgreement:
 
     Attributes:
         soft_cross_entropy: in nats; its lowest value is the entropy of the votes.
-        jensen_shannon: divergence in nats, 0 to log 2.
+        jensen_shannon: in nats, 0 to log 2.
         total_variation: 0 to 1; the share of votes that would have to be moved.
         entropy_pearson, entropy_spearman: correlation between the entropy of the prediction and of the votes:
             does the network find ambiguous what people find ambiguous? None if either is constant.
@@ -218,11 +217,7 @@ class Evaluation:
             raise RequestError(f"{path} is damaged ({error}); {_CURE}") from error
 
     def write(self, folder: Path, predictions: str) -> None:
-        """Write evaluation.json into a folder, and predictions.csv beside it; both or none.
-
-        Args:
-            folder: made if it is not there.
-            predictions: the content of predictions.csv, as `predictions_table` gives it.
+        """Write evaluation.json and predictions.csv (`predictions_table`) into a folder; both or none.
 
         Raises:
             JobError: they cannot be written, or a score is not finite.

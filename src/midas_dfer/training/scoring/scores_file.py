@@ -11,13 +11,7 @@ def read_evaluation(run: Run, folder: Path | None = None) -> Evaluation | None:
     """Read what `midas evaluate` wrote of a run; None if it has not been evaluated.
 
     Files of earlier versions may score vote shares that are none, as `vote_reading` tells; those are left out.
-
-    Args:
-        run: the run.
-        folder: which of its evaluations; that of its own test part if None.
-
-    Raises:
-        RequestError: the file is damaged.
+    `folder`: which of its evaluations; that of its own test part if None.
     """
     folder = run.path / EVALUATION_FOLDER if folder is None else folder
     if not (folder / EVALUATION_FILE).exists():
