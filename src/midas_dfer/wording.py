@@ -1,5 +1,6 @@
 """Counts, shares and lists in words: "1,204 clips", "12.5 %", "a, b and 3 more"."""
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -47,3 +48,13 @@ def setting_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(setting_text, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def harmless(text: str) -> str:
+    """Text on one line that can be shown: no controls, no halves of characters, nothing that turns its direction."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _does_harm(c) else c for c in " ".join(text.split()))
+
+
+def _does_harm(character: str) -> bool:
+    steers = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return steers or unicodedata.category(character) in ("Cc", "Cs")

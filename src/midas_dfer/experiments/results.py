@@ -110,7 +110,7 @@ class MethodResult:
             "class_names": list(self.class_names),
             "uar": _plain(self.over_seeds("uar")),
             "war": _plain(self.over_seeds("war")),
-            "interval": {name: each and asdict(each) for name in ("uar", "war") for each in (self.interval(name),)},
+            "interval": {name: _plain(self.interval(name)) for name in ("uar", "war")},
             "recall": [_plain(each) for each in self.recalls()],
             "seeds": seeds,
             "results": [each.to_dict() for each in self.results],
@@ -119,9 +119,8 @@ class MethodResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
         """The inverse of `to_dict`; what is computed is computed again."""
-        return cls(
-            from_json(str, values["name"], "name"), tuple(JobResult.from_dict(each) for each in values["results"])
-        )
+        results = tuple(JobResult.from_dict(each) for each in values["results"])
+        return cls(from_json(str, values["name"], "name"), results)
 
 
 @dataclass(frozen=True)
@@ -175,8 +174,8 @@ def _moved(result: JobResult, out: Path) -> JobResult:
     return replace(result, run=str(here)) if here.is_dir() else result
 
 
-def _plain(score: MeanScore | None) -> dict[str, Any] | None:
-    return None if score is None else {"mean": score.mean, "deviation": score.deviation, "values": list(score.values)}
+def _plain(score: MeanScore | metrics.SeedInterval | None) -> dict[str, Any] | None:
+    return None if score is None else asdict(score)
 
 
 def _pooled(e: Evaluation) -> dict[str, Any]:

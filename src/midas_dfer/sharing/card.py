@@ -5,7 +5,6 @@ anything: each is escaped where it is written, so that it is shown as it is and 
 """
 
 import re
-import unicodedata
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -25,7 +24,7 @@ from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, READINGS
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation, shown_folder
 from midas_dfer.version import __version__
-from midas_dfer.wording import setting_text
+from midas_dfer.wording import harmless, setting_text, shortened
 
 _LONGEST = 200
 _NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine
@@ -162,14 +161,8 @@ def _identifier(name: str) -> str | None:
 
 
 def plain_text(text: str) -> str:
-    """Text on one line that can be shown: no controls, no halves of characters, nothing that turns its direction."""
-    line = "".join("\N{REPLACEMENT CHARACTER}" if _is_forbidden(c) else c for c in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _is_forbidden(character: str) -> bool:
-    steers = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
-    return steers or unicodedata.category(character) in ("Cc", "Cs")
+    """Text on one line, and not too long."""
+    return shortened(harmless(text), _LONGEST)
 
 
 def escaped(text: str) -> Markup:

@@ -8,15 +8,8 @@ from midas_dfer.report.pages.page import clean_text, page_environment
 from midas_dfer.report.tables.table_data import Cell, TableData
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&$])")
-_LATEX = {
+_LATEX = {c: f"\\{c}" for c in "{}$&#_%"} | {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "_": r"\_",
-    "%": r"\%",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
     "<": r"\textless{}",

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -261,26 +261,28 @@ def in_words(precision: str | None) -> str:
     return {"32": "float32", "bf16": "bfloat16"}.get(precision or "", "an unknown precision")
 
 
-def score(
-    predictions: Predictions,
-    *,
-    method: str,
-    model: str,
-    dataset: str,
-    class_names: tuple[str, ...],
-    part: str,
-    caution: str,
-    mapping: MappingReport | None = None,
-    no_vote_shares: str = "",
-    precision: str = "",
-    device: str = "",
-    baselines: Baselines | None = None,
-    human_line: HumanLine | None = None,
-) -> Evaluation:
+class About(TypedDict, total=False):
+    """What an `Evaluation` says beside its scores."""
+
+    method: Required[str]
+    model: Required[str]
+    dataset: Required[str]
+    class_names: Required[tuple[str, ...]]
+    part: Required[str]
+    caution: Required[str]
+    mapping: MappingReport | None
+    no_vote_shares: str
+    precision: str
+    device: str
+    baselines: Baselines | None
+    human_line: HumanLine | None
+
+
+def score(predictions: Predictions, **about: Unpack[About]) -> Evaluation:
     """Compute all scores of a set of predictions; see `Evaluation`."""
     labels = predictions.labels
     labelled = labels != NO_LABEL
-    confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(class_names))
+    confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(about["class_names"]))
     voted = predictions.has_votes
     votes = predictions.votes[voted]
     agreement = None
@@ -288,12 +290,7 @@ def score(
         read = {name: getattr(predictions, name) for name in READINGS}
         agreement = {name: _agreement(given, votes, voted, labels) for name, given in read.items() if given is not None}
     return Evaluation(
-        method=method,
-        model=model,
-        dataset=dataset,
-        class_names=class_names,
-        part=part,
-        caution=caution,
+        **about,
         num_clips=len(labels),
         num_labelled=int(labelled.sum()),
         num_voted=int(voted.sum()),
@@ -303,12 +300,6 @@ def score(
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
         agreement=agreement,
-        mapping=mapping,
-        no_vote_shares=no_vote_shares,
-        precision=precision,
-        device=device,
-        baselines=baselines,
-        human_line=human_line,
     )
 
 
