@@ -5,7 +5,6 @@ load anything. What comes from a data set (names of clips, classes, notes) is es
 templates are in `templates/`: `page.html` and `page.css` are the shell, `parts.html` holds what pages are made of.
 """
 
-import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,15 +54,7 @@ def percent(share: float) -> str:
 
 def clean_text(text: str) -> str:
     """Text on one line that HTML can hold: what no page may contain is replaced, the middle of a very long one cut."""
-    plain = "".join("\N{REPLACEMENT CHARACTER}" if _is_forbidden(c) else c for c in " ".join(text.split()))
-    return wording.shortened(plain, _LONGEST_TEXT, tail=100)
-
-
-def _is_forbidden(character: str) -> bool:
-    """Controls, halves of surrogate pairs, and what turns the direction of the text around it."""
-    if unicodedata.category(character) in ("Cc", "Cs"):
-        return True
-    return "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return wording.shortened(wording.harmless(text), _LONGEST_TEXT, tail=100)
 
 
 def _clean_if_text(value: Any) -> Any:  # noqa: ANN401 -- any value of a template
