@@ -32,10 +32,13 @@ from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read, is_temporary, make_folder, near_name, read_json, write_file, write_json
+from midas_dfer.losses import LOSSES
 from midas_dfer.manifest.manifest import Manifest, Partition
+from midas_dfer.mixing import MIXERS
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
-from midas_dfer.models.zoo import create_model
+from midas_dfer.models.zoo import MODELS, create_model
+from midas_dfer.registry import Registry
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.identity import MACHINE_SETTINGS as MACHINE_SETTINGS
 from midas_dfer.training.run_folder.identity import Identity, recipe_of
@@ -155,7 +158,7 @@ class Run:
             num_train=len(partition.train),
             num_validation=len(partition.validation) if partition.validation is not None else 0,
             num_test=len(partition.test) if partition.test is not None else 0,
-            versions=_versions(),
+            versions=_versions(config),
             git_revision=_git_revision(),
             started=_now(),
             num_votes_found=num_votes_found,
@@ -371,7 +374,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def _versions(config: RunConfig) -> dict[str, str]:
+    """Of Python, of what computes, and of the distributions that bring what the recipe names."""
     names = ("midas-dfer", "torch", "lightning", "numpy", "av", "opencv-python-headless", "pyarrow", "polars")
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in names:
@@ -379,6 +383,16 @@ def _versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
+    used: tuple[tuple[Registry[Any], Sequence[str]], ...] = (
+        (MIXERS, config.mixer_names),
+        (LOSSES, (config.loss,)),
+        (MODELS, (config.model,)),
+    )
+    for registry, rows in used:
+        for row in rows:
+            if row in registry and (found := registry.distribution(row)):
+                name, _, version = found.rpartition(" ")
+                versions[name] = version
     return versions
 
 

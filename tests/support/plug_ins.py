@@ -1,0 +1,33 @@
+"""Distributions with entry points, as an installer leaves them; and the command line with them on its path."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.factories import plain_environment
+
+
+def write_distribution(place: Path, name: str, groups: Mapping[str, Mapping[str, str]]) -> None:
+    """Write what says that a distribution is installed in a folder: its entry points by group and name."""
+    folder = place / f"{name.replace('-', '_')}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = []
+    for group, points in groups.items():
+        lines += [f"[{group}]", *(f"{point} = {target}" for point, target in points.items()), ""]
+    (folder / "entry_points.txt").write_text("\n".join(lines))
+
+
+def midas(place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line with a folder of distributions on its path."""
+    known = plain_environment()
+    path = os.pathsep.join(filter(None, (str(place), known.get("PYTHONPATH"))))
+    code = "import sys; from midas_dfer.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**known, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
