@@ -1,9 +1,9 @@
 """From the votes of several annotators to labels: soft labels, hard labels, and how ambiguous a clip is.
 
-Votes are counts, one row per clip and one column per class. They are kept as they were cast; the functions here
-compute from them what a training or an evaluation needs, in float64. The rooms: `soft` (votes to labels),
-`ferplus` (the targets of FER+), `crowd` (single annotators' votes, weighed by their reliability), `annotators` (each
-beside the others), `ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
+Votes are counts, one row per clip and one column per class. They are kept as cast; the functions here compute what
+training and evaluation need from them, in float64. The modules: `soft` (votes to labels), `ferplus` (the targets of
+FER+), `crowd` (annotators' votes, weighted by reliability), `annotators` (each compared with the others),
+`ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
 """
 
 from midas_dfer.labels.agreement import MeasurementLevel, fleiss_kappa, krippendorff_alpha

@@ -17,11 +17,11 @@ def fleiss_kappa(votes: Votes) -> float:
     """Compute Fleiss' kappa (Fleiss 1971): the agreement of n annotators on N clips, corrected for chance.
 
     With P the mean over the clips of the share of pairs of votes that agree, and Q the sum over the classes of
-    the squared share of all votes, kappa is `(P - Q) / (1 - Q)`: 1 for full agreement, 0 for what chance would
-    do, below 0 for less than that. Which annotator cast which vote does not matter.
+    the squared share of all votes, kappa is `(P - Q) / (1 - Q)`: 1 for full agreement, 0 for agreement by chance,
+    below 0 for less than that. It does not depend on which annotator cast which vote.
 
-    Every clip must have the same number of votes, at least two. For others (CREMA-D has 6 to 12 votes a clip)
-    `krippendorff_alpha` is the measure: with equal numbers, `1 - kappa` is `1 - alpha` times `N n / (N n - 1)`.
+    Every clip must have the same number of votes, at least two. Otherwise (CREMA-D has 6 to 12 votes per clip) use
+    `krippendorff_alpha`: with equal numbers, `1 - kappa` is `1 - alpha` times `N n / (N n - 1)`.
 
     Args:
         votes: counts `[N, K]`, whole numbers, at least one vote a row.
@@ -58,12 +58,12 @@ def krippendorff_alpha(votes: Votes, level: MeasurementLevel = "nominal") -> flo
     """Compute Krippendorff's alpha (Krippendorff 2011) with the library `krippendorff` (extra `agreement`).
 
     Alpha is `1 - observed disagreement / disagreement by chance`: 1 for full agreement, 0 for chance. Clips may
-    have different numbers of votes; those with a single one hold no pair and are left out. With "ordinal", the
-    distance of two classes grows with the number of votes that lie between them.
+    have different numbers of votes; those with a single vote have no pair and are left out. With "ordinal", the
+    distance of two classes grows with the number of votes between them.
 
     Args:
         votes: counts `[N, K]`, whole numbers, at least one vote a row; columns in their order for "ordinal".
-        level: what the classes are; emotions are "nominal".
+        level: level of measurement of the classes; emotions are "nominal".
 
     Returns:
         Alpha, at most 1.

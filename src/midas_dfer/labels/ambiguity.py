@@ -64,7 +64,7 @@ def clear_clips(votes: Votes, threshold: float = 0.9) -> Bool[np.ndarray, " N"]:
     """Say which clips show a clear expression: those whose top share is more than the threshold.
 
     The rule of section 5.5 of the paper ("maximum soft label values of more than 0.9"). More than, not at
-    least: of ten votes all ten must agree, 9 against 1 is not clear.
+    least: with ten votes, all ten must agree; 9 against 1 is not clear.
 
     Args:
         votes: counts `[N, K]`, or distributions; finite and not negative, at least one vote a row.
@@ -89,8 +89,8 @@ class AmbiguityGroups:
     """Two groups of the same size and the same distribution of classes; see `ambiguity_groups`.
 
     Attributes:
-        clear: rows of the clear expression group `[M]`, ascending; a row that is taken twice is there twice.
-        mixed: rows of the mixed expression group `[M]`, likewise.
+        clear: rows of the clear expression group `[M]`, ascending; a repeated row occurs several times.
+        mixed: rows of the mixed expression group `[M]`, in the same form.
     """
 
     clear: Int64[np.ndarray, " M"]
@@ -105,23 +105,23 @@ def ambiguity_groups(
     As we read the section: the clear group is drawn from the clips whose top share is more than the threshold.
     The mixed group is *not* the rest: it is drawn from all clips "regardless of the soft labels' values". In
     both, each class has the share that it has among all labelled clips, and both have the same size (4275 in
-    the paper). The paper matches the classes "by oversampling and down-sampling" and says no more; here, a class
-    with enough clips is drawn without repetition, and one with too few has every clip equally often, give or
-    take one. Class sizes are rounded by largest remainder, ties to the class that comes first. Clips without a
-    single label are left out.
+    the paper). The paper matches the classes "by oversampling and down-sampling" without details; here, a class with
+    enough clips is drawn without repetition, and one with too few repeats every clip equally often, to within one.
+    Class sizes are rounded by largest remainder, ties to the class that comes first. Clips without a single label
+    are left out.
 
     Args:
         votes: counts `[N, K]`, finite and not negative, at least one vote a row.
-        size: how many clips each group shall have; at least 1.
-        generator: what is drawn comes from it.
-        labels: classes `[N]`, -1 for none; None for the majority of the votes, none where tied.
-        threshold: over which top share a clip is clear.
+        size: number of clips per group; at least 1.
+        generator: source of the draws.
+        labels: classes `[N]`, -1 for none; None uses the majority of the votes, none if tied.
+        threshold: a clip with a top share above this is clear.
 
     Returns:
         The rows of both groups.
 
     Raises:
-        RequestError: votes, labels or the threshold are wrong, the size is under 1, no clip has a label, or a
+        RequestError: votes, labels or the threshold are invalid, the size is under 1, no clip has a label, or a
             class that should be in the clear group has no clear clip.
     """
     counts = checked_votes(votes)
@@ -153,13 +153,13 @@ def coexistence_matrix(soft_labels: Distributions, labels: Labels | None = None)
     The figure's values "were calculated by averaging the soft label values of the samples that belong to the
     corresponding emotion class", and a sample belongs to the class that "received the most votes". So row i is
     the mean soft label of the clips of class i, and entry [i, j] the share of votes for j among them. The matrix
-    is not symmetric. Its diagonal is the mean share of the class itself, which the text of the paper does not
-    speak of; set it aside to compare coexistence alone.
+    is not symmetric. Its diagonal is the mean share of the class itself, which the paper does not discuss; ignore it
+    to compare coexistence alone.
 
     Args:
         soft_labels: distributions `[N, K]`, each row with sum 1 (within 0.001).
-        labels: the class each clip belongs to `[N]`, -1 for none; None for the class with the largest share,
-            none where tied. Clips without a class are left out.
+        labels: the class of each clip `[N]`, -1 for none; None uses the class with the largest share, none if tied.
+            Clips without a class are left out.
 
     Returns:
         The matrix `[K, K]`; each row sums to 1. The row of a class that no clip belongs to is NaN.

@@ -21,14 +21,14 @@ CrowdMethod = Literal["dawid_skene", "glad", "mace"]
 
 @dataclass(frozen=True)
 class CrowdLabels:
-    """What single annotators' votes say of the videos, and of the annotators.
+    """Estimates of the videos' classes and of the annotators' reliability.
 
     Attributes:
-        video_ids: the videos `[N]`, in the order in which the votes first name them.
-        soft_labels: how probable each class is to be the true one `[N, K]`; each row sums to 1.
-        annotators: the annotators `[A]`, in the order in which the votes first name them.
-        reliability: how far each can be trusted `[A]`; more is better, and what is measured depends on the
-            method, so compare it within one result only: `crowd_labels` says what it is.
+        video_ids: the videos `[N]`, in order of first appearance in the votes.
+        soft_labels: the probability that each class is the true one `[N, K]`; each row sums to 1.
+        annotators: the annotators `[A]`, in order of first appearance in the votes.
+        reliability: of each annotator `[A]`; more is better. Its meaning depends on the method (see `crowd_labels`),
+            so compare it only within one result.
     """
 
     video_ids: tuple[str, ...]
@@ -47,32 +47,31 @@ def crowd_labels(
     seed: int = 0,
     starts: int = 10,
 ) -> CrowdLabels:
-    """Estimate the true class of every video from the votes of single annotators, and how good these are.
+    """Estimate the true class of every video and the reliability of each annotator from their single votes.
 
-    - "dawid_skene" (Dawid and Skene 1979): each annotator has a matrix of confusion, estimated by EM from the
-      majority on. Reliability: the probability that the annotator names the true class, over the estimated
-      frequencies of the classes.
+    - "dawid_skene" (Dawid and Skene 1979): each annotator has a confusion matrix, estimated by EM starting from the
+      majority. Reliability: the probability that the annotator names the true class, over the estimated class
+      frequencies.
     - "glad" (Whitehill et al. 2009): each annotator has an ability a and each video an easiness b; a vote is right
-      with the probability `sigmoid(a * exp(b))` and a mistake is any other class alike. Reliability: the ability
-      a; with 0 the annotator is right half the time, below 0 less often.
+      with the probability `sigmoid(a * exp(b))`, and all other classes are equally likely mistakes. Reliability: the
+      ability a; with 0 the annotator is right half the time, below 0 less often.
     - "mace" (Hovy et al. 2013): each annotator either knows the class or spams, always with the same habits;
-      variational Bayes, the best of several random starts. Reliability: the probability not to spam.
+      variational Bayes, the best of several random starts. Reliability: the probability of not spamming.
 
-    These estimate one *true* class per video and how certain it is; they do not estimate how the votes of a larger
-    crowd would divide, as shares of votes do. With tens of votes on a video they come close to one-hot. A class
-    that nobody voted for has probability 0 everywhere, but in "glad". Annotators with few votes are hard to tell
-    from good ones.
+    These estimate one *true* class per video and its certainty; unlike vote shares, they do not estimate how the
+    votes of a larger crowd would divide. With tens of votes per video they are nearly one-hot. A class without any
+    votes has probability 0 everywhere, except in "glad". Annotators with few votes are hard to tell from good ones.
 
     The result does not depend on the order of the votes, and numpy's global generator is not touched.
 
     Args:
-        video_ids: the video of each vote. A cell may be None, as in a column of a table, but is refused then.
-        annotators: who cast it; one vote of an annotator on a video.
-        classes: the name of the class that was chosen.
-        class_names: all classes, in the order wanted; at least two.
+        video_ids: the video of each vote; missing cells (None) are refused.
+        annotators: the annotator of each vote; at most one vote per annotator and video.
+        classes: the name of the chosen class.
+        class_names: all classes, in the desired order; at least two.
         method: one of the above.
-        seed: of the random starts of "mace"; the other two draw nothing.
-        starts: how many random starts "mace" makes; its time grows with it.
+        seed: of the random starts of "mace"; the other two are deterministic.
+        starts: number of random starts of "mace"; its time grows with it.
 
     Returns:
         Soft labels per video and reliability per annotator.

@@ -28,11 +28,11 @@ _EPSILON = 0.001  # what an emotion that does not count gets there
 
 @dataclass(frozen=True)
 class FerplusTargets:
-    """The pictures that FER+'s rules keep, and what a network is trained to say of each.
+    """The pictures that FER+'s rules keep, and the training target of each.
 
     Attributes:
-        rows: which rows of the votes were kept `[M]`, ascending; row `rows[m]` has the target `targets[m]`.
-        targets: `[M, K]`, over the emotions only, without "unknown" and "not a face". Each row sums to 1, but for
+        rows: the kept rows of the votes `[M]`, ascending; row `rows[m]` has the target `targets[m]`.
+        targets: `[M, K]`, over the emotions only, without "unknown" and "not a face". Each row sums to 1, except for
             "multi_target", where every emotion that counts has 1 and every other has 0.001.
     """
 
@@ -43,43 +43,42 @@ class FerplusTargets:
 def ferplus_targets(
     votes: Votes, mode: FerplusMode, generator: np.random.Generator | None = None, *, no_emotion: int = 2
 ) -> FerplusTargets:
-    """Make the targets of FER+, and leave out the pictures that it leaves out.
+    """Compute the targets of FER+, and leave out the pictures that it leaves out.
 
-    In every mode, columns with a single vote are taken for outliers and set to zero; v are the votes that are left,
-    n their sum, "unknown" and "not a face" among them. A picture of which nothing is left is dropped. Then:
+    In every mode, columns with a single vote are treated as outliers and set to zero; v are the remaining votes, n
+    their sum, including "unknown" and "not a face". A picture without remaining votes is dropped. Then:
 
-    - "majority": the top class, one-hot. Dropped where it has n/2 or less, or is no emotion. So there are no ties.
-    - "multi_target": all classes with at least 0.3 n count. Dropped where together they have n/2 or less, or where
-      no emotion has as many votes as the top class. The emotions that count get 1, others 0.001. Its loss is
-      `-log(max_k(target_k * probability_k))`: the network may say any of them.
-    - "crossentropy": emotions are taken from the top, tied ones together, until 0.75 n are accounted for or three
-      are taken; the search also ends, and the votes count as accounted for, where "unknown" or "not a face" is at
-      the top of what remains. Dropped where the emotions taken have n/2 or less, or are more than three (by a tie).
-      The target is their share.
+    - "majority": the top class, one-hot. Dropped if it has n/2 or less, or is not an emotion; so there are no ties.
+    - "multi_target": all classes with at least 0.3 n count. Dropped if together they have n/2 or less, or if no
+      emotion has as many votes as the top class. The emotions that count get 1, others 0.001. Its loss is
+      `-log(max_k(target_k * probability_k))`: the network may predict any of them.
+    - "crossentropy": emotions are taken from the top, tied ones together, until they cover 0.75 n or three are
+      taken; the search also ends, and the votes count as covered, if "unknown" or "not a face" leads the rest.
+      Dropped if the emotions taken have n/2 or less, or are more than three (by a tie). The target is their share.
     - "probability": one emotion per picture, drawn from the target of "crossentropy", one-hot. FER+ draws again
       each time that a picture is used: call `sampled_hard_labels` on the targets of "crossentropy" every epoch.
 
     FER+ trains in one of these modes and validates and tests on "majority".
 
-    Where the paper and the code part:
+    Where the paper and the code differ:
 
     - The paper's equations start from the distribution of the ten votes. Outliers, 0.75, three emotions and the
-      dropping are the code's.
-    - Majority: the paper takes the largest share, however small; the code wants more than half.
-    - Multi-label: the paper lets an emotion count whose share is *more* than the threshold; the code, from 30 % on.
-    - The code at the commit read keeps a picture only if the top class is below `number of emotions - 2`, where its
-      training script passes 8: pictures of fear and contempt would be lost. An earlier version (888f98d) compares
-      with the number of emotions, as its comment says and as is done here.
+      dropping are in the code only.
+    - Majority: the paper takes the largest share, however small; the code requires more than half.
+    - Multi-label: the paper counts an emotion whose share is *more* than the threshold; the code, 30 % or more.
+    - The code at the commit we read keeps a picture only if the top class is below `number of emotions - 2`, where
+      its training script passes 8: pictures of fear and contempt would be lost. An earlier version (888f98d) compares
+      with the number of emotions, as its comment says and as we do.
 
     Args:
-        votes: counts `[N, K + no_emotion]`, whole numbers, at least one vote a row; the emotions come first.
+        votes: counts `[N, K + no_emotion]`, integers, at least one vote per row; the emotions come first.
         mode: one of the above.
-        generator: needed for "probability" alone: one number is drawn from it per kept picture.
-        no_emotion: how many of the last columns are no emotions; 2 in FER+ ("unknown" and "NF"), 0 where annotators
+        generator: only needed for "probability": one number is drawn from it per kept picture.
+        no_emotion: how many of the last columns are not emotions; 2 in FER+ ("unknown" and "NF"), 0 if annotators
             had to name an emotion.
 
     Returns:
-        The rows that are kept, and their targets.
+        The kept rows and their targets.
 
     Raises:
         RequestError: votes are not as above (the message names the rows), the mode is unknown, a generator is

@@ -86,7 +86,7 @@ def majority_labels(votes: Votes, ties: Literal["none", "first"] = "none") -> In
 def sampled_hard_labels(votes: Votes, generator: np.random.Generator) -> Int64[np.ndarray, " N"]:
     """Draw one class per clip, each with the probability of its share of the votes.
 
-    Over many epochs a network sees every class as often as annotators chose it, and yet hard labels only: the
+    Over many epochs a network sees every class as often as annotators chose it, but only as hard labels: the
     "probabilistic label drawing" of Barsoum et al. 2016 without FER+'s own rules (for those: `ferplus_targets`).
     Ties need no rule, and a class without votes is never drawn.
 
@@ -108,19 +108,19 @@ def sampled_hard_labels(votes: Votes, generator: np.random.Generator) -> Int64[n
 
 
 def draw_votes(votes: Votes, video_ids: Sequence[str], count: int, seed: int = 0) -> Int64[np.ndarray, "N K"]:
-    """Draw some of each clip's votes, as if fewer annotators had been asked.
+    """Draw some of each clip's votes, as if fewer annotators had voted.
 
-    Votes are drawn without replacement, all that are left equally likely. What is drawn of a clip depends on the
-    seed and its id alone, and the votes that a count draws are among those that a larger one draws.
+    Votes are drawn without replacement, all remaining ones equally likely. The draw for a clip depends only on the
+    seed and its id, and a smaller count draws a subset of the votes of a larger one.
 
     Args:
-        votes: counts `[N, K]`, whole numbers, at least one vote a row.
+        votes: counts `[N, K]`, integers, at least one vote per row.
         video_ids: of the clips.
-        count: how many votes are drawn of each clip; of a clip with fewer, all.
-        seed: which of the many draws.
+        count: votes per clip; all votes of a clip with fewer.
+        seed: random seed.
 
     Returns:
-        The votes that were drawn `[N, K]`.
+        The drawn votes `[N, K]`.
 
     Raises:
         RequestError: as for `votes_to_soft_labels`; or a count of votes is not whole, `count` is under 1, or there are

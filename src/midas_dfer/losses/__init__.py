@@ -1,8 +1,8 @@
 """Losses on soft targets: how far the softmax of a model's logits is from the distribution of the votes.
 
 All are modules with one form, ``loss(logits [B, K], targets [B, K])`` -> a scalar, the mean over the batch.
-Targets are class probabilities, one row per clip, never class numbers. Logits in half precision are computed
-in float32, float64 stays float64; nothing makes the host wait for an accelerator. One file per family:
+Targets are class probabilities, one row per clip, never class indices. Half-precision logits are computed in
+float32 and float64 stays float64; no loss makes the host wait for an accelerator. One file per family:
 
 - `cross_entropy`: `SoftTargetCrossEntropy`, the paper's; class weights and label smoothing.
 - `divergences`: `KLDivergence`, `JensenShannonDivergence`.
@@ -11,7 +11,7 @@ in float32, float64 stays float64; nothing makes the host wait for an accelerato
 - `transport`: `EarthMoverDistance`, for classes with any distances between them; approximate.
 - `intensity_aware`: `IntensityAwareLoss`, cross-entropy and a margin to the strongest rival.
 - `compact`: `CompactCrossEntropy`, cross-entropy and a term that makes a class's rivals equally strong.
-- `inputs`: the checks that all share.
+- `inputs`: shared checks.
 - `class_weights`: `balanced_class_weights` from votes or soft labels.
 - `entry`: the rows of `LOSSES`, which has all that a recipe can name; torch is imported when one is used.
 """

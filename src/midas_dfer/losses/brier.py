@@ -12,7 +12,7 @@ class BrierLoss(SoftTargetLoss):
 
     ``mean_b sum_k (p[b, k] - y[b, k]) ** 2`` with p the softmax of the logits; Brier's definition, a sum over
     the classes and not their mean. From 0 to 2. A proper scoring rule like cross-entropy, but bounded: one
-    mislabelled clip cannot dominate a batch, and the gradient vanishes where the model is confidently wrong.
+    mislabelled clip cannot dominate a batch, and the gradient vanishes if the model is confidently wrong.
     """
 
     def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:

@@ -25,16 +25,16 @@ class CompactCrossEntropy(SoftTargetLoss):
 
         R_k = 1/2 * sum_{j != k} (q_j - 1/(K-1)) * log q_j
 
-    This is half of the symmetric divergence, KL(q || u) + KL(u || q), of q from the uniform distribution u: 0 where
-    all rivals are equally strong, without bound else. No rival stands out then, so clips of a class lie together,
-    at the same distance from all other classes. With two classes it is 0.
+    This is half of the symmetric divergence, KL(q || u) + KL(u || q), of q from the uniform distribution u: 0 if all
+    rivals are equally strong, and unbounded. It keeps any rival from standing out, so clips of a class lie close
+    together, at the same distance from all other classes. With two classes it is 0.
 
-    The publications have one target class. For soft targets the term is its expectation over them,
-    ``sum_k y_k * R_k``, which for one-hot targets is the publication's. It is not made for very soft ones: where
-    two classes share the votes, each of them counts as a rival of the other, and the term pulls the stronger of
-    them down a little.
+    The publications have one target class. For soft targets the term is the expectation over them,
+    ``sum_k y_k * R_k``, which equals the publication's for one-hot targets. It is not suited to very soft targets: if
+    two classes share the votes, each counts as a rival of the other, and the term pulls the stronger one down a
+    little.
 
-    A class that is masked with a logit of ``-inf`` is nobody's rival.
+    A class masked with a logit of ``-inf`` is not a rival.
 
     Args:
         weight: of the term, 0 or more; 0.3 is Kobayashi's.

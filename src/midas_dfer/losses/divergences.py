@@ -16,12 +16,12 @@ from midas_dfer.losses.inputs import SoftTargetLoss, batch_mean, log_of, log_pro
 class KLDivergence(SoftTargetLoss):
     """Kullback-Leibler divergence of the model from the target, KL(y || p), averaged over the batch, in nats.
 
-    ``mean_b sum_k y[b, k] * (log y[b, k] - log p[b, k])`` with p the softmax of the logits: cross-entropy less
-    the entropy of the targets. The gradient is cross-entropy's; the value is 0 where the model is right, so that
-    losses of data with different ambiguity can be compared. From 0 (rounding may give -1e-7) without bound.
+    ``mean_b sum_k y[b, k] * (log y[b, k] - log p[b, k])`` with p the softmax of the logits: cross-entropy minus
+    the entropy of the targets. The gradient is that of cross-entropy; the value is 0 if the model is right, so
+    losses on data of different ambiguity are comparable. From 0 (rounding may give -1e-7), unbounded.
 
-    The other direction, KL(p || y), is not offered: it is infinite as soon as one class has no vote, which is
-    the rule in vote data. `JensenShannonDivergence` is symmetric and stays finite.
+    The other direction, KL(p || y), is not offered: it is infinite as soon as one class has no vote, as is usual in
+    vote data. `JensenShannonDivergence` is symmetric and stays finite.
     """
 
     def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
@@ -34,7 +34,7 @@ class JensenShannonDivergence(SoftTargetLoss):
 
     With m = (y + p) / 2: ``(KL(y || m) + KL(p || m)) / 2``, the divergence, not its root. Symmetric in y and p,
     from 0 to log 2 = 0.693 (within rounding, 1e-7 in float32). As it is bounded, one mislabelled clip cannot
-    dominate a batch; for the same reason its gradient vanishes where the model is confidently wrong.
+    dominate a batch; for the same reason its gradient vanishes if the model is confidently wrong.
     """
 
     def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:

@@ -21,16 +21,16 @@ def intensity_aware_term(logits: Shaped[Tensor, "..."], targets: Shaped[Tensor, 
     """The term IAL alone, without cross-entropy, averaged over the batch, in nats.
 
     For class k with logits x: ``IAL_k = -log(e^x_k / (e^x_k + e^max_{j != k} x_j))``, the cross-entropy of k
-    against its strongest rival only. The publication has it for one target class; for soft targets it is taken
-    in expectation, ``sum_k y_k * IAL_k``, which for one-hot targets is the publication's. From 0 without bound.
+    against its strongest rival only. The publication has one target class; for soft targets this is the expectation
+    ``sum_k y_k * IAL_k``, which equals the publication's for one-hot targets. From 0, unbounded.
 
     Args:
         logits: unnormalised scores ``[B, K]``, any floating type; at least two classes.
         targets: class probabilities ``[B, K]``, floating; rows sum to 1.
 
     Returns:
-        a scalar; float32, or float64 where either input is. Where two rivals are equally strong the gradient
-        goes to one of them.
+        a scalar; float32, or float64 where either input is. If two rivals are equally strong, only one of them gets a
+        gradient.
 
     Raises:
         RequestError: the logits or targets are not of this form.

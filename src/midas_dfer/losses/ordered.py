@@ -22,11 +22,11 @@ class OrderedEarthMoverDistance(SoftTargetLoss):
 
     - squared (the default, Hou et al. 2016): ``sum_k d[k] * (P[k] - Y[k]) ** 2``. Smooth everywhere.
     - not squared: ``sum_k d[k] * |P[k] - Y[k]|``, the earth mover's (Wasserstein-1) distance itself: probability
-      times the way it has to be carried. Its gradient does not shrink towards 0 near the target; where P = Y it
-      is taken as 0.
+      times the distance it moves. Its gradient does not shrink towards 0 near the target; at P = Y it is defined
+      as 0.
 
-    Both are 0 where the model is right, and for two one-hot distributions both are the distance of the two
-    classes. From 0 to the distance of the two ends of the line: K - 1 with unit steps.
+    Both are 0 if the model is right, and for two one-hot distributions both are the distance between the two
+    classes. From 0 to the length of the line: K - 1 with unit steps.
 
     Args:
         squared: which of the two.

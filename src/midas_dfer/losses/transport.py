@@ -30,19 +30,19 @@ _SYMMETRY = 1e-6  # of the largest distance
 class EarthMoverDistance(SoftTargetLoss):
     """Earth mover's distance between target and model on a given ground metric, averaged over the batch.
 
-    For classes without an order but with known distances, for example between emotions in the plane of valence
-    and arousal: probability in a near class costs less than in a far one. Exact optimal transport needs a linear
-    programme per clip; this computes the debiased entropic one of Feydy et al.,
+    For classes without an order but with known distances, such as between emotions in the plane of valence and
+    arousal: probability in a near class costs less than in a far one. Exact optimal transport needs a linear
+    program per clip; this computes the debiased entropic version of Feydy et al.,
     ``S(p, y) = OT(p, y) - OT(p, p) / 2 - OT(y, y) / 2``, in the log domain with a fixed number of iterations.
-    With the blur, the strength of the entropy relative to the largest distance, going to 0 it becomes the earth
+    As the blur, the strength of the entropy relative to the largest distance, goes to 0, S approaches the earth
     mover's distance.
 
-    How exact, in units of the largest distance, with the defaults, seven classes and ten votes (more in
-    docs/losses.md): S lies below the exact distance, by 0.031 on average and 0.045 at most, and correlates with
-    it at 0.999. A smaller blur is closer, in proportion, and needs in proportion more iterations to converge. For
-    classes on a line `OrderedEarthMoverDistance` is exact.
+    Accuracy, in units of the largest distance, with the defaults, seven classes and ten votes (more in
+    docs/losses.md): S is below the exact distance by 0.031 on average and 0.045 at most, and correlates with it
+    at 0.999. A smaller blur is proportionally more accurate, and needs proportionally more iterations to converge.
+    For classes on a line `OrderedEarthMoverDistance` is exact.
 
-    Where the model is right, value and gradient are exactly 0, with any number of iterations. S is never
+    If the model is right, value and gradient are exactly 0, with any number of iterations. S is never
     negative for distances of points on a line, in a Euclidean space or in a tree; other metrics may give values
     slightly below 0. The gradient is that of the converged divergence (its dual potentials), finite
     everywhere and for a clip's logits never above twice the largest distance; second derivatives are not provided.
@@ -54,7 +54,7 @@ class EarthMoverDistance(SoftTargetLoss):
         iterations: at the final blur, 1 or more; a few more lead up to it, each with half the blur of the last.
 
     Raises:
-        RequestError: the metric, the blur or the iterations make no sense.
+        RequestError: the metric, the blur or the iterations are invalid.
     """
 
     unit_metric: Tensor

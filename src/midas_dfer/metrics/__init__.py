@@ -1,13 +1,13 @@
-"""How good predictions are: against single labels (UAR, WAR, recall, calibration) and against the votes.
+"""The quality of predictions, against single labels (UAR, WAR, recall, calibration) and against the votes.
 
-How sure a score is, and whether two methods differ, is here too: intervals, paired tests, verdicts.
+Also the uncertainty of scores and of differences between methods: intervals, paired tests, verdicts.
 
 - `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability. `votes`: distances to votes.
 - `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
 - `significance`: McNemar, Holm, verdicts.
 
-Everything is computed from all predictions at once, in float64 numpy, so that a score does not depend on how
-the clips were cut into batches.
+Everything is computed from all predictions at once, in float64 NumPy, so that a score does not depend on how
+the clips were batched.
 """
 
 from midas_dfer.metrics.bootstrap import (

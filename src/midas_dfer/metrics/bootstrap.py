@@ -33,21 +33,21 @@ class PairedBootstrap:
     """The difference between two methods on the same clips, and its uncertainty.
 
     Attributes:
-        score: uar, war, or mean, of a figure given per clip.
+        score: uar, war, or the mean of a figure per clip.
         a, b: the scores; means over the seeds.
         difference: a - b.
         low, high: its interval.
         confidence: of the interval.
-        p_value: two-sided, of the paired randomisation test over clips (or people): how often the difference is
-            as large if A and B are swapped on each by a coin. It knows nothing of seeds; the interval does.
+        p_value: two-sided, of the paired randomisation test over clips (or people): how often the difference is as
+            large if a coin flip swaps A and B on each. It ignores seeds; the interval includes them.
         share_better: share of the resamples in which A is better; ties count half.
         lower_is_better: whether the smaller score wins.
-        clips: how many were compared.
-        units: how many clips, or people, were drawn.
+        clips: number of compared clips.
+        units: number of clips, or people, drawn per resample.
         seeds: networks of each method.
-        repeats: how many resamples.
-        vanished: share of the resamples in which a class has no clip; UAR is there the mean over the others, as
-            `uar` has it.
+        repeats: number of resamples.
+        vanished: share of the resamples in which a class has no clip; UAR is then the mean over the others, as in
+            `uar`.
     """
 
     score: str
@@ -68,7 +68,7 @@ class PairedBootstrap:
 
     @property
     def verdict(self) -> Verdict:
-        """By the rule of `verdict`, with alpha = 1 - confidence; for this one comparison, of these clips."""
+        """The result of `verdict` with alpha = 1 - confidence, for this single comparison on these clips."""
         alpha = 1 - self.confidence
         return verdict(self.low, self.high, self.p_value, alpha=alpha, lower_is_better=self.lower_is_better)
 
@@ -150,7 +150,7 @@ def paired_bootstrap_of_values(
 
 @dataclass(frozen=True)
 class Interval:
-    """A score and where it may lie.
+    """A score and its confidence interval.
 
     Attributes:
         value: the score; the mean over the seeds.
@@ -168,7 +168,7 @@ class ScoreIntervals:
 
     Attributes:
         uar, war: from 0 to 1.
-        recall: of each class; None where no clip has it.
+        recall: of each class; None if no clip has it.
         confidence: of each interval.
         clips, units, seeds: as for `PairedBootstrap`.
     """
@@ -195,10 +195,10 @@ def score_intervals(
 ) -> ScoreIntervals:
     """Intervals of UAR, WAR and each recall of one method.
 
-    WAR and recalls are shares, and a bootstrap of 0 right out of 29 would say "0, for sure". Theirs is Wilson's
-    (1927) interval for the number of independent clips that would scatter as much as the bootstrap does (Kish's
-    effective number), at most the number there is. Intervals of two methods may overlap although the methods
-    differ: use `paired_bootstrap` to compare.
+    WAR and recalls are shares, and a bootstrap of 0 right out of 29 would say "0, for sure". They get Wilson's (1927)
+    interval for the number of independent clips with the variance of the bootstrap (Kish's effective number), at most
+    the actual number. Intervals of two methods may overlap although the methods differ: use `paired_bootstrap` to
+    compare.
 
     Args:
         labels: the true classes `[N]`; clips with -1 are left out.

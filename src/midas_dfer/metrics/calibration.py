@@ -32,7 +32,7 @@ class Reliability:
 
 
 def reliability(p: Distributions, labels: Labels, num_bins: int = 15) -> Reliability:
-    """Sort predictions by their top probability into bins of equal width and see how many are right.
+    """Bin predictions by their top probability, in bins of equal width, and count how many are right.
 
     Guo et al. 2017, "On calibration of modern neural networks", section 2.
 

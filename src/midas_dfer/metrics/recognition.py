@@ -101,13 +101,13 @@ def war(
 def wilson_interval(
     shares: Num[np.ndarray, "*N"], totals: Num[np.ndarray, "*N"], confidence: float = 0.95
 ) -> tuple[Float64[np.ndarray, "*N"], Float64[np.ndarray, "*N"]]:
-    """Limits between which true shares lie with a confidence; Wilson 1927, JASA 22.
+    """Confidence intervals of shares; Wilson 1927, JASA 22.
 
     Ours because `scipy.stats.binomtest` takes whole numbers only, one at a time.
 
     Args:
-        shares: the observed ones, from 0 to 1; anything where the total is 0.
-        totals: of how many each is; need not be whole (an effective number).
+        shares: the observed shares, from 0 to 1; ignored where the total is 0.
+        totals: the denominators; need not be integers (an effective number).
         confidence: between 0 and 1.
 
     Returns:

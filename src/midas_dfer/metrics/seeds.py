@@ -15,8 +15,8 @@ class MeanScore:
 
     Attributes:
         mean: of the values.
-        deviation: their sample standard deviation (divided by n - 1); None of a single value.
-        values: what it is of.
+        deviation: their sample standard deviation (divided by n - 1); None for a single value.
+        values: the values.
     """
 
     mean: float
@@ -33,13 +33,13 @@ class MeanScore:
 
 
 def mean_over_runs(scores: Iterable[tuple[int, float | None]]) -> MeanScore | None:
-    """The mean of a score: over the folds of one seed; of several seeds, over the means over their folds.
+    """The mean of a score over the folds of one seed or, with several seeds, over the seeds' means over folds.
 
     Args:
-        scores: of each run its seed and its score; None where it has none.
+        scores: seed and score of each run; None if it has no score.
 
     Returns:
-        Mean and standard deviation; None where a run does not have the score.
+        Mean and standard deviation; None if a run lacks the score.
     """
     seeds: dict[int, list[float | None]] = {}
     for seed, score in scores:
@@ -56,10 +56,10 @@ class SeedInterval:
 
     Attributes:
         mean: of the values.
-        deviation: their sample standard deviation (divided by n - 1); None of a single value.
-        low, high: where the mean over many more seeds lies, with the given confidence; None of a single value.
+        deviation: their sample standard deviation (divided by n - 1); None for a single value.
+        low, high: confidence interval of the mean over many more seeds; None for a single value.
         confidence: of the interval.
-        count: how many values.
+        count: number of values.
     """
 
     mean: float
@@ -73,8 +73,8 @@ class SeedInterval:
 def seed_interval(values: Sequence[float], confidence: float = 0.95) -> SeedInterval:
     """Mean, standard deviation and Student's t interval of a score over seeds.
 
-    The clips are the same for all seeds: the interval says how far training scatters, not how far other clips
-    would move the score.
+    The clips are the same for all seeds: the interval shows how much training varies, not how much other clips would
+    change the score.
 
     Args:
         values: the score of each seed, one or more.
@@ -107,7 +107,7 @@ class PairedRuns:
         p_value: of the paired t test, two-sided.
         confidence: of the interval.
         runs: how many pairs.
-        overlap: what the variance was corrected with, test clips / training clips; 0: not at all.
+        overlap: the ratio test clips / training clips used to correct the variance; 0 for none.
     """
 
     difference: float
@@ -123,18 +123,18 @@ class PairedRuns:
 def paired_runs(
     scores_a: Sequence[float], scores_b: Sequence[float], *, overlap: float = 0.0, confidence: float = 0.95
 ) -> PairedRuns:
-    """Paired t test over seeds and folds, with the correction for training sets that overlap.
+    """Paired t test over seeds and folds, with the correction for overlapping training sets.
 
-    The folds of a cross-validation share most of their training clips, so that their scores hang together and
-    the plain t test finds differences that are none. Nadeau and Bengio 2003 (Machine Learning 52) replace 1 / n
-    in the variance of the mean by 1 / n + test clips / training clips; Bouckaert and Frank 2004 do the same for
-    a cross-validation that is repeated. With k folds the ratio is 1 / (k - 1).
+    The folds of a cross-validation share most of their training clips, so their scores are correlated and the plain
+    t test finds false differences. Nadeau and Bengio 2003 (Machine Learning 52) replace 1 / n in the variance of the
+    mean by 1 / n + test clips / training clips; Bouckaert and Frank 2004 do the same for repeated cross-validation.
+    With k folds the ratio is 1 / (k - 1).
 
     Args:
         scores_a: A's, one per run, two or more.
         scores_b: B's, of the same runs in the same order.
         overlap: test clips / training clips for folds; 0 for seeds on one split, where the claim is then about
-            networks trained on these very clips.
+            networks trained on exactly these clips.
         confidence: between 0.5 and 1.
 
     Raises:

@@ -16,16 +16,16 @@ Verdict = Literal["A is better", "B is better", "inside the noise"]
 
 
 def verdict(low: float, high: float, p_value: float, *, alpha: float = 0.05, lower_is_better: bool = False) -> Verdict:
-    """Say which of two methods is better, if that can be said.
+    """Decide which of two methods is better, if either.
 
     The rule: the interval of the difference A - B excludes 0, and the p value, corrected for the number of
-    comparisons, is below alpha. Both; else the difference is inside the noise.
+    comparisons, is below alpha. Otherwise the difference is inside the noise.
 
     Args:
         low: lower end of the interval of A - B.
         high: its upper end.
         p_value: two-sided; corrected by `holm` where more than one pair is compared.
-        alpha: how often a difference may be called one although there is none.
+        alpha: significance level.
         lower_is_better: for distances, where the smaller one wins.
 
     Returns:
@@ -38,14 +38,13 @@ def verdict(low: float, high: float, p_value: float, *, alpha: float = 0.05, low
 
 @dataclass(frozen=True)
 class McNemar:
-    """How often two methods are right where the other is wrong.
+    """How often each of two methods is right where the other is wrong.
 
     Attributes:
-        only_a: clips that A alone recognises (b in the literature).
-        only_b: clips that B alone recognises (c).
-        p_exact: two-sided; the binomial test of only_a against only_b, McNemar 1947. Never too small, often too
-            large.
-        p_mid: the same with half the probability of what was seen, Fagerland et al. 2013; closer to its level.
+        only_a: clips that only A recognises (b in the literature).
+        only_b: clips that only B recognises (c).
+        p_exact: two-sided; the binomial test of only_a against only_b, McNemar 1947. Conservative.
+        p_mid: the same with half the probability of the observed counts, Fagerland et al. 2013; closer to its level.
         odds: only_a / only_b; None if only_b is 0.
     """
 
@@ -57,10 +56,10 @@ class McNemar:
 
 
 def mcnemar(labels: Labels, predictions_a: Predictions, predictions_b: Predictions) -> McNemar:
-    """Test whether two methods recognise the same share of clips, from the clips where one alone is right.
+    """Test whether two methods recognise the same share of clips, from the clips where only one is right.
 
-    It takes the clips for independent and the two networks as they are: it knows nothing of clips of the same
-    person, and nothing of how a second training would come out.
+    It treats clips as independent and the two networks as fixed: it ignores that clips may show the same person, and
+    that a second training would differ.
 
     Args:
         labels: the true classes `[N]`; clips with -1 (no single label) are left out.
@@ -88,10 +87,10 @@ def mcnemar(labels: Labels, predictions_a: Predictions, predictions_b: Predictio
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Correct p values for being several: Holm 1979, which assumes nothing about how they hang together.
+    """Correct p values for multiple comparisons: Holm 1979, which makes no assumption about their dependence.
 
-    With m values, the smallest is multiplied by m, the next by m - 1, and so on; none may come below a smaller
-    one's, or above 1. The chance that any true "no difference" gets a value below alpha is then below alpha.
+    With m values, the smallest is multiplied by m, the next by m - 1, and so on; corrected values keep the order and
+    are at most 1. The probability that any true null hypothesis gets a value below alpha is then below alpha.
 
     Args:
         p_values: from 0 to 1.

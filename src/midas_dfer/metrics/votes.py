@@ -59,7 +59,7 @@ def jensen_shannon(
         reduction: "mean" over the clips, or "none" for each clip.
 
     Returns:
-        Nats, from 0 (equal) to log 2 (nothing in common).
+        Nats, from 0 (equal) to log 2 (disjoint).
 
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.
@@ -79,7 +79,7 @@ def total_variation(p: Distributions, q: Distributions, reduction: Literal["none
 def total_variation(
     p: Distributions, q: Distributions, reduction: Literal["mean", "none"] = "mean"
 ) -> float | Float64[np.ndarray, " N"]:
-    """Total variation between predictions and votes, `sum(|p - q|) / 2`: the share of votes put wrongly.
+    """Total variation between predictions and votes, `sum(|p - q|) / 2`: the share of misplaced votes.
 
     Args:
         p: predicted distributions `[N, K]`.
@@ -87,7 +87,7 @@ def total_variation(
         reduction: "mean" over the clips, or "none" for each clip.
 
     Returns:
-        From 0 (equal) to 1 (nothing in common).
+        From 0 (equal) to 1 (disjoint).
 
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.

@@ -1,10 +1,10 @@
 """Mixing of clips and their soft labels: draw a `MixPlan`, then apply it.
 
-Every mixer has one interface (`Mixer`), and one file per family, hence their number: `midas`, `regions`, `cutout`,
-`background`, `saliency`, `puzzlemix`, `transmix`, `features`, `choice`. `plan`, `partners`: how much, and who with
-whom; `normalization`: the softmax of mixed labels; `collate`: mixing in a DataLoader; `fused`: all in one pass.
-docs/mixing.md shows it in three training loops. `MIXERS` (rows of `entry`) has all that a recipe can name; what a row
-needs of torch is imported when it is used, as the names below are.
+All mixers share one interface (`Mixer`), with one file per family, hence their number: `midas`, `regions`, `cutout`,
+`background`, `saliency`, `puzzlemix`, `transmix`, `features`, `choice`. `plan`, `partners`: ratios and mixing
+partners; `normalization`: the softmax of mixed labels; `collate`: mixing in a DataLoader; `fused`: all in one pass.
+docs/mixing.md shows it in three training loops. `MIXERS` (rows of `entry`) has all that a recipe can name; torch is
+imported when a row is used, as for the names below.
 """
 
 from typing import TYPE_CHECKING

@@ -18,15 +18,15 @@ Look = Callable[[Tensor], Tensor | None]
 
 @dataclass(frozen=True)
 class ModelAttention:
-    """Gives the attention of a network to clips: a `midas_dfer.mixing.saliency_maps.MapFunction`.
+    """The attention of a network to clips, as a `midas_dfer.mixing.saliency_maps.MapFunction`.
 
-    The network says where by an attribute ``map_points``, names as for `torch.nn.Module.get_submodule` of the
-    modules whose outputs are its last maps: ``[B * T, C, h, w]`` with row ``b * T + t``, or ``[B, C, t, h, w]`` of
-    a 3-D network. All models of this package have it. The attention to a place is the mean over the channels of
-    the size of the activity there (`activity`).
+    The network's attribute ``map_points`` names the modules whose outputs are its last maps (names as for
+    `torch.nn.Module.get_submodule`): ``[B * T, C, h, w]`` with row ``b * T + t``, or ``[B, C, t, h, w]`` for a 3-D
+    network. All models of this package have it. The attention to a position is the mean over channels of the absolute
+    activation there (`activity`).
 
-    A call runs the network once more, in evaluation mode and without gradients, and leaves it as it was: its
-    modes, its running statistics, its hooks, and what dropout would draw.
+    A call runs the network once more, in evaluation mode and without gradients, and leaves it unchanged: its modes,
+    running statistics, hooks and dropout draws.
 
     Attributes:
         model: takes clips and has ``map_points``.
@@ -38,7 +38,7 @@ class ModelAttention:
         """Compute the attention to each frame.
 
         Args:
-            clips: ``[B, T, C, H, W]``, as the network wants them (normalised).
+            clips: ``[B, T, C, H, W]``, in the network's input format (normalised).
 
         Returns:
             0 or more, float32 or wider, on the device of the network's maps.

@@ -19,13 +19,12 @@ class BackgroundMix(PairMixer):
     """Adds the background of another clip to every frame (Sahoo et al., Contrast and Mix, NeurIPS 2021).
 
     A clip's background is the median over its frames, for each pixel and channel (`temporal_median`); the
-    publication takes it over all frames of a video, here it is over the frames that the clip has. Each frame of the
-    mixed clip is ``λ frame + (1 - λ) background of the partner``, with λ the plan's ratio. A still is its own
-    background.
+    publication uses all frames of a video, we use the frames of the clip. Each frame of the mixed clip is
+    ``λ frame + (1 - λ) background of the partner``, with λ the plan's ratio. An image is its own background.
 
-    In the publication the action, and so the label, stays the foreground's: that is the default. It is meant for
-    people who move before a scene. In aligned faces the median is a face, too, with the expression that lasts
-    longest; ``mix_labels=True`` then mixes the labels by the same λ.
+    In the publication the action, and so the label, stays the foreground's, which is the default. It is meant for
+    people moving in front of a scene. With aligned faces the median is a face as well, with the expression that lasts
+    longest; ``mix_labels=True`` then mixes the labels with the same λ.
 
     Attributes:
         alpha: α of Beta(α, α), from which the background's weight is drawn before it is scaled; 1, uniform, in the

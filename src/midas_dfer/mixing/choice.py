@@ -15,9 +15,9 @@ from midas_dfer.mixing.plan import ChoicePlan, Clips, Labels, MixPlan, device_of
 
 @dataclass(frozen=True)
 class RandomChoice(Mixer):
-    """Draws one of several mixers for each batch, and does what that one does.
+    """Draws one of several mixers for each batch.
 
-    The mixers may be choices themselves. The plan holds which one was drawn, and its plan:
+    The mixers may be choices themselves. The plan holds the drawn mixer and its plan:
 
         mixer = RandomChoice([MIDAS(), CutMix(), ManifoldMixup()], [0.5, 0.25, 0.25])
         plan = mixer.draw(video_ids, generator=generator)
@@ -64,7 +64,7 @@ class RandomChoice(Mixer):
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> MixPlan:
-        """Draw a mixer, and with the same generator its plan; see `Mixer.draw`."""
+        """Draw a mixer and, with the same generator, its plan; see `Mixer.draw`."""
         chances = [1.0] * len(self.mixers) if self.probabilities is None else self.probabilities
         weights = torch.tensor(chances, dtype=torch.float32, device=device_of(generator))
         choice = int(torch.multinomial(weights, 1, generator=generator).item())
@@ -72,7 +72,7 @@ class RandomChoice(Mixer):
         return ChoicePlan(plan.ratio, plan.partner, pool_size=plan.pool_size, choice=choice, plan=plan)
 
     def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
-        """Mix a batch with the mixer that was drawn; see `Mixer.apply`."""
+        """Mix a batch with the drawn mixer; see `Mixer.apply`."""
         mixer, own_plan = self._chosen(plan)
         return mixer.apply(clips, labels, own_plan, partners=partners)
 

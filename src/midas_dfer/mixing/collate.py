@@ -25,29 +25,28 @@ class Samples(Protocol):
 
 
 class MixCollate:
-    """Joins samples ``(clip, label, video_id)`` to a mixed batch ``(clips, targets)``, or dictionaries to one.
+    """Collates samples ``(clip, label, video_id)``, or dictionaries, into a mixed batch ``(clips, targets)``.
 
     ::
 
         loader = DataLoader(dataset, batch_size=8, shuffle=True, collate_fn=MixCollate(MIDAS(alpha=0.4)))
 
-    Of dictionaries, as Hugging Face's Trainer has them, `keys` names clip, label and id. The batch then holds the mixed
-    clips and the targets under the keys of theirs, and all else joined as it is. The id is left out, as no model takes
-    it; it must reach the collator, which a Trainer prevents unless ``remove_unused_columns=False``.
+    For dictionaries, as in Hugging Face's Trainer, `keys` names clip, label and id. The batch then holds the mixed
+    clips and the targets under their keys, and everything else collated unchanged. The id is left out, as no model
+    takes it; it must reach the collator, which a Trainer prevents unless ``remove_unused_columns=False``.
 
-    It draws from torch's default generator, which a DataLoader reseeds for each worker and epoch, from its
-    own `generator`: two loaders with equal generators and equally many workers give equal batches.
+    It draws from torch's default generator, which a DataLoader reseeds for each worker and epoch from its own
+    `generator`: two loaders with equal generators and the same number of workers give equal batches.
 
     Args:
-        mixer: any but those that mix inside a network, which can only mix the clips here.
+        mixer: any mixer; one that mixes inside a network can only mix the clips here.
         pool: draw partners from this pool instead of the batch; needs `dataset`.
-        dataset: whose row n is row n of the pool.
-        collate: joins the samples; torch's `default_collate` if not given.
-        keys: of clip, label and id of the video, in samples that are dictionaries.
+        dataset: the data set whose row n is row n of the pool.
+        collate: collates the samples; torch's `default_collate` by default.
+        keys: of clip, label and video id in dictionary samples.
 
     Raises:
-        RequestError: what is no mixer; a pool without the data set that it stands for, or the other way round; keys
-            that are not three.
+        RequestError: not a mixer, a pool without `dataset` or vice versa, or not three keys.
     """
 
     def __init__(
@@ -68,17 +67,17 @@ class MixCollate:
         self.mixer, self.pool, self.dataset, self.collate, self.keys = mixer, pool, dataset, collate, tuple(keys)
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]] | dict[str, Any]:
-        """Join and mix a batch.
+        """Collate and mix a batch.
 
         Args:
-            samples: of the batch: clip (a tensor), label (class probabilities, or a class number where the
-                mixer knows `num_classes`) and the id of the video (text or number); or dictionaries of them.
+            samples: of the batch: clip (a tensor), label (class probabilities, or a class index if the mixer knows
+                `num_classes`) and the id of the video (text or number); or dictionaries of them.
 
         Returns:
-            the mixed clips and their targets; a dictionary where the samples are dictionaries.
+            the mixed clips and their targets; a dictionary if the samples are dictionaries.
 
         Raises:
-            RequestError: the samples are of another form, or cannot be mixed (`Mixer.apply`).
+            RequestError: the samples have another form, or cannot be mixed (`Mixer.apply`).
         """
         (clips, labels, video_ids), rest = self._join(samples)
         plan = self.mixer.draw(video_ids, labels=labels, pool=self.pool)

@@ -17,17 +17,17 @@ from midas_dfer.values import is_number
 class Cutout(Mixer):
     """Blanks out a square of the clip, the same in every frame (DeVries and Taylor, Cutout, 2017).
 
-    It has no partner (``plan.partner`` is the row itself and ``plan.ratio`` is 1), leaves the labels as they
-    are, and takes batches of a single video. As in the publication the square's centre is any pixel, so part
-    of it may lie outside of the picture.
+    It has no partner (``plan.partner`` is the row itself and ``plan.ratio`` is 1), keeps the labels, and accepts
+    batches of a single video. As in the publication the square's centre is any pixel, so part of it may lie outside
+    the picture.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``.
 
     Attributes:
         size: side of the square, as a fraction of the picture's shorter side; 0.5 is the publication's 16
             pixels of CIFAR-10's 32.
-        fill: what it is filled with, in the scale of the clips, for all channels or for each. 0 is the mean of
-            normalised clips, as in the publication, and black in pixels 0..255.
+        fill: fill value in the scale of the clips, for all channels or for each. 0 is the mean of normalised clips, as
+            in the publication, and black for pixels 0..255.
         num_classes: K; needed for integer class labels.
 
     Raises:
@@ -50,13 +50,13 @@ class Cutout(Mixer):
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> RegionPlan:
-        """Draw where the squares lie; `labels` and `pool` are of no effect."""
+        """Draw the positions of the squares; `labels` and `pool` have no effect."""
         rows = len(as_list(video_ids))
         places = draw_places(rows, generator)
         return RegionPlan(ratio=torch.ones(rows), partner=torch.arange(rows), place=places)
 
     def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
-        """Blank the squares out, in a copy; `partners` are of no effect. See `Mixer.apply`."""
+        """Blank the squares out in a copy; `partners` has no effect. See `Mixer.apply`."""
         soft = checked_batch(clips, labels, plan, num_classes=self.num_classes)
         plan = as_region_plan(plan)
         _, channels, height, width = frame_sizes(clips)

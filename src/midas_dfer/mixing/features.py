@@ -132,26 +132,26 @@ class ManifoldMixup(FeatureMixer):
 class PatchUp(FeatureMixer):
     """Mixes or swaps contiguous blocks of the feature maps of a pair (Faramarzi et al., PatchUp, AAAI 2022).
 
-    Blocks are drawn as in DropBlock: every position of every channel is the centre of a square block with chance
-    ``gamma * h * w / (s² (h - s + 1) (w - s + 1))``, s being the block's side. Inside the blocks a clip takes its
-    partner's features ("hard") or the ratio's combination of both ("soft"); outside they stay. As in the authors'
-    code one mask is drawn per channel and shared by all clips of the batch; here by all frames of a clip, too.
-    With p the exact share of features outside the blocks, λ the ratio and i, j the pair, the target is
+    Blocks are drawn as in DropBlock: every position of every channel is the centre of a square block with probability
+    ``gamma * h * w / (s² (h - s + 1) (w - s + 1))``, with s the block's side. Inside the blocks a clip takes its
+    partner's features ("hard") or the ratio's combination of both ("soft"). As in the authors' code one mask is drawn
+    per channel and shared by all clips of the batch; here also by all frames of a clip. With p the exact share of
+    features outside the blocks, λ the ratio and i, j the pair, the target is
 
     - hard: ``W = p y_i + (1 - p) y_j`` (the ratio has no effect),
     - soft: ``W = p y_i + (1 - p) (λ y_i + (1 - λ) y_j)``.
 
     The publication minimises ``p l(f, y_i) + (1 - p) l(f, Y) + l(f, W)``, where Y is ``y_j`` (hard) or
-    ``λ y_i + (1 - λ) y_j`` (soft). Cross-entropy is linear in its target, so the first two terms together are
-    ``l(f, W)`` as well, and the whole is twice the cross-entropy against W: train with a soft cross-entropy
-    against the targets from here, and double it for the publication's scale.
+    ``λ y_i + (1 - λ) y_j`` (soft). Cross-entropy is linear in its target, so the first two terms together are also
+    ``l(f, W)``, and the total is twice the cross-entropy against W: train with a soft cross-entropy against these
+    targets, and double it for the publication's scale.
 
     Takes features and pictures ``[B, C, h, w]`` or ``[B, T, C, h, w]``. At "input" the pixels are treated like any
-    features, each colour with blocks of its own; the authors' code uses CutMix there, which `points` without
-    "input" and a `RandomChoice` beside `CutMix` give.
+    features, with separate blocks for each colour; the authors' code uses CutMix there: for that, use `points` without
+    "input" and a `RandomChoice` with `CutMix`.
 
     Attributes:
-        alpha: α of the ratio's distribution Beta(α, α); 2 in the publication. Of no effect in "hard" mode.
+        alpha: α of the ratio's distribution Beta(α, α); 2 in the publication. No effect in "hard" mode.
         mode: "hard" swaps blocks, "soft" mixes them.
         block_size: side of a block in features, odd; the publication's 7. On maps smaller than that it is the
             largest odd number that fits.

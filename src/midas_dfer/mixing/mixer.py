@@ -36,15 +36,15 @@ _TOLD: dict[str | tuple[str, type[Warning], int], int] = {}  # wherever it is dr
 
 
 class Mixer(ABC):
-    """Makes virtual clips, with their targets, of the clips of a batch.
+    """Makes virtual clips and their targets from the clips of a batch.
 
-    A mixer has no state and no randomness of its own: `draw` makes a plan, `apply` carries it out, calling the
-    object does both. `through` does it with the model in hand, which the mixers that work inside a network
-    need and all others understand; a training loop that uses it takes every mixer.
+    A mixer has no state and no randomness of its own: `draw` makes a plan, `apply` applies it, and calling the object
+    does both. `through` also runs the model, which mixers that work inside a network need and all others support, so a
+    training loop that uses it works with every mixer.
 
-    A batch of a single clip, as the last one of an epoch may be, has no partner: it is its own, with ratio 1, so the
-    clip comes back as it was and its label is only normalised, where the mixer does that. A warning says so, once.
-    Two clips or more of one video are refused.
+    A batch of a single clip, such as the last one of an epoch, has no partner: it is its own, with ratio 1, so the clip
+    is unchanged and its label only normalised, if the mixer does that, with a warning the first time. A batch of two or
+    more clips of one video is refused.
     """
 
     @abstractmethod
@@ -56,12 +56,12 @@ class Mixer(ABC):
         pool: PartnerPool | None = None,
         generator: torch.Generator | None = None,
     ) -> MixPlan:
-        """Draw what is done to a batch.
+        """Draw a plan for a batch.
 
         Args:
             video_ids: the video of each clip; a clip is never mixed with one of the same video.
-            labels: of the batch; only mixers with ``class_balanced=True`` look at them.
-            pool: the clips that partners are drawn from; None draws them from the batch.
+            labels: of the batch; only used with ``class_balanced=True``.
+            pool: the clips to draw partners from; None draws them from the batch.
             generator: source of the draws; None is torch's default generator.
 
         Returns:
@@ -73,50 +73,49 @@ class Mixer(ABC):
 
     @abstractmethod
     def apply(self, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None) -> Mixed:
-        """Mix a batch as planned. The inputs stay as they are, and the host never waits for the device.
+        """Mix a batch according to a plan. The inputs are unchanged, and the host never waits for the device.
 
-        The labels' values are checked where the labels lie on the CPU, at the cost of a pass over ``B x K``
-        numbers; on an accelerator only their shape and dtype are, because looking at values would make the
-        host wait for the device.
+        On the CPU the labels' values are checked, at the cost of a pass over ``B x K`` numbers; on an accelerator only
+        their shape and dtype, because reading values would make the host wait for the device.
 
         Args:
-            clips: clips ``[B,T,C,H,W]``, stills ``[B,C,H,W]``, or what the mixer says it takes. Integer values
-                (uint8 pixels) or floating.
+            clips: clips ``[B,T,C,H,W]``, images ``[B,C,H,W]``, or what the mixer supports. Integers (uint8 pixels) or
+                floating point.
             labels: soft labels ``[B, K]``, floating, rows sum to 1; or integer class labels ``[B]``.
-            plan: what `draw` gave for this batch; moved to the device of each tensor.
-            partners: clips and labels of the planned partners, row by row, where they were drawn from a pool;
-                None takes them from the batch.
+            plan: the result of `draw` for this batch; moved to the device of each tensor.
+            partners: clips and labels of the planned partners, row by row, if they were drawn from a pool; None takes
+                them from the batch.
 
         Returns:
             the mixed clips, and the targets. Floating clips keep their dtype (half precision is computed in
             float32); integer clips come back as float32 *in the scale they had* (0..255 for uint8 pixels).
-            The targets are float32, or float64 where the labels are.
+            The targets are float32, or float64 if the labels are.
 
         Raises:
-            RequestError: batch sizes that differ, a plan of another mixer, partners that are missing, or
-                labels that are neither of the two kinds, with the first wrong row named.
+            RequestError: different batch sizes, a plan of another mixer, missing partners, or labels of neither kind,
+                naming the first invalid row.
         """
 
     def __call__(
         self, clips: Clips, labels: Labels, *, video_ids: VideoIds, generator: torch.Generator | None = None
     ) -> Mixed:
-        """Draw a plan and apply it: `draw` followed by `apply`, which say what goes in and comes out."""
+        """Draw a plan and apply it: `draw` followed by `apply`, which describe arguments and results."""
         return self.apply(clips, labels, self.draw(video_ids, labels=labels, generator=generator))
 
     def through(
         self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
     ) -> Scored:
-        """Run a model on a batch that is mixed as planned, before the model or inside it.
+        """Run a model on a batch that is mixed according to a plan, before the model or inside it.
 
         Args:
-            model: takes such clips and gives logits ``[B, K]``.
-            clips: as for `apply`, and as the model wants them (normalised).
+            model: takes such clips and returns logits ``[B, K]``.
+            clips: as for `apply`, in the model's input format (normalised).
             labels: as for `apply`.
             plan: as for `apply`.
             partners: as for `apply`.
 
         Returns:
-            the logits, and the targets that they are to be compared with.
+            the logits, and their targets.
 
         Raises:
             RequestError: as `apply` does.
@@ -127,15 +126,14 @@ class Mixer(ABC):
 
 @dataclass(frozen=True)
 class PairMixer(Mixer):
-    """A mixer of pairs of clips with a ratio that is drawn from Beta(α, α).
+    """A mixer of pairs of clips with a ratio drawn from Beta(α, α).
 
     Attributes:
         alpha: α of the ratio's distribution.
-        num_classes: K. Needed for integer class labels, which are one-hot encoded; soft labels are checked
-            against it where it is given.
+        num_classes: K. Needed for integer class labels, which are one-hot encoded; if given, soft labels must match.
         ratio_per: "clip" draws a ratio for every virtual clip, "batch" one for all.
-        class_balanced: draw partners so that every class is equally likely (`PartnerPool.class_balanced`)
-            instead of shuffling the batch. A pool that is given to `draw` has weights of its own instead.
+        class_balanced: draw partners so that every class is equally likely (`PartnerPool.class_balanced`) instead of
+            shuffling the batch. A pool passed to `draw` uses its own weights instead.
 
     Raises:
         RequestError: one of these is out of range.

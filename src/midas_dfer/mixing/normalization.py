@@ -43,13 +43,13 @@ def normalize_targets(
     *,
     num_votes: float | None = None,
 ) -> Float[Tensor, "*batch K"]:
-    """Turn mixed soft labels into training targets.
+    """Convert mixed soft labels to training targets.
 
     Args:
-        mixed: class probabilities ỹ; left unchanged.
+        mixed: class probabilities ỹ; not modified.
         normalization: "softmax" for softmax(ỹ / τ), "softmax_counts" for softmax(n ỹ / τ), "none" for ỹ.
-        temperature: τ > 0; below 1 the targets are sharper, above 1 flatter. Of no effect with "none".
-        num_votes: n, how many votes a clip has; of effect with "softmax_counts" alone, and needed there.
+        temperature: τ > 0; below 1 the targets are sharper, above 1 flatter. No effect with "none".
+        num_votes: n, the number of votes per clip; only used, and required, with "softmax_counts".
 
     Returns:
         probabilities in the dtype of `mixed`; with "none" `mixed` itself.

@@ -20,14 +20,13 @@ VideoIds = Sequence[str] | Sequence[int] | Tensor
 
 
 def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None) -> Int64[Tensor, "B"]:
-    """Draw for each row of a batch the row it is mixed with, never one of the same video.
+    """Draw for each row of a batch the row to mix it with, never one of the same video.
 
-    Section 3.1 of the paper: "MIDAS does not allow the same video to be selected". Over-sampling can put a
-    video into a batch more than once, so it is the ids that must differ, not the rows. Where possible the
-    partners are a permutation: every clip is used as a partner exactly once. All such permutations are
-    equally likely unless they are so rare that 64 tries find none; then one is constructed, in random order.
-    No such permutation exists where one video fills more than half of the batch; each row then draws a row of
-    another video, uniformly and independently.
+    Section 3.1 of the paper: "MIDAS does not allow the same video to be selected". Over-sampling can put a video into
+    a batch more than once, so the ids must differ, not just the rows. If possible the partners are a permutation:
+    every clip is a partner exactly once. All such permutations are equally likely unless they are so rare that 64
+    tries find none; then one is constructed, in random order. If one video fills more than half of the batch, there is
+    no such permutation, and each row draws a row of another video, uniformly and independently.
 
     Args:
         video_ids: the video of each row.
@@ -37,7 +36,7 @@ def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None)
         partner rows, on the CPU.
 
     Raises:
-        RequestError: the batch holds a single video.
+        RequestError: the batch has only one video.
     """
     ids = as_list(video_ids)
     numbers = {video: number for number, video in enumerate(dict.fromkeys(ids))}
@@ -68,10 +67,10 @@ def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None)
 
 @dataclass(frozen=True)
 class PartnerPool:
-    """The clips that may be drawn as partners: a whole training set, say, or a batch with weights.
+    """The clips that may be drawn as partners, such as a whole training set, or a batch with weights.
 
-    A clip's partner is drawn from the clips of all other videos, independently of the other rows, with a
-    chance proportional to its weight:
+    A clip's partner is drawn from the clips of all other videos, independently of the other rows, with a probability
+    proportional to its weight:
 
         pool = PartnerPool(train_ids)                       # or PartnerPool.class_balanced(train_ids, soft_labels)
         plan = mixer.draw(video_ids, generator=generator, pool=pool)
@@ -79,10 +78,10 @@ class PartnerPool:
 
     Attributes:
         video_ids: the video of each clip of the pool.
-        weights: float64 ``[N]``, 0 or more; None draws uniformly. What is below 1e-15 of the sum counts as 0.
+        weights: float64 ``[N]``, 0 or more; None draws uniformly. Weights below 1e-15 of the sum count as 0.
 
     Raises:
-        RequestError: no clips, or weights of another form.
+        RequestError: no clips, or invalid weights.
     """
 
     video_ids: VideoIds
@@ -113,14 +112,14 @@ class PartnerPool:
     def class_balanced(
         cls, video_ids: VideoIds, labels: Shaped[Tensor, "..."], *, num_classes: int | None = None
     ) -> "PartnerPool":
-        """Make a pool in which each class is as likely as every other, however rare it is.
+        """Make a pool in which all classes are equally likely, however rare they are.
 
-        A draw takes a class that occurs, uniformly, and then a clip in proportion to its share of that class:
-        clip j weighs ``sum_k y[j, k] / sum_i y[i, k]``.
+        A draw chooses a class that occurs, uniformly, and then a clip in proportion to its share of that class:
+        clip j has the weight ``sum_k y[j, k] / sum_i y[i, k]``.
 
         Args:
             video_ids: the video of each clip.
-            labels: soft labels ``[N, K]``, or class numbers ``[N]`` with `num_classes`.
+            labels: soft labels ``[N, K]``, or class indices ``[N]`` with `num_classes`.
             num_classes: K.
 
         Raises:
@@ -144,7 +143,7 @@ class PartnerPool:
             rows of the pool, on the CPU.
 
         Raises:
-            RequestError: the pool has nothing (or nothing of a weight over 0) but the video of some row.
+            RequestError: for some row, the pool has only clips of the same video (or of weight 0).
         """
         ids = as_list(video_ids)
         number = torch.tensor([self._numbers.get(video, -1) for video in ids])

@@ -153,10 +153,10 @@ _TENSORS = {"ratio": torch.float32, "partner": torch.int64, "place": torch.float
 
 
 def plan_from_dict(values: Mapping[str, Any]) -> MixPlan:
-    """Make a plan from what `MixPlan.to_dict` gave, equal to the one that was logged.
+    """Restore a logged plan from the output of `MixPlan.to_dict`.
 
     Raises:
-        RequestError: these are not such values.
+        RequestError: invalid values.
     """
     rest = dict(values)
     kind = rest.pop("kind", None)
@@ -182,8 +182,8 @@ def draw_ratios(count: int, alpha: float, generator: torch.Generator | None = No
     torch has no Beta sampler that takes a generator, so NumPy's (PCG64) is seeded by one draw from it.
 
     Args:
-        count: how many.
-        alpha: α > 0; below 1 most ratios lie near 0 and 1. The paper's is 0.4.
+        count: number of ratios.
+        alpha: α > 0; below 1 most ratios are near 0 and 1. The paper's is 0.4.
         generator: source of the draw; None is torch's default generator.
 
     Raises:

@@ -22,7 +22,7 @@ _SMALLEST = 1e-8  # probability in the prior, as in the authors' code
 
 @dataclass(frozen=True)
 class PuzzleMix(SaliencyMixer):
-    """Keeps the salient blocks of both clips, moved so that they do not hide each other (Kim et al., ICML 2020).
+    """Keeps the salient blocks of both clips, moved so that they do not overlap (Kim et al., ICML 2020).
 
     The picture is a grid of n blocks, the same in every frame. Each block gets a weight z of 0, 1 / `levels`, ..
     or 1 for the clip's own pixels, and ``1 - z`` for the partner's, such that a sum is small (the
@@ -63,7 +63,7 @@ class PuzzleMix(SaliencyMixer):
       in is not known here.
     - The adversarial noise that can be added to the input is left out.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``. Saliency and brightness are averaged over the frames.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``. Saliency and brightness are averaged over the frames.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.

@@ -55,16 +55,16 @@ class CutMix(PairMixer):
 class VideoMix(CutMix):
     """Pastes a box in space and time of the partner into the clip (Yun et al., VideoMix, 2020).
 
-    The box has ``1 - ratio`` of the clip's volume; the target's ratio is the volume that is really left of the
-    clip, counted in pixels. A box in time is whole frames, so of eight frames the ratios are eighths.
+    The box has ``1 - ratio`` of the clip's volume; the target's ratio is the actual remaining volume of the clip,
+    counted in pixels. A box in time is whole frames, so with eight frames the ratios are eighths.
 
-    Takes clips ``[B,T,C,H,W]``; with ``kind="space"`` stills ``[B,C,H,W]`` too.
+    Takes clips ``[B,T,C,H,W]``; with ``kind="space"`` also images ``[B,C,H,W]``.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.
-        kind: "space" for the same rectangle in every frame, which the publication found best and which is
-            CutMix; "time" for some frames in a row; "spacetime" for a rectangle in some frames in a row, its
-            three sides the same fraction of the clip's.
+        kind: "space" for the same rectangle in every frame, which the publication found best and which is CutMix;
+            "time" for consecutive frames; "spacetime" for a rectangle in consecutive frames, its three sides the same
+            fraction of the clip's.
         box: as for `CutMix`.
     """
 

@@ -27,22 +27,22 @@ from midas_dfer.mixing.saliency_maps import SaliencyMixer
 class SaliencyMix(SaliencyMixer):
     """Pastes the rectangle around the partner's most salient pixel (Uddin et al., SaliencyMix, ICLR 2021).
 
-    It goes to the same place of the clip ("salient to corresponding", the variant that the publication found
+    It is pasted at the same position in the clip ("salient to corresponding", the variant that the publication found
     best), the same in every frame. The rectangle has the clip's proportions and ``1 - ratio`` of its area. The
-    target's ratio is the area that is really left of the clip, counted in pixels.
+    target's ratio is the actual remaining area of the clip, counted in pixels.
 
-    The authors' code takes the place of the batch's first partner for the whole batch; here each row has the
-    place of its own partner.
+    The authors' code uses the position of the batch's first partner for the whole batch; here each row uses that of
+    its own partner.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); 1 in the publication.
-        saliency: see `SaliencyMixer`; by default `fine_grained_saliency`, the publication's choice. Of equal
-            maxima the first counts, so the rectangle of a picture of one brightness lies in its first corner.
-        box: "inside" moves a rectangle that would stick out into the picture, so that its area is
-            ``1 - ratio`` up to rounding and ratio 0 gives the partner; "clipped" cuts it off at the border, as
-            the authors' code does, which leaves more of the clip than ``ratio``.
+        saliency: see `SaliencyMixer`; by default `fine_grained_saliency`, the publication's choice. The first of equal
+            maxima counts, so for a uniform picture the rectangle is in its first corner.
+        box: "inside" shifts a rectangle that would extend beyond the picture, so that its area is ``1 - ratio`` up to
+            rounding and ratio 0 gives the partner; "clipped" clips it at the border, as in the authors' code, which
+            leaves more of the clip than ``ratio``.
     """
 
     box: BoxRule = field(default="inside", kw_only=True)
@@ -72,26 +72,26 @@ class SaliencyMix(SaliencyMixer):
 class AttentiveCutMix(SaliencyMixer):
     """Pastes the most salient cells of a grid over the partner (Walawalkar et al., ICASSP 2020).
 
-    ``round((1 - ratio) * grid²)`` cells are pasted, each to its own place, the same in every frame. The target's
-    ratio is the area that is left of the clip, counted in pixels; cells of a picture whose side is no multiple
-    of `grid` differ by a pixel, and a side shorter than `grid` has as many cells as pixels.
+    It pastes ``round((1 - ratio) * grid²)`` cells, each in its own place, the same in every frame. The target's ratio
+    is the remaining area of the clip, counted in pixels. If the picture's side is not a multiple of `grid`, cells
+    differ by a pixel; a side shorter than `grid` has as many cells as pixels.
 
-    The publication draws no ratio but pastes a fixed number of cells, 6 of 49. So does `cells`, in the plan:
-    ``draw`` then gives every row the ratio ``1 - cells / grid²``. ``cells=None`` draws the ratio from
-    Beta(α, α) as the other mixers do.
+    The publication does not draw a ratio but pastes a fixed number of cells, 6 of 49. `cells` does the same: ``draw``
+    then gives every row the ratio ``1 - cells / grid²``. ``cells=None`` draws the ratio from Beta(α, α) like the other
+    mixers.
 
     The publication's attention is the last feature map of a ResNet-50 pretrained on ImageNet, averaged over the
-    channels; no such network comes with this package, so that the default is `fine_grained_saliency` averaged over
-    the cells. ``saliency="model"`` takes the network that is being trained, ``saliency=ModelAttention(network)`` any
-    other with ``map_points``; a function or a tensor gives maps of another kind.
+    channels; this package has no such network, so the default is `fine_grained_saliency` averaged over the cells.
+    ``saliency="model"`` uses the network in training, ``saliency=ModelAttention(network)`` any other with
+    ``map_points``; a function or a tensor gives maps of another kind.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``.
 
     Attributes:
-        alpha: α of the ratio's distribution where `cells` is None.
-        saliency: see `SaliencyMixer`; averaged over each cell. Of equal cells the first are pasted.
-        grid: how many cells a side; 7 in the publication.
-        cells: how many are pasted; 6 in the publication. None leaves it to the drawn ratio.
+        alpha: α of the ratio's distribution if `cells` is None.
+        saliency: see `SaliencyMixer`; averaged over each cell. The first of equal cells are pasted.
+        grid: cells per side; 7 in the publication.
+        cells: number of pasted cells; 6 in the publication. None uses the drawn ratio.
 
     Raises:
         RequestError: one of these is out of range.

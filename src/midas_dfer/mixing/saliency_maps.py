@@ -24,26 +24,26 @@ _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def fine_grained_saliency(clips: Shaped[Tensor, "*B C H W"]) -> Float[Tensor, "*B H W"]:
-    """Compute what stands out from its surround, frame by frame, where the clips lie.
+    """Compute centre-surround saliency, frame by frame, on the device of the clips.
 
     Centre-surround differences of the brightness at six scales (Montabone and Soto, Human detection using a
     mobile platform and novel features derived from a visual saliency mechanism, Image and Vision Computing
     2010), with the surrounds and borders of OpenCV's StaticSaliencyFineGrained: the picture is smoothed twice
     by a 3 x 3 Gaussian; each pixel is compared with the mean of the square around it, itself left out, of
-    2 x 12, 24, 28, 48, 56 and 112 pixels a side as far as they lie in the picture. What is brighter than the
-    surround and what is darker is summed over the scales, and each sum is divided by its maximum.
+    2 x 12, 24, 28, 48, 56 and 112 pixels a side as far as they lie in the picture. Pixels brighter and pixels darker
+    than the surround are each summed over the scales, and each sum is divided by its maximum.
 
-    Different from OpenCV: nothing is rounded to bytes in between, nor the sum of both cut to one. On the first
+    Unlike OpenCV, nothing is rounded to bytes in between, and the sum of both is not clipped to one. On the first
     frames of 25 videos, 224 x 224 pixels, the correlation with OpenCV 5.0's map was 0.9996 on average and 0.997 at
-    least, and the most salient pixel was the same within 5 pixels in 24. Three channels are red, green and blue; any
-    other number is averaged. Neither a factor nor an offset common to all channels changes the result, so it is
-    much the same for normalised clips.
+    least, and the most salient pixel agreed within 5 pixels in 24. Three channels are red, green and blue; any other
+    number is averaged. A factor or offset common to all channels does not change the result, so it is nearly the same
+    for normalised clips.
 
     Args:
-        clips: clips, stills or pictures ``[..., C, H, W]``, integer or floating, in any scale.
+        clips: clips or images ``[..., C, H, W]``, integer or floating, in any scale.
 
     Returns:
-        0 to 2, float32, or float64 where the clips are; 0 everywhere in a picture of one brightness.
+        0 to 2, float32, or float64 if the clips are; 0 everywhere in a uniform picture.
     """
     values = clips.to(torch.promote_types(clips.dtype, torch.float32))
     if clips.shape[-3] == 3:
@@ -108,12 +108,12 @@ def check_source(source: object, name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SaliencyMaps:
-    """Saliency that was computed beforehand, for one batch.
+    """Precomputed saliency for one batch.
 
     Attributes:
         clips: of the batch, ``[B,h,w]``, or ``[B,T,h,w]`` for clips; any resolution.
-        partners: of the partners that came from outside the batch, row by row, likewise; None where the
-            partners are rows of the batch.
+        partners: of partners from outside the batch, row by row, in the same form; None if the partners are rows of the
+            batch.
     """
 
     clips: Shaped[Tensor, "..."]

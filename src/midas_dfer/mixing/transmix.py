@@ -43,7 +43,7 @@ class TransMix(CutMix):
     small rectangle; here the attention of a cell is spread evenly over its pixels, so that A · M is exact. The
     rectangle is the same in every frame, and attention to single frames is averaged over them.
 
-    Takes clips ``[B,T,C,H,W]`` and stills ``[B,C,H,W]``.
+    Takes clips ``[B,T,C,H,W]`` and images ``[B,C,H,W]``.
 
     Attributes:
         alpha: α of the ratio's distribution Beta(α, α); it decides on the pixels alone.
