@@ -15,11 +15,7 @@ def detection_flags(request: Namespace) -> dict[str, Any]:
 
 
 def check_person(request: Namespace) -> None:
-    """Refuse a `--person` that chooses no face.
-
-    Raises:
-        RequestError: says what does.
-    """
+    """Refuse a `--person` that chooses no face."""
     try:
         FaceChoice.parse(request.person)
     except RequestError as error:
@@ -27,16 +23,7 @@ def check_person(request: Namespace) -> None:
 
 
 def refuse_detection(request: Namespace, faces: str, columns: Sequence[str]) -> None:
-    """Refuse flags of detection, and the choice of a face, where no face is looked for.
-
-    Args:
-        request: with the flags of `add_source_flags`.
-        faces: detect or cropped, as it came to be.
-        columns: of the annotations.
-
-    Raises:
-        RequestError: names the flag or the column.
-    """
+    """Refuse flags of detection, and the choice of a face, where no face is looked for."""
     if faces != "cropped":
         return
     used = next((name for name in ("max_side", "min_score", "search_every", "person") if name in request.typed), None)

@@ -108,14 +108,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
         "class_balanced",
         "saliency",
     ),
-    "clips": (
-        "test_fold",
-        "validation_fraction",
-        "select",
-        "use_unassigned",
-        "group",
-        "group_size",
-    ),
+    "clips": ("test_fold", "validation_fraction", "select", "use_unassigned", "group", "group_size"),
     "network input": ("num_segments", "frames_per_segment", "size", "scales", "flip", "jitter"),
     "network": ("width", "dropout", "partial_batch_norm"),
     "optimisation": (
@@ -165,10 +158,7 @@ PAGES: Mapping[str, Page] = {
     "crossval": Page(
         "midas crossval --store STORE --out DIR [flags]",
         ("midas crossval --store store --out folds --recipe midas --seeds 0 1 2 --jobs 2",),
-        {
-            "most used": ("store", "out", "folds", "seeds", "jobs", "ray"),
-            "recipe": ("recipe", "config"),
-        },
+        {"most used": ("store", "out", "folds", "seeds", "jobs", "ray"), "recipe": ("recipe", "config")},
     ),
     "reproduce": Page(
         "midas reproduce TABLE --store STORE --out DIR [flags]",
@@ -200,13 +190,7 @@ PAGES: Mapping[str, Page] = {
 
 
 def give_page(flags: ArgumentParser, page: Page, *, notes: str = "") -> None:
-    """Put a verb's flags in the order of its page, with its line of usage and its examples.
-
-    Args:
-        flags: of the verb.
-        page: of the verb.
-        notes: lines that go before the examples.
-    """
+    """Put a verb's flags in the order of its page, with its line of usage and its examples."""
     flags.usage = page.usage
     flags.epilog = notes + "examples:\n" + "\n".join(f"  {line}" for line in page.examples)
     positionals, rest, *others = flags._action_groups

@@ -81,8 +81,7 @@ def _run(arguments: list[str]) -> int:
                 return complain(f"the name {argument!a} is not in UTF-8; rename the file and try again", 2)
             if re.fullmatch(r"(--[\w-]+=)?\s*", argument):  # the current folder, for what reads it as a path
                 return complain(
-                    f"the argument {argument!r} is empty (an unset shell variable?); give a value or leave it out",
-                    2,
+                    f"the argument {argument!r} is empty (an unset shell variable?); give a value or leave it out", 2
                 )
         request = _parse([underscored(a) for a in arguments])
         VERBS[request.verb][0].run(request[request.verb])

@@ -143,26 +143,13 @@ def typed_flags(arguments: Sequence[str]) -> frozenset[str]:
 
 
 def refuse_unused(request: Namespace, used: Collection[str], why: str) -> None:
-    """Refuse flags that were typed and that what is asked for does not read.
-
-    Args:
-        request: with what was typed; see `midas_dfer.cli.main`.
-        used: the flags that are read.
-        why: what does not read the others, such as "--resume goes on with the recipe of the run".
-
-    Raises:
-        RequestError: names the flags.
-    """
+    """Refuse flags that were typed and that what is asked for does not read."""
     if unused := sorted(request.typed - set(used)):
         refuse(unused, why)
 
 
 def refuse_typed(request: Namespace, names: Collection[str], why: str) -> None:
-    """Refuse those of some flags that were typed; the other way round than `refuse_unused`.
-
-    Raises:
-        RequestError: names the flags.
-    """
+    """Refuse those of some flags that were typed; the other way round than `refuse_unused`."""
     if unused := sorted(request.typed & set(names)):
         refuse(unused, why)
 
@@ -215,13 +202,7 @@ def check_jobs(jobs: int | None) -> None:
 
 
 def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) -> None:
-    """Refuse a folder for results that cannot be one, before the work is done and not after it.
-
-    Args:
-        out: the folder.
-        writes: files of the verb. Where some are there without the others, they may be somebody else's.
-        in_store: whether it may lie in a store.
-    """
+    """Refuse a folder for results that cannot be one, before the work is done and not after it."""
     from midas_dfer.training.run_folder.runs import RUN_FILE
 
     if not in_store:

@@ -64,12 +64,7 @@ def _text_of(value: str) -> str:
 
 
 def add_settings(flags: Parser, *, several_runs: bool = False) -> None:
-    """Add --recipe, --config and a flag for each setting of `RunConfig`.
-
-    Args:
-        flags: where to.
-        several_runs: leave out test_fold and seed, and ignore them in the file of --config.
-    """
+    """Add --recipe, --config and a flag for each setting of `RunConfig`."""
     flags.add_argument("--recipe", action=_UseRecipe, help="settings from a publication; see midas list recipes")
     reader = _UseFileWithoutRun if several_runs else _UseFile
     flags.add_argument("--config", action=reader, help="settings from a YAML or JSON file")
@@ -91,21 +86,13 @@ def whole_recipes_first(arguments: Sequence[str]) -> list[str]:
 
 
 def read_settings(request: Namespace) -> RunConfig:
-    """The settings as they were typed.
-
-    Raises:
-        RequestError: one of them makes no sense.
-    """
+    """The settings as they were typed."""
     asked = {f.name: request[f.name] for f in fields(RunConfig) if f.name in request}
     return RunConfig(**{name: value for name, value in asked.items() if value is not None})
 
 
 def refuse_without_effect(request: Namespace, config: RunConfig) -> None:
-    """Refuse settings that were typed and that the rest of the recipe leaves without effect.
-
-    Raises:
-        RequestError: names the first of them, and why.
-    """
+    """Refuse settings that were typed and that the rest of the recipe leaves without effect."""
     for name, why in without_effect(config).items():
         refuse_typed(request, (name,), why)
 

@@ -14,20 +14,14 @@ if TYPE_CHECKING:
 
 def add_training_flags(flags: Parser) -> None:
     """Add --folds, --seeds, --jobs and --ray."""
-    flags.add_argument("--folds", type=int, nargs="+", default=None, help="folds to test on (default: all)")
+    flags.add_argument("--folds", type=int, nargs="+", help="folds to test on (default: all)")
     flags.add_argument("--seeds", type=int, nargs="+", default=[0], help="random seeds (default: 0)")
     flags.add_argument("--jobs", type=int, default=1, help="number of parallel trainings on this machine (default: 1)")
-    flags.add_argument(
-        "--ray", type=str | None, default=None, help="train on a Ray cluster instead: its address, or local"
-    )
+    flags.add_argument("--ray", type=str | None, help="train on a Ray cluster instead: its address, or local")
 
 
 def choose_engine(request: Namespace) -> "Engine":
-    """The engine that --jobs or --ray asks for; all four flags are checked first.
-
-    Raises:
-        RequestError: a flag is out of range, one number is named twice, or both engines are asked for.
-    """
+    """The engine that --jobs or --ray asks for; all four flags are checked first."""
     check_jobs(request.jobs)
     check_numbers("folds", request.folds)
     check_numbers("seeds", request.seeds)

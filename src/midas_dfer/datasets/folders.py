@@ -13,11 +13,12 @@ import polars as pl
 
 from midas_dfer.datasets.data_set import CLASSES, IGNORE, DataSet
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
-from midas_dfer.datasets.tools.exports import counted, names_media, names_of_paths, split_of
+from midas_dfer.datasets.tools.exports import names_media, names_of_paths, split_of
 from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion
 from midas_dfer.errors import RequestError, first_line
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
+from midas_dfer.wording import and_more, count
 
 _EXPECTED = (
     "Expected is a folder per class with the clips in it, ROOT/happy/clip.mp4 or ROOT/happy/clip/1.jpg, or one such "
@@ -201,13 +202,12 @@ def _notes(found: _Found) -> list[str]:
     if found.stray:
         often = Counter(each.rsplit("/", 1)[-1] for each in found.stray)
         shown = ", ".join(f"{each!r:.60}" for each, _ in often.most_common(3))
-        notes.append(f"Passed over because they are no clips: {counted(len(found.stray), 'file')} ({shown}).")
+        notes.append(f"Passed over because they are no clips: {count(len(found.stray), 'file')} ({shown}).")
     return notes
 
 
 def _shown(paths: list[str]) -> str:
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return f"{counted(len(paths), 'folder')} ({', '.join(f'{each!r:.60}' for each in paths[:3])}{more})"
+    return f"{count(len(paths), 'folder')} ({and_more([f'{each!r:.60}' for each in paths], 3)})"
 
 
 DATA_SET = DataSet(

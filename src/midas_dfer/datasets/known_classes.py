@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from midas_dfer.emotions import canonical_name, is_known_emotion, is_no_emotion, names_several_emotions, near_emotion
 from midas_dfer.errors import RequestError
+from midas_dfer.wording import and_more
 
 _NAMED = 5
 
@@ -25,11 +26,11 @@ def refuse_unknown_classes(
     unknown = unknown_classes(spelled)
     if not unknown:
         return
-    shown = ", ".join(repr(name[:60]) + (f" ({place(name)})" if place else "") for name in unknown[:_NAMED])
-    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    first = [repr(name[:60]) + (f" ({place(name)})" if place else "") for name in unknown[:_NAMED]]
+    shown = and_more(first, _NAMED, total=len(unknown))
     which = "which is no known emotion" if len(unknown) == 1 else "which are no known emotions"
     hints = " ".join(filter(None, map(_hint, unknown[:_NAMED])))
-    raise RequestError(f"{where} has {what} {shown}{more}, {which}. {hints}{' ' * bool(hints)}{_cure(spelled)}")
+    raise RequestError(f"{where} has {what} {shown}, {which}. {hints}{' ' * bool(hints)}{_cure(spelled)}")
 
 
 def _hint(name: str) -> str:

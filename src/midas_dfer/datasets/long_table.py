@@ -21,12 +21,12 @@ from midas_dfer.datasets.roles import (
     same_name,
     told_roles,
 )
-from midas_dfer.datasets.tools.exports import counted
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.manifest.schema import CORE_COLUMNS
+from midas_dfer.wording import count
 
 
 def read_long(
@@ -90,7 +90,7 @@ def read_long(
     faces = [FACE_COLUMN] if videos.face is not None else []
     said = table.filter(pl.col("annotator_votes").is_not_null())
     if said.height < table.height:
-        notes.append(f"Passed over because the answer is no vote: {counted(table.height - said.height, 'row')}.")
+        notes.append(f"Passed over because the answer is no vote: {count(table.height - said.height, 'row')}.")
     votes_of = (pl.col("count").filter(pl.col("annotator_votes") == each).sum() for each in class_names)
     grouped = said.group_by("video_id", maintain_order=True).agg(
         pl.col("path", "split", "fold", "subject", *faces, *(each.name for each in extras)).first(),
@@ -100,7 +100,7 @@ def read_long(
     rows = grouped.filter(pl.col("votes").list.sum() > 0)
     without = table["video_id"].n_unique() - rows.height
     if without:
-        notes.append(f"Left out because nobody voted on them: {counted(without, 'video')}.")
+        notes.append(f"Left out because nobody voted on them: {count(without, 'video')}.")
     return Manifest(class_names, rows, name, notes).with_majority_labels()
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from midas_dfer.wording import and_more
+
 # fmt: off
 _NOBODY = frozenset((
     "na", "n/a", "n.a.", "n.a", "#n/a", "<na>", "nan", "none", "null", "nil", "unknown", "unk", "not known",
@@ -93,5 +95,4 @@ def _loosely(key: str) -> str:
 
 
 def _listed(groups: list[list[str]], between: str) -> str:
-    shown = "; ".join(between.join(map(repr, group[:_SHOWN])) for group in groups[:_SHOWN])
-    return shown + (f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else "")
+    return and_more([between.join(map(repr, group[:_SHOWN])) for group in groups], _SHOWN, "; ")

@@ -25,6 +25,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.parquet import is_manifest_file
 from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.manifest.schema import CORE_COLUMNS
+from midas_dfer.wording import and_more
 
 _EXPECTED = (
     "Expected is a column video_id (or path), and either one column of counts per class or, with one row per "
@@ -124,9 +125,7 @@ def _read_manifest(file: Path, wanted: tuple[str, ...] | None, ignore: Sequence[
 
 
 def _found(records: Records) -> str:
-    columns = records.table.columns
-    more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
-    return f"{records.file} has the columns {', '.join(columns[:20])}{more}"
+    return f"{records.file} has the columns {and_more(records.table.columns, 20)}"
 
 
 def _class_columns(
@@ -192,10 +191,10 @@ def _read_wide(
     numbers = [c for c in kept if c in guessed and kind_of(records.table[c]) in ("whole", "numbers")]
     _refuse_completing_column(records, counts, numbers)
     if numbers:
-        notes.append(f"Columns of numbers that are no classes, but kept as they are: {_some(numbers)}.")
+        notes.append(f"Columns of numbers that are no classes, but kept as they are: {and_more(numbers, 12)}.")
     if left := [column for column in kept if is_known_emotion(column)]:
         notes.append(
-            f"Columns of emotions that are not among the classes, and whose votes do not count: {_some(left)}."
+            f"Columns of emotions that are not among the classes, and whose votes do not count: {and_more(left, 12)}."
         )
     manifest = Manifest(tuple(classes), pl.DataFrame(columns), name, notes)
     return manifest if "label" in roles else manifest.with_majority_labels()
@@ -213,10 +212,6 @@ def _refuse_completing_column(records: Records, counts: Float64[np.ndarray, "N K
                 f"{records.file}: with the column {column!r} each row has {total[0]:g} votes, without it they differ. "
                 f'Name the classes (--classes), or say that it is none: --ignore "[{column}]".'
             )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 DATA_SET = DataSet(

@@ -12,6 +12,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.rows import known_votes
+from midas_dfer.wording import count
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class MappingReport:
         if self.dropped:
             parts = ", ".join(_lost(each) for each in self.dropped)
             said.append(f"{self.dataset}: {_classes(len(self.dropped))} not known here and dropped: {parts}.")
-            left_out = f"{self.dataset}: {self.num_left_out} of {_count(self.num_clips, 'clip')} left out"
+            left_out = f"{self.dataset}: {self.num_left_out} of {count(self.num_clips, 'clip')} left out"
             if self.num_left_out:
                 left_out += (
                     f", {self.num_label_dropped} for their label, {self.num_without_votes} without any other vote"
                 )
-            votes = f"; {self.num_votes_dropped} of {_count(self.num_votes, 'vote')} dropped" if self.num_votes else ""
+            votes = f"; {self.num_votes_dropped} of {count(self.num_votes, 'vote')} dropped" if self.num_votes else ""
             said.append(f"{left_out}{votes}.")
         if self.absent:
             said.append(f"{self.dataset}: {_classes(len(self.absent))} never seen there: {', '.join(self.absent)}.")
@@ -154,14 +155,10 @@ def _lost_rows(manifest: Manifest, match: ClassMatch) -> tuple[Bool[np.ndarray, 
 
 
 def _lost(dropped: DroppedClass) -> str:
-    clips = f"the label of {_count(dropped.labelled_clips, 'clip')}"
+    clips = f"the label of {count(dropped.labelled_clips, 'clip')}"
     if not dropped.votes:
         return f"{dropped.name} ({clips})"
-    return f"{dropped.name} ({_count(dropped.votes, 'vote')} in {_count(dropped.voted_clips, 'clip')}, {clips})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{dropped.name} ({count(dropped.votes, 'vote')} in {count(dropped.voted_clips, 'clip')}, {clips})"
 
 
 def _classes(number: int) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 from jaxtyping import Bool
 
 from midas_dfer.errors import RequestError
+from midas_dfer.wording import and_more
 
 _NAMED = 5
 _LONGEST = 400
@@ -41,9 +42,9 @@ class RowProblems:
             return
         # Each check described its first rows, so the lowest numbers are among the described ones.
         named = sorted(self._described)[:_NAMED]
-        text = "; ".join(f"{self._place(row)}: {what}" for row, what, _ in named)
-        more = len(self._bad_rows) - len(named)
-        raise RequestError(f"{where}: {text}{f'; and {more} more' if more else ''}. {named[0][2] or advice}")
+        shown = [f"{self._place(row)}: {what}" for row, what, _ in named]
+        text = and_more(shown, _NAMED, "; ", total=len(self._bad_rows))
+        raise RequestError(f"{where}: {text}. {named[0][2] or advice}")
 
 
 def refuse_entries(where: str, found: Mapping[int, str], place: Callable[[int], str], advice: str) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool
 
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest, Partition
+from midas_dfer.wording import count
 
 
 def add_unassigned(partition: Partition, manifest: Manifest) -> Partition:
@@ -28,16 +28,11 @@ def add_unassigned(partition: Partition, manifest: Manifest) -> Partition:
     people = {person for part in kept_back for person in part.table["subject"].drop_nulls()}
     met = np.array([person in people for person in table["subject"]], dtype=np.bool_)
     added = free & told & ~met
-    rule = f"{partition.rule}; and {_count(added)} in no fold and no split"
+    rule = f"{partition.rule}; and {count(int(added.sum()), 'clip')} in no fold and no split"
     if (free & ~told).any():
-        rule += f", without {_count(free & ~told)} that nobody said anything about"
+        rule += f", without {count(int((free & ~told).sum()), 'clip')} that nobody said anything about"
     if (free & told & met).any():
-        rule += f", without {_count(free & told & met)} of people who are tested or validated on"
+        rule += f", without {count(int((free & told & met).sum()), 'clip')} of people who are tested or validated on"
     train = set(partition.train.video_ids)
     trained = np.array([name in train for name in table["video_id"]], dtype=np.bool_)
     return replace(partition, train=manifest.select(trained | added), rule=rule)
-
-
-def _count(clips: Bool[np.ndarray, " N"]) -> str:
-    number = int(clips.sum())
-    return f"{number} clip{'' if number == 1 else 's'}"

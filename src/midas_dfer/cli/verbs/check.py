@@ -27,20 +27,16 @@ def parser(dataset: str | None = None) -> Parser:
     )
     add_source_flags(flags, dataset, verb="check")
     flags.add_argument(
-        "--sample",
-        type=int,
-        default=200,
-        help="clips to read and detect faces in, spread over all (default: 200)",
+        "--sample", type=int, default=200, help="clips to read and detect faces in, spread over all (default: 200)"
     )
     flags.add_argument("--all", action="store_true", help="read every clip")
     flags.add_argument("--skip_duplicates", action="store_true", help="do not look for clips with identical pixels")
-    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
+    flags.add_argument("--jobs", type=int | None, help="number of processes (default: one per core)")
     flags.add_argument("--json", action="store_true", help="print the findings as JSON")
     return flags
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     check_jobs(request.jobs)
     if request.root is None:
         _check_store(request)

@@ -13,7 +13,6 @@ from midas_dfer.training.recipes.config import RunConfig
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(
         description="Train and test a recipe for each fold of a store and each seed. The same command resumes where it "
         "stopped. All settings of midas train are flags, except the fold and the seed.",
@@ -33,7 +32,6 @@ def settings_of_trainings() -> list[str]:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.experiments.crossval import cross_validate
     from midas_dfer.experiments.fold_scores import fold_scores
     from midas_dfer.experiments.results import RESULTS_FILE

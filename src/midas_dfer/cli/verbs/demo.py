@@ -10,20 +10,18 @@ from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(
         description="Read a real face with the packaged reader; then render synthetic faces with votes, prepare, "
         "describe, fine-tune the reader, evaluate and predict."
     )
     flags.add_argument("--out", type=Path, default=Path("demo"), help="output folder (default: demo)")
     flags.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
+    flags.add_argument("--jobs", type=int | None, help="number of processes (default: one per core)")
     flags.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     return flags
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.demo import run_demo
 
     check_jobs(request.jobs)

@@ -10,18 +10,14 @@ from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Describe a store: clips, classes, votes, ambiguity, failures.")
     flags.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
-    flags.add_argument(
-        "--out", type=Path | None, default=None, help="folder for plots and a page (default: STORE/description)"
-    )
+    flags.add_argument("--out", type=Path | None, help="folder for plots and a page (default: STORE/description)")
     flags.add_argument("--json", action="store_true", help="print the description as JSON; write no plots and no page")
     return flags
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     if request.json:
         refuse_typed(request, ("out",), "with --json nothing is written")
     from midas_dfer.clips.description.description import describe

@@ -13,7 +13,6 @@ from midas_dfer.progress import console_progress
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Score a trained model: UAR, WAR, recall of each class, and distance to the votes.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
@@ -26,7 +25,6 @@ def parser() -> Parser:
     flags.add_argument(
         "--out",
         type=Path | None,
-        default=None,
         help="folder for results (default: RUN/evaluation for the run's own test set, RUN/evaluation-STORE-PART for "
         "other clips; required for a packaged reader)",
     )
@@ -37,7 +35,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.clips.store.clip_store import ClipStore
     from midas_dfer.comparison.intervals import subjects_of
     from midas_dfer.evaluation.evaluate import choose_clips, evaluate

@@ -19,7 +19,6 @@ from midas_dfer.progress import console_progress
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Show which pixels and frames support a class, in clips the model was not trained on.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
@@ -33,10 +32,7 @@ def parser() -> Parser:
     )
     flags.add_argument("--num", type=int, default=8, help="number of clips, if none are named (default: 8)")
     flags.add_argument(
-        "--target",
-        type=str,
-        default="predicted",
-        help="predicted, label or the name of a class (default: predicted)",
+        "--target", type=str, default="predicted", help="predicted, label or the name of a class (default: predicted)"
     )
     add_computing_flags(flags)
     flags.add_argument("--json", action="store_true", help="print what was found as JSON")
@@ -44,7 +40,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.evaluation.explain import explain, write_explanation
     from midas_dfer.report.pictures.activation_figure import draw_explanation
 

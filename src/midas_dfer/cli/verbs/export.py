@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Write a trained model as a folder to share, in the layout of the Hugging Face Hub.")
     flags.add_argument("run", type=Path, metavar="RUN", help=TRAINED)
     flags.add_argument("--out", type=Path, required=True, help="folder for config.json, model.safetensors, README.md")
@@ -25,7 +24,6 @@ def parser() -> Parser:
     flags.add_argument(
         "--license",
         type=str | None,
-        default=None,
         help="licence of the weights, such as cc-by-nc-4.0 (default: not stated, or that of the exported model)",
     )
     flags.add_argument("--json", action="store_true", help="print the paths as JSON")
@@ -33,7 +31,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.sharing.exported import CARD_FILE, ONNX_FILE
     from midas_dfer.sharing.folder import save_pretrained
 

@@ -14,7 +14,6 @@ _MOST = 100_000
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     from midas_dfer.synthetic.layouts import WRITERS
 
     flags = Parser(
@@ -30,7 +29,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     if not 1 <= request.clips <= _MOST:
         raise RequestError(f"--clips is {request.clips}; expected 1 to {_MOST:,}")
     if request.seed < 0:

@@ -16,7 +16,6 @@ from midas_dfer.registry import Registry
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="List what is available.")
     flags.add_argument(
         "what",
@@ -31,7 +30,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     if request.what == "recipes":
         _list_recipes(request.json)
     elif request.what == "readers":

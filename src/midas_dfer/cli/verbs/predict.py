@@ -34,7 +34,6 @@ _MOST_LISTED = 30
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Read the emotions of each person in a video over time.")
     flags.add_argument(
         "videos",
@@ -43,9 +42,7 @@ def parser() -> Parser:
         metavar="VIDEO|FOLDER",
         help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'",
     )
-    flags.add_argument(
-        "--run", type=Path | None, default=None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})"
-    )
+    flags.add_argument("--run", type=Path | None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})")
     flags.add_argument(
         "--out",
         type=Path,
@@ -56,28 +53,22 @@ def parser() -> Parser:
     flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings (default: 0.5)")
     add_computing_flags(flags)
     flags.add_argument(
-        "--max_people",
-        type=int | None,
-        default=None,
-        help="only this many people, those in view longest (default: all)",
+        "--max_people", type=int | None, help="only this many people, those in view longest (default: all)"
     )
     flags.add_argument(
         "--max_side",
         type=int | None,
-        default=None,
         help="shrink longer pictures to this many pixels for face detection; more finds smaller faces (default: as for "
         "the model's training clips, usually 640)",
     )
     flags.add_argument(
         "--min_score",
         type=float | None,
-        default=None,
         help="minimum score of a face detection (default: as for the model's training clips)",
     )
     flags.add_argument(
         "--search_every",
         type=float | None,
-        default=None,
         help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
         "every frame (default: as for the model's training clips, usually 0.3)",
     )
@@ -94,12 +85,7 @@ def parser() -> Parser:
         help="whether the pictures in a folder are the frames of one video or single photographs; auto decides by "
         "their names, sizes and content, and says so (default: auto)",
     )
-    flags.add_argument(
-        "--jobs",
-        type=int | None,
-        default=None,
-        help="number of videos to read at a time (default: one per core)",
-    )
+    flags.add_argument("--jobs", type=int | None, help="number of videos to read at a time (default: one per core)")
     flags.add_argument(
         "--overwrite",
         action="store_true",
@@ -112,7 +98,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.predict_many.reading import Job, ReadSettings, read_many
     from midas_dfer.predict_many.results import plan_results
     from midas_dfer.predict_many.source import Source

@@ -30,11 +30,10 @@ def parser(dataset: str | None = None) -> Parser:
     flags.add_argument(
         "--aggregate",
         type=Literal["dawid_skene", "glad", "mace"] | None,
-        default=None,
         help="soft labels that weight annotators by their estimated reliability (extra crowd); the counts are kept "
         "(default: vote shares)",
     )
-    flags.add_argument("--jobs", type=int | None, default=None, help="number of processes (default: one per core)")
+    flags.add_argument("--jobs", type=int | None, help="number of processes (default: one per core)")
     flags.add_argument("--retry_failed", action="store_true", help="retry clips that failed before")
     flags.add_argument(
         "--verify", action="store_true", help="read every clip in the store, and crop damaged ones again"
@@ -44,7 +43,6 @@ def parser(dataset: str | None = None) -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     check_jobs(request.jobs)
     refuse_foreign_flags(request)
     from midas_dfer.clips.preparing.prepare import prepare

@@ -9,7 +9,6 @@ from midas_dfer.files import json_text
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(description="Compare runs: scores, differences and their significance, clips, recipes.")
     flags.add_argument(
         "runs",
@@ -21,10 +20,7 @@ def parser() -> Parser:
     )
     flags.add_argument("--out", type=Path, default=Path("report"), help="output folder (default: report)")
     flags.add_argument(
-        "--baseline",
-        type=Path | None,
-        default=None,
-        help="run or experiment to compare the others with (default: the first)",
+        "--baseline", type=Path | None, help="run or experiment to compare the others with (default: the first)"
     )
     flags.add_argument("--apart", action="store_true", help="do not group runs that differ only in seed and fold")
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -32,7 +28,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.report.pages.run_page import write_report
     from midas_dfer.report.tables.difference_table import difference_table
     from midas_dfer.report.tables.terminal import folded, terminal_table

@@ -15,7 +15,6 @@ _OWN = ("test_fold", "seed", "labels", "mixer", "model", "group")
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(
         description="Reproduce a table or figure of the paper on the clips of a store, next to the published results. "
         "TABLE is table-1 to table-7; figure-1, -3, -4, -5 or -6; normalization, mixers, votes, calibration; or all. "
@@ -26,12 +25,12 @@ def parser() -> Parser:
     flags.add_argument("what", type=str, metavar="TABLE", help="which table or figure, or all")
     flags.add_argument("--store", type=Path, required=True, help="folder of the store")
     flags.add_argument("--out", type=Path, required=True, help="folder for runs and results")
-    flags.add_argument("--test_store", type=Path | None, default=None, help="table-5: the store to score on")
+    flags.add_argument("--test_store", type=Path | None, help="table-5: the store to score on")
     flags.add_argument("--smoke", action="store_true", help="dry run at toy size, in about a minute")
     add_training_flags(flags)
     flags.add_argument("--json", action="store_true", help="print the results as JSON at the end")
     for name, kind in settings_of_rows().items():
-        flags.add_argument(f"--{name}", type=kind | None, default=None)
+        flags.add_argument(f"--{name}", type=kind | None)
     return flags
 
 
@@ -41,7 +40,6 @@ def settings_of_rows() -> dict[str, Any]:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     from midas_dfer.reproduce.plan import Request
     from midas_dfer.reproduce.reproduce import FIGURES, check_what, reproduce
 

@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The flags of the verb."""
     flags = Parser(
         description="Train on the training set of a store. Every setting of the recipe is a flag. --recipe takes the "
         "settings of a publication, --config those of a file, such as the config.yaml of another run; flags for "
         "single settings override both, wherever they stand.",
         print_config=None,  # jsonargparse's own would print --store and --out too, which are no settings of a recipe
     )
-    flags.add_argument("--store", type=Path | None, default=None, help="folder of the store")
-    flags.add_argument("--out", type=Path | None, default=None, help="folder for the new run")
-    flags.add_argument("--resume", type=Path | None, default=None, help="resume the training in this run folder")
+    flags.add_argument("--store", type=Path | None, help="folder of the store")
+    flags.add_argument("--out", type=Path | None, help="folder for the new run")
+    flags.add_argument("--resume", type=Path | None, help="resume the training in this run folder")
     flags.add_argument(
         "--init",
         type=Path | None,
-        default=None,
         help="start from the weights of this finished run, with new settings; model, width and size are the run's",
     )
     flags.add_argument("--print_config", action="store_true", help="print all settings as a --config file, and exit")
@@ -43,7 +41,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    """Do it."""
     if request.print_config:
         refuse_typed(request, ("store", "out", "resume", "init", "json"), "--print_config only prints the settings")
         config = read_settings(request)
@@ -109,11 +106,7 @@ def _settings(request: Namespace, say: Callable[[str], None]) -> RunConfig:
 
 
 def _refuse_other_settings(request: Namespace, run: "Run") -> None:
-    """Refuse settings beside --resume that are not the run's.
-
-    Raises:
-        RequestError: names them, with both values.
-    """
+    """Refuse settings beside --resume that are not the run's."""
     from midas_dfer.training.run_folder.identity import MACHINE_SETTINGS
 
     names = [each.name for each in fields(RunConfig)]

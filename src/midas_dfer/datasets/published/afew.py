@@ -32,6 +32,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.video.suffixes import VIDEO_SUFFIXES
+from midas_dfer.wording import and_more
 
 Layout = Literal["auto", "frames", "videos"]
 """What a clip is on disk: a folder of pictures, or a video file."""
@@ -137,7 +138,9 @@ def _read_folders(folder: Path, parts: list[_Part], layout: Layout, notes: list[
     strange: Counter[str] = Counter()
     for part in parts:
         if part.others:
-            notes.append(f"Folders of the {part.name} part that are no emotions are left out: {_some(part.others)}.")
+            notes.append(
+                f"Folders of the {part.name} part that are no emotions are left out: {and_more(part.others, 3)}."
+            )
         for emotion in part.emotions:
             for kind, name, file in _list_clips(emotion, strange):
                 path = (emotion / file).relative_to(folder).as_posix()
@@ -155,7 +158,7 @@ def _read_folders(folder: Path, parts: list[_Part], layout: Layout, notes: list[
     if kind == "frames":
         notes.append("Clips are folders of pictures: face crops in most copies; else use --faces detect.")
     if strange:
-        named = _some([f"{count} {suffix}" for suffix, count in sorted(strange.items())])
+        named = and_more([f"{number} {suffix}" for suffix, number in sorted(strange.items())], 3)
         notes.append(f"Files in the folders of emotions that are no clips are left out: {named}.")
     rows = found[kind]
     _refuse_twice(rows)
@@ -185,10 +188,6 @@ def _list_clips(emotion: Path, strange: Counter[str]) -> list[tuple[str, str, st
     except OSError as error:
         raise RequestError(f"The folder {emotion} cannot be read. Check its permissions.") from error
     return clips
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
 
 
 def _refuse_twice(rows: list[tuple[str, str, str, str]]) -> None:
@@ -271,7 +270,7 @@ def _note_same_names(table: pl.DataFrame, notes: list[str]) -> None:
         ("under two emotions of a part", again.filter((pl.col("parts") == 1) & (pl.col("len") > 1))),
     ):
         if found.height:
-            notes.append(f"Names of clips that occur {where}: {found.height} ({_some(found['clip'].to_list())}).")
+            notes.append(f"Names of clips that occur {where}: {found.height} ({and_more(found['clip'].to_list(), 3)}).")
 
 
 DATA_SET = DataSet(

@@ -17,6 +17,7 @@ from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import DFEW
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.wording import and_more
 
 SETS = 5
 """How many pairs of a train and a test list are published."""
@@ -65,9 +66,7 @@ def clip_name(order: int) -> str:
 
 def name_some(orders: Iterable[int]) -> str:
     """Name the first few clips of many: "00001, 00002, 00003 and 4 more"."""
-    ascending = sorted(orders)
-    more = len(ascending) - 3
-    return ", ".join(map(clip_name, ascending[:3])) + (f" and {more} more" if more > 0 else "")
+    return and_more([clip_name(order) for order in sorted(orders)], 3)
 
 
 def read_clip_numbers(records: Records, column: str, problems: RowProblems) -> Int64[np.ndarray, " N"]:

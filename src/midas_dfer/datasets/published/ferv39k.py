@@ -29,6 +29,7 @@ from midas_dfer.emotions import FERV39K
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.wording import and_more
 
 # fmt: off
 SCENES: tuple[str, ...] = (
@@ -124,8 +125,7 @@ def _notes(whole: pl.DataFrame, table: pl.DataFrame) -> list[str]:
         notes += count_note(f"The {part} part", int((table["split"] == part).sum()), published)
     strange = sorted(set(table["scene"].unique()) - set(SCENES))
     if strange:
-        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-        notes.append(f"Scenes that are none of the 22 published ones: {', '.join(strange[:5])}{more}.")
+        notes.append(f"Scenes that are none of the 22 published ones: {and_more(strange, 5)}.")
     before = [text for text in whole["before"].unique().sort() if text not in ("", "./")]
     if before:
         notes.append(f"The folders before the scene, such as {before[0]!r}, are not used.")

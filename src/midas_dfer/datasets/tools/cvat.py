@@ -20,7 +20,6 @@ from midas_dfer.datasets.tools.exports import (
     SeveralClasses,
     SingleVotes,
     choose_classes,
-    counted,
     most_frames,
     refuse_none,
     refuse_paths,
@@ -29,6 +28,7 @@ from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import refuse_entries
+from midas_dfer.wording import and_more, count
 
 _SUFFIXES = (".json", ".xml", ".zip")
 _NAMED = 6
@@ -110,7 +110,7 @@ def read_cvat(
     manifest = votes.to_manifest(classes, name if name is not None else root.resolve().stem)
     without = len({path for export in exports for path in export.paths}) - len(manifest)
     if without:
-        notes.append(f"Left out because nobody tagged them: {counted(without, 'clip')}.")
+        notes.append(f"Left out because nobody tagged them: {count(without, 'clip')}.")
     return manifest.with_notes(*notes)
 
 
@@ -153,7 +153,7 @@ def _name_annotators(exports: list[CvatExport]) -> list[str]:
     if not given:
         return []
     people = sorted({export.assignee or "" for export in given})
-    names = ", ".join(people[:_NAMED]) + (f" and {len(people) - _NAMED} more" if len(people) > _NAMED else "")
+    names = and_more(people, _NAMED)
     places: dict[tuple[str, str | None], str | None] = {}
     torn = any(
         places.setdefault((path, export.assignee), export.annotator) != export.annotator
@@ -194,7 +194,7 @@ def _refuse_without_votes(
     shapes = sum(export.shapes for export in exports)
     if shapes and not tags:
         raise RequestError(
-            f"{root} holds no tags, only {counted(shapes, 'shape')}, which are no votes. Let annotators set tags, or "
+            f"{root} holds no tags, only {count(shapes, 'shape')}, which are no votes. Let annotators set tags, or "
             "take the class from an attribute of the shapes (--attribute)."
         )
 
@@ -239,7 +239,7 @@ def _collect(exports: list[CvatExport], ignored: set[str], several: SeveralClass
         (many, "time", f"An annotator tagged one picture with several classes {{}}: {rule}."),
         (nameless, "clip", "It is not known who tagged {}."),
     )
-    notes = [sentence.format(counted(number, noun)) for number, noun, sentence in told if number]
+    notes = [sentence.format(count(number, noun)) for number, noun, sentence in told if number]
     return votes, [*notes, *people.notes]
 
 

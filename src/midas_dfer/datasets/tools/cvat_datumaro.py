@@ -7,8 +7,9 @@ from pathlib import Path
 
 from midas_dfer.datasets.files.json_files import clean_text, read_json_entries
 from midas_dfer.datasets.tools.cvat_export import ADVICE, CvatExport, CvatTag
-from midas_dfer.datasets.tools.exports import counted, name_annotator, path_inside
+from midas_dfer.datasets.tools.exports import name_annotator, path_inside
 from midas_dfer.errors import RequestError
+from midas_dfer.wording import count
 
 
 def read_datumaro(
@@ -28,7 +29,7 @@ def read_datumaro(
     for tag in export.tags:
         if isinstance(tag.label, int) and not 0 <= tag.label < len(export.labels):
             export.wrong.setdefault(
-                tag.item, f"a tag has the label_id {tag.label}, but there are {counted(len(export.labels), 'label')}"
+                tag.item, f"a tag has the label_id {tag.label}, but there are {count(len(export.labels), 'label')}"
             )
 
 

@@ -77,11 +77,6 @@ def name_annotator(who: object) -> str | None:
     return clean_text(named) if named else None
 
 
-def counted(number: int, noun: str) -> str:
-    """Give a number with its noun: "1 task", "3 tasks"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def refuse_paths(where: str, paths: Sequence[str], place: Callable[[int], str]) -> None:
     """Refuse a file some of whose paths are missing or lead out of the folder of the videos."""
     problems = RowProblems(place)

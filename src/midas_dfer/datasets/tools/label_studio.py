@@ -19,7 +19,6 @@ from midas_dfer.datasets.tools.exports import (
     SeveralClasses,
     SingleVotes,
     choose_classes,
-    counted,
     names_media,
     path_of,
     refuse_none,
@@ -30,6 +29,7 @@ from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.problems import refuse_entries
+from midas_dfer.wording import count
 
 Uploads = Literal["stored", "original"]
 """Which name an uploaded file has in the folder of the videos: Label Studio's own, or the one it had before."""
@@ -102,7 +102,7 @@ def read_label_studio(
     manifest = votes.to_manifest(classes, name if name is not None else file.stem)
     without = len(set(paths)) - len(manifest)
     if without:
-        notes.append(f"Left out because nobody voted on them: {counted(without, 'video')}.")
+        notes.append(f"Left out because nobody voted on them: {count(without, 'video')}.")
     return manifest.with_notes(*notes)
 
 
@@ -206,7 +206,7 @@ class _Timelines:
         self.tied += tied
         if others:
             self.mixed += 1
-            said = ", ".join(f"{name} on {counted(number, 'frame')}" for name, number in (first, *others)[:4])
+            said = ", ".join(f"{name} on {count(number, 'frame')}" for name, number in (first, *others)[:4])
             self.example = self.example or f"{path}: {said}, so {'no vote' if tied else f'one vote for {first[0]}'}"
         return [] if tied else [first[0]]
 
@@ -216,7 +216,7 @@ class _Timelines:
             return []
         rule = (
             f"The labels {self.asked!r} are set on time ranges: a person's vote on a video is for the class on the "
-            f"most frames. Of {counted(self.votes, 'annotation')}, {self.mixed:,} with several classes"
+            f"most frames. Of {count(self.votes, 'annotation')}, {self.mixed:,} with several classes"
         )
         example = f" ({self.example})" if self.example else ""
         ties = f", {self.tied:,} without a vote because two are on equally many" if self.tied else ""
@@ -271,10 +271,10 @@ def _collect(
         (many, f"Several classes were chosen in {{}}: {rule}."),
         (nameless, "It is not known who made {}."),
     )
-    notes = [sentence.format(counted(number, "annotation")) for number, sentence in told if number] + [*people.notes]
+    notes = [sentence.format(count(number, "annotation")) for number, sentence in told if number] + [*people.notes]
     notes = [*timelines.notes(), *notes]
     if tasks.predictions:
-        notes.append(f"Passed over because models are no annotators: {counted(tasks.predictions, 'prediction')}.")
+        notes.append(f"Passed over because models are no annotators: {count(tasks.predictions, 'prediction')}.")
     return votes, notes
 
 
