@@ -214,22 +214,22 @@ def markdown(content: dict[str, Any]) -> str:
     """The page of the documentation."""
     clips = content["clips"]
     lines = [
-        "# Who learns the order of frames",
+        "# Which networks learn the order of frames",
         "",
-        "Made-up people begin to smile; each clip is shown as it is and backwards, and the class is which of the two",
-        "it is. Both classes hold the same frames, so only their order tells them apart: a model without a view of",
-        "time gives a clip and its reverse the same answer and is right for half of them (`benchmarks/learning.py`;",
-        "the figures are in [learning.json](../benchmarks/results/learning.json)). This shows that a model and its",
-        "gradients work; it says nothing about which model is better on real faces.",
+        "Synthetic people start to smile; each clip is shown forwards and backwards, and the class is the direction.",
+        "Both classes have the same frames, so only their order tells them apart: a model that ignores time predicts",
+        "the same for a clip and its reverse, and is right for half of them (`benchmarks/learning.py`; the figures are",
+        "in [learning.json](../benchmarks/results/learning.json)). This shows that a model and its gradients work; it",
+        "does not show which model is better on real faces.",
         "",
-        f"{clips['train']} people to learn from and {clips['test']} others to be tested on, so "
+        f"The training set has {clips['train']} people and the test set {clips['test']} others, so "
         f"{2 * clips['test']} test clips, of {clips['frames']} frames of",
-        f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine; a column is a seed "
-        "of weights and batches.",
-        "Width 64 is the published network. Seconds are rough: one thread, whatever else the machine did meanwhile.",
-        "Recipes were chosen by the score on other people than these (`--choose`), and two deep networks (dpcnet,",
-        "tsm_resnet50) were given more steps after a first look at these scores: the figures say that a model can",
-        "learn this order with a recipe made for it.",
+        f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine schedule; one seed of "
+        "weights and batches per column.",
+        "Width 64 is the published network. Seconds are approximate: one thread on a machine with other work.",
+        "Recipes were selected by the score on other people (`--choose`), and two deep networks (dpcnet, tsm_resnet50)",
+        "got more steps after a first look at these scores: the figures show that a model can learn this order with",
+        "a recipe made for it.",
         "",
         f"Measured on {content['machine']}.",
         "",
@@ -246,9 +246,9 @@ def markdown(content: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Every model must be right for {NEEDED:.0f} % or more with each seed, and {', '.join(BLIND[:-1])} and "
+        f"Every model must reach {NEEDED:.0f} % or more with each seed, and {', '.join(BLIND[:-1])} and "
         f"{BLIND[-1]}, which average",
-        f"over frames, for {CHANCE[0]:.0f} to {CHANCE[1]:.0f} %.",
+        f"over frames, {CHANCE[0]:.0f} to {CHANCE[1]:.0f} %.",
     ]
     return "\n".join(lines) + "\n"
 
