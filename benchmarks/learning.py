@@ -224,8 +224,8 @@ def markdown(content: dict[str, Any]) -> str:
         "",
         f"The training set has {clips['train']} people and the test set {clips['test']} others, so "
         f"{2 * clips['test']} test clips, of {clips['frames']} frames of",
-        f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine schedule; one seed of "
-        "weights and batches per column.",
+        f"{clips['size']}x{clips['size']} pixels. Random weights, no dropout, AdamW with a cosine schedule; one "
+        "seed of weights and batches per column.",
         "Width 64 is the published network. Seconds are approximate: one thread on a machine with other work.",
         "Recipes were selected by the score on other people (`--choose`), and two deep networks (dpcnet, tsm_resnet50)",
         "got more steps after a first look at these scores: the figures show that a model can learn this order with",
