@@ -37,7 +37,6 @@ NAME_SIZE = 8.5
 """Of class names, in points."""
 
 _WARNING = "#A63F00"
-_LONGEST_NAME = 26
 _SLANT = 38
 
 
@@ -98,9 +97,9 @@ def one_line(text: str) -> str:
     return drawable(" ".join(text.split()))
 
 
-def short_name(name: str) -> str:
+def short_name(name: str, longest: int = 26) -> str:
     """A class name on one line, cut if it is very long."""
-    return shortened(one_line(name), _LONGEST_NAME)
+    return shortened(one_line(name), longest)
 
 
 def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:

@@ -2,39 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.report.pictures.layout import Sheet, one_line, short_name
 from midas_dfer.report.pictures.picture_plot import draw_picture
 from midas_dfer.report.pictures.style import (
     INK,
     PAPER,
     SHADE,
     SOFT_INK,
-    drawable,
     emotion_colors,
     house_style,
     ink_on,
-    new_canvas,
     save_figure,
 )
 from midas_dfer.report.pictures.timeline_page import (
-    CAPTION_LINE,
     HEADER_HEIGHT,
     PAGE_EDGE,
     PAGE_WIDTH,
-    Place,
-    add_footer,
-    add_header,
-    caption_lines,
-    clipped,
     readings_differ,
+    timeline_sheet,
     training_name,
 )
 
@@ -45,6 +39,7 @@ MOST_FACES = 6
 
 # Lengths are in inches.
 _LEFT, _RIGHT = 1.22, 1.88
+_WIDTH = PAGE_WIDTH - _LEFT - _RIGHT
 _AXIS, _BLOCK_GAP = 0.42, 0.34
 _TITLE, _FACE, _STRIP, _OUTPUT, _GAP = 0.30, 0.58, 0.20, 0.50, 0.07
 _LABEL = 0.178
@@ -70,60 +65,53 @@ def plot_timeline(timeline: Timeline, path: Path, *, faces: bool = True) -> None
     with house_style():
         over_time = timeline.duration > 0
         tracks = timeline.longest(MOST_TRACKS if over_time else MOST_FACES)
-        caption = caption_lines(timeline, len(tracks))
-        draw = _draw_over_time if over_time else draw_picture
-        save_figure(draw(timeline, tracks, caption, faces), path)
+        sheet = (_draw_over_time if over_time else draw_picture)(timeline, tracks, faces)
+        save_figure(sheet.figure, path)
 
 
-def _draw_over_time(timeline: Timeline, tracks: Sequence[TrackTimeline], caption: list[str], faces: bool) -> Figure:
+def _draw_over_time(timeline: Timeline, tracks: Sequence[TrackTimeline], faces: bool) -> Sheet:
     shares = max(1.45 if len(tracks) < 3 else 1.2, _LABEL * len(timeline.class_names))
     face = _FACE if faces and any(t.thumbnails for t in tracks) else 0.0
     output = _OUTPUT + _GAP if readings_differ(timeline) else 0.0
     block = _TITLE + face + _STRIP + shares + output + _GAP * 2
-    footer = _AXIS + 0.16 + CAPTION_LINE * len(caption)
-    height = HEADER_HEIGHT + len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + footer
-    figure = new_canvas(PAGE_WIDTH, height)
-    add_header(figure, timeline, f"Perceived expression over time; model trained with {training_name(timeline)}")
+    body = len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + _AXIS + 0.16
+    title = f"Perceived expression over time; model trained with {training_name(timeline)}"
+    sheet = timeline_sheet(timeline, title, body, len(tracks))
     aside = f"windows of {timeline.window_seconds:g} s, one every {timeline.stride_seconds:g} s"
-    figure.text(1 - PAGE_EDGE / PAGE_WIDTH, 1 - 0.48 / height, aside, size=8, color=SOFT_INK, va="center", ha="right")
-    add_footer(figure, caption)
+    sheet.write(PAGE_WIDTH - PAGE_EDGE, 0.48, aside, size=8, color=SOFT_INK, align="right", middle=True)
     for number, track in enumerate(tracks):
-        top = height - HEADER_HEIGHT - number * (block + _BLOCK_GAP)
-        place = Place(figure, _LEFT, PAGE_WIDTH - _LEFT - _RIGHT, top)
-        _draw_track(place, timeline, track, (face, shares, output), last=number == len(tracks) - 1)
-    return figure
+        top = HEADER_HEIGHT + number * (block + _BLOCK_GAP)
+        _draw_track(sheet, top, timeline, track, (face, shares, output), last=number == len(tracks) - 1)
+    return sheet
 
 
 def _draw_track(
-    place: Place,
+    sheet: Sheet,
+    top: float,
     timeline: Timeline,
     track: TrackTimeline,
     heights: tuple[float, float, float],
     *,
     last: bool,
 ) -> None:
-    face, shares, output = heights
-    names = timeline.class_names
-    colors = emotion_colors(names)
-    mean = track.summary
+    (face, shares, output), mean = heights, track.summary
+    colors = emotion_colors(timeline.class_names)
+    sheet.write(_LEFT, top + 0.1, f"Face {track.track}", size=10, bold=True, middle=True)
+    when = f"in view {_clock(track.start, timeline.duration)} – {_clock(track.end, timeline.duration)}"
     most = "likeliest" if timeline.no_vote_shares else "most votes for"
-    top = f"{most} {names[mean.top]}, {mean.shown[mean.top]:.0%} on average"
-    title = place.panel(0.0, _TITLE)
-    title.axis("off")
-    title.text(0, 0.66, f"Face {track.track}", size=10, weight="bold", va="center")
-    when = f"{_clock(track.start, timeline.duration)} – {_clock(track.end, timeline.duration)}"
-    title.text(0.085, 0.655, drawable(f"in view {when}    {top}"), size=8.5, color=SOFT_INK, va="center")
-    below = _TITLE
+    said = f"{most} {one_line(timeline.class_names[mean.top])}, {mean.shown[mean.top]:.0%} on average"
+    sheet.write(_LEFT + 0.6, top + 0.1, f"{when}    {said}", size=8.5, color=SOFT_INK, middle=True)
+    top += _TITLE
     if face:
-        _draw_faces(place.panel(below, face), timeline, track, place.width, face)
-        below += face + _GAP / 2
-    _draw_leaders(place.panel(below, _STRIP), timeline, track, colors, place.width)
-    below += _STRIP + _GAP / 2
+        _draw_faces(sheet.panel(_LEFT, top, _WIDTH, face), timeline, track, face)
+        top += face + _GAP / 2
+    _draw_leaders(sheet.panel(_LEFT, top, _WIDTH, _STRIP), timeline, track, colors)
+    top += _STRIP + _GAP / 2
     times, probabilities, votes = _polyline(track)
-    lowest = place.panel(below, shares)
+    lowest = sheet.panel(_LEFT, top, _WIDTH, shares)
     _draw_shares(lowest, timeline, track, times, votes, colors)
     if output:
-        lowest = place.panel(below + shares + _GAP, output - _GAP)
+        lowest = sheet.panel(_LEFT, top + shares + _GAP, _WIDTH, output - _GAP)
         _draw_output(lowest, timeline, track, times, probabilities, colors)
     _draw_time_axis(lowest, timeline, labels=last)
 
@@ -148,15 +136,13 @@ def _frame_time(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
             axes.axvspan(start, end, facecolor=SHADE, edgecolor="none", zorder=0)
 
 
-def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: float, height: float) -> None:
+def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, height: float) -> None:
     """Thumbnails, each at its own moment, as many as there is room for."""
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
     axes.axis("off")
-    scale = width / timeline.duration
+    scale = _WIDTH / timeline.duration
     side = height - 0.06
     pitch = side + 0.04
-    first, last = track.start * scale, min(max(track.end * scale, track.start * scale + side), width) - side
+    first, last = track.start * scale, min(max(track.end * scale, track.start * scale + side), _WIDTH) - side
     number = min(max(1, int((last - first) / pitch) + 1), len(track.thumbnails))
     chosen = [track.thumbnails[int((i + 0.5) * len(track.thumbnails) / number)] for i in range(number)]
     # Each in the middle of its moment, moved as little as keeps them apart and inside.
@@ -171,29 +157,19 @@ def _draw_faces(axes: Axes, timeline: Timeline, track: TrackTimeline, width: flo
             (left + 0.06, 0.12), side - 0.12, side - 0.12, boxstyle="round,pad=0.06", transform=axes.transData
         )
         picture.set_clip_path(frame)
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
+    axes.set(xlim=(0, _WIDTH), ylim=(0, height))
 
 
-def _draw_leaders(axes: Axes, timeline: Timeline, track: TrackTimeline, colors: dict[str, str], width: float) -> None:
+def _draw_leaders(axes: Axes, timeline: Timeline, track: TrackTimeline, colors: dict[str, str]) -> None:
     """The class with the largest share at each moment, as a strip of coloured pieces."""
     _frame_time(axes, timeline, track)
     axes.set_ylim(0, 1)
     for start, end, leader in _runs(track):
         name = timeline.class_names[leader]
         axes.add_patch(Rectangle((start, 0), end - start, 1, facecolor=colors[name], edgecolor=PAPER, linewidth=0.8))
-        if (end - start) / timeline.duration * width > 0.12 + 0.075 * len(name):
-            middle = (start + end) / 2
-            axes.text(
-                middle,
-                0.47,
-                drawable(name),
-                ha="center",
-                va="center",
-                size=7.5,
-                weight="bold",
-                color=ink_on(colors[name]),
-            )
+        if (end - start) / timeline.duration * _WIDTH > 0.12 + 0.075 * len(name):
+            style: dict[str, Any] = {"ha": "center", "va": "center", "size": 7.5, "weight": "bold"}
+            axes.text((start + end) / 2, 0.47, one_line(name), color=ink_on(colors[name]), **style)
 
 
 def _runs(track: TrackTimeline) -> Iterator[tuple[float, float, int]]:
@@ -230,20 +206,15 @@ def _draw_shares(
         axes.plot([track.start, track.end], [level, level], color=PAPER, linewidth=0.5, alpha=0.45, zorder=4)
     order = np.linspace(1, 0, 2 * len(names) + 1)[1::2]
     mean = track.summary.shown
-    legend = axes.inset_axes((1.0, 0.0, _RIGHT / (PAGE_WIDTH - _LEFT - _RIGHT), 1.0))
-    legend.set_xlim(0, _RIGHT)
-    legend.set_ylim(0, 1)
+    legend = axes.inset_axes((1.0, 0.0, _RIGHT / _WIDTH, 1.0))
+    legend.set(xlim=(0, _RIGHT), ylim=(0, 1))
     legend.axis("off")
     for k, name in enumerate(names):
-        strong = k == track.summary.top
-        weight = "bold" if strong else "normal"
-        color = INK if mean[k] >= 0.05 else SOFT_INK
+        style: dict[str, Any] = {"va": "center", "size": 8, "weight": "bold" if k == track.summary.top else "normal"}
+        style["color"] = INK if mean[k] >= 0.05 else SOFT_INK
         legend.scatter([0.2], [order[k]], s=34, marker="s", color=colors[name], linewidths=0)
-        label = clipped(name, 15)
-        legend.text(0.32, order[k], label, va="center", size=8, weight=weight, color=color)
-        legend.text(
-            _RIGHT - PAGE_EDGE, order[k], f"{mean[k]:.0%}", va="center", ha="right", size=8, weight=weight, color=color
-        )
+        legend.text(0.32, order[k], short_name(name, 15), **style)
+        legend.text(_RIGHT - PAGE_EDGE, order[k], f"{mean[k]:.0%}", ha="right", **style)
 
 
 def _draw_output(
@@ -260,15 +231,8 @@ def _draw_output(
     highest = min(1.0, max(0.01 + float(probabilities.max()) * 1.12, 1.5 / len(names)))
     axes.set_ylim(0, highest)
     axes.plot([track.start, track.end], [1 / len(names)] * 2, color=SOFT_INK, linewidth=0.7, linestyle=(0, (2, 2)))
-    axes.text(
-        1.004,
-        1 / len(names) / highest,
-        f" even, {1 / len(names):.0%}",
-        transform=axes.transAxes,
-        size=7,
-        color=SOFT_INK,
-        va="center",
-    )
+    style: dict[str, Any] = {"transform": axes.transAxes, "size": 7, "color": SOFT_INK, "va": "center"}
+    axes.text(1.004, 1 / len(names) / highest, f" even, {1 / len(names):.0%}", **style)
     for k in np.argsort(probabilities.mean(axis=0)):
         axes.plot(times, probabilities[:, k], color=colors[names[k]], linewidth=1.2, zorder=3)
     axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 3, 5, 10]))
@@ -278,8 +242,7 @@ def _draw_output(
 
 
 def _name_axis(axes: Axes, name: str) -> None:
-    width = axes.get_position().width * PAGE_WIDTH
-    axes.text((PAGE_EDGE - _LEFT) / width, 0.5, name, transform=axes.transAxes, size=8, color=INK, va="center")
+    axes.text((PAGE_EDGE - _LEFT) / _WIDTH, 0.5, name, transform=axes.transAxes, size=8, color=INK, va="center")
 
 
 def _say_absent(axes: Axes, timeline: Timeline, track: TrackTimeline) -> None:
