@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from matplotlib import colors as mcolors
 
 from midas_dfer.evaluation.explain import GROUPS, ExplainedClip, Explanation, Group
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, one_line, short_name, text_width, wrap
+from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, fitted, short_name, text_width
 from midas_dfer.report.pictures.style import (
     ACCENT,
     HAIRLINE,
@@ -125,29 +125,21 @@ def _draw_page(explanation: Explanation, clips: Sequence[ExplainedClip], path: P
     width = 2 * MARGIN + _PANEL + _BETWEEN + max(strip, 4.2)
     lines = -(-frames // _PER_LINE)
     row = _TITLE + max(lines * (side + _BARS + _BELOW), _MOST_CLASSES * _CLASS)
-    note = wrap(_note(explanation, clips[0]), width - 2 * MARGIN, 7.5)
-    caution = wrap(explanation.caution, width - 2 * MARGIN, 9.0) if explanation.caution else []
-    head = MARGIN + 0.62 + 0.19 * len(caution)
-    height = head + len(clips) * (row + _ROW_GAP) - 0.1 + 0.16 * len(note) + MARGIN
+    title, note = _TITLES[clips[0].group], _note(explanation, clips[0])
     most = max(float(clip.frame_shares.max()) for clip in clips)
     largest = max(float(shares.max()) for clip in clips for shares in (clip.votes, clip.shown))
     with house_style():
-        page = Sheet(width, height)
-        page.write(MARGIN, MARGIN, _TITLES[clips[0].group], size=11.5, bold=True)
-        page.write(MARGIN, MARGIN + 0.25, one_line(_about(explanation)), size=9.0, color=SOFT_INK)
-        for number, text in enumerate(caution):
-            page.write(MARGIN, MARGIN + 0.45 + 0.19 * number, text, size=9.0, color="#A63F00")
+        body = len(clips) * (row + _ROW_GAP) - 0.1
+        page = Sheet(width, body, title, [_about(explanation)], caution=explanation.caution, note=note)
         _draw_legend(page, width - MARGIN, MARGIN)
         colors = emotion_colors(explanation.class_names)
-        top = head
+        top = page.top
         for clip in clips:
             _draw_title(page, clip, top, width)
             _draw_classes(page, clip, explanation.class_names, colors, top + _TITLE, largest)
             left = MARGIN + _PANEL + _BETWEEN
             _draw_frames(page, clip, left, top + _TITLE, side, max(most, 1.5 / frames))
             top += row + _ROW_GAP
-        for number, text in enumerate(note):
-            page.write(MARGIN, height - MARGIN + 0.06 - 0.16 * (len(note) - number), text, size=7.5, color=SOFT_INK)
         save_figure(page.figure, path)
 
 
@@ -164,10 +156,7 @@ def _draw_title(page: Sheet, clip: ExplainedClip, top: float, width: float) -> N
         said += " \N{MIDDLE DOT} used in training"
     left = MARGIN + _PANEL + _BETWEEN
     page.write(left, top, said, size=9.0)
-    room = _PANEL + _BETWEEN - 0.15
-    name = one_line(clip.video_id)
-    while text_width(name, 9.0, bold=True) > room and len(name) > 2:
-        name = name[:-2] + "\N{HORIZONTAL ELLIPSIS}"
+    name = fitted(clip.video_id, _PANEL + _BETWEEN - 0.15, 9.0, bold=True)
     page.write(MARGIN, top, name, size=9.0, bold=True)
 
 

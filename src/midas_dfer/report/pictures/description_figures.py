@@ -84,13 +84,7 @@ def draw_description(store: ClipStore | Manifest, description: Description, fold
 
 
 def class_chart(description: Description, *, lines: Sequence[str] = (), note: str = "") -> Chart:
-    """How many clips each class has, by single label and by soft labels, as figure 4 of the paper.
-
-    Args:
-        description: what is drawn.
-        lines: below the title; what is in the store if empty.
-        note: small print at the bottom.
-    """
+    """How many clips each class has, by single label and by soft labels, as figure 4 of the paper."""
     d = description
     names, colors = [*d.class_names], [*emotion_colors(d.class_names).values()]
     clips, masses = [*map(float, d.class_clips)], [*d.soft_label_mass]
@@ -143,14 +137,6 @@ def coexisting_chart(
     """The mean soft label of the clips of each class as a matrix of tinted cells.
 
     The tint is by the largest share of another class: the diagonal, far larger, has none.
-
-    Args:
-        class_names: of rows and columns.
-        shares: [a][b], the mean share of b in the clips of a; a row of NaN where no clip is of class a.
-        counts: clips of each class.
-        row_name: what the class of a row is to its clips.
-        lines: below the title.
-        note: small print at the bottom.
     """
     others = shares[~np.eye(len(shares), dtype=bool) & np.isfinite(shares)]
     rows = [counted(name, int(number)) for name, number in zip(class_names, counts, strict=True)]

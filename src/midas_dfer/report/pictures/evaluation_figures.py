@@ -90,15 +90,7 @@ def confusion_chart(
     caution: str = "",
     note: str = "",
 ) -> Chart:
-    """A confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper.
-
-    Args:
-        confusion: clips by class (row) and predicted class (column).
-        class_names: of both.
-        lines: below the title.
-        caution: what a reader must not miss.
-        note: small print at the bottom.
-    """
+    """A confusion matrix, each row in per cent of its class with counts below, as figure 6 of the paper."""
     totals = confusion.sum(axis=1)
     shares = np.divide(confusion, totals[:, None], out=np.full(confusion.shape, np.nan), where=totals[:, None] > 0)
     rows = [counted(name, int(total)) for name, total in zip(class_names, totals, strict=True)]
@@ -200,16 +192,7 @@ def calibration_chart(
     lines: Sequence[str] = (),
     caution: str = "",
 ) -> Chart:
-    """Reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?
-
-    Args:
-        name: of the run or the method, for the summary.
-        evaluation: the scores.
-        predictions: of clips with labels.
-        people: who is in which clip, for the intervals.
-        lines: below the title.
-        caution: what a reader must not miss.
-    """
+    """Reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
     given = {title: getattr(predictions, reading) for reading, title in _READING_TITLES.items()}
     given = {title: shown for title, shown in given.items() if shown is not None}
     note = _what_is_shown(evaluation)

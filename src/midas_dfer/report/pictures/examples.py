@@ -17,7 +17,6 @@ from midas_dfer.report.pictures.layout import (
     NAME_SIZE,
     Sheet,
     fitted,
-    one_line,
     short_name,
     text_width,
     widest_name,
@@ -31,7 +30,7 @@ _FRAMES = 5
 _MOST_BARS = 5
 _SIDE, _GAP, _BAR, _TITLE = 0.88, 0.04, 0.19, 0.24  # inches: a frame, between frames, a bar's row, a card's title
 _BETWEEN = 0.45  # inches between the columns, and below a clip
-_HEAD = 1.05  # inches above the clips
+_HEAD = 0.35  # inches from a group's title to its clips
 _STRIP = _FRAMES * _SIDE + (_FRAMES - 1) * _GAP
 
 
@@ -156,11 +155,7 @@ def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
 
 
 def load_examples(store: ClipStore, examples: Examples) -> tuple[ExampleGroup, ...]:
-    """Read the frames and the votes of the clips that were chosen, clear ones first; no group is empty.
-
-    Raises:
-        JobError: a frame cannot be read.
-    """
+    """Read the frames and the votes of the clips that were chosen, clear ones first; no group is empty."""
     heading = ("Clear", "over 90 % of the votes are for one class")
     if not examples.all_clear:
         heading = ("Clearest", "most of the votes are for one class")
@@ -171,25 +166,20 @@ def load_examples(store: ClipStore, examples: Examples) -> tuple[ExampleGroup, .
 
 
 def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
-    """Draw clear clips beside ambiguous ones, each with frames over its votes, as figures 1 and 3 of the paper.
-
-    Raises:
-        JobError: a frame cannot be read, or the picture cannot be written.
-    """
+    """Draw clear clips beside ambiguous ones, each with frames over its votes, as figures 1 and 3 of the paper."""
     groups = load_examples(store, examples)
     colors = emotion_colors(store.class_names)
     columns = [[clip.card(store.class_names) for clip in group.clips] for group in groups]
     heights = [max(card.height for card in row if card) + _BETWEEN for row in zip_longest(*columns)]
     width = 2 * MARGIN + max(1, len(columns)) * (_STRIP + _BETWEEN) - _BETWEEN
     with house_style():
-        sheet = Sheet(width, _HEAD + sum(heights) - 0.2)
-        sheet.write(MARGIN, MARGIN, one_line(f"Examples of {store.dataset}"), size=11.5, bold=True)
+        sheet = Sheet(width, _HEAD + sum(heights) - _BETWEEN, f"Examples of {store.dataset}")
         for number, (group, cards) in enumerate(zip(groups, columns, strict=True)):
             left = MARGIN + number * (_STRIP + _BETWEEN)
-            sheet.write(left, 0.55, group.title, size=10.0, bold=True)
+            sheet.write(left, sheet.top, group.title, size=10.0, bold=True)
             beside = left + text_width(group.title, 10.0, bold=True) + 0.1
-            sheet.write(beside, 0.565, group.line, size=8.5, color=SOFT_INK)
-            top = _HEAD - 0.2
+            sheet.write(beside, sheet.top + 0.015, group.line, size=8.5, color=SOFT_INK)
+            top = sheet.top + _HEAD
             for card, room in zip(cards, heights, strict=False):
                 _draw_card(sheet, card, left, top, colors)
                 top += room
@@ -197,12 +187,7 @@ def draw_examples(store: ClipStore, examples: Examples, path: Path) -> None:
 
 
 def card_chart(card: Card, colors: dict[str, str]) -> Chart:
-    """A card by itself, for a page.
-
-    Args:
-        card: what is shown.
-        colors: of the classes.
-    """
+    """A card by itself, for a page."""
     sheet = Sheet(_STRIP, card.height)
     _draw_card(sheet, card, 0.0, 0.0, colors)
     rows = [(name, *("" if bar is None else bar.text for bar in bars)) for name, bars in card.rows]

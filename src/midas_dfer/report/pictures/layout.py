@@ -54,24 +54,35 @@ def add_heading(figure: Figure, title: str, lines: Sequence[str] = (), *, cautio
         note: small print at the bottom; "" for none.
     """
     width, height = figure.get_size_inches()
-    room = width - 2 * MARGIN
-    top = [(text, _TITLE_SIZE, INK) for text in wrap(title, room, _TITLE_SIZE, bold=True)]
-    top += [(text, _LINE_SIZE, SOFT_INK) for line in lines for text in wrap(line, room, _LINE_SIZE)]
-    top += [(text, _LINE_SIZE, _WARNING) for text in (wrap(caution, room, _LINE_SIZE) if caution else [])]
-    bottom = [(text, _NOTE_SIZE, SOFT_INK) for text in (wrap(note, room, _NOTE_SIZE) if note else [])]
-    header = MARGIN + sum(_line_height(size) for _, size, _ in top) + 0.12
-    footer = MARGIN + sum(_line_height(size) for _, size, _ in bottom)
+    top, header = _heading(width, title, lines, caution)
+    bottom, footer = _small_print(width, note)
     total = height + header + footer
     figure.set_size_inches(width, total)
-    for lines_there, y in ((top, total - MARGIN), (bottom, footer - 0.05)):
-        for text, size, color in lines_there:
+    for written, y in ((top, total - MARGIN), (bottom, footer - 0.05)):
+        for text, size, color in written:
             weight = "bold" if size == _TITLE_SIZE else "normal"
-            place = (MARGIN / width, y / total)
-            figure.text(*place, text, ha="left", va="top", fontsize=size, fontweight=weight, color=color)
+            figure.text(MARGIN / width, y / total, text, va="top", fontsize=size, fontweight=weight, color=color)
             y -= _line_height(size)
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(wspace=0.04, rect=(MARGIN / width, footer / total, 1 - 2 * MARGIN / width, height / total))
+
+
+_Text = tuple[str, float, str]  # a line, its size in points, its colour
+
+
+def _heading(width: float, title: str, lines: Sequence[str], caution: str) -> tuple[list[_Text], float]:
+    """The lines at the top of a figure, and their height in inches, with what is free around them."""
+    room = width - 2 * MARGIN
+    found = [(text, _TITLE_SIZE, INK) for text in (wrap(title, room, _TITLE_SIZE, bold=True) if title else [])]
+    found += [(text, _LINE_SIZE, SOFT_INK) for line in lines for text in wrap(line, room, _LINE_SIZE)]
+    found += [(text, _LINE_SIZE, _WARNING) for text in (wrap(caution, room, _LINE_SIZE) if caution else [])]
+    return found, MARGIN + sum(_line_height(size) for _, size, _ in found) + 0.12
+
+
+def _small_print(width: float, note: str) -> tuple[list[_Text], float]:
+    found = [(text, _NOTE_SIZE, SOFT_INK) for text in (wrap(note, width - 2 * MARGIN, _NOTE_SIZE) if note else [])]
+    return found, MARGIN + sum(_line_height(size) for _, size, _ in found)
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -140,14 +151,7 @@ def name_columns(axes: Axes, names: Sequence[str], room: float) -> None:
 def write_beside(
     axes: Axes, rows: Sequence[Sequence[str]], places: Sequence[float] | None = None, *, heads: Sequence[str] = ()
 ) -> None:
-    """Write a line of texts to the right of a panel at each of 0, 1, 2 ..., in right-aligned columns.
-
-    Args:
-        axes: a panel with one row for each of `rows`.
-        rows: the texts, the same number in each.
-        places: where else on the vertical axis.
-        heads: texts above the columns; none if empty.
-    """
+    """Write a line of texts to the right of a panel at each of 0, 1, 2 ..., in right-aligned columns."""
     right = 8.0
     for column, texts in enumerate(zip(*rows, strict=True)):
         size, color = (8.5, INK) if column == 0 else (8.0, SOFT_INK)
@@ -233,12 +237,29 @@ class Sheet:
 
     Attributes:
         width, height: in inches.
+        top: where what is below the heading begins.
         figure: what is drawn on.
     """
 
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
-        self.figure = new_canvas(width, height)
+    def __init__(
+        self,
+        width: float,
+        body: float,
+        title: str = "",
+        lines: Sequence[str] = (),
+        *,
+        caution: str = "",
+        note: str = "",
+    ) -> None:
+        """Write what `add_heading` would around a body of so many inches; only the body if there is no title."""
+        heading, self.top = _heading(width, title, lines, caution) if title else ([], 0.0)
+        small, footer = _small_print(width, note) if title else ([], 0.0)
+        self.width, self.height = width, self.top + body + footer
+        self.figure = new_canvas(width, self.height)
+        for texts, y in ((heading, MARGIN), (small, self.height - footer + 0.05)):
+            for text, size, color in texts:
+                self.write(MARGIN, y, text, size=size, bold=size == _TITLE_SIZE, color=color)
+                y += _line_height(size)
 
     def write(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from matplotlib.axes import Axes
 
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, one_line, short_name, widest_name, wrap
+from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, fitted, short_name, widest_name
 from midas_dfer.report.pictures.style import (
     ACCENT,
     HAIRLINE,
@@ -20,6 +20,7 @@ from midas_dfer.report.pictures.style import (
     save_figure,
     tint,
 )
+from midas_dfer.wording import count
 
 # Inches.
 _SIDES, _GAP, _BAR = (0.92, 1.3), 0.04, 0.175  # a frame at least and at most, between frames, a bar's row
@@ -86,7 +87,6 @@ def draw_mixed_pair(pair: MixedPair, paths: list[Path], *, note: str = "") -> No
     """
     with house_style():
         sheet = _MixedPairSheet(pair, note)
-        sheet.head()
         sheet.sources()
         sheet.mixture()
         for path in paths:
@@ -110,17 +110,8 @@ class _MixedPairSheet(Sheet):
         self.label_left = self.frames_left + self.strip + _APART
         self.target_left = self.label_left + self.block + _APART
         width = self.target_left + self.block + MARGIN
-        self.notes = wrap(note, width - 2 * MARGIN, 7.5) if note else []
-        self.top = 0.88
-        super().__init__(width, self.top + 3 * self.row + 0.28 + 0.16 * len(self.notes) + 0.06)
-
-    def head(self) -> None:
-        """Title, what is to be seen, and the small print."""
-        self.write(MARGIN, 0.18, "Mixing two clips and their soft labels", size=11.5, bold=True)
-        line = f"{self.pair.dataset} \u00b7 all frames of a pair are mixed in the same ratio, and so are the labels"
-        self.write(MARGIN, 0.47, one_line(line), size=9.0, color=SOFT_INK)
-        for number, text in enumerate(reversed(self.notes)):
-            self.write(MARGIN, self.height - 0.2 - 0.16 * number, text, size=7.5, color=SOFT_INK)
+        line = f"{pair.dataset} \u00b7 all frames of a pair are mixed in the same ratio, and so are the labels"
+        super().__init__(width, 3 * self.row, "Mixing two clips and their soft labels", [line], note=note)
 
     def sources(self) -> None:
         """The two clips, one below the other, and where the ratio comes from."""
@@ -132,7 +123,7 @@ class _MixedPairSheet(Sheet):
             self.sign(top, sign, f"{share:.2f} \u00d7", symbol)
             self.caption(self.frames_left, top, clip.video_id, self.strip)
             self.show(clip.frames, top)
-            votes = f"{clip.num_votes} vote{'' if clip.num_votes == 1 else 's'}"
+            votes = count(clip.num_votes, "vote")
             self.caption(self.label_left, top, f"soft label, {votes}" if clip.num_votes else "label, no votes")
             self.bars(self.label_left, top, clip.soft_label, decimals=0)
         self.caption(self.target_left, self.top, "where the ratio comes from")
@@ -174,11 +165,9 @@ class _MixedPairSheet(Sheet):
             left = MARGIN + 0.02 if text else right - 0.12
             self.write(left, middle, sign, size=14.0, bold=True, middle=True)
 
-    def caption(self, left: float, top: float, text: str, room: float = 0.0) -> None:
-        """A line above frames or bars; cut where it is wider than the room, if there is a limit."""
-        lines = wrap(text, room, NAME_SIZE) if room else [text]
-        shown = lines[0] + ("\u2026" if len(lines) > 1 else "")
-        self.write(left, top, shown, size=NAME_SIZE, color=INK)
+    def caption(self, left: float, top: float, text: str, room: float = math.inf) -> None:
+        """A line above frames or bars; cut where it is wider than the room."""
+        self.write(left, top, fitted(text, room, NAME_SIZE), size=NAME_SIZE)
 
     def show(self, frames: UInt8[np.ndarray, "T size size 3"], top: float) -> None:
         """Frames side by side, below a caption."""
@@ -196,16 +185,7 @@ class _MixedPairSheet(Sheet):
         solid: Float64[np.ndarray, " K"] | None = None,
         mark: float | None = None,
     ) -> None:
-        """The bars of a distribution, all on the scale from 0 to 100 %.
-
-        Args:
-            left: where the names begin.
-            top: where the caption of the row begins.
-            shares: the distribution.
-            decimals: of the numbers, in per cent.
-            solid: how much of each bar is in the full colour; all if None.
-            mark: a share to draw a line at.
-        """
+        """The bars of a distribution, all on the scale from 0 to 100 %."""
         rows = np.arange(len(shares))
         height = _BAR * len(shares)
         axes = self.panel(left + self.name_room, top + _CAPTION, _BARS, height)

@@ -225,24 +225,14 @@ def explain(artist: Artist, text: str) -> None:
 
 
 def new_canvas(width: float, height: float) -> Figure:
-    """An empty figure, to be laid out by hand.
-
-    Args:
-        width: in inches; files get 200 pixels per inch.
-        height: in inches.
-    """
+    """An empty figure, to be laid out by hand."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one panel; what stands around it (labels, titles) is given room.
-
-    Args:
-        width: in inches; files get 200 pixels per inch.
-        height: in inches.
-    """
+    """A figure with one panel; what stands around it (labels, titles) is given room."""
     figure = new_canvas(width, height)
     figure.set_layout_engine("constrained")
     return figure, figure.add_subplot()

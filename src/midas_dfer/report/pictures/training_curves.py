@@ -54,12 +54,7 @@ def draw_training(metrics_csv: Path, path: Path, *, watched: str = "validation")
 
 
 def training_chart(trainings: Sequence[Training], *, lines: Sequence[str] = ()) -> Chart:
-    """Loss, scores and learning rate over the epochs, of one or several trainings in the same panels.
-
-    Args:
-        trainings: at least one.
-        lines: below the title.
-    """
+    """Loss, scores and learning rate over the epochs, of one or several trainings in the same panels."""
     figure, panels = new_grid(6.6, 5.0, 3, 1, sharex=True, height_ratios=[5, 5, 2])
     ends: list[dict[str, tuple[float, str]]] = [{}, {}, {}]  # of each panel: what a line is -> its end, its colour
     said = []

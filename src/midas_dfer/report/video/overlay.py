@@ -128,13 +128,7 @@ class Artist:
         return Sprite.of(picture)
 
     def panel(self, title: str, shares: Float64[np.ndarray, "K"], rows: Sequence[int]) -> Sprite:
-        """A dark panel with a bar for each class.
-
-        Args:
-            title: the line above the bars.
-            shares: each in [0, 1].
-            rows: which classes are shown, from top to bottom.
-        """
+        """A dark panel with a bar for each class."""
         unit, names = self.unit, [_shortened(name) for name in self.colors]
         row, pad, gap = 1.42 * unit, 0.8 * unit, 0.6 * unit
         bar = 5.6 * unit
