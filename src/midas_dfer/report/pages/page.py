@@ -20,15 +20,7 @@ _LONGEST_TEXT, _LONGEST_NAME = 600, 32
 
 
 def render_page(template: str, **content: Any) -> str:  # noqa: ANN401 -- whatever the template shows
-    """Fill a template.
-
-    Args:
-        template: the name of a file in `templates/` that extends `page.html`.
-        content: what it shows; texts are escaped there.
-
-    Returns:
-        the page, in UTF-8 when written.
-    """
+    """Fill a template."""
     return page_environment().get_template(template).render(style=style, version=__version__, **content)
 
 

@@ -37,13 +37,6 @@ def choose_clips(entries: Sequence[Entry], store: ClipStore | None) -> tuple[tup
 
     Most confused: where the predictions give a wrong class the most more than the label, on average. Most
     ambiguous: where the entropy of the votes is largest.
-
-    Args:
-        entries: the first `ENTRIES_SHOWN` with predictions over the same classes are shown.
-        store: where the frames are; None if it is gone.
-
-    Returns:
-        the clips, and the names of the entries shown, in the order of the bars behind the votes.
     """
     known = [(each, each.evaluation, each.predictions) for each in entries if each.evaluation and each.predictions]
     if not known:

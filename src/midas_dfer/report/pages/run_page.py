@@ -106,13 +106,7 @@ def runs_report(paths: Sequence[Path], baseline: Path | None = None, *, apart: b
 
 
 def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str] = ()) -> Report:
-    """Compare runs and methods with one of them.
-
-    Args:
-        entries: in the order of the rows, each with a name of its own.
-        base: that which the others are compared with.
-        notes: what a reader must know beside what they say of themselves.
-    """
+    """Compare runs and methods with one of them."""
     runs = [run for each in entries for run in each.runs]
     notes = [*notes, *(sentence for each in entries for sentence in each.missing)]
     differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))

@@ -79,15 +79,7 @@ def draw_explanation(explanation: Explanation, out: Path) -> list[Path]:
 
 
 def overlaid(frame: UInt8[np.ndarray, "H W 3"], strength: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay evidence over a frame.
-
-    Args:
-        frame: RGB.
-        strength: -1 (strongest against) to 1 (strongest for), at the resolution of the result.
-
-    Returns:
-        the frame in grey, and colour where there is evidence.
-    """
+    """Lay evidence over a frame."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     height, width = strength.shape
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255

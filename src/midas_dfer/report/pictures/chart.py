@@ -70,11 +70,7 @@ class Chart:
     summary: str = ""
 
     def save(self, *paths: Path) -> None:
-        """Write it as pictures, .png or .svg.
-
-        Raises:
-            JobError: one cannot be written.
-        """
+        """Write it as pictures, .png or .svg."""
         add_heading(self.figure, self.title, self.lines, caution=self.caution, note=self.note)
         for path in paths:
             save_figure(self.figure, path)
@@ -90,10 +86,6 @@ def inline_svg(figure: Figure, label: str) -> Markup:
 
     Nothing in it has an id, so several stand in one page; what is clipped is not, so everything must be inside its
     panel.
-
-    Args:
-        figure: made inside `house_style(page=True)`, as is this call.
-        label: what is to be seen, for who does not see it.
     """
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
@@ -109,15 +101,7 @@ def inline_svg(figure: Figure, label: str) -> Markup:
 
 
 def picture_uri(picture: UInt8[np.ndarray, "H W 3"], side: int) -> Markup:
-    """A picture as a data URI, for `<img src>`.
-
-    Args:
-        picture: RGB.
-        side: it is shrunk so that neither side is longer than this, in pixels.
-
-    Returns:
-        the shorter of JPEG and PNG: a drawing or a very small picture is shorter as PNG, and loses nothing.
-    """
+    """A picture as a data URI, for `<img src>`."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     if scale < 1:

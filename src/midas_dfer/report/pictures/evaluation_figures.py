@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -109,50 +109,40 @@ def confusion_chart(
     return Chart(figure, "Confusion matrix", lines, caution, note, ("label (clips)", *class_names), table)
 
 
-class _Bar(NamedTuple):
-    """A score, where it may lie, and how many of how many clips were found."""
-
-    share: float | None
-    limits: metrics.Interval | None
-    found: int
-    clips: int
+_Bar = tuple[float | None, metrics.Interval | None, str]  # a score, where it may lie, how many clips were found
 
 
 def recall_chart(scored: Sequence[Scored], *, lines: Sequence[str] = (), caution: str = "") -> Chart:
-    """Recall of each class, and UAR and WAR, with 95 % intervals: a bar for each run or method.
-
-    Args:
-        scored: evaluations of clips with labels.
-        lines: below the title.
-        caution: what a reader must not miss.
-    """
+    """Recall of each class, and UAR and WAR, with 95 % intervals: a bar for each run or method."""
+    several, bars = len(scored) > 1, [_bars(e, limits) for _, e, limits in scored]
     colors = emotion_colors(tuple(dict.fromkeys(name for _, e, _ in scored for name in e.class_names)))
-    groups = [(name, color, [_recall(*each[1:], name) for each in scored]) for name, color in colors.items()]
-    groups += [(name, ACCENT, [_score(*each[1:], name) for each in scored]) for name in _MEASURES]
-    several = len(scored) > 1
+    groups = [(name, "", color) for name, color in colors.items()]
+    groups += [(name, note, ACCENT) for name, note in _MEASURES.items()]
     y, places, names, drawn, heads, rows = 0.0, [], [], [], [], []
-    for number, (group, color, bars) in enumerate(groups):
+    for number, (group, note, color) in enumerate(groups):
         y += 0.4 if number and (several or number == len(colors)) else 0.0
+        found = [each.get((group, note), (None, None, "")) for each in bars]
         if several:
-            clips = count(max(bar.clips for bar in bars), "clip")
-            heads.append((y, f"{short_name(group)}, {clips if number < len(colors) else _MEASURES[group]}"))
+            most = max((text.rpartition(" ")[2] for _, _, text in found), key=lambda text: (len(text), text))
+            heads.append((y, f"{short_name(group)}, {note or ('1 clip' if most == '1' else f'{most or 0} clips')}"))
             y += 1
-        for (who, _, _), bar in zip(scored, bars, strict=True):
+        for (who, _, _), (share, limits, text) in zip(scored, found, strict=True):
             places.append(y)
             names.append(short_name(who if several else group))
-            drawn.append((bar, color))
-            rows.append((group, *([who] if several else []), *_written(bar)))
+            drawn.append((share, limits, color))
+            between = f"{100 * limits.low:.1f} to {100 * limits.high:.1f}" if limits else ""
+            written = ("no clips", "", "") if share is None else (percent(share), between, text)
+            rows.append((group, *([who] if several else []), *written))
             y += 1
     figure, axes = new_figure(max(6.4, 5.4 + widest_name(names)), 0.5 + (0.25 if several else 0.34) * y)
     halo = [withStroke(linewidth=2.6, foreground=PAPER)]
-    stroke: dict[str, Any] = {"color": INK, "linewidth": 1.1, "clip_on": False, "path_effects": halo}
-    for place, (bar, color), row in zip(places, drawn, rows, strict=True):
-        if bar.share is not None:
-            explain(axes.barh(place, 100 * bar.share, height=0.62, color=color)[0], ", ".join(filter(None, row)))
-        if bar.limits is not None:
-            low, high = 100 * bar.limits.low, 100 * bar.limits.high
-            ends = [low, low, low, high, high, high]
-            axes.plot(ends, [place - 0.15, place + 0.15, place, place, place - 0.15, place + 0.15], **stroke)
+    for place, (share, limits, color), row in zip(places, drawn, rows, strict=True):
+        if share is not None:
+            explain(axes.barh(place, 100 * share, height=0.62, color=color)[0], ", ".join(filter(None, row)))
+        if limits is not None:
+            ends = np.repeat([100 * limits.low, 100 * limits.high], 3)
+            stroke = place + np.array([-0.15, 0.15, 0.0, 0.0, -0.15, 0.15])
+            axes.plot(ends, stroke, color=INK, linewidth=1.1, clip_on=False, path_effects=halo)
     name_rows(axes, names, places)
     for place, head in heads:
         axes.annotate(head, (0, place), xycoords=("axes fraction", "data"), va="center", fontsize=9, fontweight="bold")
@@ -163,24 +153,14 @@ def recall_chart(scored: Sequence[Scored], *, lines: Sequence[str] = (), caution
     return Chart(figure, "Recall of each class", lines, caution, columns=columns, rows=rows)
 
 
-def _recall(e: Evaluation, limits: metrics.ScoreIntervals | None, name: str) -> _Bar:
-    if name not in e.class_names:
-        return _Bar(None, None, 0, 0)
-    k = e.class_names.index(name)
-    return _Bar(e.recall[k], None if limits is None else limits.recall[k], e.confusion[k][k], sum(e.confusion[k]))
-
-
-def _score(e: Evaluation, limits: metrics.ScoreIntervals | None, name: str) -> _Bar:
-    share, where = getattr(e, name.lower()), None if limits is None else getattr(limits, name.lower())
-    found = sum(row[k] for k, row in enumerate(e.confusion))
-    return _Bar(share, where, *((found, e.num_labelled) if name == "WAR" else (0, 0)))
-
-
-def _written(bar: _Bar) -> tuple[str, str, str]:
-    if bar.share is None:
-        return "no clips", "", ""
-    limits = f"{100 * bar.limits.low:.1f} to {100 * bar.limits.high:.1f}" if bar.limits else ""
-    return percent(bar.share), limits, f"{bar.found:,} of {bar.clips:,}" if bar.clips else ""
+def _bars(e: Evaluation, limits: metrics.ScoreIntervals | None) -> dict[tuple[str, str], _Bar]:
+    """The bars of an evaluation by class or measure, and the measure's note."""
+    names = [*((name, "") for name in e.class_names), *_MEASURES.items()]
+    between = (None,) * len(names) if limits is None else (*limits.recall, limits.uar, limits.war)
+    hits = [row[k] for k, row in enumerate(e.confusion)]
+    found = [f"{hit:,} of {sum(row):,}" for hit, row in zip(hits, e.confusion, strict=True)]
+    found += ["", f"{sum(hits):,} of {e.num_labelled:,}"]
+    return dict(zip(names, zip((*e.recall, e.uar, e.war), between, found, strict=True), strict=True))
 
 
 def calibration_chart(

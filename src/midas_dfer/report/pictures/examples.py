@@ -127,10 +127,6 @@ def choose_examples(manifest: Manifest, number: int = EXAMPLES) -> Examples:
     """Choose the clearest and the most ambiguous clips, of different classes and people where that can be had.
 
     The choice depends on the annotations alone.
-
-    Args:
-        manifest: the clips.
-        number: how many of each, at most.
     """
     voted = bool(manifest.has_votes.any())
     rows = np.flatnonzero(manifest.has_votes if voted else manifest.labels != NO_LABEL)

@@ -20,6 +20,7 @@ from midas_dfer.report.pictures.style import (
     SHADE,
     SOFT_INK,
     drawable,
+    emotion_colors,
     explain,
     for_page,
     ink_on,
@@ -177,6 +178,21 @@ def draw_bars(
         explain(axes.barh(row, length, height=0.62, color=color)[0], text)
     name_rows(axes, [short_name(name) for name in names])
     axes.grid(axis="x")
+
+
+def draw_distribution(
+    axes: Axes, names: Sequence[str], shares: Float64[np.ndarray, " K"], texts: Sequence[str], strong: Sequence[bool]
+) -> None:
+    """Draw a bar for each class on a scale from 0 to 1, with a text behind it; strong ones are in ink."""
+    rows = np.arange(len(names))
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    axes.barh(rows, np.ones(len(names)), height=0.64, color=SHADE)
+    axes.barh(rows, shares, height=0.64, color=[*emotion_colors(names).values()], zorder=2)
+    for row, (text, ink) in enumerate(zip(texts, strong, strict=True)):
+        axes.text(1.04, row, text, va="center_baseline", fontsize=8.0, color=INK if ink else SOFT_INK)
+    axes.set_yticks(rows, [short_name(name, 18) for name in names])
+    axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK, labelsize=NAME_SIZE, pad=3)
+    axes.spines[["left", "bottom"]].set_visible(False)
 
 
 def class_panel(names: Sequence[str], width: float, height: float = 0.45) -> tuple[Figure, Axes]:

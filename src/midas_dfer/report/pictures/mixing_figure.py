@@ -8,12 +8,19 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from matplotlib.axes import Axes
 
-from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, fitted, short_name, widest_name
+from midas_dfer.report.pictures.layout import (
+    MARGIN,
+    NAME_SIZE,
+    Sheet,
+    draw_distribution,
+    fitted,
+    short_name,
+    widest_name,
+)
 from midas_dfer.report.pictures.style import (
     ACCENT,
     HAIRLINE,
     INK,
-    SHADE,
     SOFT_INK,
     emotion_colors,
     house_style,
@@ -75,16 +82,7 @@ class MixedPair:
 
 
 def draw_mixed_pair(pair: MixedPair, paths: list[Path], *, note: str = "") -> None:
-    """Draw two clips over their mixture, each with frames and label, as figures 1 and 2 of the paper.
-
-    Args:
-        pair: what is drawn.
-        paths: files to write it to, .png or .svg.
-        note: small print at the bottom.
-
-    Raises:
-        JobError: a picture cannot be written.
-    """
+    """Draw two clips over their mixture, each with frames and label, as figures 1 and 2 of the paper."""
     with house_style():
         sheet = _MixedPairSheet(pair, note)
         sheet.sources()
@@ -98,7 +96,7 @@ class _MixedPairSheet(Sheet):
 
     def __init__(self, pair: MixedPair, note: str) -> None:
         self.pair = pair
-        self.names = [short_name(name) for name in pair.class_names]
+        self.names = [short_name(name, 18) for name in pair.class_names]
         self.colors = list(emotion_colors(pair.class_names).values())
         self.side = float(np.clip(_BAR * len(self.names), *_SIDES))
         self.room = max(self.side, _BAR * len(self.names))  # of a row, below its caption
@@ -186,22 +184,15 @@ class _MixedPairSheet(Sheet):
         mark: float | None = None,
     ) -> None:
         """The bars of a distribution, all on the scale from 0 to 100 %."""
-        rows = np.arange(len(shares))
-        height = _BAR * len(shares)
-        axes = self.panel(left + self.name_room, top + _CAPTION, _BARS, height)
-        axes.set(xlim=(0, 1), ylim=(len(shares) - 0.5, -0.5))
-        axes.barh(rows, np.ones(len(shares)), height=0.68, color=SHADE)
-        full = shares if solid is None else solid
-        axes.barh(rows, shares - full, left=full, height=0.68, color=[tint(c, _SECOND_PART) for c in self.colors])
-        axes.barh(rows, full, height=0.68, color=self.colors)
+        axes = self.panel(left + self.name_room, top + _CAPTION, _BARS, _BAR * len(shares))
+        texts = [f"{100 * share:.{decimals}f} %" for share in shares]
+        strong = (np.round(100 * shares, decimals) > 0).tolist()
+        draw_distribution(axes, self.pair.class_names, shares, texts, strong)
+        if solid is not None:
+            light = [tint(color, _SECOND_PART) for color in self.colors]
+            axes.barh(range(len(shares)), shares - solid, left=solid, height=0.64, color=light, zorder=3)
         if mark is not None:
-            axes.axvline(mark, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-        for k, share in enumerate(shares):
-            color = INK if round(100 * share, decimals) > 0 else SOFT_INK
-            axes.text(1.04, k, f"{100 * share:.{decimals}f} %", va="center_baseline", fontsize=8.0, color=color)
-        axes.set_yticks(rows, self.names)
-        axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK, labelsize=NAME_SIZE, pad=3)
-        axes.spines[["left", "bottom"]].set_visible(False)
+            axes.axvline(mark, color=INK, linewidth=0.9, linestyle=(0, (3, 2)), zorder=3)
 
 
 def _draw_density(axes: Axes, alpha: float, ratio: float) -> None:

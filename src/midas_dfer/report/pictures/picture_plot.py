@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from matplotlib.axes import Axes
-
 from midas_dfer.predict.timeline import Timeline, TrackTimeline
-from midas_dfer.report.pictures.layout import Sheet, one_line, short_name
-from midas_dfer.report.pictures.style import HAIRLINE, INK, PAPER, SHADE, SOFT_INK, emotion_colors
+from midas_dfer.report.pictures.layout import Sheet, draw_distribution, one_line
+from midas_dfer.report.pictures.style import INK, PAPER, SOFT_INK
 from midas_dfer.report.pictures.timeline_page import (
     HEADER_HEIGHT,
     PAGE_EDGE,
@@ -18,7 +15,7 @@ from midas_dfer.report.pictures.timeline_page import (
 )
 
 _GAP = 0.4  # inches between the cards
-_NAMES = 0.95  # inches
+_NAMES, _NUMBERS = 1.0, 0.4  # inches
 
 
 def draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], faces: bool) -> Sheet:
@@ -41,23 +38,12 @@ def draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], faces: boo
         sheet.write(left + 0.7, top + 0.11, said, size=8.5, color=SOFT_INK, middle=True)
         if side and track.thumbnails:
             sheet.picture(left, top + 0.35, side, side, track.thumbnails[0].image, interpolation="lanczos")
-        bars = sheet.panel(left + side + _NAMES, top + 0.35, half - side - _NAMES, card - 0.35)
-        _draw_bars(bars, timeline, track, rings=rings)
+        axes = sheet.panel(left + side + _NAMES, top + 0.35, half - side - _NAMES - _NUMBERS, card - 0.35)
+        shares = track.summary.shown
+        texts = [f"{share:.0%}" for share in shares]
+        draw_distribution(axes, timeline.class_names, shares, texts, (shares >= 0.05).tolist())
+        axes.texts[track.summary.top].set_fontweight("bold")
+        if rings:
+            places = track.summary.probabilities, range(len(shares))
+            axes.scatter(*places, s=22, facecolor=PAPER, edgecolor=INK, linewidth=0.9, zorder=3)
     return sheet
-
-
-def _draw_bars(axes: Axes, timeline: Timeline, track: TrackTimeline, *, rings: bool) -> None:
-    names, mean = timeline.class_names, track.summary
-    rows = np.arange(len(names))
-    axes.set(xlim=(0, 1.12), ylim=(len(names) - 0.5, -0.5))
-    axes.barh(rows, np.ones(len(names)), height=0.62, color=SHADE)
-    axes.barh(rows, mean.shown, height=0.62, color=[*emotion_colors(names).values()], zorder=2)
-    if rings:
-        axes.scatter(mean.probabilities, rows, s=22, facecolor=PAPER, edgecolor=INK, linewidth=0.9, zorder=3)
-    for k, share in enumerate(mean.shown):
-        weight, color = "bold" if k == mean.top else "normal", INK if share >= 0.05 else SOFT_INK
-        axes.text(1.03, k, f"{share:.0%}", va="center_baseline", size=8, weight=weight, color=color)
-    axes.set_yticks(rows, [short_name(name, 15) for name in names])
-    axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK, pad=4)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    axes.axvline(0, color=HAIRLINE, linewidth=0.8)

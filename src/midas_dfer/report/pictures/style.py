@@ -119,12 +119,6 @@ def emotion_colors(class_names: Sequence[str]) -> dict[str, str]:
 
     Aliases ("anger", "angry") share a colour. Classes that are no emotion known here get further colours,
     chosen by their name; only if two of them would get the same one does their order decide.
-
-    Args:
-        class_names: in any order; names that mean the same class are asked for once.
-
-    Returns:
-        name as given -> colour.
     """
     taken = {_EMOTIONS[key] for key in map(canonical_name, class_names) if key in _EMOTIONS}
     colors: dict[str, str] = {}
@@ -245,18 +239,7 @@ def new_grid(
     columns: int,
     **options: Any,  # noqa: ANN401 - matplotlib's own
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with panels in rows and columns; what stands around them is given room.
-
-    Args:
-        width: in inches; files get 200 pixels per inch.
-        height: in inches.
-        rows: number of rows.
-        columns: number of columns.
-        options: for `matplotlib.figure.Figure.subplots`: `sharex`, `sharey`, `width_ratios`, `height_ratios`.
-
-    Returns:
-        the figure, and its panels as [row][column].
-    """
+    """A figure with panels in rows and columns; what stands around them is given room."""
     figure = new_canvas(width, height)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)

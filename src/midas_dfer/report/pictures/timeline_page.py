@@ -15,14 +15,7 @@ _LINE, _SIZE = 0.155, 7.2  # of the caption: inches, points
 
 
 def timeline_sheet(timeline: Timeline, subtitle: str, body: float, shown: int) -> Sheet:
-    """A sheet with the video's name at its top, and the caption below a body of so many inches.
-
-    Args:
-        timeline: what was read.
-        subtitle: below the name.
-        body: the room for panels.
-        shown: how many faces are shown.
-    """
+    """A sheet with the video's name at its top, and the caption below a body of so many inches."""
     caption = caption_lines(timeline, shown)
     sheet = Sheet(PAGE_WIDTH, HEADER_HEIGHT + body + _LINE * len(caption))
     room = PAGE_WIDTH - 2 * PAGE_EDGE
