@@ -78,9 +78,7 @@ def names_several_emotions(text: str) -> bool:
 class Vocabulary:
     """The classes of a dataset, in its order.
 
-    Attributes:
-        name: what the list is called, for messages.
-        names: the class names; the position of a name is the number of its class.
+    The position of a name is the number of its class.
     """
 
     name: str
@@ -122,10 +120,7 @@ def check_class_names(names: tuple[str, ...]) -> None:
 class ClassMatch:
     """Which classes of two lists are the same, by name; see `match_classes`.
 
-    Attributes:
-        source: the classes that are there.
-        target: the classes that are wanted.
-        places: for each class of `target` its number in `source`, None where `source` has no such class.
+    `places` holds for each class of `target`, those that are wanted, its number in `source`, or None.
     """
 
     source: tuple[str, ...]

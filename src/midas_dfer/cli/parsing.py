@@ -195,10 +195,12 @@ def tell_of_plug_in(fault: str) -> None:
     print(f"note: {fault}", file=sys.stderr)
 
 
-def check_jobs(jobs: int | None) -> None:
-    """Refuse a number of processes below one."""
-    if jobs is not None and jobs < 1:
-        raise RequestError(f"--jobs is {jobs}; expected 1 or more")
+def check_least(request: Namespace, least: int, *names: str) -> None:
+    """Refuse numbers below the least, of flags that have one or several."""
+    for name in names:
+        given = request[name] if isinstance(request[name], list) else [request[name]]
+        if (low := next((each for each in given if each is not None and each < least), None)) is not None:
+            raise RequestError(f"--{name} is {low}; expected {least} or more")
 
 
 def check_out(out: Path, *, writes: Sequence[str] = (), in_store: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The settings of a training as flags: from a recipe, from a file, or typed."""
 
 from argparse import SUPPRESS, Action
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import yaml
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
 
 from midas_dfer.cli.parsing import Parser, refuse_typed
-from midas_dfer.errors import RequestError
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recipes.idle_settings import without_effect
@@ -95,10 +94,3 @@ def refuse_without_effect(request: Namespace, config: RunConfig) -> None:
     """Refuse settings that were typed and that the rest of the recipe leaves without effect."""
     for name, why in without_effect(config).items():
         refuse_typed(request, (name,), why)
-
-
-def check_numbers(name: str, values: Iterable[int] | None) -> None:
-    """Refuse numbers below 0."""
-    for value in values or ():
-        if value < 0:
-            raise RequestError(f"--{name} is {value}; expected 0 or more")

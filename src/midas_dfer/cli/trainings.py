@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_jobs
-from midas_dfer.cli.settings import check_numbers
+from midas_dfer.cli.parsing import Parser, check_least
 from midas_dfer.errors import RequestError
 
 if TYPE_CHECKING:
@@ -22,9 +21,8 @@ def add_training_flags(flags: Parser) -> None:
 
 def choose_engine(request: Namespace) -> "Engine":
     """The engine that --jobs or --ray asks for; all four flags are checked first."""
-    check_jobs(request.jobs)
-    check_numbers("folds", request.folds)
-    check_numbers("seeds", request.seeds)
+    check_least(request, 1, "jobs")
+    check_least(request, 0, "folds", "seeds")
     if request.ray is None:
         from midas_dfer.experiments.engines import LocalEngine
 

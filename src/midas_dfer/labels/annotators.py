@@ -86,12 +86,8 @@ def compare_annotators(
 class PairAgreement:
     """Two annotators on the clips that both judged.
 
-    Attributes:
-        first: the number of one.
-        second: the number of the other.
-        clips: that both judged.
-        agreement: the share of these on which they chose the same class.
-        kappa: Cohen's: the same beyond chance; NaN where both chose one class only.
+    Of the clips that both judged: the share on which they chose the same class, and Cohen's kappa, NaN where both chose
+    one class only.
     """
 
     first: int

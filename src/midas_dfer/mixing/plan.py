@@ -111,10 +111,8 @@ class RegionPlan(MixPlan):
 class FeaturePlan(MixPlan):
     """A plan of a mixer that works inside a network.
 
-    Attributes:
-        depth: which of the network's mix points, as a fraction of their list in [0, 1): point number
-            ``floor(depth * number of points)``.
-        seed: of the masks that are drawn when the size of the features is known; 0 or more.
+    The mix point has the number ``floor(depth * number of points)``, `depth` in [0, 1); `seed` is of the masks that are
+    drawn when the size of the features is known.
     """
 
     depth: float = field(kw_only=True)

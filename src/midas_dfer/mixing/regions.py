@@ -131,14 +131,10 @@ def box_spans(plan: RegionPlan, sizes: tuple[int, int, int], kind: BoxKind, rule
 
 
 def box_span(place: Float[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
-    """Find the span of boxes along one axis.
+    """Find the span of boxes along one axis, given their places as fractions in [0, 1) and their sides in pixels.
 
-    Args:
-        place: where the box lies, as a fraction in [0, 1).
-        side: how long it is, 0 to `length`.
-        length: of the axis.
-        rule: "inside" picks, by `place`, one of the ``length - side + 1`` spans that lie inside; "clipped"
-            puts the middle at pixel ``floor(place * length)`` and cuts off what lies outside.
+    "inside" picks, by `place`, one of the ``length - side + 1`` spans that lie inside; "clipped" puts the middle at
+    pixel ``floor(place * length)`` and cuts off what lies outside.
     """
     if rule == "inside":
         low = (place.double() * (length - side + 1)).floor().long()
@@ -147,13 +143,9 @@ def box_span(place: Float[Tensor, "B"], side: Int64[Tensor, "B"], length: int, r
 
 
 def span_around(middle: Int64[Tensor, "B"], side: Int64[Tensor, "B"], length: int, rule: BoxRule) -> Span:
-    """Find the span of boxes around given pixels of an axis.
+    """Find the span of boxes around given pixels of an axis; of an even side, `middle` is the first behind the middle.
 
-    Args:
-        middle: pixel, 0 to ``length - 1``; of a box of even side the first pixel behind its middle.
-        side: 0 to `length`.
-        length: of the axis.
-        rule: whether what would stick out is moved into the picture ("inside") or cut off ("clipped").
+    What would stick out is moved into the picture ("inside") or cut off ("clipped").
     """
     low = middle - side // 2
     if rule == "inside":

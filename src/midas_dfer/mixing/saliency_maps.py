@@ -162,17 +162,8 @@ class SaliencyMixer(PairMixer):
     ) -> Mixed:
         """Mix a batch as planned; see `Mixer.apply`.
 
-        Args:
-            clips: clips ``[B,T,C,H,W]`` or stills ``[B,C,H,W]``.
-            labels: as for `Mixer.apply`.
-            plan: as for `Mixer.apply`.
-            partners: as for `Mixer.apply`.
-            saliency: maps of these clips, in the place of what the attribute `saliency` computes.
-            partner_saliency: maps of `partners`, needed where both they and `saliency` are given.
-
-        Raises:
-            RequestError: as for `Mixer.apply`; or maps of a wrong shape, not finite (checked on the CPU), or
-                given for only one of clips and partners.
+        `saliency` are maps of these clips, in the place of what the attribute computes; `partner_saliency` those of the
+        partners from outside the batch, needed where `saliency` is given.
         """
         mixer = self
         if saliency is not None:

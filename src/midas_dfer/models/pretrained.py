@@ -17,10 +17,9 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
     Args:
         model: changed in place, or not at all on an error.
         name: its architecture.
-        weights: "packaged", those inside an installed package, which tsm_sface, still_sface and
-            tsm_efficientnet_lite0 have; the
-            name of a packaged reader ("reader" for the one that reads where none is named) or a folder that `midas
-            export` wrote; or a file (`midas_dfer.models.weights.load_trunk`).
+        weights: "packaged", those inside an installed package, which tsm_sface, still_sface and tsm_efficientnet_lite0
+            have; the name of a packaged reader ("reader" for the default one) or a folder that `midas export` wrote;
+            or a file (`midas_dfer.models.weights.load_trunk`).
         class_names: of the model's outputs, if they are known: a trained model's classes are found in them by name.
 
     Returns:

@@ -28,19 +28,8 @@ class ResNet(nn.Module):
     torchvision's ``resnet18``, ``resnet34`` and ``resnet50`` up to their classifier ``fc``, so their weight
     files load one to one (`midas_dfer.models.weights.load_trunk`).
 
-    Args:
-        depths: blocks in each of the four layers (`RESNET_DEPTHS`).
-        width: channels of the first layer, a multiple of 8; the others have 2, 4 and 8 times as many. 64 is
-            the published network; less makes a small one for trials on a CPU.
-        block: what the layers are made of (`RESNET_BLOCKS`).
-        fold_div: temporal shift in every block, of one channel in so many each way; None for a trunk that
-            sees each frame alone.
-        small_pictures: the stem halves height and width with a single 3x3 convolution, where the published one
-            quarters them with a 7x7 convolution and a pooling: for pictures of 48 pixels or so.
-        generator: source of the initial weights; None is torch's default generator.
-
-    Attributes:
-        num_features: length of a frame's feature vector: 8 times `width`, 32 times with bottlenecks.
+    The features are 8 times `width` long, with bottlenecks 32 times. The stem for `small_pictures` halves height and
+    width with a single 3x3 convolution, where the published one quarters them with a 7x7 convolution and a pooling.
     """
 
     def __init__(

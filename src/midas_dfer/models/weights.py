@@ -143,17 +143,7 @@ def _check(path: Path, *, missing: list[str], shapes: list[str], surplus: list[s
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Read a state dict from a file, without ever running code from it.
-
-    Args:
-        path: ``.safetensors``, ``.pth`` or ``.pt``.
-
-    Returns:
-        tensors on the CPU by key, ``module.`` in front of the keys removed.
-
-    Raises:
-        RequestError: there is no such file, it cannot be read, or it holds something else.
-    """
+    """Read a state dict from a file, without running code from it; ``module.`` in front of the keys is removed."""
     path = Path(path)
     if not path.is_file():
         raise RequestError(f"There is no weight file {path}; check the path.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
-from midas_dfer.cli.parsing import Parser, check_jobs, refuse_typed, refuse_unused
+from midas_dfer.cli.parsing import Parser, check_least, refuse_typed, refuse_unused
 from midas_dfer.cli.sources import add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import json_text
@@ -37,7 +37,7 @@ def parser(dataset: str | None = None) -> Parser:
 
 
 def run(request: Namespace) -> None:
-    check_jobs(request.jobs)
+    check_least(request, 1, "jobs")
     if request.root is None:
         _check_store(request)
         return

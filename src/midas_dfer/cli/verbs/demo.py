@@ -4,8 +4,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser, check_jobs, say_for
-from midas_dfer.errors import RequestError
+from midas_dfer.cli.parsing import Parser, check_least, say_for
 from midas_dfer.files import json_text
 
 
@@ -24,9 +23,8 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     from midas_dfer.demo import run_demo
 
-    check_jobs(request.jobs)
-    if request.seed < 0:
-        raise RequestError(f"--seed is {request.seed}; expected 0 or more")
+    check_least(request, 1, "jobs")
+    check_least(request, 0, "seed")
     result = run_demo(request.out, seed=request.seed, jobs=request.jobs, say=say_for(request))
     if request.json:
         print(json_text(result))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_out, open_named, print_paths
+from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_least, check_out, open_named, print_paths
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
@@ -43,8 +43,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.report.tables.evaluation_table import evaluation_table
     from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE
 
-    if request.batch_size < 1:
-        raise RequestError(f"--batch_size is {request.batch_size}; expected 1 or more")
+    check_least(request, 1, "batch_size")
     trained = open_named(request.run)
     own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
     if request.out is not None:

@@ -8,12 +8,12 @@ from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,
     add_computing_flags,
+    check_least,
     check_out,
     open_named,
     print_paths,
     refuse_typed,
 )
-from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 
@@ -45,8 +45,7 @@ def run(request: Namespace) -> None:
 
     if request.clips:
         refuse_typed(request, ("num",), "--clips names the clips")
-    if request.num < 1:
-        raise RequestError(f"--num is {request.num}; expected 1 or more")
+    check_least(request, 1, "num")
     check_out(request.out, writes=("explanation.json", "maps.npz"))
     explanation = explain(
         open_named(request.run),

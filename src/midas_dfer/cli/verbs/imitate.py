@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import Parser
+from midas_dfer.cli.parsing import Parser, check_least
 from midas_dfer.cli.sources import data_sets
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
@@ -31,8 +31,7 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     if not 1 <= request.clips <= _MOST:
         raise RequestError(f"--clips is {request.clips}; expected 1 to {_MOST:,}")
-    if request.seed < 0:
-        raise RequestError(f"--seed is {request.seed}; expected 0 or more")
+    check_least(request, 0, "seed")
     if request.root.exists() and (not request.root.is_dir() or any(request.root.iterdir())):
         raise RequestError(f"{request.root} exists already and is not overwritten; name an empty folder")
     from midas_dfer.synthetic.layouts import WRITERS

@@ -11,7 +11,7 @@ from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,
     add_computing_flags,
-    check_jobs,
+    check_least,
     check_out,
     complain,
     open_named,
@@ -106,7 +106,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.sharing.trained import packaged_reader
 
     check_out(request.out, writes=("summary.csv", "summary.parquet"))
-    check_jobs(request.jobs)
+    check_least(request, 1, "jobs")
     _check_videos(request)
     settings = ReadSettings(
         window_seconds=request.window,
@@ -171,8 +171,7 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
         raise RequestError(
             str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
         ) from (error)
-    if request.max_people is not None and request.max_people < 1:
-        raise RequestError(f"--max_people is {request.max_people}; expected 1 or more")
+    check_least(request, 1, "max_people")
     looking = {name: request[name] for name in ("max_side", "min_score", "search_every") if request[name] is not None}
     if looking and request.faces == "cropped":
         refuse(list(looking), "with --faces cropped no face is looked for")

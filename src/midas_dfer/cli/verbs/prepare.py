@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
-from midas_dfer.cli.parsing import Parser, check_jobs, tell_notes
+from midas_dfer.cli.parsing import Parser, check_least, tell_notes
 from midas_dfer.cli.sources import Annotated, add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
@@ -43,7 +43,7 @@ def parser(dataset: str | None = None) -> Parser:
 
 
 def run(request: Namespace) -> None:
-    check_jobs(request.jobs)
+    check_least(request, 1, "jobs")
     refuse_foreign_flags(request)
     from midas_dfer.clips.preparing.prepare import prepare
     from midas_dfer.clips.store.clip_store import ClipStore

@@ -31,20 +31,10 @@ class CvatTag:
 class CvatExport:
     """What is kept of a file, or of one task in the file of a whole project.
 
-    Attributes:
-        file: where it lies.
-        shown: how messages call it.
-        annotator: whose tags it holds, where the tags do not say; None if that is not known either.
-        video: the name of the video by the file's place, if it holds the frames of one.
-        split: the part that its name or its task says.
-        single: whether only one name says where it lies: an annotator or, if it holds a video's frames, the video.
-        first: the number of its first item among those of all files.
-        source: the file name of the video, where the export says it; "" where it does not.
-        assignee: to whom the task or job was given, where the export says it.
-        labels: the names of labels that are known by number.
-        offered: the names that annotators could choose from.
-        shapes: annotations that are no tags, and were passed over.
-        attributes: the values of the attributes of tags and shapes, a few of each.
+    Its place says whose tags it holds where they do not (`annotator`), of which `video`, and whether one name alone
+    says it (`single`); `first` is the number of its first item among those of all files. `source` is the file name of
+    the video, and `assignee` whom the task or job was given to, where the export says so. `shapes` are annotations that
+    are no tags; of `attributes` a few values are kept.
     """
 
     file: Path

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from midas_dfer.datasets.files.json_files import clean_text
 from midas_dfer.datasets.tools.exports import name_annotator, split_of
@@ -57,19 +58,14 @@ def take_task(tasks: LabelStudioTasks, number: int, task: object) -> None:
     tasks.ids.append(task.get("id") if isinstance(task, dict) else None)
     tasks.addresses.append({})
     tasks.about.append({})
-    if not isinstance(task, dict):
-        tasks.wrong[number] = f"a task is {_kind(task)}, not an object"
-        return
-    tasks.small = tasks.small or ("annotations" not in task and "data" not in task)
-    data: object
     try:
+        given: dict[str, Any] = _expect(task, dict, "a task is")
+        tasks.small = tasks.small or ("annotations" not in given and "data" not in given)
         if tasks.small:
-            data, annotations = _take_small(number, task)
+            data, annotations = _take_small(number, given)
         else:
-            data = task.get("data")
-            annotations = _take_annotations(tasks, number, task)
-        if not isinstance(data, dict):
-            raise _WrongTaskError(f"its data are {_kind(data)}, not an object")
+            annotations = _take_annotations(tasks, number, given)
+            data = _expect(given.get("data"), dict, "its data are")
         tasks.about[number] = _about(data)
     except _WrongTaskError as error:
         tasks.wrong[number] = str(error)
@@ -84,53 +80,43 @@ class _WrongTaskError(Exception):
     """What is wrong with a task."""
 
 
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "missing"}
-    return kinds.get(type(value), "a number")
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "missing"}
+
+
+def _expect(value: object, kind: type, what: str) -> Any:  # noqa: ANN401 - of that kind
+    """Give a value of the kind that is expected; refuse another with what it is."""
+    if not isinstance(value, kind):
+        raise _WrongTaskError(f"{what} {_KINDS.get(type(value), 'a number')}, not {_KINDS[kind]}")
+    return value
 
 
 def _take_annotations(tasks: LabelStudioTasks, number: int, task: dict[str, object]) -> list[LabelStudioAnnotation]:
-    annotations = task.get("annotations")
-    if not isinstance(annotations, list):
-        raise _WrongTaskError(f"its annotations are {_kind(annotations)}, not a list")
+    annotations = _expect(task.get("annotations"), list, "its annotations are")
     predictions = task.get("predictions")
     tasks.predictions += len(predictions) if isinstance(predictions, list) else 0
     taken = []
     for annotation in annotations:
-        if not isinstance(annotation, dict):
-            raise _WrongTaskError(f"an annotation is {_kind(annotation)}, not an object")
-        if annotation.get("was_cancelled") is True:
+        if _expect(annotation, dict, "an annotation is").get("was_cancelled") is True:
             tasks.skipped += 1
             continue
-        result = annotation.get("result")
-        if not isinstance(result, list):
-            raise _WrongTaskError(f"the result of an annotation is {_kind(result)}, not a list")
         choices: dict[str, list[str]] = {}
         timelines: dict[str, _Timeline] = {}
-        for answer in result:
-            if not isinstance(answer, dict):
-                raise _WrongTaskError(f"an answer in a result is {_kind(answer)}, not an object")
+        for answer in _expect(annotation.get("result"), list, "the result of an annotation is"):
+            _expect(answer, dict, "an answer in a result is")
             kind, asked, value = answer.get("type"), answer.get("from_name"), answer.get("value")
             if kind not in ("choices", _TIMELINE):
                 tasks.others[f"{kind!s:.40} ({asked!r:.40})"] += 1
                 continue
-            if not isinstance(asked, str):
-                raise _WrongTaskError(f"the from_name of its choices is {_kind(asked)}, not text")
-            found = choices.setdefault(clean_text(asked), [])
+            question = clean_text(_expect(asked, str, "the from_name of its choices is"))
+            found = choices.setdefault(question, [])
             if kind == _TIMELINE:
-                timelines.setdefault(clean_text(asked), _Timeline()).add(found, value)
+                timelines.setdefault(question, _Timeline()).add(found, value)
             else:
                 _add_choices(found, value)
-        taken.append(
-            LabelStudioAnnotation(
-                number,
-                _known_as(annotation.get("id"), annotation.get("created_at")),
-                _annotator(annotation.get("completed_by")),
-                _when(annotation),
-                choices,
-                {asked: timeline.frames() for asked, timeline in timelines.items()},
-            )
-        )
+        known_as = _known_as(annotation.get("id"), annotation.get("created_at"))
+        annotator = _annotator(annotation.get("completed_by"))
+        frames = {asked: timeline.frames() for asked, timeline in timelines.items()}
+        taken.append(LabelStudioAnnotation(number, known_as, annotator, _when(annotation), choices, frames))
     return taken
 
 
@@ -234,6 +220,6 @@ def _about(data: dict[str, object]) -> dict[str, object]:
         found["fold"] = int(text)
     if subject is not None:
         if isinstance(subject, bool) or not isinstance(subject, str | int):
-            raise _WrongTaskError(f"its subject is {_kind(subject)}, not a name")
+            raise _WrongTaskError(f"its subject is {_KINDS.get(type(subject), 'a number')}, not a name")
         found["subject"] = clean_text(str(subject))
     return found
