@@ -7,13 +7,16 @@ correction for the number of pairs. All else is "inside the noise".
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from midas_dfer import metrics
 from midas_dfer.comparison.paired_tests import COMPARED, PairedTest, Resampling, paired_test
 from midas_dfer.comparison.pairing import pair_up
 from midas_dfer.comparison.predictions import PooledPredictions
 from midas_dfer.errors import RequestError
+
+_NOT_KEPT = ("score", "a", "b", "p_value", "repeats")  # of a bootstrap, in the values of a difference
+_MCNEMAR = ("only first", "only second", "p exact", "p mid")
 
 
 @dataclass(frozen=True)
@@ -118,21 +121,11 @@ def _difference(test: PairedTest, settings: Resampling, corrected: float) -> Dif
     alpha, lower = 1 - settings.confidence, drawn.lower_is_better
     verdict = metrics.verdict(drawn.low, drawn.high, corrected, alpha=alpha, lower_is_better=lower)
     better = {"A is better": names[0], "B is better": names[1]}.get(verdict)
-    interval = (
-        "difference",
-        "low",
-        "high",
-        "confidence",
-        "share_better",
-        "lower_is_better",
-        "clips",
-        "units",
-        "vanished",
-    )
+    drawing = {name: value for name, value in asdict(drawn).items() if name not in _NOT_KEPT}
     values: dict[str, float | int | str | bool | None] = {
         "first": drawn.a,
         "second": drawn.b,
-        **{name: getattr(drawn, name) for name in interval},
+        **drawing,
         "p_clips": drawn.p_value,
         "p_runs": runs.p_value if runs else None,
         "p_value": test.p_value,
@@ -143,20 +136,10 @@ def _difference(test: PairedTest, settings: Resampling, corrected: float) -> Dif
         "runs": clips.num_runs,
     }
     for seed, each in test.mcnemar.items():
-        values |= {
-            f"mcnemar, seed {seed}, only first": each.only_a,
-            f"mcnemar, seed {seed}, only second": each.only_b,
-            f"mcnemar, seed {seed}, p exact": each.p_exact,
-            f"mcnemar, seed {seed}, p mid": each.p_mid,
-        }
-    return Difference(
-        first=names[0],
-        second=names[1],
-        measure=test.measure.name,
-        test=_how(test, people=settings.people is not None),
-        values=values,
-        verdict=_sentence(test, better, corrected),
-    )
+        for words, value in zip(_MCNEMAR, (each.only_a, each.only_b, each.p_exact, each.p_mid), strict=True):
+            values[f"mcnemar, seed {seed}, {words}"] = value
+    how = _how(test, people=settings.people is not None)
+    return Difference(*names, test.measure.name, how, values, _sentence(test, better, corrected))
 
 
 def _how(test: PairedTest, *, people: bool) -> str:

@@ -12,7 +12,8 @@ from midas_dfer.comparison.pairing import AlignedPredictions, Pair
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.measures import READINGS
 
-_DISTANCES: dict[str, Callable[..., Float64[np.ndarray, " N"]]] = {
+_Distance = Callable[..., Float64[np.ndarray, " N"]]
+_DISTANCES: dict[str, _Distance] = {
     "soft cross-entropy": metrics.soft_cross_entropy,
     "JSD": metrics.jensen_shannon,
     "total variation": metrics.total_variation,
@@ -24,14 +25,14 @@ class ComparedMeasure:
     """A score: its name, and the distance from the votes and the reading that it is the mean of, if it is."""
 
     name: str
-    distance: str = ""
+    distance: _Distance | None = None
     reading: str = ""
 
 
 COMPARED = (
     ComparedMeasure("UAR"),
     ComparedMeasure("WAR"),
-    *(ComparedMeasure(f"{distance}, {reading}", distance, reading) for reading in READINGS for distance in _DISTANCES),
+    *(ComparedMeasure(f"{name}, {reading}", of, reading) for reading in READINGS for name, of in _DISTANCES.items()),
 )
 """All that methods are compared in."""
 
@@ -72,15 +73,18 @@ def paired_test(pair: Pair, measure: ComparedMeasure, settings: Resampling) -> P
     """
     if measure.reading == "vote_shares" and not (pair.first.implied or pair.second.implied):
         return None
-    if measure.distance:
-        return _test_distance(pair, measure, settings) if pair.first.has_votes.any() else None
+    if measure.distance is not None:
+        return _test_distance(pair, measure, measure.distance, settings) if pair.first.has_votes.any() else None
     return None if (pair.first.labels == NO_LABEL).all() else _test_recognition(pair, measure, settings)
 
 
-def _test_distance(pair: Pair, measure: ComparedMeasure, settings: Resampling) -> PairedTest:
+def _test_distance(pair: Pair, measure: ComparedMeasure, distance: _Distance, settings: Resampling) -> PairedTest:
     """Over the clips that have votes."""
     pair = Pair(pair.names, pair.first.with_votes(), pair.second.with_votes())
-    first, second = (_distances(each, measure) for each in (pair.first, pair.second))
+    first, second = (
+        np.stack([distance(shown, of.votes, reduction="none") for shown in getattr(of, measure.reading)])
+        for of in (pair.first, pair.second)
+    )
     found = metrics.paired_bootstrap_of_values(first, second, **_drawing(pair.first, settings))
     runs = pair.first.runs
     scores = [(float(first[runs == run].mean()), float(second[runs == run].mean())) for run in np.unique(runs)]
@@ -106,11 +110,6 @@ def _test_recognition(pair: Pair, measure: ComparedMeasure, settings: Resampling
 def _drawing(clips: AlignedPredictions, settings: Resampling) -> dict[str, Any]:
     drawn = {"repeats": settings.repeats, "seed": settings.seed, "confidence": settings.confidence}
     return {**clips.drawn_together(settings.people), **drawn}
-
-
-def _distances(of: AlignedPredictions, measure: ComparedMeasure) -> Float64[np.ndarray, "S N"]:
-    distance = _DISTANCES[measure.distance]
-    return np.stack([distance(shown, of.votes, reduction="none") for shown in getattr(of, measure.reading)])
 
 
 def _over_runs(pair: Pair, scores: Sequence[tuple[float, float]], settings: Resampling) -> metrics.PairedRuns | None:

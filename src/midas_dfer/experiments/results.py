@@ -14,10 +14,10 @@ from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
+from midas_dfer.training.run_folder.typed_json import from_json
 from midas_dfer.training.scoring.measures import DISTANCES
 from midas_dfer.training.scoring.predictions_file import read_predictions
 from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Evaluation, Predictions
-from midas_dfer.training.scoring.typed_json import from_json
 
 RESULTS_FILE = "results.json"
 CURE = "run the experiment again, it goes fast"

@@ -2,5 +2,5 @@
 
 - `scores`, `baselines`: the scores, and the guesses and people that they are held against.
 - `measures`: how each score is called and shown; `readings`: what a network's output says of the annotators.
-- `scores_file`, `predictions_file`: evaluations of a run; predictions.csv. `typed_json`: dataclasses out of JSON.
+- `scores_file`, `predictions_file`: evaluations of a run; predictions.csv.
 """

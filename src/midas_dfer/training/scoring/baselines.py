@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer import metrics
 from midas_dfer.labels import NO_LABEL, majority_labels, votes_to_soft_labels
+from midas_dfer.training.run_folder.typed_json import Proportion
 from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION, Measure
-from midas_dfer.training.scoring.typed_json import Proportion
 from midas_dfer.wording import joined, percent
 
 DRAWS = 20

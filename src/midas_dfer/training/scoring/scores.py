@@ -13,9 +13,9 @@ from midas_dfer.files import json_text, make_folder, read_json, write_together
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.classes import MappingReport
 from midas_dfer.notebook import Shade, Share, Table, notebook_html
+from midas_dfer.training.run_folder.typed_json import Proportion, read_fields
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, NONE, READINGS
-from midas_dfer.training.scoring.typed_json import Proportion, from_json
 from midas_dfer.wording import percent
 
 EVALUATION_FILE, PREDICTIONS_FILE = "evaluation.json", "predictions.csv"
@@ -183,7 +183,7 @@ class Evaluation:
         Raises:
             ValueError: which value is missing, of another type, out of range, or contradicts another.
         """
-        e: Evaluation = from_json(cls, values, "the evaluation")
+        e = read_fields(cls, values, "the evaluation")
         names = e.class_names
         if not names or len(set(names)) < len(names):
             raise ValueError("its class_names are none, or one is there twice")
