@@ -9,6 +9,7 @@ from typing import Any
 from midas_dfer.comparison.differences import Difference
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.training.run_folder.typed_json import read_fields
 from midas_dfer.training.scoring.scores import VoteAgreement
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -80,9 +81,11 @@ def raw(result: ExperimentResult) -> dict[str, Any]:
 def _read(values: Mapping[str, Any]) -> ExperimentResult:
     methods = []
     for method in values["methods"]:
-        found = MethodResult.from_dict({**method, "results": [{**each, "run": ""} for each in method["results"]]})
-        results = zip(found.results, method["results"], strict=True)
-        methods.append(replace(found, results=tuple(_with_all_readings(*each) for each in results)))
+        found = read_fields(
+            MethodResult, {**method, "results": [{**r, "run": ""} for r in method["results"]]}, "a method"
+        )
+        pairs = zip(found.results, method["results"], strict=True)
+        methods.append(replace(found, results=tuple(_with_all_readings(*each) for each in pairs)))
     differences = tuple(Difference(**each) for each in values["differences"])
     return ExperimentResult(values["name"], tuple(methods), differences, tuple(values["notes"]))
 

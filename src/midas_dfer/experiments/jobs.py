@@ -4,7 +4,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import read_json, write_json
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, METRICS_FILE, RUN_FILE, Run
+from midas_dfer.training.run_folder.typed_json import read_fields
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation
@@ -63,7 +64,7 @@ class Job:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Job":
         """The inverse of `to_dict`."""
-        return cls(**{**values, "config": RunConfig.from_dict(values["config"])})
+        return read_fields(cls, values, "a job")
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,11 @@ class JobResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobResult":
         """The inverse of `to_dict`. Of an earlier version's scores, vote shares that are none are left out."""
-        job, evaluation = Job.from_dict(values["job"]), Evaluation.from_dict(values["evaluation"])
-        why_not = vote_reading(job.config).why_not
-        if why_not and not evaluation.no_vote_shares:
-            evaluation = evaluation.without_vote_shares(why_not)
-        if not isinstance(values["run"], str) or not isinstance(job.method, str) or not isinstance(job.store, str):
-            raise TypeError("the run, method and store of a job are not all texts")
-        return cls(job, values["run"], evaluation, float(values["seconds"]))
+        result = read_fields(cls, values, "a result")
+        why_not = vote_reading(result.job.config).why_not
+        if not why_not or result.evaluation.no_vote_shares:
+            return result
+        return replace(result, evaluation=result.evaluation.without_vote_shares(why_not))
 
 
 def run_job(job: Job, out: Path, *, say: Callable[[str], None] = print) -> JobResult:
@@ -134,19 +133,17 @@ def load_result(job: Job, out: Path) -> JobResult | None:
     path = out / job.name
     if not (path / JOB_FILE).is_file():
         return None
+    marker = read_json(path / JOB_FILE, _CURE)
     try:
-        marker = read_json(path / JOB_FILE, _CURE)
-        scored = Job.from_dict(marker["job"])
-        if scored.evaluate_on != job.evaluate_on or different_setting(job.config, scored.config):
-            return None
-        if marker["files"] != _hashes(path):
-            return None
-        run = Run.open(path)
-        evaluation = read_evaluation(run)
-        return None if evaluation is None else JobResult(job, str(path), evaluation, _seconds(run))
-    except (KeyError, TypeError, AttributeError) as error:
+        scored, hashes = Job.from_dict(marker["job"]), marker["files"]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         damaged = f"{path / EVALUATION_FOLDER} is damaged ({error!r})"
         raise RequestError(f"{damaged}; remove it and do the same again") from error
+    if scored.evaluate_on != job.evaluate_on or different_setting(job.config, scored.config) or hashes != _hashes(path):
+        return None
+    run = Run.open(path)
+    evaluation = read_evaluation(run)
+    return None if evaluation is None else JobResult(job, str(path), evaluation, _seconds(run))
 
 
 def check_job(job: Job, out: Path, fingerprint: str | None = None) -> None:

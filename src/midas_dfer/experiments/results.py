@@ -1,7 +1,7 @@
 """Scores over folds and seeds: what the field calls the result of a method, out of the results of its runs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.metrics import MeanScore
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
-from midas_dfer.training.run_folder.typed_json import from_json
+from midas_dfer.training.run_folder.typed_json import read_fields
 from midas_dfer.training.scoring.measures import DISTANCES
 from midas_dfer.training.scoring.predictions_file import read_predictions
 from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Evaluation, Predictions
@@ -116,12 +116,6 @@ class MethodResult:
             "results": [each.to_dict() for each in self.results],
         }
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "MethodResult":
-        """The inverse of `to_dict`; what is computed is computed again."""
-        results = tuple(JobResult.from_dict(each) for each in values["results"])
-        return cls(from_json(str, values["name"], "name"), results)
-
 
 @dataclass(frozen=True)
 class ExperimentResult:
@@ -157,14 +151,12 @@ class ExperimentResult:
         path = out / RESULTS_FILE
         values = read_json(path, CURE)
         try:
-            methods = [MethodResult.from_dict(each) for each in values["methods"]]
-            return cls(
-                name=from_json(str, values["name"], "name"),
-                methods=tuple(replace(m, results=tuple(_moved(r, out) for r in m.results)) for m in methods),
-                differences=from_json(tuple[Difference, ...], values["differences"], "differences"),
-                notes=from_json(tuple[str, ...], values["notes"], "notes"),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            if absent := sorted({"differences", "notes"} - values.keys()):
+                raise ValueError(f"{absent[0]} is missing")
+            result = read_fields(cls, values, "the experiment")
+            methods = (replace(each, results=tuple(_moved(r, out) for r in each.results)) for each in result.methods)
+            return replace(result, methods=tuple(methods))
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise RequestError(f"{path} is damaged ({' '.join(str(error).split())}); {CURE}") from error
 
 

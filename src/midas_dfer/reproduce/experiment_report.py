@@ -1,6 +1,6 @@
 """What `report` shows: one experiment with its own table, or experiments and runs side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def _side_by_side(paths: Sequence[Path], experiments: Sequence[Path], baseline: 
     methods = [word for found in words.values() for word in found.values()]
     by_method = len(set(methods)) == len(methods)
     made: list[Entry] = []
-    first: dict[Path, Entry] = {}
+    first: dict[Path, int] = {}
     runs = [read_run(path, named[path]) for path in paths if path not in results]
     waiting = [pooled(each.name, [each]) for each in runs] if apart else list(group_runs(runs))
     for path in paths:
@@ -65,7 +65,7 @@ def _side_by_side(paths: Sequence[Path], experiments: Sequence[Path], baseline: 
                 name = word if by_method else named[path] if single else f"{named[path]}: {word}"
                 read = [read_run(Path(each.run), f"{named[path]}/{each.job.name}") for each in method.results]
                 own += [pooled(each.name, [each]) for each in read] if apart else [pooled(name, read)]
-            first[path.resolve()] = own[0]
+            first[path.resolve()] = len(made)
         made += own
     entries = _named_apart(made)
     places = [run.path.resolve() for each in entries for run in each.runs]
@@ -73,26 +73,13 @@ def _side_by_side(paths: Sequence[Path], experiments: Sequence[Path], baseline: 
         raise RequestError(f"the run {twice} is named twice, by itself or as one of an experiment; name each run once")
     smoke = [named[path] for path in experiments if _is_smoke(path)]
     notes = [f"{name} is of toy size (--smoke): its figures say nothing of any method." for name in smoke]
-    return entries_report(entries, _base(entries, made, first, baseline, paths), notes)
-
-
-def _base(
-    entries: tuple[Entry, ...],
-    made: Sequence[Entry],
-    first: Mapping[Path, Entry],
-    baseline: Path | None,
-    paths: Sequence[Path],
-) -> Entry:
-    """The entry that the others are compared with."""
-    if baseline is None:
-        return entries[0]
-    place = baseline.resolve()
-    if place in first:
-        return next(each for each, before in zip(entries, made, strict=True) if before is first[place])
-    found = next((each for each in entries if any(run.path.resolve() == place for run in each.runs)), None)
-    if found is None:
+    place = None if baseline is None else baseline.resolve()
+    if place is None or place in first:
+        return entries_report(entries, entries[0 if place is None else first[place]], notes)
+    base = next((each for each in entries if any(run.path.resolve() == place for run in each.runs)), None)
+    if base is None:
         raise RequestError(f"--baseline {baseline} is none of the runs; name one of {', '.join(map(str, paths))}")
-    return found
+    return entries_report(entries, base, notes)
 
 
 def _named_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:

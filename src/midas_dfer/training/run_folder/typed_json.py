@@ -66,6 +66,8 @@ def from_json(kind: Any, value: Any, name: str, *, strict: bool = False) -> Any:
     if is_dataclass(kind):
         if (own := getattr(kind, "from_dict", None)) is None:
             return read_fields(kind, value, name, strict=strict, within=f"{name}.")  # type: ignore[arg-type]
+        if not isinstance(value, dict):
+            raise _wrong(name, value, "an object")
         try:
             return own(value)
         except RequestError as error:

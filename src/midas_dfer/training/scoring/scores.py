@@ -211,8 +211,9 @@ class Evaluation:
             RequestError: the file is missing or damaged.
         """
         path = folder / EVALUATION_FILE
+        values = read_json(path, _CURE)
         try:
-            return cls.from_dict(read_json(path, _CURE))
+            return cls.from_dict(values)
         except ValueError as error:
             raise RequestError(f"{path} is damaged ({error}); {_CURE}") from error
 
