@@ -2,13 +2,12 @@
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,9 +18,6 @@ from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
 from midas_dfer.files import make_folder
 from midas_dfer.training.train import TrainingInterruptedError
-
-PATIENCE = 10.0
-"""Seconds to wait for the last lines of processes that were ended; those that read clips for them live on a little."""
 
 INTERRUPTED = "interrupted; what was finished is kept, run the same command to go on"
 
@@ -74,7 +70,7 @@ class LocalEngine:
         failures = _one_by_one(done, out, say)  # no process is worth while for reading scores
         waiting = [job for job in jobs if job not in done]
         # The share of the cores is that of all jobs, also where few are left: a resume repeats bit by bit only so.
-        return collect(jobs, out, failures | _Processes(waiting, out, min(self.jobs, len(jobs)), say).run())
+        return collect(jobs, out, failures | _in_processes(waiting, out, min(self.jobs, len(jobs)), say))
 
 
 def check_jobs(jobs: Sequence[Job], out: Path) -> None:
@@ -132,90 +128,62 @@ def _one_by_one(jobs: Sequence[Job], out: Path, say: Callable[[str], None]) -> d
     return failures
 
 
-class _Processes:
-    """Some jobs at a time, each in a process. Threads read what these print; all else happens in the caller's."""
+def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[str], None]) -> dict[str, str]:
+    """Some jobs at a time, each in a process; gives the reasons of those that failed, by name."""
+    running: list[subprocess.Popen[str]] = []
+    stopping, speaking = threading.Event(), threading.Lock()
 
-    def __init__(self, jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[str], None]) -> None:
-        self.waiting = list(jobs)
-        self.out, self.at_once, self.say = out, at_once, say
-        self.running: dict[str, subprocess.Popen[str]] = {}
-        self.readers: list[threading.Thread] = []
-        self.last_line: dict[str, str] = {}
-        self.failures: dict[str, str] = {}
-        self.printed: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
+    def say_named(job: Job, line: str) -> None:
+        with speaking:
+            say(f"{job.name}: {line}")
 
-    def run(self) -> dict[str, str]:
-        """Do them all; gives the reasons of those that failed, by name."""
-        try:
-            while self.waiting or self.running:
-                while self.waiting and len(self.running) < self.at_once:
-                    self._start(self.waiting.pop(0))
-                name, line = self.printed.get()
-                if line is None:
-                    self._ended(name)
-                else:
-                    self.last_line[name] = line
-                    self.say(f"{name}: {line}")
-        finally:
-            self._end_all()
-        return self.failures
-
-    def _start(self, job: Job) -> None:
-        share = str(max(1, available_cores() // self.at_once))
-        inherited = {"OMP_NUM_THREADS": share, "OMP_WAIT_POLICY": "passive", "PYTHONIOENCODING": "utf-8"}
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", job_process.__name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env={**inherited, **os.environ},
-            start_new_session=True,  # Ctrl-C is for us; we end them
-        )
-        self.running[job.name] = process
-        self.readers.append(threading.Thread(target=self._read, args=(job.name, process), daemon=True))
-        self.readers[-1].start()
-        try:  # stdin stays open: the process ends when it closes, which it does however we end
-            process.stdin.write(json.dumps({"job": job.to_dict(), "out": str(self.out)}) + "\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-        except BrokenPipeError:  # it has ended at once; what it printed says why
-            pass
-
-    def _read(self, name: str, process: subprocess.Popen[str]) -> None:
-        with process.stdout or nullcontext(()) as lines:
-            for line in lines:
+    def do(job: Job) -> str | None:
+        with _start(at_once) as process:
+            running.append(process)
+            if stopping.is_set():
+                process.kill()
+            try:  # stdin stays open: the process ends when it closes, which it does however we end
+                process.stdin.write(json.dumps({"job": job.to_dict(), "out": str(out)}) + "\n")  # type: ignore[union-attr]
+                process.stdin.flush()  # type: ignore[union-attr]
+            except BrokenPipeError:  # it has ended at once; what it printed says why
+                pass
+            last_line = ""
+            for line in process.stdout or ():
                 if line.strip():
-                    self.printed.put((name, line.rstrip()))
-        process.wait()
-        self.printed.put((name, None))
-
-    def _ended(self, name: str) -> None:
-        process = self.running.pop(name)
-        _close(process)
+                    last_line = line.rstrip()
+                    say_named(job, last_line)
         status = process.returncode
-        if status < 0:
-            self.failures[name] = f"killed by {signal.Signals(-status).name}"
-            if -status == signal.SIGKILL:
-                self.failures[name] += ", as the system does where memory runs out"
-            self.say(f"{name}: {self.failures[name]}")
-        elif status:
-            self.failures[name] = self.last_line.get(name, f"ended with status {status}")
+        if status >= 0:
+            return (last_line or f"ended with status {status}") if status else None
+        memory = ", as the system does where memory runs out" if -status == signal.SIGKILL else ""
+        killed = f"killed by {signal.Signals(-status).name}{memory}"
+        if not stopping.is_set():
+            say_named(job, killed)
+        return killed
 
-    def _end_all(self) -> None:
-        """Kill what still runs; a run folder is whole at any moment, so nothing but the present epoch is lost."""
-        for process in self.running.values():
-            process.kill()
-        for process in self.running.values():
-            process.wait()
-            _close(process)
-        for reader in self.readers:
-            reader.join(PATIENCE)
-
-
-def _close(process: subprocess.Popen[str]) -> None:
+    pool = ThreadPoolExecutor(at_once)
     try:
-        if process.stdin is not None:
-            process.stdin.close()
-    except BrokenPipeError:
-        pass
+        names = {pool.submit(do, job): job.name for job in jobs}
+        return {names[done]: reason for done in as_completed(names) if (reason := done.result()) is not None}
+    finally:  # a run folder is whole at any moment, so nothing but the present epoch is lost
+        stopping.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            process.kill()
+            process.wait()
+        pool.shutdown()
+
+
+def _start(at_once: int) -> subprocess.Popen[str]:
+    share = str(max(1, available_cores() // at_once))
+    inherited = {"OMP_NUM_THREADS": share, "OMP_WAIT_POLICY": "passive", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", job_process.__name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**inherited, **os.environ},
+        start_new_session=True,  # Ctrl-C is for us; we end them
+    )
