@@ -1,11 +1,13 @@
 """Files that are there whole or not at all."""
 
+import csv
 import difflib
 import errno
+import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -187,6 +189,13 @@ def write_json(path: Path, content: object) -> None:
         JobError: it cannot be written, or a number in it is not finite.
     """
     write_file(path, json_text(content, indent=2) + "\n")
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as the text of a CSV file."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return lines.getvalue()
 
 
 def csv_cell(text: str) -> str:

@@ -7,8 +7,6 @@ output implies. Without the normalisation in training the two are the same. Ther
 output does not imply them (`midas_dfer.training.scoring.readings`), as after a training on single labels.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from jaxtyping import Float64, UInt8
 from midas_dfer.clips.faces.tracks import Track, mean_size
 from midas_dfer.clips.store.settings import FaceSource
 from midas_dfer.errors import RequestError
-from midas_dfer.files import csv_cell, json_text
+from midas_dfer.files import csv_cell, csv_text, json_text
 from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html
 from midas_dfer.values import is_number
 
@@ -344,11 +342,7 @@ class Timeline:
         Columns: track, start, end (s), predicted, probability_CLASS for each class, vote_share_CLASS likewise. Where
         the output is not the annotators' distribution, no_vote_shares, which says why, is in their place.
         """
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(self._columns())
-        writer.writerows(row.values() for row in self._rows(csv_cell))
-        return file.getvalue()
+        return csv_text([self._columns(), *(row.values() for row in self._rows(csv_cell))])
 
     def to_polars(self) -> "pl.DataFrame":
         """The timeline as a table of polars: the rows and columns of `to_csv`."""

@@ -1,7 +1,5 @@
 """The paper's figures on any store: drawn as PNG and SVG, with the numbers behind them as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
-from midas_dfer.files import csv_cell, make_folder, write_file
+from midas_dfer.files import csv_cell, csv_text, make_folder, write_file
 from midas_dfer.labels import NO_LABEL, coexistence_matrix, votes_to_soft_labels
 from midas_dfer.report.pictures.description_figures import class_chart, coexisting_chart
 from midas_dfer.report.pictures.evaluation_figures import confusion_chart
@@ -262,8 +260,6 @@ def _files(stem: Path) -> list[Path]:
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerows([csv_cell(each) if isinstance(each, str) else each for each in row] for row in (columns, *rows))
-    write_file(path, lines.getvalue())
+    cells = ([csv_cell(each) if isinstance(each, str) else each for each in row] for row in (columns, *rows))
+    write_file(path, csv_text(cells))
     return path

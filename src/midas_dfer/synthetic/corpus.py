@@ -1,7 +1,5 @@
 """A corpus of synthetic clips on disk: real video files, votes, single votes and the truth."""
 
-import csv
-import io
 import json
 import multiprocessing
 import os
@@ -15,7 +13,7 @@ import numpy as np
 
 from midas_dfer.datasets.table import read_table
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import csv_text, make_folder, write_file
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.processes import script_advice
 from midas_dfer.synthetic.annotators import draw_annotators
@@ -244,47 +242,17 @@ def _render_in_processes(tasks: list[tuple[ClipPlan, Path, tuple[int, int]]], jo
 
 def _write_tables(folder: Path, plans: list[ClipPlan], seed: int) -> None:
     annotators = draw_annotators(seed)
-    votes, single, truth = _Table(), _Table(), _Table()
-    votes.row(
-        "video_id", "path", *EMOTIONS, "subject", "split", "fold", "kind", "first", "second", "intensity", "share"
-    )
-    single.row("video_id", "annotator", "emotion")
-    truth.row("video_id", *EMOTIONS)
+    known = ("subject", "split", "fold", "kind", "first", "second", "intensity", "share")
+    votes: list[tuple[object, ...]] = [("video_id", "path", *EMOTIONS, *known)]
+    single, truth = [("video_id", "annotator", "emotion")], [("video_id", *EMOTIONS)]
     for plan in plans:
-        played = plan.performance
-        votes.row(
-            plan.video_id,
-            _path_of(plan),
-            *np.bincount(plan.votes, minlength=len(EMOTIONS)).tolist(),
-            plan.subject,
-            "test" if plan.fold == TEST_FOLD else "train",
-            plan.fold,
-            played.kind,
-            played.first,
-            played.second or "",
-            f"{played.intensity:.3f}",
-            f"{played.share:.3f}",
-        )
+        played, part = plan.performance, "test" if plan.fold == TEST_FOLD else "train"
+        counts = np.bincount(plan.votes, minlength=len(EMOTIONS)).tolist()
+        shown = (played.kind, played.first, played.second or "", f"{played.intensity:.3f}", f"{played.share:.3f}")
+        votes.append((plan.video_id, _path_of(plan), *counts, plan.subject, part, plan.fold, *shown))
         for annotator, vote in zip(annotators, plan.votes, strict=True):
-            single.row(plan.video_id, annotator.name, EMOTIONS[int(vote)])
-        truth.row(plan.video_id, *(repr(float(share)) for share in plan.truth))
-    write_file(folder / "single_votes.csv", single.text)
-    write_file(folder / "truth.csv", truth.text)
-    write_file(folder / "votes.csv", votes.text)
-
-
-class _Table:
-    """Rows of a CSV file."""
-
-    def __init__(self) -> None:
-        self._buffer = io.StringIO()
-        self._writer = csv.writer(self._buffer, lineterminator="\n")
-
-    def row(self, *cells: object) -> None:
-        """Add a row."""
-        self._writer.writerow(cells)
-
-    @property
-    def text(self) -> str:
-        """All rows."""
-        return self._buffer.getvalue()
+            single.append((plan.video_id, annotator.name, EMOTIONS[int(vote)]))
+        truth.append((plan.video_id, *(repr(float(share)) for share in plan.truth)))
+    write_file(folder / "single_votes.csv", csv_text(single))
+    write_file(folder / "truth.csv", csv_text(truth))
+    write_file(folder / "votes.csv", csv_text(votes))

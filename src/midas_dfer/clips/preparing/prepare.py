@@ -1,7 +1,5 @@
 """Manifest and videos -> clip store: on all cores, resumable, and never stopped by a wrong clip."""
 
-import csv
-import io
 import os
 import re
 from collections import Counter
@@ -31,6 +29,7 @@ from midas_dfer.files import (
     cannot_read,
     cannot_write,
     csv_cell,
+    csv_text,
     is_temporary,
     make_folder,
     only_one,
@@ -324,12 +323,9 @@ def _ends(outcomes: Iterable[Outcome]) -> dict[str, int]:
 def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
     """Bring the store's files to rest: shards, manifest, failures; then the journal is no longer needed."""
     _write_manifest(out, manifest, outcomes)
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["video_id", "path", "failure", "detail"])
     failed = ((o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure)
-    writer.writerows(map(csv_cell, row) for row in failed)
-    write_file(out / stores.FAILURES_FILE, lines.getvalue())
+    rows = [("video_id", "path", "failure", "detail"), *(map(csv_cell, row) for row in failed)]
+    write_file(out / stores.FAILURES_FILE, csv_text(rows))
     held = _ends(outcomes.values())
     try:
         for shard in (out / stores.SHARDS_FOLDER).glob("shard-*.arrow"):

@@ -5,7 +5,6 @@ with one that are in no list and in no copy of cropped faces; names padded to fi
 another; originals in folders of parts; 16 frames whose names are not padded; lists counted from 1 or from 0.
 """
 
-import csv
 import io
 import zipfile
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from jaxtyping import Int64, UInt8
 
 from midas_dfer.emotions import DFEW
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import csv_text, make_folder, write_file
 from midas_dfer.synthetic.identity import draw_identity, draw_light
 from midas_dfer.synthetic.performances import draw_performance, render_clip
 from midas_dfer.video.write import write_video
@@ -75,7 +74,7 @@ def write_dfew(
     if annotation == "xlsx":
         write_file(root / "Annotation" / "annotation.xlsx", workbook([list(COLUMNS), *rows]))
     else:
-        write_file(root / "Annotation" / "annotation.csv", _csv([list(COLUMNS), *rows]))
+        write_file(root / "Annotation" / "annotation.csv", csv_text([list(COLUMNS), *rows]))
     fold = np.zeros(clips, dtype=np.int64)
     fold[listed[np.argsort(labels[listed], kind="stable")]] = 1 + np.arange(listed.size) % _SETS
     for part in ("train", "test"):
@@ -86,7 +85,7 @@ def write_dfew(
             lines: list[list[int | str]] = [["video_name", "label"]]
             lines += [[f"{numbers[clip]:05d}", int(labels[clip]) - 1 + first_class] for clip in chosen]
             name = f"set_{number}.csv" if list_names == "set" else f"{part}_set_{number}.csv"
-            write_file(folder / name, _csv(lines))
+            write_file(folder / name, csv_text(lines))
     if layouts:
         for clip in range(clips):
             pictures = _draw_frames(np.random.default_rng((seed, clip)), DFEW.names[int(votes[clip].argmax())], frames)
@@ -164,9 +163,3 @@ def _write_faces(folder: Path, name: str, frames: list[UInt8[np.ndarray, "H W 3"
         face = np.ascontiguousarray(frames[index][_CROP][..., ::-1])
         file = f"{number}.jpg" if sixteen else f"{name}_{number:05d}.jpg"
         write_file(folder / name / file, cv2.imencode(".jpg", face)[1].tobytes())
-
-
-def _csv(rows: Sequence[Sequence[int | str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

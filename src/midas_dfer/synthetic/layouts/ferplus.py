@@ -6,8 +6,6 @@ which have votes of their own in label.csv and the votes of the first copy in fe
 label.csv with and without the box behind the name.
 """
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +17,7 @@ from jaxtyping import UInt8
 from midas_dfer.datasets.published.ferplus import FOLDERS, TABLE, USAGE
 from midas_dfer.emotions import FERPLUS
 from midas_dfer.errors import RequestError
-from midas_dfer.files import make_folder, write_file
+from midas_dfer.files import csv_text, make_folder, write_file
 from midas_dfer.synthetic.expressions import PROTOTYPES
 from midas_dfer.synthetic.face.anatomy import Pose
 from midas_dfer.synthetic.face.portrait import render_face
@@ -67,19 +65,19 @@ def write_ferplus(
     header: list[int | str] = ["Usage", "Image name", *("neutral", "happiness", "surprise", "sadness", "anger")]
     header += ["disgust", "fear", "contempt", "unknown", "NF"]
     table: list[list[int | str]] = [[r.usage, r.name, *votes] for r, votes in zip(made, said, strict=True)]
-    write_file(root / TABLE, _csv([header, *table]))
+    write_file(root / TABLE, csv_text([header, *table]))
     if form == "pixels":
         lines: list[list[int | str]] = [
             [row % 7, " ".join(map(str, r.picture.ravel())), r.usage] for row, r in enumerate(made)
         ]
-        write_file(root / "fer2013.csv", _csv([["emotion", "pixels", "Usage"], *lines]))
+        write_file(root / "fer2013.csv", csv_text([["emotion", "pixels", "Usage"], *lines]))
         return
     for usage, split in USAGE.items():
         folder = root / "data" / FOLDERS[split]
         make_folder(folder)
         named = {r.name: r for r in reversed(made) if r.usage == usage and r.name}
         box = [] if split == "test" else ["(0, 0, 48, 48)"]
-        write_file(folder / "label.csv", _csv([[name, *box, *named[name].votes] for name in sorted(named)]))
+        write_file(folder / "label.csv", csv_text([[name, *box, *named[name].votes] for name in sorted(named)]))
         for name, row in named.items():
             write_file(folder / name, cv2.imencode(".png", row.picture)[1].tobytes())
 
@@ -128,9 +126,3 @@ def _draw(generator: np.random.Generator, emotion: str) -> UInt8[np.ndarray, "48
 
 def _tuple(votes: np.ndarray) -> tuple[int, ...]:
     return tuple(int(count) for count in votes)
-
-
-def _csv(lines: list[list[int | str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

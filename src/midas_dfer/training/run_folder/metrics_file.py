@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import read_text, write_file
+from midas_dfer.files import csv_text, read_text, write_file
 
 COLUMNS = ("epoch", "learning_rate", "seconds", "train_loss", "train_uar", "train_war")
 VALIDATION_COLUMNS = ("val_loss", "val_uar", "val_war")
@@ -76,12 +76,8 @@ def write_epochs(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     Raises:
         JobError: they cannot be written.
     """
-    lines = io.StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(lines, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_file(path, lines.getvalue())
+    write_file(path, csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)]))
 
 
 def read_curves(metrics_csv: Path) -> Curves:

@@ -1,7 +1,6 @@
 """predictions.csv: what a run says of each clip, beside what the annotators said; a row for each clip."""
 
 import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import csv_cell, from_csv_cell
+from midas_dfer.files import csv_cell, csv_text, from_csv_cell
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
@@ -26,22 +25,22 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
     of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
     """
     names, p = tuple(class_names), predictions
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
     kinds: tuple[str, ...] = _KINDS
     tables = [p.votes, p.probabilities]
     if p.vote_shares is not None:
         kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
     columns = [f"{kind}_{name}" for kind in kinds for name in names]
     reasons = [no_vote_shares] if p.vote_shares is None else []
-    writer.writerow(["video_id", "label", "predicted", "has_votes", *columns, *([_NO_VOTE_SHARES] if reasons else [])])
+    head = ["video_id", "label", "predicted", "has_votes", *columns, *([_NO_VOTE_SHARES] if reasons else [])]
     shares = np.concatenate(tables, axis=1).tolist()
     labels = ["" if label == NO_LABEL else names[label] for label in p.labels]
     predicted = [names[place] for place in p.predicted]
     voted = ["true" if has else "false" for has in p.has_votes]
-    for *words, row in zip(p.video_ids, labels, predicted, voted, shares, strict=True):
-        writer.writerow([*map(csv_cell, words), *(f"{share:.9g}" for share in row), *reasons])
-    return lines.getvalue()
+    rows = (
+        [*map(csv_cell, words), *(f"{share:.9g}" for share in row), *reasons]
+        for *words, row in zip(p.video_ids, labels, predicted, voted, shares, strict=True)
+    )
+    return csv_text([head, *rows])
 
 
 def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
