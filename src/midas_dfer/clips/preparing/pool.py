@@ -2,7 +2,8 @@
 
 A decoder that crashes or hangs on a broken file takes its process with it. Each worker here holds one
 task at a time, so the parent knows which file it was, says so, and starts another worker. What the parent then says
-of the file depends on how the worker ended: a crash is the file's own, a kill is not.
+of the file depends on how the worker ended: a crash is the file's own, a kill is not. Ours, because a pool of
+`concurrent.futures` breaks as a whole when one worker dies, and does not know which task that was.
 """
 
 import multiprocessing
