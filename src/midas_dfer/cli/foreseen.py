@@ -5,8 +5,30 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.parsing import Parser
 from midas_dfer.datasets.face_choice import FACE_COLUMN, FaceChoice
 from midas_dfer.errors import RequestError
+
+
+def add_detection_flags(
+    flags: Parser, *, max_side: str = "640", min_score: str = "0.7", search_every: str = "0.3"
+) -> None:
+    """Add the flags that say how faces are looked for, with their defaults in words."""
+    flags.add_argument(
+        "--max_side",
+        type=int | None,
+        help="shrink longer pictures to this many pixels for face detection; more finds smaller faces "
+        f"(default: {max_side})",
+    )
+    flags.add_argument(
+        "--min_score", type=float | None, help=f"minimum score of a face detection (default: {min_score})"
+    )
+    flags.add_argument(
+        "--search_every",
+        type=float | None,
+        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
+        f"every frame (default: {search_every})",
+    )
 
 
 def detection_flags(request: Namespace) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.foreseen import add_detection_flags
 from midas_dfer.cli.help import Page, give_page, hide
 from midas_dfer.cli.parsing import Parser, refuse_typed, tell_of_plug_in
 from midas_dfer.errors import RequestError
@@ -55,13 +56,7 @@ class Annotated:
 
 
 def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check", "prepare"]) -> None:
-    """Add the data set, its folder, and the flags that say how to read it.
-
-    Args:
-        flags: of the verb.
-        dataset: the one whose defaults and values are shown; None: the defaults of all.
-        verb: check also takes the folder of a store alone, instead of both.
-    """
+    """Add the data set, its folder, and the flags that say how to read it."""
     root = "folder of the data set, or the file of votes"
     if verb == "check":
         flags.add_argument(
@@ -77,36 +72,15 @@ def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check
         if flag.metavar:
             kind["metavar"] = flag.metavar
         flags.add_argument(f"--{flag.name}", default=flag.default, help=flag.help, **kind)
-    flags.add_argument(
-        "--folds", type=int | None, default=None, help="create this many folds, by subject, for data without folds"
-    )
+    flags.add_argument("--folds", type=int | None, help="create this many folds, by subject, for data without folds")
     flags.add_argument("--folds_seed", type=int, default=0, help="random seed of --folds (default: 0)")
     defaults = _defaults(data_sets().own if dataset is None else {dataset: data_sets()[dataset]})
     flags.add_argument(
         "--faces",
         type=Literal["detect", "cropped"] | None,
-        default=None,
         help=f"detect and align faces, or use frames that are face crops already (default: {_face_default()})",
     )
-    flags.add_argument(
-        "--max_side",
-        type=int | None,
-        default=None,
-        help="shrink longer pictures to this many pixels for face detection; more finds smaller faces (default: 640)",
-    )
-    flags.add_argument(
-        "--min_score",
-        type=float | None,
-        default=None,
-        help="minimum score of a face detection (default: 0.7)",
-    )
-    flags.add_argument(
-        "--search_every",
-        type=float | None,
-        default=None,
-        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
-        "every frame (default: 0.3)",
-    )
+    add_detection_flags(flags)
     flags.add_argument(
         "--person",
         type=str,
@@ -117,13 +91,11 @@ def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check
     flags.add_argument(
         "--missing",
         type=Literal["fail", "leave_out"] | None,
-        default=None,
         help=f"what to do about annotated clips without a file (default: {defaults['missing']})",
     )
     flags.add_argument(
         "--duplicates",
         type=Literal["drop", "keep"] | None,
-        default=None,
         help="what to do about training clips with pixel-identical copies in validation or test; with drop, --folds "
         f"also keeps copies in one fold (default: {defaults['duplicates']})",
     )
@@ -158,15 +130,7 @@ def _face_default() -> str:
 
 
 def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
-    """Read the data set that a request names, and say what its reader noticed.
-
-    Args:
-        request: with the flags of `add_source_flags`.
-        tell: takes a note.
-
-    Raises:
-        RequestError: the annotations are wrong, or folds are asked for that cannot be made.
-    """
+    """Read the data set that a request names, and say what its reader noticed."""
     from midas_dfer.manifest.manifest import Manifest
 
     source = data_sets()[request.dataset]
@@ -222,14 +186,7 @@ def _about(rows: "Mapping[str, DataSet]") -> str:
 
 
 def refuse_foreign_flags(request: Namespace) -> None:
-    """Refuse a flag that was typed and does nothing for this data set.
-
-    Args:
-        request: with the flags of `add_source_flags`, and the verb's own.
-
-    Raises:
-        RequestError: names the flag and the data sets it is for.
-    """
+    """Refuse a flag that was typed and does nothing for this data set."""
     own = {flag.name: flag for flag in data_sets()[request.dataset].flags}
     owners: dict[str, list[str]] = {}
     for name, source in data_sets().own.items():

@@ -81,8 +81,8 @@ class DPCNet(ClipModel):
     loss needs to who wants to add one, for instance a `midas_dfer.losses.JensenShannonDivergence`.
 
     The abstract speaks of "a tuple of four view-grouped frames" and of a "dual view"; we read this as two views of
-    four frames each, eight in all, and take 112 x 112 pixels as the others of table 1 do. Measured there: 24.4 million
-    parameters and 8.6 GFLOP; published: 51 million and 10 GFLOP, of parts that we do not know.
+    four frames each, eight in all, and take 112 x 112 pixels as the others of table 1 do. docs/models.md compares
+    its size with the published one.
     """
 
     trunk = "resnet"

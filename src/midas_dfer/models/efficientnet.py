@@ -143,10 +143,6 @@ class TSMEfficientNetLite0(ShiftedModel):
         output: Tensor = self.maps(self.act(self.bn2(self.conv_head(maps))))
         return output
 
-    def frame_features(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1280"]:
-        """Compute one feature vector per frame: the average of `feature_maps` over the picture."""
-        return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
-
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file the names that they have here."""
         parts = _our_parts()

@@ -30,9 +30,6 @@ class FormerDFER(ClipModel):
     distribution cut off at 2, with a deviation of 0.88, where the authors' code draws from all of it (`torch.randn`);
     and that the tables of positions are interpolated for clips of another length or pictures of another size than
     16 x 112.
-
-    Measured at 16 x 112: 18.0 million parameters, as published, and 8.3 GFLOP. The 9 GFLOP in print are not those of
-    the authors' code: three spatial blocks would make 9.2 of them, but also 19.1 million parameters.
     """
 
     mix_points = ("input", "resnet.layer1", "resnet.layer2", "resnet.layer3", "spatial")

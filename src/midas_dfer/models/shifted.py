@@ -16,7 +16,7 @@ class ShiftedModel(ClipModel):
     """A 2-D trunk that sees neighbouring frames through temporal shift, and TSM's head (Lin et al. 2019).
 
     Head: dropout on the feature vector of each frame, a linear layer with weights N(0, 0.001) and biases 0, the
-    mean of the frames' logits. A subclass computes `frame_features`. The trunk has one size only.
+    mean of the frames' logits. A subclass computes `feature_maps` or `frame_features`. The trunk has one size only.
     """
 
     def __init__(
@@ -42,7 +42,11 @@ class ShiftedModel(ClipModel):
         nn.init.zeros_(self.fc.bias)
 
     def frame_features(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT D"]:
-        """Compute one feature vector per frame."""
+        """Compute one feature vector per frame: the average of `feature_maps` over the picture."""
+        return self.feature_maps(frames, num_frames).mean(dim=(2, 3))
+
+    def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int) -> Float[Tensor, "BT D h w"]:
+        """Compute the trunk's maps."""
         raise NotImplementedError
 
     def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:

@@ -65,8 +65,6 @@ class STT(ClipModel):
     lengths and sizes. The compact loss that belongs to it has no formula in the record either: see
     `midas_dfer.losses.CompactCrossEntropy`.
 
-    Measured at 16 x 112: 19.8 million parameters and 19.1 GFLOP. No published figures are known to us.
-
     A weight file goes into the ResNet, which has torchvision's key names; its fourth layer is left.
     """
 

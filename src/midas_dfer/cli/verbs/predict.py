@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
+from midas_dfer.cli.foreseen import add_detection_flags, detection_flags
 from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,
@@ -55,22 +56,9 @@ def parser() -> Parser:
     flags.add_argument(
         "--max_people", type=int | None, help="only this many people, those in view longest (default: all)"
     )
-    flags.add_argument(
-        "--max_side",
-        type=int | None,
-        help="shrink longer pictures to this many pixels for face detection; more finds smaller faces (default: as for "
-        "the model's training clips, usually 640)",
-    )
-    flags.add_argument(
-        "--min_score",
-        type=float | None,
-        help="minimum score of a face detection (default: as for the model's training clips)",
-    )
-    flags.add_argument(
-        "--search_every",
-        type=float | None,
-        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
-        "every frame (default: as for the model's training clips, usually 0.3)",
+    trained_on = "as for the model's training clips"
+    add_detection_flags(
+        flags, max_side=f"{trained_on}, usually 640", min_score=trained_on, search_every=f"{trained_on}, usually 0.3"
     )
     flags.add_argument(
         "--faces",
@@ -172,7 +160,7 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
             str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
         ) from (error)
     check_least(request, 1, "max_people")
-    looking = {name: request[name] for name in ("max_side", "min_score", "search_every") if request[name] is not None}
+    looking = detection_flags(request)
     if looking and request.faces == "cropped":
         refuse(list(looking), "with --faces cropped no face is looked for")
     replace(trained.info.extract, **looking)  # which refuses what makes no sense

@@ -5,6 +5,7 @@ FERV39k, AFEW and MAFW are published with such lists, and other code bases excha
 of a class depends on who wrote the list, so the *name* in the path decides; a number is only checked.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,17 +135,31 @@ def classes_of(spellings: pl.Series, class_names: tuple[str, ...]) -> pl.Series:
     return spellings.replace_strict(found, default=None, return_dtype=pl.String)
 
 
-def classes_in_paths(
-    rows: ListRows, spellings: pl.Series, class_names: tuple[str, ...], problems: RowProblems
-) -> pl.Series:
-    """Give the class that each path names in one of its parts, which are the spellings; note those that are none."""
-    classes = classes_of(spellings, class_names)
+def read_class_rows(
+    files: Sequence[Path], pattern: str, form: str, filled: Sequence[str], class_names: tuple[str, ...], expected: str
+) -> tuple[ListRows, pl.DataFrame, pl.Series, RowProblems, list[str]]:
+    """Read lists of paths in which a folder names the class, by a pattern with the groups "emotion" and "clip".
+
+    Gives the rows, the groups of their paths (those in `filled` may not be "."), the classes, what is wrong with
+    the rows so far, and which order their numbers follow.
+    """
+    rows = read_list_rows(files)
+    if not len(rows.path):
+        raise RequestError(f"{files[0]} is empty. {expected}.")
+    names = rows.path.str.extract_groups(pattern).struct.unnest()
+    problems = RowProblems(rows.lines.place)
+    add_row_problems(rows, problems)
+    dots = pl.any_horizontal(pl.col(filled) == ".").fill_null(value=False)
+    short = rows.path.is_not_null() & (names["clip"].is_null() | names.select(dots).to_series())
+    problems.add(short, lambda row: f"the path {rows.path[row]!r} is not {form}")
+    emotions = names["emotion"]
+    classes = classes_of(emotions, class_names)
     problems.add(
-        spellings.is_not_null() & classes.is_null(),
-        lambda row: f"the path {rows.path[row]!r} names the class {spellings[row]!r}, which is not known",
+        emotions.is_not_null() & classes.is_null(),
+        lambda row: f"the path {rows.path[row]!r} names the class {emotions[row]!r}, which is not known",
         f"The classes are {', '.join(class_names)}.",
     )
-    return classes
+    return rows, names, classes, problems, check_marks(rows, classes, class_names, problems)
 
 
 def once_each(table: pl.DataFrame, columns: Sequence[str], notes: list[str]) -> pl.DataFrame:
@@ -225,6 +240,14 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def folder_at(root: str | os.PathLike[str], expected: str) -> Path:
+    """The folder of a data set, if there is one."""
+    folder = Path(root)
+    if not is_folder(folder):
+        raise RequestError(f"There is no folder {folder}. {expected}.")
+    return folder
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -17,20 +17,10 @@ from typing import Literal, get_args
 import polars as pl
 
 from midas_dfer.datasets.data_set import LISTS, DataSet, crops_if_folders, layout_flag
-from midas_dfer.datasets.files.plain_lists import (
-    add_row_problems,
-    check_marks,
-    classes_in_paths,
-    folders_in,
-    is_folder,
-    is_plain_name,
-    once_each,
-    read_list_rows,
-)
+from midas_dfer.datasets.files.plain_lists import folder_at, folders_in, is_plain_name, once_each, read_class_rows
 from midas_dfer.emotions import AFEW, canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.manifest.problems import RowProblems
 from midas_dfer.video.suffixes import VIDEO_SUFFIXES
 from midas_dfer.wording import and_more
 
@@ -89,9 +79,7 @@ def read_afew(
     """
     if layout not in get_args(Layout):
         raise RequestError(f"{layout!r} is no kind of clips. Use one of {', '.join(get_args(Layout))}.")
-    folder = Path(root)
-    if not is_folder(folder):
-        raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
+    folder = folder_at(root, _EXPECTED)
     parts = _find_parts(folder)
     notes: list[str] = []
     if lists:
@@ -199,16 +187,10 @@ def _refuse_twice(rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def _read_lists(folder: Path, files: tuple[Path, ...], parts: list[_Part], notes: list[str]) -> pl.DataFrame:
-    rows = read_list_rows(files)
-    if rows.path.len() == 0:
-        raise RequestError(f"{files[0]} is empty. {_EXPECTED_ROWS}.")
-    names = rows.path.str.extract_groups(_CLIP).struct.unnest()
-    problems = RowProblems(rows.lines.place)
-    add_row_problems(rows, problems)
-    short = rows.path.is_not_null() & (names["clip"].is_null() | (names["clip"] == "."))
-    problems.add(short, lambda row: f"the path {rows.path[row]!r} is not part/emotion/clip")
-    classes = classes_in_paths(rows, names["emotion"], AFEW.names, problems)
-    notes += check_marks(rows, classes, AFEW.names, problems)
+    rows, names, classes, problems, told = read_class_rows(
+        files, _CLIP, "part/emotion/clip", ("clip",), AFEW.names, _EXPECTED_ROWS
+    )
+    notes += told
     by_name = pl.Series([_part_in_name(file) for file in files], dtype=pl.String).gather(rows.lines.source)
     in_path = names["part"].str.to_lowercase().replace_strict(_PARTS, default=None, return_dtype=pl.String)
     part = in_path.fill_null(by_name)

@@ -13,7 +13,7 @@ import polars as pl
 
 from midas_dfer.datasets.data_set import DataSet, Flag
 from midas_dfer.datasets.files.columns import read_counts, refuse_missing
-from midas_dfer.datasets.files.plain_lists import count_note
+from midas_dfer.datasets.files.plain_lists import count_note, folder_at
 from midas_dfer.datasets.files.records import UNNAMED, read_records
 from midas_dfer.emotions import CREMA_D
 from midas_dfer.errors import RequestError
@@ -70,9 +70,8 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
     """
     if votes not in get_args(VoteSource):
         raise RequestError(f"{votes!r} are not votes of CREMA-D. Use one of {', '.join(_SOURCES)}.")
-    folder, file = Path(root), Path(root) / _VOTES_FILE
-    if not folder.is_dir():
-        raise RequestError(f"There is no folder {folder}. Give the folder that holds {_VOTES_FILE.as_posix()}.")
+    folder = folder_at(root, f"Give the folder that holds {_VOTES_FILE.as_posix()}")
+    file = folder / _VOTES_FILE
     if not file.is_file():
         raise RequestError(
             f"{folder} does not look like CREMA-D: {_VOTES_FILE.as_posix()} was expected there and is missing. "

@@ -20,6 +20,7 @@ from jaxtyping import Int64
 
 from midas_dfer.datasets.data_set import LISTS, DataSet, Flag, crops_if_folders, layout_flag
 from midas_dfer.datasets.files.columns import first_column, read_counts
+from midas_dfer.datasets.files.plain_lists import folder_at
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.datasets.files.xlsx import read_xlsx
 from midas_dfer.datasets.published.dfew_splits import (
@@ -100,9 +101,7 @@ def read_dfew(
         return read_frame_lists(parts_by_name(lists), root, class_names=DFEW.names, order=DFEW.names, name=DFEW.name)
     if layout not in ("auto", *get_args(Layout)):
         raise RequestError(f"{layout!r} is not a layout of DFEW. Use auto, {', '.join(get_args(Layout))}.")
-    folder = Path(root)
-    if not folder.is_dir():
-        raise RequestError(f"There is no folder {folder}. Give the folder that holds {_ANNOTATIONS[0]}.")
+    folder = folder_at(root, f"Give the folder that holds {_ANNOTATIONS[0]}")
     file = next((folder / name for name in _ANNOTATIONS if (folder / name).is_file()), None)
     if file is None:
         raise RequestError(

@@ -29,7 +29,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from midas_dfer.datasets.files.columns import read_counts, refuse_missing
-from midas_dfer.datasets.files.plain_lists import count_note, read_list_lines
+from midas_dfer.datasets.files.plain_lists import count_note, folder_at, read_list_lines
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import FERPLUS
 from midas_dfer.errors import RequestError
@@ -103,9 +103,7 @@ def read_ferplus(root: str | os.PathLike[str], *, no_emotion: NoEmotion = "drop"
     """
     if no_emotion not in get_args(NoEmotion):
         raise RequestError(f"{no_emotion!r} is not known. Use one of {', '.join(get_args(NoEmotion))}.")
-    folder = Path(root)
-    if not folder.is_dir():
-        raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
+    folder = folder_at(root, _EXPECTED)
     prefix = "" if any((folder / each).is_dir() for each in FOLDERS.values()) else "data/"
     lists = {split: file for split, each in FOLDERS.items() if (file := folder / prefix / each / "label.csv").is_file()}
     table, notes = None, list[str]()

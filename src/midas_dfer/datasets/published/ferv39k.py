@@ -16,14 +16,12 @@ import polars as pl
 from midas_dfer.datasets.data_set import LISTS, DataSet, face_crops
 from midas_dfer.datasets.files.plain_lists import (
     ListRows,
-    add_row_problems,
-    check_marks,
-    classes_in_paths,
     count_note,
+    folder_at,
     folders_in,
     is_folder,
     once_each,
-    read_list_rows,
+    read_class_rows,
 )
 from midas_dfer.emotions import FERV39K
 from midas_dfer.errors import RequestError
@@ -76,21 +74,12 @@ def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathL
         RequestError: a folder or list is not there, or rows are wrong: an unknown class, a class that
             contradicts the path, a path that leads elsewhere, a clip for training and testing.
     """
-    folder = Path(root)
-    if not is_folder(folder):
-        raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
+    folder = folder_at(root, _EXPECTED)
     files = tuple(Path(file) for file in lists) or _find_lists(folder)
     parts = [_part_of(file) for file in files]
-    rows = read_list_rows(files)
-    if rows.path.len() == 0:
-        raise RequestError(f"{files[0]} is empty. {_EXPECTED}.")
-    names = rows.path.str.extract_groups(_CLIP).struct.unnest()
-    problems = RowProblems(rows.lines.place)
-    add_row_problems(rows, problems)
-    short = rows.path.is_not_null() & (names["clip"].is_null() | names["scene"].is_in(["."]) | (names["clip"] == "."))
-    problems.add(short, lambda row: f"the path {rows.path[row]!r} is not scene/emotion/clip")
-    classes = classes_in_paths(rows, names["emotion"], FERV39K.names, problems)
-    notes = check_marks(rows, classes, FERV39K.names, problems)
+    rows, names, classes, problems, notes = read_class_rows(
+        files, _CLIP, "scene/emotion/clip", ("scene", "clip"), FERV39K.names, _EXPECTED
+    )
     split = pl.Series("split", np.array(parts, dtype=np.str_)[rows.lines.source])
     video_id = (names["scene"] + "/" + names["emotion"] + "/" + names["clip"]).alias("video_id")
     _add_leaks(rows, video_id, split, problems)

@@ -18,6 +18,7 @@ from midas_dfer.datasets.files.plain_lists import (
     ListLines,
     classes_of,
     count_note,
+    folder_at,
     folders_in,
     is_folder,
     once_each,
@@ -88,9 +89,7 @@ def read_mafw(
     for name, value, known in (("labels", labels, LabelSet), ("layout", layout, Layout)):
         if value not in get_args(known):
             raise RequestError(f"{name} is {value!r} for MAFW. Use one of {', '.join(get_args(known))}.")
-    folder = Path(root)
-    if not is_folder(folder):
-        raise RequestError(f"There is no folder {folder}. {_EXPECTED}.")
+    folder = folder_at(root, _EXPECTED)
     notes: list[str] = []
     place, captioned = _find_sets(folder, labels, captions, notes)
     files = tuple(place / f"set_{k}" / f"{part}.txt" for k in range(1, FOLDS + 1) for part in ("train", "test"))
@@ -186,11 +185,7 @@ def _emotions_of(mark: pl.Series, labels: str, problems: RowProblems) -> pl.Seri
             wrong[text] = f"{text!r} names several classes, which is no single label"
         else:
             meant[text] = "_".join(name for name in MAFW.names if name in known)
-    problems.add(
-        mark.is_in(list(wrong)),
-        lambda row: wrong[mark[row]],
-        f"The classes are {', '.join(MAFW.names)}.",
-    )
+    problems.add(mark.is_in(list(wrong)), lambda row: wrong[mark[row]], f"The classes are {', '.join(MAFW.names)}.")
     return mark.replace_strict(meant, default=None, return_dtype=pl.String)
 
 
