@@ -40,7 +40,7 @@ class Registry(Mapping[str, Row]):
             RequestError: the name is taken, or no row is given.
         """
         if name in self.own or name in self._reserved:
-            raise RequestError(f"There is a {self.kind} {name!r} already; take another name.")
+            raise RequestError(f"There is a {self.kind} {name!r} already; take another name")
         self.own[name] = self._checked(row, f"the {self.kind} {name}")
 
     def __getitem__(self, name: str) -> Row:

@@ -97,7 +97,7 @@ def test_maps_of_another_shape_are_refused(shape):
 
 
 def test_maps_of_frames_are_refused_for_stills():
-    with pytest.raises(RequestError, match=r"expected \[2, h, w\]\."):
+    with pytest.raises(RequestError, match=r"expected \[2, h, w\]$"):
         one_map(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
 
 

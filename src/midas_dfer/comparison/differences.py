@@ -105,7 +105,7 @@ def find_differences(
             classes; see `comparable`.
     """
     if unknown := sorted({name for pair in pairs for name in pair} - methods.keys()):
-        raise RequestError(f"There is no method {unknown[0]!r}; there are {', '.join(methods)}.")
+        raise RequestError(f"There is no method {unknown[0]!r}; there are {', '.join(methods)}")
     matched = [pair_up(pair, methods[pair[0]], methods[pair[1]]) for pair in pairs]
     settings = Resampling(people, repeats, seed, confidence)
     found: list[Difference] = []

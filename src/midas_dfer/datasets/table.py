@@ -120,7 +120,7 @@ def _read_manifest(file: Path, wanted: tuple[str, ...] | None, ignore: Sequence[
             "Leave out the class names, or give these."
         )
     if ignore:
-        raise RequestError(f"{file} is a manifest, whose classes are known: leave out --ignore.")
+        raise RequestError(f"{file} is a manifest, whose classes are known: leave out --ignore")
     return manifest
 
 

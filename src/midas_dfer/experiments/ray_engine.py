@@ -67,7 +67,7 @@ class RayEngine:
 
     def __post_init__(self) -> None:
         if find_spec("ray") is None:
-            raise RequestError("--ray needs the package ray, which is not installed: pip install 'midas-dfer[ray]'.")
+            raise RequestError("--ray needs the package ray, which is not installed: pip install 'midas-dfer[ray]'")
         if self.max_retries < -1:
             raise RequestError(f"max_retries is {self.max_retries}; expected 0 or more, or -1 to try again always")
         if not self.is_local and self.address != "auto":

@@ -87,7 +87,7 @@ def krippendorff_alpha(votes: Votes, level: MeasurementLevel = "nominal") -> flo
     except ImportError as error:
         raise RequestError(
             "Krippendorff's alpha needs the library krippendorff, which is not installed: "
-            "pip install 'midas-dfer[agreement]'."
+            "pip install 'midas-dfer[agreement]'"
         ) from error
     return float(library.alpha(value_counts=pairable.astype(np.int64), level_of_measurement=level))
 

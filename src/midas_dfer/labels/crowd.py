@@ -149,7 +149,7 @@ def _fitted(
         pandas: Any = import_module("pandas")
     except ImportError as error:
         raise RequestError(
-            f"{method} needs the library crowd-kit, which is not installed: pip install 'midas-dfer[crowd]'."
+            f"{method} needs the library crowd-kit, which is not installed: pip install 'midas-dfer[crowd]'"
         ) from error
     # As text of equal length: crowd-kit multiplies numeric columns with each other, names among them.
     cells = {"task": task, "worker": worker, "label": label}

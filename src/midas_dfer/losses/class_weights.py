@@ -56,13 +56,11 @@ def checked_class_weights(weights: Numbers) -> Float[Tensor, "K"]:
     """Check class weights when a loss is made."""
     given = as_constants(weights, "class weights").to(kept_dtype(weights))
     if given.ndim != 1 or given.numel() == 0:
-        raise RequestError(
-            f"The class weights have the shape {tuple(given.shape)}; expected one number per class, [K]."
-        )
+        raise RequestError(f"The class weights have the shape {tuple(given.shape)}; expected one number per class, [K]")
     if not (given.isfinite() & (given >= 0.0)).all() or not (given > 0.0).any():
         values = ", ".join(f"{value:.4g}" for value in given.tolist())
         raise RequestError(
             f"The class weights are [{values}]; expected finite numbers, none negative and at least one above 0 "
-            "(balanced_class_weights makes them from votes)."
+            "(balanced_class_weights makes them from votes)"
         )
     return given

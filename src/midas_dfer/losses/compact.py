@@ -46,13 +46,13 @@ class CompactCrossEntropy(SoftTargetLoss):
     def __init__(self, weight: float = 0.3) -> None:
         super().__init__()
         if not (is_number(weight) and 0.0 <= weight < math.inf):
-            raise RequestError(f"The weight of the compact term is {weight!r}; expected 0 or more, such as 0.3.")
+            raise RequestError(f"The weight of the compact term is {weight!r}; expected 0 or more, such as 0.3")
         self.weight = float(weight)
 
     def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
         """Compute the mean loss of a batch whose form has been checked."""
         if scores.shape[1] < 2:
-            raise RequestError("The logits have one class; the compact term needs rivals, at least two classes.")
+            raise RequestError("The logits have one class; the compact term needs rivals, at least two classes")
         cross_entropy = batch_mean(-(soft * log_probabilities(scores)).sum(dim=-1))
         return cross_entropy + self.weight * batch_mean((soft * _rivals_apart(scores)).sum(dim=-1))
 

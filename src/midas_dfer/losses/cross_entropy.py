@@ -50,7 +50,7 @@ class SoftTargetCrossEntropy(SoftTargetLoss):
         super().__init__()
         if not (is_number(label_smoothing) and 0.0 <= label_smoothing < 1.0):
             raise RequestError(
-                f"The label smoothing is {label_smoothing!r}; expected a share from 0 to below 1, such as 0.1."
+                f"The label smoothing is {label_smoothing!r}; expected a share from 0 to below 1, such as 0.1"
             )
         self.label_smoothing = float(label_smoothing)
         weights = None if class_weights is None else checked_class_weights(class_weights)
@@ -64,7 +64,7 @@ class SoftTargetCrossEntropy(SoftTargetLoss):
         if len(self.class_weights) != scores.shape[1]:
             raise RequestError(
                 f"There are {len(self.class_weights)} class weights and {scores.shape[1]} classes; give the loss one "
-                "weight per class."
+                "weight per class"
             )
         check_same_device("class weights", self.class_weights, scores)
         weights = self.class_weights.to(scores.dtype)

@@ -50,11 +50,11 @@ def checked_inputs(
     """
     for name, values in (("logits", logits), ("targets", targets)):
         if not isinstance(values, Tensor):
-            raise RequestError(f"The {name} are of type {type(values).__name__}; expected a tensor [B, K].")
+            raise RequestError(f"The {name} are of type {type(values).__name__}; expected a tensor [B, K]")
     if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
         raise RequestError(
             f"The logits are {logits.dtype} of shape {tuple(logits.shape)}; expected floating scores [B, K], one "
-            "row per clip, with at least one clip and one class."
+            "row per clip, with at least one clip and one class"
         )
     if targets.shape != logits.shape or not targets.is_floating_point():
         raise RequestError(
@@ -63,7 +63,7 @@ def checked_inputs(
         )
     if targets.device != logits.device:
         raise RequestError(
-            f"The targets are on {targets.device} and the logits on {logits.device}; move them to the same device."
+            f"The targets are on {targets.device} and the logits on {logits.device}; move them to the same device"
         )
     dtype = torch.promote_types(torch.promote_types(logits.dtype, targets.dtype), torch.float32)
     soft = targets.to(dtype)
@@ -76,12 +76,12 @@ def as_constants(values: Numbers, name: str) -> Shaped[Tensor, "..."]:
     """Take the constants that a loss is made with, as a tensor of their own: class weights, distances, places."""
     if isinstance(values, Tensor):
         if values.is_complex() or values.dtype == torch.bool:
-            raise RequestError(f"The {name} are {values.dtype}; expected real numbers.")
+            raise RequestError(f"The {name} are {values.dtype}; expected real numbers")
         return values.detach().clone().to(torch.promote_types(values.dtype, torch.float32))
     try:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError):
-        raise RequestError(f"The {name} are no array of real numbers; expected a tensor, an array or a list.") from None
+        raise RequestError(f"The {name} are no array of real numbers; expected a tensor, an array or a list") from None
 
 
 def kept_dtype(values: Numbers) -> torch.dtype:
@@ -100,7 +100,7 @@ def check_same_device(name: str, constants: Tensor, logits: Tensor) -> None:
     if constants.device != logits.device:
         raise RequestError(
             f"The {name} are on {constants.device} and the logits on {logits.device}; move the loss with "
-            f"loss.to('{logits.device}')."
+            f"loss.to('{logits.device}')"
         )
 
 
@@ -140,5 +140,5 @@ def _check_rows(targets: Float[Tensor, "B K"]) -> None:
     values = ", ".join(f"{value:.4g}" for value in targets[row].tolist())
     raise RequestError(
         f"Row {row} of the targets is [{values}]; expected class probabilities, none negative or NaN, that sum to 1 "
-        "(votes_to_soft_labels makes them from votes)."
+        "(votes_to_soft_labels makes them from votes)"
     )

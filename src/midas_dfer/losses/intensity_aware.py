@@ -55,9 +55,7 @@ class IntensityAwareLoss(SoftTargetLoss):
     def __init__(self, weight: float = 0.1) -> None:
         super().__init__()
         if not (is_number(weight) and 0.0 <= weight < math.inf):
-            raise RequestError(
-                f"The weight of the intensity-aware term is {weight!r}; expected 0 or more, such as 0.1."
-            )
+            raise RequestError(f"The weight of the intensity-aware term is {weight!r}; expected 0 or more, such as 0.1")
         self.weight = float(weight)
 
     def of_checked(self, scores: Float[Tensor, "B K"], soft: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
@@ -68,7 +66,7 @@ class IntensityAwareLoss(SoftTargetLoss):
 
 def _term(logits: Float[Tensor, "B K"], targets: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
     if logits.shape[1] < 2:
-        raise RequestError("The logits have one class; the intensity-aware term needs a rival, at least two classes.")
+        raise RequestError("The logits have one class; the intensity-aware term needs a rival, at least two classes")
     # The rival of every class is the strongest class, and that one's rival is the second.
     top, which = logits.topk(2, dim=-1)
     is_top = torch.arange(logits.shape[1], device=logits.device) == which[:, :1]

@@ -51,7 +51,7 @@ class OrderedEarthMoverDistance(SoftTargetLoss):
         if self.steps is not None:
             if len(self.steps) != scores.shape[1] - 1:
                 raise RequestError(
-                    f"There are {len(self.steps) + 1} positions and {scores.shape[1]} classes; give one per class."
+                    f"There are {len(self.steps) + 1} positions and {scores.shape[1]} classes; give one per class"
                 )
             check_same_device("positions", self.steps, scores)
             carried = carried * self.steps.to(scores.dtype)
@@ -61,7 +61,7 @@ class OrderedEarthMoverDistance(SoftTargetLoss):
 def _steps(positions: Numbers) -> Float[Tensor, "..."]:
     places = as_constants(positions, "positions")
     if places.ndim != 1 or len(places) == 0:
-        raise RequestError(f"The positions have the shape {tuple(places.shape)}; expected one number per class, [K].")
+        raise RequestError(f"The positions have the shape {tuple(places.shape)}; expected one number per class, [K]")
     steps = places.diff()
     if not (places.isfinite().all() and (steps > 0.0).all() and steps.isfinite().all()):
         values = ", ".join(f"{value:.4g}" for value in places.tolist())

@@ -62,9 +62,9 @@ class EarthMoverDistance(SoftTargetLoss):
     def __init__(self, ground_metric: Numbers, *, blur: float = 0.05, iterations: int = 100) -> None:
         super().__init__()
         if not (is_number(blur) and 1e-4 <= blur <= 10.0):
-            raise RequestError(f"The blur is {blur!r}; expected a number from 0.0001 to 10, such as 0.05.")
+            raise RequestError(f"The blur is {blur!r}; expected a number from 0.0001 to 10, such as 0.05")
         if not (is_whole(iterations) and iterations >= 1):
-            raise RequestError(f"{iterations!r} iterations were asked for; expected 1 or more, such as 100.")
+            raise RequestError(f"{iterations!r} iterations were asked for; expected 1 or more, such as 100")
         metric = _checked_metric(ground_metric)
         self.scale = float(metric.max())
         unit = (metric / self.scale).to(kept_dtype(ground_metric))
@@ -78,7 +78,7 @@ class EarthMoverDistance(SoftTargetLoss):
         if len(self.unit_metric) != scores.shape[1]:
             raise RequestError(
                 f"The ground metric is for {len(self.unit_metric)} classes and the logits have {scores.shape[1]}; give "
-                "one row and column per class."
+                "one row and column per class"
             )
         check_same_device("distances of the ground metric", self.unit_metric, scores)
         model = torch.softmax(scores, dim=-1)
@@ -132,17 +132,17 @@ def _checked_metric(ground_metric: Numbers) -> Float64[Tensor, "K K"]:
     if metric.ndim != 2 or metric.shape[0] != metric.shape[1] or metric.numel() == 0:
         raise RequestError(
             f"The ground metric has the shape {tuple(metric.shape)}; expected distances [K, K], one row and one column "
-            "per class."
+            "per class"
         )
     if not (metric.isfinite() & (metric >= 0.0)).all() or not (metric > 0.0).any():
         raise RequestError(
             "The ground metric holds a distance that is negative, infinite or NaN, or only zeros; expected finite "
-            "distances from 0, some above 0."
+            "distances from 0, some above 0"
         )
     if metric.diagonal().any():
         row = int(metric.diagonal().ne(0).to(torch.uint8).argmax())
         raise RequestError(
-            f"The distance of class {row} to itself is {float(metric[row, row]):.4g} in the ground metric; expected 0."
+            f"The distance of class {row} to itself is {float(metric[row, row]):.4g} in the ground metric; expected 0"
         )
     difference = (metric - metric.T).abs()
     if difference.max() > _SYMMETRY * metric.max():

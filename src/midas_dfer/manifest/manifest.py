@@ -155,7 +155,7 @@ class Manifest:
         for name, values in columns.items():
             if len(values) != len(self):
                 raise RequestError(
-                    f"The column {name!r} has {len(values)} values, but {self._name} has {len(self)} clips."
+                    f"The column {name!r} has {len(values)} values, but {self._name} has {len(self)} clips"
                 )
             series = pl.Series(name, values, strict=False)
             table = table.with_columns(series)

@@ -84,7 +84,7 @@ def row_numbers(rows: Rows, height: int, name: str) -> Int64[np.ndarray, " M"]:
             )
         chosen = np.flatnonzero(chosen)
     if chosen.size and not (-height <= chosen.min() and chosen.max() < height):
-        raise RequestError(f"{name} has {height} clips, but clip {chosen.max()} was asked for.")
+        raise RequestError(f"{name} has {height} clips, but clip {chosen.max()} was asked for")
     chosen = np.where(chosen < 0, chosen + height, chosen).astype(np.int64)
     if np.unique(chosen).size != chosen.size:
         raise RequestError("A clip was selected twice. A manifest holds every clip once.")

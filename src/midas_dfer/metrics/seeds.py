@@ -146,7 +146,7 @@ def paired_runs(
     if len(scores_a) != len(scores_b) or len(scores_a) < 2:
         raise RequestError(f"There are {len(scores_a)} and {len(scores_b)} scores. Give two or more of the same runs.")
     if not all(math.isfinite(score) for score in (*scores_a, *scores_b, overlap)) or overlap < 0:
-        raise RequestError("Scores and overlap must be finite numbers, and the overlap not negative.")
+        raise RequestError("Scores and overlap must be finite numbers, and the overlap not negative")
     gaps = [a - b for a, b in zip(scores_a, scores_b, strict=True)]
     runs, mean, deviation = len(gaps), fmean(gaps), stdev(gaps)
     error = deviation * math.sqrt(1 / runs + overlap)
@@ -163,4 +163,4 @@ def checked_confidence(confidence: float) -> None:
         RequestError: it is not between 0.5 and 1.
     """
     if not (is_number(confidence) and 0.5 <= confidence < 1):
-        raise RequestError(f"The confidence is {confidence!r}; expected at least 0.5 and less than 1, such as 0.95.")
+        raise RequestError(f"The confidence is {confidence!r}; expected at least 0.5 and less than 1, such as 0.95")

@@ -102,7 +102,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         RequestError: a value is not between 0 and 1.
     """
     if any(not (math.isfinite(p) and 0 <= p <= 1) for p in p_values):
-        raise RequestError(f"The p values {list(p_values)} are not all between 0 and 1.")
+        raise RequestError(f"The p values {list(p_values)} are not all between 0 and 1")
     order = np.argsort(p_values, kind="stable")
     corrected, largest = [1.0] * len(p_values), 0.0
     for rank, place in enumerate(order):

@@ -60,7 +60,7 @@ def attended(model: nn.Module, clips: Clips) -> Iterator[Callable[[], Float[Tens
     """
     if clips.ndim != 5:
         raise RequestError(
-            f"The clips have the shape {tuple(clips.shape)}; the attention of a model is that of clips [B,T,C,H,W]."
+            f"The clips have the shape {tuple(clips.shape)}; the attention of a model is that of clips [B,T,C,H,W]"
         )
     seen: list[Tensor] = []
 
@@ -84,7 +84,7 @@ def watched(model: nn.Module, look: Look) -> Iterator[None]:
     if not points:
         raise RequestError(
             f"{type(model).__name__} does not say where its maps are; give it an attribute map_points, names of its "
-            "modules, or give maps of your own."
+            "modules, or give maps of your own"
         )
     times = dict.fromkeys(points, 0)
 
@@ -94,7 +94,7 @@ def watched(model: nn.Module, look: Look) -> Iterator[None]:
             if not isinstance(output, Tensor) or output.ndim not in (4, 5):
                 what = f"of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
                 raise RequestError(
-                    f"The map point '{point}' gives {what}; expected maps [B * T, C, h, w] or [B, C, t, h, w]."
+                    f"The map point '{point}' gives {what}; expected maps [B * T, C, h, w] or [B, C, t, h, w]"
                 )
             return look(output)
 
@@ -108,7 +108,7 @@ def watched(model: nn.Module, look: Look) -> Iterator[None]:
             except AttributeError:
                 raise RequestError(
                     f"The map point '{point}' is no module of {type(model).__name__}; name it as "
-                    "model.get_submodule does."
+                    "model.get_submodule does"
                 ) from None
         yield
     finally:
@@ -137,7 +137,7 @@ def by_clip(maps: Float[Tensor, "..."], num_clips: int) -> Float[Tensor, "B t h 
     if len(maps) % num_clips or (maps.ndim == 4 and len(maps) != num_clips):
         raise RequestError(
             f"There are maps of {len(maps)} rows for {num_clips} clips; expected one row per clip or per frame, the "
-            "frames of a clip following each other."
+            "frames of a clip following each other"
         )
     return maps if maps.ndim == 4 else maps.view(num_clips, -1, *maps.shape[1:])
 

@@ -44,7 +44,7 @@ class BackgroundMix(PairMixer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (is_number(self.max_weight) and 0.0 < self.max_weight <= 1.0):
-            raise RequestError(f"The background's largest weight is {self.max_weight!r}; expected over 0, at most 1.")
+            raise RequestError(f"The background's largest weight is {self.max_weight!r}; expected over 0, at most 1")
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         return replace(plan, ratio=1.0 - self.max_weight * (1.0 - plan.ratio))
@@ -53,7 +53,7 @@ class BackgroundMix(PairMixer):
         if clips.ndim not in (4, 5):
             raise RequestError(
                 f"The clips have the shape {tuple(clips.shape)}; a background has height and width, so expected clips "
-                "[B, T, C, H, W] or stills [B, C, H, W]."
+                "[B, T, C, H, W] or stills [B, C, H, W]"
             )
         plan = plan.to(clips.device)
         scenes = clips if others is None else others

@@ -37,22 +37,22 @@ class RandomChoice(Mixer):
     def __post_init__(self) -> None:
         mixers = tuple(self.mixers)
         if not mixers:
-            raise RequestError("There are no mixers to choose from; give at least one.")
+            raise RequestError("There are no mixers to choose from; give at least one")
         for number, mixer in enumerate(mixers):
             if not isinstance(mixer, Mixer):
-                raise RequestError(f"Choice {number} is a {type(mixer).__name__}; expected a mixer, such as MIDAS().")
+                raise RequestError(f"Choice {number} is a {type(mixer).__name__}; expected a mixer, such as MIDAS()")
         object.__setattr__(self, "mixers", mixers)
         if self.probabilities is None:
             return
         probabilities = tuple(float(value) for value in self.probabilities)
         if len(probabilities) != len(mixers):
             raise RequestError(
-                f"There are {len(mixers)} mixers and {len(probabilities)} probabilities; give one for each mixer."
+                f"There are {len(mixers)} mixers and {len(probabilities)} probabilities; give one for each mixer"
             )
         # Comparisons with NaN are false, so a NaN fails both.
         if not all(value >= 0.0 for value in probabilities) or not abs(math.fsum(probabilities) - 1.0) <= 1e-6:
             raise RequestError(
-                f"The probabilities of the mixers are {probabilities}; expected 0 or more each, and a sum of 1."
+                f"The probabilities of the mixers are {probabilities}; expected 0 or more each, and a sum of 1"
             )
         object.__setattr__(self, "probabilities", probabilities)
 
@@ -88,6 +88,6 @@ class RandomChoice(Mixer):
             made = f"choice {plan.choice}" if isinstance(plan, ChoicePlan) else f"a {type(plan).__name__}"
             raise RequestError(
                 f"The plan is {made}, which is not of this RandomChoice of {len(self.mixers)} mixers; give the plan "
-                "that its draw gave."
+                "that its draw gave"
             )
         return self.mixers[plan.choice], plan.plan

@@ -59,11 +59,11 @@ class MixCollate:
         keys: Sequence[str] = KEYS,
     ) -> None:
         if (pool is None) != (dataset is None):
-            raise RequestError("Partners from a pool are loaded from its data set; give both pool and dataset.")
+            raise RequestError("Partners from a pool are loaded from its data set; give both pool and dataset")
         if not isinstance(mixer, Mixer):
-            raise RequestError(f"The mixer is {mixer!r:.60}; expected one such as MIDAS().")
+            raise RequestError(f"The mixer is {mixer!r:.60}; expected one such as MIDAS()")
         if isinstance(keys, str) or not isinstance(keys, Sequence) or len(set(keys)) != 3:
-            raise RequestError(f"The keys are {keys!r}; expected three, of clip, label and id of the video, as {KEYS}.")
+            raise RequestError(f"The keys are {keys!r}; expected three, of clip, label and id of the video, as {KEYS}")
         self.mixer, self.pool, self.dataset, self.collate, self.keys = mixer, pool, dataset, collate, tuple(keys)
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]] | dict[str, Any]:
@@ -91,7 +91,7 @@ class MixCollate:
     def _join(self, samples: Sequence[Any]) -> tuple[tuple[Tensor, Tensor, Any], dict[str, Any] | None]:
         """Clips, labels and ids; and of dictionaries what else they hold."""
         if not len(samples):
-            raise RequestError("The batch holds no samples; expected one or more.")
+            raise RequestError("The batch holds no samples; expected one or more")
         joined, rest = self.collate(list(samples)), None
         if isinstance(joined, Mapping):
             self._check_keys(joined)
@@ -104,7 +104,7 @@ class MixCollate:
             )
         clips, labels, video_ids = joined
         if not (isinstance(clips, Tensor) and isinstance(labels, Tensor)):
-            raise RequestError("The clips and labels of the samples must be tensors or numbers.")
+            raise RequestError("The clips and labels of the samples must be tensors or numbers")
         if labels.is_floating_point() and labels.dtype == torch.float64 and clips.dtype != torch.float64:
             labels = labels.float()  # lists of Python numbers and NumPy's soft labels come as float64
         return (clips, labels, video_ids), rest
@@ -119,5 +119,5 @@ class MixCollate:
             if what == "id of the video":
                 cure += "; of Hugging Face's Trainer, set remove_unused_columns=False, which else takes it away"
             raise RequestError(
-                f"The samples have no {key!r} for the {what}{hint}; they have {', '.join(map(repr, joined))}: {cure}."
+                f"The samples have no {key!r} for the {what}{hint}; they have {', '.join(map(repr, joined))}: {cure}"
             )

@@ -40,7 +40,7 @@ class Cutout(Mixer):
 
     def __post_init__(self) -> None:
         if not (is_number(self.size) and 0.0 <= self.size <= 1.0):
-            raise RequestError(f"The size of the square is {self.size!r}; expected a fraction from 0 to 1.")
+            raise RequestError(f"The size of the square is {self.size!r}; expected a fraction from 0 to 1")
 
     def draw(
         self,
@@ -68,9 +68,7 @@ class Cutout(Mixer):
         )
         fill = torch.tensor(self.fill, dtype=float_dtype(clips))
         if fill.ndim and len(fill) != channels:
-            raise RequestError(
-                f"There are {len(fill)} fill values for {channels} channels; expected one or {channels}."
-            )
+            raise RequestError(f"There are {len(fill)} fill values for {channels} channels; expected one or {channels}")
         fill = fill.to(clips.device, non_blocking=True).view(-1, 1, 1)
         mask = mask.view(len(mask), *[1] * (clips.ndim - 3), height, width)
         return torch.where(mask, fill, clips.to(float_dtype(clips))), soft.clone() if soft is labels else soft

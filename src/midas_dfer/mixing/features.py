@@ -37,7 +37,7 @@ class FeatureMixer(PairMixer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.points is not None and not self.points:
-            raise RequestError("The list of mix points is empty; name at least one, or give None for the model's own.")
+            raise RequestError("The list of mix points is empty; name at least one, or give None for the model's own")
 
     def through(
         self, model: nn.Module, clips: Clips, labels: Labels, plan: MixPlan, *, partners: Partners | None = None
@@ -64,7 +64,7 @@ class FeatureMixer(PairMixer):
         except AttributeError:
             raise RequestError(
                 f"The mix point '{point}' is no module of {type(model).__name__}; name it as model.get_submodule "
-                f"does, or '{INPUT}'."
+                f"does, or '{INPUT}'"
             ) from None
         targets: list[Float[Tensor, "B K"]] = []
 
@@ -97,7 +97,7 @@ class FeatureMixer(PairMixer):
         if not points:
             raise RequestError(
                 f"{type(model).__name__} does not say where it can be mixed; give it an attribute mix_points, names "
-                f"of its modules or '{INPUT}', or give the mixer points=(...)."
+                f"of its modules or '{INPUT}', or give the mixer points=(...)"
             )
         return str(points[int(depth * len(points))])
 
@@ -172,13 +172,13 @@ class PatchUp(FeatureMixer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.mode not in ("hard", "soft"):
-            raise RequestError(f"The mode '{self.mode}' is not known; expected 'hard' or 'soft'.")
+            raise RequestError(f"The mode '{self.mode}' is not known; expected 'hard' or 'soft'")
         if self.block_size < 1 or self.block_size % 2 == 0:
-            raise RequestError(f"The block size is {self.block_size}; expected an odd number, such as 7.")
+            raise RequestError(f"The block size is {self.block_size}; expected an odd number, such as 7")
         if self.gamma is not None and not 0.0 < self.gamma <= 1.0:
-            raise RequestError(f"The gamma is {self.gamma}; expected a number over 0, at most 1.")
+            raise RequestError(f"The gamma is {self.gamma}; expected a number over 0, at most 1")
         if self.probability is not None and not 0.0 <= self.probability <= 1.0:
-            raise RequestError(f"The probability of mixing a batch is {self.probability}; expected 0 to 1.")
+            raise RequestError(f"The probability of mixing a batch is {self.probability}; expected 0 to 1")
 
     def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         seed = _feature_plan(plan, self).seed
@@ -225,7 +225,7 @@ class PatchUp(FeatureMixer):
 def _feature_plan(plan: MixPlan, mixer: FeatureMixer) -> FeaturePlan:
     if not isinstance(plan, FeaturePlan):
         raise RequestError(
-            f"The plan is a {type(plan).__name__}; {type(mixer).__name__} needs the FeaturePlan that its draw gives."
+            f"The plan is a {type(plan).__name__}; {type(mixer).__name__} needs the FeaturePlan that its draw gives"
         )
     return plan
 
@@ -234,12 +234,12 @@ def _rows_of_clips(output: object, point: str, count: int) -> Shaped[Tensor, "B 
     """View the features of a point clip by clip: ``[B, ...]`` or ``[B, T, ...]``."""
     if not isinstance(output, Tensor):
         raise RequestError(
-            f"The mix point '{point}' gives a {type(output).__name__}, not one tensor; choose a module that gives one."
+            f"The mix point '{point}' gives a {type(output).__name__}, not one tensor; choose a module that gives one"
         )
     if output.ndim == 0 or len(output) == 0 or len(output) % count:
         raise RequestError(
             f"The mix point '{point}' gives features of shape {tuple(output.shape)} for {count} clips; expected one "
-            "row per clip or per frame, the frames of a clip following each other."
+            "row per clip or per frame, the frames of a clip following each other"
         )
     if len(output) > count:
         return output.view(count, -1, *output.shape[1:])

@@ -147,9 +147,9 @@ class PairMixer(Mixer):
     def __post_init__(self) -> None:
         check_alpha(self.alpha)
         if self.num_classes is not None and self.num_classes < 1:
-            raise RequestError(f"The number of classes is {self.num_classes}; expected at least 1.")
+            raise RequestError(f"The number of classes is {self.num_classes}; expected at least 1")
         if self.ratio_per not in get_args(RatioPer):
-            raise RequestError(f"A ratio per '{self.ratio_per}' is not known; expected 'clip' or 'batch'.")
+            raise RequestError(f"A ratio per '{self.ratio_per}' is not known; expected 'clip' or 'batch'")
 
     def draw(
         self,
@@ -167,7 +167,7 @@ class PairMixer(Mixer):
             partner = pool.draw(video_ids, generator)
         elif self.class_balanced:
             if labels is None:
-                raise RequestError("Class-balanced partners depend on the labels; give draw the batch's labels.")
+                raise RequestError("Class-balanced partners depend on the labels; give draw the batch's labels")
             balanced = PartnerPool.class_balanced(video_ids, labels, num_classes=self.num_classes)
             partner = balanced.draw(video_ids, generator)
         else:
@@ -223,10 +223,10 @@ def checked_batch(clips: Clips, labels: Labels, plan: MixPlan, *, num_classes: i
     if clips.ndim < 1 or not len(clips) == len(soft) == len(plan):
         raise RequestError(
             f"There are clips of shape {tuple(clips.shape)}, labels of shape {tuple(labels.shape)} and "
-            f"a plan for {len(plan)} rows; the first axis of all three must be the batch."
+            f"a plan for {len(plan)} rows; the first axis of all three must be the batch"
         )
     if clips.is_complex() or clips.dtype == torch.bool:
-        raise RequestError(f"The clips are {clips.dtype}; expected integer or floating values.")
+        raise RequestError(f"The clips are {clips.dtype}; expected integer or floating values")
     return soft
 
 
@@ -238,7 +238,7 @@ def checked_partners(
         if plan.pool_size is not None:
             raise RequestError(
                 f"The plan's partners are rows of a pool of {plan.pool_size} clips, not of the batch; load those "
-                "rows and give their clips and labels as partners=(clips, labels)."
+                "rows and give their clips and labels as partners=(clips, labels)"
             )
         return None, None
     others, labels = partners
@@ -248,6 +248,6 @@ def checked_partners(
         raise RequestError(
             f"The partners are {others.dtype} of shape {tuple(others.shape)} with labels of shape "
             f"{tuple(labels.shape)}; expected those of the batch, {clips.dtype} {tuple(clips.shape)} and "
-            f"{tuple(soft.shape)}: one partner for each row."
+            f"{tuple(soft.shape)}: one partner for each row"
         )
     return others, other_soft

@@ -24,16 +24,16 @@ def check_normalization(normalization: str, temperature: float, num_votes: float
     """Refuse an unknown normalisation, or numbers that make no softmax."""
     if normalization not in get_args(Normalization):
         names = ", ".join(get_args(Normalization))
-        raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}.")
+        raise RequestError(f"The label normalisation is '{normalization}'; expected one of {names}")
     if not (is_number(temperature) and 0.0 < temperature < float("inf")):
-        raise RequestError(f"The softmax temperature is {temperature!r}; expected a positive number, such as 1.0.")
+        raise RequestError(f"The softmax temperature is {temperature!r}; expected a positive number, such as 1.0")
     if num_votes is None:
         if normalization == "softmax_counts":
             raise RequestError(
-                "The softmax of vote counts depends on how many votes a clip has; give num_votes, such as 10."
+                "The softmax of vote counts depends on how many votes a clip has; give num_votes, such as 10"
             )
     elif not (is_number(num_votes) and 0.0 < num_votes < float("inf")):
-        raise RequestError(f"The number of votes is {num_votes!r}; expected a positive number, such as 10.")
+        raise RequestError(f"The number of votes is {num_votes!r}; expected a positive number, such as 10")
 
 
 def normalize_targets(
@@ -94,7 +94,7 @@ def implied_vote_shares(
     """
     check_normalization(normalization, temperature, num_votes)
     if not isinstance(logits, Tensor):
-        raise RequestError(f"The logits are of type {type(logits).__name__}; expected a tensor [..., K].")
+        raise RequestError(f"The logits are of type {type(logits).__name__}; expected a tensor [..., K]")
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if normalization == "none":
         return torch.softmax(scores, dim=-1)

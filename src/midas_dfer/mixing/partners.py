@@ -46,7 +46,7 @@ def draw_partners(video_ids: VideoIds, generator: torch.Generator | None = None)
         raise RequestError(
             f"All {len(videos)} clips of the batch are of one video, and a clip is never mixed with its "
             "own video; give at least two videos to a batch (a larger batch, another sampler, or drop the "
-            "last short batch)."
+            "last short batch)"
         )
     if 2 * largest > len(videos):
         return PartnerPool(ids).draw(ids, generator)
@@ -95,10 +95,10 @@ class PartnerPool:
         ids = as_list(self.video_ids)
         weights = torch.ones(len(ids), dtype=torch.float64) if self.weights is None else self.weights.cpu().double()
         if weights.shape != (len(ids),):
-            raise RequestError(f"There are {len(ids)} video ids and weights of shape {tuple(weights.shape)}.")
+            raise RequestError(f"There are {len(ids)} video ids and weights of shape {tuple(weights.shape)}")
         if not (good := (weights >= 0.0) & weights.isfinite()).all():
             row = first_false(good)
-            raise RequestError(f"The weight of row {row} is {weights[row].item()}; expected 0 or more.")
+            raise RequestError(f"The weight of row {row} is {weights[row].item()}; expected 0 or more")
         # Rows ordered by video: a video's rows are one stretch of the summed weights, which a draw skips.
         numbers = {video: number for number, video in enumerate(dict.fromkeys(ids))}
         videos = torch.tensor([numbers[video] for video in ids])
@@ -157,7 +157,7 @@ class PartnerPool:
             row = first_false(good)
             raise RequestError(
                 f"There is no partner for row {row}: all that can be drawn is of its own video, {ids[row]!r}, and a "
-                "clip is never mixed with its own video; give at least two videos to draw from."
+                "clip is never mixed with its own video; give at least two videos to draw from"
             )
         chance = torch.rand(len(ids), generator=generator, dtype=torch.float64, device=device_of(generator)).cpu()
         point = chance * rest
@@ -172,15 +172,15 @@ class PartnerPool:
 def as_list(video_ids: VideoIds) -> list[Any]:
     """Give video ids as a list of texts or numbers."""
     if isinstance(video_ids, str):
-        raise RequestError(f"The video ids are the single text {video_ids!r}; expected one id per clip.")
+        raise RequestError(f"The video ids are the single text {video_ids!r}; expected one id per clip")
     if isinstance(video_ids, Tensor) and video_ids.ndim != 1:
-        raise RequestError(f"The video ids have the shape {tuple(video_ids.shape)}; expected one id per clip, [B].")
+        raise RequestError(f"The video ids have the shape {tuple(video_ids.shape)}; expected one id per clip, [B]")
     if not isinstance(video_ids, Iterable):
-        raise RequestError(f"The video ids are {video_ids!r}; expected one id per clip, [B].")
+        raise RequestError(f"The video ids are {video_ids!r}; expected one id per clip, [B]")
     ids = video_ids.tolist() if isinstance(video_ids, Tensor) else list(video_ids)
     ids = [value.item() if isinstance(value, Tensor) else value for value in ids]
     if unfit := [value for value in ids if value is None or not isinstance(value, Hashable)]:
-        raise RequestError(f"A video id is {unfit[0]!r}; expected a text or a number for each clip.")
+        raise RequestError(f"A video id is {unfit[0]!r}; expected a text or a number for each clip")
     if not ids:
-        raise RequestError("The batch is empty: there are no video ids to draw partners for.")
+        raise RequestError("The batch is empty: there are no video ids to draw partners for")
     return ids

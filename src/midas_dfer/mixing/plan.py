@@ -51,20 +51,20 @@ class MixPlan:
         ratio, partner = self.ratio, self.partner
         if ratio.ndim != 1 or ratio.dtype != torch.float32 or len(ratio) == 0:
             raise RequestError(
-                f"The mixing ratios are {ratio.dtype} of shape {tuple(ratio.shape)}; expected float32 [B]."
+                f"The mixing ratios are {ratio.dtype} of shape {tuple(ratio.shape)}; expected float32 [B]"
             )
         if partner.shape != ratio.shape or partner.dtype != torch.int64:
             raise RequestError(
                 f"The partners are {partner.dtype} of shape {tuple(partner.shape)}; expected int64 "
-                f"{tuple(ratio.shape)}, one per ratio."
+                f"{tuple(ratio.shape)}, one per ratio"
             )
         if ratio.device.type == "cpu" and not (inside := (ratio >= 0.0) & (ratio <= 1.0)).all():
             row = first_false(inside)
-            raise RequestError(f"The mixing ratio of row {row} is {ratio[row].item()}; expected 0 to 1.")
+            raise RequestError(f"The mixing ratio of row {row} is {ratio[row].item()}; expected 0 to 1")
         rows = len(partner) if self.pool_size is None else self.pool_size
         if partner.device.type == "cpu" and not (inside := (partner >= 0) & (partner < rows)).all():
             row = first_false(inside)
-            raise RequestError(f"The partner of row {row} is row {partner[row].item()}; expected 0 to {rows - 1}.")
+            raise RequestError(f"The partner of row {row} is row {partner[row].item()}; expected 0 to {rows - 1}")
 
     def __len__(self) -> int:
         return len(self.ratio)
@@ -100,11 +100,11 @@ class RegionPlan(MixPlan):
         place = self.place
         if place.shape != (len(self), 3) or place.dtype != torch.float32:
             raise RequestError(
-                f"The places are {place.dtype} of shape {tuple(place.shape)}; expected float32 {(len(self), 3)}."
+                f"The places are {place.dtype} of shape {tuple(place.shape)}; expected float32 {(len(self), 3)}"
             )
         if place.device.type == "cpu" and not (inside := ((place >= 0.0) & (place < 1.0)).all(dim=1)).all():
             row = first_false(inside)
-            raise RequestError(f"The place of row {row} is {place[row].tolist()}; expected fractions from 0 to 1.")
+            raise RequestError(f"The place of row {row} is {place[row].tolist()}; expected fractions from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class FeaturePlan(MixPlan):
         super().__post_init__()
         if not 0.0 <= self.depth < 1.0 or self.seed < 0:
             raise RequestError(
-                f"The depth is {self.depth} and the seed {self.seed}; expected a fraction from 0 to 1 and 0 or more."
+                f"The depth is {self.depth} and the seed {self.seed}; expected a fraction from 0 to 1 and 0 or more"
             )
 
 
@@ -170,7 +170,7 @@ def plan_from_dict(values: Mapping[str, Any]) -> MixPlan:
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"These are no values of a mixing plan ({error}): {str(dict(values))[:200]}; give what to_dict gave."
+            f"These are no values of a mixing plan ({error}): {str(dict(values))[:200]}; give what to_dict gave"
         ) from None
 
 
@@ -215,7 +215,7 @@ def to_device(values: Shaped[Tensor, "..."], device: torch.device | str) -> Shap
 def check_alpha(alpha: float) -> None:
     """Refuse an α that makes no Beta distribution."""
     if not (is_number(alpha) and 0.0 < alpha < float("inf")):
-        raise RequestError(f"The alpha of the Beta distribution is {alpha!r}; expected a positive number.")
+        raise RequestError(f"The alpha of the Beta distribution is {alpha!r}; expected a positive number")
 
 
 def first_false(rows: Bool[Tensor, "B"]) -> int:

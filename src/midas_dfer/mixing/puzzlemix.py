@@ -94,14 +94,14 @@ class PuzzleMix(SaliencyMixer):
         super().__post_init__()
         for name in ("grid", "levels", "neighbourhood", "steps"):
             if getattr(self, name) < 1:
-                raise RequestError(f"{name} is {getattr(self, name)}; expected at least 1.")
+                raise RequestError(f"{name} is {getattr(self, name)}; expected at least 1")
         for name in ("label_smoothness", "prior"):
             if not 0.0 <= getattr(self, name) < math.inf:
-                raise RequestError(f"{name} is {getattr(self, name)}; expected 0 or more.")
+                raise RequestError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if not 0.0 <= self.data_smoothness <= 1.0:
-            raise RequestError(f"data_smoothness is {self.data_smoothness}; expected 0 to 1.")
+            raise RequestError(f"data_smoothness is {self.data_smoothness}; expected 0 to 1")
         if self.transport_cost is not None and not 0.0 < self.transport_cost < math.inf:
-            raise RequestError(f"transport_cost is {self.transport_cost}; expected a number over 0, or None.")
+            raise RequestError(f"transport_cost is {self.transport_cost}; expected a number over 0, or None")
 
     def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         _, _, height, width = frame_sizes(clips)

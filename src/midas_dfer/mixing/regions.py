@@ -73,7 +73,7 @@ class VideoMix(CutMix):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kind not in get_args(BoxKind):
-            raise RequestError(f"A box in '{self.kind}' is not known; expected {' or '.join(get_args(BoxKind))}.")
+            raise RequestError(f"A box in '{self.kind}' is not known; expected {' or '.join(get_args(BoxKind))}")
 
     def _mix(self, clips: Clips, others: Clips | None, plan: MixPlan) -> MixedClips:
         return paste_boxes(clips, others, as_region_plan(plan), self.kind, self.box)
@@ -182,7 +182,7 @@ def as_region_plan(plan: MixPlan) -> RegionPlan:
     """Refuse a plan that another kind of mixer drew."""
     if not isinstance(plan, RegionPlan):
         raise RequestError(
-            f"This is a {type(plan).__name__} without places; expected a plan that this mixer's draw gave."
+            f"This is a {type(plan).__name__} without places; expected a plan that this mixer's draw gave"
         )
     return plan
 
@@ -192,7 +192,7 @@ def frame_sizes(clips: Clips) -> tuple[int, int, int, int]:
     if clips.ndim not in (4, 5):
         raise RequestError(
             f"The clips have the shape {tuple(clips.shape)}; this mixer cuts in pictures and expects clips "
-            "[B,T,C,H,W] or stills [B,C,H,W]."
+            "[B,T,C,H,W] or stills [B,C,H,W]"
         )
     frames = clips.shape[1] if clips.ndim == 5 else 1
     channels, height, width = clips.shape[-3:]
@@ -202,7 +202,7 @@ def frame_sizes(clips: Clips) -> tuple[int, int, int, int]:
 def check_box_rule(rule: str) -> None:
     """Refuse an unknown rule."""
     if rule not in get_args(BoxRule):
-        raise RequestError(f"The box rule is '{rule}'; expected {' or '.join(get_args(BoxRule))}.")
+        raise RequestError(f"The box rule is '{rule}'; expected {' or '.join(get_args(BoxRule))}")
 
 
 def _whole_span(plan: RegionPlan, length: int) -> Span:

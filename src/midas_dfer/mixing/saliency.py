@@ -103,9 +103,9 @@ class AttentiveCutMix(SaliencyMixer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.grid < 1:
-            raise RequestError(f"The grid has {self.grid} cells a side; expected at least 1.")
+            raise RequestError(f"The grid has {self.grid} cells a side; expected at least 1")
         if self.cells is not None and not 0 <= self.cells <= self.grid**2:
-            raise RequestError(f"{self.cells} cells of {self.grid**2} are to be pasted; expected 0 to {self.grid**2}.")
+            raise RequestError(f"{self.cells} cells of {self.grid**2} are to be pasted; expected 0 to {self.grid**2}")
 
     def _extend(self, plan: MixPlan, generator: torch.Generator | None) -> MixPlan:
         if self.cells is None:

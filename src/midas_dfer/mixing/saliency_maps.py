@@ -79,12 +79,12 @@ def one_map(maps: Shaped[Tensor, "..."], clips: Clips) -> Float[Tensor, "B h w"]
         wanted = f"{rows} or [{len(clips)}, {clips.shape[1]}, h, w]" if clips.ndim == 5 else rows
         raise RequestError(
             f"The saliency or attention is {maps.dtype} of shape {tuple(maps.shape)} for clips of shape "
-            f"{tuple(clips.shape)}; expected {wanted}."
+            f"{tuple(clips.shape)}; expected {wanted}"
         )
     maps = maps.detach().to(torch.promote_types(maps.dtype, torch.float32))
     if maps.device.type == "cpu" and not maps.isfinite().all():
         row = int((~maps.isfinite()).flatten(1).any(dim=1).to(torch.uint8).argmax())
-        raise RequestError(f"The saliency or attention of row {row} holds values that are not finite.")
+        raise RequestError(f"The saliency or attention of row {row} holds values that are not finite")
     maps = maps.mean(dim=1) if of_frames else maps
     return maps.to(clips.device, non_blocking=True)
 
@@ -94,7 +94,7 @@ def without_gradients(maps_of: MapFunction | str, clips: Clips) -> Shaped[Tensor
     if isinstance(maps_of, str):
         raise RequestError(
             "The maps are to be those of a model, and apply is not given one; call through(model, ...), or give the "
-            "maps of this batch."
+            "maps of this batch"
         )
     with torch.no_grad():
         return maps_of(clips.detach())
@@ -103,7 +103,7 @@ def without_gradients(maps_of: MapFunction | str, clips: Clips) -> Shaped[Tensor
 def check_source(source: object, name: str) -> None:
     """Refuse words that are no source of maps."""
     if isinstance(source, str) and source != OF_MODEL:
-        raise RequestError(f"The {name} is '{source}'; expected a function of the clips, their maps, or '{OF_MODEL}'.")
+        raise RequestError(f"The {name} is '{source}'; expected a function of the clips, their maps, or '{OF_MODEL}'")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ class SaliencyMixer(PairMixer):
         if saliency is not None:
             mixer = replace(self, saliency=SaliencyMaps(saliency, partner_saliency))
         elif partner_saliency is not None:
-            raise RequestError("There are maps of the partners and none of the clips; give saliency too, or neither.")
+            raise RequestError("There are maps of the partners and none of the clips; give saliency too, or neither")
         return PairMixer.apply(mixer, clips, labels, plan, partners=partners)
 
     def _own_maps(self, clips: Clips) -> Float[Tensor, "B h w"]:
@@ -186,7 +186,7 @@ class SaliencyMixer(PairMixer):
             if isinstance(source, SaliencyMaps) and source.partners is not None:
                 raise RequestError(
                     "There are maps of partners from outside, but the partners are rows of the batch; leave those "
-                    "maps out."
+                    "maps out"
                 )
             return (self._own_maps(clips) if own is None else own).index_select(0, plan.partner)
         if not isinstance(source, SaliencyMaps):
@@ -194,7 +194,7 @@ class SaliencyMixer(PairMixer):
         if source.partners is None:
             raise RequestError(
                 "The partners came from outside the batch, and there are maps of the batch's clips alone; give "
-                "partner_saliency too."
+                "partner_saliency too"
             )
         return one_map(source.partners, others)
 

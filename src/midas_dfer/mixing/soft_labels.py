@@ -22,22 +22,22 @@ def as_soft_labels(labels: Shaped[Tensor, "..."], *, num_classes: int | None = N
     if labels.ndim == 2:
         raise RequestError(
             f"The labels are {labels.dtype} of shape {tuple(labels.shape)}, which looks like votes; turn "
-            "votes into probabilities with votes_to_soft_labels first."
+            "votes into probabilities with votes_to_soft_labels first"
         )
     if labels.ndim != 1 or labels.dtype == torch.bool or labels.is_complex():
         raise RequestError(
             f"The labels are {labels.dtype} of shape {tuple(labels.shape)}; expected floating "
-            "probabilities [B, K] or integer class labels [B]."
+            "probabilities [B, K] or integer class labels [B]"
         )
     if num_classes is None:
         raise RequestError(
-            "The labels are class numbers, and how many classes there are is not known; give the mixer num_classes."
+            "The labels are class numbers, and how many classes there are is not known; give the mixer num_classes"
         )
     if labels.device.type == "cpu" and not (inside := (labels >= 0) & (labels < num_classes)).all():
         row = int(torch.argmin(inside.to(torch.uint8)))
         raise RequestError(
             f"The class label of row {row} is {int(labels[row])}; expected 0 to {num_classes - 1} "
-            "(leave out clips without a single label, or use their soft labels)."
+            "(leave out clips without a single label, or use their soft labels)"
         )
     classes = torch.arange(num_classes, device=labels.device)
     return (labels.unsqueeze(1) == classes).to(torch.float32)
@@ -47,7 +47,7 @@ def check_tensor(value: object, name: str) -> None:
     """Refuse an array of another library, or no array at all."""
     if not isinstance(value, Tensor):
         raise RequestError(
-            f"The {name} are a {type(value).__qualname__}; expected a torch.Tensor, such as torch.as_tensor({name})."
+            f"The {name} are a {type(value).__qualname__}; expected a torch.Tensor, such as torch.as_tensor({name})"
         )
 
 
@@ -56,7 +56,7 @@ def _check_probabilities(labels: Float[Tensor, "..."], num_classes: int | None) 
         wanted = "K" if num_classes is None else num_classes
         raise RequestError(
             f"The soft labels have the shape {tuple(labels.shape)}; expected [B, {wanted}], a probability "
-            "for each class in each row."
+            "for each class in each row"
         )
     tolerance = _HALF_TOLERANCE if labels.dtype.itemsize < 4 else _TOLERANCE
     soft = labels.to(torch.promote_types(labels.dtype, torch.float32))
@@ -69,6 +69,6 @@ def _check_probabilities(labels: Float[Tensor, "..."], num_classes: int | None) 
         values = ", ".join(f"{value:.4g}" for value in soft[row].tolist())
         raise RequestError(
             f"Row {row} of the soft labels is [{values}]; expected probabilities, none negative or NaN, "
-            "that sum to 1 (votes_to_soft_labels makes them from votes)."
+            "that sum to 1 (votes_to_soft_labels makes them from votes)"
         )
     return soft

@@ -65,7 +65,7 @@ class TransMix(CutMix):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (is_number(self.area_weight) and 0.0 <= self.area_weight <= 1.0):
-            raise RequestError(f"The weight of the area is {self.area_weight!r}; expected 0 to 1.")
+            raise RequestError(f"The weight of the area is {self.area_weight!r}; expected 0 to 1")
         check_source(self.attention, "attention")
 
     def apply(

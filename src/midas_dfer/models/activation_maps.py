@@ -63,7 +63,7 @@ def class_activation_maps(
     for maps, gradient in zip(seen, gradients, strict=True):
         if gradient is None:
             raise RequestError(
-                f"The map points of {type(model).__name__} do not all lead to its logits; name modules that do."
+                f"The map points of {type(model).__name__} do not all lead to its logits; name modules that do"
             )
         product = (maps.detach().float() * gradient.float()).sum(dim=1)
         evidence.append(in_frames(by_clip(product, len(clips)), clips.shape[1]))
@@ -92,9 +92,9 @@ def _of_mirrored(
 def _checked(classes: Int64[Tensor, "_"], logits: Float[Tensor, "B K"]) -> Int64[Tensor, "B"]:
     count = logits.shape[1]
     if len(classes) != len(logits):
-        raise RequestError(f"There are {len(classes)} classes for {len(logits)} clips; give one for each.")
+        raise RequestError(f"There are {len(classes)} classes for {len(logits)} clips; give one for each")
     if classes.device.type == "cpu" and not ((classes >= 0) & (classes < count)).all():
-        raise RequestError(f"The classes are {classes.tolist()}; expected 0 to {count - 1}.")
+        raise RequestError(f"The classes are {classes.tolist()}; expected 0 to {count - 1}")
     return classes.to(logits.device)
 
 

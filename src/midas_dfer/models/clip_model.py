@@ -55,7 +55,7 @@ class ClipModel(nn.Module):
         if clips.ndim != 5 or clips.shape[2] != 3 or not clips.is_floating_point():
             raise RequestError(
                 f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
-                "H, W], as `midas_dfer.clips.batches.augment.normalize_pixels` makes them."
+                "H, W], as `midas_dfer.clips.batches.augment.normalize_pixels` makes them"
             )
         return self.logits(clips)
 
@@ -90,12 +90,10 @@ def lay_out_for_speed(model: nn.Module) -> None:
 def check_options(num_classes: int, dropout: float, width: int = PUBLISHED_WIDTH, num_frames: int = 1) -> None:
     """Refuse what no network can be built from."""
     if not (is_whole(num_classes) and num_classes >= 1):
-        raise RequestError(f"The number of classes is {num_classes!r}; expected at least 1.")
+        raise RequestError(f"The number of classes is {num_classes!r}; expected at least 1")
     if not (is_number(dropout) and 0.0 <= dropout < 1.0):
-        raise RequestError(f"The dropout is {dropout!r}; expected a probability in [0, 1), such as 0.5.")
+        raise RequestError(f"The dropout is {dropout!r}; expected a probability in [0, 1), such as 0.5")
     if not (is_whole(width) and width >= 8 and width % 8 == 0):
-        raise RequestError(
-            f"The width is {width!r}; expected a multiple of 8, as {PUBLISHED_WIDTH}, the published one."
-        )
+        raise RequestError(f"The width is {width!r}; expected a multiple of 8, as {PUBLISHED_WIDTH}, the published one")
     if not (is_whole(num_frames) and num_frames >= 1):
-        raise RequestError(f"The number of frames is {num_frames!r}; expected at least 1.")
+        raise RequestError(f"The number of frames is {num_frames!r}; expected at least 1")

@@ -27,7 +27,7 @@ def read_initializers(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
                 name, values = _tensor(message)
                 tensors[name] = values
     except (IndexError, KeyError, ValueError) as error:
-        raise RequestError(f"{path}: not an ONNX file with float32, int8 and int64 weights in it.") from error
+        raise RequestError(f"{path}: not an ONNX file with float32, int8 and int64 weights in it") from error
     return tensors
 
 

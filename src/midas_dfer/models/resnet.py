@@ -44,7 +44,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if width < 8 or width % 8:
-            raise RequestError(f"The width is {width}; expected a multiple of 8, as 64, the published one.")
+            raise RequestError(f"The width is {width}; expected a multiple of 8, as 64, the published one")
         self.width = width
         self.num_features = 8 * width * block.expansion
         side = 3 if small_pictures else 7
@@ -71,7 +71,7 @@ class ResNet(nn.Module):
         if self.training and frames.shape[0] == 1 and max(frames.shape[2:]) <= smallest:
             raise RequestError(
                 f"A training batch of one frame of {frames.shape[3]}x{frames.shape[2]} leaves batch normalisation a "
-                f"single value per channel; expected at least two frames, or one larger than {smallest} pixels."
+                f"single value per channel; expected at least two frames, or one larger than {smallest} pixels"
             )
         maps = self.stem(frames)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):

@@ -195,7 +195,7 @@ class ResNet3d(ClipModel):
             raise RequestError(
                 f"A training batch of one clip of {clips.shape[1]} frames of {clips.shape[4]}x{clips.shape[3]} leaves "
                 "batch normalisation a single value per channel; expected at least two clips, or one of more than "
-                f"{time} frames or {space} pixels."
+                f"{time} frames or {space} pixels"
             )
         maps = self.stem(self.renormalize(clips).transpose(1, 2))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))

@@ -32,7 +32,7 @@ class ShiftedModel(ClipModel):
         if width != PUBLISHED_WIDTH:
             raise RequestError(
                 f"The width is {width}, but this trunk has one size only, that of its pretrained weights; leave the "
-                f"width at {PUBLISHED_WIDTH}, or take another model, such as tsm_resnet18, for a small trial."
+                f"width at {PUBLISHED_WIDTH}, or take another model, such as tsm_resnet18, for a small trial"
             )
         super().__init__()
         self.num_features = num_features

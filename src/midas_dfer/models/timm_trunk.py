@@ -78,7 +78,7 @@ class TSMTimm(ShiftedModel):
         if not firsts:
             raise RequestError(
                 f"Where temporal shift belongs in {PREFIX}{trunk}, a {type(backbone).__name__}, is not known; take a "
-                f"trunk of one of the families {_FAMILIES}."
+                f"trunk of one of the families {_FAMILIES}"
             )
         super().__init__(
             getattr(backbone, "head_hidden_size", None) or backbone.num_features,
@@ -127,11 +127,11 @@ def _timm() -> Any:  # noqa: ANN401 - a module that may be missing
             raise RequestError(
                 f"Models named {PREFIX}... need the package timm: pip install 'midas-dfer[timm]'."
             ) from error
-        raise RequestError(f"The package timm lacks {error.name}: pip install 'midas-dfer[timm]'.") from error
+        raise RequestError(f"The package timm lacks {error.name}: pip install 'midas-dfer[timm]'") from error
     except (ImportError, RuntimeError) as error:  # a torchvision that was built for another torch
         raise RequestError(
             f"The package timm cannot be imported ({error}); install the torchvision that belongs to this torch, "
-            f"{torch.__version__}."
+            f"{torch.__version__}"
         ) from error
 
 

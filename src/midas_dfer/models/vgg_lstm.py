@@ -63,7 +63,7 @@ class TwoStreamVGGLSTM(ClipModel):
             height, width = clips.shape[-2:]
             raise RequestError(
                 f"The pictures are {height}x{width} pixels; a VGG-13 halves them five times and takes {_SMALLEST}x"
-                f"{_SMALLEST} or more."
+                f"{_SMALLEST} or more"
             )
         changes = clips - torch.cat([clips[:, :1], clips[:, :-1]], dim=1)
         maps = [clips.flatten(0, 1), changes.flatten(0, 1)]

@@ -146,30 +146,30 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     """Read a state dict from a file, without running code from it; ``module.`` in front of the keys is removed."""
     path = Path(path)
     if not path.is_file():
-        raise RequestError(f"There is no weight file {path}; check the path.")
+        raise RequestError(f"There is no weight file {path}; check the path")
     if path.suffix == ".safetensors":
         try:
             content: object = load_file(path, device="cpu")
         except SafetensorError as error:
-            raise RequestError(f"{path} is not a whole safetensors file ({error}); get it again.") from error
+            raise RequestError(f"{path} is not a whole safetensors file ({error}); get it again") from error
     elif path.suffix in (".pth", ".pt"):
         content = _read_torch_file(path)
     else:
-        raise RequestError(f"{path} ends in '{path.suffix}'; a weight file ends in .safetensors, .pth or .pt.")
+        raise RequestError(f"{path} ends in '{path.suffix}'; a weight file ends in .safetensors, .pth or .pt")
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping):
-        raise RequestError(f"{path} holds a {type(content).__name__}; expected a state dict, weights by name.")
+        raise RequestError(f"{path} holds a {type(content).__name__}; expected a state dict, weights by name")
     weights = {}
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise RequestError(
                 f"{path} holds a {type(value).__name__} under {key!r}; expected a state dict, whose values "
-                "are all tensors, or one under the key 'state_dict'."
+                "are all tensors, or one under the key 'state_dict'"
             )
         weights[key.removeprefix("module.")] = value
     if not weights:
-        raise RequestError(f"{path} holds no weights.")
+        raise RequestError(f"{path} holds no weights")
     return weights
 
 
@@ -184,7 +184,7 @@ def _read_torch_file(path: Path) -> object:
     with path.open("rb") as file:
         looks_pickled = file.read(1) == b"\x80"
     if not looks_pickled and not zipfile.is_zipfile(path):
-        raise RequestError(f"{path} is not a weight file, or was cut short; expected what torch.save wrote.")
+        raise RequestError(f"{path} is not a weight file, or was cut short; expected what torch.save wrote")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch's own doubts; what cannot be read is told below
@@ -193,11 +193,9 @@ def _read_torch_file(path: Path) -> object:
         if isinstance(error, pickle.UnpicklingError) and "unsupported" in str(error).lower():
             raise RequestError(
                 f"{path} holds more than tensors and would have to run code to be read, which is refused; "
-                "convert it to .safetensors where you trust it."
+                "convert it to .safetensors where you trust it"
             ) from error
-        raise RequestError(
-            f"{path} cannot be read, it seems damaged ({type(error).__name__}); get it again."
-        ) from error
+        raise RequestError(f"{path} cannot be read, it seems damaged ({type(error).__name__}); get it again") from error
 
 
 def _some(keys: Sequence[str]) -> str:

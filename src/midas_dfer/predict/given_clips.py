@@ -25,13 +25,13 @@ def checked_clips(clips: object, info: ModelInfo) -> UInt8[Tensor, "B T 3 S S"]:
     expected = f"expected a tensor [clips, {frames}, 3, {size}, {size}] of uint8, RGB from 0 to 255"
     if not isinstance(clips, Tensor):
         cure = "; make one with torch.from_numpy" if isinstance(clips, np.ndarray) else ""
-        raise RequestError(f"The clips are of type {type(clips).__name__}; {expected}{cure}.")
+        raise RequestError(f"The clips are of type {type(clips).__name__}; {expected}{cure}")
     if clips.dtype != torch.uint8:
-        raise RequestError(f"The clips are {clips.dtype}{_range_of(clips)}; {expected}.")
+        raise RequestError(f"The clips are {clips.dtype}{_range_of(clips)}; {expected}")
     shape = tuple(clips.shape)
     if len(shape) != 5:
         cure = "; of one clip: clips[None]" if len(shape) == 4 else ""
-        raise RequestError(f"The clips have shape {list(shape)}; {expected}{cure}.")
+        raise RequestError(f"The clips have shape {list(shape)}; {expected}{cure}")
     count, length, channels, height, width = shape
     wrong = ""
     if channels != 3:
@@ -53,7 +53,7 @@ def checked_clips(clips: object, info: ModelInfo) -> UInt8[Tensor, "B T 3 S S"]:
             "pictures, predict_frames does all of it"
         )
     if wrong:
-        raise RequestError(f"The clips have shape {list(shape)}; {expected} ({wrong}).")
+        raise RequestError(f"The clips have shape {list(shape)}; {expected} ({wrong})")
     return clips
 
 

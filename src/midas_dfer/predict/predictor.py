@@ -265,7 +265,7 @@ class Predictor:
     ) -> Timeline:
         windows = check_windows(*windows)
         if max_people is not None and not (is_whole(max_people) and max_people >= 1):
-            raise RequestError(f"max_people is {max_people!r}; expected a whole number, 1 or more.")
+            raise RequestError(f"max_people is {max_people!r}; expected a whole number, 1 or more")
         progress = NoProgress() if progress is None else progress
         steps = source.two_passes(progress)
         segments = (self.info.num_segments, self.info.frames_per_segment)
@@ -338,7 +338,7 @@ class Predictor:
         if batch:
             self._read_batch(batch)
         if any(plan.open for plan in plans):
-            raise JobError(f"{source.name} could be read less far the second time; do not change it meanwhile.")
+            raise JobError(f"{source.name} could be read less far the second time; do not change it meanwhile")
 
     def _cut(
         self, image_bgr: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"], settings: ExtractSettings

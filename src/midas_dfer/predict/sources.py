@@ -87,14 +87,14 @@ class GivenFrames:
         if isinstance(times, str | bytes) or not isinstance(times, Iterable):
             raise RequestError(
                 f"The times are {times!r:.60}; expected the time of each frame in seconds, such as "
-                f"np.arange({len(images)}) / 25."
+                f"np.arange({len(images)}) / 25"
             )
         seconds: list[float] = []
         for number, time in enumerate(times):
             seconds.append(checked_time(time, seconds[-1] if seconds else None, f"frame {number}"))
         if len(seconds) != len(images):
             raise RequestError(
-                f"There are {len(images)} frames and {len(seconds)} times; expected a time for each frame."
+                f"There are {len(images)} frames and {len(seconds)} times; expected a time for each frame"
             )
         first = seconds[0]
         note = f"times are counted from the first frame, which was given the time {first:g} s" if first else ""
@@ -130,11 +130,11 @@ def checked_time(time: object, before: float | None, name: str) -> float:
             raise TypeError
         seconds = float(time)  # type: ignore[arg-type]  # that is what is tried
     except (TypeError, ValueError, RuntimeError) as error:
-        raise RequestError(f"The time of {name} is {time!r:.60}; expected a number of seconds.") from error
+        raise RequestError(f"The time of {name} is {time!r:.60}; expected a number of seconds") from error
     if not abs(seconds) < _LATEST:
-        raise RequestError(f"The time of {name} is {seconds}; expected a number of seconds.")
+        raise RequestError(f"The time of {name} is {seconds}; expected a number of seconds")
     if before is not None and seconds <= before:
         raise RequestError(
-            f"The time of {name} is {seconds:.10g} s, that of the frame before is {before:.10g} s; times must increase."
+            f"The time of {name} is {seconds:.10g} s, that of the frame before is {before:.10g} s; times must increase"
         )
     return seconds

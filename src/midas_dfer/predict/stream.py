@@ -197,7 +197,7 @@ class Stream:
                 raise RequestError(
                     f"The time of the frame is {seconds - before:g} s after that of the frame before, which makes more "
                     f"than {MAX_OVERLAP} readings of one frame; give times in seconds, and after a pause make another "
-                    "stream."
+                    "stream"
                 )
             found = [whole_face(image, "The frame")] if self._find is None else self._find(image, seconds)
             if self._find is None and (remark := squeezed(image)) is not None and remark.kind not in self.note:
@@ -243,7 +243,7 @@ class Stream:
 
     def _alone(self) -> "_Alone":
         if self._closed:
-            raise RequestError("The stream is closed; make another one with Predictor.stream().")
+            raise RequestError("The stream is closed; make another one with Predictor.stream()")
         return _Alone(self._lock)
 
     def _number(self, people: Sequence[_Person], needed: float) -> None:
@@ -360,7 +360,7 @@ class _Alone:
     def __enter__(self) -> None:
         if not self.lock.acquire(blocking=False):
             raise RequestError(
-                "Another thread is pushing into this stream; push from one thread, or make a stream for each."
+                "Another thread is pushing into this stream; push from one thread, or make a stream for each"
             )
 
     def __exit__(self, *_: object) -> None:

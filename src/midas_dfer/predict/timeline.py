@@ -245,15 +245,15 @@ class Timeline:
             RequestError: there is no such track, or it is not in view at that time.
         """
         if not is_number(time):
-            raise RequestError(f"The time is {time!r}; expected a number of seconds.")
+            raise RequestError(f"The time is {time!r}; expected a number of seconds")
         for found in self.tracks:
             if found.track == track:
                 if not found.start - 1e-6 <= time <= found.end + 1e-6:
                     raise RequestError(
-                        f"Face {track} is not in view at {time:g} s; it is from {found.start:g} to {found.end:g} s."
+                        f"Face {track} is not in view at {time:g} s; it is from {found.start:g} to {found.end:g} s"
                     )
                 return found.at(time)
-        raise RequestError(f"There is no face {track}; the faces are {[t.track for t in self.tracks]}.")
+        raise RequestError(f"There is no face {track}; the faces are {[t.track for t in self.tracks]}")
 
     def longest(self, number: int) -> tuple[TrackTimeline, ...]:
         """The faces that are longest in view, the larger of equals, in order of appearance."""

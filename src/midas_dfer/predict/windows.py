@@ -37,11 +37,11 @@ def check_windows(window_seconds: float, stride_seconds: float) -> tuple[float, 
     """
     for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride_seconds)):
         if not (is_number(value) and _MIN_SECONDS <= value < _MAX_SECONDS):
-            raise RequestError(f"{name} is {value!r}; expected a number of seconds, {_MIN_SECONDS} or more.")
+            raise RequestError(f"{name} is {value!r}; expected a number of seconds, {_MIN_SECONDS} or more")
     if window_seconds > MAX_OVERLAP * stride_seconds:
         raise RequestError(
             f"Windows of {window_seconds:g} s every {stride_seconds:g} s overlap {window_seconds / stride_seconds:.0f} "
-            f"times; take a stride of at least {window_seconds / MAX_OVERLAP:g} s."
+            f"times; take a stride of at least {window_seconds / MAX_OVERLAP:g} s"
         )
     return float(window_seconds), float(stride_seconds)
 
@@ -134,7 +134,7 @@ class WindowPlan:
         if (end - start - window_seconds) / stride_seconds > MAX_OVERLAP * len(track.times):
             raise RequestError(
                 f"Face {number} is in {len(track.times)} frames over {end - start:g} s, which makes more than "
-                f"{MAX_OVERLAP} readings of each frame; give times in seconds, or take a longer stride."
+                f"{MAX_OVERLAP} readings of each frame; give times in seconds, or take a longer stride"
             )
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])

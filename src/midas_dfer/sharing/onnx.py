@@ -109,7 +109,7 @@ def save_onnx(model: nn.Module, path: Path, *, info: ModelInfo) -> None:
     check_onnx()
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
     if size > _MOST_BYTES:
-        raise RequestError(f"The model has {size / 1e9:.1f} GB of weights; expected at most 2, which one file holds.")
+        raise RequestError(f"The model has {size / 1e9:.1f} GB of weights; expected at most 2, which one file holds")
     eager = _FromPixels(copy.deepcopy(model).cpu().float(), info).eval()
     program = _exported(eager, info)
     program.save(str(path), external_data=False)

@@ -171,18 +171,18 @@ def _refuse_wrong_settings(
 ) -> None:
     if clips < 1 or (jobs is not None and jobs < 1):
         raise RequestError(
-            f"{clips} clips{'' if jobs is None else f' in {jobs} processes'} cannot be rendered; it must be at least 1."
+            f"{clips} clips{'' if jobs is None else f' in {jobs} processes'} cannot be rendered; it must be at least 1"
         )
     if seed < 0:
         raise RequestError(f"The seed is {seed}. Use 0 or more.")
     if identities < FOLDS:
-        raise RequestError(f"{identities} people are too few for {FOLDS} folds; make up at least {FOLDS}.")
+        raise RequestError(f"{identities} people are too few for {FOLDS} folds; make up at least {FOLDS}")
     if min(size) < 16 or max(size) > 4096:
-        raise RequestError(f"Frames of {size[0]}x{size[1]} pixels were asked for; each side must be 16 to 4096.")
+        raise RequestError(f"Frames of {size[0]}x{size[1]} pixels were asked for; each side must be 16 to 4096")
     if not (0 < frame_rate <= 240 and 0 < seconds <= 3600):
         raise RequestError(
             f"{seconds} seconds at {frame_rate} frames per second cannot be rendered; "
-            "use up to 3600 seconds and up to 240 frames per second."
+            "use up to 3600 seconds and up to 240 frames per second"
         )
 
 
@@ -200,7 +200,7 @@ def _claim(folder: Path, settings: dict[str, float]) -> None:
                 "Remove that folder or name another."
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"{folder} holds something that is not a corpus of synthetic faces; name another folder.")
+        raise RequestError(f"{folder} holds something that is not a corpus of synthetic faces; name another folder")
     make_folder(folder / VIDEOS)
     if not mark.is_file():
         write_file(mark, json.dumps(settings, indent=1) + "\n")

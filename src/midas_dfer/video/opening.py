@@ -33,19 +33,19 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
     """
     try:
         if path.is_dir():
-            raise VideoError(f"{path}: is a folder; a video or picture file was expected.")
+            raise VideoError(f"{path}: is a folder; a video or picture file was expected")
         if path.is_symlink() and not path.exists():
-            raise VideoError(f"{path}: is a link that leads nowhere ({path.readlink()}); name the video itself.")
+            raise VideoError(f"{path}: is a link that leads nowhere ({path.readlink()}); name the video itself")
         if not path.exists():
             raise VideoError(f"{path}: {_why_missing(str(path))}")
         if not path.is_file():
-            raise VideoError(f"{path}: is a pipe or a device; copy the video to a file first.")
+            raise VideoError(f"{path}: is a pipe or a device; copy the video to a file first")
         with path.open("rb") as file:
             head = file.read(count)
     except (OSError, ValueError) as error:
         raise VideoError(f"{path}: {_why_not_opened(path, error)}") from error
     if not head:
-        raise VideoError(f"{path}: the file is empty; copy or export it again.")
+        raise VideoError(f"{path}: the file is empty; copy or export it again")
     return head
 
 
@@ -75,13 +75,13 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not streams:
         _refuse_broken_index(path)
         held = "only sound" if container.streams.audio else "no pictures"
-        raise VideoError(f"{path}: holds {held}; a file with a video stream was expected.")
+        raise VideoError(f"{path}: holds {held}; a file with a video stream was expected")
     best = container.streams.best("video")
     stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
     if stream.codec_context is None:
-        raise VideoError(f"{path}: its video codec is unknown to this FFmpeg; convert it to H.264.")
+        raise VideoError(f"{path}: its video codec is unknown to this FFmpeg; convert it to H.264")
     if stream.disposition & Disposition.dependent:
-        raise VideoError(f"{path}: its picture is stored in tiles, as HEIC photographs are; convert it to JPEG or PNG.")
+        raise VideoError(f"{path}: its picture is stored in tiles, as HEIC photographs are; convert it to JPEG or PNG")
     check_size(stream.width, stream.height, path)
     stream.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -98,7 +98,7 @@ def check_size(width: int, height: int, path: Path) -> None:
     """
     if width <= 0 or height <= 0:
         raise VideoError(
-            f"{path}: declares no possible picture size: it is cut off, or far too large; copy or shrink it."
+            f"{path}: declares no possible picture size: it is cut off, or far too large; copy or shrink it"
         )
     if width * height > MAX_PIXELS:
         raise VideoError(
@@ -132,7 +132,7 @@ def _why_not_opened(path: Path, error: Exception) -> str:
 def _refuse_broken_index(path: Path) -> None:
     index = _mp4_index(path)
     if index is not None:
-        raise VideoError(f"{path}: its index (the moov box) is {index}: the file was cut off; copy or repair it.")
+        raise VideoError(f"{path}: its index (the moov box) is {index}: the file was cut off; copy or repair it")
 
 
 def _mp4_index(path: Path) -> str | None:

@@ -156,11 +156,11 @@ def iter_frames(
             (MPEG program and transport streams) can be cut between two frames without a trace.
     """
     if not isinstance(path, str | Path):
-        raise RequestError(f"A video is named by its path; this is of type {type(path).__name__}.")
+        raise RequestError(f"A video is named by its path; this is of type {type(path).__name__}")
     if pixel_format not in get_args(PixelFormat):
-        raise RequestError(f"The pixel format is {pixel_format!r}; expected {' or '.join(get_args(PixelFormat))}.")
+        raise RequestError(f"The pixel format is {pixel_format!r}; expected {' or '.join(get_args(PixelFormat))}")
     if not (wanted is None or callable(wanted)):
-        raise RequestError(f"wanted is of type {type(wanted).__name__}; expected a function of a frame's index.")
+        raise RequestError(f"wanted is of type {type(wanted).__name__}; expected a function of a frame's index")
     path = Path(path)
     with _open(path, pixel_format, tell) as opened:
         if isinstance(opened, Still):
@@ -174,7 +174,7 @@ def iter_frames(
                 except (av.error.FFmpegError, ValueError) as error:
                     kind = f"{decoded.format.name}, colour space {int(decoded.colorspace)}"
                     raise VideoError(
-                        f"{path.name}: FFmpeg cannot make RGB of its pixels ({kind}); convert it to H.264."
+                        f"{path.name}: FFmpeg cannot make RGB of its pixels ({kind}); convert it to H.264"
                     ) from error
                 yield Frame(index, time, image)
 

@@ -78,12 +78,12 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise VideoError(f"{path}: has {path.stat().st_size:,} bytes, more than a picture that is read here.")
+            raise VideoError(f"{path}: has {path.stat().st_size:,} bytes, more than a picture that is read here")
         return path.read_bytes()
     except PermissionError as error:
-        raise VideoError(f"{path}: may not be read by this user; change its permissions.") from error
+        raise VideoError(f"{path}: may not be read by this user; change its permissions") from error
     except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | None = None) -> Still:
@@ -101,9 +101,9 @@ def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | 
     """
     codec = still_codec(data)
     if codec is None:
-        raise VideoError(f"{path}: is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are.")
+        raise VideoError(f"{path}: is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are")
     if codec == "webp" and data[12:16] == b"VP8X" and len(data) > 20 and data[20] & 2:
-        raise VideoError(f"{path}: is an animated WebP, which FFmpeg does not decode; convert it to MP4.")
+        raise VideoError(f"{path}: is an animated WebP, which FFmpeg does not decode; convert it to MP4")
     if codec == "tiff":
         image, remarks, upright = _read_tiff(data, path, pixel_format)
     else:

@@ -57,11 +57,11 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         if width < 1 or height < 1:
-            raise RequestError(f"A video of {width}x{height} pixels cannot be written; both must be at least 1.")
+            raise RequestError(f"A video of {width}x{height} pixels cannot be written; both must be at least 1")
         if not 0.0 < frame_rate <= TICKS_PER_SECOND:
-            raise RequestError(f"Frame rate {frame_rate} is not possible; give frames per second above 0.")
+            raise RequestError(f"Frame rate {frame_rate} is not possible; give frames per second above 0")
         if not self.path.parent.is_dir():
-            raise RequestError(f"Folder {self.path.parent} does not exist; create it, then write {self.path.name}.")
+            raise RequestError(f"Folder {self.path.parent} does not exist; create it, then write {self.path.name}")
         self.width, self.height = width, height
         self.frame_rate = Fraction(frame_rate).limit_denominator(1001)
         self.frames_written = 0
@@ -100,7 +100,7 @@ class VideoWriter:
         if image.shape != (self.height, self.width, 3):
             raise RequestError(
                 f"Frame {self.frames_written} of {self.path.name} has shape {image.shape}, "
-                f"expected {(self.height, self.width, 3)}; all frames of a video have one size."
+                f"expected {(self.height, self.width, 3)}; all frames of a video have one size"
             )
         if time is not None:
             tick = round(time * TICKS_PER_SECOND)
@@ -114,7 +114,7 @@ class VideoWriter:
         if tick <= self._last_tick:
             raise RequestError(
                 f"Frame {self.frames_written} of {self.path.name} is at {time} s, not later than the frame "
-                f"before it ({self._last_tick / TICKS_PER_SECOND} s); give increasing times from 0 on."
+                f"before it ({self._last_tick / TICKS_PER_SECOND} s); give increasing times from 0 on"
             )
         if self._last_tick >= 0:
             self._last_step = tick - self._last_tick
@@ -135,7 +135,7 @@ class VideoWriter:
         """Finish the file and put it under its name."""
         if self.frames_written == 0:
             self.discard()
-            raise RequestError(f"{self.path} would be a video without frames; write at least one.")
+            raise RequestError(f"{self.path} would be a video without frames; write at least one")
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
@@ -201,5 +201,5 @@ def write_video(
             writer.discard()
         raise
     if writer is None:
-        raise RequestError(f"{path} would be a video without frames; give at least one.")
+        raise RequestError(f"{path} would be a video without frames; give at least one")
     writer.close()

@@ -57,9 +57,9 @@ def multi_scale_crop(
         RequestError: an empty picture, no scale, or a scale outside (0, 1].
     """
     if height < 1 or width < 1:
-        raise RequestError(f"A picture of {height} x {width} pixels cannot be cropped.")
+        raise RequestError(f"A picture of {height} x {width} pixels cannot be cropped")
     if not scales or not all(0.0 < scale <= 1.0 for scale in scales):
-        raise RequestError(f"The crop scales are {tuple(scales)}; expected one or more numbers in (0, 1].")
+        raise RequestError(f"The crop scales are {tuple(scales)}; expected one or more numbers in (0, 1]")
     shorter = min(height, width)
     sides = [max(1, int(shorter * scale)) for scale in scales]
     if size is not None and size <= shorter:
@@ -107,10 +107,10 @@ def apply_crop(
     num_frames, height, width, _ = frames.shape
     crop = CropAndFlip(0, 0, max(height, 1), max(width, 1)) if crop is None else crop
     if size < 1 or num_frames < 1:
-        raise RequestError(f"Cannot make {num_frames} frames of {size} x {size} pixels; both must be at least 1.")
+        raise RequestError(f"Cannot make {num_frames} frames of {size} x {size} pixels; both must be at least 1")
     if crop.top + crop.height > height or crop.left + crop.width > width:
         raise RequestError(
-            f"{crop} leaves a picture of {height} x {width} pixels; draw it with the clip's own height and width."
+            f"{crop} leaves a picture of {height} x {width} pixels; draw it with the clip's own height and width"
         )
     shrinking = crop.height >= size and crop.width >= size
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR

@@ -30,4 +30,4 @@ class CropAndFlip:
 
     def __post_init__(self) -> None:
         if self.top < 0 or self.left < 0 or self.height < 1 or self.width < 1:
-            raise RequestError(f"{self} is not a rectangle; expected top, left >= 0 and height, width >= 1.")
+            raise RequestError(f"{self} is not a rectangle; expected top, left >= 0 and height, width >= 1")

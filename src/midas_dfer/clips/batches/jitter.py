@@ -93,7 +93,7 @@ def draw_jitter(strength: float, *, generator: torch.Generator) -> Jitter:
         RequestError: the strength is out of range.
     """
     if not 0 <= strength <= 1:
-        raise RequestError(f"The strength of the jitter is {strength}; expected a number from 0 to 1.")
+        raise RequestError(f"The strength of the jitter is {strength}; expected a number from 0 to 1")
     draws: Iterator[float] = iter(torch.rand(_NUM_DRAWS, generator=generator, dtype=torch.float64).tolist())
 
     def within(most: float) -> float:

@@ -68,7 +68,7 @@ def sample_segments(
     if not all(is_whole(n) and n >= 1 for n in (num_frames, num_segments, frames_per_segment)):
         raise RequestError(
             f"Cannot take {frames_per_segment!r} frames of each of {num_segments!r} segments of a video of "
-            f"{num_frames!r} frames; all must be whole numbers, at least 1."
+            f"{num_frames!r} frames; all must be whole numbers, at least 1"
         )
     num_starts = max(1, num_frames - frames_per_segment + 1)
     edges = torch.arange(num_segments + 1) * num_starts // num_segments

@@ -75,9 +75,9 @@ class FaceDetector:
 
     def __init__(self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640) -> None:
         if not (is_number(min_score) and 0.0 <= min_score <= 1.0):
-            raise RequestError(f"min_score is {min_score!r}; a confidence from 0 to 1 was expected.")
+            raise RequestError(f"min_score is {min_score!r}; a confidence from 0 to 1 was expected")
         if not (is_whole(max_side) and max_side >= 32):
-            raise RequestError(f"max_side is {max_side!r}; a whole number of pixels, at least 32, was expected.")
+            raise RequestError(f"max_side is {max_side!r}; a whole number of pixels, at least 32, was expected")
         self.model = model
         self.min_score = min_score
         self.max_side = max_side
@@ -144,7 +144,7 @@ def default_model() -> Path:
     """
     advice = "install midas-dfer again, or name a YuNet ONNX file"
     if not _MODEL.is_file():
-        raise JobError(f"{_MODEL}: the face detector's weights are missing: {advice}.")
+        raise JobError(f"{_MODEL}: the face detector's weights are missing: {advice}")
     digest = hashlib.sha256(_MODEL.read_bytes()).hexdigest()
     if digest != _MODEL_SHA256:
         raise JobError(f"{_MODEL}: sha256 is {digest[:12]}..., {_MODEL_SHA256[:12]}... was expected: {advice}.")
@@ -169,10 +169,10 @@ def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "
     """
     p, q = np.asarray(src, dtype=np.float64), np.asarray(dst, dtype=np.float64)
     if not (np.isfinite(p).all() and np.isfinite(q).all()):
-        raise RequestError("Landmarks hold a value that is not finite; five points in pixels were expected.")
+        raise RequestError("Landmarks hold a value that is not finite; five points in pixels were expected")
     for points in (p, q):
         if np.ptp(points, axis=0).max() <= 1e-6 * max(1e-6, np.abs(points).max()):
-            raise RequestError("All five landmarks lie on one point; five different points were expected.")
+            raise RequestError("All five landmarks lie on one point; five different points were expected")
     p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
     p, q = p - p_mean, q - q_mean
     spread = (p * p).sum()
@@ -207,12 +207,12 @@ def align_face(
     if not (is_whole(size) and 1 <= size <= LARGEST_SIDE) or image.size == 0:
         raise RequestError(
             f"A crop of side {size!r} from a picture of shape {image.shape} was asked for; a whole number of "
-            f"pixels, 1 to {LARGEST_SIDE}, was expected."
+            f"pixels, 1 to {LARGEST_SIDE}, was expected"
         )
     matrix = similarity_transform(landmarks, template * size - 0.5)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if not np.isfinite(scale) or scale < 1e-6:
-        raise RequestError("The five landmarks do not form a face: they cannot be aligned.")
+        raise RequestError("The five landmarks do not form a face: they cannot be aligned")
     if scale < 0.6:
         image, matrix = _shrunk(image, matrix, size, 1.25 * scale)
     return np.asarray(
@@ -254,12 +254,12 @@ def _signature(
 
 def _load(path: Path, min_score: float) -> cv2.FaceDetectorYN:
     if not path.is_file():
-        raise RequestError(f"{path}: no such file; a YuNet ONNX file was expected.")
+        raise RequestError(f"{path}: no such file; a YuNet ONNX file was expected")
     # OpenCV's new graph engine warns on standard error that it ignores the (default) target device.
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         return cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, _NMS_OVERLAP, _MAX_FACES)
     except cv2.error as error:
-        raise RequestError(f"{path}: OpenCV cannot load it; a YuNet ONNX file was expected.") from error
+        raise RequestError(f"{path}: OpenCV cannot load it; a YuNet ONNX file was expected") from error
     finally:
         cv2.utils.logging.setLogLevel(before)

@@ -51,7 +51,7 @@ def align(
     if landmarks.shape != (5, 2) or landmarks.dtype.kind not in "fiu":
         raise RequestError(
             f"The face has {landmarks.dtype} values of shape {landmarks.shape}; expected one that find_faces gave, or "
-            "its five landmarks [5, 2] in pixels."
+            "its five landmarks [5, 2] in pixels"
         )
     if not (template is None or isinstance(template, FaceTemplate)):
         raise RequestError(
@@ -85,7 +85,7 @@ def checked_picture(image: object, name: str) -> UInt8[np.ndarray, "H W 3"]:
     if image.ndim != 3 or image.shape[2] != 3:
         raise RequestError(f"{name} has shape {image.shape}; {expected}{_cure_of_shape(image.shape)}.")
     if not image.size or image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise RequestError(f"{name} has shape {image.shape}; expected 1 to {MAX_PIXELS // 1_000_000} megapixels.")
+        raise RequestError(f"{name} has shape {image.shape}; expected 1 to {MAX_PIXELS // 1_000_000} megapixels")
     return image
 
 
@@ -99,7 +99,7 @@ def checked_pictures(frames: object) -> list[UInt8[np.ndarray, "H W 3"]]:
         RequestError: it gives none, or something else.
     """
     if isinstance(frames, np.ndarray) and frames.ndim == 3:
-        raise RequestError(f"The frames have shape {frames.shape}, which is one picture; give frames[None].")
+        raise RequestError(f"The frames have shape {frames.shape}, which is one picture; give frames[None]")
     if isinstance(frames, str | bytes | PathLike) or not isinstance(frames, Iterable):
         raise RequestError(
             f"The frames are {_a(type(frames).__name__)}; expected a NumPy array [time, height, width, 3] of uint8, "
@@ -107,7 +107,7 @@ def checked_pictures(frames: object) -> list[UInt8[np.ndarray, "H W 3"]]:
         )
     pictures = [checked_picture(frame, f"Frame {number}") for number, frame in enumerate(frames)]
     if not pictures:
-        raise RequestError("There are no frames; expected one or more.")
+        raise RequestError("There are no frames; expected one or more")
     return pictures
 
 

@@ -107,7 +107,7 @@ def main_track(tracks: Sequence[Track]) -> Track:
         NoFaceError: there is no track.
     """
     if not tracks:
-        raise NoFaceError("No face was found that could be followed.")
+        raise NoFaceError("No face was found that could be followed")
     return max(tracks, key=lambda t: (int(t.detected.sum()), mean_size(t), -int(t.frames[0])))
 
 
@@ -184,7 +184,7 @@ def smooth(track: Track, seconds: float = 0.04) -> Track:
         RequestError: `seconds` is negative.
     """
     if not seconds >= 0:
-        raise RequestError(f"seconds is {seconds}; a time of at least 0 was expected.")
+        raise RequestError(f"seconds is {seconds}; a time of at least 0 was expected")
     n = len(track)
     if seconds == 0 or n < 3:
         return track
@@ -221,7 +221,7 @@ class Follower:
 
     def __init__(self, max_gap: float = 0.5, min_detected: int = 3) -> None:
         if not max_gap >= 0 or min_detected < 1:
-            raise RequestError(f"max_gap={max_gap}, min_detected={min_detected}: at least 0 and 1 were expected.")
+            raise RequestError(f"max_gap={max_gap}, min_detected={min_detected}: at least 0 and 1 were expected")
         self.max_gap, self.min_detected = max_gap, min_detected
         self.tracks: list[OpenTrack] = []
 
@@ -257,7 +257,7 @@ class _Seen:
         if self.frames and not (index > self.frames[-1] and time > self.times[-1]):
             raise RequestError(
                 f"Frame {index} at {time} s comes after frame {self.frames[-1]} at {self.times[-1]} s: "
-                "indices and times must increase."
+                "indices and times must increase"
             )
         self.frames.append(index)
         self.times.append(time)

@@ -89,7 +89,7 @@ def _read_text(file: Path) -> str:
         raise RequestError(f"There is no file {file}. A list of clips was expected there.")
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise RequestError(f"{file} is larger than {_MOST_BYTES >> 20} MiB, too large for a list of clips.")
+            raise RequestError(f"{file} is larger than {_MOST_BYTES >> 20} MiB, too large for a list of clips")
         data = file.read_bytes().removeprefix(BOM)
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Check its permissions.") from error

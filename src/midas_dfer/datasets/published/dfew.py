@@ -97,7 +97,7 @@ def read_dfew(
     """
     if lists:
         if layout != "auto" or splits is not None:
-            raise RequestError("The lists say which clips there are; leave out layout and splits.")
+            raise RequestError("The lists say which clips there are; leave out layout and splits")
         return read_frame_lists(parts_by_name(lists), root, class_names=DFEW.names, order=DFEW.names, name=DFEW.name)
     if layout not in ("auto", *get_args(Layout)):
         raise RequestError(f"{layout!r} is not a layout of DFEW. Use auto, {', '.join(get_args(Layout))}.")
@@ -175,7 +175,7 @@ def _class_columns(records: Records) -> dict[str, str]:
         if match is None or name not in DFEW.names:
             continue
         if name in found:
-            raise RequestError(f"{records.file}: the columns {found[name]!r} and {column!r} are the same class.")
+            raise RequestError(f"{records.file}: the columns {found[name]!r} and {column!r} are the same class")
         if match[1] and match[1] != str(DFEW.index(name) + 1):
             raise RequestError(
                 f"{records.file}: the column {column!r} was expected to be {DFEW.index(name) + 1}{name}, so its labels "

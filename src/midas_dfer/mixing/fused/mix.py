@@ -80,7 +80,7 @@ def mix_and_normalize(
     num_clips, num_frames, channels, height, width = five.shape
     scale, shift = _constants(mean, std, channels)
     if size is not None and size < 1:
-        raise RequestError(f"The size of the result is {size}; expected a positive number of pixels.")
+        raise RequestError(f"The size of the result is {size}; expected a positive number of pixels")
     out_size = (height, width) if size is None else (size, size)
     _check_crops(crops, partner_crops, five, partner_clips)
     shape = (num_clips, *(() if still else (num_frames,)), channels, *out_size)
@@ -124,26 +124,24 @@ def _check_clips(clips: Tensor, plan: MixPlan, partner_clips: Tensor | None) -> 
         )
     if clips.ndim not in (4, 5) or clips.numel() == 0:
         raise RequestError(
-            f"The clips have shape {tuple(clips.shape)}; expected [B,T,C,H,W], or stills [B,C,H,W], none of them empty."
+            f"The clips have shape {tuple(clips.shape)}; expected [B,T,C,H,W], or stills [B,C,H,W], none of them empty"
         )
     if len(plan) != len(clips):
-        raise RequestError(
-            f"The plan is for {len(plan)} rows and there are {len(clips)} clips; draw it for this batch."
-        )
+        raise RequestError(f"The plan is for {len(plan)} rows and there are {len(clips)} clips; draw it for this batch")
     if type(plan) is not MixPlan:
         raise RequestError(
-            f"The plan is a {type(plan).__name__}; expected a MixPlan of whole clips, as MIDAS and Mixup draw it."
+            f"The plan is a {type(plan).__name__}; expected a MixPlan of whole clips, as MIDAS and Mixup draw it"
         )
     if plan.pool_size is not None and partner_clips is None:
         raise RequestError(
-            f"The plan's partners are rows of a pool of {plan.pool_size}; give their pixels as partner_clips."
+            f"The plan's partners are rows of a pool of {plan.pool_size}; give their pixels as partner_clips"
         )
     if partner_clips is not None and (
         partner_clips.dtype != torch.uint8 or partner_clips.shape != clips.shape or partner_clips.device != clips.device
     ):
         raise RequestError(
             f"The partners are {partner_clips.dtype} {tuple(partner_clips.shape)} on {partner_clips.device}; expected "
-            f"what the clips are, torch.uint8 {tuple(clips.shape)} on {clips.device}: row b is the partner of row b."
+            f"what the clips are, torch.uint8 {tuple(clips.shape)} on {clips.device}: row b is the partner of row b"
         )
 
 
@@ -154,7 +152,7 @@ def _constants(
     if not len(mean) == len(std) == channels or not all(0.0 < value < float("inf") for value in std):
         raise RequestError(
             f"The clips have {channels} channels, mean is {tuple(mean)} and std is {tuple(std)}; expected one mean and "
-            "one positive std per channel."
+            "one positive std per channel"
         )
     scale = tuple(1.0 / (255.0 * value) for value in std)
     return scale, tuple(m / s for m, s in zip(mean, std, strict=True))
@@ -169,19 +167,19 @@ def _check_crops(
     if (partner_crops is not None) != (crops is not None and partner_clips is not None):
         raise RequestError(
             "partner_crops belong to partner_clips and go together with crops; give all three, or leave partner_crops "
-            "out: partners from the batch are cut as their own row of crops says."
+            "out: partners from the batch are cut as their own row of crops says"
         )
     height, width = clips.shape[-2:]
     for name, rows in (("crops", crops), ("partner_crops", partner_crops)):
         if rows is None:
             continue
         if len(rows) != len(clips):
-            raise RequestError(f"There are {len(rows)} {name} for {len(clips)} clips; expected one per clip.")
+            raise RequestError(f"There are {len(rows)} {name} for {len(clips)} clips; expected one per clip")
         for row, crop in enumerate(rows):
             if crop.top + crop.height > height or crop.left + crop.width > width:
                 raise RequestError(
                     f"Row {row} of {name}, {crop}, leaves a picture of {height} x {width} pixels; draw it with the "
-                    "clips' own height and width."
+                    "clips' own height and width"
                 )
 
 
@@ -205,14 +203,14 @@ def _fill_crops(
 
 def _result(out: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     if dtype not in _DTYPES:
-        raise RequestError(f"The dtype of the result is {dtype}; expected one of {', '.join(map(str, _DTYPES))}.")
+        raise RequestError(f"The dtype of the result is {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
     if out is None:
         return torch.empty(shape, dtype=dtype, device=device)
     wanted = f"contiguous {dtype} {shape} on {device}, without gradient"
     if out.dtype != dtype or out.shape != shape or out.device != device:
-        raise RequestError(f"out is {out.dtype} {tuple(out.shape)} on {out.device}; expected {wanted}.")
+        raise RequestError(f"out is {out.dtype} {tuple(out.shape)} on {out.device}; expected {wanted}")
     if not out.is_contiguous() or out.requires_grad:
-        raise RequestError(f"out is not contiguous or asks for a gradient; expected {wanted}.")
+        raise RequestError(f"out is not contiguous or asks for a gradient; expected {wanted}")
     return out
 
 

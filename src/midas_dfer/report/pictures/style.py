@@ -257,7 +257,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg"):
-        raise RequestError(f"{path}: pictures are written as .png or .svg; name the file so.")
+        raise RequestError(f"{path}: pictures are written as .png or .svg; name the file so")
     metadata = {"Software": None} if suffix == ".png" else {"Date": None, "Creator": None}
     with house_style(), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix[1:], metadata=metadata)
