@@ -349,7 +349,7 @@ def test_how_faces_are_looked_for_can_be_changed(predictor, tmp_path, monkeypatc
     see_colors(monkeypatch, Watched)
     predictor.predict_video(write_scene(tmp_path / "a.mp4", 4, ONE), max_side=1280, min_score=0.5)
     assert made == [{"min_score": 0.5, "max_side": 1280}]
-    with pytest.raises(RequestError, match="max_side is 9"):
+    with pytest.raises(RequestError, match="`max_side` is 9"):
         predictor.predict_video(tmp_path / "a.mp4", max_side=9)
     write_scene(tmp_path / "wide.mp4", 4, [], size=(800, 64))
     with pytest.raises(NoFaceError, match=r"in 4 frames \(shrunk from 800x64 to 640x51 .*--max_side 800\)"):

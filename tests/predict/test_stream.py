@@ -107,7 +107,7 @@ def test_settings_that_make_no_sense_are_refused(predictor):
         ({"window_seconds": 0.0}, "window_seconds is 0"),
         ({"max_people": 0}, "max_people is 0"),
         ({"faces": "cropped", "max_side": 100}, "max_side is of no use"),
-        ({"min_score": 2.0}, "min_score is 2"),
+        ({"min_score": 2.0}, "`min_score` is 2"),
     ):
         with pytest.raises(RequestError, match=message):
             predictor.predict_frames(frames, [0, 1], **settings)
