@@ -222,7 +222,7 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
 
 
 def test_a_training_that_diverges_is_left_alone(store, tmp_path):
-    wild = Training("soft", Schedule(epochs=2, batch_size=4, width=8, learning_rate=1e30), 0, "test", None)
+    wild = Training("soft", Schedule(epochs=2, batch_size=4, width=8, learning_rate=1e18), 0, "test", None)
     said: list[str] = []
     jobs = plan_jobs([wild], store, tmp_path)
     assert run_all(jobs, tmp_path, hours=1, say=said.append) == 0

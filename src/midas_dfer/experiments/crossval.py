@@ -7,7 +7,7 @@ from pathlib import Path
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.engines import Engine, LocalEngine
-from midas_dfer.experiments.jobs import Job, check_job, different_setting, once
+from midas_dfer.experiments.jobs import Job, check_each_once, check_job, different_setting, once
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import make_folder, only_one, write_file
 from midas_dfer.training.parts import part_clips
@@ -95,9 +95,7 @@ def crossval_jobs(
     folds = there if folds is None else tuple(folds)
     if missing := [fold for fold in folds if fold not in there]:
         raise RequestError(f"--folds: the store has no fold {missing[0]}; there are {', '.join(map(str, there))}")
-    for name, values in (("folds", folds), ("seeds", seeds)):
-        if not values or len(set(values)) < len(values):
-            raise RequestError(f"--{name} is {list(values)}; expected one or more, each once")
+    check_each_once(folds=folds, seeds=seeds)
     return [
         Job(
             name=f"{folder}/fold-{fold}-seed-{seed}".lstrip("/"),

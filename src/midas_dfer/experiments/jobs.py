@@ -3,7 +3,7 @@
 import hashlib
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,13 @@ def check_job(job: Job, out: Path, fingerprint: str | None = None) -> None:
             f"{path} holds a run on other clips than those of {job.store} (fingerprint "
             f"{run.provenance.store_fingerprint}, now {fingerprint}); name another --out"
         )
+
+
+def check_each_once(**named: Sequence[int]) -> None:
+    """Refuse folds or seeds of which there are none, or one is named twice; by the names of their flags."""
+    for name, values in named.items():
+        if not values or len(set(values)) < len(values):
+            raise RequestError(f"--{name} is {list(values)}; expected one or more, each once")
 
 
 def different_setting(wanted: RunConfig, found: RunConfig) -> str:

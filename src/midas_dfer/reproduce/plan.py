@@ -11,7 +11,7 @@ from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.fold_scores import EPOCH_KEPT
-from midas_dfer.experiments.jobs import Job
+from midas_dfer.experiments.jobs import Job, check_each_once
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.reproduce.rows import Experiment, Method, check_settings
@@ -70,9 +70,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_settings(self.settings)
-        for name, values in (("folds", self.folds), ("seeds", self.seeds)):
-            if values is not None and (not values or len(set(values)) < len(values)):
-                raise RequestError(f"--{name} is {list(values)}; expected one or more, each once")
+        check_each_once(seeds=self.seeds, **({} if self.folds is None else {"folds": self.folds}))
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ from midas_dfer.report.pictures.style import (
     new_grid,
     tint,
 )
+from midas_dfer.training.scoring.measures import READINGS
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 from midas_dfer.wording import count, percent
 
-_READING_TITLES = {"probabilities": "Probabilities", "vote_shares": "Vote shares"}
 _MEASURES = {"UAR": "mean of the classes", "WAR": "share of all clips"}
 _MOST_DOTS = 2000
 
@@ -173,7 +173,7 @@ def calibration_chart(
     caution: str = "",
 ) -> Chart:
     """Reliability diagrams of both readings: is a top share of 60 % right in 60 % of the cases?"""
-    given = {title: getattr(predictions, reading) for reading, title in _READING_TITLES.items()}
+    given = {words.capitalize(): getattr(predictions, reading) for reading, words in READINGS.items()}
     given = {title: shown for title, shown in given.items() if shown is not None}
     note = _what_is_shown(evaluation)
     if len(given) > 1 and np.allclose(given["Probabilities"], given["Vote shares"], atol=1e-4):
