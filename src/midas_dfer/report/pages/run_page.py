@@ -319,32 +319,20 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """What all runs have in common, or have each for itself: classes, parts, store, versions."""
     runs = [run for each in entries for run in each.runs]
     provenances = [run.provenance for each in entries for run in each.trainings]
+    scored = [run.evaluation for run in runs if run.evaluation is not None]
+    aggregated = any(p.aggregated for p in provenances)
     facts = [
         ("Data set", _values([run.dataset for run in runs if run.dataset])),
         ("Classes", _values([", ".join(run.class_names) for run in runs])),
         ("Parts", _values([p.partition for p in provenances])),
-        *(
-            [("Labels", _values([p.aggregated or "of the votes" for p in provenances]))]
-            if any(p.aggregated for p in provenances)
-            else []
-        ),
+        ("Labels", _values([p.aggregated or "of the votes" for p in provenances]) if aggregated else ""),
         ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
         ("Store", _values([p.store for p in provenances])),
         ("Began with", _values([f"the run {p.init}" for p in provenances if p.init])),
         ("Fingerprint", _values([p.store_fingerprint for p in provenances])),
         ("Git revision", _values([p.git_revision or "none: not in a git repository" for p in provenances])),
         ("Trained in", _values([f"{in_words(p.precision)} on {p.device}" for p in provenances if p.precision])),
-        (
-            "Scored in",
-            _values(
-                [
-                    f"{in_words(each.precision)} on {each.device}"
-                    for e in entries
-                    for r in e.runs
-                    if (each := r.evaluation) is not None and each.precision
-                ]
-            ),
-        ),
+        ("Scored in", _values([f"{in_words(e.precision)} on {e.device}" for e in scored if e.precision])),
         ("Versions", _values([_versions(p.versions) for p in provenances])),
     ]
     return [(name, value) for name, value in facts if value]

@@ -123,15 +123,14 @@ def recall_chart(scored: Sequence[Scored], *, lines: Sequence[str] = (), caution
         y += 0.4 if number and (several or number == len(colors)) else 0.0
         found = [each.get((group, note), (None, None, "")) for each in bars]
         if several:
-            most = max((text.rpartition(" ")[2] for _, _, text in found), key=lambda text: (len(text), text))
-            heads.append((y, f"{short_name(group)}, {note or ('1 clip' if most == '1' else f'{most or 0} clips')}"))
+            most = max(int(text.rpartition(" ")[2].replace(",", "") or 0) for _, _, text in found)
+            heads.append((y, f"{short_name(group)}, {note or count(most, 'clip')}"))
             y += 1
         for (who, _, _), (share, limits, text) in zip(scored, found, strict=True):
             places.append(y)
             names.append(short_name(who if several else group))
             drawn.append((share, limits, color))
-            between = f"{100 * limits.low:.1f} to {100 * limits.high:.1f}" if limits else ""
-            written = ("no clips", "", "") if share is None else (percent(share), between, text)
+            written = ("no clips", "", "") if share is None else (percent(share), _between(limits), text)
             rows.append((group, *([who] if several else []), *written))
             y += 1
     figure, axes = new_figure(max(6.4, 5.4 + widest_name(names)), 0.5 + (0.25 if several else 0.34) * y)
@@ -151,6 +150,10 @@ def recall_chart(scored: Sequence[Scored], *, lines: Sequence[str] = (), caution
     write_beside(axes, [row[-3:] for row in rows], places)
     columns = ("class", *(["run or method"] if several else []), "recall", "95 % interval", "found")
     return Chart(figure, "Recall of each class", lines, caution, columns=columns, rows=rows)
+
+
+def _between(limits: metrics.Interval | None) -> str:
+    return "" if limits is None else f"{100 * limits.low:.1f} to {100 * limits.high:.1f}"
 
 
 def _bars(e: Evaluation, limits: metrics.ScoreIntervals | None) -> dict[tuple[str, str], _Bar]:
@@ -222,32 +225,16 @@ def _draw_reliability(
     filled = [int(b) for b in np.flatnonzero(found.counts)]
     confidence, accuracy = 100 * found.confidence, 100 * found.accuracy
     axes.plot(confidence[filled], accuracy[filled], color=ACCENT, linewidth=1.2, clip_on=False, zorder=2.5)
+    look: dict[str, Any] = {"color": ACCENT, "markersize": 4.5, "markeredgecolor": PAPER, "clip_on": False}
     for b in filled:
         between = limits[b]
         if between is not None:
             ends = [100 * between.low, 100 * between.high]
             axes.plot([confidence[b]] * 2, ends, color=tint(ACCENT, 0.45), linewidth=1.4, solid_capstyle="butt")
-        (dot,) = axes.plot(
-            *(confidence[b], accuracy[b]),
-            "o",
-            color=ACCENT,
-            markersize=4.5,
-            markeredgecolor=PAPER,
-            clip_on=False,
-            zorder=3,
-        )
-        rows.append(
-            (
-                title.lower(),
-                f"{confidence[b]:.1f} %",
-                f"{accuracy[b]:.1f} %",
-                f"{100 * between.low:.1f} to {100 * between.high:.1f}" if between else "",
-                f"{found.counts[b]:,}",
-            )
-        )
-        explain(
-            dot, "{}: of {clips} predictions of {} on average, {} are right".format(*rows[-1][:3], clips=rows[-1][4])
-        )
+        (dot,) = axes.plot(confidence[b], accuracy[b], "o", zorder=3, **look)
+        expected, right, clips = percent(found.confidence[b]), percent(found.accuracy[b]), f"{found.counts[b]:,}"
+        rows.append((title.lower(), expected, right, _between(between), clips))
+        explain(dot, f"{title.lower()}: of {clips} predictions of {expected} on average, {right} are right")
     axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(visible=True)
     return rows
@@ -257,17 +244,8 @@ def _draw_confidences(axes: Axes, found: metrics.Reliability, num_classes: int) 
     edges = 100 * found.edges
     axes.bar(edges[:-1], found.counts, width=np.diff(edges) * 0.92, align="edge", color=tint(ACCENT, 0.6))
     axes.axvline(100 / num_classes, color=SOFT_INK, linewidth=0.9)
-    axes.annotate(
-        f"1/{num_classes}",
-        (100 / num_classes, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 1.5),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=7.5,
-        color=SOFT_INK,
-    )
+    style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": SOFT_INK}
+    axes.annotate(f"1/{num_classes}", (100 / num_classes, 1.02), xycoords=("data", "axes fraction"), **style)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
     axes.set_xlabel("confidence, %")
 
@@ -301,18 +279,9 @@ def _draw_entropies(
         opacity = float(np.clip(60 / len(of_votes), 0.12, 0.85))
         axes.scatter(of_votes, predicted, s=16, color=ACCENT, alpha=opacity, linewidths=0, clip_on=False, zorder=2)
     else:
-        cells = axes.hexbin(
-            of_votes,
-            predicted,
-            gridsize=28,
-            extent=(0, 1, 0, 1),
-            mincnt=1,
-            bins="log",
-            linewidths=0.2,
-            zorder=2,
-            cmap=LinearSegmentedColormap.from_list("house", [tint(ACCENT, 0.12), ACCENT]),
-        )
-        cells.set_edgecolor(PAPER)
+        shades = LinearSegmentedColormap.from_list("house", [tint(ACCENT, 0.12), ACCENT])
+        look: dict[str, Any] = {"gridsize": 28, "extent": (0, 1, 0, 1), "mincnt": 1, "bins": "log", "linewidths": 0.2}
+        axes.hexbin(of_votes, predicted, cmap=shades, zorder=2, **look).set_edgecolor(PAPER)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="entropy of the votes", ylabel=f"entropy of the predicted {reading}")
     axes.grid(visible=True)
 
@@ -321,15 +290,10 @@ def _draw_means(
     axes: Axes, votes: Float64[np.ndarray, " K"], shown: Float64[np.ndarray, " K"], names: Sequence[str]
 ) -> None:
     colors = emotion_colors(names)
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.3, "markersize": 8}
     for row, (name, voted, predicted) in enumerate(zip(names, 100 * votes, 100 * shown, strict=True)):
         axes.plot([voted, predicted], [row, row], color=tint(colors[name], 0.5), linewidth=2.2, zorder=2)
         axes.plot(voted, row, "o", color=colors[name], markersize=8, zorder=3, clip_on=False)
-        ring: dict[str, Any] = {
-            "markerfacecolor": "none",
-            "markeredgecolor": INK,
-            "markeredgewidth": 1.3,
-            "markersize": 8,
-        }
         axes.plot(predicted, row, "o", zorder=4, clip_on=False, **ring)
     name_rows(axes, [short_name(name) for name in names])
     axes.tick_params(axis="y", pad=8)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
 from PIL import Image, ImageDraw, ImageFont
 
+from midas_dfer.report.pictures.layout import short_name
 from midas_dfer.report.pictures.style import INK, drawable, font_file, ink_on
 
 _SMOOTH = 4  # shapes are drawn so many times larger and shrunk, for smooth edges
@@ -129,7 +130,7 @@ class Artist:
 
     def panel(self, title: str, shares: Float64[np.ndarray, "K"], rows: Sequence[int]) -> Sprite:
         """A dark panel with a bar for each class."""
-        unit, names = self.unit, [_shortened(name) for name in self.colors]
+        unit, names = self.unit, [short_name(name, _LONGEST_NAME) for name in self.colors]
         row, pad, gap = 1.42 * unit, 0.8 * unit, 0.6 * unit
         bar = 5.6 * unit
         column = max(self._bold.getlength(names[k]) for k in rows)
@@ -170,8 +171,3 @@ class Artist:
 
     def _span(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
         return x * _SMOOTH, y * _SMOOTH, (x + width) * _SMOOTH - 1, (y + height) * _SMOOTH - 1
-
-
-def _shortened(name: str) -> str:
-    name = drawable(name)
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
