@@ -7,7 +7,7 @@ public; each is imported on first use, so `import midas_dfer` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from midas_dfer.exports import late_exports
+from midas_dfer.exports import lazy_exports
 from midas_dfer.version import __version__ as __version__
 
 _PUBLIC = {
@@ -56,7 +56,7 @@ _PUBLIC = {
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
-__getattr__, __dir__ = late_exports(__name__, _PUBLIC)
+__getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
     from midas_dfer.clips.batches.dataset import ClipBatch as ClipBatch

@@ -1,4 +1,4 @@
-"""What there is of a kind, by name: the rows of this package, and those that other distributions bring."""
+"""Registries: data sets, mixers, losses and networks by name, built in or from plug-ins (entry points)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,17 +12,17 @@ Row = TypeVar("Row")
 
 
 class Registry(Mapping[str, Row]):
-    """An explicit table of the data sets, mixers, losses or networks there are; docs/extending.md shows each.
+    """An explicit table of all data sets, mixers, losses or networks; docs/extending.md says how to add to each.
 
-    Another distribution adds to it by an entry point that has the row's name and leads to the row. Nothing of it is
-    imported before that name is looked up, and it cannot take the name of a row of this package.
+    Another distribution adds a row with an entry point, which has the row's name and refers to the row. It is imported
+    only when that name is looked up, and it cannot replace a built-in row.
 
     Args:
-        kind: what a row is, in words.
+        kind: what a row stands for, such as "mixer".
         group: of the entry points.
-        row: the class of all rows.
-        rows: those of this package.
-        reserved: names that mean something else where a name is given.
+        row: the class of the rows.
+        rows: the built-in ones.
+        reserved: names that have another meaning on the command line.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Registry(Mapping[str, Row]):
         self._loaded: dict[str, Row] = {}
 
     def add(self, name: str, row: Row) -> None:
-        """Add a row for this process alone.
+        """Add a row in this process only.
 
         Raises:
-            RequestError: the name is taken, or no row is given.
+            RequestError: the name is taken, or the row is of another class.
         """
         if name in self.own or name in self._reserved:
             raise RequestError(f"There is a {self.kind} {name!r} already; take another name")
@@ -48,7 +48,7 @@ class Registry(Mapping[str, Row]):
 
         Raises:
             KeyError: there is none.
-            RequestError: it is another distribution's, and cannot be loaded.
+            RequestError: a plug-in that cannot be loaded.
         """
         if name in self.own:
             return self.own[name]
@@ -75,15 +75,11 @@ class Registry(Mapping[str, Row]):
         return sum(1 for _ in self)
 
     def distribution(self, name: str) -> str:
-        """Name and version of the distribution that brings a row; "" for a row of this package."""
+        """Name and version of the distribution that provides a row; "" for a built-in one."""
         return "" if name in self.own else _distribution(self._found[0][name])
 
     def usable(self, tell: Callable[[str], None]) -> dict[str, Row]:
-        """All rows that can be loaded.
-
-        Args:
-            tell: takes a sentence for each row of another distribution that cannot be used.
-        """
+        """All rows that can be loaded; `tell` receives a sentence on each plug-in that cannot."""
         rows = {}
         for fault in self._found[1]:
             tell(fault)
@@ -101,7 +97,7 @@ class Registry(Mapping[str, Row]):
 
     @cached_property
     def _found(self) -> tuple[dict[str, EntryPoint], list[str]]:
-        """The entry points that may be used, by name; and why others may not."""
+        """The usable entry points by name, and why others are left out."""
         points: dict[str, EntryPoint] = {}
         faults: list[str] = []
         try:

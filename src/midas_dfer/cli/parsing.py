@@ -191,7 +191,7 @@ def tell_notes(request: Namespace, notes: Iterable[str]) -> None:
 
 
 def tell_of_plug_in(fault: str) -> None:
-    """Say on standard error what of another distribution cannot be used; nothing else suffers by it."""
+    """Report a plug-in that cannot be used, on standard error."""
     print(f"note: {fault}", file=sys.stderr)
 
 

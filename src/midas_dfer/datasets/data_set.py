@@ -1,4 +1,4 @@
-"""What a data set says of itself: who reads it, with which flags, and what is usual for it."""
+"""A data set as the command line knows it: its reader, its flags and its defaults."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any, Literal
 from midas_dfer.manifest.manifest import Manifest
 
 FaceSource = Literal["detect", "cropped"]
-"""Find faces and cut them out, or take pictures for face crops."""
+"""Detect faces and crop them, or take the pictures for face crops."""
 
 Missing = Literal["fail", "leave_out"]
-"""What becomes of annotated clips without a file."""
+"""What happens to annotated clips without a file."""
 
 Duplicates = Literal["drop", "keep"]
-"""What becomes of training clips that are validated or tested on as well."""
+"""What happens to training clips that are in validation or test as well."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Flag:
     Attributes:
         name: without dashes; data sets that share a flag share its meaning.
         kind: its type, such as `Path | None`; bool makes a switch.
-        default: where it is not given. None leaves it to the reader.
-        help: for its page; with "(default: ...)" at the end if the default is not plain to see.
-        keyword: of the reader, if it has another name there.
-        goes_to: the reader; or `DataSet.render`, then only `prepare` has it; or the verb itself.
-        metavar: how its values are shown, if not all are.
-        overrides: the flags that have no effect where it is given.
+        default: None leaves it to the reader.
+        help: for the help page; ends with "(default: ...)" if there is one.
+        keyword: of the reader, if not the flag's name.
+        goes_to: the reader; `DataSet.render`, for flags of `midas prepare` only; or the verb itself.
+        metavar: how its values are shown, if not by its type.
+        overrides: flags that have no effect when this one is given.
     """
 
     name: str

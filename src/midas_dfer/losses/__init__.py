@@ -18,7 +18,7 @@ float32 and float64 stays float64; no loss makes the host wait for an accelerato
 
 from typing import TYPE_CHECKING
 
-from midas_dfer.exports import late_exports
+from midas_dfer.exports import lazy_exports
 from midas_dfer.losses.entry import LossEntry as LossEntry
 from midas_dfer.registry import Registry
 
@@ -37,7 +37,7 @@ _PUBLIC = {
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
-__getattr__, __dir__ = late_exports(__name__, _PUBLIC)
+__getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
     from midas_dfer.losses.brier import BrierLoss as BrierLoss

@@ -1,4 +1,4 @@
-"""What a recipe and `midas list losses` know of a loss; no torch."""
+"""A loss as recipes and `midas list losses` know it; imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ imported when a row is used, as for the names below.
 
 from typing import TYPE_CHECKING
 
-from midas_dfer.exports import late_exports
+from midas_dfer.exports import lazy_exports
 from midas_dfer.mixing.entry import PAIRS
 from midas_dfer.mixing.entry import MixerEntry as MixerEntry
 from midas_dfer.registry import Registry
@@ -46,7 +46,7 @@ _PUBLIC = {
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
-__getattr__, __dir__ = late_exports(__name__, _PUBLIC)
+__getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
     from midas_dfer.mixing.attention import ModelAttention as ModelAttention

@@ -1,4 +1,4 @@
-"""What a recipe and `midas list mixers` know of a mixer; no torch."""
+"""A mixer as recipes and `midas list mixers` know it; imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
