@@ -26,6 +26,9 @@ REFUSED = {
     "Cutout(size={})": "expected a fraction",
     "SoftTargetCrossEntropy(label_smoothing={})": "expected a share",
     "IntensityAwareLoss(weight={})": "expected 0 or more",
+    "RunConfig(epochs={})": "`epochs` is ",
+    "RunConfig(dropout={})": "expected a number from 0 to 0.99",
+    "RunConfig(labels={})": "expected soft or hard",
     "create_model('still_resnet10', {})": "expected at least 1",
     "create_model('still_resnet10', 7, dropout={})": "expected a probability",
     "align(picture, points, template={})": "predictor.info.template",
@@ -40,6 +43,12 @@ REFUSED = {
 NO_VALUES = ["None", "True", "[0.5]", "1j", "b'1'", "np.array([0.5, 0.5])", "{}", "float('nan')"]
 OTHERS = {
     "check_windows('2', 0.5)": "window_seconds is '2'",
+    "RunConfig(alpha=-1)": "`alpha` is -1; expected a number above 0 or nothing",
+    "RunConfig(epochs=10**6000)": "`epochs` is larger than 9.2e+18; expected a smaller number",
+    "RunConfig(epochs=0, seed=-1)": "`epochs` is 0; expected a whole number from 1 to 1,000,000",
+    "RunConfig(seed=-1)": "`seed` is -1; expected a whole number of 0 or more",
+    "RunConfig(scales=[2])": "`scales` is (2,); expected numbers from 0.1 to 1",
+    "RunConfig(decay_factor=2)": "expected a number above 0, at most 1",
     "align(picture, points, size=112.5)": "A crop of side 112.5",
     "align(picture, points, size=10**6)": "1 to 8192",
     "align(picture, [[1, 2], [3]])": "its five landmarks [5, 2]",
@@ -69,6 +78,9 @@ for call, words in CALLS:
             print(call, "says", error)
     except Exception as error:
         print(call, "raises", repr(error))
+given = RunConfig(epochs=np.int64(3), dropout=np.float32(0.5), size=torch.tensor(64), scales=[1, 0.5], mixer="none")
+if RunConfig.from_dict(given.to_dict()) != given or "scales:\\n- 1.0" not in given.to_yaml():
+    print("numbers of other libraries are not written", given)
 """
 
 
