@@ -1,5 +1,6 @@
 """One typed, validated description of a training run. Its defaults are the paper's recipe (section 4.3)."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -156,23 +157,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         self._fill_in()
         check_settings(self)
-        if not self.scales:
-            raise RequestError("`scales` is empty; expected numbers from 0.1 to 1")
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
-        if self.loss not in LOSSES:
-            raise RequestError(f"`loss` is {self.loss!r}; expected {' or '.join(LOSSES)}")
-        if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
-            raise RequestError(
-                f"`class_weights` and `label_smoothing` belong to the cross-entropy, not to `loss` {self.loss}; "
-                "leave them out"
-            )
-        if self.select == "best_test_fold" and self.validation_fraction:
-            raise RequestError(
-                "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
-            )
-        self._check_schedule()
-        self._check_clips()
-        self._check_mixer()
+        if problem := next(self._problems(), None):
+            raise RequestError(problem)
+        if self.alpha is None and len(self.mixer_names) == 1:
+            object.__setattr__(self, "alpha", MIXERS[self.mixer].alpha)
 
     def _fill_in(self) -> None:
         """Which network it is, where that is left to the weights, or to the paper."""
@@ -191,53 +180,44 @@ class RunConfig:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
-    def _check_schedule(self) -> None:
-        epochs = self.milestones
+    def _problems(self) -> Iterator[str]:
+        """What in it makes no sense, or not together with the rest: what is wrong, and what to do."""
+        epochs, names = self.milestones, self.mixer_names
+        if not self.scales:
+            yield "`scales` is empty; expected numbers from 0.1 to 1"
+        if self.loss not in LOSSES:
+            yield f"`loss` is {self.loss!r}; expected {' or '.join(LOSSES)}"
+        if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
+            cure = f"belong to the cross-entropy, not to `loss` {self.loss}; leave them out"
+            yield f"`class_weights` and `label_smoothing` {cure}"
+        if self.select == "best_test_fold" and self.validation_fraction:
+            yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
         if list(epochs) != sorted(set(epochs)):
-            raise RequestError(f"`milestones` is {list(epochs)}; expected epochs in ascending order, such as [40, 80]")
+            yield f"`milestones` is {list(epochs)}; expected epochs in ascending order, such as [40, 80]"
         if epochs and self.schedule != "step":
-            raise RequestError(
-                f"`milestones` belong to `schedule` step, not to {self.schedule}; leave them out, or empty a recipe's "
-                "with `milestones` []"
-            )
+            cure = "leave them out, or empty a recipe's with `milestones` []"
+            yield f"`milestones` belong to `schedule` step, not to {self.schedule}; {cure}"
         if self.momentum >= 1 and self.optimizer != "sgd":
-            raise RequestError(f"`momentum` is {self.momentum:g}; with `optimizer` {self.optimizer} expected below 1")
-
-    def _check_clips(self) -> None:
+            yield f"`momentum` is {self.momentum:g}; with `optimizer` {self.optimizer} expected below 1"
         if self.use_unassigned and self.labels == "hard":
-            raise RequestError(
-                "`use_unassigned` adds clips without a single label, which hard labels cannot use; take `labels` soft"
-            )
+            cure = "which hard labels cannot use; take `labels` soft"
+            yield f"`use_unassigned` adds clips without a single label, {cure}"
         if self.use_unassigned and self.group != "all":
-            raise RequestError(
-                f"`group` {self.group} is drawn from clips with a single label; leave out `use_unassigned`"
-            )
+            yield f"`group` {self.group} is drawn from clips with a single label; leave out `use_unassigned`"
         if self.group_size is not None and self.group == "all":
-            raise RequestError("`group_size` is that of a group; take `group` clear or `group` mixed with it")
-
-    def _check_mixer(self) -> None:
-        names = self.mixer_names
+            yield "`group_size` is that of a group; take `group` clear or `group` mixed with it"
         if "none" in names and self.mixer != "none":
-            raise RequestError(f"`mixer` is {self.mixer}; none stands alone, and cannot be one of several")
-        if self.mixer != "none" and (unknown := [name for name in names if name not in MIXERS]):
-            raise RequestError(f"`mixer` is {unknown[0]!r}; expected none or {', '.join(MIXERS)}")
+            yield f"`mixer` is {self.mixer}; none stands alone, and cannot be one of several"
+        if unknown := [name for name in names if name not in MIXERS]:
+            yield f"`mixer` is {unknown[0]!r}; expected none or {', '.join(MIXERS)}"
         if self.saliency == "model" and not any(MIXERS[name].looks for name in names):
-            looking = ", ".join(name for name, entry in MIXERS.own.items() if entry.looks)
-            raise RequestError(
-                f"`saliency` model says where a mixer looks, and {self.mixer} does not look; leave it out, or take one "
-                f"of {looking}"
-            )
-        if self.mixer == "none":
-            return
-        if self.batch_size < 2:
-            raise RequestError("`batch_size` 1 leaves no partner to mix with; take 2 or more, or `mixer` none")
+            cure = f"take one of {', '.join(name for name, entry in MIXERS.own.items() if entry.looks)}"
+            yield f"`saliency` model says where a mixer looks, and {self.mixer} does not look; leave it out, or {cure}"
+        if names and self.batch_size < 2:
+            yield "`batch_size` 1 leaves no partner to mix with; take 2 or more, or `mixer` none"
         if len(names) > 1 and "midas" in names and self.normalization != "none":
-            raise RequestError(
-                f"`mixer` {self.mixer} would normalise the labels of some batches and not of others; take "
-                "`normalization` none"
-            )
-        if self.alpha is None and len(names) == 1:
-            object.__setattr__(self, "alpha", MIXERS[self.mixer].alpha)
+            cure = "would normalise the labels of some batches and not of others; take `normalization` none"
+            yield f"`mixer` {self.mixer} {cure}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
@@ -258,7 +238,7 @@ class RunConfig:
         return cls(**settings)
 
     def to_yaml(self) -> str:
-        """A file that ``config`` takes."""
+        """A file that `--config` takes."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod
