@@ -1,6 +1,8 @@
 """Settings and fixtures of all tests: shapes checked at run time, one thread, the real data if present."""
 
+import gc
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads
 
@@ -12,9 +14,14 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-import tests.support.typechecker  # noqa: F401 - the hook below looks it up
+from tests.support.typechecker import use_beartype_alone_without_shapes
+
+# Compiled modules are kept: that halves the time of collection, and the tests start many processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Every annotation of the package is checked when a function is called or a dataclass is made.
+use_beartype_alone_without_shapes()
 install_import_hook("midas_dfer", "tests.support.typechecker.checked")
 
 # A deadline would test the machine: the suite shares its cores. HYPOTHESIS_PROFILE=thorough looks for longer.
@@ -24,6 +31,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 cv2.setNumThreads(1)
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the garbage collector need not look through all modules again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -68,8 +68,8 @@ def test_what_is_drawn_lies_in_the_documented_ranges(strength, seed):
 
 
 def test_how_often_and_how_far():
-    draws = [drawn(1.0, seed) for seed in range(4000)]
-    half = [drawn(0.5, seed) for seed in range(4000)]
+    draws = [drawn(1.0, seed) for seed in range(2000)]
+    half = [drawn(0.5, seed) for seed in range(2000)]
     chances = {"grey": 0.2, "detail": 0.2, "noise": 0.3, "quality": 0.15, "patch": 0.25}
     for name, chance in chances.items():
         plain = getattr(Jitter(), name)

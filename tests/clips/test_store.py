@@ -171,7 +171,7 @@ def test_the_fingerprint_tells_stores_apart(toy_store, tmp_path):
 
 
 def test_the_fingerprint_is_that_of_the_pixels_too(toy_store, tmp_path):
-    again = make_store(tmp_path / "again")
+    again = prepare_store(tmp_path / "again", write_dataset(tmp_path / "again" / "videos"))
     assert again.fingerprint == toy_store.fingerprint  # the same videos give the same store
     manifest = write_dataset(tmp_path / "other" / "videos")
     picture = next((tmp_path / "other" / "videos" / "clip03").glob("*.png"))

@@ -391,10 +391,10 @@ def test_class_balanced_partners(name):
     with pytest.raises(RequestError, match="give draw the batch's labels"):
         mixer.draw(ids)
     generator = seeded(0)
-    partners = torch.stack([mixer.draw(ids, labels=labels, generator=generator).partner for _ in range(500)])
+    partners = torch.stack([mixer.draw(ids, labels=labels, generator=generator).partner for _ in range(150)])
     # Of the seven common clips, a row's partner is the rare one with chance 1 / (1 + 6/7).
     rare = (partners[:, :7] == 7).double().mean().item()
-    assert rare == pytest.approx(1 / (1 + 6 / 7), abs=0.04)
+    assert rare == pytest.approx(1 / (1 + 6 / 7), abs=0.05)
     assert (partners != torch.arange(8)).all()
     clips = torch.rand(8, *CLIPS[1:])
     assert len(mixer(clips, labels, video_ids=ids, generator=generator)[0]) == 8

@@ -301,15 +301,19 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     assert (run.path / "weights.safetensors").stat().st_mtime_ns == before
 
 
-def test_what_a_picture_is_taught_by_is_half_its_votes(ferplus, tmp_path):
+@pytest.fixture(scope="module")
+def store(ferplus, tmp_path_factory):
+    """The pictures as published."""
+    pictures = read_pictures(ferplus, ferplus / "kept_back.csv")
+    return make_store(*pictures, ("published",), tmp_path_factory.mktemp("published") / "store", progress=NoProgress())
+
+
+def test_what_a_picture_is_taught_by_is_half_its_votes(store, tmp_path):
     votes = np.array([[10, 0, 0], [1, 1, 1], [0, 4, 6]])
     predictions = np.stack([np.full((3, 3), 1 / 3), np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])])
     expected = (votes / votes.sum(axis=1, keepdims=True) + predictions.mean(axis=0)) / 2
     np.testing.assert_allclose(mixed(votes, predictions), expected)
 
-    store = make_store(
-        *read_pictures(ferplus, ferplus / "kept_back.csv"), ("published",), tmp_path / "store", progress=NoProgress()
-    )
     teachers = {"one": replace(comparison.BUDGET, epochs=1, width=8, size=24)}
     taught = taught_store(store, teachers, tmp_path, say=print)
     said = np.load(tmp_path / "taught_by" / "one.npy")
@@ -335,11 +339,8 @@ def test_whole_votes_are_the_nearest_with_their_sum(shares):
     assert (np.abs(votes - exact) < 1).all()
 
 
-def test_only_a_network_of_the_votes_own_shares_has_one_temperature(ferplus, tmp_path):
+def test_only_a_network_of_the_votes_own_shares_has_one_temperature(store, tmp_path):
     config = replace(comparison.METHODS["midas_softmax"], epochs=1, width=8, size=24)
-    store = make_store(
-        *read_pictures(ferplus, ferplus / "kept_back.csv"), ("published",), tmp_path / "store", progress=NoProgress()
-    )
     run = comparison.train_once(config, store, tmp_path / "run", say=print)
     with pytest.raises(RequestError, match="did not learn the votes' own shares"):
         calibrated([run], store)

@@ -1,13 +1,16 @@
 """Tiny made-up data sets for the tests: folders of pictures whose colour tells the class."""
 
 import os
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 
 from midas_dfer.clips.preparing.prepare import prepare
-from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.clips.store.clip_store import ClipStore, write_description
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
@@ -15,6 +18,7 @@ from midas_dfer.manifest.sample import Sample
 CLASS_NAMES = ("happy", "sad", "angry")
 COLORS = ((40, 200, 40), (200, 60, 40), (40, 40, 220))  # BGR
 SIDE = 32
+SETTINGS = ExtractSettings(faces="cropped", size=SIDE)
 
 
 def picture(color: tuple[int, int, int], frame: int, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
@@ -60,13 +64,22 @@ def write_dataset(root: Path, clips: int = 24, seed: int = 0) -> Manifest:
 
 
 def make_store(folder: Path, clips: int = 24) -> ClipStore:
-    return prepare_store(folder, write_dataset(folder / "videos", clips))
+    """A store of `write_dataset`, `folder/store`, and its videos; each is prepared once and then copied."""
+    shutil.copytree(_prepared(clips).name, folder, dirs_exist_ok=True)
+    write_description(folder / "store", "toy", SETTINGS, folder / "videos")
+    return ClipStore.open(folder / "store")
+
+
+@cache
+def _prepared(clips: int) -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory(prefix="midas-store-")
+    prepare_store(Path(folder.name), write_dataset(Path(folder.name) / "videos", clips))
+    return folder
 
 
 def prepare_store(folder: Path, manifest: Manifest) -> ClipStore:
     """Prepare the clips of `folder/videos` into `folder/store`."""
-    settings = ExtractSettings(faces="cropped", size=SIDE)
-    prepare(manifest, folder / "videos", folder / "store", settings=settings, jobs=1)
+    prepare(manifest, folder / "videos", folder / "store", settings=SETTINGS, jobs=1)
     return ClipStore.open(folder / "store")
 
 
