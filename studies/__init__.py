@@ -1,7 +1,7 @@
 """Studies: what was trained, compared and measured on open data, each in a folder with its figures (results.json).
 
 - `ferplus`: label types and mixing on FER+ (docs/results.md).
-- `synthetic_clips`: the same on made-up clips (docs/synthetic_clips.md).
+- `synthetic_clips`: the same on synthetic clips (docs/synthetic_clips.md).
 - `reader`: how the packaged reader was trained and measured (docs/reader.md).
 - `leaderboard`: readers of others beside ours (docs/leaderboard.md).
 - `finetune`: training from the reader's weights (docs/pretrained.md).
