@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.foreseen import add_detection_flags
+from midas_dfer.cli.face_flags import add_detection_flags
 from midas_dfer.cli.help import Page, give_page, hide
 from midas_dfer.cli.parsing import Parser, refuse_typed, tell_of_plug_in
 from midas_dfer.errors import RequestError

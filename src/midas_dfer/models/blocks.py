@@ -55,8 +55,7 @@ class ResidualBlock(nn.Module):
         shifted = frames if self.fold_div is None else temporal_shift(frames, num_frames, self.fold_div)
         branch = self.branch(shifted)
         identity = frames if self.downsample is None else self.downsample(frames)
-        output: Tensor = self.relu(branch + identity)
-        return output
+        return self.relu(branch + identity)
 
 
 class BasicBlock(ResidualBlock):
@@ -72,8 +71,7 @@ class BasicBlock(ResidualBlock):
 
     def branch(self, frames: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """Compute what is added to the identity path."""
-        output: Tensor = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(frames)))))
-        return output
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(frames)))))
 
 
 class Bottleneck(ResidualBlock):
@@ -100,8 +98,7 @@ class Bottleneck(ResidualBlock):
         """Compute what is added to the identity path."""
         inner = self.relu(self.bn1(self.conv1(frames)))
         inner = self.relu(self.bn2(self.conv2(inner)))
-        output: Tensor = self.bn3(self.conv3(inner))
-        return output
+        return self.bn3(self.conv3(inner))
 
 
 def projection(in_channels: int, channels: int, stride: int, *, three_d: bool = False) -> nn.Sequential | None:

@@ -45,5 +45,4 @@ class CNNGRU(ClipModel):
         """Compute the logits of clips of any length and size."""
         features = self.resnet.features(clips.flatten(0, 1))
         state = self.gru(features.view(-1, clips.shape[1], features.shape[1]))
-        logits: Tensor = self.fc(self.dropout(state))
-        return logits
+        return self.fc(self.dropout(state))

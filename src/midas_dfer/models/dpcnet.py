@@ -61,8 +61,7 @@ class ChannelTemporalAggregation(nn.Module):
         """Compute a clip's features from its frames'."""
         squeezed = self.relu(self.squeeze(features)).transpose(1, 2)
         scores = self.expand(self.relu(self.neighbours(squeezed)).transpose(1, 2))
-        aggregated: Tensor = (features * scores.sigmoid()).mean(dim=1)
-        return aggregated
+        return (features * scores.sigmoid()).mean(dim=1)
 
 
 class DPCNet(ClipModel):

@@ -18,8 +18,7 @@ class Mirrored(nn.Module):
 
     def forward(self, clips: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
         """Compute the mean of the logits."""
-        mean: Tensor = (self.model(clips) + self.model(clips.flip(-1))) / 2
-        return mean
+        return (self.model(clips) + self.model(clips.flip(-1))) / 2
 
 
 def unmirrored(model: nn.Module) -> nn.Module:

@@ -72,8 +72,7 @@ class BasicBlock3d(nn.Module):
         """Compute the block's output."""
         branch = self.conv2(self.conv1(maps))
         identity = maps if self.downsample is None else self.downsample(maps)
-        output: Tensor = self.relu(branch + identity)
-        return output
+        return self.relu(branch + identity)
 
 
 def hara_stem(width: int) -> nn.Sequential:
@@ -199,8 +198,7 @@ class ResNet3d(ClipModel):
             )
         maps = self.stem(self.renormalize(clips).transpose(1, 2))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        logits: Tensor = self.fc(self.dropout(self.avgpool(maps).flatten(1)))
-        return logits
+        return self.fc(self.dropout(self.avgpool(maps).flatten(1)))
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file the names that they have in this model."""

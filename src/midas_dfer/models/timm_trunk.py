@@ -101,8 +101,7 @@ class TSMTimm(ShiftedModel):
         if self.shift is not None and self.shift.num_frames != num_frames:
             self.shift.num_frames = num_frames
         maps = self.maps(self.backbone.forward_features(self.renormalize(frames)))
-        features: Tensor = self.backbone.forward_head(maps)
-        return features
+        return self.backbone.forward_head(maps)
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file of timm's the names that they have here; its classifier is called as ours."""

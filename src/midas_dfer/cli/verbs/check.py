@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
+from midas_dfer.cli.face_flags import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_least, refuse_typed, refuse_unused
 from midas_dfer.cli.sources import add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.errors import JobError, RequestError

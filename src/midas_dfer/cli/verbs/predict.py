@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.foreseen import add_detection_flags, detection_flags
+from midas_dfer.cli.face_flags import add_detection_flags, detection_flags
 from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.foreseen import check_person, detection_flags, refuse_detection
+from midas_dfer.cli.face_flags import check_person, detection_flags, refuse_detection
 from midas_dfer.cli.parsing import Parser, check_least, tell_notes
 from midas_dfer.cli.sources import Annotated, add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.commands import shell_command

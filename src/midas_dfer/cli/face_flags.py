@@ -1,4 +1,4 @@
-"""What is refused before a long job begins: flags that find no face."""
+"""Flags on how faces are found and whose is taken, and what is refused of them before a long job begins."""
 
 from collections.abc import Sequence
 from typing import Any
