@@ -17,7 +17,8 @@ import torch
 
 from benchmarks.machine import machine
 from midas_dfer.clips.batches.augment import normalize_pixels
-from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.faces.detection import FaceDetector
 from midas_dfer.clips.preparing.extract import ClipExtractor
 from midas_dfer.clips.preparing.prepare import prepare

@@ -24,9 +24,9 @@ from midas_dfer.clips.faces.detection import TEMPLATE, Face, align_face
 from midas_dfer.clips.preparing.extract import fit, read_frames
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError
-from midas_dfer.predict.people import find_people
+from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.predictor import Predictor
-from midas_dfer.predict.sources import VideoFile
+from midas_dfer.predict.sources import TwoPasses, VideoFile
 from midas_dfer.progress import NoProgress
 
 CUTS = (
@@ -62,7 +62,7 @@ def measure_video(predictor: Predictor, path: Path) -> list[Distances]:
     """The distances of every face in a video; none where no face is found."""
     try:
         source = VideoFile(path)
-        seen = find_people(source, ExtractSettings(), source.two_passes(NoProgress()))
+        seen = find_tracks(source, ExtractSettings(), TwoPasses(NoProgress(), 0))
     except NoFaceError:
         return []
     rows = {}

@@ -23,7 +23,8 @@ from benchmarks.machine import machine
 from midas_dfer import Predictor
 from midas_dfer.clips.faces.detection import Face, FaceDetector
 from midas_dfer.clips.faces.following import SEARCH_EVERY, FaceFollower, finder
-from midas_dfer.clips.faces.tracks import Track, follow_faces
+from midas_dfer.clips.faces.tracker import follow_faces
+from midas_dfer.clips.faces.tracks import Track
 from midas_dfer.errors import NoFaceError, VideoError
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light

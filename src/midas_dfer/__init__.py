@@ -19,7 +19,7 @@ _PUBLIC = {
     "ClipStore": "clips.store.clip_store",
     "ClipDataset": "clips.batches.dataset",
     "ClipBatch": "clips.batches.dataset",
-    "ClipLoader": "clips.batches.dataset",
+    "ClipLoader": "clips.batches.loader",
     "ClipView": "clips.batches.dataset",
     "sample_segments": "clips.batches.sampling",
     "iter_frames": "video.read",
@@ -61,8 +61,8 @@ __getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 if TYPE_CHECKING:
     from midas_dfer.clips.batches.dataset import ClipBatch as ClipBatch
     from midas_dfer.clips.batches.dataset import ClipDataset as ClipDataset
-    from midas_dfer.clips.batches.dataset import ClipLoader as ClipLoader
     from midas_dfer.clips.batches.dataset import ClipView as ClipView
+    from midas_dfer.clips.batches.loader import ClipLoader as ClipLoader
     from midas_dfer.clips.batches.sampling import sample_segments as sample_segments
     from midas_dfer.clips.faces.one_picture import align as align
     from midas_dfer.clips.faces.one_picture import find_faces as find_faces

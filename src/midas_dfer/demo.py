@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from midas_dfer.clips.description.description import describe
-from midas_dfer.clips.preparing.prepare import available_cores, prepare
+from midas_dfer.clips.preparing.prepare import prepare
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.comparison.intervals import subjects_of
@@ -17,7 +17,8 @@ from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.files import make_folder, read_json, write_json
 from midas_dfer.predict.predictor import Predictor
-from midas_dfer.progress import console_progress
+from midas_dfer.processes import available_cores
+from midas_dfer.progress import console_progress, reported
 from midas_dfer.readers import DEFAULT_READER
 from midas_dfer.report.pictures.description_figures import draw_description
 from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
@@ -34,7 +35,7 @@ from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.train import train
 
 REAL_CLIP = Path(__file__).with_name("demo_data") / "1001_DFA_HAP_XX.flv"
-"""A clip of CREMA-D; its licence is beside it."""
+"""A clip of CREMA-D; its licence is next to it."""
 REAL_VOTES = dict(zip(CREMA_D.names, (0, 0, 0, 7, 2, 0), strict=True))
 """What nine people said who saw it without its sound."""
 WINDOW_SECONDS, STRIDE_SECONDS = 0.5, 0.1
@@ -97,19 +98,17 @@ def run_demo(
 
     tell(f"\n2/7  Rendering {clips} clips of synthetic faces with ten votes each: {videos}")
     tell("     They show that the parts fit together, and nothing about real faces.")
-    bar = console_progress("render", "clip")
-    bar.start(clips)
-    write_corpus(
-        videos,
-        clips=clips,
-        identities=PEOPLE,
-        seconds=SECONDS,
-        frame_rate=FRAME_RATE,
-        seed=seed,
-        jobs=jobs,
-        progress=bar.advance,
-    )
-    bar.finish()
+    with reported(console_progress("render", "clip"), clips) as rendering:
+        write_corpus(
+            videos,
+            clips=clips,
+            identities=PEOPLE,
+            seconds=SECONDS,
+            frame_rate=FRAME_RATE,
+            seed=seed,
+            jobs=jobs,
+            progress=rendering.advance,
+        )
 
     tell(f"\n3/7  Preparing: finding and aligning the face in each clip: {store_path}")
     settings = ExtractSettings(size=STORED_SIZE)
@@ -127,7 +126,7 @@ def run_demo(
     run = train(config, store, run_path, say=tell)
     draw_training(run.path / METRICS_FILE, pictures / "training.png")
     tell(f"\n     Beside it, the same from random weights: {beside}")
-    from_random = train(replace(config, weights=None), store, beside, say=_nothing)
+    from_random = train(replace(config, weights=None), store, beside, say=lambda text: None)
 
     tell("\n6/7  Evaluating on the people it has not seen")
     evaluation, predictions = evaluate(run, store)
@@ -163,15 +162,7 @@ def run_demo(
 
 
 def read_real_face(folder: Path, *, say: Callable[[str], None] = print) -> list[Path]:
-    """Read the packaged clip of a real face with the packaged reader, and say what people voted beside it.
-
-    Args:
-        folder: for the timeline, its picture and the annotated video.
-        say: prints a line.
-
-    Returns:
-        the files.
-    """
+    """Read the packaged clip of a real face with the packaged reader, and print it next to what people voted."""
     timeline = Predictor.from_pretrained(packaged_reader()).predict_video(
         REAL_CLIP, window_seconds=WINDOW_SECONDS, stride_seconds=STRIDE_SECONDS
     )
@@ -192,10 +183,6 @@ def most_frequent(evaluation: Evaluation) -> tuple[str, float]:
     counts = [sum(row) for row in evaluation.confusion]
     top = counts.index(max(counts))
     return evaluation.class_names[top], counts[top] / max(1, evaluation.num_labelled)
-
-
-def _nothing(text: str) -> None:
-    """Says nothing."""
 
 
 def _take_folder(out: Path, mark: dict[str, int | float], kept: tuple[Path, ...], remade: tuple[Path, ...]) -> None:

@@ -35,24 +35,42 @@ DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what was written there takes its place at the end.
+    """Give a temporary name next to `path`; what was written there takes its place at the end.
 
     If anything goes wrong inside, the temporary file is removed and `path` is as it was. Behind it, the content and
     its name have reached the disk: what says "done" afterwards is true after a power failure, too.
-
-    Raises:
-        JobError: it cannot be written (a full disk, a folder that is not ours).
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = _temporary_name(path)
     try:
-        yield temporary
-        to_disk(temporary)
-        temporary.replace(path)
-        to_disk(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+        with writing(path):
+            yield temporary
+            to_disk(temporary)
+            temporary.replace(path)
+            to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the system's errors inside into `cannot_read(path, error)`."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's errors inside into `cannot_write(path, error)`."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def to_disk(path: Path) -> None:
@@ -73,11 +91,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        JobError: it cannot be written.
-    """
+    """Write a file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -87,11 +101,8 @@ def write_together(contents: Mapping[Path, bytes | str]) -> None:
 
     Where they are many, all disks are waited for once, not each file: of 36,000 small ones that takes seconds instead
     of five minutes.
-
-    Raises:
-        JobError: one cannot be written; none of them is then replaced.
     """
-    temporaries = {path: path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}") for path in contents}
+    temporaries = {path: _temporary_name(path) for path in contents}
     path = Path()
     try:
         for path, content in contents.items():
@@ -113,51 +124,30 @@ def write_together(contents: Mapping[Path, bytes | str]) -> None:
 
 
 def read_json(path: Path, cure: str) -> dict[str, Any]:
-    """Read a JSON object that this project wrote, and that may have been damaged or edited since.
-
-    Args:
-        path: the file.
-        cure: what to do about a file that cannot be read; ends the message.
-
-    Raises:
-        RequestError: it is not there, may not be read, or holds something else than an object of finite numbers in
-            UTF-8; a sentence with the file's name.
-    """
-    content = _parse(path, read_text(path, cure), cure)
+    """Read a JSON object that this project wrote, and that may have been damaged or edited since; see `read_text`."""
+    text = read_text(path, cure)
+    try:
+        content = json.loads(text, parse_constant=_no_number)
+    except (RecursionError, ValueError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise RequestError(f"{path} is damaged ({why}); {cure}") from error
     if not isinstance(content, dict):
         raise RequestError(f"{path} is damaged (it holds {json_kind(content)}, not an object); {cure}")
     return content
 
 
 def read_text(path: Path, cure: str) -> str:
-    """Read a text file that this project wrote.
-
-    Args:
-        path: the file.
-        cure: what to do about a file that cannot be read; ends the message.
-
-    Raises:
-        RequestError: it is not there, may not be read, is too large or not in UTF-8; a sentence with the file's name.
-    """
-    try:
+    """Read a text file that this project wrote; `cure` is what to do where it cannot be read, and ends the message."""
+    with reading(path):
         if not path.is_file():
             raise RequestError(f"{path} is not a file; {cure}" if path.exists() else f"there is no file {path}; {cure}")
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise RequestError(f"{path} is damaged (it is larger than {_MOST_JSON_BYTES >> 20} MiB); {cure}")
-        return path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RequestError(f"{path} is damaged (it is not in UTF-8); {cure}") from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def _parse(path: Path, text: str, cure: str) -> object:
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except RecursionError as error:
-        raise RequestError(f"{path} is damaged (it is nested too deeply); {cure}") from error
-    except ValueError as error:
-        raise RequestError(f"{path} is damaged ({error}); {cure}") from error
 
 
 def _no_number(name: str) -> NoReturn:
@@ -171,11 +161,7 @@ def json_kind(value: object) -> str:
 
 
 def json_text(content: object, *, indent: int | None = None) -> str:
-    """JSON of plain values, for a file or a machine that reads our output.
-
-    Raises:
-        JobError: a number in it is not finite, which JSON cannot hold and no result may be.
-    """
+    """JSON of plain values; a number that is not finite, which JSON cannot hold, is a `JobError`."""
     try:
         return json.dumps(content, indent=indent, allow_nan=False)
     except ValueError as error:
@@ -183,11 +169,7 @@ def json_text(content: object, *, indent: int | None = None) -> str:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON whole or not at all, with a line break at its end.
-
-    Raises:
-        JobError: it cannot be written, or a number in it is not finite.
-    """
+    """Write JSON whole or not at all, with a line break at its end."""
     write_file(path, json_text(content, indent=2) + "\n")
 
 
@@ -216,9 +198,6 @@ def only_one(lock: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
         lock: a file, made if it is not there; its content stays as it is.
         busy: the message where another process holds it.
         patience: how many seconds to wait for it.
-
-    Raises:
-        JobError: another process holds it, or it cannot be opened.
     """
     from filelock import FileLock, Timeout
 
@@ -234,15 +213,9 @@ def only_one(lock: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        JobError: it cannot be made.
-    """
-    try:
+    """Make a folder and those above it."""
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def near_name(path: Path) -> str:

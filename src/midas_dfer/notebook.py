@@ -30,11 +30,7 @@ class Shade:
 
 @dataclass(frozen=True)
 class Strip:
-    """A cell that shows shares over time, from left to right, as dark as they are high.
-
-    Attributes:
-        values: at equal steps of time.
-    """
+    """A cell that shows shares over time, at equal steps from left to right, as dark as they are high."""
 
     values: tuple[float, ...]
 
@@ -44,13 +40,7 @@ Cell = str | Share | Shade | Strip
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a notebook.
-
-    Attributes:
-        head: the names of the columns.
-        rows: their cells.
-        title: above it; "" for none.
-    """
+    """A table of a notebook."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -58,14 +48,7 @@ class Table:
 
 
 def notebook_html(title: str, facts: Sequence[str], tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
-    """Write a result for a notebook.
-
-    Args:
-        title: what it is.
-        facts: lines below the title.
-        tables: below the facts.
-        notes: what whoever reads it should know, below all.
-    """
+    """Write a result for a notebook: what it is, facts, tables, and notes for its readers."""
     parts = [f"<div><b>{escape(title)}</b></div>"]
     parts += [f"<div style='opacity:.8'>{escape(fact)}</div>" for fact in facts if fact]
     parts += [_table(table) for table in tables if table.rows]

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
@@ -39,13 +41,24 @@ class NoProgress:
     """Says nothing; the default of the library's functions."""
 
     def start(self, total: int, done: int = 0) -> None:
-        """Nothing."""
+        """Ignored, as all that is reported."""
 
     def advance(self, note: str = "") -> None:
-        """Nothing."""
+        """Ignored."""
 
     def finish(self) -> None:
-        """Nothing."""
+        """Ignored."""
+
+
+@contextmanager
+def reported(progress: Progress | None, total: int, done: int = 0) -> Iterator[Progress]:
+    """Start a reporter and finish it however the work inside ends; None reports to nobody."""
+    progress = NoProgress() if progress is None else progress
+    progress.start(total, done)
+    try:
+        yield progress
+    finally:
+        progress.finish()
 
 
 class BarProgress:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float64, UInt8
 
 from midas_dfer.clips.batches.augment import apply_crop
-from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import FERPLUS, match_classes

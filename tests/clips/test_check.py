@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from midas_dfer.cli import main
 from midas_dfer.cli.sources import data_sets
-from midas_dfer.clips.checking import reading
+from midas_dfer.clips.checking import decoding
 from midas_dfer.clips.checking.annotations import check_annotations, leak
 from midas_dfer.clips.checking.check import CheckReport, CheckSettings, check
+from midas_dfer.clips.checking.decoding import DecodedClip, check_decoded, read_clip, spread
 from midas_dfer.clips.checking.finding import Finding
 from midas_dfer.clips.checking.folders import find_clips
-from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip, spread
 from midas_dfer.clips.preparing.files import find_files
 from midas_dfer.clips.preparing.pool import Lost
 from midas_dfer.errors import JobError, RequestError
@@ -280,22 +280,22 @@ def test_a_sample_is_spread(count, sample):
 
 
 def test_reading_stops_in_time(root, tmp_path):
-    assert read_clip(root / "clips" / "c0", 60.0) == Reading("good", aspect=1.0)
-    assert read_clip(root / "clips" / "c0", -1.0) == Reading("good", whole=False, aspect=1.0)
+    assert read_clip(root / "clips" / "c0", 60.0) == DecodedClip("good", aspect=1.0)
+    assert read_clip(root / "clips" / "c0", -1.0) == DecodedClip("good", whole=False, aspect=1.0)
     assert read_clip(tmp_path / "nowhere.mp4", 60.0).state == "unreadable"
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 255, (32, 64, 3), dtype=np.uint8) for _ in range(50)]
     write_video(tmp_path / "a.mp4", frames, 25.0)
-    assert read_clip(tmp_path / "a.mp4", 60.0) == Reading("good", aspect=2.0)
+    assert read_clip(tmp_path / "a.mp4", 60.0) == DecodedClip("good", aspect=2.0)
     (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:3000])
     assert read_clip(tmp_path / "b.mp4", 60.0).state == "unreadable"
 
 
 def test_whole_scenes_are_no_face_crops():
-    readings = {"a": Reading("good", aspect=1.1), "b": Reading("good", aspect=1.78)}
-    (finding,) = check_readings(readings, frozenset(), cropped=True, sampled=False)
+    readings = {"a": DecodedClip("good", aspect=1.1), "b": DecodedClip("good", aspect=1.78)}
+    (finding,) = check_decoded(readings, frozenset(), cropped=True, sampled=False)
     assert finding.examples == ("b (sides 1.78 to 1)",)
-    assert not list(check_readings(readings, frozenset(), cropped=False, sampled=False))
+    assert not list(check_decoded(readings, frozenset(), cropped=False, sampled=False))
 
 
 def test_wrong_requests(root):
@@ -450,6 +450,6 @@ def test_made_up_copies_in_their_official_layouts_pass(dataset, tmp_path, capsys
 
 def test_a_reader_that_the_system_kills_is_no_unreadable_clip(tmp_path, monkeypatch):
     lost = Lost(("a", tmp_path / "a.mp4"), "the system ended the process that was at it, twice", True)
-    monkeypatch.setattr(reading, "run_tasks", lambda *_: iter([lost]))
+    monkeypatch.setattr(decoding, "run_tasks", lambda *_: iter([lost]))
     with pytest.raises(JobError, match=r"a\.mp4: the system ended .* fewer jobs"):
-        reading.read_clips({"a": tmp_path / "a.mp4"}, ["a"], 1, NoProgress())
+        decoding.read_clips({"a": tmp_path / "a.mp4"}, ["a"], 1, NoProgress())

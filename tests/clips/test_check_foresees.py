@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import midas_dfer
 from midas_dfer.cli import main
 from midas_dfer.clips.checking.check import CheckSettings, check
-from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip
-from midas_dfer.clips.checking.seen import MOST_FRAMES, FacesSeen, FewFrames
+from midas_dfer.clips.checking.decoding import DecodedClip, check_decoded, read_clip
+from midas_dfer.clips.checking.faces_in_view import MOST_FRAMES, FacesSeen, FewFrames
 from midas_dfer.clips.faces.detection import FaceDetector
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.settings import ExtractSettings
@@ -118,10 +118,10 @@ def test_one_glance_of_a_passer_by_is_not_several_people():
 
 def test_small_faces_and_samples_are_spoken_of():
     readings = {
-        "a": Reading("good", seen=FacesSeen(5, 0, 0, " (shrunk from 1280x720 to 640x360 to look for faces; hint)")),
-        "b": Reading("good", seen=FacesSeen(5, 5, 0)),
+        "a": DecodedClip("good", seen=FacesSeen(5, 0, 0, " (shrunk from 1280x720 to 640x360 to look for faces; hint)")),
+        "b": DecodedClip("good", seen=FacesSeen(5, 5, 0)),
     }
-    (finding,) = check_readings(readings, frozenset(), cropped=False, sampled=True)
+    (finding,) = check_decoded(readings, frozenset(), cropped=False, sampled=True)
     assert (finding.severity, finding.count) == ("note", 1)
     assert finding.what.endswith("(of 2 that were read)")
     assert finding.advice.endswith("Pictures were shrunk from 1280x720 to 640x360 to look for faces; hint.")

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midas_dfer.clips.batches.dataset import BatchSampler, ClipDataset, ClipLoader, ClipView, Draw, collate_clips
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView, Draw
+from midas_dfer.clips.batches.loader import BatchSampler, ClipLoader, collate_clips
 from midas_dfer.errors import RequestError
 from tests.support.factories import make_store
 

@@ -10,11 +10,11 @@ import pytest
 
 from midas_dfer.clips.faces.detection import Face, FaceDetector
 from midas_dfer.clips.faces.following import SEARCH_EVERY, FaceFollower
-from midas_dfer.clips.faces.tracks import follow_faces
+from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.preparing.extract import ClipExtractor
 from midas_dfer.clips.store.settings import ExtractSettings
-from midas_dfer.predict.people import find_people
-from midas_dfer.predict.sources import VideoFile
+from midas_dfer.predict.first_pass import find_tracks
+from midas_dfer.predict.sources import TwoPasses, VideoFile
 from midas_dfer.progress import NoProgress
 from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
 from midas_dfer.synthetic.expressions import expression_of
@@ -194,7 +194,7 @@ def test_prepare_and_predict_follow(tmp_path, monkeypatch, search_every):
             return super().detect(image_bgr)
 
     monkeypatch.setattr("midas_dfer.clips.preparing.extract.FaceDetector", Told)
-    monkeypatch.setattr("midas_dfer.predict.people.FaceDetector", Told)
+    monkeypatch.setattr("midas_dfer.predict.first_pass.FaceDetector", Told)
     image, _ = drawn(1, Pose())
     write_video(tmp_path / "a.mp4", [image[..., ::-1]] * 24, 24.0)
     settings = ExtractSettings(size=64, search_every=search_every)
@@ -202,6 +202,6 @@ def test_prepare_and_predict_follow(tmp_path, monkeypatch, search_every):
     expected = 24 if search_every == 0 else 3
     assert len(searches) == expected
     source = VideoFile(tmp_path / "a.mp4")
-    (track,) = find_people(source, settings, source.two_passes(NoProgress())).tracks
+    (track,) = find_tracks(source, settings, TwoPasses(NoProgress(), source.expected_frames())).tracks
     assert len(track) == 24
     assert len(searches) == 2 * expected

@@ -14,7 +14,7 @@ import midas_dfer
 from midas_dfer.cli import main
 from midas_dfer.clips.description.description import describe
 from midas_dfer.clips.faces.tracks import Track, choose_track, others_in_view
-from midas_dfer.clips.preparing.prepare import people_to_cut
+from midas_dfer.clips.preparing.prepare import face_choices
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.datasets.face_choice import FaceChoice
 from midas_dfer.datasets.table import read_table
@@ -138,17 +138,17 @@ def test_two_people_in_one_video_are_two_clips(tmp_path):
         read_table(votes(tmp_path, *rows, columns=columns))
     rows = ["a,x.mp4,anna,happy,left", "b,x.mp4,ben,sad,right"]
     manifest = read_table(votes(tmp_path, *rows, columns=columns))
-    assert people_to_cut(manifest) == {"a": "left", "b": "right"}
+    assert face_choices(manifest) == {"a": "left", "b": "right"}
 
 
 def test_whom_to_cut_by_clip_and_by_default():
     table = pl.DataFrame({"video_id": ["a", "b", "c"], "path": ["a", "b", "c"], "face": ["left", None, "longest"]})
     manifest = Manifest(("happy", "sad"), table)
-    assert people_to_cut(manifest) == {"a": "left"}
-    assert people_to_cut(manifest, "largest") == {"a": "left", "b": "largest"}
-    assert people_to_cut(Manifest(("happy", "sad"), table.drop("face"))) == {}
+    assert face_choices(manifest) == {"a": "left"}
+    assert face_choices(manifest, "largest") == {"a": "left", "b": "largest"}
+    assert face_choices(Manifest(("happy", "sad"), table.drop("face"))) == {}
     with pytest.raises(RequestError, match="'up' chooses no face"):
-        people_to_cut(manifest, "up")
+        face_choices(manifest, "up")
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def kill_the_reader(extractor, path, choice=None):
     """Stands for `ClipExtractor.extract`: of one clip, the process is killed each time."""
     if path.name == "clip01":
         os.kill(os.getpid(), signal.SIGKILL)
-    return extractor._cropped_pictures(path)
+    return extractor._cropped_frames(path)
 
 
 class FatalWorker(ClipWorker):

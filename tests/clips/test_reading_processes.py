@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from midas_dfer.clips.batches import reading_processes
-from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset, ClipLoader, ClipView, batch_bytes
+from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader, batch_bytes
 from midas_dfer.clips.batches.reading_processes import (
     BATCHES_AHEAD,
     ReaderError,

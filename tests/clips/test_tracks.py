@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector
-from midas_dfer.clips.faces.tracks import Track, follow_faces, main_track, mean_size, smooth
+from midas_dfer.clips.faces.tracker import follow_faces
+from midas_dfer.clips.faces.tracks import Track, main_track, mean_size, smooth
 from midas_dfer.errors import NoFaceError, RequestError
 from midas_dfer.video.read import iter_frames
 

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 import torch
 
-from midas_dfer.clips.batches.dataset import BatchSampler, ClipDataset, ClipLoader, ClipView, Draw
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView, Draw
+from midas_dfer.clips.batches.loader import BatchSampler, ClipLoader
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.labels import clear_clips

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from midas_dfer.clips.batches.augment import apply_crop, normalize_pixels
 from midas_dfer.clips.batches.sampling import sample_segments
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, align_face
-from midas_dfer.clips.faces.tracks import Track, follow_faces, smooth
+from midas_dfer.clips.faces.tracker import follow_faces
+from midas_dfer.clips.faces.tracks import Track, smooth
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import JobError, NoFaceError, RequestError, VideoError
-from midas_dfer.predict import people
+from midas_dfer.predict import first_pass
 from midas_dfer.predict.predictor import Predictor
+from midas_dfer.predict.sources import VideoFile
 from midas_dfer.predict.windows import WindowPlan, check_windows, frames_of_window, plan_windows
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance, Run
@@ -80,8 +82,8 @@ class ColorDetector:
 
 def see_colors(monkeypatch, detector=ColorDetector) -> None:
     """Squares are the faces; each frame is searched, since a square looks the same however its crop is turned."""
-    monkeypatch.setattr(people, "FaceDetector", detector)
-    monkeypatch.setattr(people, "finder", lambda detector, _: lambda image, time: detector.detect(image))
+    monkeypatch.setattr(first_pass, "FaceDetector", detector)
+    monkeypatch.setattr(first_pass, "finder", lambda detector, _: lambda image, time: detector.detect(image))
 
 
 @pytest.fixture
@@ -362,7 +364,7 @@ def test_frames_that_are_crops_are_taken_whole(tmp_path, monkeypatch):
     def no_detector(**settings):
         raise AssertionError
 
-    monkeypatch.setattr(people, "FaceDetector", no_detector)
+    monkeypatch.setattr(first_pass, "FaceDetector", no_detector)
     predictor = Predictor.from_run(make_run(tmp_path / "run", faces="cropped"), device="cpu")
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -416,12 +418,12 @@ def test_progress_counts_each_frame_twice(predictor, tmp_path, monkeypatch):
     predictor.predict_video(video, progress=listener)
     assert (listener.total, listener.done, listener.finished) == ([66], 66, 1)
 
-    monkeypatch.setattr("midas_dfer.predict.frame_progress._expected_frames", lambda path: 0)  # the file does not say
+    monkeypatch.setattr(VideoFile, "expected_frames", lambda self: 0)  # the file does not say
     listener = Listener()
     predictor.predict_video(video, progress=listener)
     assert (listener.total, listener.done, listener.finished) == ([66], 66, 1)
 
-    monkeypatch.setattr("midas_dfer.predict.frame_progress._expected_frames", lambda path: 40)  # it exaggerates
+    monkeypatch.setattr(VideoFile, "expected_frames", lambda self: 40)  # it exaggerates
     listener = Listener()
     predictor.predict_video(video, progress=listener)
     assert (listener.total, listener.done, listener.finished) == ([80], 80, 1)
@@ -439,14 +441,14 @@ def test_a_video_that_shrinks_meanwhile_is_an_error(predictor, tmp_path, monkeyp
     for i in range(30):
         cv2.imwrite(str(folder / f"{i}.png"), scene(i, ONE)[:, :, ::-1])
 
-    found = people.find_people
+    found = first_pass.find_tracks
 
     def find_then_break(*arguments):
         seen = found(*arguments)
         (folder / "20.png").write_bytes(b"damaged")
         return seen
 
-    monkeypatch.setattr("midas_dfer.predict.predictor.find_people", find_then_break)
+    monkeypatch.setattr("midas_dfer.predict.predictor.find_tracks", find_then_break)
     with pytest.raises(JobError, match="less far the second time"):
         predictor.predict_video(folder)
 

@@ -17,8 +17,8 @@ from midas_dfer.clips.preparing.pool import Lost
 from midas_dfer.demo import REAL_CLIP
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.predict_many import reading
+from midas_dfer.predict_many.discovery import find_sources
 from midas_dfer.predict_many.results import plan_results, remove_remains, results_in, whole_folder
-from midas_dfer.predict_many.sources import find_sources
 from midas_dfer.video.read import iter_frames
 from tests.predict.test_predict import ONE, TWO, make_run, scene, see_colors, write_scene
 

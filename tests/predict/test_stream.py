@@ -17,7 +17,7 @@ from midas_dfer import align, find_faces, iter_frames
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, align_face
 from midas_dfer.clips.faces.one_picture import checked_picture
 from midas_dfer.errors import NoFaceError, RequestError, VideoError
-from midas_dfer.predict import people
+from midas_dfer.predict import first_pass
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.predict.sources import VideoFile
 from midas_dfer.predict.stream import Stream
@@ -257,7 +257,7 @@ def test_memory_does_not_grow_with_time(predictor, monkeypatch):
     image, most, count = np.full((40, 40, 3), 90, np.uint8), [], 0
     for i in range(800):
         count += len(stream.push(image, i / 25))
-        (person,) = stream._people or [None]
+        (person,) = stream._faces or [None]
         if i > 100:
             held = (len(stream._frames), len(stream._times), len(person.rows), len(person.track.positions))
             most.append((*held, len(person.track.values)))
@@ -268,7 +268,7 @@ def test_memory_does_not_grow_with_time(predictor, monkeypatch):
 
 
 def test_whole_frames_can_be_streamed(predictor, monkeypatch):
-    monkeypatch.setattr(people, "FaceDetector", None)
+    monkeypatch.setattr(first_pass, "FaceDetector", None)
     stream = predictor.stream(faces="cropped", window_seconds=0.4)
     assert stream.note.startswith("whole frames were taken for faces")
     frames = [scene(i, ONE, size=(64, 64)) for i in range(20)]

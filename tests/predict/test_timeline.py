@@ -19,7 +19,8 @@ from PIL import Image
 from midas_dfer.clips.faces.detection import TEMPLATE
 from midas_dfer.clips.faces.tracks import Track
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.predict.timeline import Thumbnail, Timeline, TrackTimeline, Window
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.track_timeline import Thumbnail, TrackTimeline, Window
 from midas_dfer.predict.windows import plan_windows
 from midas_dfer.report.pictures.style import (
     drawable,

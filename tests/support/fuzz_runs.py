@@ -12,7 +12,7 @@ import torch
 
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recognizer import Recognizer
-from midas_dfer.training.run_folder.identity import Identity
+from midas_dfer.training.run_folder.identity import RunIdentity
 from midas_dfer.training.run_folder.metrics_file import read_curves
 from midas_dfer.training.run_folder.runs import LAST_CHECKPOINT, METRICS_FILE, PARTS_FILE, WEIGHTS_FILE, Run
 from midas_dfer.training.train import TrainingInterruptedError, resume, train
@@ -26,7 +26,7 @@ SETTINGS = {"width": 8, "size": 24, "num_segments": 2, "num_threads": 1, "precis
 class Read:
     """What a run folder says; None where it was not asked."""
 
-    identity: Identity
+    identity: RunIdentity
     parts: dict[str, dict[str, int]]
     weights: dict[str, torch.Tensor]
     epochs: list[float]

@@ -15,7 +15,8 @@ from midas_dfer.comparison.differences import find_differences
 from midas_dfer.comparison.predictions import pool_predictions
 from midas_dfer.errors import JobError
 from midas_dfer.evaluation.evaluate import evaluate
-from midas_dfer.evaluation.explain import explain, write_explanation
+from midas_dfer.evaluation.explain import explain
+from midas_dfer.evaluation.explanation import write_explanation
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.report.pages.page import clean_text
 from midas_dfer.report.pages.run_page import report_page, runs_report

@@ -17,7 +17,7 @@ from midas_dfer.cli import main
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.models.weights import check_finite_weights
-from midas_dfer.training.run_folder.identity import Identity, digest
+from midas_dfer.training.run_folder.identity import RunIdentity, digest
 from midas_dfer.training.run_folder.metrics_file import read_epochs
 from midas_dfer.training.run_folder.runs import LAST_CHECKPOINT, METRICS_FILE, PARTS_FILE, RUN_FILE, WEIGHTS_FILE, Run
 from midas_dfer.training.train import resume
@@ -385,13 +385,13 @@ def test_what_a_kill_left_half_written_is_removed(begun):
 
 
 def test_an_identity_names_what_differs():
-    first = Identity({"epochs": 3}, ("x", "y"), "f", {"size": 3}, "p")
-    assert Identity.from_json(first.to_json()) == first
+    first = RunIdentity({"epochs": 3}, ("x", "y"), "f", {"size": 3}, "p")
+    assert RunIdentity.from_json(first.to_json()) == first
     assert first.differences(first) == []
-    other = Identity({"epochs": 4}, ("y", "x"), "g", {"size": 4}, "q")
+    other = RunIdentity({"epochs": 4}, ("y", "x"), "g", {"size": 4}, "q")
     told = " ".join(first.differences(other))
     for part in ("--epochs is 4, it was 3", "y, x", "fingerprint is g", "size is 4", "other clips"):
         assert part in told
     for text in ("null", "[]", "{}", "1", '{"recipe": 1}', "[" * 3000):
         with pytest.raises(ValueError, match=r".+"):
-            Identity.from_json(text)
+            RunIdentity.from_json(text)

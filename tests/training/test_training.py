@@ -18,7 +18,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.evaluation.evaluate import evaluate

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midas_dfer.cli import main
-from midas_dfer.clips.checking.reading import Reading, check_readings, read_clip
+from midas_dfer.clips.checking.decoding import DecodedClip, check_decoded, read_clip
 from midas_dfer.clips.faces.detection import FaceDetector, shrunk_hint
 from midas_dfer.clips.preparing.extract import ClipExtractor
 from midas_dfer.clips.store.clip_store import ClipStore
@@ -67,9 +67,9 @@ def test_prepare_tells_and_tells_again(data: Path, capsys: pytest.CaptureFixture
 
 
 def test_remarks_of_one_kind_are_one_finding():
-    readings = {str(n): Reading("good", remarks=(Remark("odd_angle", f"turns by {n}"),)) for n in range(7)}
-    readings["none"] = Reading("good")
-    (finding,) = check_readings(readings, frozenset(), cropped=False, sampled=False)
+    readings = {str(n): DecodedClip("good", remarks=(Remark("odd_angle", f"turns by {n}"),)) for n in range(7)}
+    readings["none"] = DecodedClip("good")
+    (finding,) = check_decoded(readings, frozenset(), cropped=False, sampled=False)
     assert (finding.kind, finding.severity, finding.count) == ("odd_angle", "note", 7)
     assert finding.examples[1] == "1 (turns by 1)"
 

@@ -9,27 +9,19 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.sharing.trained import TrainedModel
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.baselines import LEARNED
+from midas_dfer.wording import count
 
 
 def baseline_clips(trained: TrainedModel, store: ClipStore, tested: Manifest, part: str) -> tuple[Manifest, str]:
-    """Choose them, and say which they are.
-
-    Args:
-        trained: the model.
-        store: that the tested clips are in.
-        tested: the clips that are scored, under the classes that they are scored by.
-        part: which part of the store they are.
-
-    Returns:
-        the clips, under the classes of `tested`; and what they are, in words, such as "the 192 training clips".
-    """
+    """Choose them, under the classes of `tested`, and say which they are: "the 192 training clips", for one."""
     learned = None if trained.run is None else _training_clips(trained.run, store)
     why = "not recorded" if trained.run is None else "not at hand"
     if learned is not None and len(clips := map_classes(learned, tested.class_names)):
-        return clips, f"the {_count(clips)} {LEARNED}"
+        return clips, f"the {count(len(clips), 'clip')} {LEARNED}"
     train = store.manifest.partition().train
     if part != "all" and len(train) and len(clips := map_classes(train, tested.class_names)):
-        return clips, f"the {_count(clips)} of the store's train part, as those that it learned from are {why}"
+        number = count(len(clips), "clip")
+        return clips, f"the {number} of the store's train part, as those that it learned from are {why}"
     return tested, f"the tested clips themselves, as those that it learned from are {why}"
 
 
@@ -45,7 +37,3 @@ def _training_clips(run: Run, store: ClipStore) -> Manifest | None:
         store = home
     ids = run.part("train")
     return store.manifest.select([row for row, name in enumerate(store.manifest.video_ids) if name in ids])
-
-
-def _count(clips: Manifest) -> str:
-    return f"{len(clips):,} {'clip' if len(clips) == 1 else 'clips'}"

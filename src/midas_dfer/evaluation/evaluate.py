@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
@@ -17,7 +18,7 @@ from midas_dfer.evaluation.places import evaluation_place
 from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.manifest.classes import MappingReport, map_classes, report_mapping
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.progress import Progress, reported
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
 from midas_dfer.training.inference import predict_logits
@@ -80,25 +81,20 @@ def evaluate(
     chosen = choose_clips(trained, store, part)
     out = evaluation_place(trained, store, chosen.part) if out is None else out
     predictions = predict_clips(
-        trained,
-        store,
-        chosen.clips,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        progress=progress or NoProgress(),
+        trained, store, chosen.clips, device=device, precision=precision, batch_size=batch_size, progress=progress
     )
     clips, source = baseline_clips(trained, store, chosen.clips, chosen.part)
+    info = trained.info
     evaluation = score(
         predictions,
-        method=trained.info.method,
-        model=trained.info.model,
+        method=info.method,
+        model=info.model,
         dataset=store.dataset,
         class_names=chosen.clips.class_names,
         part=chosen.part,
         caution=chosen.caution,
         mapping=chosen.mapping,
-        no_vote_shares=trained.info.no_vote_shares,
+        no_vote_shares=info.no_vote_shares,
         baselines=make_baselines(
             votes_to_soft_labels(clips.votes),
             clips.labels,
@@ -116,7 +112,7 @@ def evaluate(
     evaluation = replace(
         evaluation,
         read_by=trained.title,
-        trained_on=trained.info.dataset,
+        trained_on=info.dataset,
         weights=trained.weights_digest,
         store_fingerprint=store.fingerprint,
     )
@@ -150,9 +146,7 @@ def choose_clips(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -
             f"{', '.join(match.target)}; fewer than two are in both, so there is nothing to tell apart"
         )
     chosen, name = _part_of(trained, store, part)
-    mapping = None
-    if match.dropped or match.absent:
-        mapping = report_mapping(chosen, match.target)
+    mapping = report_mapping(chosen, match.target) if match.dropped or match.absent else None
     clips = map_classes(chosen, match.common)
     if not len(clips):
         raise RequestError(
@@ -227,7 +221,7 @@ def predict_clips(
     device: str,
     precision: str,
     batch_size: int,
-    progress: Progress,
+    progress: Progress | None,
 ) -> Predictions:
     """Predict each clip once, seen by the middle frame of each segment, whole.
 
@@ -235,18 +229,6 @@ def predict_clips(
     logits, which are the network's probabilities divided by the sum of those of these classes. That is what
     is done across data sets in this field; a network is not blamed for naming a class that cannot be right.
     The implied vote shares are divided by their sum likewise.
-
-    Args:
-        trained: the model.
-        store: where the frames are.
-        manifest: the clips, all of whose classes are among those of the model.
-        device: auto, cpu or cuda.
-        precision: 32, bf16 or auto.
-        batch_size: clips per step.
-        progress: told of each clip.
-
-    Raises:
-        JobError: the output is not finite.
     """
     info = trained.info
     where = choose_device(device)
@@ -256,13 +238,12 @@ def predict_clips(
     dataset = ClipDataset(store, manifest, view=view)
     loader = ClipLoader(dataset, batch_size, shuffle=False)
     logits, labels = [], []
-    progress.start(len(dataset))
-    for batch in loader:
-        logits.append(predict_logits(model, batch.clips, where, dtype))
-        labels.append(batch.labels)
-        for _ in batch.video_ids:
-            progress.advance()
-    progress.finish()
+    with reported(progress, len(dataset)) as bar:
+        for batch in loader:
+            logits.append(predict_logits(model, batch.clips, where, dtype))
+            labels.append(batch.labels)
+            for _ in batch.video_ids:
+                bar.advance()
     outputs = torch.cat(logits).double()
     places = match_classes(info.class_names, manifest.class_names).places
     columns = [place for place in places if place is not None]
@@ -280,16 +261,7 @@ def predict_clips(
 def shares_among(
     logits: Float[torch.Tensor, "B K"], columns: list[int], reading: VoteReading
 ) -> Float[torch.Tensor, "B J"] | None:
-    """The annotators' distribution over some of the classes, of the votes that go to these, as logits imply it.
-
-    Args:
-        logits: over all classes.
-        columns: the numbers of the classes, two or more.
-        reading: of the network.
-
-    Returns:
-        the shares; None where the output does not give them.
-    """
+    """The annotators' distribution over some of the classes (`columns`), of the votes that go to these."""
     shares = reading.vote_shares(logits)
     if shares is None or columns == list(range(logits.shape[1])):
         return shares

@@ -1,162 +1,30 @@
 """Where a trained model looks: evidence for a class, by pixel and by frame, of a few telling clips."""
 
 import difflib
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from midas_dfer.clips.batches.augment import normalize_pixels
-from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.batches.sampling import sample_segments
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import Predictions, choose_clips, predict_clips
-from midas_dfer.files import json_text, make_folder, write_together
+from midas_dfer.evaluation.explanation import GROUPS, ExplainedClip, Explanation, Group
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.activation_maps import class_activation_maps
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.progress import Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import choose_device, choose_dtype, computed_on, exactly
 from midas_dfer.training.inference import finite
 from midas_dfer.training.run_folder.runs import Run
-
-Group = Literal["right", "wrong", "ambiguous", "asked"]
-"""Why a clip is shown: surely right, surely wrong, ambiguous to people, or asked for by name."""
-
-GROUPS: tuple[Group, ...] = ("right", "wrong", "ambiguous", "asked")
-
-
-@dataclass(frozen=True)
-class ExplainedClip:
-    """A clip, what people and the network say of it, and the evidence for one class.
-
-    Attributes:
-        video_id: which.
-        group: why it is shown.
-        trained_on: whether a clip of this name was used in training; None where that is not recorded.
-        frames: as the network saw them, RGB.
-        positions: which of the clip's frames they are, from 0.
-        label: the single label; None if it has none.
-        predicted: the class that the network chooses.
-        voted: whether there are votes; without, `votes` is the label, one-hot.
-        votes: the annotators' distribution over the classes.
-        probabilities: softmax of the network's output.
-        vote_shares: the annotators' distribution as the output implies it; None where it does not.
-        target: the class that the evidence is for.
-        logit: of that class.
-        maps: the evidence for it (`ActivationMaps`): above 0 for, below 0 against.
-        frame_shares: the share of the evidence for it that lies in each frame.
-    """
-
-    video_id: str
-    group: Group
-    trained_on: bool | None
-    frames: UInt8[np.ndarray, "T S S 3"]
-    positions: tuple[int, ...]
-    label: str | None
-    predicted: str
-    voted: bool
-    votes: Float64[np.ndarray, " K"]
-    probabilities: Float64[np.ndarray, " K"]
-    vote_shares: Float64[np.ndarray, " K"] | None
-    target: str
-    logit: float
-    maps: Float32[np.ndarray, "T h w"]
-    frame_shares: Float32[np.ndarray, " T"]
-
-    @property
-    def shown(self) -> Float64[np.ndarray, " K"]:
-        """The vote shares, or the probabilities where there are none."""
-        return self.probabilities if self.vote_shares is None else self.vote_shares
-
-    @property
-    def peaks(self) -> list[tuple[float, float] | None]:
-        """The middle of the cell with the most evidence of each frame, as parts of height and width; None if none."""
-        height, width = self.maps.shape[1:]
-        peaks: list[tuple[float, float] | None] = []
-        for cells in self.maps:
-            row, column = divmod(int(cells.argmax()), width)
-            peaks.append(((row + 0.5) / height, (column + 0.5) / width) if cells.max() > 0 else None)
-        return peaks
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What `explain` found.
-
-    Attributes:
-        method: what the paper calls the training.
-        model: architecture.
-        dataset: of the clips.
-        part: which of them were looked through: test, validation, train or all.
-        class_names: those that model and clips both have.
-        clips: group by group.
-        no_vote_shares: why the output is not the annotators' distribution; "" where it is.
-        precision: what was computed in: 32 or bf16.
-        device: what it was computed on.
-        read_by: which model it was, in words.
-        parts_caution: a sentence, where it is not recorded which clips the model learned from; else "".
-    """
-
-    method: str
-    model: str
-    dataset: str
-    part: str
-    class_names: tuple[str, ...]
-    clips: tuple[ExplainedClip, ...]
-    no_vote_shares: str = ""
-    precision: str = "32"
-    device: str = ""
-    read_by: str = ""
-    parts_caution: str = ""
-
-    @property
-    def caution(self) -> str:
-        """A sentence, if some of the clips were used in training, or may have been; else ""."""
-        trained_on = sum(bool(clip.trained_on) for clip in self.clips)
-        if not trained_on:
-            return self.parts_caution
-        return (
-            f"{trained_on} of these {len(self.clips)} clips were used in training: on others the network may look "
-            "elsewhere"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the maps themselves are in maps.npz."""
-        about = {
-            name: getattr(self, name)
-            for name in ("read_by", "method", "model", "dataset", "part", "no_vote_shares", "precision", "device")
-        }
-        clips = [
-            {
-                "video_id": clip.video_id,
-                "group": clip.group,
-                "trained_on": clip.trained_on,
-                "label": clip.label,
-                "predicted": clip.predicted,
-                "votes": dict(zip(self.class_names, clip.votes.tolist(), strict=True)) if clip.voted else None,
-                "probabilities": dict(zip(self.class_names, clip.probabilities.tolist(), strict=True)),
-                "vote_shares": None
-                if clip.vote_shares is None
-                else dict(zip(self.class_names, clip.vote_shares.tolist(), strict=True)),
-                "target": clip.target,
-                "logit": clip.logit,
-                "frames": [
-                    {"frame": frame, "share": share, "peak": peak}
-                    for frame, share, peak in zip(clip.positions, clip.frame_shares.tolist(), clip.peaks, strict=True)
-                ],
-            }
-            for clip in self.clips
-        ]
-        return {**about, "caution": self.caution, "class_names": list(self.class_names), "clips": clips}
 
 
 def explain(
@@ -178,7 +46,7 @@ def explain(
         store: the clips, or the folder of their store.
         clips: which, by video id; if none are named, those of the part that `evaluate` takes that the network is
             most sure of and right, most sure of and wrong, and those that people agree least on, in turn, and of
-            different classes where that can be had.
+            different classes where possible.
         num: how many of these.
         target: whose evidence: "predicted", "label" (clips without a single label are passed over, unless they
             were named), or the name of a class.
@@ -201,31 +69,15 @@ def explain(
     chosen = choose_clips(trained, store, "all" if clips else "auto")
     manifest = _named(chosen.clips, clips, store) if clips else chosen.clips
     predictions = predict_clips(
-        trained,
-        store,
-        manifest,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        progress=progress or NoProgress(),
+        trained, store, manifest, device=device, precision=precision, batch_size=batch_size, progress=progress
     )
-    if clips:
-        shown: list[tuple[int, Group]] = [(row, "asked") for row in range(len(manifest))]
-        without = [predictions.video_ids[row] for row, _ in shown if predictions.labels[row] == NO_LABEL]
-        if target == "label" and without:
-            raise RequestError(f"the clip {without[0]} has no single label; take another --target, such as predicted")
-    else:
-        shown = choose_shown(predictions, num, labelled=target == "label")
-        if not shown:
-            raise RequestError(f"none of the {len(manifest)} clips has a single label; take another --target")
+    shown = _shown(predictions, None if clips else num, labelled=target == "label")
     rows = [row for row, _ in shown]
     names = manifest.class_names
     predicted = [names[k] for k in predictions.probabilities.argmax(axis=1)[rows]]
     labels = [None if k == NO_LABEL else names[k] for k in predictions.labels[rows]]
-    targets = [
-        {"predicted": said, "label": true or ""}.get(target, target)
-        for said, true in zip(predicted, labels, strict=True)
-    ]
+    pairs = zip(predicted, labels, strict=True)
+    targets = [{"predicted": said, "label": true or ""}.get(target, target) for said, true in pairs]
     info = trained.info
     view = ClipView(info.num_segments, info.size, frames_per_segment=info.frames_per_segment)
     dataset = ClipDataset(store, manifest.select(rows), view=view)
@@ -265,16 +117,26 @@ def explain(
     )
 
 
+def _shown(predictions: Predictions, num: int | None, *, labelled: bool) -> list[tuple[int, Group]]:
+    """Row and group of the clips that are explained: `num` telling ones, or all of those that were asked for."""
+    if num is None:
+        without = np.flatnonzero(predictions.labels == NO_LABEL)
+        if labelled and without.size:
+            name = predictions.video_ids[without[0]]
+            raise RequestError(f"the clip {name} has no single label; take another --target, such as predicted")
+        return [(row, "asked") for row in range(len(predictions.video_ids))]
+    shown = choose_shown(predictions, num, labelled=labelled)
+    if not shown:
+        number = len(predictions.video_ids)
+        raise RequestError(f"none of the {number} clips has a single label; take another --target")
+    return shown
+
+
 def choose_shown(predictions: Predictions, num: int, *, labelled: bool = False) -> list[tuple[int, Group]]:
     """Choose telling clips: surely right, surely wrong, ambiguous, in turn; of the classes in turn.
 
-    Args:
-        predictions: of all clips that there are.
-        num: how many to choose, if there are as many.
-        labelled: whether only clips with a single label will do.
-
-    Returns:
-        row and group of each, group by group, the most telling of each first.
+    Gives row and group of each, group by group, the most telling of each first. Where they must be `labelled`, clips
+    without a single label will not do.
     """
     sure = predictions.probabilities.max(axis=1)
     said = predictions.probabilities.argmax(axis=1)
@@ -295,35 +157,6 @@ def choose_shown(predictions: Predictions, num: int, *, labelled: bool = False) 
             if rows and len(chosen) < num:
                 chosen[rows.pop(0)] = group
     return sorted(chosen.items(), key=lambda item: GROUPS.index(item[1]))
-
-
-def write_explanation(explanation: Explanation, out: Path) -> list[Path]:
-    """Write explanation.json, and maps.npz with the evidence of each clip.
-
-    The arrays of maps.npz have a row for each clip: video_ids, targets, logits ``[N]``, positions ``[N, T]``,
-    frame_shares ``[N, T]`` and maps ``[N, T, h, w]``.
-
-    Returns:
-        the files.
-
-    Raises:
-        JobError: they cannot be written.
-    """
-    make_folder(out)
-    paths = [out / "explanation.json", out / "maps.npz"]
-    shown = explanation.clips
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        video_ids=np.array([clip.video_id for clip in shown]),
-        targets=np.array([clip.target for clip in shown]),
-        logits=np.array([clip.logit for clip in shown], np.float32),
-        positions=np.array([clip.positions for clip in shown], np.int64),
-        frame_shares=np.stack([clip.frame_shares for clip in shown]),
-        maps=np.stack([clip.maps for clip in shown]),
-    )
-    write_together({paths[0]: json_text(explanation.to_dict(), indent=2) + "\n", paths[1]: content.getvalue()})
-    return paths
 
 
 def _evidence(

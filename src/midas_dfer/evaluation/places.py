@@ -28,14 +28,6 @@ def evaluation_place(trained: TrainedModel, store: ClipStore, part: str) -> Path
 
     The scores on its own test part go into `evaluation`, which report and model card show. Others go into
     `evaluation-STORE-PART`; where that holds those of another store of this name, the fingerprint is added.
-
-    Args:
-        trained: the model.
-        store: the clips.
-        part: which of them: test, validation, train or all.
-
-    Raises:
-        RequestError: it is a packaged reader, whose folder is part of the installation.
     """
     own = trained.evaluation_folder()
     name = f"{own.name}-{store.path.resolve().name[:_LONGEST]}-{part}"

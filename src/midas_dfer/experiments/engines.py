@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from midas_dfer.clips.preparing.prepare import available_cores
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
 from midas_dfer.files import make_folder
+from midas_dfer.processes import available_cores
 from midas_dfer.training.train import TrainingInterruptedError
 
 INTERRUPTED = "interrupted; what was finished is kept, run the same command to go on"

@@ -26,12 +26,12 @@ from typing import Any, TextIO
 
 import torch
 
-from midas_dfer.clips.preparing.prepare import available_cores
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.experiments.engines import LocalEngine, check_jobs, collect
 from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
 from midas_dfer.experiments.ray_shares import Machine, Needs, share_out
 from midas_dfer.files import make_folder, only_one, write_file
+from midas_dfer.processes import available_cores
 from midas_dfer.readers.start import PACKAGED, named_reader
 from midas_dfer.training.run_folder.runs import CONFIG_FILE
 from midas_dfer.training.train import TrainingInterruptedError

@@ -12,15 +12,7 @@ from midas_dfer.sharing.info import ModelInfo
 
 
 def checked_clips(clips: object, info: ModelInfo) -> UInt8[Tensor, "B T 3 S S"]:
-    """Clips as they were given, if the model can read them.
-
-    Args:
-        clips: to be looked at.
-        info: of the model.
-
-    Raises:
-        RequestError: they are no tensor, or of another type, rank or size; says what to do.
-    """
+    """Clips as they were given, if the model can read them; else a `RequestError` that says what to do."""
     frames, size = info.num_frames, info.size
     expected = f"expected a tensor [clips, {frames}, 3, {size}, {size}] of uint8, RGB from 0 to 255"
     if not isinstance(clips, Tensor):

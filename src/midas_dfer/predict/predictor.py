@@ -5,7 +5,8 @@ are kept, and once to cut out the frames that the windows ask for. A crop is dro
 needs it, so memory does not grow with the length of the video.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,9 @@ from midas_dfer.clips.faces.template import UNKNOWN
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
-from midas_dfer.predict.frame_progress import TwoPasses
+from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.given_clips import checked_clips
-from midas_dfer.predict.people import find_people
-from midas_dfer.predict.sources import FrameSource, GivenFrames, VideoFile
+from midas_dfer.predict.sources import FrameSource, GivenFrames, TwoPasses, VideoFile
 from midas_dfer.predict.stream import Stream
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.windows import WindowPlan, check_windows
@@ -35,7 +35,6 @@ from midas_dfer.training.devices import checked_precision, choose_device, choose
 from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.values import is_whole
-from midas_dfer.video.read import Frame
 
 WINDOWS_PER_BATCH = 32
 
@@ -267,12 +266,12 @@ class Predictor:
         if max_people is not None and not (is_whole(max_people) and max_people >= 1):
             raise RequestError(f"max_people is {max_people!r}; expected a whole number, 1 or more")
         progress = NoProgress() if progress is None else progress
-        steps = source.two_passes(progress)
+        steps = TwoPasses(progress, source.expected_frames())
         segments = (self.info.num_segments, self.info.frames_per_segment)
         try:
-            seen = find_people(source, settings, steps, max_people)
+            found = find_tracks(source, settings, steps, max_people)
             plans = [
-                WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(seen.tracks, start=1)
+                WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(found.tracks, start=1)
             ]
             self._read_windows(source, plans, steps, settings)
             steps.complete()
@@ -281,15 +280,15 @@ class Predictor:
         return Timeline(
             video=source.name,
             class_names=self.class_names,
-            duration=seen.duration,
-            num_frames=seen.num_frames,
-            width=seen.width,
-            height=seen.height,
+            duration=found.duration,
+            num_frames=found.num_frames,
+            width=found.width,
+            height=found.height,
             method=self.info.method,
             window_seconds=windows[0],
             stride_seconds=windows[1],
             tracks=tuple(plan.result() for plan in plans),
-            note="; ".join(filter(None, [seen.note, source.note, self._note_on_faces(settings.faces)])),
+            note="; ".join(filter(None, [found.note, source.note, self._note_on_faces(settings.faces)])),
             no_vote_shares=self.info.no_vote_shares,
             read_by=self.read_by,
             faces=settings.faces,
@@ -306,7 +305,7 @@ class Predictor:
         return replace(self.settings, faces=faces, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag
 
     def _note_on_faces(self, faces: FaceSource) -> str:
-        """What whoever reads the result should know of how faces were cut; "" if nothing."""
+        """What readers of the result should know of how faces were cut; "" if nothing."""
         if faces == "cropped":
             return "whole frames were taken for faces (--faces cropped); none was looked for"
         if self.info.extract.faces == "cropped" and self.info.template is None:
@@ -321,20 +320,20 @@ class Predictor:
     ) -> None:
         wanted = {frame for plan in plans for frame in plan.frames_wanted()}
         last = max(wanted)
-        frames = _before_damage(source.frames(wanted.__contains__))
         batch: list[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]] = []
-        for frame in steps.reading(frames):
-            for plan in plans:
-                if plan.wants(frame.index):
-                    landmarks = plan.track.landmarks[frame.index - int(plan.track.frames[0])]
-                    crop = self._cut(frame.image, landmarks, settings)
-                    plan.give(frame, crop, self._view(crop))
-                    batch += [(plan, clip) for clip in plan.complete(frame.index)]
-            while len(batch) >= WINDOWS_PER_BATCH:
-                self._read_batch(batch[:WINDOWS_PER_BATCH])
-                del batch[:WINDOWS_PER_BATCH]
-            if frame.index == last:
-                break
+        with suppress(DamagedVideoError):  # known from the first pass
+            for frame in steps.reading(source.frames(wanted.__contains__)):
+                for plan in plans:
+                    if plan.wants(frame.index):
+                        landmarks = plan.track.landmarks[frame.index - int(plan.track.frames[0])]
+                        crop = self._cut(frame.image, landmarks, settings)
+                        plan.give(frame, crop, self._view(crop))
+                        batch += [(plan, clip) for clip in plan.complete(frame.index)]
+                while len(batch) >= WINDOWS_PER_BATCH:
+                    self._read_batch(batch[:WINDOWS_PER_BATCH])
+                    del batch[:WINDOWS_PER_BATCH]
+                if frame.index == last:
+                    break
         if batch:
             self._read_batch(batch)
         if any(plan.open for plan in plans):
@@ -365,10 +364,3 @@ class Predictor:
         probabilities, shares = self.predict_clips(torch.stack(list(clips)))
         votes = [None] * len(clips) if shares is None else list(shares.double().numpy())
         return list(zip(probabilities.double().numpy(), votes, strict=True))
-
-
-def _before_damage(frames: Iterator[Frame]) -> Iterator[Frame]:
-    try:
-        yield from frames
-    except DamagedVideoError:
-        return  # known from the first pass

@@ -12,32 +12,23 @@ from jaxtyping import UInt8
 from midas_dfer.clips.faces.one_picture import checked_pictures, to_bgr
 from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.frame_progress import TwoPasses
 from midas_dfer.progress import Progress
 from midas_dfer.video.ahead import decoded_ahead
-from midas_dfer.video.read import Frame
+from midas_dfer.video.pictures import list_pictures
+from midas_dfer.video.read import Frame, probe
 from midas_dfer.video.shown import Tell
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video, a picture or a folder of pictures.
-
-    Attributes:
-        path: of it.
-        note: nothing is known before it is read.
-    """
+    """A video, a picture or a folder of pictures."""
 
     path: Path
     note: str = ""
 
     @classmethod
     def of(cls, path: object) -> "VideoFile":
-        """A file that was named.
-
-        Raises:
-            RequestError: what was given is no name.
-        """
+        """A file that was named, if it is a name."""
         if not isinstance(path, str | PathLike):
             raise RequestError(
                 f"A video is named by its path; this is of type {type(path).__name__}. Frames in memory are read with "
@@ -55,21 +46,19 @@ class VideoFile:
         frames = read_frames(self.path, wanted, tell)
         return decoded_ahead(frames) if torch.get_num_threads() > 1 else frames
 
-    def two_passes(self, progress: Progress) -> TwoPasses:
-        """What tells of the passes over it."""
-        return TwoPasses.of_video(progress, self.path)
+    def expected_frames(self) -> int:
+        """How many frames the container declares, or its duration tells; 0 if neither does."""
+        if self.path.is_dir():
+            return len(list_pictures(self.path))
+        info = probe(self.path)
+        if info.num_frames is None and info.duration is not None and info.frame_rate is not None:
+            return round(info.duration * info.frame_rate)
+        return info.num_frames or 0
 
 
 @dataclass(frozen=True, eq=False)
 class GivenFrames:
-    """Pictures in memory.
-
-    Attributes:
-        name: what they are called.
-        images: RGB.
-        times: of each, in seconds after the first.
-        note: that times were recounted, if so.
-    """
+    """Pictures in memory."""
 
     name: str
     images: Sequence[UInt8[np.ndarray, "H W 3"]]
@@ -78,11 +67,7 @@ class GivenFrames:
 
     @classmethod
     def of(cls, frames: object, times: object, name: str) -> "GivenFrames":
-        """Check what was given.
-
-        Raises:
-            RequestError: it is not pictures with as many increasing times; says what to do.
-        """
+        """Frames that were given, if they are pictures with as many increasing times."""
         images = checked_pictures(frames)
         if isinstance(times, str | bytes) or not isinstance(times, Iterable):
             raise RequestError(
@@ -106,13 +91,53 @@ class GivenFrames:
             if wanted is None or wanted(index):
                 yield Frame(index, time, to_bgr(image))
 
-    def two_passes(self, progress: Progress) -> TwoPasses:
-        """What tells of the passes over it."""
-        return TwoPasses(progress, len(self.images))
+    def expected_frames(self) -> int:
+        """How many there are."""
+        return len(self.images)
 
 
 FrameSource = VideoFile | GivenFrames
-"""Frames with their times, as often as they are asked for; with a name, and a note for whoever reads the result."""
+"""Frames with their times, as often as they are asked for; with a name, and a note for readers of the result."""
+
+
+class TwoPasses:
+    """Tells a `Progress` of each frame twice: when faces are looked for in it, and when it is read.
+
+    `expected` is how many frames the source says that it has; 0 if it does not say, until the first pass has ended.
+    """
+
+    def __init__(self, progress: Progress, expected: int) -> None:
+        self.progress, self._expected = progress, expected
+        self._done = self._looked_at = 0
+        if expected:
+            progress.start(2 * expected)
+
+    def looking(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The first pass: passes all frames of the video on."""
+        for frame in frames:
+            yield frame
+            self._looked_at += 1
+            self._advance_to(min(self._looked_at, self._expected))
+        if self._expected:
+            self._advance_to(self._expected)
+        else:
+            self._expected = self._done = self._looked_at
+            self.progress.start(2 * self._expected, done=self._done)
+
+    def reading(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The second pass: passes on frames of the same video, perhaps not all."""
+        for frame in frames:
+            yield frame
+            self._advance_to(self._expected + self._expected * (frame.index + 1) // self._looked_at)
+
+    def complete(self) -> None:
+        """Both passes are done; what comes after the last frame that was wanted is not read."""
+        self._advance_to(2 * self._expected)
+
+    def _advance_to(self, done: int) -> None:
+        for _ in range(done - self._done):
+            self.progress.advance()
+        self._done = max(done, self._done)
 
 
 _LATEST = 1e12
@@ -120,11 +145,7 @@ _LATEST = 1e12
 
 
 def checked_time(time: object, before: float | None, name: str) -> float:
-    """The time of a frame in seconds, if it is one and comes after the one before.
-
-    Raises:
-        RequestError: it does not.
-    """
+    """The time of a frame in seconds, if it is one and comes after the one before."""
     try:
         if isinstance(time, str | bytes):
             raise TypeError

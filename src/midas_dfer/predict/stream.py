@@ -1,7 +1,8 @@
 """Reading frames while they come: from a webcam, from a network, from another program."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
@@ -12,13 +13,14 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
 from midas_dfer.clips.faces.one_picture import checked_picture, to_bgr
-from midas_dfer.clips.faces.tracks import Follower, OpenTrack, smooth, track_of
+from midas_dfer.clips.faces.tracker import OpenTrack, Tracker, track_of
+from midas_dfer.clips.faces.tracks import smooth
 from midas_dfer.clips.preparing.extract import squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.people import SHORTEST_TRACK, make_finder, whole_face
+from midas_dfer.predict.first_pass import SHORTEST_TRACK, make_finder, whole_face
 from midas_dfer.predict.sources import checked_time
-from midas_dfer.predict.timeline import Reading
+from midas_dfer.predict.track_timeline import Reading
 from midas_dfer.predict.windows import MAX_OVERLAP, frames_of_window, plan_windows, time_shown
 
 _MIN_DETECTED = 3
@@ -34,7 +36,6 @@ class StreamReading:
     """One reading of one face.
 
     Attributes:
-        track: number of the face, from 1.
         start, end: of the window, in the seconds of the frames' times.
         box: mean x, y, width, height of the face in it, in pixels.
         class_names: in the order of the vectors.
@@ -64,18 +65,13 @@ class StreamReading:
 
 
 class FaceInView(NamedTuple):
-    """A face in the frame that was pushed last.
-
-    Attributes:
-        track: its number, from 1.
-        box: x, y, width, height in pixels.
-    """
+    """A face in the frame that was pushed last: its number, from 1, and its box (x, y, width, height in pixels)."""
 
     track: int
     box: tuple[float, float, float, float]
 
 
-class _Seen(NamedTuple):
+class _KeptFrame(NamedTuple):
     """A frame that some face may still be cut out of."""
 
     position: int
@@ -95,7 +91,7 @@ class _Row(NamedTuple):
 class _Clip(NamedTuple):
     """A window that is full."""
 
-    person: "_Person"
+    face: "_FollowedFace"
     start: float
     end: float
     box: tuple[float, float, float, float]
@@ -103,7 +99,7 @@ class _Clip(NamedTuple):
 
 
 @dataclass(eq=False)
-class _Person:
+class _FollowedFace:
     """A face that is followed: what is known of it for good, and how many windows of it have been read."""
 
     track: OpenTrack
@@ -156,9 +152,9 @@ class Stream:
         self._window, self._stride = windows
         self._cut, self._read = cut, read
         self._find = None if settings.faces == "cropped" else make_finder(settings)
-        self._follower = Follower(settings.max_gap, _MIN_DETECTED)
-        self._people: list[_Person] = []
-        self._frames: deque[_Seen] = deque()
+        self._tracker = Tracker(settings.max_gap, _MIN_DETECTED)
+        self._faces: list[_FollowedFace] = []
+        self._frames: deque[_KeptFrame] = deque()
         self._times: deque[tuple[int, float]] = deque()
         self._position, self._first_time, self._time = -1, 0.0, 0.0
         self._numbered = 0
@@ -169,9 +165,9 @@ class Stream:
     def in_view(self) -> list[FaceInView]:
         """See the class."""
         found = [
-            FaceInView(person.number, _plain(np.array(person.track.values[-4:], dtype=np.float32)))
-            for person in self._people
-            if person.number is not None and person.track.positions[-1] == self._position
+            FaceInView(face.number, _plain(np.array(face.track.values[-4:], dtype=np.float32)))
+            for face in self._faces
+            if face.number is not None and face.track.positions[-1] == self._position
         ]
         return sorted(found)
 
@@ -202,22 +198,20 @@ class Stream:
             found = [whole_face(image, "The frame")] if self._find is None else self._find(image, seconds)
             if self._find is None and (remark := squeezed(image)) is not None and remark.kind not in self.note:
                 self.note = "; ".join(filter(None, [self.note, f"the stream {remark.text}"]))
-            self._position += 1
-            self._time = seconds
-            if before is None:
-                self._first_time = seconds
-            self._frames.append(_Seen(self._position, seconds, image))
+            self._position, self._time = self._position + 1, seconds
+            self._first_time = seconds if before is None else self._first_time
+            self._frames.append(_KeptFrame(self._position, seconds, image))
             self._times.append((self._position, seconds))
-            ended = set(map(id, self._follower.step(self._position, seconds, found)))
-            known = set(map(id, (person.track for person in self._people)))
-            for track in self._follower.tracks:
+            ended = set(map(id, self._tracker.step(self._position, seconds, found)))
+            known = set(map(id, (face.track for face in self._faces)))
+            for track in self._tracker.tracks:
                 if id(track) not in known:
-                    self._people.append(_Person(track, next_position=self._position))
-            gone = [person for person in self._people if id(person.track) in ended]
-            self._people = [person for person in self._people if id(person.track) not in ended]
-            self._number(self._people + gone, SHORTEST_TRACK)
-            clips = [clip for person in gone for clip in self._last_clips(person)]
-            clips += [clip for person in self._people for clip in self._full_clips(person)]
+                    self._faces.append(_FollowedFace(track, next_position=self._position))
+            gone = [face for face in self._faces if id(face.track) in ended]
+            self._faces = [face for face in self._faces if id(face.track) not in ended]
+            self._number(self._faces + gone, SHORTEST_TRACK)
+            clips = [clip for face in gone for clip in self._last_clips(face)]
+            clips += [clip for face in self._faces for clip in self._full_clips(face)]
             self._forget()
             return self._readings(clips)
 
@@ -235,103 +229,110 @@ class Stream:
             self._closed = True
             count = self._position + 1
             duration = (self._time - self._first_time) * count / (count - 1) if count > 1 else 0.0
-            people, self._people = self._people, []
-            self._number(people, min(SHORTEST_TRACK, duration / 2))
-            clips = [clip for person in people for clip in self._last_clips(person)]
+            faces, self._faces = self._faces, []
+            self._number(faces, min(SHORTEST_TRACK, duration / 2))
+            clips = [clip for face in faces for clip in self._last_clips(face)]
             self._frames.clear()
             return self._readings(clips)
 
-    def _alone(self) -> "_Alone":
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one thread in, and refuse others."""
         if self._closed:
             raise RequestError("The stream is closed; make another one with Predictor.stream()")
-        return _Alone(self._lock)
+        if not self._lock.acquire(blocking=False):
+            raise RequestError(
+                "Another thread is pushing into this stream; push from one thread, or make a stream for each"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
-    def _number(self, people: Sequence[_Person], needed: float) -> None:
+    def _number(self, faces: Sequence[_FollowedFace], needed: float) -> None:
         """Number the faces that have been in view for so long (s): in the order of coming, the larger first."""
-        waiting = [person for person in people if person.number is None]
-        for person in sorted(waiting, key=lambda each: (each.track.first_time, -each.track.size)):
-            track = person.track
-            # As in `find_people`, the last frame is taken to be shown for a while.
+        waiting = [face for face in faces if face.number is None]
+        for face in sorted(waiting, key=lambda each: (each.track.first_time, -each.track.size)):
+            track = face.track
+            # As in `find_tracks`, the last frame is taken to be shown for a while.
             lasts = track.time - track.first_time + time_shown(self._times_of(track)) >= needed - _TOLERANCE
             if lasts and track.count >= min(_MIN_DETECTED, self._position + 1):
                 self._numbered += 1
-                person.number = self._numbered
+                face.number = self._numbered
 
     def _times_of(self, track: OpenTrack) -> Float64[np.ndarray, "n"]:
         """The times of all frames from the first to the last that is remembered of a track."""
         first, last = track.positions[0], track.positions[-1]
         return np.array([time for position, time in self._times if first <= position <= last], dtype=np.float64)
 
-    def _settle(self, person: _Person, *, ended: bool) -> None:
+    def _settle(self, face: _FollowedFace, *, ended: bool) -> None:
         """Cut the face out of the frames in which its landmarks will not change any more."""
-        track, sigma = person.track, self._settings.smoothing
-        last = track.positions[-1]
-        if not ended and track.time - _REACH * sigma <= self._time_at(person.next_position):
+        track, sigma = face.track, self._settings.smoothing
+        first, last = track.positions[0], track.positions[-1]
+        if not ended and track.time - _REACH * sigma <= self._time_at(face.next_position):
             return
-        first = track.positions[0]
-        times = self._times_of(track)
-        steady = smooth(track_of(track, np.arange(first, last + 1), times), sigma)
+        steady = smooth(track_of(track, np.arange(first, last + 1), self._times_of(track)), sigma)
         for frame in self._frames:
-            if not person.next_position <= frame.position <= last:
+            if not face.next_position <= frame.position <= last:
                 continue
             if not ended and not track.time > frame.time + _REACH * sigma:
                 break
             row = frame.position - first
-            person.rows.append(
+            face.rows.append(
                 _Row(frame.position, frame.time, steady.boxes[row], self._cut(frame.image, steady.landmarks[row]))
             )
-            person.next_position = frame.position + 1
+            face.next_position = frame.position + 1
 
-    def _full_clips(self, person: _Person) -> list[_Clip]:
+    def _full_clips(self, face: _FollowedFace) -> list[_Clip]:
         """The windows of a face that have become full."""
-        self._settle(person, ended=False)
+        self._settle(face, ended=False)
         clips: list[_Clip] = []
-        while person.rows and person.number is not None:
-            start = person.track.first_time + person.windows * self._stride
-            if person.rows[-1].time < start + self._window - _TOLERANCE:
+        while face.rows and face.number is not None:
+            start = face.track.first_time + face.windows * self._stride
+            if face.rows[-1].time < start + self._window - _TOLERANCE:
                 break
-            clips.append(self._clip(person, round(start, 6), round(start + self._window, 6)))
-            person.windows += 1
+            clips.append(self._clip(face, round(start, 6), round(start + self._window, 6)))
+            face.windows += 1
         return clips
 
-    def _last_clips(self, person: _Person) -> list[_Clip]:
+    def _last_clips(self, face: _FollowedFace) -> list[_Clip]:
         """The windows of a face that has gone which were not full before: the last one ends with it."""
-        if person.number is None:
+        if face.number is None:
             return []
-        clips = self._full_clips(person)
-        self._settle(person, ended=True)
-        times = np.array([row.time for row in person.rows])
+        clips = self._full_clips(face)
+        self._settle(face, ended=True)
+        times = np.array([row.time for row in face.rows])
         end = float(times[-1]) + time_shown(times)
-        spans = plan_windows(person.track.first_time, end, self._window, self._stride)
-        return clips + [self._clip(person, *span) for span in spans[person.windows :]]
+        spans = plan_windows(face.track.first_time, end, self._window, self._stride)
+        return clips + [self._clip(face, *span) for span in spans[face.windows :]]
 
-    def _clip(self, person: _Person, start: float, end: float) -> _Clip:
-        rows = list(person.rows)
+    def _clip(self, face: _FollowedFace, start: float, end: float) -> _Clip:
+        rows = list(face.rows)
         times = np.array([row.time for row in rows])
         chosen = frames_of_window(times, start, end, *self._segments)
         first, last = np.searchsorted(times, [start - _TOLERANCE, end - _TOLERANCE]).tolist()
         inside = rows[min(first, len(rows) - 1) : max(last, first + 1)]
         box = _plain(np.stack([row.box for row in inside]).mean(axis=0))
-        return _Clip(person, start, end, box, torch.stack([rows[i].view for i in chosen]))
+        return _Clip(face, start, end, box, torch.stack([rows[i].view for i in chosen]))
 
     def _forget(self) -> None:
         """Drop what no face needs any more."""
         reach = _REACH * self._settings.smoothing
         oldest = self._position + 1
-        for person in self._people:
-            open_from = person.track.first_time + person.windows * self._stride
-            needed_from = min(open_from, person.track.time - self._window) - _TOLERANCE
+        for face in self._faces:
+            open_from = face.track.first_time + face.windows * self._stride
+            needed_from = min(open_from, face.track.time - self._window) - _TOLERANCE
             # The frame that is shown when a window begins is kept, too.
-            while len(person.rows) > 1 and person.rows[1].time < needed_from:
-                person.rows.popleft()
-            oldest = min(oldest, person.next_position)
+            while len(face.rows) > 1 and face.rows[1].time < needed_from:
+                face.rows.popleft()
+            oldest = min(oldest, face.next_position)
             # Steadying the next frame takes what is in reach before it, and one frame more for the first one's weight.
-            steadied_from = self._time_at(person.next_position) - reach
+            steadied_from = self._time_at(face.next_position) - reach
             before = [p for p, time in self._times if time < steadied_from]
-            person.track.forget(before[-1] if before else 0)
+            face.track.forget(before[-1] if before else 0)
         while self._frames and self._frames[0].position < oldest:
             self._frames.popleft()
-        first = min((person.track.positions[0] for person in self._people), default=self._position)
+        first = min((face.track.positions[0] for face in self._faces), default=self._position)
         while self._times and self._times[0][0] < first:
             self._times.popleft()
 
@@ -345,26 +346,10 @@ class Stream:
         for first in range(0, len(clips), _CLIPS_AT_ONCE):
             values += self._read([each.clip for each in clips[first : first + _CLIPS_AT_ONCE]])
         readings = [
-            StreamReading(each.person.number or 0, each.start, each.end, each.box, self.class_names, *value)
+            StreamReading(each.face.number or 0, each.start, each.end, each.box, self.class_names, *value)
             for each, value in zip(clips, values, strict=True)
         ]
         return sorted(readings, key=lambda reading: (reading.end, reading.track))
-
-
-class _Alone:
-    """Lets one thread in, and refuses others."""
-
-    def __init__(self, lock: Lock) -> None:
-        self.lock = lock
-
-    def __enter__(self) -> None:
-        if not self.lock.acquire(blocking=False):
-            raise RequestError(
-                "Another thread is pushing into this stream; push from one thread, or make a stream for each"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
 
 
 def _plain(box: Float32[np.ndarray, "4"]) -> tuple[float, float, float, float]:

@@ -9,18 +9,17 @@ output does not imply them (`midas_dfer.training.scoring.readings`), as after a 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 
-from midas_dfer.clips.faces.tracks import Track, mean_size
+from midas_dfer.clips.faces.tracks import mean_size
 from midas_dfer.clips.store.settings import FaceSource
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, csv_text, json_text
 from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html
+from midas_dfer.predict.track_timeline import Reading, TrackTimeline
 from midas_dfer.values import is_number
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "midas-dfer timeline", 1
 _FACES_IN_A_NOTEBOOK, _STEPS_IN_A_NOTEBOOK = 6, 120
+_PLAIN = ("num_frames", "width", "height", "note", "read_by", "faces", "method", "window_seconds", "stride_seconds")
 READINGS = {
     "probabilities": "softmax of the network's output; flat by construction where it was trained on "
     "softmax-normalised targets",
@@ -37,176 +37,16 @@ READINGS = {
 """Which reading is which, in words."""
 
 
-class Reading(NamedTuple):
-    """The emotions at one moment, or on average.
-
-    Attributes:
-        probabilities: softmax of the network's output, sums to 1.
-        vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
-    """
-
-    probabilities: Float64[np.ndarray, "K"]
-    vote_shares: Float64[np.ndarray, "K"] | None
-
-    @property
-    def shown(self) -> Float64[np.ndarray, "K"]:
-        """The vote shares, or the probabilities where there are none."""
-        return self.probabilities if self.vote_shares is None else self.vote_shares
-
-    @property
-    def top(self) -> int:
-        """Index of the predicted class: of the largest share of those that are shown.
-
-        In one window that is the most probable class too; in a mean over windows it need not be.
-        """
-        return int(self.shown.argmax())
-
-
-class Steps(NamedTuple):
-    """Readings over time that stay the same between edges.
-
-    Attributes:
-        edges: seconds, increasing, the track's start and end included.
-        probabilities: between each edge and the next.
-        vote_shares: likewise; None where the output implies none.
-    """
-
-    edges: Float64[np.ndarray, "m1"]
-    probabilities: Float64[np.ndarray, "m K"]
-    vote_shares: Float64[np.ndarray, "m K"] | None
-
-    @property
-    def shown(self) -> Float64[np.ndarray, "m K"]:
-        """The vote shares, or the probabilities where there are none."""
-        return self.probabilities if self.vote_shares is None else self.vote_shares
-
-    def number(self, time: float) -> int:
-        """Which step holds at a time; the first or last one outside."""
-        found = int(np.searchsorted(self.edges, time + 1e-6, side="right")) - 1
-        return min(max(found, 0), len(self.probabilities) - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """One reading of the model.
-
-    Attributes:
-        start, end: seconds; the frames that begin in between were seen, the middle one of each segment.
-        probabilities: softmax of the network's output, sums to 1.
-        vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
-    """
-
-    start: float
-    end: float
-    probabilities: Float64[np.ndarray, "K"]
-    vote_shares: Float64[np.ndarray, "K"] | None
-
-
-@dataclass(frozen=True, eq=False)
-class Thumbnail:
-    """What the model saw at one moment.
-
-    Attributes:
-        time: seconds.
-        image: RGB, the aligned face, small.
-    """
-
-    time: float
-    image: UInt8[np.ndarray, "S S 3"]
-
-
-@dataclass(frozen=True, eq=False)
-class TrackTimeline:
-    """One face, from where it comes into view to where it is lost.
-
-    A person who leaves and comes back, or is seen again after a cut, is a new track.
-
-    Attributes:
-        track: number of the face, from 1, in order of appearance.
-        start, end: seconds; the last frame is shown until `end`.
-        windows: by increasing start; at least one.
-        face: where the face is in each frame.
-        thumbnails: a few, evenly spread, for pictures.
-    """
-
-    track: int
-    start: float
-    end: float
-    windows: tuple[Window, ...] = field(repr=False)
-    face: Track = field(repr=False)
-    thumbnails: tuple[Thumbnail, ...] = field(default=(), repr=False)
-
-    @cached_property
-    def steps(self) -> Steps:
-        """The mean of the windows that cover each moment, as a step function of time.
-
-        Where no window covers a moment (a stride longer than the windows), it is the mean of the windows before
-        and after it.
-        """
-        starts = np.array([w.start for w in self.windows])
-        ends = np.array([w.end for w in self.windows])
-        rows = [[w.probabilities] if w.vote_shares is None else [w.probabilities, w.vote_shares] for w in self.windows]
-        values = np.array(rows)
-        edges = np.unique(np.concatenate([starts, ends]))
-        if len(edges) == 1:  # a single frame
-            return _steps(np.repeat(edges, 2), values.mean(axis=0)[None])
-        sums = np.zeros((len(edges), *values.shape[1:]))
-        counts = np.zeros(len(edges), dtype=np.int64)
-        for positions, sign in ((np.searchsorted(edges, starts), 1), (np.searchsorted(edges, ends), -1)):
-            np.add.at(sums, positions, sign * values)
-            np.add.at(counts, positions, sign)
-        sums, counts = sums.cumsum(axis=0)[:-1], counts.cumsum()[:-1]
-        means = np.clip(sums / np.maximum(counts, 1)[:, None, None], 0.0, 1.0)
-        covered = np.flatnonzero(counts)
-        for hole in np.flatnonzero(counts == 0):  # between two windows: half to each
-            after = int(covered[np.searchsorted(covered, hole)])
-            means[hole] = means[[after - 2, after]].mean(axis=0)
-        return _steps(edges, means)
-
-    def at(self, time: float) -> Reading:
-        """The mean of the windows that cover a time; a time outside the track counts as its nearer end.
-
-        Args:
-            time: in seconds.
-        """
-        step = self.steps.number(time)
-        shares = self.steps.vote_shares
-        return Reading(self.steps.probabilities[step], None if shares is None else shares[step])
-
-    @cached_property
-    def summary(self) -> Reading:
-        """The mean over the whole track, every moment with the same weight."""
-        lengths = np.diff(self.steps.edges)
-        weights = lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
-        shares = self.steps.vote_shares
-        return Reading(weights @ self.steps.probabilities, None if shares is None else weights @ shares)
-
-    def box(self, start: float, end: float) -> list[float]:
-        """The mean box x, y, width, height of the face in a span of time, in pixels."""
-        first, last = np.searchsorted(self.face.times, [start - 1e-6, end - 1e-6]).tolist()
-        rows = slice(min(first, len(self.face) - 1), max(last, first + 1))
-        return [round(float(v), 1) for v in self.face.boxes[rows].mean(axis=0)]
-
-
-def _steps(edges: Float64[np.ndarray, "m1"], values: Float64[np.ndarray, "m R K"]) -> Steps:
-    """Readings over time, of one reading or two."""
-    return Steps(edges, values[:, 0], values[:, 1] if values.shape[1] > 1 else None)
-
-
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """The emotions of every face in a video over time.
 
     Attributes:
-        video: name of the file.
         class_names: in the order of all vectors.
         duration: in seconds, up to the damage if there is any; 0 for a picture.
-        num_frames: that could be read.
         width, height: of the upright picture, in pixels.
         method: how the network was trained, in the paper's words.
-        window_seconds: length of a window.
         stride_seconds: from the start of a window to the start of the next.
-        tracks: the faces, in order of appearance; at least one.
         note: what was wrong with the video although part of it could be read, and what is to be known of its pictures
             (that they were interlaced, for one) and of how faces were cut out of them; "" if nothing is.
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
@@ -301,15 +141,7 @@ class Timeline:
             "version": VERSION,
             "video": self.video,
             "duration": round(self.duration, 6),
-            "num_frames": self.num_frames,
-            "width": self.width,
-            "height": self.height,
-            "note": self.note,
-            "read_by": self.read_by,
-            "faces": self.faces,
-            "method": self.method,
-            "window_seconds": self.window_seconds,
-            "stride_seconds": self.stride_seconds,
+            **{name: getattr(self, name) for name in _PLAIN},
             "class_names": list(self.class_names),
             "readings": READINGS,
             "no_vote_shares": self.no_vote_shares,
@@ -324,7 +156,7 @@ class Timeline:
                             "start": window.start,
                             "end": window.end,
                             "box": track.box(window.start, window.end),
-                            **self._values(Reading(window.probabilities, window.vote_shares)),
+                            **self._values(window.reading),
                         }
                         for window in track.windows
                     ],
@@ -375,7 +207,7 @@ class Timeline:
         rows = []
         for track in self.tracks:
             for window in track.windows:
-                values = self._values(Reading(window.probabilities, window.vote_shares))
+                values = self._values(window.reading)
                 row: dict[str, Any] = {"track": track.track, "start": window.start, "end": window.end}
                 row["predicted"] = written(values["predicted"])
                 for kind, shares in (("probability", values["probabilities"]), ("vote_share", values["vote_shares"])):

@@ -15,7 +15,7 @@ from torch import Tensor
 from midas_dfer.clips.batches.sampling import sample_segments
 from midas_dfer.clips.faces.tracks import Track
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.timeline import Thumbnail, TrackTimeline, Window
+from midas_dfer.predict.track_timeline import Thumbnail, TrackTimeline, Window
 from midas_dfer.values import is_number
 from midas_dfer.video.read import Frame
 
@@ -27,14 +27,7 @@ _TOLERANCE = 1e-6  # s; times are compared and written with it
 
 
 def check_windows(window_seconds: float, stride_seconds: float) -> tuple[float, float]:
-    """Refuse windows that cannot be.
-
-    Returns:
-        both, as Python's numbers.
-
-    Raises:
-        RequestError: a length is no number, below 0.01 s or endless, or more than 50 windows would overlap.
-    """
+    """Refuse windows that cannot be; gives both lengths as Python's numbers."""
     for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride_seconds)):
         if not (is_number(value) and _MIN_SECONDS <= value < _MAX_SECONDS):
             raise RequestError(f"{name} is {value!r}; expected a number of seconds, {_MIN_SECONDS} or more")
@@ -47,16 +40,9 @@ def check_windows(window_seconds: float, stride_seconds: float) -> tuple[float, 
 
 
 def plan_windows(start: float, end: float, window_seconds: float, stride_seconds: float) -> list[tuple[float, float]]:
-    """Lay windows over a track: one every stride, the last one flush with the end.
+    """Lay windows over a track, (start, end) in seconds: one every stride, the last one flush with the end.
 
-    Args:
-        start: of the track, in seconds.
-        end: of the track; its last frame is shown until then.
-        window_seconds: length of a window. A track that is shorter gets one window, as long as itself.
-        stride_seconds: from the start of a window to the start of the next.
-
-    Returns:
-        (start, end) of each window, in seconds, both increasing; at least one.
+    A track that is shorter than a window gets one, as long as itself.
     """
     if end - start <= window_seconds + _TOLERANCE:
         return [(_rounded(start), _rounded(end))]
@@ -72,15 +58,8 @@ def frames_of_window(
 ) -> list[int]:
     """Choose the frames that the model sees: the middle one of each segment, as in evaluation.
 
-    Args:
-        times: when each frame of the track is shown, in seconds, increasing.
-        start: of the window; frames from here on belong to it.
-        end: of the window; frames from here on do not.
-        num_segments: how many segments a window is parted into.
-        frames_per_segment: how many frames of each are chosen.
-
-    Returns:
-        positions in `times`, ascending; if no frame begins in the window, the one that is shown then.
+    `times` are those of the track's frames, increasing. The result are positions in them, ascending; where no frame
+    begins in the window, that of the one that is shown then.
     """
     first, last = np.searchsorted(times, [start - _TOLERANCE, end - _TOLERANCE]).tolist()
     if last <= first:
@@ -94,7 +73,7 @@ def time_shown(times: Float64[np.ndarray, "n"]) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-class Job(NamedTuple):
+class OpenWindow(NamedTuple):
     """One window, and the frames of the video that the model sees in it."""
 
     start: float
@@ -109,7 +88,7 @@ class WindowPlan:
     number: int
     track: Track
     spans: list[tuple[float, float]]
-    open: deque[Job]
+    open: deque[OpenWindow]
     thumbnail_times: deque[float]
     crops: dict[int, UInt8[Tensor, "3 S S"]] = field(default_factory=dict)
     readings: list[tuple[np.ndarray, np.ndarray | None]] = field(default_factory=list)
@@ -125,11 +104,7 @@ class WindowPlan:
         num_segments: int,
         frames_per_segment: int = 1,
     ) -> "WindowPlan":
-        """Lay windows over a track; see `plan_windows`.
-
-        Raises:
-            RequestError: there would be many windows for each frame; times in milliseconds, for one, make that.
-        """
+        """Lay windows over a track; see `plan_windows`. Times that make too many, as milliseconds do, are refused."""
         start, end = float(track.times[0]), float(track.times[-1]) + time_shown(track.times)
         if (end - start - window_seconds) / stride_seconds > MAX_OVERLAP * len(track.times):
             raise RequestError(
@@ -139,21 +114,21 @@ class WindowPlan:
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])
         chosen = (frames_of_window(track.times, *span, num_segments, frames_per_segment) for span in spans)
-        jobs = (Job(*span, [first + i for i in frames]) for span, frames in zip(spans, chosen, strict=True))
+        windows = (OpenWindow(*span, [first + i for i in frames]) for span, frames in zip(spans, chosen, strict=True))
         # The middles of equal parts of the track.
         thumbnails = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
-        return cls(number, track, spans, deque(jobs), deque(float(t) for t in thumbnails))
+        return cls(number, track, spans, deque(windows), deque(thumbnails.tolist()))
 
     def frames_wanted(self) -> set[int]:
         """All frames that any window still needs."""
-        return {frame for job in self.open for frame in job.frames}
+        return {frame for window in self.open for frame in window.frames}
 
     def wants(self, frame: int) -> bool:
         """Whether an open window needs this frame; windows that begin after it are not looked at."""
-        for job in self.open:
-            if job.frames[0] > frame:
+        for window in self.open:
+            if window.frames[0] > frame:
                 return False
-            if frame in job.frames:
+            if frame in window.frames:
                 return True
         return False
 
@@ -170,8 +145,7 @@ class WindowPlan:
     def complete(self, frame: int) -> Iterator[UInt8[Tensor, "T 3 S S"]]:
         """Close the windows whose last frame this is; drop the crops that no later window needs."""
         while self.open and self.open[0].frames[-1] <= frame:
-            job = self.open.popleft()
-            clip = torch.stack([self.crops[index] for index in job.frames])
+            clip = torch.stack([self.crops[index] for index in self.open.popleft().frames])
             needed_from = self.open[0].frames[0] if self.open else frame + 1
             for index in [index for index in self.crops if index < needed_from]:
                 del self.crops[index]
@@ -179,12 +153,11 @@ class WindowPlan:
 
     def result(self) -> TrackTimeline:
         """What was read, when all windows are closed."""
-        windows = (Window(*span, p, v) for span, (p, v) in zip(self.spans, self.readings, strict=True))
         return TrackTimeline(
             track=self.number,
             start=float(self.track.times[0]),
             end=float(self.track.times[-1]) + time_shown(self.track.times),
-            windows=tuple(windows),
+            windows=tuple(Window(*span, *read) for span, read in zip(self.spans, self.readings, strict=True)),
             face=self.track,
             thumbnails=tuple(self.thumbnails),
         )

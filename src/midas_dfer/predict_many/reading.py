@@ -12,7 +12,6 @@ import cv2
 import torch
 
 from midas_dfer.clips.preparing.pool import Lost, run_tasks
-from midas_dfer.clips.preparing.prepare import available_cores
 from midas_dfer.clips.store.settings import FaceSource
 from midas_dfer.errors import JobError, MidasError, NoFaceError, RequestError, VideoError
 from midas_dfer.files import make_folder, only_one
@@ -21,7 +20,8 @@ from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict_many.results import Plan, Result, remove_remains, whole_folder
 from midas_dfer.predict_many.source import Source
 from midas_dfer.predict_many.summary import write_summary
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.processes import available_cores
+from midas_dfer.progress import NoProgress, Progress, reported
 from midas_dfer.report.video.write_prediction import write_prediction
 from midas_dfer.sharing.trained import TrainedModel
 
@@ -44,15 +44,12 @@ class ReadSettings:
 
 
 @dataclass(frozen=True)
-class Job:
+class ReadJob:
     """All that a process has to know.
 
     Attributes:
-        trained: who reads.
-        settings: how.
-        device, precision: as for `Predictor`.
         annotate: write a copy of each video with the reading drawn in.
-        made_with: the settings as they are kept beside each result, by the names of their flags.
+        made_with: the settings as they are kept with each result, by the names of their flags.
     """
 
     trained: TrainedModel
@@ -64,16 +61,13 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReadOutcome:
     """What became of a video.
 
     Attributes:
-        source: which.
-        folder: of its result.
-        status: read, no face, unreadable, failed; or refused, where the request makes no sense for it.
+        status: read, no face, unreadable, failed; or refused, where the request is invalid for it.
         text: what was read, in a few lines; or why it was not.
         brief: the same in a few words.
-        files: what was written.
     """
 
     source: Source
@@ -87,15 +81,15 @@ class Outcome:
 def read_many(
     plan: Plan,
     out: Path,
-    job: Job,
+    job: ReadJob,
     *,
     jobs: int | None = None,
     nothing: Mapping[Source, str] | None = None,
     progress: Callable[[str, str], Progress] = lambda label, unit: NoProgress(),
-) -> tuple[list[Outcome], list[Path]]:
+) -> tuple[list[ReadOutcome], list[Path]]:
     """Read videos, each into a folder of its own, and write the table over all results.
 
-    Whatever ends this process, there are whole folders only. One that is run again goes on with what is missing.
+    Whatever ends this process, there are whole folders only. One that is run again resumes with what is missing.
 
     Args:
         plan: what is to be read, and where to.
@@ -109,13 +103,13 @@ def read_many(
         what became of each video, in the order of the plan; the files of the table.
 
     Raises:
-        RequestError: a setting makes no sense, or there is no such device.
+        RequestError: a setting is invalid, or there is no such device.
         JobError: a file cannot be written, another process writes into the folder, or no process can be started.
     """
     make_folder(out)
     with only_one(out / LOCK_FILE, f"another midas predict writes into {out}; wait for it, or name another --out"):
         remove_remains(out)
-        outcomes: dict[Source, Outcome] = {}
+        outcomes: dict[Source, ReadOutcome] = {}
 
         def table() -> list[Path]:
             failures = {o.source: (o.status, o.text) for o in outcomes.values() if o.status != "read"}
@@ -138,7 +132,9 @@ def read_many(
         return [outcomes[source] for source in plan.to_read], table()
 
 
-def _outcomes(plan: Plan, job: Job, jobs: int | None, progress: Callable[[str, str], Progress]) -> Iterator[Outcome]:
+def _outcomes(
+    plan: Plan, job: ReadJob, jobs: int | None, progress: Callable[[str, str], Progress]
+) -> Iterator[ReadOutcome]:
     tasks = list(plan.to_read.items())
     if not tasks:
         return
@@ -149,16 +145,15 @@ def _outcomes(plan: Plan, job: Job, jobs: int | None, progress: Callable[[str, s
         return
     processes = min(jobs or _processes(job.device), len(tasks))
     threads = max(1, available_cores() // processes)
-    told = progress("done", "video")
-    told.start(len(plan.to_read) + len(plan.read_before), len(plan.read_before))
-    with closing(run_tasks(partial(_Reader, job, threads), tasks, processes)) as results:  # type: ignore[type-var]
-        try:
-            for result in results:
-                outcome = _lost(result) if isinstance(result, Lost) else result[1]
-                told.advance(f"{outcome.source.path}: {outcome.brief}")
-                yield outcome
-        finally:
-            told.finish()
+    before = len(plan.read_before)
+    with (
+        closing(run_tasks(partial(_Reader, job, threads), tasks, processes)) as results,  # type: ignore[type-var]
+        reported(progress("done", "video"), len(plan.to_read) + before, before) as bar,
+    ):
+        for result in results:
+            outcome = _not_read(*result.task, "failed", result.reason) if isinstance(result, Lost) else result[1]
+            bar.advance(f"{outcome.source.path}: {outcome.brief}")
+            yield outcome
 
 
 def _processes(device: str) -> int:
@@ -167,33 +162,24 @@ def _processes(device: str) -> int:
     return min(cores, MOST_ON_A_GPU) if on_gpu else cores
 
 
-def _lost(lost: Lost[tuple[Source, Path]]) -> Outcome:
-    return _not_read(*lost.task, "failed", lost.reason)
-
-
-def _not_read(source: Source, folder: Path, status: str, reason: str) -> Outcome:
+def _not_read(source: Source, folder: Path, status: str, reason: str) -> ReadOutcome:
     """The outcome of a video that gave no result; the reason begins with its path, once."""
     reason = reason.removeprefix(f"{source.path}: ").removeprefix(f"{source.path.name}: ")
-    return Outcome(source, folder, status, f"{source.path}: {reason}", status)
+    return ReadOutcome(source, folder, status, f"{source.path}: {reason}", status)
 
 
 class _Reader:
     """Lives in a worker process: reads one video after the other."""
 
-    def __init__(self, job: Job, threads: int, serial: int, beat: Callable[[], None]) -> None:
+    def __init__(self, job: ReadJob, threads: int, serial: int, beat: Callable[[], None]) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
         self.job, self.beat = job, _Beat(beat)
         self.predictor = Predictor.from_pretrained(job.trained, device=job.device, precision=job.precision)
 
-    def __call__(self, task: tuple[Source, Path]) -> Outcome:
-        """Read a video, and say what became of it.
-
-        Raises:
-            JobError: a file cannot be written.
-            MemoryError: the memory did not suffice, which may be the others' doing.
-        """
+    def __call__(self, task: tuple[Source, Path]) -> ReadOutcome:
+        """Read a video, and say what became of it; what is none of the video's doing is raised."""
         source, folder = task
         try:
             return _read(self.predictor, self.job, source, folder, self.beat, self.beat)
@@ -218,24 +204,22 @@ class _Beat(NoProgress):
 
 
 def _read(
-    predictor: Predictor, job: Job, source: Source, folder: Path, progress: Progress, drawing: Progress | None = None
-) -> Outcome:
-    """Read one video into its folder.
-
-    Raises:
-        JobError: a file cannot be written.
-    """
+    predictor: Predictor,
+    job: ReadJob,
+    source: Source,
+    folder: Path,
+    progress: Progress,
+    drawing: Progress | None = None,
+) -> ReadOutcome:
+    """Read one video into its folder."""
     version = source.version()
     try:
         timeline = predictor.predict_video(source.path, **asdict(job.settings), progress=progress)
     except RequestError as error:
-        return Outcome(source, folder, "refused", str(error), "refused")
-    except NoFaceError as error:
-        return _not_read(source, folder, "no face", str(error))
-    except VideoError as error:
-        return _not_read(source, folder, "unreadable", str(error))
+        return ReadOutcome(source, folder, "refused", str(error), "refused")
     except MidasError as error:
-        return _not_read(source, folder, "failed", str(error))
+        kinds = ((NoFaceError, "no face"), (VideoError, "unreadable"), (MidasError, "failed"))
+        return _not_read(source, folder, next(word for kind, word in kinds if isinstance(error, kind)), str(error))
     try:
         with whole_folder(folder) as temporary:
             written = write_prediction(timeline, source.path, temporary, annotate=job.annotate, progress=drawing)
@@ -243,7 +227,7 @@ def _read(
     except VideoError as error:
         return _not_read(source, folder, "unreadable", str(error))
     files = tuple(folder / each.name for each in written)
-    return Outcome(source, folder, "read", timeline.summary(), _brief(timeline), files)
+    return ReadOutcome(source, folder, "read", timeline.summary(), _brief(timeline), files)
 
 
 def _brief(timeline: Timeline) -> str:

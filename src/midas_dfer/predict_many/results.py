@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, cannot_write, is_temporary, make_folder, read_json, to_disk, write_json
+from midas_dfer.files import is_temporary, make_folder, read_json, reading, to_disk, write_json, writing
 from midas_dfer.predict_many.source import Source
 
 RECORD_FILE, TIMELINE_FILE = "prediction.json", "timeline.json"
@@ -38,7 +39,6 @@ class Result:
     """What was read from one video, in its folder.
 
     Attributes:
-        folder: where it is.
         source: the video, as an absolute path.
         version: of the file: its size and when it was changed, so that another under the same name is noticed.
         made_with: the settings that it was made with, by the names of their flags.
@@ -51,11 +51,7 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> "Result | None":
-        """The result in a folder; None if there is none, or one of earlier versions, which say less.
-
-        Raises:
-            RequestError: it is damaged.
-        """
+        """The result in a folder; None if there is none, or one of earlier versions, which say less."""
         file = folder / RECORD_FILE
         if not file.is_file():
             return None
@@ -80,7 +76,6 @@ class Plan:
 
     Attributes:
         to_read: where the result of each source that has none goes.
-        read_before: the results of the others.
         moved: what is to be known of a result whose folder has not the name of its video, in sentences.
     """
 
@@ -90,32 +85,17 @@ class Plan:
 
 
 def results_in(out: Path) -> list[Result]:
-    """All results in a folder, by the names of theirs.
-
-    Raises:
-        RequestError: one is damaged, or the folder may not be read.
-    """
-    try:
+    """All results in a folder, by the names of theirs."""
+    with reading(out):
         folders = sorted(p for p in out.iterdir() if p.is_dir() and not is_temporary(p)) if out.is_dir() else []
-    except OSError as error:
-        raise cannot_read(out, error) from error
     return [found for found in map(Result.read, folders) if found is not None]
 
 
 def plan_results(sources: Sequence[Source], out: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> Plan:
     """Decide where the result of each source goes, and which are there already.
 
-    A folder in `out` that is not the result of this very source is never written into.
-
-    Args:
-        sources: what is to be read.
-        out: the folder for all results.
-        made_with: the settings, by the names of their flags.
-        overwrite: read again what has a result.
-
-    Raises:
-        RequestError: a result was made with other settings or from another version of the file, and `overwrite` is
-            not said.
+    A folder in `out` that is not the result of this very source is never written into. A result that was made with
+    other settings, or from another version of its file, is refused unless `overwrite` is said.
     """
     earlier = {result.source: result for result in results_in(out)}
     plan = Plan()
@@ -152,27 +132,23 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder; at the end it takes the place of `folder`, with all that was written into it.
 
     If anything goes wrong inside, it is removed and `folder` is as it was.
-
-    Raises:
-        JobError: it cannot be written.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     replaced = folder.with_name(f".{folder.name}.replaced.{os.getpid()}.tmp")
     try:
-        make_folder(temporary)
-        yield temporary
-        to_disk(temporary)
-        if folder.exists():
-            folder.rename(replaced)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(folder)
-            raise
-        to_disk(folder.parent)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+        with writing(folder):
+            make_folder(temporary)
+            yield temporary
+            to_disk(temporary)
+            if folder.exists():
+                folder.rename(replaced)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(folder)
+                raise
+            to_disk(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
@@ -224,10 +200,8 @@ def _names(sources: Sequence[Source], taken: set[str]) -> dict[Source, str]:
         taken |= {names[source].casefold() for source in fitting}
         left = [source for source in left if source not in names]
     for source in left:
-        number = 2
-        while f"{_short(source.name)}-{number}".casefold() in taken:
-            number += 1
-        names[source] = f"{_short(source.name)}-{number}"
+        numbered = (f"{_short(source.name)}-{number}" for number in count(2))
+        names[source] = next(name for name in numbered if name.casefold() not in taken)
         taken.add(names[source].casefold())
     return names
 

@@ -16,7 +16,6 @@ class Source:
 
     Attributes:
         path: the file; of frames, their folder.
-        kind: a video, a picture by itself, or a folder with the frames of one video.
     """
 
     path: Path

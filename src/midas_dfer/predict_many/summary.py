@@ -12,19 +12,12 @@ from midas_dfer.files import csv_cell, read_json, write_together
 from midas_dfer.predict_many.results import SUMMARY_FILES, TIMELINE_FILE, Result, results_in
 from midas_dfer.predict_many.source import Source
 
-_COLUMNS = {
-    "video": pl.String,
-    "result": pl.String,
-    "status": pl.String,
+_COLUMNS: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("video", "result", "status"), pl.String),
     "face": pl.Int64,
-    "start": pl.Float64,
-    "end": pl.Float64,
-    "duration": pl.Float64,
-    "num_frames": pl.Int64,
-    "num_faces": pl.Int64,
-    "predicted": pl.String,
-    "note": pl.String,
-    "read_by": pl.String,
+    **dict.fromkeys(("start", "end", "duration"), pl.Float64),
+    **dict.fromkeys(("num_frames", "num_faces"), pl.Int64),
+    **dict.fromkeys(("predicted", "note", "read_by"), pl.String),
 }
 """Before the shares of each class."""
 
@@ -42,18 +35,6 @@ def write_summary(out: Path, failures: Mapping[Source, tuple[str, str]]) -> list
     probability_CLASS, vote_share_CLASS     means over the face's time in view, as in timeline.json; no value where
                                             there are no vote shares
     ```
-
-    Args:
-        out: the folder.
-        failures: what became of the videos without a result, and why. What failed in earlier commands stays in the
-            table until it is read, or its file is gone.
-
-    Returns:
-        the two files.
-
-    Raises:
-        RequestError: a result is damaged.
-        JobError: they cannot be written.
     """
     results = list(results_in(out))
     failed = {str(source.place): outcome for source, outcome in failures.items()}
@@ -82,11 +63,7 @@ def _failed_before(out: Path, known: set[str]) -> list[dict[str, Any]]:
 
 
 def read_timeline(folder: Path) -> dict[str, Any]:
-    """The content of the timeline.json in the folder of a result.
-
-    Raises:
-        RequestError: it is missing or damaged.
-    """
+    """The content of the timeline.json in the folder of a result."""
     return read_json(folder / TIMELINE_FILE, "delete its folder, or name another --out")
 
 

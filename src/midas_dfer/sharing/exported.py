@@ -31,11 +31,7 @@ def is_exported(folder: Path) -> bool:
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """Read what a folder says of its model.
-
-    Raises:
-        RequestError: it is not a model's folder, or what it says is damaged or too new.
-    """
+    """Read what a folder says of its model."""
     path = folder / CONFIG_FILE
     values = read_json(path, "get it again")
     try:
@@ -45,11 +41,7 @@ def read_info(folder: Path) -> ModelInfo:
 
 
 def weights_path(folder: Path) -> Path:
-    """The file of weights.
-
-    Raises:
-        RequestError: it is not there.
-    """
+    """The file of weights."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise RequestError(f"{folder} has no {WEIGHTS_FILE}; get the folder again, whole")
@@ -62,15 +54,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def load_exported(folder: Path, info: ModelInfo) -> ClipModel:
-    """Load a folder's model, in evaluation mode, in float32, on the CPU.
-
-    Args:
-        folder: of the model.
-        info: what `read_info` read there.
-
-    Raises:
-        RequestError: the file of weights is missing or damaged, or is of another model.
-    """
+    """Load a folder's model, of which `read_info` read `info`, in evaluation mode, in float32, on the CPU."""
     path = weights_path(folder)
     try:
         model = create_model(

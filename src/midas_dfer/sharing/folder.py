@@ -7,8 +7,7 @@ FOLDER/
   model.onnx          the same for other runtimes, where it was asked for
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import cannot_write, is_temporary, json_text, make_folder, read_text, replacing
+from midas_dfer.files import is_temporary, json_text, make_folder, read_text, replacing, writing
 from midas_dfer.models.mirrored import Mirrored, unmirrored
 from midas_dfer.sharing.card import model_card, with_license
 from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, is_exported
@@ -73,31 +72,27 @@ def save_pretrained(
     if half:
         round_to_half(model)
     card = _card(trained, info, name=folder.resolve().name, onnx=onnx, license_name=license_name)
+    licences = _licences(trained)
+    texts = {**licences, CARD_FILE: card, CONFIG_FILE: json_text(info.to_dict(), indent=2) + "\n"}
     existed = folder.exists()
     make_folder(folder)
-    licences = _licences(trained)
     names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *licences, *([ONNX_FILE] if onnx else [])]
     try:
         # All are written under other names first. The last to be entered is the first to get its own name, so
         # config.json, without which the folder is no model, comes last.
-        with ExitStack() as stack:
+        with writing(folder), ExitStack() as stack:
             files = {name: stack.enter_context(replacing(folder / name)) for name in names}
-            with _named(folder / WEIGHTS_FILE):
+            with writing(folder / WEIGHTS_FILE):  # named so, and not as the temporary file
                 files[WEIGHTS_FILE].write_bytes(weights_content(model, half=half))
             if onnx:
-                with _named(folder / ONNX_FILE):
+                with writing(folder / ONNX_FILE):
                     save_onnx(Mirrored(model) if info.mirrored else model, files[ONNX_FILE], info=info)
-            for name, text in licences.items():
-                with _named(folder / name):
+            for name, text in texts.items():
+                with writing(folder / name):
                     files[name].write_text(text, encoding="utf-8")
-            with _named(folder / CARD_FILE):
-                files[CARD_FILE].write_text(card, encoding="utf-8")
-            with _named(folder / CONFIG_FILE):
-                files[CONFIG_FILE].write_text(json_text(info.to_dict(), indent=2) + "\n", encoding="utf-8")
         if not onnx:
-            (folder / ONNX_FILE).unlink(missing_ok=True)  # that of an earlier model
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+            with writing(folder):
+                (folder / ONNX_FILE).unlink(missing_ok=True)  # that of an earlier model
     finally:
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
@@ -105,18 +100,14 @@ def save_pretrained(
 
 
 def _licences(trained: TrainedModel) -> dict[str, str]:
-    """The texts beside a packaged reader: licences of what it began as, which go where its weights go."""
+    """The texts next to a packaged reader: licences of what it began as, which go where its weights go."""
     if trained.reader is None:
         return {}
     return {path.name: read_text(path, "install midas-dfer again") for path in sorted(trained.path.glob("*.txt"))}
 
 
 def round_to_half(model: nn.Module) -> None:
-    """Give a model, in place, the weights that it has when it comes back from a file in float16.
-
-    Raises:
-        JobError: a weight is too large for float16.
-    """
+    """Give a model, in place, the weights that it has when it comes back from a file in float16."""
     for name, values in model.state_dict().items():
         if values.is_floating_point():
             values.copy_(values.half())
@@ -128,34 +119,15 @@ def round_to_half(model: nn.Module) -> None:
 
 def _card(trained: TrainedModel, info: ModelInfo, *, name: str, onnx: bool, license_name: str | None) -> str:
     if trained.run is not None:
-        return model_card(
-            trained.run,
-            info,
-            name=name,
-            onnx=onnx,
-            license_name=license_name,
-            mirrored_scores=trained.info.mirrored,
-        )
+        mirrored = trained.info.mirrored
+        return model_card(trained.run, info, name=name, onnx=onnx, license_name=license_name, mirrored_scores=mirrored)
     path = trained.path / CARD_FILE
     card = read_text(path, "get the folder again, whole")
     return card if license_name is None else with_license(card, license_name, path)
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the file that was asked for, not the temporary one, where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
 def check_is_free(folder: Path) -> None:
-    """Refuse a folder that holds something else than an earlier model, before any work is done.
-
-    Raises:
-        RequestError: it does.
-    """
+    """Refuse a folder that holds something else than an earlier model, before any work is done."""
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; name a folder with --out")
     if not folder.exists() or all(each.name in _OF_GIT or is_temporary(each) for each in folder.iterdir()):

@@ -150,12 +150,7 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
-        """The inverse of `to_dict`.
-
-        Raises:
-            RequestError: it is of another library, of a newer format, or something in it is missing or senseless; a
-                sentence without the file's name.
-        """
+        """The inverse of `to_dict`; something missing or senseless is a `RequestError` without the file's name."""
         if values.get("library_name") != LIBRARY:
             raise RequestError(f"it is a model of {values.get('library_name')!r}; expected one of {LIBRARY!r}")
         written = _whole(values, "format", 1, 2**31)
@@ -163,11 +158,8 @@ class ModelInfo:
             raise RequestError(
                 f"it has format {written}, and this version {__version__} of midas-dfer knows {FORMAT}; get a newer one"
             )
-        for name, expected in (
-            ("sampling", _SAMPLING),
-            ("image_mean", list(IMAGENET_MEAN)),
-            ("image_std", list(IMAGENET_STD)),
-        ):
+        fixed = {"sampling": _SAMPLING, "image_mean": list(IMAGENET_MEAN), "image_std": list(IMAGENET_STD)}
+        for name, expected in fixed.items():
             if values.get(name) != expected:
                 raise RequestError(
                     f"its {name} is {values.get(name)!r}; expected {expected!r}, as all models here have"
@@ -192,12 +184,11 @@ class ModelInfo:
         mirrored = values.get("mirrored", False)
         if not isinstance(mirrored, bool):
             raise RequestError(f"its mirrored is {mirrored!r}; expected true or false")
-        dropout = _number(values, "dropout")
         info = cls(
             model=architectures[0],
             class_names=_class_names(values),
             width=_whole(values, "width", 8, 512),
-            dropout=dropout,
+            dropout=_number(values, "dropout"),
             num_segments=_whole(values, "num_segments", 1, 512),
             frames_per_segment=_whole(values, "frames_per_segment", 1, 64),
             size=_whole(values, "image_size", 16, 1024),

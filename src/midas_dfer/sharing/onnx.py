@@ -53,11 +53,7 @@ def outputs_of(info: ModelInfo) -> tuple[str, ...]:
 
 
 def check_onnx() -> None:
-    """Refuse where the packages for it are not installed.
-
-    Raises:
-        RequestError: one of them is missing.
-    """
+    """Refuse where the packages for it are not installed."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise RequestError(
@@ -83,22 +79,12 @@ def export_onnx(run: TrainedModel | Run | Path | str, path: Path | str) -> None:
 
 
 def write_onnx(model: nn.Module, path: Path | str, *, info: ModelInfo) -> None:
-    """Write a model as ONNX in one file, and check that it computes what the model computes.
+    """Write a model as ONNX in one file, and check that it computes what the model computes, to 1e-4.
 
     Input "clips": RGB pixels 0 to 255, uint8 ``[batch, T, 3, S, S]``; batch is free, T and S are the model's. They are
     normalised inside. Outputs "logits", "probabilities" and "vote_shares", float32 ``[batch, K]``; without the last
     where the output is not the annotators' distribution, and the metadata's no_vote_shares says why. The metadata also
-    holds the names of the classes and how the model came by them.
-
-    Args:
-        model: left as it is. It is computed in float32 and evaluation mode.
-        path: the file, whole or not there.
-        info: of the model.
-
-    Raises:
-        RequestError: packages are missing, or the model is larger than one file can be.
-        JobError: it cannot be expressed in ONNX, its results differ from PyTorch's by more than 1e-4 (relative where
-            they are larger than 1), or the file cannot be written.
+    holds the names of the classes and how the model came by them. The model is computed in float32 and evaluation mode.
     """
     with replacing(Path(path)) as temporary:
         save_onnx(model, temporary, info=info)

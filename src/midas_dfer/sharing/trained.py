@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, near_name
+from midas_dfer.files import near_name, reading
 from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
@@ -26,7 +26,6 @@ class TrainedModel:
     """A trained model and what is known of it; its weights are read when they are asked for.
 
     Attributes:
-        path: its folder.
         info: its classes, its input, and how to read its output.
         run: recipe, parts and provenance; None of an exported model and of a packaged reader, which do not keep them.
         reader: the packaged reader that it is; None otherwise.
@@ -65,28 +64,16 @@ class TrainedModel:
         return weights_digest(self.path) if self.run is None else self.run.provenance.weights_digest
 
     def load(self) -> nn.Module:
-        """The model, in evaluation mode, in float32, on the CPU.
-
-        Raises:
-            RequestError: training has not ended, or the weights are missing or damaged.
-        """
+        """The model, in evaluation mode, in float32, on the CPU."""
         model = load_exported(self.path, self.info) if self.run is None else self.run.load_model()
         return Mirrored(model) if self.info.mirrored else model
 
     def part(self, *names: Part) -> set[str] | None:
-        """The clips of one part or more of its training, by video id; None where they are not recorded.
-
-        Raises:
-            RequestError: the run's file that says so is missing or damaged.
-        """
+        """The clips of one part or more of its training, by video id; None where they are not recorded."""
         return None if self.run is None else set[str]().union(*(self.run.part(name) for name in names))
 
     def evaluation_folder(self) -> Path:
-        """Where its scores on its own test part go if no other folder is named.
-
-        Raises:
-            RequestError: it is a packaged reader, whose folder is part of the installation.
-        """
+        """Where its scores on its own test part go if no other folder is named; a packaged reader has none."""
         if self.reader is not None:
             raise RequestError(
                 f"{self.title} has no folder for results, it is part of the installation; name one with --out"
@@ -145,11 +132,7 @@ def _not_a_model(path: Path) -> str:
 
 
 def packaged_reader(reader: Reader = DEFAULT_READER) -> TrainedModel:
-    """Open a reader that comes with the package.
-
-    Raises:
-        RequestError: the installation is damaged.
-    """
+    """Open a reader that comes with the package."""
     return TrainedModel(reader.folder, read_info(reader.folder), reader=reader)
 
 
@@ -186,7 +169,5 @@ def means_a_model(path: Path) -> str:
 
 def _folder_of(path: Path) -> str | None:
     """The file that says what kind of model a folder holds; None if it holds none."""
-    try:
+    with reading(path):  # it may be a folder that may not be entered
         return next((name for name in (RUN_FILE, CONFIG_FILE) if (path / name).is_file()), None)
-    except OSError as error:  # a folder that may not be entered
-        raise cannot_read(path, error) from error

@@ -16,13 +16,7 @@ from midas_dfer.synthetic.expressions import EMOTIONS
 from midas_dfer.synthetic.face.portrait import Picture, Portrait, render_face
 from midas_dfer.synthetic.identity import Identity, Light, draw_identity, draw_light
 from midas_dfer.synthetic.new_video import write_new_video, write_two_people
-from midas_dfer.synthetic.performances import (
-    Performance,
-    activations,
-    draw_performance,
-    render_clip,
-    true_distribution,
-)
+from midas_dfer.synthetic.performances import Performance, activations, draw_performance, render_clip, true_distribution
 from midas_dfer.synthetic.plan import ClipPlan, plan_clip
 
 __all__ = [

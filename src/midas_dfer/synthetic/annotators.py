@@ -24,7 +24,6 @@ class Annotator:
     """Somebody who votes.
 
     Attributes:
-        name: as it is written in single_votes.csv.
         confusion: row k: with which probability each class is voted for when class k of `EMOTIONS` was seen.
     """
 
@@ -34,13 +33,10 @@ class Annotator:
 
 @lru_cache(maxsize=16)
 def draw_annotators(seed: int, count: int = 10) -> tuple[Annotator, ...]:
-    """Make up annotators: each gets 78 to 95 % right, and errs in a way of their own.
+    """Draw annotators: each gets 78 to 95 % right, and errs in a way of their own.
 
-    Fear and surprise, disgust and anger, sadness and neutral are the likely confusions.
-
-    Args:
-        seed: same seed, same annotators; the first of more annotators are those of fewer.
-        count: how many.
+    Fear and surprise, disgust and anger, sadness and neutral are the likely confusions. Same seed, same annotators;
+    the first of more are those of fewer.
     """
     typical = np.array([[_MISTAKEN_FOR[row].get(column, 0.0) for column in EMOTIONS] for row in EMOTIONS])
     annotators = []
@@ -62,18 +58,7 @@ def draw_annotators(seed: int, count: int = 10) -> tuple[Annotator, ...]:
 def cast_votes(
     truth: Float64[np.ndarray, " K"], annotators: tuple[Annotator, ...], generator: np.random.Generator
 ) -> Int64[np.ndarray, " A"]:
-    """Let each annotator vote once.
-
-    Each sees one emotion, drawn from the truth, and votes by their confusion of it.
-
-    Args:
-        truth: distribution over `EMOTIONS`.
-        annotators: who votes.
-        generator: source of what is seen and said.
-
-    Returns:
-        The class each one votes for, as an index into `EMOTIONS`.
-    """
+    """Let each annotator vote once: one emotion is seen, drawn from the truth, and a class, by its index, voted for."""
     seen = generator.choice(len(truth), size=len(annotators), p=truth)
     said = [
         generator.choice(len(truth), p=annotator.confusion[emotion])

@@ -15,7 +15,7 @@ from midas_dfer.datasets.table import read_table
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import csv_text, make_folder, write_file
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.processes import script_advice
+from midas_dfer.processes import available_cores, script_advice
 from midas_dfer.synthetic.annotators import draw_annotators
 from midas_dfer.synthetic.expressions import EMOTIONS
 from midas_dfer.synthetic.performances import render_clip
@@ -81,7 +81,7 @@ def write_corpus(
         `root`, which then holds videos/, votes.csv, single_votes.csv, truth.csv, README.txt and synthetic.json.
 
     Raises:
-        RequestError: a setting makes no sense, or `root` holds something else.
+        RequestError: a setting is invalid, or `root` holds something else.
         JobError: a file could not be written, or a process was killed.
     """
     folder = Path(root)
@@ -108,7 +108,7 @@ def write_corpus(
                 progress()
         else:
             missing.append((plan, path, size))
-    workers = min(_available_cores() if jobs is None else jobs, len(missing))
+    workers = min(available_cores() if jobs is None else jobs, len(missing))
     if multiprocessing.current_process().daemon:  # as of multiprocessing.Pool: it may start no processes
         workers = 1
     for _ in _render_in_processes(missing, workers) if workers > 1 else map(_render, missing):
@@ -120,11 +120,7 @@ def write_corpus(
 
 
 def clips_and_seed(root: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """How many clips the corpus in a folder has, and its seed; None where there is no whole corpus.
-
-    Raises:
-        RequestError: what is there is damaged.
-    """
+    """How many clips the corpus in a folder has, and its seed; None where there is no whole corpus."""
     folder = Path(root)
     if not (folder / "votes.csv").is_file():
         return None
@@ -161,13 +157,7 @@ def read_synthetic(root: str | os.PathLike[str]) -> Manifest:
 
 
 def _refuse_wrong_settings(
-    clips: int,
-    seed: int,
-    identities: int,
-    size: tuple[int, int],
-    frame_rate: float,
-    seconds: float,
-    jobs: int | None,
+    clips: int, seed: int, identities: int, size: tuple[int, int], frame_rate: float, seconds: float, jobs: int | None
 ) -> None:
     if clips < 1 or (jobs is not None and jobs < 1):
         raise RequestError(
@@ -210,10 +200,6 @@ def _claim(folder: Path, settings: dict[str, float]) -> None:
 
 def _path_of(plan: ClipPlan) -> str:
     return f"{VIDEOS}/{plan.video_id}.mp4"
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _render(task: tuple[ClipPlan, Path, tuple[int, int]]) -> None:

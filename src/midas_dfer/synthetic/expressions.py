@@ -32,18 +32,9 @@ _MATRIX: Float64[np.ndarray, "K A"] = np.array(
 
 
 def expression_of(
-    activations: Float64[np.ndarray, " K"],
-    *,
-    style: Float64[np.ndarray, " A"] | None = None,
-    asymmetry: float = 0.0,
+    activations: Float64[np.ndarray, " K"], *, style: Float64[np.ndarray, " A"] | None = None, asymmetry: float = 0.0
 ) -> Expression:
-    """The face of a mixture of emotions.
-
-    Args:
-        activations: how strongly each emotion of `EMOTIONS` shows, 0 to 1; neutral moves nothing.
-        style: factor per action unit (order of `ACTION_UNITS`): how this person does it; None: all ones.
-        asymmetry: see `Expression`.
-    """
+    """The face of a mixture of emotions."""
     values = activations @ _MATRIX
     units = len(ACTION_UNITS)
     if style is not None:

@@ -56,15 +56,12 @@ class Identity:
 
     Attributes:
         skin, hair, iris, clothing: colours.
-        hair_style: how the hair is worn.
         beard: of the same colour as the hair.
-        glasses: whether thin round glasses are worn.
         face_width, face_length, jaw_width: of the head's outline.
         eye_size, eye_distance, eye_tilt: tilt is how much higher the outer corner lies, in face units.
         brow_thickness, brow_height: height is added, in face units, upwards.
         nose_width, nose_length: of the nose.
         mouth_width, lip_fullness, lip_colour: colour share of red in the lips, 0 to 1.
-        freckles: number of freckles.
         age: 0 (smooth) to 1 (lines stay when the face is at rest).
     """
 
@@ -122,13 +119,7 @@ def _pick(options: tuple[Colour, ...], generator: np.random.Generator) -> Colour
 def draw_identity(
     generator: np.random.Generator, *, hair_style: HairStyle | None = None, tone: int | None = None
 ) -> Identity:
-    """Make up a person.
-
-    Args:
-        generator: source of everything that is drawn.
-        hair_style: how the hair is worn; None: drawn.
-        tone: index into `SKIN_TONES`; None: drawn.
-    """
+    """Draw a person; hair style and skin tone (an index into `SKIN_TONES`) are drawn, too, where they are None."""
     drawn_tone = int(generator.integers(len(SKIN_TONES)))
     tone = drawn_tone if tone is None else tone
     # Darker skin goes with darker hair and eyes more often than not; grey hair with age.
@@ -174,7 +165,7 @@ def draw_identity(
 
 
 def draw_light(generator: np.random.Generator) -> Light:
-    """Make up a light and a background."""
+    """Draw a light and a background."""
     warmth = float(generator.uniform(-1.0, 1.0))
     side = float(generator.uniform(0.3, 1.0)) * (1.0 if generator.random() < 0.5 else -1.0)
     return Light(

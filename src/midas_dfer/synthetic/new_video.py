@@ -70,13 +70,7 @@ def write_two_people(
 ) -> None:
     """Write a video of two people side by side, as in a video call; each shows an emotion of their own.
 
-    Args:
-        path: the MP4 file to write.
-        seed: of the people and their movements.
-        emotions: of the person on the left and the one on the right.
-        seconds: how long it is.
-        size: width and height of the whole picture, in pixels; the width is even.
-        frame_rate: frames per second.
+    `size` is that of the whole picture, in pixels; its width is even.
     """
     generator = np.random.default_rng([seed, 0x2BE])
     light = draw_light(generator)

@@ -28,7 +28,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
 """With which emotions an emotion blends."""
 
 ATTENTION_AT_REST = 0.1
-"""Weight of a moment without expression beside one of full expression, in `true_distribution`."""
+"""Weight of a moment without expression, relative to one of full expression, in `true_distribution`."""
 
 DISPLAY_EXPONENT = 0.7
 """Faces show activation to this power: weak and mixed emotions are still seen, full ones are as they are."""
@@ -61,13 +61,9 @@ class Performance:
         onset: when the expression begins and when it reaches its apex, in shares of the clip.
         offset: when it begins to fade and when it has faded, in shares of the clip; may lie beyond its end.
         turning: share of the clip that a turn takes.
-        num_frames: length of the clip.
-        frame_rate: frames per second.
         style: factor per action unit: how this person does it (see `expression_of`).
         asymmetry: see `Expression`.
         blinks: when the eyes are closed, in seconds.
-        pose: how the head is held on average.
-        swings: how it moves.
     """
 
     kind: Kind
@@ -132,13 +128,9 @@ def true_distribution(performance: Performance) -> Float64[np.ndarray, " K"]:
     return np.asarray(weights @ rows / weights.sum())
 
 
-def frame_of(performance: Performance, index: int) -> tuple[Expression, Pose]:
-    """What the face does and how the head is held in a frame."""
+def frame_of(performance: Performance, row: Float64[np.ndarray, " K"], index: int) -> tuple[Expression, Pose]:
+    """What the face does and how the head is held in a frame with these activations."""
     p = performance
-    return _frame_of(p, activations(p)[index], index)
-
-
-def _frame_of(p: Performance, row: Float64[np.ndarray, " K"], index: int) -> tuple[Expression, Pose]:
     seconds = index / p.frame_rate
     shown = row.copy()
     shown[NEUTRAL] = 0.0
@@ -177,17 +169,7 @@ def draw_performance(
     seconds: float = 2.0,
     frame_rate: float = 25.0,
 ) -> Performance:
-    """Make up a performance whose main emotion is the given one.
-
-    Args:
-        generator: source of everything that is drawn.
-        emotion: name of the main emotion, one of `EMOTIONS`. Neutral clips are "single" ones, with a faint
-            trace of another emotion in every second of them.
-        kind: None: drawn (60 % single, 22 % blend, 18 % turn).
-        clear: whether the expression is strong, so that hardly anybody takes it for neutral.
-        seconds: about how long the clip is; the length is drawn within 20 % of it.
-        frame_rate: frames per second.
-    """
+    """Make up a performance whose main emotion is the given one."""
     g = generator
     num_frames = max(round(seconds * float(g.uniform(0.8, 1.2)) * frame_rate), 2)
     drawn: tuple[Kind, ...] = ("single", "blend", "turn")
@@ -253,25 +235,9 @@ def draw_performance(
 
 
 def render_clip(
-    performance: Performance,
-    identity: Identity,
-    light: Light | None = None,
-    *,
-    width: int = 320,
-    height: int = 240,
+    performance: Performance, identity: Identity, light: Light | None = None, *, width: int = 320, height: int = 240
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Render a performance, frame by frame.
-
-    Args:
-        performance: what happens.
-        identity: who performs it.
-        light: what falls on them; None: the light's defaults.
-        width: of the frames, in pixels.
-        height: of the frames, in pixels.
-
-    Yields:
-        RGB frames.
-    """
+    """Render a performance, frame by frame, in RGB."""
     shown = activations(performance)
     yield from render_frames(performance, shown, identity, light or Light(), width=width, height=height)
 
@@ -288,5 +254,5 @@ def render_frames(
     """Render a person with the activations given, moving as in a performance; see `render_clip`."""
     portrait = Portrait(identity, light, width, height)
     for index, row in enumerate(shown):
-        expression, pose = _frame_of(performance, row, index)
+        expression, pose = frame_of(performance, row, index)
         yield portrait.render(expression, pose, noise_seed=index).image

@@ -7,27 +7,12 @@ from jaxtyping import Float64, Int64
 
 from midas_dfer.synthetic.annotators import cast_votes, draw_annotators
 from midas_dfer.synthetic.expressions import EMOTIONS
-from midas_dfer.synthetic.identity import (
-    HAIR_STYLES,
-    SKIN_TONES,
-    Identity,
-    Light,
-    draw_identity,
-    draw_light,
-)
+from midas_dfer.synthetic.identity import HAIR_STYLES, SKIN_TONES, Identity, Light, draw_identity, draw_light
 from midas_dfer.synthetic.performances import Performance, draw_performance, true_distribution
 
 FOLDS = 5
 
-PER_BLOCK: dict[str, int] = {
-    "happy": 4,
-    "sad": 3,
-    "neutral": 4,
-    "angry": 3,
-    "surprise": 2,
-    "disgust": 2,
-    "fear": 2,
-}
+PER_BLOCK: dict[str, int] = {"happy": 4, "sad": 3, "neutral": 4, "angry": 3, "surprise": 2, "disgust": 2, "fear": 2}
 """Clips of each main emotion in twenty: uneven as in DFEW, where disgust and fear are rare."""
 
 _BLOCK = sum(PER_BLOCK.values())
@@ -40,16 +25,9 @@ class ClipPlan:
     """A clip before it is rendered.
 
     Attributes:
-        number: of the clip, from 0.
-        video_id: its name.
-        subject: name of the person.
-        fold: the fold, 1 to 5, in which the person is tested.
-        emotion: the main emotion.
-        identity: what the person looks like.
-        light: what falls on them.
-        performance: what happens.
-        truth: distribution over `EMOTIONS` of what ideal observers see.
-        votes: per annotator, the class they vote for.
+       fold: the fold, 1 to 5, in which the person is tested.
+       truth: distribution over `EMOTIONS` of what ideal observers see.
+       votes: per annotator, the class they vote for.
     """
 
     number: int
@@ -92,13 +70,6 @@ def plan_clip(
     Each emotion goes round the five folds, so from 60 clips on each fold has each emotion; the people of a
     fold are in no other. The first clips of each emotion in folds 1 and 2 are clear single ones, so that even a
     small corpus has every class in its test part (fold 1) and in the others.
-
-    Args:
-        number: of the clip, from 0.
-        seed: of the corpus.
-        identities: number of people, at least 5 (one per fold).
-        seconds: about how long a clip is.
-        frame_rate: frames per second.
     """
     emotion, occurrence = _emotion_of(seed, number)
     generator = np.random.default_rng([seed, number, _CLIP])
@@ -108,12 +79,7 @@ def plan_clip(
     person = people[(occurrence // FOLDS + int(offset.integers(len(people)))) % len(people)]
     clear = occurrence < FOLDS and fold in (0, 1)
     performance = draw_performance(
-        generator,
-        emotion,
-        kind="single" if clear else None,
-        clear=clear,
-        seconds=seconds,
-        frame_rate=frame_rate,
+        generator, emotion, kind="single" if clear else None, clear=clear, seconds=seconds, frame_rate=frame_rate
     )
     truth = true_distribution(performance)
     votes = cast_votes(truth, draw_annotators(seed), np.random.default_rng([seed, number, _VOTES]))
@@ -132,12 +98,4 @@ def plan_clip(
 
 
 # Rare emotions begin with the first fold, which is the test part, so that a small corpus tests them too.
-_FIRST_FOLD: dict[str, int] = {
-    "happy": 3,
-    "sad": 1,
-    "neutral": 2,
-    "angry": 4,
-    "surprise": 0,
-    "disgust": 0,
-    "fear": 0,
-}
+_FIRST_FOLD: dict[str, int] = {"happy": 3, "sad": 1, "neutral": 2, "angry": 4, "surprise": 0, "disgust": 0, "fear": 0}

@@ -3,7 +3,8 @@
 - `recipes`: `RunConfig`, one validated recipe, and the published ones by name.
 - `train`, `fitting`, `recognizer`, `callbacks`: the training, its loop, its step, and what happens around it.
 - `losses`, `mixers`, `schedule`, `parts`: what a recipe names: loss, mixer, learning rate, clips.
+- `loading`: the clips of each part, in batches.
 - `devices`, `inference`, `pace`: where it is computed, logits of clips, how long it will take.
 - `run_folder`: all that is needed to repeat a training, to resume it, and to use its weights. Door: `Run`.
-- `scoring`: predictions beside labels and votes. Doors: `score`, `Evaluation`.
+- `scoring`: predictions compared with labels and votes. Doors: `score`, `Evaluation`.
 """

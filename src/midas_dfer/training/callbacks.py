@@ -23,17 +23,15 @@ BEST_WEIGHTS = "checkpoints/best.safetensors"
 
 
 class RunCheckpoint(Checkpoint):
-    """Keeps the last epoch's state to go on from, and the best epoch's weights where they are asked for.
+    """Keeps the last epoch's state to resume from, and the best epoch's weights where they are asked for.
 
-    A checkpoint takes the place of the one before only when it is whole. The epoch's line is said behind it: who
+    A checkpoint takes the place of the one before only when it is whole. The epoch's line is printed after it: who
     reads the line, or no longer does, finds the epoch saved.
     """
 
     def __init__(self, run: Run, log: "EpochLog") -> None:
-        self.run = run
-        self.lines = log
-        self.best_uar = -1.0
-        self.best_epoch = 0
+        self.run, self.lines = run, log
+        self.best_uar, self.best_epoch = -1.0, 0
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save, unless the weights are no longer numbers."""
@@ -69,13 +67,7 @@ class RunCheckpoint(Checkpoint):
 
 
 class EpochLog(Callback):
-    """Writes a line per epoch to logs/metrics.csv; after a resume it goes on without gap or repeat.
-
-    Args:
-        run: what is trained.
-        pace: says the lines, and how long the training will take.
-        epochs_done: how many epochs are behind it.
-    """
+    """Writes a line per epoch to logs/metrics.csv; after a resume it continues without gap or repeat."""
 
     def __init__(self, run: Run, pace: Pace, epochs_done: int = 0) -> None:
         self.path = run.path / METRICS_FILE
@@ -108,13 +100,7 @@ class EpochLog(Callback):
 
 
 def epoch_line(row: Mapping[str, str], config: RunConfig, left: str) -> str:
-    """An epoch's loss and scores in words that tell which clips they are of.
-
-    Args:
-        row: of logs/metrics.csv.
-        config: the recipe.
-        left: about how long the training will take from here, or "".
-    """
+    """An epoch's loss and scores in words that tell which clips they are of, and about how long is `left`."""
     mixed = any(MIXERS[name].has_partners for name in config.mixer_names)
     clips = "training, mixed clips" if mixed else "training clips"
     line = f"epoch {row['epoch']:>{len(str(config.epochs))}} of {config.epochs}  {clips}: "

@@ -17,11 +17,7 @@ Precision = Literal["auto", "32", "bf16"]
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `--device` means; auto takes a GPU if there is one.
-
-    Raises:
-        RequestError: it is none of these, or cuda is asked for and there is none.
-    """
+    """The device that `--device` means; auto takes a GPU if there is one."""
     if str(name) not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", str(name)):
         raise RequestError(f"the device is {name!r}; expected auto, cpu or cuda")
     if str(name).startswith("cuda") and not torch.cuda.is_available():
@@ -39,11 +35,7 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def checked_precision(precision: str) -> str:
-    """Refuse what is no precision.
-
-    Raises:
-        RequestError: naming what is possible.
-    """
+    """Refuse what is no precision."""
     if precision not in get_args(Precision):
         raise RequestError(f"the precision is {precision!r}; expected {' or '.join(get_args(Precision))}")
     return precision
@@ -58,16 +50,7 @@ def computed_on(precision: str, device: str) -> dict[str, str]:
 
 
 def check_precision(run: Path, began: str | None, here: str) -> None:
-    """Refuse to go on with a training in another precision than it began with.
-
-    Args:
-        run: its folder.
-        began: the precision it began with; None where that was not kept.
-        here: the one that this machine would go on with.
-
-    Raises:
-        RequestError: they differ.
-    """
+    """Refuse to resume a training in another precision than it began with (None where that was not kept)."""
     if began is not None and began != here:
         raise RequestError(
             f"the training of {run} began in {in_words(began)} and would go on in {in_words(here)} here, as its "
@@ -78,7 +61,7 @@ def check_precision(run: Path, began: str | None, here: str) -> None:
 
 @contextmanager
 def exactly(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
-    """Compute in one data type: float32 without TensorFloat-32, which GPUs put in its place unasked; or bfloat16."""
+    """Compute in one data type: float32 without TensorFloat-32, which GPUs silently use instead; or bfloat16."""
     with ExitStack() as stack:
         if dtype != torch.float32:
             stack.enter_context(torch.autocast(device.type, dtype))

@@ -20,23 +20,19 @@ from midas_dfer.training.run_folder.runs import CONFIG_FILE, Run
 
 
 class TrainingInterruptedError(JobError):
-    """Ctrl-C, a signal or a closed output ended a training; it can be gone on with."""
+    """Ctrl-C, a signal or a closed output ended a training; it can be resumed."""
 
 
-class Start(Callback):
-    """Sees that a training goes on where its checkpoint says.
-
-    Args:
-        checkpoint: where it goes on; None if it begins.
-        steps: of an epoch.
+class ResumeCheck(Callback):
+    """Checks that a training resumes where its checkpoint says; `steps` are those of an epoch.
 
     Attributes:
-        is_behind: whether everything of the checkpoint has been taken up.
+       passed: whether all of the checkpoint has been restored.
     """
 
     def __init__(self, checkpoint: LastCheckpoint | None, steps: int) -> None:
         self.checkpoint, self.steps = checkpoint, steps
-        self.is_behind = False
+        self.passed = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare epoch and step."""
@@ -45,21 +41,17 @@ class Start(Callback):
             next_epoch = batches.next_epoch if isinstance(batches, Batches) else None
             if (trainer.current_epoch, trainer.global_step, next_epoch) != (done, done * self.steps, done):
                 raise self.damaged()
-        self.is_behind = True
+        self.passed = True
 
     def damaged(self) -> RequestError:
-        """The error of a checkpoint that cannot be taken up."""
+        """The error of a checkpoint that cannot be restored."""
         path = None if self.checkpoint is None else self.checkpoint.path
         return RequestError(f"{path} is damaged; delete it, and --resume begins at the first epoch")
 
 
 @contextmanager
 def interruptible(run: Run) -> Iterator[None]:
-    """Say how to go on where Ctrl-C or a signal ends a training.
-
-    Raises:
-        TrainingInterruptedError: it did.
-    """
+    """Say how to resume where Ctrl-C or a signal ends a training."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -67,14 +59,8 @@ def interruptible(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def in_sentences(run: Run, start: Start) -> Iterator[None]:
-    """Turn what ends a fit into a sentence.
-
-    Raises:
-        TrainingInterruptedError: Ctrl-C, a signal, or nobody reads the output any more.
-        RequestError: the checkpoint is damaged.
-        JobError: the loss is no number, a process that reads clips died, or the run cannot be written to.
-    """
+def in_sentences(run: Run, check: ResumeCheck) -> Iterator[None]:
+    """Turn what ends a fit into a sentence."""
     try:
         yield
     except DivergedError as error:
@@ -99,13 +85,13 @@ def in_sentences(run: Run, start: Start) -> Iterator[None]:
             raise hidden from error
         if isinstance(error, RuntimeError) and is_of_reader(error):
             raise _reader_died(run, reader_error(error)) from error
-        if start.checkpoint is not None and not start.is_behind:  # whatever Lightning fails with at what it finds there
-            raise start.damaged() from error
+        if check.checkpoint is not None and not check.passed:  # whatever Lightning fails with at what it finds there
+            raise check.damaged() from error
         raise
 
 
 def go_on_with(run: Run) -> str:
-    """The command that goes on with a run."""
+    """The command that resumes a run."""
     return shell_command("midas", "train", "--resume", run.path)
 
 

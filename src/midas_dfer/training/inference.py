@@ -15,19 +15,10 @@ _FRAMES_AT_ONCE = 16
 def predict_logits(
     model: nn.Module, clips: UInt8[Tensor, "B T 3 H W"], device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "B K"]:
-    """Logits of clips as they are, float32 on the CPU; the model must be in evaluation mode.
+    """Logits of clips (RGB, 0 to 255) as they are, float32 on the CPU; the model must be in evaluation mode.
 
     A model that sees each frame alone is shown every frame once, however many clips it is in: overlapping windows of a
     video share most of theirs, and a still is one frame, repeated.
-
-    Args:
-        model: on `device`.
-        clips: RGB, 0 to 255.
-        device: where to compute.
-        dtype: float32, or bfloat16 where rounding to three digits does not matter.
-
-    Raises:
-        JobError: a logit is not finite.
     """
     if getattr(model, "frames_apart", False) and clips.shape[1] > 1:
         frames, places = _distinct(clips.flatten(0, 1))
@@ -49,11 +40,7 @@ def _distinct(frames: UInt8[Tensor, "N 3 S S"]) -> tuple[UInt8[Tensor, "M 3 S S"
 
 
 def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-    """Refuse logits that are not finite: what would be read off them is nonsense.
-
-    Raises:
-        JobError: one is not.
-    """
+    """Refuse logits that are not finite: what would be read off them is nonsense."""
     if not torch.isfinite(logits).all():
         raise JobError(
             "the network's output is not finite, so it says nothing of these clips; its weights are too large or "

@@ -8,11 +8,6 @@ from midas_dfer.training.recipes.config import RunConfig
 
 
 def make_loss(config: RunConfig, soft_labels: Float[Tensor, "N K"]) -> nn.Module:
-    """Make the loss of a recipe.
-
-    Args:
-        config: the recipe.
-        soft_labels: of the training set; class weights are balanced by them.
-    """
+    """Make the loss of a recipe; its class weights are balanced by the labels of the training set."""
     weights = balanced_class_weights(soft_labels) if config.class_weights == "balanced" else None
     return LOSSES[config.loss].make({"class_weights": weights, "label_smoothing": config.label_smoothing})

@@ -19,8 +19,6 @@ class Mixing:
     same: the loader, which partners to read, and the training step, what to do with them.
 
     Attributes:
-        mixer: makes virtual clips.
-        seed: of the run.
         pool: the training set, if partners come from there; None takes them from the batch.
     """
 
@@ -37,13 +35,7 @@ class Mixing:
 
 
 def make_mixing(config: RunConfig, video_ids: Sequence[str], soft_labels: Shaped[Tensor, "N K"]) -> Mixing | None:
-    """Make the mixer of a recipe: one of several by chance where it names several, None where it names none.
-
-    Args:
-        config: the recipe.
-        video_ids: of the training set.
-        soft_labels: of the training set.
-    """
+    """Make the mixer of a recipe: one of several by chance where it names several, None where it names none."""
     if config.mixer == "none":
         return None
     recipe = config.to_dict()

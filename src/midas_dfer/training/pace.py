@@ -19,13 +19,7 @@ _LOSS_EVERY = 1.0  # on a GPU a look at the loss waits for the device
 
 
 class Pace(Callback):
-    """Counts the steps of a training and says where it is; what others have to say of it goes through `say`.
-
-    Args:
-        tell: prints a line.
-        epochs: how many there are.
-        steps: of an epoch.
-    """
+    """Counts the steps of a training and says where it is; what others have to say of it goes through `say`."""
 
     def __init__(self, tell: Callable[[str], None], epochs: int, steps: int) -> None:
         self.tell, self.epochs, self.steps = tell, epochs, steps
@@ -74,7 +68,7 @@ class Pace(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Say that it goes on, where that takes long."""
+        """Report progress, where validation takes long."""
         if time.monotonic() - self._told >= LINE_SECONDS:
             self.say(
                 f"epoch {trainer.current_epoch + 1} of {self.epochs}, batch {batch_idx + 1} of those it is scored on"
@@ -94,7 +88,7 @@ class Pace(Callback):
         self._promised = self._promised or first
 
     def _enough(self, now: float) -> bool:
-        """Whether enough steps are behind to say how long the others take."""
+        """Whether enough steps are done to say how long the others take."""
         since, seconds = self._done - self._clock[1], now - self._began
         return seconds >= (_FIRST_SECONDS if since >= _FIRST_STEPS else _LATEST_SECONDS) and since >= 1
 

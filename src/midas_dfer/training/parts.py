@@ -17,9 +17,6 @@ def part_clips(manifest: Manifest, config: RunConfig) -> Partition:
 
     The validation part is the data set's own, or `--validation_fraction` of the training clips. What is left
     for training is, if asked for, joined by the clips in no part, or replaced by a group drawn from it.
-
-    Raises:
-        RequestError: the fold does not occur, or the part or the clips that are asked for cannot be had.
     """
     partition = _with_validation(manifest, config)
     if config.use_unassigned:

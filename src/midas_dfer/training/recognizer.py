@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from midas_dfer.clips.batches.augment import normalize_pixels
-from midas_dfer.clips.batches.dataset import ClipBatch, ClipLoader
+from midas_dfer.clips.batches.dataset import ClipBatch
+from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import JobError
 from midas_dfer.losses import SoftTargetCrossEntropy
@@ -54,10 +55,7 @@ class Recognizer(lightning.LightningModule):
         loss: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.model = model
-        self.config = config
-        self.num_steps = num_steps
-        self.mixing = mixing
+        self.model, self.config, self.num_steps, self.mixing = model, config, num_steps, mixing
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
         self.averaged: AveragedModel | None = None
         if config.weight_average:
@@ -82,7 +80,7 @@ class Recognizer(lightning.LightningModule):
         """Tell the loader which epoch this is: its order and its draws are the epoch's own.
 
         Lightning would tell a loader's sampler, but not a batch sampler. The epoch that a training begins or
-        goes on with is told by `Batches`.
+        resumes with is set by `Batches`.
         """
         loader = self.trainer.train_dataloader
         if isinstance(loader, ClipLoader):
@@ -117,7 +115,7 @@ class Recognizer(lightning.LightningModule):
         if self.mixing is None:
             return self.model(normalize_pixels(clips)), labels
         partners = None
-        if self.mixing.pool is not None:  # the loader put them behind the batch's own clips
+        if self.mixing.pool is not None:  # the loader put them after the batch's own clips
             clips, others = clips.chunk(2)
             labels, other_labels = labels.chunk(2)
             partners = (others, other_labels)
@@ -131,7 +129,7 @@ class Recognizer(lightning.LightningModule):
         return mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - Lightning's own
-        """Let the average follow the weights; behind the last batch, say the scores of the epoch."""
+        """Let the average follow the weights; after the last batch, log the scores of the epoch."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         if self.trainer.is_last_batch:  # not in on_train_epoch_end, which comes after that of the callbacks
@@ -172,16 +170,10 @@ class Recognizer(lightning.LightningModule):
 
 
 def follow(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int, *, most: float) -> None:
-    """Move running averages towards the values of the next step.
+    """Move running averages, in place, towards the values of the next step.
 
-    Of step n an average keeps `most`, or (1 + n) / (10 + n) if that is less: at first the weights change too fast for
-    an average over a long time.
-
-    Args:
-        averages: of the same kind of number, changed in place.
-        values: of the same shapes.
-        count: n, how many values the averages are of.
-        most: what is kept in the long run, in (0, 1).
+    Of step n (`count`) an average keeps `most`, or (1 + n) / (10 + n) if that is less: at first the weights change too
+    fast for an average over a long time.
     """
     kept = min(most, (1 + int(count)) / (10 + int(count)))
     for average, value in zip(averages, values, strict=True):
@@ -195,11 +187,7 @@ class Batches(lightning.LightningDataModule):
     """The loaders of a training; a checkpoint remembers which epoch comes next.
 
     A loader's processes begin to read as soon as Lightning sets it up, before `on_train_epoch_start`: a
-    training that goes on with epoch 7 must not be given the batches of epoch 0.
-
-    Args:
-        train: the training part.
-        validation: the validation part; None if there is none.
+    training that resumes with epoch 7 must not be given the batches of epoch 0.
     """
 
     def __init__(self, train: ClipLoader, validation: ClipLoader | None) -> None:

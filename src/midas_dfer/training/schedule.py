@@ -24,12 +24,7 @@ _HEAD_WEIGHTS, _HEAD_BIASES, _BIASES = 5, 10, 2  # the TSM authors' rates
 
 
 def make_schedule(config: RunConfig, num_steps: int) -> RateFactor:
-    """Make the schedule of a recipe.
-
-    Args:
-        config: the recipe.
-        num_steps: optimiser steps of the whole run.
-    """
+    """Make the schedule of a recipe, of `num_steps` optimiser steps for the whole run."""
     epoch_steps = max(1, num_steps // config.epochs)
     warmup_steps = config.warmup_epochs * epoch_steps
     if config.schedule == "cosine":
@@ -41,44 +36,23 @@ def make_schedule(config: RunConfig, num_steps: int) -> RateFactor:
 
 def cosine_decay(num_steps: int) -> RateFactor:
     """Factor of the learning rate at each step: 1 at the first, falling to 0 along half a cosine."""
-
-    def factor(step: int) -> float:
-        return 0.5 * (1 + math.cos(math.pi * min(step, num_steps) / num_steps))
-
-    return factor
+    return lambda step: 0.5 * (1 + math.cos(math.pi * min(step, num_steps) / num_steps))
 
 
 def step_decay(milestones: tuple[int, ...], decay_factor: float, epoch_steps: int) -> RateFactor:
-    """Factor of the learning rate: 1, multiplied with `decay_factor` after each of some epochs.
-
-    Args:
-        milestones: numbers of epochs, ascending.
-        decay_factor: at each of them.
-        epoch_steps: optimiser steps of an epoch.
-    """
-
-    def factor(step: int) -> float:
-        return float(decay_factor ** bisect.bisect_right(milestones, step // epoch_steps))
-
-    return factor
+    """Factor of the learning rate: 1, multiplied with `decay_factor` after each of some epochs, which ascend."""
+    return lambda step: float(decay_factor ** bisect.bisect_right(milestones, step // epoch_steps))
 
 
 def exponential_decay(decay_factor: float, epoch_steps: int) -> RateFactor:
     """Factor of the learning rate: 1, multiplied with `decay_factor` after each epoch."""
-
-    def factor(step: int) -> float:
-        return float(decay_factor ** (step // epoch_steps))
-
-    return factor
+    return lambda step: float(decay_factor ** (step // epoch_steps))
 
 
 def warmed_up(schedule: RateFactor, warmup_steps: int, *, shift: bool = False) -> RateFactor:
-    """Let the rate rise first, on a straight line from `WARMUP_START`.
+    """Let the rate rise first, on a straight line from `WARMUP_START`, for some steps.
 
-    Args:
-        schedule: what follows.
-        warmup_steps: how many steps the rise takes; with 0, the schedule is as it was.
-        shift: the schedule begins behind the warm-up, and not at the same time.
+    With `shift` the schedule begins after the warm-up, and not at the same time.
     """
 
     def factor(step: int) -> float:
@@ -93,10 +67,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> ParameterGroups:
     """Weights decay; biases and the scales of normalisation layers do not."""
     decaying = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    return [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def tsm_groups(model: nn.Module, weight_decay: float, learning_rate: float) -> ParameterGroups:
@@ -106,11 +77,6 @@ def tsm_groups(model: nn.Module, weight_decay: float, learning_rate: float) -> P
     five times and its biases ten times as fast. The code has a group of its own for the first convolution, whose
     factors for RGB are those of all other weights. The authors' networks have convolutions, batch-norms and one
     linear layer; of others, what is no bias counts as a weight.
-
-    Args:
-        model: its `heads`, if it is a `ClipModel`, are the classifier.
-        weight_decay: of what decays.
-        learning_rate: of the first group, the weights.
     """
     heads: tuple[str, ...] = getattr(model, "heads", ("fc",))
     names = ("weights", "biases", "norms", "head_weights", "head_biases")

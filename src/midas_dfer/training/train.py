@@ -1,4 +1,4 @@
-"""Recipe and store -> run folder. A training that was killed goes on as if nothing had happened."""
+"""Recipe and store -> run folder. A training that was killed resumes as if nothing had happened."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,15 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from midas_dfer.clips.batches.dataset import ClipDataset, ClipLoader, ClipView, batch_bytes
-from midas_dfer.clips.batches.reading_processes import processes_that_fit
-from midas_dfer.clips.preparing.prepare import available_cores
+from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
@@ -25,17 +22,12 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
-from midas_dfer.training.devices import (
-    check_precision,
-    choose_device,
-    choose_dtype,
-    computed_on,
-    lightning_precision,
-)
-from midas_dfer.training.fitting import Start, in_sentences, interruptible, quiet
+from midas_dfer.training.devices import check_precision, choose_device, choose_dtype, computed_on, lightning_precision
+from midas_dfer.training.fitting import ResumeCheck, in_sentences, interruptible, quiet
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
+from midas_dfer.training.loading import num_workers, part_dataset, part_loader
 from midas_dfer.training.losses import make_loss
-from midas_dfer.training.mixers import Mixing, make_mixing
+from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
@@ -238,15 +230,17 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         _remove_remains(run.path)
         checkpoint = last_checkpoint(run)
         epochs_done = 0 if checkpoint is None else checkpoint.epochs_done
-        train_set = _dataset(run, store, "train", say)
+        train_set = part_dataset(run, store, "train", say)
         say(f"classes: {classes_text(count_classes(train_set.manifest))}")
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels)
-        workers = _num_workers(config, device, train_set, mixing, say)
-        train_loader = _loader(train_set, config, device, workers, shuffle=True, mixing=mixing)
+        workers = num_workers(config, device, train_set, mixing, say)
+        train_loader = part_loader(train_set, config, device, workers, shuffle=True, mixing=mixing)
         validation_loader = None
         watched: Part = "test" if config.select == "best_test_fold" else "validation"
         if run.times(watched):
-            validation_loader = _loader(_dataset(run, store, watched, say), config, device, workers, shuffle=False)
+            validation_loader = part_loader(
+                part_dataset(run, store, watched, say), config, device, workers, shuffle=False
+            )
         model = run.new_model(pretrained=checkpoint is None)
         if checkpoint is None and run.provenance.init:
             take_weights(model, Run.open(run.provenance.init), run.provenance.class_names, run.provenance.init_weights)
@@ -261,8 +255,8 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
         left = f", {num_steps - epochs_done * len(train_loader):,} left" if epochs_done else ""
         say(f"steps: {len(train_loader):,} an epoch, {num_steps:,} in all{left}")
         kept = RunCheckpoint(run, log)
-        start = Start(checkpoint, len(train_loader))
-        callbacks: list[Callback] = [start, pace, log, kept]
+        check = ResumeCheck(checkpoint, len(train_loader))
+        callbacks: list[Callback] = [check, pace, log, kept]
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=1,
@@ -277,7 +271,7 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
             num_sanity_val_steps=0,
             default_root_dir=run.path,
         )
-        with in_sentences(run, start):
+        with in_sentences(run, check):
             trainer.fit(
                 recognizer,
                 datamodule=Batches(train_loader, validation_loader),
@@ -288,79 +282,6 @@ def _fit(run: Run, store: ClipStore, *, bar: bool, say: Callable[[str], None]) -
                 raise KeyboardInterrupt
         run.finish(*_kept_weights(run, recognizer.kept_model, kept.best_epoch))
     return run
-
-
-def _dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], None]) -> ClipDataset:
-    config = run.config
-    counts = run.times(part)
-    manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in counts])
-    times = np.array([counts[name] for name in manifest.video_ids], dtype=np.int64)
-    is_train = part == "train"
-    view = ClipView(
-        num_segments=config.num_segments,
-        frames_per_segment=config.frames_per_segment,
-        size=config.size,
-        train=is_train,
-        scales=config.scales,
-        flip=config.flip,
-        jitter=config.jitter,
-        seed=config.seed,
-    )
-    labels = config.labels if is_train else "soft"
-    dataset = ClipDataset(
-        store,
-        manifest,
-        view=view,
-        labels=labels,
-        method=config.label_method,
-        votes_used=config.votes_used if is_train else None,
-        times=times,
-    )
-    if dataset.left_out:
-        say(f"{dataset.left_out} clips have no single label (their top votes are tied): not in this training")
-    return dataset
-
-
-def _loader(
-    dataset: ClipDataset,
-    config: RunConfig,
-    device: torch.device,
-    num_workers: int,
-    *,
-    shuffle: bool,
-    mixing: Mixing | None = None,
-) -> ClipLoader:
-    def find_partners(epoch: int, number: int, places: Sequence[int]) -> Sequence[int]:
-        video_ids = [dataset.video_ids[place] for place in places]
-        partners: list[int] = mixing.plan(epoch, number, video_ids).partner.tolist() if mixing else []
-        return partners
-
-    return ClipLoader(
-        dataset,
-        config.batch_size,
-        shuffle=shuffle,
-        seed=config.seed,
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
-        partners=find_partners if mixing is not None and mixing.pool is not None else None,
-    )
-
-
-def _num_workers(
-    config: RunConfig,
-    device: torch.device,
-    dataset: ClipDataset,
-    mixing: Mixing | None,
-    say: Callable[[str], None],
-) -> int:
-    wanted = config.num_workers
-    if wanted < 0:  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
-        wanted = min(available_cores(), 16) if device.type == "cuda" else 0
-    size = batch_bytes(dataset, config.batch_size, with_partners=mixing is not None and mixing.pool is not None)
-    fitting, why = processes_that_fit(wanted, size)
-    if why:
-        say(f"note: {why}")
-    return fitting
 
 
 def _tell_what_is_unknown(checkpoint: LastCheckpoint, log: EpochLog, say: Callable[[str], None]) -> None:

@@ -19,12 +19,9 @@ _CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
 
 
 def declared_crop(path: Path, formats: frozenset[str], index: int) -> Crop:
-    """What the container wants cut off the pictures of a stream; nothing if it does not say, or makes no sense.
+    """What the container wants cut off the pictures of a stream; nothing if it is missing or invalid.
 
-    Args:
-        path: the file.
-        formats: FFmpeg's names of its format.
-        index: of the stream, counted over all streams.
+    `formats` are FFmpeg's names of the file's format; `index` counts all streams.
     """
     try:
         with path.open("rb") as file:

@@ -21,9 +21,6 @@ class Deinterlacer(Generic[_Companion]):
 
     Of an interlaced frame the first field is kept and the lines between are made from both fields, the frame before and
     the frame after it; so each frame comes out when the next one has gone in. Other frames stay as they are.
-
-    Args:
-        tell: is told if anything was done.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -53,7 +50,7 @@ class Deinterlacer(Generic[_Companion]):
         yield from self._ready()
 
     def flush(self) -> Iterator[tuple[VideoFrame, _Companion]]:
-        """Give what is still held back: no frame comes behind it."""
+        """Give what is still held back: no frame follows."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._ready()

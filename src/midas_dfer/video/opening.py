@@ -26,11 +26,7 @@ _FORMATS = (
 
 
 def first_bytes(path: Path, count: int = 16) -> bytes:
-    """The first bytes of a plain file.
-
-    Raises:
-        VideoError: the file is missing, empty, not a plain file, or not readable.
-    """
+    """The first bytes of a plain file; else a `VideoError` says why it is none."""
     try:
         if path.is_dir():
             raise VideoError(f"{path}: is a folder; a video or picture file was expected")
@@ -53,9 +49,6 @@ def open_container(path: Path) -> InputContainer:
     """Open a local file for reading; use the result as a context manager, which closes it.
 
     The name is never taken for an address, a pattern of numbered files or a playlist.
-
-    Raises:
-        VideoError: the file is not readable or not a video.
     """
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
@@ -66,11 +59,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The picture stream to decode, set to one thread; a cover picture in a sound file is none.
-
-    Raises:
-        VideoError: there is none, its codec is unknown, or its pictures are of an impossible size.
-    """
+    """The picture stream to decode, set to one thread; a cover picture in a sound file is none."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         _refuse_broken_index(path)
@@ -91,11 +80,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def check_size(width: int, height: int, path: Path) -> None:
-    """Refuse pictures of a size that cannot be meant or would not fit into memory.
-
-    Raises:
-        VideoError: there is no size, or more than `MAX_PIXELS` pixels.
-    """
+    """Refuse pictures of a size that cannot be meant or would not fit into memory."""
     if width <= 0 or height <= 0:
         raise VideoError(
             f"{path}: declares no possible picture size: it is cut off, or far too large; copy or shrink it"

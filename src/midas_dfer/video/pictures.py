@@ -18,14 +18,7 @@ FOLDER_FRAME_RATE = 25.0
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their numbers: 2.jpg comes before 10.jpg.
-
-    Args:
-        folder: a folder with one picture per frame; other files in it are passed over.
-
-    Raises:
-        VideoError: there is no picture in it.
-    """
+    """The pictures of a folder (one per frame) in the order of their numbers: 2.jpg comes before 10.jpg."""
     pictures = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()]
     if not pictures:
         raise VideoError(f"{folder.name or folder}: no pictures in this folder; expected one .jpg or .png per frame")
@@ -34,10 +27,6 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def iter_picture_frames(folder: Path, tell: Tell | None = None) -> Iterator[Frame]:
     """Yield the pictures of a folder as BGR frames `[H, W, 3]` uint8, 1/25 s apart.
-
-    Args:
-        folder: a folder with one picture per frame. Each is read as it would be alone.
-        tell: is told, once each, what is to be known of the pictures.
 
     Raises:
         VideoError: there is no picture in the folder.

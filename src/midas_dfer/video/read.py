@@ -25,13 +25,7 @@ from midas_dfer.errors import DamagedVideoError, RequestError, VideoError
 from midas_dfer.video.aperture import declared_crop
 from midas_dfer.video.clock import Clock
 from midas_dfer.video.deinterlace import Deinterlacer
-from midas_dfer.video.opening import (
-    check_size,
-    error_reason,
-    first_bytes,
-    open_container,
-    video_stream,
-)
+from midas_dfer.video.opening import check_size, error_reason, first_bytes, open_container, video_stream
 from midas_dfer.video.shown import PixelFormat, Remark, Tell, View, Viewer
 from midas_dfer.video.stills import Still, read_bytes, read_still, still_codec
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
@@ -50,9 +44,7 @@ class VideoInfo:
     """What a video file says of itself.
 
     Attributes:
-        path: the file.
         width: of the picture as it is shown, in pixels.
-        height: of the picture as it is shown, in pixels.
         frame_rate: mean frames per second; None if unknown or for a picture.
         num_frames: as the container declares it, 1 for a picture, None if it does not say. Files with edit
             lists declare more than they show.
@@ -132,7 +124,7 @@ def iter_frames(
     Times come from the presentation timestamps, so a variable frame rate is right. A frame without a
     timestamp comes one mean frame interval after the frame before it; a timestamp that runs back by up to
     a second puts its frame 1 ms after the frame before it; one that runs back further is a restarted clock
-    (joined recordings), and time goes on from there with one mean interval between.
+    (joined recordings), and time continues from there with one mean interval between.
 
     A damaged file yields the frames that the decoder had returned when it failed; frames that it still held back for
     reordering are lost with the rest.
@@ -194,24 +186,21 @@ def _open(path: Path, pixel_format: PixelFormat, tell: Tell | None) -> "Iterator
 
 
 class _Damage(Exception):  # noqa: N818 - never leaves this module
-    """Decoding cannot go on; the argument says why."""
+    """Decoding cannot continue; the argument says why."""
 
 
 class _Decoding:
     """One pass over a video stream: its good frames, then the damage if there is any."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, path: Path, tell: Tell | None) -> None:
-        self.container = container
-        self.stream = stream
-        self.path = path
+        self.container, self.stream, self.path = container, stream, path
         self.formats = frozenset(container.format.name.split(","))
         fragmented = "mp4" in self.formats and not stream.frames
         self.length_known = fragmented or not self.formats.isdisjoint(_DURATION_IN_HEADER)
         self.duration = _declared_duration(container, stream)
         self.rate = _declared_rate(stream) or _FALLBACK_RATE
         self.clock = Clock(1.0 / self.rate)
-        self.frames_read = 0
-        self.packets = 0
+        self.frames_read, self.packets = 0, 0
         self.end: float | None = None
         self.key_seen = False
         self.doubt: str | None = None
@@ -294,7 +283,7 @@ class _Decoding:
 
     def _packets(self) -> Iterator[Packet]:  # type: ignore[type-arg]  # generic for type checkers only
         """The stream's packets, and at the end an empty one that makes the decoder give what it holds."""
-        # Where the file's length is known, sound is read along: it may go on after the pictures.
+        # Where the file's length is known, sound is read, too: it may outlast the pictures.
         packets = self.container.demux() if self.length_known else self.container.demux(self.stream)
         try:
             for packet in packets:
@@ -321,13 +310,12 @@ class _Decoding:
         return None
 
     def _message(self, damage: str) -> str:
-        seconds = f"{self.clock.last or 0.0:.1f} s"
+        total, about = "", (self.duration or 0.0) * self.rate
         if self.stream.frames > self.frames_read:
             total = f" of {self.stream.frames}"
-        elif self.duration and self.duration * self.rate > self.frames_read + 0.5:
-            total = f" of about {round(self.duration * self.rate)}"
-        else:
-            total = ""
+        elif about > self.frames_read + 0.5:
+            total = f" of about {round(about)}"
+        seconds = f"{self.clock.last or 0.0:.1f} s"
         return f"{self.path.name}: damaged after frame {self.frames_read}{total} ({seconds}): {damage}."
 
 

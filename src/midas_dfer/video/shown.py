@@ -1,7 +1,7 @@
 """What a file says about how its pictures are to be shown, and doing it: the one place for all of it.
 
 Crop, pixel shape, mirror and turn are applied, in this order, when a decoded frame becomes an array. What cannot be
-applied is a `Remark`, which whoever reads the file is told.
+applied is a `Remark`, which the reader of the file is given.
 """
 
 import math
@@ -26,25 +26,15 @@ Tell = Callable[["Remark"], None]
 """Is told each remark once."""
 
 # As EXIF numbers them: the linear part a, b, c, d of the display matrix, and what it does to a stored picture.
-_MATRICES: dict[int, tuple[int, int, int, int]] = {
-    1: (1, 0, 0, 1),
-    2: (-1, 0, 0, 1),
-    3: (-1, 0, 0, -1),
-    4: (1, 0, 0, -1),
-    5: (0, 1, 1, 0),
-    6: (0, 1, -1, 0),
-    7: (0, -1, -1, 0),
-    8: (0, -1, 1, 0),
-}
-_WORDS = {
-    1: "as it is stored",
-    2: "mirrored left-right",
-    3: "turned by 180 degrees",
-    4: "mirrored top-bottom",
-    5: "mirrored and turned",
-    6: "turned by 90 degrees clockwise",
-    7: "mirrored and turned",
-    8: "turned by 90 degrees counter-clockwise",
+_ORIENTATIONS: dict[int, tuple[tuple[int, int, int, int], str]] = {
+    1: ((1, 0, 0, 1), "as it is stored"),
+    2: ((-1, 0, 0, 1), "mirrored left-right"),
+    3: ((-1, 0, 0, -1), "turned by 180 degrees"),
+    4: ((1, 0, 0, -1), "mirrored top-bottom"),
+    5: ((0, 1, 1, 0), "mirrored and turned"),
+    6: ((0, 1, -1, 0), "turned by 90 degrees clockwise"),
+    7: ((0, -1, -1, 0), "mirrored and turned"),
+    8: ((0, -1, 1, 0), "turned by 90 degrees counter-clockwise"),
 }
 # Pixels up to so much (relative) wider or higher than square count as square.
 _SQUARE_ENOUGH = 0.01
@@ -59,11 +49,11 @@ _HDR = {16: "PQ", 18: "HLG"}  # the transfer functions, numbered as in ITU-T H.2
 
 @dataclass(frozen=True)
 class Remark:
-    """Something that a file says of its pictures and that whoever reads them should know.
+    """Something that a file says of its pictures and that their reader should know.
 
     Attributes:
         kind: a word for machines, such as "interlaced".
-        text: what it says and what was made of it, to stand behind "the file".
+        text: what it says and what was made of it, to follow "the file".
     """
 
     kind: str
@@ -87,7 +77,6 @@ class View:
     Attributes:
         crop: what is cut off first.
         width: of what is left, with square pixels, in pixels.
-        height: likewise.
         orientation: what is done last, 1 to 8, as EXIF numbers it.
     """
 
@@ -102,11 +91,7 @@ class View:
         return (self.height, self.width) if self.orientation > 4 else (self.width, self.height)
 
     def image(self, frame: VideoFrame, pixel_format: PixelFormat) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture that is shown, contiguous.
-
-        Raises:
-            av.error.FFmpegError: FFmpeg cannot convert pixels of this kind.
-        """
+        """The picture that is shown, contiguous."""
         image: UInt8[np.ndarray, "H W 3"] = frame.to_ndarray(format=pixel_format, threads=1)
         if self.crop != Crop():
             cut = self.crop
@@ -125,9 +110,6 @@ def oriented(image: UInt8[np.ndarray, "H W C"], orientation: int) -> UInt8[np.nd
         orientation: 1 to 8, as EXIF numbers them (tag 0x0112): 2 mirrors left-right, 3 turns by 180 degrees, 4 mirrors
             top-bottom, 5 transposes, 6 turns clockwise, 7 transposes over the other diagonal, 8 turns
             counter-clockwise.
-
-    Returns:
-        A view of it.
     """
     if orientation > 4:
         image = image.swapaxes(0, 1)
@@ -137,38 +119,28 @@ def oriented(image: UInt8[np.ndarray, "H W C"], orientation: int) -> UInt8[np.nd
 
 
 def orientation_of(matrix: bytes) -> tuple[int, Remark | None]:
-    """The orientation that a display matrix asks for.
+    """The orientation, 1 to 8 as EXIF numbers them, nearest to a display matrix; and a remark if it is none of them.
 
-    Args:
-        matrix: nine int32 in the machine's order, row by row; a, b, c, d are the numbers 0, 1, 3 and 4.
-
-    Returns:
-        1 to 8, as EXIF numbers them, whichever is nearest; and a remark if the matrix is none of them.
+    The matrix is nine int32 in the machine's order, row by row; a, b, c, d are the numbers 0, 1, 3 and 4.
     """
     a, b, _, c, d = struct.unpack("=5i", matrix[:20])
     first, second = math.hypot(a, b), math.hypot(c, d)
     if not first or not second:
         return 1, Remark("odd_matrix", "has a display matrix that is no turn and no mirror: it is passed over")
     wanted = (a / first, b / first, c / second, d / second)
-    nearest = max(_MATRICES, key=lambda n: sum(x * y for x, y in zip(_MATRICES[n], wanted, strict=True)))
-    off = max(abs(x - y) for x, y in zip(_MATRICES[nearest], wanted, strict=True))
-    if off <= _RIGHT_ANGLE:
+    nearest = max(_ORIENTATIONS, key=lambda n: sum(x * y for x, y in zip(_ORIENTATIONS[n][0], wanted, strict=True)))
+    linear, words = _ORIENTATIONS[nearest]
+    if max(abs(x - y) for x, y in zip(linear, wanted, strict=True)) <= _RIGHT_ANGLE:
         return nearest, None
     angle = math.degrees(math.atan2(b, a))
-    text = f"asks to be turned by {angle:.0f} degrees, and only right angles are followed: read {_WORDS[nearest]}"
+    text = f"asks to be turned by {angle:.0f} degrees, and only right angles are followed: read {words}"
     return nearest, Remark("odd_angle", text)
 
 
 def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[tuple[int, int], Remark | None]:
-    """The size of a picture after its pixels are made square, by widening or heightening it.
+    """The size of a picture after its pixels are made square, by stretching one side.
 
-    Args:
-        width: as stored, in pixels.
-        height: as stored, in pixels.
-        aspect: width of a pixel over its height; None or 0 if unknown.
-
-    Returns:
-        width and height; and a remark if the aspect makes no sense.
+    `aspect` is the width of a pixel over its height, None or 0 if unknown; a remark comes back where it is invalid.
     """
     ratio = float(aspect or 1)
     if abs(math.log(ratio)) <= math.log1p(_SQUARE_ENOUGH):
@@ -189,13 +161,7 @@ def _hdr(kind: str) -> Remark:
 
 
 class Viewer:
-    """Follows what a stream says of its frames; it may change from key frame to key frame.
-
-    Args:
-        stream: is asked for the shape of its pixels.
-        crop: what the container wants cut off.
-        tell: is told what cannot be applied.
-    """
+    """Follows what a stream says of its frames; it may change from key frame to key frame."""
 
     def __init__(self, stream: VideoStream, crop: Crop, tell: Tell) -> None:
         self.stream = stream
@@ -210,12 +176,7 @@ class Viewer:
         self._view = View(crop, 0, 0, 1)
 
     def view(self, frame: VideoFrame, *, field: bool = False) -> View:
-        """How a frame is to be shown.
-
-        Args:
-            frame: as decoded.
-            field: whether it holds every other line only.
-        """
+        """How a frame is to be shown; a `field` holds every other line only."""
         seen = (frame.width, frame.height, frame.color_trc, field)
         if frame.key_frame or seen != self._seen:
             self._seen = seen
@@ -234,7 +195,7 @@ class Viewer:
         return self._view
 
     def _read_side_data(self, frame: VideoFrame) -> int:
-        """The frame's orientation; what else stands beside its pixels is told."""
+        """The frame's orientation; its other side data are reported."""
         if self._strip is None or not self._strip.fits(frame):
             self._strip = _Strip(frame)
         orientation = 1
@@ -271,17 +232,13 @@ class _Strip:
         return self._format == _format(frame)
 
     def stripped(self, frame: VideoFrame) -> VideoFrame:
-        """The same frame with less beside it; its pixels are shared."""
+        """The same frame with less side data; its pixels are shared."""
         self._graph.vpush(frame)
         return self._graph.vpull()
 
 
 def link(graph: Graph, frame: VideoFrame, *filters: tuple[str, str]) -> None:
-    """Make a chain of FFmpeg's filters for frames like this one: source, filters (name, settings), sink.
-
-    Raises:
-        av.error.FFmpegError: one of them cannot take such frames.
-    """
+    """Make a chain of FFmpeg's filters for frames like this one: source, filters (name, settings), sink."""
     source = (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
         f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"

@@ -7,6 +7,8 @@ Pillow, since FFmpeg gets some of its compressions wrong; Pillow also reads the 
 import io
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -38,6 +40,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 _MOST_BYTES = 1 << 30
 _SQUARE_ENOUGH = 1.01
 _DENSITY = Remark("density", "has another resolution in width than in height: read as if it had not")
+_LOOSE_BLOCKS = Remark("loose_blocks", "has blocks that do not end where its data do: parts of it are lost or made up")
 
 # Of TIFF: the numbers of its tags, and what FFmpeg decodes rightly; of JPEG in TIFF it makes something else.
 _COMPRESSION, _PHOTOMETRIC, _X_DENSITY, _Y_DENSITY, _PLANES, _TILE_WIDTH = 259, 262, 282, 283, 284, 322
@@ -45,7 +48,7 @@ _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})  # none, fax, LZW, D
 _FIRST_ODD_COLOUR = 4  # below: grey, RGB, palette
 _TIFF_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"})
 
-# Of JPEG: the marker behind a scan, a restart marker before it included; bytes at the scan's end that are tried.
+# Of JPEG: the marker after a scan, a restart marker before it included; bytes at the scan's end that are tried.
 _END_OF_SCAN = re.compile(rb"(?:\xff[\xd0-\xd7])?\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _TAIL = 8
 
@@ -71,11 +74,7 @@ def still_codec(head: bytes) -> str | None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a picture file.
-
-    Raises:
-        VideoError: it cannot be read, or is too large for a picture.
-    """
+    """The content of a picture file."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise VideoError(f"{path}: has {path.stat().st_size:,} bytes, more than a picture that is read here")
@@ -87,17 +86,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | None = None) -> Still:
-    """Decode a picture and bring it upright.
+    """Decode a picture, called `path` in messages, and bring it upright.
 
-    Args:
-        data: the file's content.
-        path: its name, for messages.
-        pixel_format: the order of channels.
-        tell: is told what is to be known of the picture, also of damage that the decoder does not notice; looking for
-            that takes three times as long, and is not done if nobody is told.
-
-    Raises:
-        VideoError: it is no picture, is damaged, too large, or of a kind that is not read.
+    What is to be known of it is told, also damage that the decoder does not notice; looking for that takes three times
+    as long, and is not done if nobody is told.
     """
     codec = still_codec(data)
     if codec is None:
@@ -110,9 +102,7 @@ def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | 
         (frame, remarks), upright = _decode(data, codec, path), False
         image = _to_array(frame, pixel_format, path)
         if tell is not None and codec == "mjpeg" and _has_loose_blocks(data, frame):
-            tell(
-                Remark("loose_blocks", "has blocks that do not end where its data do: parts of it are lost or made up")
-            )
+            tell(_LOOSE_BLOCKS)
     if tell is not None:
         if codec == "png" and b"acTL" in data[:4096]:
             tell(Remark("animated", "is animated, and only its first picture is read: convert it to MP4"))
@@ -125,13 +115,18 @@ def read_still(data: bytes, path: Path, pixel_format: PixelFormat, tell: Tell | 
 def exif_orientation(data: bytes) -> int:
     """The orientation that a picture's EXIF (or XMP) data name, 1 to 8; 1 if there are none that make sense."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's own limit, and of odd metadata
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        with _by_pillow(data) as image:
+            value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow's readers raise many kinds for files that they cannot make sense of
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _by_pillow(data: bytes, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it, without its warnings of its own limit and of odd metadata."""
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=formats) as image:
+        yield image
 
 
 def _decode(data: bytes, codec: str, path: Path) -> tuple[VideoFrame, list[Remark]]:
@@ -167,27 +162,23 @@ def _read_tiff(
 ) -> tuple[UInt8[np.ndarray, "H W 3"], list[Remark], bool]:
     """The first page of a TIFF, what is to be known of it, and whether it is upright already, as Pillow gives it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=("TIFF",)) as page:
-                check_size(page.width, page.height, path)
-                tags = page.tag_v2  # type: ignore[attr-defined]  # of TIFF alone
-                simple = tags.get(_COMPRESSION, 1) in _COMPRESSIONS and tags.get(_PHOTOMETRIC, 2) < _FIRST_ODD_COLOUR
-                simple &= _TILE_WIDTH not in tags and tags.get(_PLANES, 1) == 1
-                aspect = float(tags.get(_X_DENSITY) or 1) / float(tags.get(_Y_DENSITY) or 1)
-                remarks = [] if _square(aspect) else [_DENSITY]
-                if simple:
-                    frame, _ = _decode(data, "tiff", path)
-                    image = _to_array(frame, pixel_format, path)
-                elif page.mode in _TIFF_MODES:
-                    image = np.asarray(page.convert("RGB"))[..., :: 1 if pixel_format == "rgb24" else -1]
-                else:
-                    raise _unreadable(path, f"it is a TIFF of an unusual kind ({page.mode})")
-                try:
-                    page.seek(1)
-                    remarks.append(Remark("pages", "has several pages, of which the first is read"))
-                except EOFError:
-                    pass
+        with _by_pillow(data, ("TIFF",)) as page:
+            check_size(page.width, page.height, path)
+            tags = page.tag_v2  # type: ignore[attr-defined]  # of TIFF alone
+            simple = tags.get(_COMPRESSION, 1) in _COMPRESSIONS and tags.get(_PHOTOMETRIC, 2) < _FIRST_ODD_COLOUR
+            simple &= _TILE_WIDTH not in tags and tags.get(_PLANES, 1) == 1
+            aspect = float(tags.get(_X_DENSITY) or 1) / float(tags.get(_Y_DENSITY) or 1)
+            remarks = [] if _square(aspect) else [_DENSITY]
+            if simple:
+                frame, _ = _decode(data, "tiff", path)
+                image = _to_array(frame, pixel_format, path)
+            elif page.mode in _TIFF_MODES:
+                image = np.asarray(page.convert("RGB"))[..., :: 1 if pixel_format == "rgb24" else -1]
+            else:
+                raise _unreadable(path, f"it is a TIFF of an unusual kind ({page.mode})")
+            with suppress(EOFError):
+                page.seek(1)
+                remarks.append(Remark("pages", "has several pages, of which the first is read"))
     except VideoError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds for files that they cannot make sense of
@@ -200,10 +191,10 @@ def _square(aspect: float) -> bool:
 
 
 def _has_loose_blocks(data: bytes, frame: VideoFrame) -> bool:
-    """Whether a sequential JPEG's picture ends before or behind its data, as after blocks were cut out or overwritten.
+    """Whether a sequential JPEG's picture ends before or after its data, as after blocks were cut out or overwritten.
 
     A decoder that lost its place mostly decodes on, and notices nothing but that the data end too early or too late.
-    FFmpeg does not say so, but it shows: data that are added behind the end must change nothing, and other data before
+    FFmpeg does not say so, but it shows: data that are added after the end must change nothing, and other data before
     the end must change something.
     """
     scan = _only_scan(data)
@@ -248,10 +239,8 @@ def _planes(picture: bytes | VideoFrame) -> list[bytes] | None:
 def _refuse_size(data: bytes, path: Path) -> None:
     """Say so if a picture that cannot be decoded is simply too large."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's own limit, and of odd metadata
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                size = image.size
+        with _by_pillow(data) as image:
+            size = image.size
     except Image.DecompressionBombError:
         raise VideoError(f"{path}: its size is far beyond {MAX_PIXELS // 1_000_000} megapixels. Shrink it.") from None
     except Exception:  # Pillow's readers raise many kinds for files that they cannot make sense of

@@ -3,32 +3,38 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.error
 import numpy as np
 from jaxtyping import UInt8
 
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import cannot_write, to_disk
 
 TICKS_PER_SECOND = 90_000
 """Resolution of presentation times; a multiple of the common frame rates."""
 
 
-def _system_error(error: av.error.FFmpegError | OSError) -> OSError:
-    return error if isinstance(error, OSError) else OSError(error.errno, error.strerror)
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """As `files.writing`, of FFmpeg's errors, too."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        system = error if isinstance(error, OSError) else OSError(error.errno, error.strerror)
+        raise cannot_write(path, system) from error
 
 
 class VideoWriter:
     """Writes one MP4 file (H.264, yuv420p), frame by frame, with presentation times of the caller's choice.
 
     The file appears under its name only when the `with` block ends without an exception: until then the
-    frames go to a hidden file beside it, which is removed if anything goes wrong. Encoding uses one thread,
+    frames go to a hidden file next to it, which is removed if anything goes wrong. Encoding uses one thread,
     so the same frames and settings give the same bytes.
 
     Args:
@@ -41,19 +47,12 @@ class VideoWriter:
         preset: x264's trade of time for size, "ultrafast" to "veryslow".
 
     Raises:
-        RequestError: the folder is missing, or a size, rate or frame makes no sense.
+        RequestError: the folder is missing, or a size, rate or frame is invalid.
         JobError: the file could not be written (a full disk, for example).
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        width: int,
-        height: int,
-        frame_rate: float,
-        *,
-        crf: int = 18,
-        preset: str = "veryfast",
+        self, path: str | Path, width: int, height: int, frame_rate: float, *, crf: int = 18, preset: str = "veryfast"
     ) -> None:
         self.path = Path(path)
         if width < 1 or height < 1:
@@ -67,10 +66,8 @@ class VideoWriter:
         self.frames_written = 0
         self._last_tick = -1
         self._last_step = max(round(TICKS_PER_SECOND / self.frame_rate), 1)
-        try:
+        with _writing(self.path):
             handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
-        except OSError as error:
-            raise cannot_write(self.path, _system_error(error)) from error
         os.close(handle)
         self._partial = Path(name)
         try:
@@ -124,10 +121,8 @@ class VideoWriter:
         frame.pts = tick
         frame.time_base = Fraction(1, TICKS_PER_SECOND)
         frame.duration = self._last_step
-        try:
+        with _writing(self.path):
             self._container.mux(self._stream.encode(frame))
-        except (av.error.FFmpegError, OSError) as error:
-            raise cannot_write(self.path, _system_error(error)) from error
         self._last_tick = tick
         self.frames_written += 1
 
@@ -137,15 +132,16 @@ class VideoWriter:
             self.discard()
             raise RequestError(f"{self.path} would be a video without frames; write at least one")
         try:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._partial.chmod(0o644)
-            to_disk(self._partial)
-            self._partial.replace(self.path)
-            to_disk(self.path.parent)
-        except (av.error.FFmpegError, OSError) as error:
+            with _writing(self.path):
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                self._partial.chmod(0o644)
+                to_disk(self._partial)
+                self._partial.replace(self.path)
+                to_disk(self.path.parent)
+        except JobError:
             self.discard()
-            raise cannot_write(self.path, _system_error(error)) from error
+            raise
 
     def discard(self) -> None:
         """Give up: leave no file behind. A file that was there before under this name stays."""
@@ -156,12 +152,7 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -189,17 +180,11 @@ def write_video(
         RequestError: no frames, frames of different sizes, or an impossible rate.
         JobError: the file could not be written.
     """
-    writer: VideoWriter | None = None
-    try:
-        for image in frames:
-            if writer is None:
-                height, width = image.shape[:2]
-                writer = VideoWriter(path, width, height, frame_rate, crf=crf, preset=preset)
-            writer.write(image)
-    except BaseException:
-        if writer is not None:
-            writer.discard()
-        raise
-    if writer is None:
+    images = iter(frames)
+    first = next(images, None)
+    if first is None:
         raise RequestError(f"{path} would be a video without frames; give at least one")
-    writer.close()
+    height, width = first.shape[:2]
+    with VideoWriter(path, width, height, frame_rate, crf=crf, preset=preset) as writer:
+        for image in chain([first], images):
+            writer.write(image)

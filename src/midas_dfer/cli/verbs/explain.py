@@ -40,7 +40,8 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    from midas_dfer.evaluation.explain import explain, write_explanation
+    from midas_dfer.evaluation.explain import explain
+    from midas_dfer.evaluation.explanation import write_explanation
     from midas_dfer.report.pictures.activation_figure import draw_explanation
 
     if request.clips:

@@ -27,7 +27,7 @@ from midas_dfer.progress import console_progress
 from midas_dfer.readers import DEFAULT_READER
 
 if TYPE_CHECKING:
-    from midas_dfer.predict_many.reading import Outcome
+    from midas_dfer.predict_many.reading import ReadOutcome
     from midas_dfer.predict_many.results import Plan
     from midas_dfer.sharing.trained import TrainedModel
 
@@ -86,10 +86,10 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    from midas_dfer.predict_many.reading import Job, ReadSettings, read_many
+    from midas_dfer.predict_many.discovery import find_sources
+    from midas_dfer.predict_many.reading import ReadJob, ReadSettings, read_many
     from midas_dfer.predict_many.results import plan_results
     from midas_dfer.predict_many.source import Source
-    from midas_dfer.predict_many.sources import find_sources
     from midas_dfer.report.tables.terminal import folded
     from midas_dfer.sharing.trained import packaged_reader
 
@@ -108,7 +108,7 @@ def run(request: Namespace) -> None:
     trained = packaged_reader() if request.run is None else open_named(request.run)
     _check_settings(request, trained)
     sources = find_sources(request.videos, request.out, request.pictures)
-    job = Job(
+    job = ReadJob(
         trained=trained,
         settings=settings,
         device=request.device,
@@ -193,7 +193,7 @@ def _read_before(plan: "Plan") -> str:
     return f"{which} a result already, with these settings (--overwrite reads again)"
 
 
-def _tell(outcomes: Sequence["Outcome"], tables: Sequence[Path]) -> None:
+def _tell(outcomes: Sequence["ReadOutcome"], tables: Sequence[Path]) -> None:
     """One video in full; of many, where they are: each of them was told when it was done."""
     from midas_dfer.report.tables.terminal import folded
 
@@ -208,7 +208,7 @@ def _tell(outcomes: Sequence["Outcome"], tables: Sequence[Path]) -> None:
     print_paths(tables)
 
 
-def _as_json(plan: "Plan", outcomes: Sequence["Outcome"], nothing: dict[str, str]) -> dict[str, Any]:
+def _as_json(plan: "Plan", outcomes: Sequence["ReadOutcome"], nothing: dict[str, str]) -> dict[str, Any]:
     """The timelines of all videos that were named, and those that have none."""
     from midas_dfer.predict_many.summary import read_timeline
 

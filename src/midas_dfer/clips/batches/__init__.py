@@ -1,6 +1,6 @@
 """A store -> batches; `ClipDataset` and `ClipLoader` are the doors.
 
-- `dataset`: which frames of which clips, with which labels, in which order.
+- `dataset`: which frames of which clips, with which labels; `loader`: in which order, and read by whom.
 - `sampling`: `sample_segments`, and where the randomness of a sample comes from.
 - `augment`, `jitter`, `crops`: random changes of a clip, drawn once and applied to all of its frames.
 - `reading_processes`: processes that read batches.

@@ -35,26 +35,12 @@ def multi_scale_crop(
     scales: Sequence[float] = (1.0, 0.875, 0.75, 0.66),
     flip_probability: float = 0.5,
 ) -> CropAndFlip:
-    """Draw TSM's multi-scale crop and a flip.
+    """Draw TSM's multi-scale crop and a flip, the same for every frame of a clip.
 
     Height and width of the crop are each the picture's shorter side times one of the scales, at most one
     scale apart; the crop lies in one of 13 places (corners, centre, middles of the sides, quarters). All
-    pairs of scales are equally likely, and so are all places.
-
-    Args:
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        generator: source of the draws.
-        size: side of the network's input; a crop side less than 3 pixels away from it becomes it, which
-            saves the resize. None leaves the crop as it is.
-        scales: parts of the shorter side, each in (0, 1].
-        flip_probability: chance of a mirrored crop.
-
-    Returns:
-        what was drawn; the same for every frame of a clip.
-
-    Raises:
-        RequestError: an empty picture, no scale, or a scale outside (0, 1].
+    pairs of scales are equally likely, and so are all places. A side less than 3 pixels away from that of the network's
+    input (`size`) becomes it, which saves the resize.
     """
     if height < 1 or width < 1:
         raise RequestError(f"A picture of {height} x {width} pixels cannot be cropped")
@@ -64,12 +50,8 @@ def multi_scale_crop(
     sides = [max(1, int(shorter * scale)) for scale in scales]
     if size is not None and size <= shorter:
         sides = [size if abs(side - size) < _SNAP else side for side in sides]
-    pairs = [
-        (crop_height, crop_width)
-        for i, crop_height in enumerate(sides)
-        for j, crop_width in enumerate(sides)
-        if abs(i - j) <= _MAX_DISTORTION
-    ]
+    near = _MAX_DISTORTION
+    pairs = [(high, wide) for i, high in enumerate(sides) for j, wide in enumerate(sides) if abs(i - j) <= near]
     crop_height, crop_width = pairs[_draw_index(len(pairs), generator)]
     right, down = _PLACES[_draw_index(len(_PLACES), generator)]
     return CropAndFlip(
@@ -90,19 +72,8 @@ def apply_crop(
 ) -> UInt8[Tensor, "T 3 S S"]:
     """Cut the same rectangle out of every frame, resize it to a square, mirror it if asked, and jitter it if asked.
 
-    Shrinking averages over areas, anything else interpolates linearly (OpenCV's INTER_AREA, INTER_LINEAR).
-
-    Args:
-        frames: pictures of one clip; left unchanged.
-        crop: what `multi_scale_crop` drew; None takes the whole picture, as in evaluation.
-        size: S, side of the result in pixels.
-        jitter: what `draw_jitter` drew, applied last; None leaves the picture as it is.
-
-    Returns:
-        contiguous pixels 0..255, channels in the order of the input.
-
-    Raises:
-        RequestError: no frames, the rectangle leaves the picture, or `size` is below 1.
+    Shrinking averages over areas, anything else interpolates linearly (OpenCV's INTER_AREA, INTER_LINEAR). Without a
+    crop it is the whole picture, as in evaluation. The order of channels stays.
     """
     num_frames, height, width, _ = frames.shape
     crop = CropAndFlip(0, 0, max(height, 1), max(width, 1)) if crop is None else crop

@@ -12,15 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class CropAndFlip:
-    """A rectangle of the picture, in pixels, and whether it is mirrored afterwards.
-
-    Attributes:
-        top: first row.
-        left: first column.
-        height: number of rows, at least 1.
-        width: number of columns, at least 1.
-        flip: mirror left and right.
-    """
+    """A rectangle of the picture, in pixels, and whether it is mirrored afterwards."""
 
     top: int
     left: int

@@ -1,10 +1,10 @@
-"""Clip store -> batches: which frames of which clips, with which labels, in which order.
+"""Clip store -> samples: which frames of which clips, with which labels.
 
 What a sample looks like depends only on (seed, epoch, video id), never on which process reads it or
 what was read before, so a resumed run sees what the uninterrupted one would have seen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,18 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from midas_dfer.clips.batches.augment import apply_crop, multi_scale_crop
 from midas_dfer.clips.batches.jitter import draw_jitter
-from midas_dfer.clips.batches.reading_processes import (
-    BATCHES_AHEAD,
-    PATIENCE,
-    ReaderError,
-    is_of_reader,
-    reader_error,
-    start_reader,
-)
 from midas_dfer.clips.batches.sampling import generator_for, sample_segments
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
@@ -31,13 +23,8 @@ from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_la
 from midas_dfer.manifest.aggregation import aggregated_by, put_aggregated
 from midas_dfer.manifest.manifest import Manifest
 
-_LABEL_PAGES = 2**16  # each of a batch's tensors fills whole pages
-
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
-
-FindPartners = Callable[[int, int, Sequence[int]], Sequence[int]]
-"""From an epoch, the number of a batch in it and the places of its clips, to the places of their partners."""
 
 
 class ClipBatch(NamedTuple):
@@ -57,18 +44,13 @@ class ClipBatch(NamedTuple):
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
         """The batch on another device."""
-        return self._replace(
-            clips=self.clips.to(device, non_blocking=non_blocking),
-            soft_labels=self.soft_labels.to(device, non_blocking=non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
-        )
+        clips, soft_labels, labels = (tensor.to(device, non_blocking=non_blocking) for tensor in self[:3])
+        return ClipBatch(clips, soft_labels, labels, self.video_ids)
 
     def pin_memory(self) -> "ClipBatch":
         """The batch in page-locked memory, from which copies to a GPU are quicker."""
-        return self._replace(
-            clips=self.clips.pin_memory(),
-            soft_labels=self.soft_labels.pin_memory(),
-            labels=self.labels.pin_memory(),
+        return ClipBatch(
+            self.clips.pin_memory(), self.soft_labels.pin_memory(), self.labels.pin_memory(), self.video_ids
         )
 
 
@@ -194,17 +176,12 @@ class ClipDataset(Dataset[ClipBatch]):
         return len(self.video_ids)
 
     def __getitem__(self, draw: Draw | int) -> ClipBatch:
-        """One clip, as a batch of one.
-
-        Args:
-            draw: which clip, and in which epoch; a plain index means epoch 0.
-        """
+        """One clip, as a batch of one; a plain index means epoch 0."""
         epoch, place = draw if isinstance(draw, Draw) else Draw(0, draw)
         if not 0 <= place < len(self):
             raise IndexError(f"clip {place} of {len(self)}")
         video_id, view = self.video_ids[place], self.view
-        copy = self._copies[place]
-        purpose = f"copy {copy}" if copy else ""
+        purpose = f"copy {copy}" if (copy := self._copies[place]) else ""
         generator = generator_for(view.seed, epoch, video_id, purpose=purpose) if view.train else None
         num_frames = self.store.num_frames(video_id)
         positions = sample_segments(num_frames, view.num_segments, view.frames_per_segment, generator=generator)
@@ -212,191 +189,11 @@ class ClipDataset(Dataset[ClipBatch]):
         crop, jitter = None, None
         if generator is not None:
             side = frames.shape[1]
+            flips = 0.5 if view.flip else 0.0
             crop = multi_scale_crop(
-                side,
-                side,
-                size=view.size,
-                scales=tuple(view.scales),
-                flip_probability=0.5 if view.flip else 0.0,
-                generator=generator,
+                side, side, size=view.size, scales=tuple(view.scales), flip_probability=flips, generator=generator
             )
             if view.jitter:
                 jitter = draw_jitter(view.jitter, generator=generator)
-        return ClipBatch(
-            apply_crop(frames, crop, view.size, jitter)[None],
-            self.soft_labels[place : place + 1],
-            self.labels[place : place + 1],
-            (video_id,),
-        )
-
-
-class BatchSampler(Sampler[list[Draw]]):
-    """Which clips make up the batches of an epoch.
-
-    The order depends only on (seed, epoch). A last batch of a single clip is joined to the one before it:
-    it could not be mixed, and batch normalisation would have one sample to go by. Every sample comes
-    exactly once in an epoch.
-
-    Args:
-        num_clips: how many clips there are.
-        batch_size: how many make up a batch.
-        shuffle: in an order of the epoch's own, or as they are.
-        seed: of the order.
-        partners: names the clips that a batch is mixed with, which then follow its own.
-        videos: the video of each clip, where some are there several times: a shuffled batch of nothing but one
-            video, which could not be mixed, then changes one sample with another batch if it can.
-    """
-
-    def __init__(
-        self,
-        num_clips: int,
-        batch_size: int,
-        *,
-        shuffle: bool,
-        seed: int = 0,
-        partners: FindPartners | None = None,
-        videos: Sequence[str] | None = None,
-    ) -> None:
-        self.num_clips, self.batch_size, self.shuffle, self.seed = num_clips, batch_size, shuffle, seed
-        self.partners, self.videos = partners, videos
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        order = list(range(self.num_clips))
-        if self.shuffle:
-            generator = generator_for(self.seed, self.epoch, "", purpose="order")
-            order = torch.randperm(self.num_clips, generator=generator).tolist()
-            if self.videos is not None:
-                self._part_copies(order, self.videos)
-        for number, (start, end) in enumerate(self._bounds()):
-            places = order[start:end]
-            others = [] if self.partners is None else self.partners(self.epoch, number, places)
-            yield [Draw(self.epoch, place) for place in (*places, *others)]
-
-    def __len__(self) -> int:
-        return len(self._bounds())
-
-    def _part_copies(self, order: list[int], videos: Sequence[str]) -> None:
-        bounds = self._bounds()
-        for start, end in bounds:
-            own = {videos[place] for place in order[start:end]}
-            if end - start < 2 or len(own) > 1:
-                continue
-            for other_start, other_end in bounds:
-                theirs = [videos[place] for place in order[other_start:other_end]]
-                fit = [
-                    at for at, video in enumerate(theirs) if {video} != own and {*theirs[:at], *theirs[at + 1 :]} != own
-                ]
-                if fit:
-                    there = other_start + fit[0]
-                    order[start], order[there] = order[there], order[start]
-                    break
-
-    def _bounds(self) -> list[tuple[int, int]]:
-        starts = list(range(0, self.num_clips, self.batch_size))
-        if self.shuffle and len(starts) > 1 and self.num_clips - starts[-1] == 1:
-            starts.pop()
-        return list(zip(starts, [*starts[1:], self.num_clips], strict=True))
-
-
-class ClipLoader(DataLoader[ClipBatch]):
-    """Batches of a `ClipDataset`, independent of the number of workers.
-
-    Args:
-        dataset: the clips.
-        batch_size: clips per batch.
-        shuffle: a new order each epoch (training), or the order of the manifest (evaluation).
-        seed: of the order.
-        num_workers: processes that read; 0 reads in this one.
-        pin_memory: for copies to a GPU.
-        partners: as in `BatchSampler`; a batch of n clips then has 2n rows, row n + b the partner of row b.
-    """
-
-    def __init__(
-        self,
-        dataset: ClipDataset,
-        batch_size: int,
-        *,
-        shuffle: bool,
-        seed: int = 0,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        partners: FindPartners | None = None,
-    ) -> None:
-        videos = dataset.video_ids if dataset.has_copies else None
-        self.order = BatchSampler(
-            len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners, videos=videos
-        )
-        super().__init__(
-            dataset,
-            batch_sampler=self.order,
-            collate_fn=collate_clips,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            worker_init_fn=start_reader,
-            persistent_workers=num_workers > 0,
-            prefetch_factor=BATCHES_AHEAD if num_workers else None,
-            timeout=PATIENCE if num_workers else 0,
-        )
-
-    def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
-        """The batches of the epoch.
-
-        Raises:
-            ReaderError: a process that reads died, could not be started, or fell silent.
-        """
-        try:
-            batches = super().__iter__()
-        except OSError as error:
-            raise ReaderError(
-                f"the processes that read clips could not be started ({error.strerror or error}); take fewer of them "
-                "(num_workers)"
-            ) from error
-        return _told(batches)
-
-    def at_epoch(self, epoch: int) -> "ClipLoader":
-        """This loader, set to give the batches of an epoch."""
-        self.order.set_epoch(epoch)
-        return self
-
-
-def _told(batches: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
-    """The batches; what PyTorch says of its processes is said in a sentence."""
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            processes = getattr(batches, "_workers", ())
-            if not is_of_reader(error, processes):
-                raise
-            raise reader_error(error, processes) from error
-        yield batch
-
-
-def batch_bytes(dataset: ClipDataset, batch_size: int, *, with_partners: bool = False) -> int:
-    """Bytes of the largest batch, to see whether shared memory holds it.
-
-    Args:
-        dataset: the clips.
-        batch_size: clips per batch; the last one may have one more.
-        with_partners: as many others come with them.
-    """
-    view = dataset.view
-    rows = min(batch_size + 1, len(dataset)) * (2 if with_partners else 1)
-    return rows * view.num_segments * view.frames_per_segment * 3 * view.size**2 + _LABEL_PAGES
-
-
-def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:
-    """Join batches into one."""
-    return ClipBatch(
-        torch.cat([c.clips for c in clips]),
-        torch.cat([c.soft_labels for c in clips]),
-        torch.cat([c.labels for c in clips]),
-        tuple(video_id for c in clips for video_id in c.video_ids),
-    )
+        clip, row = apply_crop(frames, crop, view.size, jitter), slice(place, place + 1)
+        return ClipBatch(clip[None], self.soft_labels[row], self.labels[row], (video_id,))

@@ -22,13 +22,7 @@ _NUM_DRAWS = 25  # as many as `draw_jitter` takes
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of one grey that hides a part of the face.
-
-    Attributes:
-        top, left: of its corner, as parts of the picture's side.
-        height, width: likewise.
-        grey: from 0 to 1.
-    """
+    """A rectangle of one grey (0 to 1) that hides a part of the face; lengths are parts of the picture's side."""
 
     top: float
     left: float
@@ -42,7 +36,6 @@ class Jitter:
     """How a clip is changed; the defaults change nothing.
 
     Attributes:
-        angle: by which the picture is turned about its middle, in degrees.
         zoom: by which it is enlarged about its middle.
         stretch: by which its width is enlarged further.
         right, down: by which it is moved then, as parts of its side. What comes in from outside repeats the border.
@@ -50,7 +43,6 @@ class Jitter:
         brightness: added then, in parts of full scale.
         gamma: exponent of the grey levels then.
         tint: factors of red, green and blue then, as light of another colour has them.
-        grey: the picture loses its colours.
         detail: side, as a part of its own, that the picture is shrunk to and enlarged again from.
         quality: of JPEG, through which the picture goes; 0 is none.
         noise: standard deviation of Gaussian grain, in parts of full scale.
@@ -84,13 +76,6 @@ def draw_jitter(strength: float, *, generator: torch.Generator) -> Jitter:
     the side), three in ten have grain of up to 6 % of full scale, three in twenty go through JPEG (quality 20 to 80),
     and one in four has a patch of an eighth to five twelfths of the side. Less strength makes ranges narrower and
     chances smaller, in proportion.
-
-    Args:
-        strength: in [0, 1].
-        generator: source of the draws; always as many.
-
-    Raises:
-        RequestError: the strength is out of range.
     """
     if not 0 <= strength <= 1:
         raise RequestError(f"The strength of the jitter is {strength}; expected a number from 0 to 1")
@@ -133,15 +118,7 @@ def draw_jitter(strength: float, *, generator: torch.Generator) -> Jitter:
 
 
 def apply_jitter(frames: UInt8[np.ndarray, "T H W 3"], jitter: Jitter) -> UInt8[np.ndarray, "T H W 3"]:
-    """Change the frames of a clip, in the order in which `Jitter` names what is done.
-
-    Args:
-        frames: RGB; left unchanged.
-        jitter: what `draw_jitter` drew.
-
-    Returns:
-        pictures of the same size.
-    """
+    """Change the RGB frames of a clip, in the order in which `Jitter` names what is done."""
     turn = _turn(jitter, *frames.shape[1:3])
     levels = _levels(jitter, float(frames.mean()) / 255.0)
     result = np.empty_like(frames)
@@ -184,12 +161,7 @@ def _change(
 def _turn(jitter: Jitter, height: int, width: int) -> Float[np.ndarray, "2 3"]:
     """Where each point of the picture comes to lie: turned, enlarged about the middle, and moved."""
     cos, sin = math.cos(math.radians(jitter.angle)), math.sin(math.radians(jitter.angle))
-    linear = np.array(
-        [
-            [cos * jitter.zoom * jitter.stretch, -sin * jitter.zoom],
-            [sin * jitter.zoom * jitter.stretch, cos * jitter.zoom],
-        ]
-    )
+    linear = np.array([[cos, -sin], [sin, cos]]) * jitter.zoom * [jitter.stretch, 1.0]
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     move = middle - linear @ middle + np.array([jitter.right * width, jitter.down * height])
     return np.column_stack([linear, move])

@@ -46,12 +46,7 @@ def free_shared_memory() -> int | None:
 
 
 def processes_that_fit(wanted: int, batch_bytes: int) -> tuple[int, str]:
-    """How many of the wanted reading processes can work here, and a sentence if they are fewer.
-
-    Args:
-        wanted: how many there should be.
-        batch_bytes: of the largest batch.
-    """
+    """How many of the wanted reading processes have room for batches here, and a sentence if they are fewer."""
     if not wanted:
         return 0, ""
     if multiprocessing.current_process().daemon:
@@ -78,7 +73,7 @@ def start_reader(number: int) -> None:
     cv2.setNumThreads(1)  # the processes share the cores, so none takes more threads for its pictures
     for each in (signal.SIGINT, signal.SIGHUP):  # the parent hears them and ends us
         signal.signal(each, signal.SIG_IGN)
-    # A thread sends what was read. Where it fails, Python goes on without that batch, and the parent waits for it.
+    # A thread sends what was read. Where it fails, Python continues without that batch, and the parent waits for it.
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
 
 
@@ -92,12 +87,7 @@ class ReaderError(JobError):
 
 
 def is_of_reader(error: BaseException, processes: Sequence[Any] = ()) -> bool:
-    """Whether an error is that of a reading process that died or fell silent.
-
-    Args:
-        error: PyTorch's; or the connection's, where a process died with a batch under way.
-        processes: those that read.
-    """
+    """Whether an error of PyTorch, or of the connection to `processes`, is that of one that died or fell silent."""
     if isinstance(error, RuntimeError):
         return "DataLoader" in str(error) or "Pin memory thread" in str(error)
     try:
@@ -109,12 +99,7 @@ def is_of_reader(error: BaseException, processes: Sequence[Any] = ()) -> bool:
 
 
 def reader_error(error: BaseException, processes: Sequence[Any] = ()) -> ReaderError:
-    """The sentence for a reading process that died or fell silent.
-
-    Args:
-        error: as for `is_of_reader`.
-        processes: those that read, whose exit codes tell more.
-    """
+    """The sentence for a reading process that died or fell silent; the exit codes of `processes` tell more."""
     text = " ".join(str(error).split())
     fewer = "take fewer of them (num_workers)"
     if "timed out" in text:

@@ -17,18 +17,10 @@ def generator_for(seed: int, epoch: int, video_id: str, purpose: str = "") -> to
     The four values are hashed (BLAKE2b of their JSON form, 64 bits), so the generator depends on nothing
     else: not on the order in which videos are loaded, the number of worker processes, the process or the
     machine. A training that is resumed therefore sees the samples that the uninterrupted one would have.
+    `purpose` tells draws apart that must not depend on each other, such as "segments" and "crop".
 
     torch's CPU generator keeps the lower 32 bits of its seed; two samples share their draws with a
     probability of 2^-32.
-
-    Args:
-        seed: seed of the run.
-        epoch: epoch, counted from 0.
-        video_id: the video's id in its manifest.
-        purpose: tells draws apart that must not depend on each other, such as "segments" and "crop".
-
-    Returns:
-        a fresh CPU generator, seeded.
     """
     key = json.dumps([seed, epoch, video_id, purpose], ensure_ascii=True).encode("ascii")
     digest = hashlib.blake2b(key, digest_size=8).digest()
@@ -36,11 +28,7 @@ def generator_for(seed: int, epoch: int, video_id: str, purpose: str = "") -> to
 
 
 def sample_segments(
-    num_frames: int,
-    num_segments: int = 8,
-    frames_per_segment: int = 1,
-    *,
-    generator: torch.Generator | None = None,
+    num_frames: int, num_segments: int = 8, frames_per_segment: int = 1, *, generator: torch.Generator | None = None
 ) -> Int64[Tensor, "T"]:
     """Choose one frame, or some consecutive ones, from each of equal segments of a video (section 4.3 of the paper).
 

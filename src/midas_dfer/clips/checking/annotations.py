@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, first_few
+from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, found, notes
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.folds import how_to_get_folds
 from midas_dfer.manifest.manifest import Manifest
@@ -22,14 +22,7 @@ MISJOINED_SHARE = 0.1
 
 
 def check_annotations(manifest: Manifest) -> Iterator[Finding]:
-    """What is wrong or odd about a manifest, files apart.
-
-    Args:
-        manifest: the annotations.
-
-    Yields:
-        Findings, errors and notes mixed.
-    """
+    """What is wrong or odd about a manifest, files apart; errors and notes mixed."""
     yield from (Finding("reader", "note", note) for note in manifest.notes)
     yield from _without_label(manifest)
     yield from _subjects_in_two_parts(manifest)
@@ -42,15 +35,10 @@ def check_annotations(manifest: Manifest) -> Iterator[Finding]:
 
 
 def leak(splits: Iterable[str | None], folds: Iterable[int | None]) -> Severity | None:
-    """How bad it is that clips in these parts have something in common (a subject, their pixels).
+    """How bad it is that clips of these parts have something in common (a subject, their pixels).
 
-    Args:
-        splits: the split of each, or None.
-        folds: the fold in which each is tested, or None.
-
-    Returns:
-        "error" if they are in two folds, or in train and another split, so that one is trained on where the
-        other is tested; "note" if they are in two other splits; None if they are in one part.
+    "error" if they are in two folds, or in train and another split, so that one is trained on where the other is
+    tested; "note" if they are in two other splits; None if they are in one part.
     """
     parts = set(splits) - {None}
     if len(set(folds) - {None}) > 1 or (len(parts) > 1 and "train" in parts):
@@ -69,29 +57,24 @@ def parts_of(splits: Iterable[str | None], folds: Iterable[int | None]) -> str:
 
 def _without_label(manifest: Manifest) -> Iterator[Finding]:
     bare = ~manifest.has_votes & (manifest.labels == NO_LABEL)
-    if not bare.any():
-        return
     assigned = (manifest.table["split"].is_not_null() | manifest.table["fold"].is_not_null()).to_numpy()
     harmful = bare & assigned if assigned.any() else bare
-    if harmful.any():
-        yield Finding(
-            "no_label",
-            "error",
-            "clips with neither votes nor a label",
-            int(harmful.sum()),
-            _names(manifest, harmful),
-            "No model can be trained or scored on them: annotate them or leave their rows out.",
-        )
-    harmless = bare & ~harmful
-    if harmless.any():
-        yield Finding(
-            "no_label_no_part",
-            "note",
-            "clips with neither votes nor a label, in no part",
-            int(harmless.sum()),
-            _names(manifest, harmless),
-            "They are neither trained nor tested on.",
-        )
+    yield from _clips(
+        manifest,
+        harmful,
+        "no_label",
+        "error",
+        "clips with neither votes nor a label",
+        "No model can be trained or scored on them: annotate them or leave their rows out.",
+    )
+    yield from _clips(
+        manifest,
+        bare & ~harmful,
+        "no_label_no_part",
+        "note",
+        "clips with neither votes nor a label, in no part",
+        "They are neither trained nor tested on.",
+    )
 
 
 def _subjects_in_two_parts(manifest: Manifest) -> Iterator[Finding]:
@@ -99,39 +82,28 @@ def _subjects_in_two_parts(manifest: Manifest) -> Iterator[Finding]:
     parts = table.group_by("subject").agg(pl.col("split", "fold").drop_nulls().unique()).sort("subject")
     torn = parts.filter((pl.col("split").list.len() > 1) | (pl.col("fold").list.len() > 1))
     severities = [(subject, leak(splits, folds)) for subject, splits, folds in torn.iter_rows()]
+    advice = "Scores would be too good: part the clips by subject, for example with --folds 5."
     wanted: tuple[tuple[Severity, str, str], ...] = (
-        (
-            "error",
-            "subjects who are both trained and tested on",
-            "Scores would be too good: part the clips by subject, for example with --folds 5.",
-        ),
+        ("error", "subjects who are both trained and tested on", advice),
         ("note", "subjects who are in both validation and test", ""),
     )
     for severity, what, advice in wanted:
-        found = [subject for subject, how_bad in severities if how_bad == severity]
-        if found:
-            examples = first_few(f"{subject} ({_parts_of_subject(table, subject)})" for subject in found)
-            yield Finding("subject_in_two_parts", severity, what, len(found), examples, advice)
-
-
-def _parts_of_subject(table: pl.DataFrame, subject: str) -> str:
-    rows = table.filter(pl.col("subject") == subject)
-    return parts_of(rows["split"].to_list(), rows["fold"].to_list())
+        subjects = [subject for subject, how_bad in severities if how_bad == severity]
+        for number, subject in enumerate(subjects[:EXAMPLES]):
+            rows = table.filter(pl.col("subject") == subject)
+            subjects[number] = f"{subject} ({parts_of(rows['split'].to_list(), rows['fold'].to_list())})"
+        yield from found(severity, "subject_in_two_parts", what, subjects, advice)
 
 
 def _shared_files(manifest: Manifest) -> Iterator[Finding]:
-    again = manifest.table["path"].is_duplicated().to_numpy()
-    if again.any():
-        paths = manifest.table["path"].filter(again).unique(maintain_order=True)
-        yield Finding(
-            "shared_file",
-            "note",
-            "files that are named by more than one clip",
-            len(paths),
-            first_few(paths.to_list()),
-            "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them. If they are "
-            "about different people in it, a column face says which.",
-        )
+    paths = manifest.table["path"]
+    yield from notes(
+        "shared_file",
+        "files that are named by more than one clip",
+        paths.filter(paths.is_duplicated()).unique(maintain_order=True).to_list(),
+        "Each clip gets the whole file: cut the videos if their clips are meant to be parts of them. If they are "
+        "about different people in it, a column face says which.",
+    )
 
 
 def _vote_sums(manifest: Manifest) -> Iterator[Finding]:
@@ -141,14 +113,15 @@ def _vote_sums(manifest: Manifest) -> Iterator[Finding]:
         return
     usual, number = known.value_counts().sort(["count", known.name], descending=True).row(0)
     odd = (sums != usual).fill_null(value=False).to_numpy()
-    if odd.any() and number >= USUAL_SHARE * len(known):
-        yield Finding(
+    if number >= USUAL_SHARE * len(known):
+        yield from _clips(
+            manifest,
+            odd,
             "odd_vote_sum",
             "note",
             f"clips that do not have {usual} votes, as the others have",
-            int(odd.sum()),
-            _names(manifest, odd, lambda row: f"{sums[row]} votes"),
             "Soft labels are shares, so any number will do; see that no column of votes is missing.",
+            lambda row: f"{sums[row]} votes",
         )
 
 
@@ -160,8 +133,6 @@ def _labels_against_votes(manifest: Manifest) -> Iterator[Finding]:
     votes = manifest.select(rows).votes
     wrong = np.zeros(len(manifest), dtype=np.bool_)
     wrong[rows] = votes[np.arange(rows.size), labels[rows]] < votes.max(axis=1)
-    if not wrong.any():
-        return
     many = bool(wrong.sum() > MISJOINED_SHARE * rows.size)
     names = manifest.class_names
 
@@ -170,15 +141,16 @@ def _labels_against_votes(manifest: Manifest) -> Iterator[Finding]:
         cast = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True) if count)
         return f"label {names[labels[row]]}, votes {cast}"
 
-    yield Finding(
+    yield from _clips(
+        manifest,
+        wrong,
         "label_against_votes",
         "error" if many else "note",
         "clips whose label is not the class with the most votes",
-        int(wrong.sum()),
-        _names(manifest, wrong, shown),
         "So many are no accident: votes and labels were joined wrongly. Join them by name, not by row."
         if many
         else "Soft labels follow the votes, scores follow the label.",
+        shown,
     )
 
 
@@ -188,15 +160,14 @@ def _ties(manifest: Manifest) -> Iterator[Finding]:
         return
     tied = np.zeros(len(manifest), dtype=np.bool_)
     tied[rows[majority_labels(manifest.select(rows).votes) == NO_LABEL]] = True
-    if tied.any():
-        yield Finding(
-            "tie",
-            "note",
-            "clips without a label whose top classes have equally many votes",
-            int(tied.sum()),
-            _names(manifest, tied),
-            "Soft labels use them as they are; hard labels, UAR and WAR leave them out. More annotators break ties.",
-        )
+    yield from _clips(
+        manifest,
+        tied,
+        "tie",
+        "note",
+        "clips without a label whose top classes have equally many votes",
+        "Soft labels use them as they are; hard labels, UAR and WAR leave them out. More annotators break ties.",
+    )
 
 
 def _nothing_to_test_on(manifest: Manifest) -> Iterator[Finding]:
@@ -222,22 +193,26 @@ def _classes_to_train_on(manifest: Manifest) -> Iterator[Finding]:
     voted = train.has_votes
     if voted.any():
         seen |= train.select(voted).votes.sum(axis=0) > 0
-    absent = [name for name, there in zip(manifest.class_names, seen, strict=True) if not there]
-    if absent:
-        yield Finding(
-            "class_without_clips",
-            "note",
-            "classes without a clip to train on",
-            len(absent),
-            first_few(absent),
-            "No model will learn them; UAR is the mean over the classes that are tested.",
-        )
+    yield from notes(
+        "class_without_clips",
+        "classes without a clip to train on",
+        [name for name, there in zip(manifest.class_names, seen, strict=True) if not there],
+        "No model will learn them; UAR is the mean over the classes that are tested.",
+    )
 
 
-def _names(
-    manifest: Manifest, chosen: Bool[np.ndarray, " N"], told: Callable[[int], str] | None = None
-) -> tuple[str, ...]:
-    """The first chosen clips by name, each with a word on it."""
+def _clips(
+    manifest: Manifest,
+    chosen: Bool[np.ndarray, " N"],
+    kind: str,
+    severity: Severity,
+    what: str,
+    advice: str,
+    told: Callable[[int], str] | None = None,
+) -> Iterator[Finding]:
+    """The finding on the chosen clips, the first of them by name, each with a word on it; nothing if none is chosen."""
     rows: Sequence[int] = np.flatnonzero(chosen)[:EXAMPLES].tolist()
     names = manifest.table["video_id"]
-    return tuple(f"{names[row]} ({told(row)})" if told else str(names[row]) for row in rows)
+    examples = tuple(f"{names[row]} ({told(row)})" if told else str(names[row]) for row in rows)
+    if rows:
+        yield Finding(kind, severity, what, int(chosen.sum()), examples, advice)

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from midas_dfer.clips.checking.annotations import check_annotations, leak, parts_of
-from midas_dfer.clips.checking.finding import Finding, Severity, errors_of, first_few
+from midas_dfer.clips.checking.decoding import check_decoded, read_clips, spread
+from midas_dfer.clips.checking.finding import Finding, Severity, errors_of, found, notes
 from midas_dfer.clips.checking.folders import check_files, find_clips
-from midas_dfer.clips.checking.reading import check_readings, read_clips, spread
 from midas_dfer.clips.preparing.duplicates import DuplicateGroup, find_duplicates
-from midas_dfer.clips.preparing.prepare import available_cores, people_to_cut
+from midas_dfer.clips.preparing.prepare import face_choices
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.class_counts import ClassCount, count_classes
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.vote_counts import VoteCount, count_votes
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.processes import available_cores
+from midas_dfer.progress import Progress
 
 SAMPLE = 200
 """How many clips are read by default: enough to see that a share of 2 % cannot be read, nearly surely."""
@@ -28,7 +29,6 @@ class CheckSettings:
 
     Attributes:
         sample: how many clips to read, spread evenly over the data set; None for all.
-        duplicates: whether to compare the clips' pixels.
         missing: how bad an annotated clip without a file is.
         dropped: whether `prepare` drops training clips whose pixels are in another split: a note then, no error.
         folds_made: whether the folds were made here; `prepare`, if it drops, then keeps copies in one of them.
@@ -62,14 +62,9 @@ class CheckReport:
     """What a check of a data set gave.
 
     Attributes:
-        dataset: its name.
-        num_clips: annotated clips.
         num_present: those with a file.
-        num_read: those that were read.
         num_read_in_part: those whose reading was stopped because it took too long; good so far.
-        compared: whether pixels were compared.
         parts: splits and folds with their numbers of clips, in words; "" if there are none.
-        classes: the classes with their votes and labels.
         votes: how many there are, and whose; None if there are none.
         num_looked_at: clips in which faces were looked for.
         findings: notes, then errors, so that the worst stands where one reads last.
@@ -140,7 +135,7 @@ def check(
     settings = CheckSettings() if settings is None else settings
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
-    people = people_to_cut(manifest, settings.person)
+    choices = face_choices(manifest, settings.person)
     findings = list(check_annotations(manifest))
     there = find_clips(manifest, root)
     files = there.found
@@ -148,15 +143,13 @@ def check(
 
     present = [video_id for video_id in manifest.video_ids if video_id in files]
     chosen = {present[n] for n in spread(len(present), settings.sample)} | (settings.known_broken & files.keys())
-    readings = read_clips(
-        files, [v for v in present if v in chosen], jobs or available_cores(), reading or NoProgress(), settings.cut
-    )
-    findings += check_readings(
+    readings = read_clips(files, [v for v in present if v in chosen], jobs or available_cores(), reading, settings.cut)
+    findings += check_decoded(
         readings,
         settings.known_broken,
         cropped=settings.cut is not None and settings.cut.faces == "cropped",
         sampled=len(readings) < len(present),
-        choices=people,
+        choices=choices,
     )
     compared = settings.duplicates and len(present) > 1
     if compared:
@@ -183,53 +176,40 @@ def _check_duplicates(
     """What copies of the same pixels mean: leaks, or only pictures that count twice."""
     leaking = [g for g in groups if leak(g.splits, g.folds) == "error"]
     mended = [g for g in leaking if settings.dropped and (settings.folds_made or not g.crosses_folds)]
-    wanted: tuple[tuple[Severity, list[DuplicateGroup], str], ...] = (
-        (
-            "error",
-            [g for g in leaking if g not in mended],
-            "Scores would be too good: take the copies out of one part (--duplicates drop does so between splits, and "
-            "keeps them in one fold where --folds makes the folds).",
-        ),
-        (
-            "note",
-            mended,
+    left = [g for g in leaking if g not in mended]
+    cure = (
+        "Scores would be too good: take the copies out of one part (--duplicates drop does so between splits, and "
+        "keeps them in one fold where --folds makes the folds)."
+    )
+    told = "The copies in training are dropped when the data set is prepared (see --duplicates)."
+    if settings.folds_made:
+        told = (
             "When the data set is prepared, copies in training are dropped, and --folds keeps the others in one fold "
             "(see --duplicates)."
-            if settings.folds_made
-            else "The copies in training are dropped when the data set is prepared (see --duplicates).",
-        ),
-    )
-    for severity, found, advice in wanted:
-        if found:
-            yield Finding(
-                "duplicate_in_two_parts",
-                severity,
-                "groups of clips with the very same pixels, both trained and tested on",
-                len(found),
-                first_few(f"{' = '.join(g.video_ids[:3])} ({parts_of(g.splits, g.folds)})" for g in found),
-                advice,
-            )
-    apart = [g for g in groups if leak(g.splits, g.folds) != "error"]
-    if apart:
-        yield Finding(
-            "duplicate",
-            "note",
-            "groups of clips with the very same pixels, not both trained and tested on",
-            len(apart),
-            first_few(" = ".join(g.video_ids[:3]) for g in apart),
-            "Each copy counts for itself.",
         )
+    wanted: tuple[tuple[Severity, list[DuplicateGroup], str], ...] = (("error", left, cure), ("note", mended, told))
+    for severity, those, advice in wanted:
+        yield from found(
+            severity,
+            "duplicate_in_two_parts",
+            "groups of clips with the very same pixels, both trained and tested on",
+            [f"{' = '.join(g.video_ids[:3])} ({parts_of(g.splits, g.folds)})" for g in those],
+            advice,
+        )
+    yield from notes(
+        "duplicate",
+        "groups of clips with the very same pixels, not both trained and tested on",
+        [" = ".join(g.video_ids[:3]) for g in groups if leak(g.splits, g.folds) != "error"],
+        "Each copy counts for itself.",
+    )
     labels = dict(zip(manifest.video_ids, manifest.table["label"].to_list(), strict=True))
     torn = [g for g in groups if len({labels[v] for v in g.video_ids} - {None}) > 1]
-    if torn:
-        yield Finding(
-            "duplicate_with_two_labels",
-            "note",
-            "groups of clips with the very same pixels, but different labels",
-            len(torn),
-            first_few(" = ".join(f"{v} ({labels[v] or 'none'})" for v in g.video_ids[:3]) for g in torn),
-            "People saw the same and answered differently; votes hold both.",
-        )
+    yield from notes(
+        "duplicate_with_two_labels",
+        "groups of clips with the very same pixels, but different labels",
+        [" = ".join(f"{v} ({labels[v] or 'none'})" for v in g.video_ids[:3]) for g in torn],
+        "People saw the same and answered differently; votes hold both.",
+    )
 
 
 def _parts(manifest: Manifest) -> str:

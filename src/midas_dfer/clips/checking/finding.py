@@ -1,7 +1,8 @@
 """What a check found: how bad it is, what, how many, examples, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ class Finding:
 
     Attributes:
         kind: a word for machines, such as "no_file".
-        severity: whether something is wrong, or only worth knowing.
         what: in words, without how many: "annotated clips without a file".
         count: how many; 0 where it is not about a number of things.
         examples: up to five of them.
@@ -44,3 +44,12 @@ def errors_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def first_few(items: Iterable[str]) -> tuple[str, ...]:
     """The first `EXAMPLES` of them."""
     return tuple(islice(items, EXAMPLES))
+
+
+def found(severity: Severity, kind: str, what: str, items: Sequence[str], advice: str = "") -> Iterator[Finding]:
+    """The finding on some things, named by the first few; nothing where there are none."""
+    if items:
+        yield Finding(kind, severity, what, len(items), first_few(items), advice)
+
+
+errors, notes = partial(found, "error"), partial(found, "note")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from midas_dfer.clips.checking.finding import Finding, Severity, first_few
+from midas_dfer.clips.checking.finding import Finding, Severity, errors, found, notes
 from midas_dfer.clips.preparing.files import Folder, find_files, near_words
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -32,10 +32,6 @@ def find_clips(manifest: Manifest, root: Path) -> FilesOfClips:
 
     Only the folders in which annotated clips would lie are looked into. Files count as clips by their suffix
     (videos where clips are videos, pictures where they are pictures), folders where a clip is a folder.
-
-    Args:
-        manifest: the annotations; paths are relative to `root`.
-        root: folder of the videos.
     """
     paths = manifest.table["path"].to_list()
     files = find_files(root, paths)
@@ -58,56 +54,35 @@ def check_files(
 ) -> Iterator[Finding]:
     """What is wrong with the files, by what `find_clips` gave.
 
-    Args:
-        manifest: the annotations.
-        root: folder of the videos.
-        files: of the clips.
-        missing: how bad an annotated clip without a file is; if all are without one, it is an error.
-        hint: what to do if all are without one; "" for: look at what `root` holds.
+    Where no clip has a file, that is an error, whatever `missing` says, and `hint` what to do ("": look at `root`).
     """
     names, paths = manifest.video_ids, manifest.table["path"]
-    absent = [n for n, video_id in enumerate(names) if video_id not in files.found]
-    examples = first_few(paths[n] + near_words(files.near.get(names[n], ())) for n in absent)
-    if absent and not files.found:
+    absent = [
+        path + near_words(files.near.get(video_id, ()))
+        for video_id, path in zip(names, paths, strict=True)
+        if video_id not in files.found
+    ]
+    if not files.found:
         there = sorted(p.name + "/" * p.is_dir() for p in root.iterdir())
         inside = ", ".join(there[:8]) + " ..." * (len(there) > 8) or "nothing"
-        yield Finding(
-            "no_file",
-            "error",
-            "annotated clips without a file, that is all of them",
-            len(absent),
-            examples,
-            hint or f"{root} holds {inside}: name the folder to which these paths are relative.",
-        )
-    elif absent:
-        yield Finding(
-            "no_file",
-            missing,
-            "annotated clips without a file",
-            len(absent),
-            examples,
-            "Copy what is missing, or prepare with --missing leave_out."
-            if missing == "error"
-            else "They are left out of the store.",
-        )
-    if files.respelled:
-        yield Finding(
-            "respelled",
-            "note",
-            "clips whose file has other capitals or accents than the annotations",
-            len(files.respelled),
-            first_few(files.respelled),
-            "They are used: nothing else can be meant.",
-        )
-    if files.unannotated:
-        yield Finding(
-            "not_annotated",
-            "note",
-            "files or folders among the clips that are not annotated, or were left out",
-            len(files.unannotated),
-            first_few(files.unannotated),
-            "They are not used.",
-        )
+        advice = hint or f"{root} holds {inside}: name the folder to which these paths are relative."
+        yield from errors("no_file", "annotated clips without a file, that is all of them", absent, advice)
+    else:
+        copied = "Copy what is missing, or prepare with --missing leave_out."
+        advice = copied if missing == "error" else "They are left out of the store."
+        yield from found(missing, "no_file", "annotated clips without a file", absent, advice)
+    yield from notes(
+        "respelled",
+        "clips whose file has other capitals or accents than the annotations",
+        files.respelled,
+        "They are used: nothing else can be meant.",
+    )
+    yield from notes(
+        "not_annotated",
+        "files or folders among the clips that are not annotated, or were left out",
+        files.unannotated,
+        "They are not used.",
+    )
 
 
 def _unannotated(listed: Mapping[str, Folder], used: Mapping[str, set[str]]) -> Iterator[str]:

@@ -4,24 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from midas_dfer.clips.checking.finding import Finding, errors_of, first_few
-from midas_dfer.clips.preparing.prepare import available_cores
+from midas_dfer.clips.checking.finding import Finding, errors, errors_of, notes
 from midas_dfer.clips.store.clip_store import SHARDS_FOLDER, ClipStore
 from midas_dfer.clips.store.verifying import damaged_clips
+from midas_dfer.processes import available_cores
 from midas_dfer.progress import Progress
 
 
 @dataclass(frozen=True)
 class StoreReport:
-    """What a check of a store gave.
-
-    Attributes:
-        dataset: the name of the data set.
-        fingerprint: of the store.
-        num_clips: clips with frames; all were read.
-        num_frames: their frames.
-        findings: notes, then errors.
-    """
+    """What a check of a store gave: the clips with frames, all of which were read, and notes before errors."""
 
     dataset: str
     fingerprint: str
@@ -51,14 +43,6 @@ def check_store(store: ClipStore, *, jobs: int | None = None, progress: Progress
 
     Errors: frames that are not what was written, clips that are not cut yet. Notes: clips that failed, and clips
     without checksums, as stores of earlier versions have them.
-
-    Args:
-        store: the store.
-        jobs: how many threads; all cores if None.
-        progress: told of each clip.
-
-    Raises:
-        RequestError: a file of it may not be read.
     """
     ids = store.manifest.video_ids
     findings = _findings(store, jobs or available_cores(), progress)
@@ -75,42 +59,27 @@ def _findings(store: ClipStore, jobs: int, progress: Progress | None) -> Iterato
     outcomes = store.outcomes.values()
     shards, size = store.path / SHARDS_FOLDER, store.settings.size
     damaged = damaged_clips(shards, outcomes, size, jobs=jobs, progress=progress)
-    if damaged:
-        yield Finding(
-            "damaged_frames",
-            "error",
-            "clips whose frames are not what was written",
-            len(damaged),
-            first_few(f"{o.video_id} ({o.location.shard})" for o in outcomes if o.video_id in damaged and o.location),
-            "Run the same midas prepare again with --verify: it crops them again.",
-        )
-    pending = [f"{o.video_id}: {o.detail}" if o.detail else o.video_id for o in outcomes if o.status == "pending"]
-    if pending:
-        yield Finding(
-            "pending",
-            "error",
-            "clips that are not cut yet",
-            len(pending),
-            first_few(pending),
-            "Run the same midas prepare again: it goes on where it stopped.",
-        )
-    failed = [f"{o.video_id}: {o.detail}" for o in outcomes if o.status == "failed"]
-    if failed:
-        yield Finding(
-            "failed",
-            "note",
-            "clips that could not be cut",
-            len(failed),
-            first_few(failed),
-            "They are listed in failures.csv; midas prepare with --retry_failed tries them again.",
-        )
-    unverified = [o.video_id for o in outcomes if o.location is not None and not o.location.checksums]
-    if unverified:
-        yield Finding(
-            "unverified",
-            "note",
-            "clips without checksums, as an earlier version wrote them; their frames can be decoded, no more is known",
-            len(unverified),
-            first_few(unverified),
-            "Prepare them into another folder to have checksums.",
-        )
+    yield from errors(
+        "damaged_frames",
+        "clips whose frames are not what was written",
+        [f"{o.video_id} ({o.location.shard})" for o in outcomes if o.video_id in damaged and o.location],
+        "Run the same midas prepare again with --verify: it crops them again.",
+    )
+    yield from errors(
+        "pending",
+        "clips that are not cut yet",
+        [f"{o.video_id}: {o.detail}" if o.detail else o.video_id for o in outcomes if o.status == "pending"],
+        "Run the same midas prepare again: it goes on where it stopped.",
+    )
+    yield from notes(
+        "failed",
+        "clips that could not be cut",
+        [f"{o.video_id}: {o.detail}" for o in outcomes if o.status == "failed"],
+        "They are listed in failures.csv; midas prepare with --retry_failed tries them again.",
+    )
+    yield from notes(
+        "unverified",
+        "clips without checksums, as an earlier version wrote them; their frames can be decoded, no more is known",
+        [o.video_id for o in outcomes if o.location is not None and not o.location.checksums],
+        "Prepare them into another folder to have checksums.",
+    )

@@ -2,5 +2,5 @@
 
 - `description`: classes, ambiguity, coexisting emotions, lengths, failures.
 - `agreement`: how far annotators agree.
-- `annotators`: each annotator beside the others.
+- `annotators`: each annotator compared with the others.
 """

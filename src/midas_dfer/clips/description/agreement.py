@@ -1,4 +1,4 @@
-"""How far the annotators of a data set agree, and why a measure of it is not to be had."""
+"""How far the annotators of a data set agree, and why a measure of it cannot be computed."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,6 @@ class Agreement:
     """Of the annotators, over the clips with two votes or more. Where a measure is None, its note says why.
 
     Attributes:
-        num_clips: clips with two votes or more.
         pairs: how often two votes on the same clip are for the same class: the mean over the clips.
         fleiss_kappa: see `labels.fleiss_kappa`; for the same number of votes on every clip only.
         fleiss_note: why there is no kappa; "" if there is.
@@ -37,9 +36,6 @@ def measure_agreement(votes: Int64[np.ndarray, "V K"]) -> Agreement:
     """Measure it as far as the votes and the installed libraries allow.
 
     Of very many clips (80,000 of seven classes), alpha is that of as many drawn at random, always the same ones.
-
-    Args:
-        votes: counts, at least one vote a row.
     """
     numbers = votes.sum(axis=1)
     pairable = votes[numbers >= 2] if (numbers < 2).any() else votes

@@ -1,4 +1,4 @@
-"""The annotators of a data set: each beside the others, in pairs, and who answers by habit."""
+"""The annotators of a data set: each compared with the others, in pairs, and who answers by habit."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import polars as pl
 from midas_dfer.labels.annotators import HABIT_VOTES, compare_annotators, compare_pairs
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.vote_counts import single_votes
+from midas_dfer.wording import and_more
 
 SHOWN = 12
 """So many annotators are shown one by one, and in pairs."""
@@ -16,11 +17,9 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Annotator:
-    """One annotator beside the others; see `labels.annotators.AnnotatorComparison`.
+    """One annotator compared with the others; see `labels.annotators.AnnotatorComparison`.
 
     Attributes:
-        name: as the annotations have it.
-        votes: how many.
         shares: of the classes among them.
         compared: those on clips that others judged, too.
         agreement: with the others' votes; None without such clips.
@@ -58,11 +57,7 @@ class AnnotatorPair:
 class Annotators:
     """Who cast the votes.
 
-    Attributes:
-        number: how many people.
-        shown: those who are shown: all, or of many those who answer by habit, and who voted most.
-        by_habit: the names of all who answer by habit.
-        pairs: of those who are shown.
+    Of many, those are shown, one by one and in pairs, who answer by habit and who voted most.
     """
 
     number: int
@@ -110,10 +105,9 @@ def habit_sentence(annotators: Annotators) -> str:
     """Say who answers by habit; "" where nobody does."""
     if not annotators.by_habit:
         return ""
-    named = ", ".join(annotators.by_habit[:SHOWN])
-    more = f" and {len(annotators.by_habit) - SHOWN:,} more" if len(annotators.by_habit) > SHOWN else ""
+    named = and_more(annotators.by_habit, SHOWN)
     hardly = "Answers hardly depend on what the others see: "
-    return f"{hardly}{named}{more}. (Kappa clearly below 0.2, of {HABIT_VOTES} votes or more.)"
+    return f"{hardly}{named}. (Kappa clearly below 0.2, of {HABIT_VOTES} votes or more.)"
 
 
 def _number(value: float) -> float | None:

@@ -5,7 +5,7 @@ Everything is computed by columns, so that a million clips are described in seco
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -18,14 +18,7 @@ from midas_dfer.clips.description.annotators import Annotators, describe_annotat
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.outcomes import Outcome
 from midas_dfer.clips.store.settings import ExtractSettings
-from midas_dfer.labels import (
-    NO_LABEL,
-    coexistence_matrix,
-    entropy,
-    majority_labels,
-    top_share,
-    votes_to_soft_labels,
-)
+from midas_dfer.labels import NO_LABEL, coexistence_matrix, entropy, majority_labels, top_share, votes_to_soft_labels
 from midas_dfer.manifest.aggregation import aggregated_by
 from midas_dfer.manifest.manifest import Manifest
 
@@ -57,16 +50,13 @@ class Spread:
 class Ambiguity:
     """How much the annotators disagreed, over the clips that have votes.
 
-    Entropies are divided by log(number of classes): 0 all agreed, 1 all classes have equally many votes.
+    Entropies are divided by log(number of classes): 0 all agreed, 1 all classes have equally many votes. What is given
+    by class is of the clips in which it has the most votes; None for a class that has them in none.
 
     Attributes:
-        mean_entropy: mean over the clips.
         mean_top_share: mean share of the votes that went to the top class.
         clear: share of the clips whose top share is over 0.9.
         histogram: clips in each of 20 bins of the entropy from 0 to 1, the last one closed.
-        clear_by_class: the same as `clear` over the clips in which a class has the most votes; None for a
-            class that has them in no clip.
-        mean_entropy_by_class: as `mean_entropy`, by class in the same way.
     """
 
     mean_entropy: float
@@ -79,15 +69,7 @@ class Ambiguity:
 
 @dataclass(frozen=True)
 class Part:
-    """The clips of a named part or of a fold.
-
-    Attributes:
-        column: whether it is a part ("split") or a fold.
-        name: "train", "test", ..., or the number of the fold.
-        num_clips: clips in it.
-        num_subjects: different people in it, as far as they are known.
-        class_clips: its clips by their single label.
-    """
+    """The clips of a named part ("split") or a fold; `class_clips` are those with each class as their single label."""
 
     column: Literal["split", "fold"]
     name: str
@@ -98,7 +80,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FailedClip:
-    """A clip that failed, or one whose file is damaged behind the frames that were used: which, and why."""
+    """A clip that failed, or one whose file is damaged after the frames that were used: which, and why."""
 
     video_id: str
     path: str
@@ -110,14 +92,9 @@ class Description:
     """What is in a store. Counts are over its usable clips where nothing else is said.
 
     Attributes:
-        dataset: name of the data set.
-        class_names: the order of everything that is given by class.
-        num_clips: usable clips.
         num_pending: annotated clips that were not looked at yet.
         failures: annotated clips that failed, by kind of failure, most frequent first.
-        failed_clips: the first clips of each kind of failure.
-        num_damaged: usable clips whose file is damaged behind the frames that were used.
-        damaged_clips: the first of them.
+        num_damaged: usable clips whose file is damaged after the frames that were used.
         num_subjects: different people, as far as they are known.
         num_without_subject: clips whose subject is not known.
         clips_per_subject: over the people who are known; None if nobody is.
@@ -126,10 +103,8 @@ class Description:
         parts: people and classes of each of `splits` and `folds`, in this order.
         remarks: what is to be known of usable clips' pictures, and of how many clips, most first.
         frames: of the clips' lengths; None if nothing was prepared.
-        num_voted: clips with votes.
         votes_per_clip: over the clips with votes; None if there are none.
         class_clips: clips by their single label.
-        num_unlabelled: clips without a single label.
         num_tied: clips with votes whose top votes are tied.
         soft_label_mass: the sum of the soft labels by class, in clips; a clip with a label only counts as 1.
         majority_clips: clips in which a class has the most votes, by class; ties are in none.
@@ -191,13 +166,12 @@ def describe(clips: ClipStore | Manifest) -> Description:
         clips: a store; or a manifest, of which only the annotations are described.
     """
     if isinstance(clips, Manifest):
-        return Description(dataset=clips.name, **_describe_annotations(clips))
+        return _describe_annotations(clips, clips.name)
     outcomes = clips.outcomes.values()
     failures = dict(Counter(o.failure for o in outcomes if o.status == "failed").most_common())
     damaged = (o for o in outcomes if o.damaged)
-    return Description(
-        dataset=clips.dataset,
-        **_describe_annotations(clips.manifest),
+    return replace(
+        _describe_annotations(clips.manifest, clips.dataset),
         num_pending=sum(o.status == "pending" for o in outcomes),
         failures=failures,
         failed_clips={kind: _named(o for o in outcomes if o.failure == kind) for kind in failures},
@@ -225,7 +199,6 @@ class LengthHistogram:
 
     Attributes:
         edges: of the bins, in frames, whole numbers; a bin holds lengths from its lower edge to below its upper.
-        counts: clips in each bin.
         logarithmic: whether lengths differ so much that a logarithmic axis shows them better.
     """
 
@@ -248,7 +221,7 @@ def length_histogram(lengths: Int64[np.ndarray, " N"]) -> LengthHistogram:
     return LengthHistogram(_integers(edges), _integers(counts), wide)
 
 
-def _describe_annotations(manifest: Manifest) -> dict[str, Any]:
+def _describe_annotations(manifest: Manifest, dataset: str) -> Description:
     table, width = manifest.table, len(manifest.class_names)
     labels, voted = manifest.labels, manifest.has_votes
     votes = np.zeros((0, width), dtype=np.int64)
@@ -259,29 +232,30 @@ def _describe_annotations(manifest: Manifest) -> dict[str, Any]:
     mass = soft.sum(axis=0) + np.bincount(by_label_only, minlength=width)
     majority = majority_labels(votes) if len(votes) else np.zeros(0, dtype=np.int64)
     subjects = table["subject"].drop_nulls()
-    return {
-        "class_names": manifest.class_names,
-        "num_clips": len(manifest),
-        "num_subjects": subjects.n_unique(),
-        "num_without_subject": table["subject"].null_count(),
-        "clips_per_subject": _spread(subjects.value_counts()["count"].cast(pl.Int64).to_numpy()),
-        "splits": _count(table["split"]),
-        "folds": _count(table["fold"]),
-        "parts": (*_parts(manifest, "split"), *_parts(manifest, "fold")),
-        "num_voted": len(votes),
-        "votes_per_clip": _spread(votes.sum(axis=1)),
-        "class_clips": _integers(np.bincount(labels[labels != NO_LABEL], minlength=width)),
-        "num_unlabelled": int((labels == NO_LABEL).sum()),
-        "num_tied": int((majority == NO_LABEL).sum()),
-        "soft_label_mass": tuple(float(m) for m in mass),
-        "majority_clips": _integers(np.bincount(majority[majority != NO_LABEL], minlength=width)),
-        "coexistence": _coexistence(soft, majority),
-        "ambiguity": _ambiguity(votes, soft, majority) if len(votes) else None,
-        "agreement": measure_agreement(votes) if len(votes) else None,
-        "notes": manifest.notes,
-        "annotators": describe_annotators(manifest),
-        "aggregated": aggregated_by(manifest),
-    }
+    return Description(
+        dataset=dataset,
+        class_names=manifest.class_names,
+        num_clips=len(manifest),
+        num_subjects=subjects.n_unique(),
+        num_without_subject=table["subject"].null_count(),
+        clips_per_subject=_spread(subjects.value_counts()["count"].cast(pl.Int64).to_numpy()),
+        splits=_count(table["split"]),
+        folds=_count(table["fold"]),
+        parts=(*_parts(manifest, "split"), *_parts(manifest, "fold")),
+        num_voted=len(votes),
+        votes_per_clip=_spread(votes.sum(axis=1)),
+        class_clips=_integers(np.bincount(labels[labels != NO_LABEL], minlength=width)),
+        num_unlabelled=int((labels == NO_LABEL).sum()),
+        num_tied=int((majority == NO_LABEL).sum()),
+        soft_label_mass=tuple(mass.tolist()),
+        majority_clips=_integers(np.bincount(majority[majority != NO_LABEL], minlength=width)),
+        coexistence=_coexistence(soft, majority),
+        ambiguity=_ambiguity(votes, soft, majority) if len(votes) else None,
+        agreement=measure_agreement(votes) if len(votes) else None,
+        notes=manifest.notes,
+        annotators=describe_annotators(manifest),
+        aggregated=aggregated_by(manifest),
+    )
 
 
 def _parts(manifest: Manifest, column: Literal["split", "fold"]) -> list[Part]:
@@ -334,13 +308,8 @@ def _mean_by_class(
 def _spread(counts: Int64[np.ndarray, " N"]) -> Spread | None:
     if not len(counts):
         return None
-    return Spread(
-        int(counts.min()),
-        float(np.median(counts)),
-        float(counts.mean()),
-        int(counts.max()),
-        int(counts.sum()),
-    )
+    middle, mean = float(np.median(counts)), float(counts.mean())
+    return Spread(int(counts.min()), middle, mean, int(counts.max()), int(counts.sum()))
 
 
 def _count(values: pl.Series) -> dict[Any, int]:
@@ -348,4 +317,4 @@ def _count(values: pl.Series) -> dict[Any, int]:
 
 
 def _integers(values: Int64[np.ndarray, " K"]) -> tuple[int, ...]:
-    return tuple(int(v) for v in values)
+    return tuple(values.tolist())

@@ -29,7 +29,7 @@ _MAX_FACES = 200
 
 _SIGNATURE_SIDE = 8
 
-# Where the landmarks come to lie in the unit square: right eye, left eye, nose tip, right and left corner of
+# Where alignment places the landmarks in the unit square: right eye, left eye, nose tip, right and left corner of
 # the mouth (of the person). The proportions are those of the common 112x112 face-recognition template, made
 # symmetric; the face is smaller and higher than there, so that brows, forehead and the whole chin are inside.
 TEMPLATE: Float64[np.ndarray, "5 2"] = np.array(
@@ -44,7 +44,6 @@ class Face:
 
     Attributes:
         box: x, y of the upper left corner, width, height, in pixels; may reach beyond the picture.
-        score: the detector's confidence, in [0, 1].
         landmarks: [5, 2] x, y in pixels: right eye, left eye, nose tip, right and left corner of the mouth,
             of the person (so the right eye is on the left in the picture).
         signature: what the face looks like, for telling two people in one video apart and for nothing else:
@@ -78,9 +77,7 @@ class FaceDetector:
             raise RequestError(f"min_score is {min_score!r}; a confidence from 0 to 1 was expected")
         if not (is_whole(max_side) and max_side >= 32):
             raise RequestError(f"max_side is {max_side!r}; a whole number of pixels, at least 32, was expected")
-        self.model = model
-        self.min_score = min_score
-        self.max_side = max_side
+        self.model, self.min_score, self.max_side = model, min_score, max_side
         self._detector = _load(default_model() if model is None else model, min_score)
 
     def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path | None, float, int]]:
@@ -101,18 +98,15 @@ class FaceDetector:
         rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 2] > 0) & (rows[:, 3] > 0)]
         rows = rows[np.argsort(-rows[:, 14], kind="stable")]
         scale = np.array([width / small.shape[1], height / small.shape[0]], dtype=np.float32)
-        faces = []
-        for row in rows:
-            landmarks = row[4:14].reshape(5, 2)
-            faces.append(
-                Face(
-                    box=row[:4] * np.tile(scale, 2),
-                    score=float(row[14]),
-                    landmarks=(landmarks + np.float32(0.5)) * scale - np.float32(0.5),
-                    signature=_signature(small, landmarks),
-                )
+        return [
+            Face(
+                box=row[:4] * np.tile(scale, 2),
+                score=float(row[14]),
+                landmarks=(landmarks + np.float32(0.5)) * scale - np.float32(0.5),
+                signature=_signature(small, landmarks),
             )
-        return faces
+            for row, landmarks in zip(rows, rows[:, 4:14].reshape(-1, 5, 2), strict=True)
+        ]
 
 
 def shrunk(image: UInt8[np.ndarray, "H W 3"], longest: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -137,11 +131,7 @@ def shrunk_hint(image: UInt8[np.ndarray, "H W 3"], max_side: int) -> str:
 
 
 def default_model() -> Path:
-    """The packaged YuNet file, its hash checked.
-
-    Raises:
-        JobError: the file is missing, or is not the one expected.
-    """
+    """The packaged YuNet file, its hash checked."""
     advice = "install midas-dfer again, or name a YuNet ONNX file"
     if not _MODEL.is_file():
         raise JobError(f"{_MODEL}: the face detector's weights are missing: {advice}")
@@ -152,20 +142,10 @@ def default_model() -> Path:
 
 
 def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "5 2"]) -> Float64[np.ndarray, "2 3"]:
-    """The rotation, scaling and shift (no reflection) that brings `src` closest to `dst` in least squares.
+    """The rotation, scaling and shift (no reflection), [2, 3], that brings `src` closest to `dst` in least squares.
 
     With points as complex numbers, centred, the best factor is sum(conj(p) q) / sum(|p|^2): Umeyama's (1991)
-    solution for the plane.
-
-    Args:
-        src: [5, 2] points, in any unit.
-        dst: [5, 2] points that they should come to lie on.
-
-    Returns:
-        [2, 3] matrix M, so that M[:, :2] @ p + M[:, 2] is near q.
-
-    Raises:
-        RequestError: a coordinate is not finite, or all points of `src` or of `dst` coincide.
+    solution for the plane. Points that coincide, or are not finite, are a `RequestError`.
     """
     p, q = np.asarray(src, dtype=np.float64), np.asarray(dst, dtype=np.float64)
     if not (np.isfinite(p).all() and np.isfinite(q).all()):

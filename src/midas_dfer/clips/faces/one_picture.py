@@ -1,4 +1,4 @@
-"""Faces in a picture that is in memory already: for whoever has frames of their own."""
+"""Faces in a picture that is in memory already: for users with frames of their own."""
 
 from collections.abc import Iterable
 from os import PathLike
@@ -63,15 +63,7 @@ def align(
 
 
 def checked_picture(image: object, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture as it was given, if it is one.
-
-    Args:
-        image: to be looked at.
-        name: what it is called in the message, such as "Frame 3".
-
-    Raises:
-        RequestError: it is not a uint8 array [H, W, 3], is empty or far too large; says what to do.
-    """
+    """A picture as it was given, if it is one; `name` is what the message calls it, such as "Frame 3"."""
     expected = "expected a NumPy array [height, width, 3] of uint8, RGB"
     if not isinstance(image, np.ndarray):
         raise RequestError(f"{name} is {_a(type(image).__name__)}; {expected}{_cure(image)}.")
@@ -90,14 +82,7 @@ def checked_picture(image: object, name: str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def checked_pictures(frames: object) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """The frames of a video, each as `checked_picture` wants it.
-
-    Args:
-        frames: [T, H, W, 3] array, or anything that gives [H, W, 3] arrays one after the other.
-
-    Raises:
-        RequestError: it gives none, or something else.
-    """
+    """The frames of a video ([T, H, W, 3], or pictures one after the other), each as `checked_picture` wants it."""
     if isinstance(frames, np.ndarray) and frames.ndim == 3:
         raise RequestError(f"The frames have shape {frames.shape}, which is one picture; give frames[None]")
     if isinstance(frames, str | bytes | PathLike) or not isinstance(frames, Iterable):

@@ -60,11 +60,7 @@ class FaceTemplate:
 
     @classmethod
     def from_dict(cls, values: object) -> "FaceTemplate":
-        """The inverse of `to_dict`, also after a way through JSON.
-
-        Raises:
-            RequestError: it is something else; a clause without the file's name.
-        """
+        """The inverse of `to_dict`, also after a way through JSON; something else is a `RequestError`."""
         expected = "landmarks, spread, found and looked_at"
         if not isinstance(values, Mapping) or set(values) != {"landmarks", "spread", "found", "looked_at"}:
             raise RequestError(f"the template of faces does not have just {expected}")

@@ -20,19 +20,17 @@ _GIVE_UP_AFTER = 16  # crops without any face
 
 
 def measure_template(store: ClipStore) -> tuple[FaceTemplate | None, str]:
-    """Find the mean place of the landmarks in the crops of a store.
+    """Find the mean place of the landmarks in the crops of a store, and a line that says what was found.
 
-    Crops are taken evenly from all clips, and from all parts of a clip where there are few clips.
-
-    Returns:
-        the template, or None where faces are found in too few crops; and a line for people that says what was found.
+    Crops are taken evenly from all clips, and from all parts of a clip where there are few clips. No template where
+    faces are found in too few of them.
     """
     detector, points, looked_at = FaceDetector(), [], 0
     for video_id, position in _sample(store):
         try:
             (crop,) = store.read(video_id, [position])
         except JobError:
-            continue  # a damaged frame: whoever reads the clip is told
+            continue  # a damaged frame: reading the clip reports it
         looked_at += 1
         if (found := find_in_crop(crop[..., ::-1], detector)) is not None:
             points.append(found)

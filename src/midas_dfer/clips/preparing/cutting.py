@@ -18,14 +18,7 @@ _CV_NO_MEMORY = -4
 
 @dataclass(frozen=True)
 class ClipTask:
-    """A clip to cut.
-
-    Attributes:
-        video_id: which.
-        path: its file in the annotations.
-        file: the file or folder itself.
-        person: who is cut out where several people are in view, as `FaceChoice.parse` reads it; "" for the usual rule.
-    """
+    """A clip to cut."""
 
     video_id: str
     path: str
@@ -44,12 +37,7 @@ class ClipWorker:
         self.writer = ShardWriter(shards, f"shard-{session:04d}-{serial:04d}")
 
     def __call__(self, task: ClipTask) -> Outcome:
-        """Cut a clip, and say what became of it.
-
-        Raises:
-            JobError: it cannot be written.
-            MemoryError: the memory did not suffice, which may be the others' doing.
-        """
+        """Cut a clip, and say what became of it; what is none of the clip's doing is raised."""
 
         def failed(kind: str, reason: str) -> Outcome:
             return Outcome(task.video_id, task.path, "failed", kind, _as_text(reason), person=task.person)
@@ -57,12 +45,9 @@ class ClipWorker:
         choice = FaceChoice.parse(task.person) if task.person else None
         try:
             location = self.writer.write_clip(task.video_id, self.extractor.extract(task.file, choice))
-        except NoFaceError as error:
-            return failed("no face", str(error))
-        except DamagedVideoError as error:
-            return failed("damaged", str(error))
-        except VideoError as error:
-            return failed("unreadable", str(error))
+        except (NoFaceError, VideoError) as error:
+            kinds = ((NoFaceError, "no face"), (DamagedVideoError, "damaged"), (VideoError, "unreadable"))
+            return failed(next(word for kind, word in kinds if isinstance(error, kind)), str(error))
         except NoFramesError:
             return failed("unreadable", f"{task.path}: gave no frame")
         except OSError as error:  # of reading: the writer's own are a JobError

@@ -21,12 +21,13 @@ from jaxtyping import UInt8
 from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.clips.preparing.files import find_files
 from midas_dfer.clips.preparing.pool import Lost, run_tasks
-from midas_dfer.clips.preparing.prepare import available_cores
 from midas_dfer.errors import DamagedVideoError, RequestError, VideoError
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.processes import available_cores
+from midas_dfer.progress import Progress, reported
 from midas_dfer.video.pictures import decode_picture
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
+from midas_dfer.wording import and_more
 
 _FIRST_FRAMES = 4
 _STALL_SECONDS = 60.0
@@ -36,13 +37,7 @@ _NAMED = 3  # examples in a sentence
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Clips that show the same, in the order of the manifest; two or more.
-
-    Attributes:
-        video_ids: their names.
-        splits: the part of each ("train", "validation", "test"), or None.
-        folds: the fold in which each is tested, or None.
-    """
+    """Clips that show the same, in the order of the manifest; two or more, each with its split and its test fold."""
 
     video_ids: tuple[str, ...]
     splits: tuple[str | None, ...]
@@ -68,45 +63,29 @@ class DuplicateGroup:
 def find_duplicates(
     manifest: Manifest, root: Path, *, jobs: int | None = None, progress: Progress | None = None
 ) -> tuple[DuplicateGroup, ...]:
-    """Find the clips of a dataset that have the same pixels.
+    """Find the clips of a dataset that have the same pixels: groups in the order of their first clips.
 
     Of each clip the first four frames are decoded (of a picture, all there is); clips that agree in these are then
     decoded to their ends. Videos are read in processes of their own, since a broken one can take its reader along.
-
-    Args:
-        manifest: the clips; paths are relative to `root`.
-        root: folder of the videos, pictures or folders of pictures.
-        jobs: how many threads, and processes for videos; all cores if None.
-        progress: told of each clip.
-
-    Returns:
-        The groups, in the order of their first clips. Clips without a file, and those of which nothing can be read,
-        are in no group. Of a damaged clip, the frames before the damage count.
-
-    Raises:
-        RequestError: there is no folder `root`, or `jobs` is under 1.
-        JobError: worker processes cannot be started, or the system ends them.
+    Clips without a file, and those of which nothing can be read, are in no group. Of a damaged clip, the frames before
+    the damage count.
     """
     if not root.is_dir():
         raise RequestError(f"There is no folder {root}. Give the one that holds the videos or pictures.")
     if jobs is not None and jobs < 1:
         raise RequestError(f"{jobs} jobs were asked for. Use 1 or more.")
     workers = jobs or available_cores()
-    progress = NoProgress() if progress is None else progress
-    progress.start(len(manifest))
-    paths = manifest.table["path"].to_list()
-    found = find_files(root, paths).of
-    files = {row: root / found[path] for row, path in enumerate(paths) if path in found}
-    for _ in range(len(paths) - len(files)):
-        progress.advance()
-    try:
-        begins = _digests(files, _FIRST_FRAMES, workers, progress.advance)
+    with reported(progress, len(manifest)) as bar:
+        paths = manifest.table["path"].to_list()
+        found = find_files(root, paths).of
+        files = {row: root / found[path] for row, path in enumerate(paths) if path in found}
+        for _ in range(len(paths) - len(files)):
+            bar.advance()
+        begins = _digests(files, _FIRST_FRAMES, workers, bar.advance)
         alike = {row: files[row] for rows in _groups(begins) for row in rows}
         longer = {row: file for row, file in alike.items() if not _is_picture(file)}
         keys = {row: begins[row] for row in alike.keys() - longer.keys()}
         keys |= _digests(longer, None, workers, lambda: None)
-    finally:
-        progress.finish()
     table = manifest.table.select("video_id", "split", "fold")
     return tuple(
         DuplicateGroup(*(tuple(column.to_list()) for column in table[rows].get_columns())) for rows in _groups(keys)
@@ -125,17 +104,14 @@ def drop_from_training(manifest: Manifest, groups: Iterable[DuplicateGroup]) -> 
     Nothing is left out of the other parts, so that scores stay comparable with published ones. Nor are copies within
     training: each has votes of its own. Between folds nothing is left out, since every clip is tested in one of them;
     `midas_dfer.manifest.folds.keep_together` keeps copies in one.
-
-    Args:
-        manifest: the clips.
-        groups: what `find_duplicates` found among them.
     """
     found = tuple(groups)
     leaked = {name for group in found for name in group.leaked()}
     kept = manifest.select(np.array([name not in leaked for name in manifest.video_ids], dtype=np.bool_))
     notes = describe_duplicates(found)
     if leaked:
-        notes += (f"Left out of training, because they are validated or tested on: {_named(sorted(leaked))}.",)
+        named = and_more(sorted(leaked), _NAMED)
+        notes += (f"Left out of training, because they are validated or tested on: {named}.",)
     return kept.with_notes(*notes)
 
 
@@ -157,14 +133,9 @@ def describe_duplicates(groups: Iterable[DuplicateGroup]) -> tuple[str, ...]:
         )
     across = [group for group in found if group.crosses_folds]
     if across:
-        names = _named([group.video_ids[0] for group in across])
+        names = and_more([group.video_ids[0] for group in across], _NAMED)
         notes.append(f"{len(across):,} of these groups are in more than one fold, such as those of {names}.")
     return tuple(notes)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _groups(keys: Mapping[int, bytes]) -> list[list[int]]:

@@ -14,7 +14,8 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import Face, FaceDetector, align_face, shrunk_hint
 from midas_dfer.clips.faces.following import finder
-from midas_dfer.clips.faces.tracks import Track, choose_track, follow_faces, others_in_view, smooth
+from midas_dfer.clips.faces.tracker import follow_faces
+from midas_dfer.clips.faces.tracks import Track, choose_track, others_in_view, smooth
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.clips.store.shards import StoredFrame
 from midas_dfer.datasets.face_choice import FaceChoice
@@ -35,7 +36,7 @@ class ClipExtractor:
 
     Args:
         settings: how.
-        on_frame: called after each decoded frame, so that whoever waits knows that work goes on.
+        on_frame: called after each decoded frame, so that the waiting parent knows that work continues.
 
     Attributes:
         damage: what was wrong with the last clip although frames of it could be used; "" if nothing was.
@@ -43,8 +44,7 @@ class ClipExtractor:
     """
 
     def __init__(self, settings: ExtractSettings, on_frame: Callable[[], None] = lambda: None) -> None:
-        self.settings = settings
-        self.on_frame = on_frame
+        self.settings, self.on_frame = settings, on_frame
         self.damage = ""
         self.remarks: list[Remark] = []
         self._detector: FaceDetector | None = None
@@ -53,17 +53,13 @@ class ClipExtractor:
         """Yield the aligned frames of the clip's person.
 
         Args:
-            path: a video, a picture, or a folder of pictures.
-            choice: who that is where several people are in view; None: the one in view longest, of equals the largest.
-
-        Raises:
-            VideoError: nothing of it can be read.
-            NoFaceError: no face could be followed through it.
+           path: a video, a picture, or a folder of pictures.
+           choice: who that is where several people are in view; None: the one in view longest, of equals the largest.
         """
         self.damage = ""
         self.remarks = []
         if self.settings.faces == "cropped":
-            yield from self._cropped_pictures(path) if path.is_dir() else self._cropped_frames(path)
+            yield from self._cropped_frames(path)
         else:
             yield from self._aligned_frames(path, self._find_person(path, choice or FaceChoice()))
 
@@ -103,25 +99,17 @@ class ClipExtractor:
                 return
 
     def _cropped_frames(self, path: Path) -> Iterator[StoredFrame]:
+        """Each frame whole; a JPEG that has the right size and stands upright is kept byte for byte."""
+        pictures = list_pictures(path) if path.is_dir() else []
         for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
-            self._tell_squeezed(frame.image)
-            yield StoredFrame(frame.index, frame.time, True, self._encode(fit(frame.image, self.settings.size)))
-
-    def _cropped_pictures(self, folder: Path) -> Iterator[StoredFrame]:
-        """As `_cropped_frames`; a JPEG that has the right size and stands upright is kept byte for byte."""
-        pictures = list_pictures(folder)
-        for frame in self._until_damage(iter_picture_frames(folder, self.remarks.append)):
-            self._tell_squeezed(frame.image)
+            remark = squeezed(frame.image)
+            if remark is not None and all(each.kind != remark.kind for each in self.remarks):
+                self.remarks.append(remark)
             right_size = frame.image.shape[:2] == (self.settings.size, self.settings.size)
-            data = pictures[frame.index].read_bytes() if right_size else b""
+            data = pictures[frame.index].read_bytes() if pictures and right_size else b""
             as_it_is = still_codec(data) == "mjpeg" and exif_orientation(data) == 1
             jpeg = data if as_it_is else self._encode(fit(frame.image, self.settings.size))
             yield StoredFrame(frame.index, frame.time, True, jpeg)
-
-    def _tell_squeezed(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
-        remark = squeezed(image)
-        if remark is not None and all(each.kind != remark.kind for each in self.remarks):
-            self.remarks.append(remark)
 
     def _until_damage(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The good frames; what comes after them is kept in `damage`. A clip without any is an error."""
@@ -143,9 +131,9 @@ def read_frames(path: Path, wanted: Callable[[int], bool] | None = None, tell: T
     """The frames of a video, a picture or a folder of pictures, as BGR `[H, W, 3]` uint8.
 
     Args:
-        path: the file or folder.
-        wanted: is given a frame's index; only frames for which it is true come. None wants all.
-        tell: is told, once each, what is to be known of the pictures.
+       path: the file or folder.
+       wanted: whether the frame of an index is to come; None wants all.
+       tell: is told, once each, what is to be known of the pictures.
     """
     if path.is_dir():
         return (f for f in iter_picture_frames(path, tell) if wanted is None or wanted(f.index))

@@ -15,8 +15,6 @@ class Folder:
     """The names in a folder.
 
     Attributes:
-        files: of files.
-        folders: of folders.
         listed: False where it may be looked into, but not listed: then nothing is known of its names.
     """
 
@@ -78,10 +76,6 @@ def find_files(root: Path, paths: Iterable[str]) -> FoundFiles:
     that is there. Where there is no such file either, the one whose name differs in capitals or in the form of its
     accents (NFC, NFD) alone, if there is one such and no other path means it: other systems do not tell such names
     apart, so that annotations made there may not either.
-
-    Args:
-        root: folder of the videos.
-        paths: relative to it.
     """
     disk = _Disk(root)
     found: dict[str, str] = {}

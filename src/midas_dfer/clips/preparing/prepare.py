@@ -1,6 +1,5 @@
 """Manifest and videos -> clip store: on all cores, resumable, and never stopped by a wrong clip."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
@@ -26,18 +25,19 @@ from midas_dfer.clips.store.verifying import damaged_clips
 from midas_dfer.datasets.face_choice import FACE_COLUMN, FaceChoice
 from midas_dfer.errors import RequestError
 from midas_dfer.files import (
-    cannot_read,
-    cannot_write,
     csv_cell,
     csv_text,
     is_temporary,
     make_folder,
     only_one,
+    reading,
     to_disk,
     write_file,
+    writing,
 )
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.processes import available_cores
+from midas_dfer.progress import Progress, reported
 
 _SHARD_NAME = re.compile(r"shard-(\d{1,9})-.*\.arrow")
 
@@ -47,12 +47,10 @@ class PrepareReport:
     """What `prepare` did.
 
     Attributes:
-        done: clips cut out in this run.
         skipped: clips that an earlier run had finished (done or failed) already.
         failed: clips that failed, earlier runs included, by kind of failure.
         left_out: annotated clips that were left out because there is no such file.
-        damaged: usable clips whose file is damaged behind the frames that were used.
-        usable: clips in the store.
+        damaged: usable clips whose file is damaged after the frames that were used.
         notes: what is to be known of usable clips' pictures, and of how many clips.
         unfinished: clips whose process was ended from outside each time, as the system does when memory is short. They
             have not failed; the next run tries them again.
@@ -115,8 +113,7 @@ def prepare(
         JobError: the disk is full, another process prepares the same store, or worker processes cannot be started.
     """
     settings = _as_before(out, ExtractSettings() if settings is None else settings)
-    progress = NoProgress() if progress is None else progress
-    people = people_to_cut(manifest, person)
+    choices = face_choices(manifest, person)
     _check_request(out, settings)
     earlier = _earlier_outcomes(out)
     files, near, respelled = _find_files(manifest, root, earlier)
@@ -133,8 +130,8 @@ def prepare(
         _check_request(out, settings)  # once more: until now another process may have been at it
         earlier = _earlier_outcomes(out)
         _check_nothing_is_lost(out, manifest, earlier)
-        outcomes = _carry_over(earlier, manifest, shards, people, retry_failed=retry_failed)
-        unsure = outcomes if verify else {o.video_id for o in _journal_of(out)}
+        outcomes = _carry_over(earlier, manifest, shards, choices, retry_failed=retry_failed)
+        unsure = outcomes if verify else {o.video_id for o in read_journal(out)[0]}
         there = [o for o in outcomes.values() if o.location is not None and o.video_id in unsure]
         for video_id in damaged_clips(shards, there, settings.size, jobs=jobs or available_cores(), progress=verifying):
             outcomes[video_id] = Outcome(video_id, outcomes[video_id].path, "pending")
@@ -143,16 +140,15 @@ def prepare(
         template = stores.template_from(stores.read_description(out)) if stores.is_store(out) else None
         stores.write_description(out, manifest.name, settings, root, template)
         try:
-            cut = _cut_clips(outcomes, people, files, near, out, settings, jobs, stall_seconds)
-            with Journal(out) as journal, closing(cut):  # no worker outlives the block
-                progress.start(len(manifest), skipped)
+            cut = _cut_clips(outcomes, choices, files, near, out, settings, jobs, stall_seconds)
+            # No worker outlives the block.
+            with reported(progress, len(manifest), skipped) as bar, Journal(out) as journal, closing(cut):
                 for outcome in cut:
                     journal.add(outcome)
                     outcomes[outcome.video_id] = outcome
                     word = "failed" if outcome.failure else "not finished" if outcome.status == "pending" else ""
-                    progress.advance(f"{word}: {outcome.told}" if word else "")
+                    bar.advance(f"{word}: {outcome.told}" if word else "")
         finally:
-            progress.finish()
             _finish(out, manifest, outcomes)
         faces_in_crops = ""
         if settings.faces == "cropped":
@@ -174,20 +170,14 @@ def _as_before(out: Path, settings: ExtractSettings) -> ExtractSettings:
 
 
 def _check_request(out: Path, settings: ExtractSettings) -> None:
-    try:
+    with reading(out):
         if out.exists() and not out.is_dir():
             raise RequestError(f"{out} is a file; name a folder for the store")
         if not stores.is_store(out):
-            ours = {
-                stores.SHARDS_FOLDER,
-                stores.MANIFEST_FILE,
-                LOCK_FILE,
-            }  # a kill can leave these, and half-written ones
+            ours = {stores.SHARDS_FOLDER, stores.MANIFEST_FILE, LOCK_FILE}  # a kill leaves these, and half-written ones
             if out.is_dir() and any(p.name not in ours and not is_temporary(p) for p in out.iterdir()):
                 raise RequestError(f"{out} holds other files and is not a clip store; name a new folder")
             return
-    except OSError as error:
-        raise cannot_read(out, error) from error
     earlier = asdict(stores.settings_from(stores.read_description(out)))
     wanted = asdict(settings)
     differing = [f"{k} {earlier[k]} (now {wanted[k]})" for k in wanted if earlier[k] != wanted[k]]
@@ -219,14 +209,9 @@ def _earlier_outcomes(out: Path) -> dict[str, Outcome]:
     if not stores.is_store(out):
         return {}
     _, outcomes = stores.read_manifest(out)
-    outcomes.update((o.video_id, o) for o in _journal_of(out))
+    finished, _ = read_journal(out)  # where a line is damaged, its clip is cut again
+    outcomes.update((o.video_id, o) for o in finished)
     return {i: o for i, o in outcomes.items() if o.status != "pending"}
-
-
-def _journal_of(out: Path) -> list[Outcome]:
-    """What a run that was killed had finished; where a line is damaged, its clip is cut again."""
-    finished, _ = read_journal(out)
-    return finished
 
 
 def _check_nothing_is_lost(out: Path, manifest: Manifest, earlier: Mapping[str, Outcome]) -> None:
@@ -239,20 +224,18 @@ def _check_nothing_is_lost(out: Path, manifest: Manifest, earlier: Mapping[str, 
 
 
 def _carry_over(
-    earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, people: Mapping[str, str], *, retry_failed: bool
+    earlier: Mapping[str, Outcome], manifest: Manifest, shards: Path, choices: Mapping[str, str], *, retry_failed: bool
 ) -> dict[str, Outcome]:
     """Earlier outcomes that still hold; `pending` for the clips that are to be cut."""
-    try:
+    with reading(shards):
         sizes = {p.name: p.stat().st_size for p in shards.iterdir()}
-    except OSError as error:
-        raise cannot_read(shards, error) from error
     outcomes = {}
     for video_id, path in zip(manifest.video_ids, manifest.table["path"].to_list(), strict=True):
         known = earlier.get(video_id)
         holds = (
             known is not None
             and known.path == path
-            and known.person == people.get(video_id, "")
+            and known.person == choices.get(video_id, "")
             and not (known.status == "failed" and retry_failed)
             and (known.location is None or sizes.get(known.location.shard, 0) >= known.location.end)
         )
@@ -262,7 +245,7 @@ def _carry_over(
 
 def _cut_clips(
     outcomes: Mapping[str, Outcome],
-    people: Mapping[str, str],
+    choices: Mapping[str, str],
     files: Mapping[str, Path],
     near: Mapping[str, str],
     out: Path,
@@ -274,12 +257,9 @@ def _cut_clips(
     for clip in pending:
         if clip.video_id not in files:
             reason = f"there is no file {clip.path}{near.get(clip.video_id, '')}"
-            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason, person=people.get(clip.video_id, ""))
-    tasks = [
-        ClipTask(o.video_id, o.path, files[o.video_id], people.get(o.video_id, ""))
-        for o in pending
-        if o.video_id in files
-    ]
+            yield Outcome(clip.video_id, clip.path, "failed", "no file", reason, person=choices.get(clip.video_id, ""))
+    here = [o for o in pending if o.video_id in files]
+    tasks = [ClipTask(o.video_id, o.path, files[o.video_id], choices.get(o.video_id, "")) for o in here]
     if not tasks:
         return
     shards = out / stores.SHARDS_FOLDER
@@ -288,15 +268,13 @@ def _cut_clips(
     make_worker = partial(ClipWorker, settings, shards, session)
     workers = min(jobs or available_cores(), len(tasks))
     for result in run_tasks(make_worker, tasks, workers, stall_seconds):
-        if isinstance(result, Lost):
-            task = result.task
-            if result.from_outside:
-                yield Outcome(task.video_id, task.path, "pending", detail=result.reason)
-            else:
-                crashed = "reader crashed or hung"
-                yield Outcome(task.video_id, task.path, "failed", crashed, result.reason, person=task.person)
-        else:
+        if not isinstance(result, Lost):
             yield result[1]
+        elif result.from_outside:
+            yield Outcome(result.task.video_id, result.task.path, "pending", detail=result.reason)
+        else:
+            task, crashed = result.task, "reader crashed or hung"
+            yield Outcome(task.video_id, task.path, "failed", crashed, result.reason, person=task.person)
 
 
 def _write_manifest(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
@@ -304,10 +282,8 @@ def _write_manifest(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcom
     shards = out / stores.SHARDS_FOLDER
     for name, end in _ends(outcomes.values()).items():
         seal_shard(shards / name, end)
-    try:
+    with writing(shards):
         to_disk(shards)
-    except OSError as error:
-        raise cannot_write(shards, error) from error
     with_outcomes(manifest, outcomes).to_parquet(out / stores.MANIFEST_FILE)
 
 
@@ -323,19 +299,17 @@ def _ends(outcomes: Iterable[Outcome]) -> dict[str, int]:
 def _finish(out: Path, manifest: Manifest, outcomes: Mapping[str, Outcome]) -> None:
     """Bring the store's files to rest: shards, manifest, failures; then the journal is no longer needed."""
     _write_manifest(out, manifest, outcomes)
-    failed = ((o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure)
-    rows = [("video_id", "path", "failure", "detail"), *(map(csv_cell, row) for row in failed)]
-    write_file(out / stores.FAILURES_FILE, csv_text(rows))
+    failed = [("video_id", "path", "failure", "detail")]
+    failed += [(o.video_id, o.path, o.failure, o.detail) for o in outcomes.values() if o.failure]
+    write_file(out / stores.FAILURES_FILE, csv_text(map(csv_cell, row) for row in failed))
     held = _ends(outcomes.values())
-    try:
+    with writing(out):
         for shard in (out / stores.SHARDS_FOLDER).glob("shard-*.arrow"):
             if shard.name not in held:
                 shard.unlink()
         (out / JOURNAL_FILE).unlink(missing_ok=True)
         for remains in filter(is_temporary, out.iterdir()):  # of a process that was killed
             remains.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from error
 
 
 def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int, respelled: int) -> PrepareReport:
@@ -356,15 +330,10 @@ def _report(outcomes: Mapping[str, Outcome], skipped: int, left_out: int, respel
     )
 
 
-def people_to_cut(manifest: Manifest, person: str = "") -> dict[str, str]:
+def face_choices(manifest: Manifest, person: str = "") -> dict[str, str]:
     """Whom to cut out of each clip, by video_id, where it is not the one in view longest.
 
-    Args:
-        manifest: its column `face`, if there is one, says it for single clips.
-        person: for the others; "" or "longest" for the usual rule.
-
-    Raises:
-        RequestError: something there chooses no face.
+    The manifest's column `face`, if there is one, says it for single clips; `person` for the others.
     """
     usual = FaceChoice()
     column = manifest.table.get_column(FACE_COLUMN, default=None)
@@ -372,8 +341,3 @@ def people_to_cut(manifest: Manifest, person: str = "") -> dict[str, str]:
     said = {text: FaceChoice.parse(text) for text in {person or "longest", *cells} - {None}}
     wanted = ((video_id, cell or person or "longest") for video_id, cell in zip(manifest.video_ids, cells, strict=True))
     return {video_id: text for video_id, text in wanted if said[text] != usual}
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -25,7 +25,7 @@ from midas_dfer.clips.store.outcomes import Outcome, outcomes_of, without_outcom
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.clips.store.shards import Location, ShardReader, StoredFrame
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, near_name, read_json, write_json
+from midas_dfer.files import near_name, read_json, reading, write_json
 from midas_dfer.manifest.aggregation import LABELS_COLUMN, aggregated_by
 from midas_dfer.manifest.manifest import Manifest, Sample
 from midas_dfer.video.pictures import decode_picture
@@ -46,8 +46,6 @@ class ClipStore:
     read at once, and a store can be sent to another process.
 
     Attributes:
-        path: its folder.
-        dataset: the name of the data set.
         settings: how the clips were cropped.
         manifest: the usable clips: votes, label, subject, split, fold.
         outcomes: the outcome of every clip, by video id, in the order of the annotations.
@@ -64,12 +62,8 @@ class ClipStore:
         outcomes: Mapping[str, Outcome],
         template: FaceTemplate | None = None,
     ) -> None:
-        self.path = path
-        self.dataset = dataset
-        self.settings = settings
-        self.annotations = annotations
-        self.outcomes = outcomes
-        self.template = template
+        self.path, self.dataset, self.settings, self.template = path, dataset, settings, template
+        self.annotations, self.outcomes = annotations, outcomes
         usable = np.array([outcomes[i].status == "done" for i in annotations.video_ids], dtype=bool)
         self.manifest = annotations.select(usable)
         self._reader = ShardReader(path / SHARDS_FOLDER)
@@ -91,14 +85,8 @@ class ClipStore:
             )
         table, outcomes = read_manifest(path)
         outcomes.update((o.video_id, o) for o in journal if o.video_id in outcomes)
-        return cls(
-            path,
-            description["dataset"],
-            settings_from(description),
-            without_outcomes(table),
-            outcomes,
-            template_from(description),
-        )
+        settings, template = settings_from(description), template_from(description)
+        return cls(path, description["dataset"], settings, without_outcomes(table), outcomes, template)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -171,8 +159,7 @@ class ClipStore:
     def stored_frames(self, video_id: str, positions: Sequence[int] | None = None) -> Iterator[StoredFrame]:
         """Frames as they are stored (JPEG, time, whether the face was detected); all if no positions are given."""
         location = self._location(video_id)
-        wanted = range(location.num_frames) if positions is None else positions
-        return self._reader.read(video_id, location, wanted)
+        return self._reader.read(video_id, location, range(location.num_frames) if positions is None else positions)
 
     def _location(self, video_id: str) -> Location:
         outcome = self.outcomes.get(video_id)
@@ -194,11 +181,8 @@ def settings_fingerprint(settings: ExtractSettings) -> str:
 def decode_frame(jpeg: bytes, size: int, *, checked: bool) -> UInt8[np.ndarray, "size size 3"] | None:
     """Decode a stored frame to RGB; None if it is no picture of this size.
 
-    Args:
-        jpeg: its bytes.
-        size: its side, in pixels.
-        checked: whether they are those that were written. Others are looked at before: five damaged bytes in a head
-            make a picture of gigabytes.
+    Bytes that are not `checked` to be those that were written are looked at before: five damaged ones in a head make a
+    picture of gigabytes.
     """
     if checked or _says_its_side_is(jpeg, size):
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -220,72 +204,59 @@ def _says_its_side_is(jpeg: bytes, size: int) -> bool:
 
 
 def is_store(path: Path) -> bool:
-    """Whether there is a store at `path`.
-
-    Raises:
-        RequestError: the folder may not be looked into.
-    """
-    try:
+    """Whether there is a store at `path`."""
+    with reading(path):
         return (path / STORE_FILE).is_file()
-    except OSError as error:
-        raise cannot_read(path, error) from error
 
 
 def read_manifest(path: Path) -> tuple[Manifest, dict[str, Outcome]]:
-    """The manifest of the store at `path`, and what became of each clip when it was written.
-
-    Raises:
-        RequestError: it is missing, damaged, not a store's, or may not be read.
-    """
+    """The manifest of the store at `path`, and what became of each clip when it was written."""
     file = path / MANIFEST_FILE
-    try:
-        there = file.exists()
-    except OSError as error:
-        raise cannot_read(file, error) from error
-    if not there:
-        raise RequestError(f"{file} is gone; {_PREPARE_ANEW}")
+    with reading(file):
+        if not file.exists():
+            raise RequestError(f"{file} is gone; {_PREPARE_ANEW}")
     table = Manifest.from_parquet(file)
-    return table, outcomes_of(table, path / MANIFEST_FILE)
+    return table, outcomes_of(table, file)
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The content of store.json.
-
-    Raises:
-        RequestError: there is no store, or none of this format.
-    """
+    """The content of store.json."""
     if not is_store(path):
         if not path.exists():
             raise RequestError(f"there is no folder {path}{near_name(path)}; {_EXPECTED}")
         what = "not a clip store" if path.is_dir() else "a file, not a clip store"
         raise RequestError(f"{path} is {what}; {_EXPECTED}")
-    file = path / STORE_FILE
-    content = read_json(file, _PREPARE_ANEW)
-    try:
-        if content.pop(_CHECKSUM, None) not in (None, _checksum(content)):
-            raise _damaged_description(path, "it is not what was written")
-    except RecursionError as error:
-        raise _damaged_description(path, "it is nested too deeply") from error
-    written = content.get("format")
-    if type(written) is not int:
-        raise _damaged_description(path, "it names no format")
-    if written != FORMAT:
+    content = read_json(path / STORE_FILE, _PREPARE_ANEW)
+    reason = _damage(content)
+    if reason:
+        raise RequestError(f"{path / STORE_FILE} is damaged ({reason}); {_PREPARE_ANEW}")
+    if content["format"] != FORMAT:
         raise RequestError(
-            f"{path} is a store of format {written}, this version reads format {FORMAT}; prepare it again"
+            f"{path} is a store of format {content['format']}, this version reads format {FORMAT}; prepare it again"
         )
-    for key in ("dataset", "root"):
-        if not isinstance(content.get(key), str):
-            raise _damaged_description(path, f"it names no {key}")
-    try:
-        settings_from(content)
-        template_from(content)
-    except (KeyError, AttributeError, TypeError, RequestError) as error:
-        raise _damaged_description(path, "it holds no settings that make sense") from error
     return content
 
 
-def _damaged_description(path: Path, reason: str) -> RequestError:
-    return RequestError(f"{path / STORE_FILE} is damaged ({reason}); {_PREPARE_ANEW}")
+def _damage(content: dict[str, Any]) -> str:
+    """What is wrong with the content of store.json, whose checksum is taken out; "" if nothing is."""
+    try:
+        if content.pop(_CHECKSUM, None) not in (None, _checksum(content)):
+            return "it is not what was written"
+    except RecursionError:
+        return "it is nested too deeply"
+    if type(content.get("format")) is not int:
+        return "it names no format"
+    if content["format"] != FORMAT:
+        return ""  # whatever it holds
+    for key in ("dataset", "root"):
+        if not isinstance(content.get(key), str):
+            return f"it names no {key}"
+    try:
+        settings_from(content)
+        template_from(content)
+    except (KeyError, AttributeError, TypeError, RequestError):
+        return "it holds no settings that make sense"
+    return ""
 
 
 def _checksum(description: Mapping[str, Any]) -> str:
@@ -293,11 +264,7 @@ def _checksum(description: Mapping[str, Any]) -> str:
 
 
 def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
-    """The settings that store.json holds.
-
-    Raises:
-        KeyError, AttributeError, TypeError, RequestError: they are none.
-    """
+    """The settings that store.json holds; KeyError, AttributeError, TypeError or RequestError where it holds none."""
     usual = asdict(ExtractSettings())
     found = {name: value for name, value in description["settings"].items() if name in usual}
     for name, value in found.items():
@@ -308,11 +275,7 @@ def settings_from(description: Mapping[str, Any]) -> ExtractSettings:
 
 
 def template_from(description: Mapping[str, Any]) -> FaceTemplate | None:
-    """Where faces lie in crops, as store.json has it; None if it does not say.
-
-    Raises:
-        RequestError: it is damaged.
-    """
+    """Where faces lie in crops, as store.json has it; None if it does not say."""
     return FaceTemplate.from_dict(description[_TEMPLATE]) if _TEMPLATE in description else None
 
 

@@ -39,17 +39,12 @@ class Outcome:
     """What became of one clip.
 
     Attributes:
-        video_id: which clip.
         path: the file it was cut from, relative to the data set's root.
         status: `done`, `failed`, or `pending` (not looked at yet, or not finished).
         failure: the kind of failure in a word or two ("no face"); "" if it has not failed.
         detail: the failure in a sentence; for a clip that is done, what was wrong with it all the same
             (a damaged file whose good frames were used), or ""; for one that is pending, why if that is known.
-        location: where its frames lie, if it is done.
         person: who was asked for, where several people may be in view; "" for the one in view longest.
-
-    Raises:
-        ValueError: these do not go together.
     """
 
     video_id: str
@@ -74,12 +69,12 @@ class Outcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be known of a usable clip's pictures but is no damage, each to stand behind "whose file"."""
+        """What is to be known of a usable clip's pictures but is no damage, each to follow "whose file"."""
         return tuple(note.rstrip("; ") for note in self.detail.split(NOTE)[1:]) if self.status == "done" else ()
 
     @property
     def damaged(self) -> bool:
-        """Whether it is usable, but its file is damaged behind the frames that were used."""
+        """Whether it is usable, but its file is damaged after the frames that were used."""
         return self.status == "done" and bool(self.detail) and not self.detail.startswith(NOTE)
 
     def to_json(self) -> str:
@@ -91,11 +86,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, line: str) -> "Outcome":
-        """The inverse of `to_json`; also of the lines of earlier versions, without checksums.
-
-        Raises:
-            ValueError: the line is cut off or damaged.
-        """
+        """The inverse of `to_json`, also of the lines of earlier versions; ValueError where the line is damaged."""
         try:
             content = json.loads(line)
             if not isinstance(content, dict):
@@ -108,8 +99,9 @@ class Outcome:
         if not all(isinstance(value, str) for value in content.values()):
             raise ValueError("it holds something else than text")
         try:
-            location = None if place is None else _location(**{**place, "checksums": _from_hex(place)})
-            return cls(**{**content, "status": _status(content["status"])}, location=location)
+            if place is not None:
+                place = _location(**{**place, "checksums": bytes.fromhex(place.get("checksums", ""))})
+            return cls(**{**content, "status": _status(content["status"])}, location=place)
         except (TypeError, KeyError) as error:
             raise ValueError("its names are others") from error
 
@@ -125,16 +117,8 @@ def _checksum(content: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(content).encode())
 
 
-def _from_hex(place: Mapping[str, Any]) -> bytes:
-    return bytes.fromhex(place.get("checksums", ""))
-
-
 def _location(shard: object, chunks: object, end: object, num_frames: object, checksums: object) -> Location:
-    """A location of values that were read from a file.
-
-    Raises:
-        ValueError: no clip can lie there.
-    """
+    """A location of values that were read from a file; ValueError where no clip can lie there."""
     numbers = [n for n in (*chunks, end, num_frames) if type(n) is int] if isinstance(chunks, list) else []
     if not isinstance(chunks, list) or len(numbers) != len(chunks) + 2:
         raise ValueError("a number is missing")
@@ -147,19 +131,11 @@ def _location(shard: object, chunks: object, end: object, num_frames: object, ch
 def with_outcomes(annotations: Manifest, outcomes: Mapping[str, Outcome]) -> Manifest:
     """Annotations with what became of each clip in further columns, as a store keeps them."""
     rows = [outcomes[i] for i in annotations.video_ids]
-    places = [r.location for r in rows]
-    columns: dict[str, list[Any]] = {
-        "clip_status": [r.status for r in rows],
-        "clip_failure": [r.failure for r in rows],
-        "clip_detail": [r.detail for r in rows],
-        "clip_num_frames": [None if p is None else p.num_frames for p in places],
-        "clip_shard": [None if p is None else p.shard for p in places],
-        "clip_chunks": [None if p is None else list(p.chunks) for p in places],
-        "clip_end": [None if p is None else p.end for p in places],
-        "clip_checksums": [None if p is None else p.checksums for p in places],
-        "clip_person": [r.person for r in rows],
-    }
-    added = [pl.Series(name, columns[name], dtype=dtype) for name, dtype in _OUTCOME_COLUMNS.items()]
+    added = []
+    for column, dtype in _OUTCOME_COLUMNS.items():
+        name = column.removeprefix("clip_")  # of the outcome, or of its location
+        values = [getattr(row if hasattr(row, name) else row.location, name, None) for row in rows]
+        added.append(pl.Series(column, values, dtype=dtype))
     return Manifest(annotations.class_names, annotations.table.with_columns(added), annotations.name, annotations.notes)
 
 
@@ -170,15 +146,7 @@ def without_outcomes(table: Manifest) -> Manifest:
 
 
 def outcomes_of(table: Manifest, file: Path) -> dict[str, Outcome]:
-    """What became of each clip, from a manifest that a store keeps.
-
-    Args:
-        table: the manifest.
-        file: where it was read from, for messages.
-
-    Raises:
-        RequestError: it is not a store's, or holds what no clip can have; names the row.
-    """
+    """What became of each clip, from the manifest that a store keeps in `file`."""
     columns = []
     for name, dtype in _OUTCOME_COLUMNS.items():
         if name in table.table.columns and table.table[name].dtype in (dtype, pl.Null):

@@ -5,7 +5,7 @@ in consecutive record batches ("chunks") of `CHUNK_FRAMES` rows; the byte offset
 manifest, so one frame is one seek: no other frame is read or decoded.
 
 The manifest also keeps a checksum of every frame, and none is given out that does not have it: so damage, and a
-shard in the place of another, are noticed where they are read. It is a CRC-32: 5 us beside 700 us of decoding.
+shard in the place of another, are noticed where they are read. It is a CRC-32: 5 us, against 700 us of decoding.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from midas_dfer.errors import JobError
-from midas_dfer.files import cannot_read, cannot_write, to_disk
+from midas_dfer.files import cannot_read, to_disk, writing
 
 CHUNK_FRAMES = 64
 SHARD_BYTES = 256 * 2**20
@@ -65,14 +65,8 @@ class Location:
     """Where the frames of a clip lie.
 
     Attributes:
-        shard: file name of the shard.
         chunks: byte offset of each record batch; all but the last hold `CHUNK_FRAMES` frames.
-        end: byte offset behind the last batch.
-        num_frames: how many frames there are.
-        checksums: of each frame, one behind the other; none in stores that were written before there were any.
-
-    Raises:
-        ValueError: no clip can lie there.
+        checksums: of each frame, one after the other; none in stores that were written before there were any.
     """
 
     shard: str
@@ -98,17 +92,14 @@ class ShardWriter:
     """Writes clips into shards of about 256 MiB; a clip is there whole or not at all.
 
     Args:
-        folder: where the shards lie.
-        prefix: beginning of the shards' names, unique to this writer.
+       folder: where the shards lie.
+       prefix: beginning of the shards' names, unique to this writer.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
-        self.folder = folder
-        self.prefix = prefix
-        self._count = 0
+        self.folder, self.prefix = folder, prefix
         self._file: int | None = None
-        self._position = 0
-        self._name = ""
+        self._name, self._count, self._position = "", 0, 0
 
     def write_clip(self, video_id: str, frames: Iterable[StoredFrame]) -> Location:
         """Append a clip, a chunk at a time, and say where it lies.
@@ -159,23 +150,19 @@ class ShardWriter:
         if self._file is None:
             self._name = f"{self.prefix}-{self._count:04d}.arrow"
             self._count += 1
-            try:
+            with writing(self.folder / self._name):
                 self._file = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            except OSError as error:
-                raise cannot_write(self.folder / self._name, error) from error
             self._position = 0
             self._write(self._file, SCHEMA.serialize())
         return self._file
 
     def _write(self, file: int, data: "pa.Buffer | bytes") -> None:
         rest = memoryview(data)
-        while rest:  # a nearly full disk takes a part before it refuses
-            try:
+        with writing(self.folder / self._name):
+            while rest:  # a nearly full disk takes a part before it refuses
                 written = os.write(file, rest)
-            except OSError as error:
-                raise cannot_write(self.folder / self._name, error) from error
-            self._position += written
-            rest = rest[written:]
+                self._position += written
+                rest = rest[written:]
 
 
 class ShardReader:
@@ -247,26 +234,17 @@ class ShardReader:
 
 
 def seal_shard(path: Path, end: int) -> None:
-    """Cut off what an interrupted writer left behind byte `end`, end the stream there, and wait for the disk.
-
-    Raises:
-        JobError: it cannot be written.
-    """
-    try:
-        if not _is_sealed(path, end):
+    """Cut off what an interrupted writer left behind byte `end`, end the stream there, and wait for the disk."""
+    with writing(path):
+        with path.open("rb") as file:
+            file.seek(end)
+            sealed = file.read(len(_END_OF_STREAM) + 1) == _END_OF_STREAM
+        if not sealed:
             with path.open("r+b", buffering=0) as file:
                 file.truncate(end)
                 file.seek(end)
                 file.write(_END_OF_STREAM)
         to_disk(path)  # also where the writer itself came to the end: it did not wait
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def _is_sealed(path: Path, end: int) -> bool:
-    with path.open("rb") as file:
-        file.seek(end)
-        return file.read(len(_END_OF_STREAM) + 1) == _END_OF_STREAM
 
 
 def _serialize(video_id: str, frames: Sequence[StoredFrame]) -> pa.Buffer:

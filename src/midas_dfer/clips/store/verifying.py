@@ -9,7 +9,7 @@ from midas_dfer.clips.store.clip_store import decode_frame
 from midas_dfer.clips.store.outcomes import Outcome
 from midas_dfer.clips.store.shards import Location, ShardReader
 from midas_dfer.errors import JobError
-from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.progress import Progress, reported
 
 _AHEAD = 4  # clips per thread that wait for one; more would only hold memory
 
@@ -20,41 +20,26 @@ def damaged_clips(
     """Read every frame of clips, and say what is wrong with those that are not what was written, by video_id.
 
     Frames with a checksum must have it. The others, of earlier versions, must be pictures of the right size.
-
-    Args:
-        shards: folder of the shards.
-        outcomes: the clips; those without frames are passed over.
-        size: side of the pictures, in pixels.
-        jobs: how many threads.
-        progress: told of each clip.
-
-    Raises:
-        RequestError: a shard may not be read.
     """
-    progress = NoProgress() if progress is None else progress
     reader = ShardReader(shards)
     clips = [(each.video_id, each.location) for each in outcomes if each.location is not None]
-    progress.start(len(clips))
     found = {}
-    try:
-        with ThreadPoolExecutor(jobs) as threads:
-            waiting: deque[tuple[str, Future[str]]] = deque()
+    waiting: deque[tuple[str, Future[str]]] = deque()
+    with reported(progress, len(clips)) as bar, ThreadPoolExecutor(jobs) as threads:
 
-            def results() -> Iterator[tuple[str, str]]:
-                for video_id, location in clips:
-                    waiting.append((video_id, threads.submit(_damage, reader, video_id, location, size)))
-                    if len(waiting) > _AHEAD * jobs:
-                        first, future = waiting.popleft()
-                        yield first, future.result()
-                for first, future in waiting:
+        def results() -> Iterator[tuple[str, str]]:
+            for video_id, location in clips:
+                waiting.append((video_id, threads.submit(_damage, reader, video_id, location, size)))
+                if len(waiting) > _AHEAD * jobs:
+                    first, future = waiting.popleft()
                     yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
 
-            for video_id, damage in results():
-                if damage:
-                    found[video_id] = damage
-                progress.advance(f"damaged: {video_id}" if damage else "")
-    finally:
-        progress.finish()
+        for video_id, damage in results():
+            if damage:
+                found[video_id] = damage
+            bar.advance(f"damaged: {video_id}" if damage else "")
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from matplotlib import colors as mcolors
 
-from midas_dfer.evaluation.explain import GROUPS, ExplainedClip, Explanation, Group
+from midas_dfer.evaluation.explanation import GROUPS, ExplainedClip, Explanation, Group
 from midas_dfer.report.pictures.layout import MARGIN, NAME_SIZE, Sheet, fitted, short_name, text_width
 from midas_dfer.report.pictures.style import (
     ACCENT,

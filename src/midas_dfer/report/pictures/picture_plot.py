@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.track_timeline import TrackTimeline
 from midas_dfer.report.pictures.layout import Sheet, draw_distribution, one_line
 from midas_dfer.report.pictures.style import INK, PAPER, SOFT_INK
 from midas_dfer.report.pictures.timeline_page import (

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.track_timeline import TrackTimeline
 from midas_dfer.report.pictures.layout import Sheet, one_line, short_name
 from midas_dfer.report.pictures.picture_plot import draw_picture
 from midas_dfer.report.pictures.style import (

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from midas_dfer.clips.checking.check import CheckReport
+from midas_dfer.clips.checking.faces_in_view import MOST_FRAMES
 from midas_dfer.clips.checking.finding import Finding, errors_of
-from midas_dfer.clips.checking.seen import MOST_FRAMES
 from midas_dfer.clips.checking.store import StoreReport
 from midas_dfer.manifest.class_counts import classes_text
 from midas_dfer.manifest.vote_counts import annotators_text, votes_text

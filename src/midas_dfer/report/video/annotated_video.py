@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.errors import DamagedVideoError
-from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.track_timeline import TrackTimeline
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.report.pictures.style import emotion_colors
 from midas_dfer.report.video.overlay import Artist, Sprite

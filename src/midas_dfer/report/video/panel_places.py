@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from midas_dfer.clips.faces.tracks import mean_size
-from midas_dfer.predict.timeline import Timeline, TrackTimeline
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.predict.track_timeline import TrackTimeline
 
 _PLACES = 13  # tried along each edge
 _MOMENTS = 24  # of a track that are looked at

@@ -18,24 +18,11 @@ from midas_dfer.synthetic.identity import Identity
 class Expression:
     """What a face does: intensities of action units, 0 (at rest) to 1 (as far as it goes).
 
+    1 raises the inner brow, 2 the outer, 4 lowers the brow; 5 raises the upper lid, 6 the cheek, 7 tightens the lids,
+    9 wrinkles the nose; 10 raises the upper lip, 12 pulls the lip corners, 15 depresses them, 17 raises the chin, 20
+    stretches the lips, 23 tightens, 24 presses, 25 parts them; 26 drops the jaw; 43 closes the eyes (1: mid-blink).
+
     Attributes:
-        au1: inner brow raiser.
-        au2: outer brow raiser.
-        au4: brow lowerer.
-        au5: upper lid raiser.
-        au6: cheek raiser.
-        au7: lid tightener.
-        au9: nose wrinkler.
-        au10: upper lip raiser.
-        au12: lip corner puller.
-        au15: lip corner depressor.
-        au17: chin raiser.
-        au20: lip stretcher.
-        au23: lip tightener.
-        au24: lip pressor.
-        au25: lips part.
-        au26: jaw drop.
-        au43: eyes closed; 1 is the middle of a blink.
         gaze_x: where the eyes look, -1 (left of the picture) to 1.
         gaze_y: -1 (up) to 1 (down).
         asymmetry: how much stronger the right side of the picture moves than the left one (0.1: ten percent
@@ -73,12 +60,10 @@ class Pose:
     """How the head is held.
 
     Attributes:
-        yaw: turn in degrees; positive turns the face to the right of the picture.
-        pitch: nod in degrees; positive looks down.
-        roll: tilt in degrees; positive is clockwise in the picture.
-        x: offset to the right, in face units.
-        y: offset downwards, in face units.
-        scale: size factor.
+       yaw: turn in degrees; positive turns the face to the right of the picture.
+       pitch: nod in degrees; positive looks down.
+       roll: tilt in degrees; positive is clockwise in the picture.
+       x, y: offset to the right and downwards, in face units.
     """
 
     yaw: float = 0.0
@@ -94,11 +79,6 @@ class Projection:
 
     The face is a curved surface, so turning it moves the nose further than the cheeks and narrows the far
     side.
-
-    Args:
-        pose: of the head.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
     """
 
     def __init__(self, pose: Pose, width: int, height: int) -> None:
@@ -190,10 +170,7 @@ def eye(identity: Identity, expression: Expression, side: int) -> Eye:
         return curve(points if side > 0 else points[::-1])
 
     radius = 0.112 * identity.eye_size
-    iris = (
-        centre_x + 0.09 * e.gaze_x,
-        centre_y - 0.022 + 0.05 * e.gaze_y + 0.03 * closed,
-    )
+    iris = (centre_x + 0.09 * e.gaze_x, centre_y - 0.022 + 0.05 * e.gaze_y + 0.03 * closed)
     return Eye((centre_x, centre_y), place(top), place(bottom), place(fold), iris, radius)
 
 
@@ -253,11 +230,7 @@ def mouth(identity: Identity, expression: Expression) -> Mouth:
         return np.stack([x * half, y], axis=1)
 
     return Mouth(
-        curve_of(upper_outer),
-        curve_of(upper_inner),
-        curve_of(lower_inner),
-        curve_of(lower_outer),
-        gap_up + gap_down,
+        curve_of(upper_outer), curve_of(upper_inner), curve_of(lower_inner), curve_of(lower_outer), gap_up + gap_down
     )
 
 

@@ -11,11 +11,7 @@ from midas_dfer.synthetic.identity import Identity
 
 
 def draw_scarf_front(
-    canvas: Canvas,
-    identity: Identity,
-    colours: Palette,
-    projection: Projection,
-    head: Float64[np.ndarray, "N 2"],
+    canvas: Canvas, identity: Identity, colours: Palette, projection: Projection, head: Float64[np.ndarray, "N 2"]
 ) -> None:
     """A head scarf around face and chin; its folds follow the head."""
     base, bright, dark = hair_colours(identity, colours)
@@ -61,12 +57,7 @@ def draw_scarf_neck(
 
 
 def draw_beard(
-    canvas: Canvas,
-    identity: Identity,
-    expression: Expression,
-    lips: Mouth,
-    colours: Palette,
-    projection: Projection,
+    canvas: Canvas, identity: Identity, expression: Expression, lips: Mouth, colours: Palette, projection: Projection
 ) -> None:
     """A beard on jaw and upper lip; the mouth is drawn over it."""
     if identity.beard == "none":
@@ -107,6 +98,5 @@ def draw_beard(
     moustache = np.stack([steps * half, y], axis=1)
     thick = (0.06 - 0.035 * np.abs(steps) ** 2 - 0.02 * np.exp(-((steps / 0.12) ** 2))) * unit
     canvas.fill(
-        ribbon(projection(curve(moustache, steps=2), 0.05), np.interp(np.linspace(-1, 1, 29), steps, thick)),
-        colour,
+        ribbon(projection(curve(moustache, steps=2), 0.05), np.interp(np.linspace(-1, 1, 29), steps, thick)), colour
     )

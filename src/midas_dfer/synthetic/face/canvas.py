@@ -30,13 +30,9 @@ def times(colour: Colour, factor: float | Colour) -> Colour:
 
 
 class Canvas:
-    """An image on which shapes are drawn, given in pixels of the final picture.
+    """An image (RGB, or one channel) on which shapes are drawn, given in pixels of the final picture.
 
-    Args:
-        image: RGB (or one-channel) image that is drawn on.
-        scale: pixels of `image` per pixel of the final picture.
-        left: where the left edge of `image` lies in the final picture, in pixels.
-        top: where its upper edge lies.
+    `scale` is how many pixels of it make one of those; `left` and `top` are where its edges lie in the final picture.
     """
 
     def __init__(self, image: UInt8[np.ndarray, "H W ..."], scale: float, left: int = 0, top: int = 0) -> None:

@@ -68,11 +68,7 @@ def draw_eye(
 
 
 def draw_brow(
-    canvas: Canvas,
-    line: Float64[np.ndarray, "N 2"],
-    identity: Identity,
-    colours: Palette,
-    projection: Projection,
+    canvas: Canvas, line: Float64[np.ndarray, "N 2"], identity: Identity, colours: Palette, projection: Projection
 ) -> None:
     """A brow along its centre line (face units, from its inner to its outer end)."""
     steps = np.linspace(0.0, 1.0, len(line))

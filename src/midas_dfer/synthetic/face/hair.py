@@ -83,35 +83,11 @@ def draw_hair_behind(canvas: Canvas, identity: Identity, colours: Palette, proje
     base, light, dark = hair_colours(identity, colours)
     if style in ("bob", "long", "scarf"):
         if style == "bob":
-            half = [
-                (0.0, -1.7),
-                (0.7, -1.55),
-                (1.08, -1.0),
-                (1.17, -0.2),
-                (1.20, 0.6),
-                (1.10, 1.12),
-                (0.8, 1.28),
-            ]
+            half = [(0.0, -1.7), (0.7, -1.55), (1.08, -1.0), (1.17, -0.2), (1.20, 0.6), (1.10, 1.12), (0.8, 1.28)]
         elif style == "long":
-            half = [
-                (0.0, -1.7),
-                (0.7, -1.56),
-                (1.07, -1.0),
-                (1.14, -0.2),
-                (1.18, 0.7),
-                (1.28, 1.6),
-                (1.12, 2.25),
-            ]
+            half = [(0.0, -1.7), (0.7, -1.56), (1.07, -1.0), (1.14, -0.2), (1.18, 0.7), (1.28, 1.6), (1.12, 2.25)]
         else:
-            half = [
-                (0.0, -1.7),
-                (0.7, -1.55),
-                (1.08, -1.0),
-                (1.14, -0.2),
-                (1.10, 0.7),
-                (1.05, 1.4),
-                (1.15, 2.05),
-            ]
+            half = [(0.0, -1.7), (0.7, -1.55), (1.08, -1.0), (1.14, -0.2), (1.10, 0.7), (1.05, 1.4), (1.15, 2.05)]
         right = np.array(half) * [width, 1.0]
         points = np.concatenate([right, right[:0:-1] * [-1.0, 1.0]])
         canvas.fill(projection.outline(curve(points, closed=True), -0.25), dark)

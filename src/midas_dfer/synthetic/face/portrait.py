@@ -6,16 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from midas_dfer.synthetic.face.anatomy import (
-    Expression,
-    Pose,
-    Projection,
-    brow,
-    eye,
-    mouth,
-    nose_tip,
-    outline,
-)
+from midas_dfer.synthetic.face.anatomy import Expression, Pose, Projection, brow, eye, mouth, nose_tip, outline
 from midas_dfer.synthetic.face.beard_and_scarf import draw_beard, draw_scarf_front, draw_scarf_neck
 from midas_dfer.synthetic.face.canvas import Canvas, curve, ribbon, times
 from midas_dfer.synthetic.face.features import draw_brow, draw_eye, draw_glasses, draw_mouth, draw_nose
@@ -32,7 +23,6 @@ class Picture:
     """A rendered frame.
 
     Attributes:
-        image: RGB.
         landmarks: x, y in pixels of the person's right eye, left eye, nose tip, right and left mouth corner
             (the order of the face detector YuNet).
     """
@@ -89,16 +79,7 @@ class Portrait:
         canvas.fill(side * unit + base, times(colours.clothing, 0.88))
 
     def render(self, expression: Expression, pose: Pose, *, noise_seed: int = 0) -> Picture:
-        """Render one frame.
-
-        Args:
-            expression: what the face does.
-            pose: how the head is held.
-            noise_seed: which grains of noise are seen; give each frame its own.
-
-        Returns:
-            The picture and where its landmarks truly are.
-        """
+        """Render one frame, with the grains of noise of `noise_seed`: give each frame its own."""
         identity, light, colours = self.identity, self.light, self._colours
         projection = Projection(pose, self.width, self.height)
         canvas = Canvas(self._backdrop.copy(), SUPERSAMPLING)
@@ -158,13 +139,7 @@ class Portrait:
 
 
 def render_face(
-    identity: Identity,
-    expression: Expression,
-    pose: Pose,
-    light: Light,
-    *,
-    width: int = 320,
-    height: int = 240,
+    identity: Identity, expression: Expression, pose: Pose, light: Light, *, width: int = 320, height: int = 240
 ) -> Picture:
     """Render a single picture; for many of one person, keep a `Portrait`."""
     return Portrait(identity, light, width, height).render(expression, pose)

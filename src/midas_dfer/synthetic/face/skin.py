@@ -49,11 +49,7 @@ def palette(identity: Identity, light: Light) -> Palette:
         deep=shadow(0.26),
         fold=shadow(0.30),
         blush=mix(skin, times((216.0, 96.0, 88.0), factor), 0.20),
-        lip=mix(
-            times(skin, (0.93, 0.80, 0.80)),
-            times((178.0, 58.0, 70.0), factor),
-            0.30 + 0.40 * identity.lip_colour,
-        ),
+        lip=mix(times(skin, (0.93, 0.80, 0.80)), times((178.0, 58.0, 70.0), factor), 0.30 + 0.40 * identity.lip_colour),
         hair=hair,
         hair_light=mix(hair, times((255.0, 226.0, 190.0), factor), 0.24),
         hair_dark=times(hair, 0.68),
@@ -102,13 +98,8 @@ def draw_neck(
 ) -> None:
     """The neck, from the head to the collar, with the shadow that the chin throws on it.
 
-    Args:
-        canvas: of the whole picture.
-        colours: of the person.
-        projection: of the head.
-        head: silhouette of the head, in pixels.
-        base: middle of the collar, in pixels; it does not move with the head.
-        unit: pixels per face unit of the resting head.
+    `base` is the middle of the collar, in pixels, and `unit` the pixels per face unit of the resting head: neither
+    moves with the head, whose silhouette is `head`.
     """
     top = projection.outline(np.array([[-0.56, 0.9], [0.56, 0.9]]), 0.0)
     sides = np.array([[-0.60, -0.22], [-0.74, 0.10], [-0.5, 0.42], [0.5, 0.42], [0.74, 0.10], [0.60, -0.22]])
@@ -136,12 +127,7 @@ def draw_ears(canvas: Canvas, identity: Identity, colours: Palette, projection: 
 
 
 def _draw_soft(
-    soft: Canvas,
-    identity: Identity,
-    expression: Expression,
-    light: Light,
-    colours: Palette,
-    projection: Projection,
+    soft: Canvas, identity: Identity, expression: Expression, light: Light, colours: Palette, projection: Projection
 ) -> None:
     """Broad light and shadow on the face; the canvas is blurred afterwards."""
     e, unit, roll = expression, projection.unit, projection.roll
@@ -164,13 +150,7 @@ def _draw_soft(
         spot(0.19 * eye_side, -0.06, 0.09, 0.16, mix(colours.shade, colours.deep, 0.35))
         spot(0.42 * eye_side, 0.14, 0.22, 0.05, mix(colours.skin, colours.shade, 0.5 + 0.3 * identity.age))
         cheek_y = 0.56 - 0.10 * lifted
-        spot(
-            0.57 * eye_side,
-            cheek_y,
-            0.22 + 0.03 * lifted,
-            0.17,
-            mix(colours.skin, colours.blush, 0.8 + 0.2 * e.au12),
-        )
+        spot(0.57 * eye_side, cheek_y, 0.22 + 0.03 * lifted, 0.17, mix(colours.skin, colours.blush, 0.8 + 0.2 * e.au12))
         glow = mix(colours.skin, colours.light, 0.35 + 0.35 * lit + 0.3 * lifted)
         spot(0.55 * eye_side, cheek_y - 0.15, 0.15, 0.07 + 0.02 * lifted, glow, tilt=-20.0 * eye_side)
     tip_x, tip_y, tip_lift = nose_tip(identity, e)
@@ -188,12 +168,7 @@ def _draw_soft(
 
 
 def _draw_folds(
-    detail: Canvas,
-    identity: Identity,
-    expression: Expression,
-    colours: Palette,
-    projection: Projection,
-    lips: Mouth,
+    detail: Canvas, identity: Identity, expression: Expression, colours: Palette, projection: Projection, lips: Mouth
 ) -> None:
     """Lines that muscles fold into the skin; the older the face, the more stay at rest."""
     e, unit = expression, projection.unit
@@ -224,17 +199,10 @@ def _draw_folds(
             0.022,
         )
         for rise in (-0.08, 0.0, 0.08):
-            fold(
-                [(side * 0.70, 0.5 * rise), (side * 0.80, 1.2 * rise - 0.01)],
-                0.7 * e.au6 + 0.35 * age - 0.2,
-                0.014,
-            )
+            fold([(side * 0.70, 0.5 * rise), (side * 0.80, 1.2 * rise - 0.01)], 0.7 * e.au6 + 0.35 * age - 0.2, 0.014)
         # Between the brows: vertical lines of anger, on the nose: wrinkles of disgust.
         fold(
-            [(side * 0.065, -0.42), (side * 0.055, -0.3), (side * 0.075, -0.2)],
-            1.1 * e.au4 - 0.15 * e.au1,
-            0.026,
-            0.05,
+            [(side * 0.065, -0.42), (side * 0.055, -0.3), (side * 0.075, -0.2)], 1.1 * e.au4 - 0.15 * e.au1, 0.026, 0.05
         )
         fold([(side * 0.02, -0.06), (side * 0.10, -0.02), (side * 0.16, 0.06)], e.au9, 0.026, 0.1)
         fold([(side * 0.01, 0.06), (side * 0.10, 0.09), (side * 0.17, 0.19)], e.au9, 0.024, 0.12)
@@ -245,12 +213,7 @@ def _draw_folds(
     for level, height in enumerate((-0.66, -0.80, -0.93)):
         reach = 0.50 - 0.07 * level
         wave = -0.05 * e.au1 + 0.04 * e.au4
-        line = [
-            (-reach, height + 0.04),
-            (-0.5 * reach, height + wave),
-            (0.0, height),
-            (0.5 * reach, height + wave),
-        ]
+        line = [(-reach, height + 0.04), (-0.5 * reach, height + wave), (0.0, height), (0.5 * reach, height + wave)]
         fold([*line, (reach, height + 0.04)], 0.75 * raised + 0.45 * age - 0.12 * level, 0.018)
     fold([(-0.16, chin + 0.09), (0.0, chin + 0.075), (0.16, chin + 0.09)], 0.55 + 0.3 * e.au17, detail_scale)
     if e.au17 > 0.15:
@@ -261,10 +224,7 @@ def _draw_folds(
     for _ in range(identity.freckles):
         x, y = freckles.uniform(-0.62, 0.62), freckles.uniform(0.22, 0.5)
         detail.oval(
-            projection.point(float(x), float(y), 0.03),
-            (0.014 * unit,) * 2,
-            0.0,
-            mix(colours.skin, colours.fold, 0.55),
+            projection.point(float(x), float(y), 0.03), (0.014 * unit,) * 2, 0.0, mix(colours.skin, colours.fold, 0.55)
         )
 
 

@@ -1,7 +1,7 @@
 """A synthetic AFEW: drawn faces in folders by part and emotion, under the names of copies or of the challenges.
 
 The traps: two spellings of the parts; clips that are videos or folders of pictures; sound files and hidden files
-among them; crops of the organisers beside the folders of the emotions; a test part without labels; a clip
+among them; crops of the organisers next to the folders of the emotions; a test part without labels; a clip
 whose name occurs in both parts.
 """
 
@@ -24,23 +24,12 @@ _FOLDERS = {"copy": ("AFEW_Face/train", "AFEW_Face/validation"), "challenge": ("
 def write_afew(
     root: Path, *, clips: int = 28, seed: int = 0, spelling: Spelling = "copy", frames: int = 8, drawn: bool = True
 ) -> None:
-    """Write a synthetic copy.
+    """Write a synthetic copy of at least `FEWEST_CLIPS` clips of so many frames.
 
-    The classes take turns; every second round of seven is for validation.
-
-    Args:
-        root: the folder; made if it is not there.
-        clips: how many, at least `FEWEST_CLIPS`.
-        seed: of all that is drawn.
-        spelling: of the folders. "copy" holds crops of 64 x 64 pixels, and in `lists/` the lists of other code
-            bases; "challenge" holds films of 128 x 96 pixels (MP4 in files called .avi: readers go by content)
-            and what else the challenges put there.
-        frames: pictures of a clip.
-        drawn: False leaves the clips empty: folders without pictures, files without content.
-
-    Raises:
-        RequestError: too few clips.
-        JobError: a file cannot be written.
+    The classes take turns; every second round of seven is for validation. `spelling` is that of the folders: "copy"
+    holds crops of 64 x 64 pixels, and in `lists/` the lists of other code bases; "challenge" holds films of 128 x 96
+    pixels (MP4 in files called .avi: readers go by content) and what else the challenges put there. Not `drawn`, clips
+    are folders without pictures, or files without content.
     """
     if clips < FEWEST_CLIPS:
         raise RequestError(f"{clips} clips were asked for. Every class in both parts needs {FEWEST_CLIPS} or more.")

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Int64, UInt8
 
@@ -19,15 +18,13 @@ from midas_dfer.emotions import DFEW
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_text, make_folder, write_file
 from midas_dfer.synthetic.identity import draw_identity, draw_light
+from midas_dfer.synthetic.layouts.drawn_clips import FRAME_RATE, write_clip, write_pictures
 from midas_dfer.synthetic.performances import draw_performance, render_clip
-from midas_dfer.video.write import write_video
 
 FEWEST_CLIPS = 20
 COLUMNS = (*(f"{number}{name}" for number, name in enumerate(DFEW, start=1)), "order", "label")
 
 _SETS = 5
-_FRAME_RATE = 25.0
-_CROP = (slice(18, 82), slice(26, 90))  # where the face is in a frame of 128 x 96
 
 
 def write_dfew(
@@ -41,25 +38,14 @@ def write_dfew(
     list_names: Literal["set", "part_set"] = "set",
     annotation: Literal["xlsx", "csv"] = "xlsx",
 ) -> None:
-    """Write a synthetic copy.
+    """Write a synthetic copy of at least `FEWEST_CLIPS` clips, numbered from 1, of about so many frames.
 
     Every fourth clip has no single label. Of the others, every tenth is one in which "no face was found".
 
-    Args:
-        root: the folder; made if it is not there.
-        clips: how many, at least `FEWEST_CLIPS`; numbered from 1.
-        seed: of all that is drawn.
-        layouts: which copies of the clips to write: `Clip/original/part_P/N.mp4` (128 x 96 pixels),
-            `Clip/clip_224x224/NNNNN/NNNNN_00001.jpg` and so on, `Clip/clip_224x224_16f/NNNNN/1.jpg` to `16.jpg`
-            (64 x 64 pixels). None writes the annotations alone.
-        frames: about how many frames a clip has, but for the copy with 16.
-        first_class: number of the first class in the lists: 1 as published, 0 as in copies of others.
-        list_names: `set_1.csv` as published, or `train_set_1.csv` as in copies of others.
-        annotation: the form of the annotations.
-
-    Raises:
-        RequestError: too few clips.
-        JobError: a file cannot be written.
+    `layouts` are the copies of the clips to write, none for the annotations alone: `Clip/original/part_P/N.mp4` (128 x
+    96 pixels), `Clip/clip_224x224/NNNNN/NNNNN_00001.jpg` and so on, `Clip/clip_224x224_16f/NNNNN/1.jpg` to `16.jpg` (64
+    x 64 pixels). As published, the lists count classes from 1 and are called `set_1.csv`; copies of others have 0, and
+    `train_set_1.csv`.
     """
     if clips < FEWEST_CLIPS:
         raise RequestError(f"{clips} clips were asked for. The five folds need {FEWEST_CLIPS} or more.")
@@ -74,7 +60,7 @@ def write_dfew(
     if annotation == "xlsx":
         write_file(root / "Annotation" / "annotation.xlsx", workbook([list(COLUMNS), *rows]))
     else:
-        write_file(root / "Annotation" / "annotation.csv", csv_text([list(COLUMNS), *rows]))
+        write_file(root / "Annotation" / "annotation.csv", csv_text([COLUMNS, *rows]))
     fold = np.zeros(clips, dtype=np.int64)
     fold[listed[np.argsort(labels[listed], kind="stable")]] = 1 + np.arange(listed.size) % _SETS
     for part in ("train", "test"):
@@ -91,11 +77,11 @@ def write_dfew(
             pictures = _draw_frames(np.random.default_rng((seed, clip)), DFEW.names[int(votes[clip].argmax())], frames)
             for layout in layouts:
                 if layout == "original":
-                    folder = root / "Clip" / layout / f"part_{1 + clip // 25}"
-                    make_folder(folder)
-                    write_video(folder / f"{numbers[clip]}.mp4", pictures, _FRAME_RATE)
+                    write_clip(root / "Clip" / layout / f"part_{1 + clip // 25}" / f"{numbers[clip]}.mp4", pictures)
                 elif clip not in without_face:
-                    _write_faces(root / "Clip" / layout, f"{numbers[clip]:05d}", pictures, layout == "clip_224x224_16f")
+                    _write_faces(
+                        root / "Clip" / layout / f"{numbers[clip]:05d}", pictures, layout == "clip_224x224_16f"
+                    )
 
 
 def workbook(rows: Sequence[Sequence[int | str]]) -> bytes:
@@ -151,15 +137,14 @@ def _draw_votes(generator: np.random.Generator, clips: int) -> tuple[Int64[np.nd
 
 
 def _draw_frames(generator: np.random.Generator, emotion: str, frames: int) -> list[UInt8[np.ndarray, "H W 3"]]:
-    performance = draw_performance(generator, emotion, clear=True, seconds=frames / _FRAME_RATE, frame_rate=_FRAME_RATE)
+    performance = draw_performance(generator, emotion, clear=True, seconds=frames / FRAME_RATE, frame_rate=FRAME_RATE)
     identity, light = draw_identity(generator), draw_light(generator)
     return list(render_clip(performance, identity, light, width=128, height=96))
 
 
-def _write_faces(folder: Path, name: str, frames: list[UInt8[np.ndarray, "H W 3"]], sixteen: bool) -> None:
-    make_folder(folder / name)
-    chosen = np.linspace(0, len(frames) - 1, 16).round().astype(int).tolist() if sixteen else range(len(frames))
-    for number, index in enumerate(chosen, start=1):
-        face = np.ascontiguousarray(frames[index][_CROP][..., ::-1])
-        file = f"{number}.jpg" if sixteen else f"{name}_{number:05d}.jpg"
-        write_file(folder / name / file, cv2.imencode(".jpg", face)[1].tobytes())
+def _write_faces(folder: Path, frames: list[UInt8[np.ndarray, "H W 3"]], sixteen: bool) -> None:
+    if sixteen:
+        frames = [frames[index] for index in np.linspace(0, len(frames) - 1, 16).round().astype(int)]
+    write_pictures(
+        folder, frames, cropped=True, digits=1 if sixteen else 5, prefix="" if sixteen else f"{folder.name}_"
+    )

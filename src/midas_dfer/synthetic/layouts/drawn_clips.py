@@ -13,12 +13,7 @@ from midas_dfer.synthetic.performances import draw_performance, render_clip
 from midas_dfer.video.write import write_video
 
 FRAME_RATE = 25.0
-LOOKS: dict[str, str] = {
-    "contempt": "disgust",
-    "anxiety": "fear",
-    "helplessness": "sad",
-    "disappointment": "sad",
-}
+LOOKS: dict[str, str] = {"contempt": "disgust", "anxiety": "fear", "helplessness": "sad", "disappointment": "sad"}
 """Which of the seven emotions that can be drawn stands for each of the others."""
 
 _CROP = (slice(18, 82), slice(26, 90))  # where the face is in a picture of 128 x 96
@@ -40,13 +35,19 @@ def draw_frames(emotion: str, *, seed: tuple[int, ...], frames: int) -> list[UIn
 
 
 def write_pictures(
-    folder: Path, frames: list[UInt8[np.ndarray, "96 128 3"]], *, cropped: bool, digits: int = 5, first: int = 1
+    folder: Path,
+    frames: list[UInt8[np.ndarray, "96 128 3"]],
+    *,
+    cropped: bool,
+    digits: int = 5,
+    first: int = 1,
+    prefix: str = "",
 ) -> None:
     """Write numbered JPEG pictures, whole or the face alone (64 x 64), into a folder of their own."""
     make_folder(folder)
     for number, frame in enumerate(frames, start=first):
         picture = np.ascontiguousarray((frame[_CROP] if cropped else frame)[..., ::-1])
-        write_file(folder / f"{number:0{digits}d}.jpg", cv2.imencode(".jpg", picture)[1].tobytes())
+        write_file(folder / f"{prefix}{number:0{digits}d}.jpg", cv2.imencode(".jpg", picture)[1].tobytes())
 
 
 def write_clip(file: Path, frames: list[UInt8[np.ndarray, "96 128 3"]]) -> None:

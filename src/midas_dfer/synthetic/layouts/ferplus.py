@@ -43,33 +43,22 @@ class _Row:
 def write_ferplus(
     root: Path, *, clips: int = 40, seed: int = 0, form: Literal["folders", "pixels"] = "folders"
 ) -> None:
-    """Write a synthetic copy.
+    """Write a synthetic copy with at least `FEWEST_ROWS` rows in fer2013.csv, some of which are no faces.
 
-    Args:
-        root: the folder; made if it is not there.
-        clips: how many rows fer2013.csv has, at least `FEWEST_ROWS`; some of them are no faces. Seven tenths are
-            for training, the rest for validation and testing.
-        seed: of all that is drawn.
-        form: `data/FER2013Train/fer0000000.png` and so on with a label.csv per folder; or fer2013.csv, which holds
-            the pixels as text. fer2013new.csv is there in both.
-
-    Raises:
-        RequestError: fewer rows than `FEWEST_ROWS`.
-        JobError: a file cannot be written.
+    Seven tenths are for training, the rest for validation and testing. Pictures are `data/FER2013Train/fer0000000.png`
+    and so on with a label.csv per folder; or fer2013.csv holds the pixels as text. fer2013new.csv is there in both
+    forms.
     """
     if clips < FEWEST_ROWS:
         raise RequestError(f"{clips} rows are too few for all traps. Use {FEWEST_ROWS} or more.")
     made = _make_rows(clips, seed)
     make_folder(root)
     said = [row.votes if row.first is None else made[row.first].votes for row in made]
-    header: list[int | str] = ["Usage", "Image name", *("neutral", "happiness", "surprise", "sadness", "anger")]
+    header = ["Usage", "Image name", *("neutral", "happiness", "surprise", "sadness", "anger")]
     header += ["disgust", "fear", "contempt", "unknown", "NF"]
-    table: list[list[int | str]] = [[r.usage, r.name, *votes] for r, votes in zip(made, said, strict=True)]
-    write_file(root / TABLE, csv_text([header, *table]))
+    write_file(root / TABLE, csv_text([header, *([r.usage, r.name, *v] for r, v in zip(made, said, strict=True))]))
     if form == "pixels":
-        lines: list[list[int | str]] = [
-            [row % 7, " ".join(map(str, r.picture.ravel())), r.usage] for row, r in enumerate(made)
-        ]
+        lines = ([row % 7, " ".join(map(str, r.picture.ravel())), r.usage] for row, r in enumerate(made))
         write_file(root / "fer2013.csv", csv_text([["emotion", "pixels", "Usage"], *lines]))
         return
     for usage, split in USAGE.items():
@@ -77,7 +66,7 @@ def write_ferplus(
         make_folder(folder)
         named = {r.name: r for r in reversed(made) if r.usage == usage and r.name}
         box = [] if split == "test" else ["(0, 0, 48, 48)"]
-        write_file(folder / "label.csv", csv_text([[name, *box, *named[name].votes] for name in sorted(named)]))
+        write_file(folder / "label.csv", csv_text([name, *box, *named[name].votes] for name in sorted(named)))
         for name, row in named.items():
             write_file(folder / name, cv2.imencode(".png", row.picture)[1].tobytes())
 

@@ -23,21 +23,11 @@ FEWEST_CLIPS = 21
 def write_ferv39k(
     root: Path, *, clips: int = 42, seed: int = 0, form: ListForm = "published", pictures: bool = True
 ) -> None:
-    """Write a synthetic copy.
+    """Write a synthetic copy of at least `FEWEST_CLIPS` clips: three or four pictures of 64 x 64 pixels each, if drawn.
 
-    The classes take turns; of every 21 clips the last seven are for testing; the scene changes every 21 clips.
-
-    Args:
-        root: the folder; made if it is not there.
-        clips: how many, at least `FEWEST_CLIPS`.
-        seed: of all that is drawn.
-        form: of the rows of the lists. Those that are not as published are in the folder of the lists of all
-            scenes as well; "path_id" counts alphabetically, "frame_list" in the order of DFEW.
-        pictures: whether to draw the clips, three or four pictures of 64 x 64 pixels each, beside the lists.
-
-    Raises:
-        RequestError: too few clips.
-        JobError: a file cannot be written.
+    The classes take turns; of every 21 clips the last seven are for testing; the scene changes every 21 clips. Lists
+    that are not of the published form are in the folder of the lists of all scenes as well; "path_id" counts
+    alphabetically, "frame_list" in the order of DFEW.
     """
     if clips < FEWEST_CLIPS:
         raise RequestError(f"{clips} clips were asked for. Every class in both parts needs {FEWEST_CLIPS} or more.")

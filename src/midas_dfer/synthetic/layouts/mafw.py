@@ -24,24 +24,12 @@ _CHINESE = "一个女生眼含着泪水大声训斥着对面的人。眉头紧�
 def write_mafw(
     root: Path, *, clips: int = 66, seed: int = 0, source: Layout = "videos", frames: int = 8, drawn: bool = True
 ) -> None:
-    """Write a synthetic copy.
+    """Write a synthetic copy of at least `FEWEST_CLIPS` clips of so many frames; not `drawn`, the lists alone.
 
     The classes take turns, and every eleven clips the set in which they are tested. Every third clip names two
     emotions in the compound lists, and every twelfth three; each of these has its first emotion as its
-    single label, but for every sixth clip, which has none. Every seventh clip is in no compound list.
-
-    Args:
-        root: the folder; made if it is not there.
-        clips: how many, at least `FEWEST_CLIPS`.
-        seed: of all that is drawn.
-        source: what the clips are: videos of 128 x 96 pixels ("auto": the same), folders of such pictures, or of
-            crops of 64 x 64 pixels.
-        frames: pictures of a clip.
-        drawn: False writes the lists alone.
-
-    Raises:
-        RequestError: too few clips.
-        JobError: a file cannot be written.
+    single label, but for every sixth clip, which has none. Every seventh clip is in no compound list. Clips are videos
+    of 128 x 96 pixels ("auto": the same), folders of such pictures, or of crops of 64 x 64 pixels.
     """
     if clips < FEWEST_CLIPS:
         raise RequestError(f"{clips} clips were asked for. Every class in every set needs {FEWEST_CLIPS} or more.")

@@ -1,4 +1,4 @@
-"""The checkpoint that a training goes on from: sealed when it is written, checked before anything goes by it."""
+"""The checkpoint that a training resumes from: sealed when it is written, checked before anything goes by it."""
 
 import zipfile
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import torch
 
 from midas_dfer.errors import RequestError
 from midas_dfer.files import cannot_read
-from midas_dfer.training.run_folder.identity import Identity, digest
+from midas_dfer.training.run_folder.identity import RunIdentity, digest
 from midas_dfer.training.run_folder.runs import CONFIG_FILE, Run
 
 _KEY = "midas_dfer"
@@ -29,11 +29,9 @@ _NEEDED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class LastCheckpoint:
-    """Where a training goes on.
+    """Where a training resumes.
 
     Attributes:
-        path: the file.
-        epochs_done: how many epochs are behind it.
         is_sealed: whether it says which training it is of, as those of earlier versions do not.
     """
 
@@ -42,23 +40,14 @@ class LastCheckpoint:
     is_sealed: bool
 
 
-def seal(checkpoint: dict[str, Any], identity: Identity) -> None:
-    """Write into a checkpoint which training it is of, and a digest of all that it holds.
-
-    Args:
-        checkpoint: complete; changed in place.
-        identity: of the run.
-    """
+def seal(checkpoint: dict[str, Any], identity: RunIdentity) -> None:
+    """Write into a complete checkpoint, in place, which training it is of, and a digest of all that it holds."""
     checkpoint[_KEY] = {"run": identity.to_json()}
     checkpoint[_KEY]["digest"] = digest(checkpoint)
 
 
 def last_checkpoint(run: Run) -> LastCheckpoint | None:
-    """The checkpoint to go on from, checked; None if there is none yet.
-
-    Raises:
-        RequestError: it is damaged, of another network, or of another recipe than the run has now.
-    """
+    """The checkpoint to resume from, checked; None if there is none yet."""
     path = run.last_checkpoint
     cure = "delete it, and --resume begins at the first epoch"
     damaged = f"{path} is damaged; {cure}"
@@ -73,9 +62,8 @@ def last_checkpoint(run: Run) -> LastCheckpoint | None:
         raise cannot_read(path, error) from error
     except Exception as error:  # a damaged file can fail anywhere in the reader: IndexError, KeyError, EOFError ...
         raise RequestError(damaged) from error
-    if not isinstance(content, dict) or any(not isinstance(content.get(key), kind) for key, kind in _NEEDED.items()):
-        raise RequestError(damaged)
-    if len(content["optimizer_states"]) != 1 or len(content["lr_schedulers"]) != 1:
+    whole = isinstance(content, dict) and all(isinstance(content.get(key), kind) for key, kind in _NEEDED.items())
+    if not whole or len(content["optimizer_states"]) != 1 or len(content["lr_schedulers"]) != 1:
         raise RequestError(damaged)
     is_sealed = _KEY in content
     if is_sealed:
@@ -93,14 +81,13 @@ def last_checkpoint(run: Run) -> LastCheckpoint | None:
     return LastCheckpoint(path, content["epoch"] + 1, is_sealed)
 
 
-def _break_seal(content: dict[str, Any], damaged: str) -> Identity:
+def _break_seal(content: dict[str, Any], damaged: str) -> RunIdentity:
     """Compare the digest with the content, and give what training it says it is of."""
     about = content[_KEY]
-    if not isinstance(about, Mapping) or not isinstance(about.get("run"), str):
-        raise RequestError(damaged)
-    if about.get("digest") != digest({**content, _KEY: {"run": about["run"]}}):
+    said = isinstance(about, Mapping) and isinstance(about.get("run"), str)
+    if not said or about.get("digest") != digest({**content, _KEY: {"run": about["run"]}}):
         raise RequestError(damaged)
     try:
-        return Identity.from_json(about["run"])
+        return RunIdentity.from_json(about["run"])
     except ValueError as error:
         raise RequestError(damaged) from error

@@ -20,14 +20,11 @@ MACHINE_SETTINGS = ("device", "num_threads", "num_workers")
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """What a training was, from its beginning to its end.
 
     Attributes:
         recipe: the settings, without those of the machine.
-        class_names: in the order of the model's outputs.
-        store_fingerprint: of the clips.
-        extract: how faces were cut.
         parts: SHA-256 of which clip was in which part; "" if that was never written.
     """
 
@@ -42,12 +39,8 @@ class Identity:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> "Identity":
-        """The inverse of `to_json`.
-
-        Raises:
-            ValueError: it is something else.
-        """
+    def from_json(cls, text: str) -> "RunIdentity":
+        """The inverse of `to_json`; ValueError where it is something else."""
         try:
             values = json.loads(text)
             if not all(isinstance(values[name], dict) for name in ("recipe", "extract")):
@@ -56,12 +49,8 @@ class Identity:
         except (TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"not what a run is told by: {error}") from error
 
-    def differences(self, found: "Identity") -> list[str]:
-        """Say in what another record differs from this one, which says how it was.
-
-        Args:
-            found: how it is now.
-        """
+    def differences(self, found: "RunIdentity") -> list[str]:
+        """Say in what another record, of how it is now, differs from this one, of how it was."""
         told = [f"--{name} is {now}, it was {was}" for name, was, now in different_settings(self.recipe, found.recipe)]
         if self.class_names != found.class_names:
             told.append(f"the classes are {', '.join(found.class_names)}, they were {', '.join(self.class_names)}")

@@ -1,4 +1,4 @@
-"""logs/metrics.csv: a line for each epoch, read again when a training goes on."""
+"""logs/metrics.csv: a line for each epoch, read again when a training is resumed."""
 
 import csv
 import io
@@ -23,17 +23,10 @@ _CURE = "put it back as it was, or delete it to go on without the lines of these
 
 
 def read_epochs(path: Path, epochs_done: int) -> list[dict[str, str]]:
-    """Read the lines of the epochs that are behind a training.
+    """Read the lines of the epochs that a training has finished.
 
-    Args:
-        path: the file.
-        epochs_done: how many they are; lines of later epochs, which a kill left behind, do not count.
-
-    Returns:
-        A line for each epoch. The first ones are missing where an earlier file was deleted.
-
-    Raises:
-        RequestError: the file may not be read, or its lines are not those of successive epochs; names the line.
+    Lines of later epochs, which a kill left behind, do not count. The first ones are missing where an earlier file was
+    deleted. What is not the lines of successive epochs is refused.
     """
     if not epochs_done or not path.exists():
         return []
@@ -71,21 +64,13 @@ def _check(row: Mapping[str | None, str | None], where: str) -> None:
 
 
 def write_epochs(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Rewrite the lines.
-
-    Raises:
-        JobError: they cannot be written.
-    """
+    """Rewrite all lines."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write_file(path, csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)]))
 
 
 def read_curves(metrics_csv: Path) -> Curves:
-    """Read logs/metrics.csv of a run; cells that are empty or missing are NaN.
-
-    Raises:
-        RequestError: there is no such file, no epoch in it, or it holds something else.
-    """
+    """Read logs/metrics.csv of a run; cells that are empty or missing are NaN."""
     try:
         with metrics_csv.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""A training that goes on from a finished one, with other settings: `midas train --init RUN`."""
+"""A training that starts from a finished one, with other settings: `midas train --init RUN`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,11 +26,7 @@ LEARNED_BEFORE_FILE = "learned_before.json"
 
 
 def open_run(path: Path | str) -> Run:
-    """Open the run that --init names.
-
-    Raises:
-        RequestError: it is none; another trained model is named with --weights.
-    """
+    """Open the run that --init names; another trained model is named with --weights."""
     path = Path(path)
     if not (path / RUN_FILE).exists():
         what = "a packaged reader" if named_reader(path) is not None else "an exported model"
@@ -43,11 +39,7 @@ def open_run(path: Path | str) -> Run:
 
 
 def open_origin(path: Run | Path | str, config: RunConfig) -> Run:
-    """Open the run that a training begins from.
-
-    Raises:
-        RequestError: it is none, or not finished, or the recipe has other weights or another network.
-    """
+    """Open the run that a training begins from: finished, and of the same network as the recipe."""
     run = path if isinstance(path, Run) else open_run(path)
     if not run.finished:
         go_on = shell_command("midas", "train", "--resume", run.path)
@@ -70,11 +62,7 @@ def open_origin(path: Run | Path | str, config: RunConfig) -> Run:
 def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
     """Refuse a training whose test clips were learned from, in the run that it begins from or in one before that.
 
-    Returns:
-        a sentence where that is so of validation clips, or cannot be known; else "".
-
-    Raises:
-        RequestError: some were.
+    Gives a sentence where that is so of validation clips, or cannot be known; else "".
     """
     learned, unknown = clips_learned(origin, dataset)
     tested = set() if partition.test is None else set(partition.test.video_ids)
@@ -96,19 +84,14 @@ def refuse_tested_clips(origin: Run, partition: Partition, dataset: str) -> str:
 def clips_learned(run: Run, dataset: str) -> tuple[set[str], str]:
     """The clips of a data set that a run learned from, and those before it, by video id.
 
-    Returns:
-        the ids; and a sentence where a run is gone, so that they may be more; else "".
+    Gives a sentence, too, where a run is gone, so that they may be more; else "".
     """
     learned, unknown = _learned(run, set())
     return learned.get(dataset, set()), unknown
 
 
 def keep_learned(run: Run, origin: Run) -> None:
-    """Keep in a new run what those before it learned from, so that it is known when these are gone.
-
-    Raises:
-        JobError: the file cannot be written.
-    """
+    """Keep in a new run what those before it learned from, so that it is known when these are gone."""
     learned, unknown = _learned(origin, set())
     content = {"clips": {dataset: sorted(ids) for dataset, ids in learned.items()}, "unknown": unknown}
     write_json(run.path / LEARNED_BEFORE_FILE, content)
@@ -141,26 +124,13 @@ def _learned_before(run: Run, seen: set[Path]) -> tuple[dict[str, set[str]], str
     try:
         return _learned(Run.open(init), seen)
     except (MidasError, OSError):
-        return (
-            {},
-            f"{init}, which {run.path} began from, cannot be read; clips may have been learned from there",
-        )
+        return ({}, f"{init}, which {run.path} began from, cannot be read; clips may have been learned from there")
 
 
 def take_weights(model: nn.Module, origin: Run, class_names: Sequence[str], digest: str = "") -> str:
     """Give a fresh model the weights of a finished run: all of them, or all but those of classes that it has not.
 
-    Args:
-        model: of the same architecture and width; changed in place.
-        origin: the run.
-        class_names: of the model's outputs.
-        digest: SHA-256 that the run's weights had; "" for any.
-
-    Returns:
-        what was taken, in words.
-
-    Raises:
-        RequestError: the weights are not those that they were, or do not fit.
+    `digest` is the SHA-256 that the run's weights had, "" for any. Gives in words what was taken.
     """
     if digest not in ("", origin.provenance.weights_digest):
         raise RequestError(f"{origin.path} has other weights than when the training began from it; train again")

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, write_file
+from midas_dfer.files import reading, write_file
 from midas_dfer.manifest.parquet import read_parquet
 from midas_dfer.training.run_folder.run_file import CURE
 
@@ -20,14 +20,7 @@ _SCHEMA = {"video_id": pl.String, "part": pl.String}
 
 
 def write_parts(path: Path, parts: Mapping[Part, Sequence[str]]) -> str:
-    """Write the ids of the clips in each part, each as often as it comes in an epoch.
-
-    Returns:
-        A digest of them.
-
-    Raises:
-        JobError: the file cannot be written.
-    """
+    """Write the ids of the clips in each part, each as often as it comes in an epoch; gives a digest of them."""
     rows = [(video_id, part) for part, video_ids in parts.items() for video_id in video_ids]
     table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
     content = io.BytesIO()
@@ -39,20 +32,12 @@ def write_parts(path: Path, parts: Mapping[Part, Sequence[str]]) -> str:
 def read_parts(path: Path, digest: str) -> dict[Part, dict[str, int]]:
     """Read how often each clip of each part comes in an epoch, by video id.
 
-    Args:
-        path: the file.
-        digest: what `write_parts` gave; "" where a version did not keep it.
-
-    Raises:
-        RequestError: the file is missing or damaged, or was changed since.
+    `digest` is what `write_parts` gave; "" where a version did not keep it.
     """
-    try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError as error:
-        raise RequestError(f"there is no file {path}; {CURE}") from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    with reading(path):
+        if not path.exists():
+            raise RequestError(f"there is no file {path}; {CURE}")
+        path.open("rb").close()  # whether it may be read
     table = read_parquet(path)
     if dict(table.schema) != _SCHEMA or any(table[name].null_count() for name in _SCHEMA):
         raise RequestError(f"{path} is damaged (expected the columns video_id and part, as text); {CURE}")

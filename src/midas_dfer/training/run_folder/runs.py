@@ -1,11 +1,11 @@
-"""The run folder: all that is needed to repeat a training, to go on with it, and to use what it learned.
+"""The run folder: all that is needed to repeat a training, to resume it, and to use what it learned.
 
 RUN/
   config.yaml               the recipe; `midas train --config` takes it
   run.json                  data set, classes, store and its fingerprint, versions, git revision, status
   parts.parquet             which clip was in which part: train, validation, test; more than once if over-sampled
   weights.safetensors       the model, when training has ended
-  checkpoints/last.ckpt     to go on from, after each epoch
+  checkpoints/last.ckpt     to resume from, after each epoch
   logs/metrics.csv          loss and scores of each epoch
   logs/tensorboard/         the same for TensorBoard
   evaluation/               written by `midas evaluate`: scores on the run's own test part
@@ -13,12 +13,8 @@ RUN/
 """
 
 import hashlib
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +22,21 @@ import numpy as np
 from torch import nn
 
 from midas_dfer.clips.batches.sampling import generator_for
-from midas_dfer.clips.faces.template import FaceTemplate
 from midas_dfer.clips.store.clip_store import ClipStore, is_store
-from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
-from midas_dfer.files import cannot_read, is_temporary, make_folder, near_name, read_json, write_file, write_json
-from midas_dfer.losses import LOSSES
-from midas_dfer.manifest.manifest import Manifest, Partition
-from midas_dfer.mixing import MIXERS
+from midas_dfer.files import is_temporary, make_folder, near_name, read_json, reading, write_file, write_json
+from midas_dfer.manifest.manifest import Partition
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
-from midas_dfer.models.zoo import MODELS, create_model
-from midas_dfer.registry import Registry
+from midas_dfer.models.zoo import create_model
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.identity import MACHINE_SETTINGS as MACHINE_SETTINGS
-from midas_dfer.training.run_folder.identity import Identity, recipe_of
+from midas_dfer.training.run_folder.identity import RunIdentity, recipe_of
 from midas_dfer.training.run_folder.parts_file import Part as Part
 from midas_dfer.training.run_folder.parts_file import read_parts, write_parts
+from midas_dfer.training.run_folder.provenance import Provenance as Provenance
+from midas_dfer.training.run_folder.provenance import git_revision, now, versions
 from midas_dfer.training.run_folder.run_file import CURE, read_record
 from midas_dfer.training.run_folder.weights_file import parse_weights, read_weights_file
 from midas_dfer.training.run_folder.weights_file import write_weights as write_weights
@@ -51,70 +44,6 @@ from midas_dfer.training.run_folder.weights_file import write_weights as write_w
 CONFIG_FILE, RUN_FILE, PARTS_FILE = "config.yaml", "run.json", "parts.parquet"
 WEIGHTS_FILE, LAST_CHECKPOINT = "weights.safetensors", "checkpoints/last.ckpt"
 METRICS_FILE, TENSORBOARD_FOLDER, EVALUATION_FOLDER = "logs/metrics.csv", "logs/tensorboard", "evaluation"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a run was made of and with.
-
-    Attributes:
-        dataset: name of the data set.
-        class_names: in the order of the model's outputs.
-        store: folder of the clip store.
-        store_fingerprint: of its content.
-        extract: how the store's clips were cut (`ExtractSettings`), and so how new ones must be.
-        partition: the rule by which clips were parted.
-        num_train, num_validation, num_test: clips in each part.
-        versions: of Python and the libraries.
-        git_revision: of the working directory, or None.
-        started, finished: ISO 8601, UTC.
-        epochs_done: how many epochs are behind the weights.
-        kept: which epoch's weights are kept ("last" or "epoch N, best on validation").
-        num_votes_found: the recipe's `num_votes` is the training clips' mean, and was not asked for.
-        precision: 32 or bf16, what the recipe's `precision` came to on this machine; None in runs of earlier versions,
-            as all that follows.
-        device: what it was trained on: cpu, or cuda with the name of the GPU.
-        num_voted: how many training clips have votes.
-        mean_votes: how many a clip of these had to learn from, on average.
-        aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
-            "" where they were made of the counts.
-        laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
-        recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
-        parts_digest: SHA-256 of which clip was in which part; "" likewise.
-        weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
-        template: where faces lie in the store's clips, if these were crops already and it is known.
-        init: folder of the finished run that training began from; "" if from none.
-        init_weights: SHA-256 of that run's file of weights; "" likewise.
-    """
-
-    dataset: str
-    class_names: tuple[str, ...]
-    store: str
-    store_fingerprint: str
-    extract: ExtractSettings
-    partition: str
-    num_train: int
-    num_validation: int
-    num_test: int
-    versions: Mapping[str, str] = field(default_factory=dict)
-    git_revision: str | None = None
-    started: str = ""
-    finished: str | None = None
-    epochs_done: int = 0
-    kept: str = "last"
-    num_votes_found: bool = False
-    precision: str | None = None
-    device: str | None = None
-    num_voted: int | None = None
-    mean_votes: float | None = None
-    laplace_share: float | None = None
-    aggregated: str = ""
-    recipe: Mapping[str, Any] | None = None
-    parts_digest: str = ""
-    weights_digest: str = ""
-    template: FaceTemplate | None = None
-    init: str = ""
-    init_weights: str = ""
 
 
 class Run:
@@ -127,26 +56,19 @@ class Run:
     """
 
     def __init__(self, path: Path, config: RunConfig, provenance: Provenance) -> None:
-        self.path = path
-        self.config = config
-        self.provenance = provenance
+        self.path, self.config, self.provenance = path, config, provenance
         self._times: dict[Part, dict[str, int]] = {}
 
     @classmethod
     def create(
         cls, path: Path, config: RunConfig, store: ClipStore, partition: Partition, *, num_votes_found: bool = False
     ) -> "Run":
-        """Make the folder and write down what is known before training; arguments as in `Run` and `Provenance`.
-
-        Raises:
-            RequestError: the folder holds a run, or something else.
-            JobError: it cannot be written.
-        """
+        """Make the folder and write down what is known before training; arguments as in `Run` and `Provenance`."""
         check_is_free(path)
-        parts: dict[Part, Manifest | None] = {
-            "train": partition.train,
-            "validation": partition.validation,
-            "test": partition.test,
+        parts: dict[Part, list[str]] = {
+            "train": partition.train.video_ids,
+            "validation": [] if partition.validation is None else partition.validation.video_ids,
+            "test": [] if partition.test is None else partition.test.video_ids,
         }
         provenance = Provenance(
             dataset=store.dataset,
@@ -155,12 +77,12 @@ class Run:
             store_fingerprint=store.fingerprint,
             extract=store.settings,
             partition=partition.rule,
-            num_train=len(partition.train),
-            num_validation=len(partition.validation) if partition.validation is not None else 0,
-            num_test=len(partition.test) if partition.test is not None else 0,
-            versions=_versions(config),
-            git_revision=_git_revision(),
-            started=_now(),
+            num_train=len(parts["train"]),
+            num_validation=len(parts["validation"]),
+            num_test=len(parts["test"]),
+            versions=versions(config),
+            git_revision=git_revision(),
+            started=now(),
             num_votes_found=num_votes_found,
             recipe=recipe_of(config),
             template=store.template,
@@ -168,10 +90,9 @@ class Run:
         make_folder(path / Path(LAST_CHECKPOINT).parent)
         make_folder(path / Path(METRICS_FILE).parent)
         write_file(path / CONFIG_FILE, config.to_yaml())
-        rows: dict[Part, list[str]] = {name: [] if each is None else each.video_ids for name, each in parts.items()}
         if partition.times is not None:
-            rows["train"] = np.repeat(rows["train"], partition.times).tolist()
-        digest = write_parts(path / PARTS_FILE, rows)
+            parts["train"] = np.repeat(parts["train"], partition.times).tolist()
+        digest = write_parts(path / PARTS_FILE, parts)
         run = cls(path, config, replace(provenance, parts_digest=digest))
         run._write()
         return run
@@ -185,12 +106,9 @@ class Run:
         """
         path = Path(path)
         file = path / RUN_FILE
-        try:
-            there = file.is_file()
-        except OSError as error:  # a folder that may not be entered
-            raise cannot_read(file, error) from error
-        if not there:
-            raise RequestError(not_a_run(path))
+        with reading(file):  # the folder may not be entered
+            if not file.is_file():
+                raise RequestError(not_a_run(path))
         provenance = read_record(Provenance, read_json(file, CURE), file)
         try:
             config = RunConfig.from_yaml(path / CONFIG_FILE)
@@ -205,32 +123,24 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where training goes on from."""
+        """Where training resumes from."""
         return self.path / LAST_CHECKPOINT
 
     def part(self, name: Part) -> set[str]:
-        """The video ids of a part.
-
-        Raises:
-            RequestError: the file that says so is missing or damaged.
-        """
+        """The video ids of a part."""
         return set(self.times(name))
 
     def times(self, name: Part) -> dict[str, int]:
-        """How often each clip of a part comes in an epoch, by video id; more than once where it is over-sampled.
-
-        Raises:
-            RequestError: the file that says so is missing or damaged.
-        """
+        """How often each clip of a part comes in an epoch, by video id; more than once where it is over-sampled."""
         if not self._times:
             self._times = read_parts(self.path / PARTS_FILE, self.provenance.parts_digest)
         return self._times[name]
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> RunIdentity:
         """What ties the files of this run together, as they are now."""
         made = self.provenance
-        return Identity(
+        return RunIdentity(
             recipe=recipe_of(self.config),
             class_names=made.class_names,
             store_fingerprint=made.store_fingerprint,
@@ -238,16 +148,8 @@ class Run:
             parts=made.parts_digest,
         )
 
-    def check_identity(self, was: Identity, file: Path) -> None:
-        """Refuse a run whose recipe, classes or clips are no longer those of its training.
-
-        Args:
-            was: what a file of the training says of it.
-            file: that file.
-
-        Raises:
-            RequestError: names what differs.
-        """
+    def check_identity(self, was: RunIdentity, file: Path) -> None:
+        """Refuse a run whose recipe, classes or clips are no longer those of its training, as `file` says they were."""
         if differences := was.differences(self.identity):
             raise RequestError(
                 f"{self.path / CONFIG_FILE} or {RUN_FILE} was edited, or {file.name} is of another run: "
@@ -263,25 +165,17 @@ class Run:
         """Write the weights, and that training has ended."""
         write_weights(self.path / WEIGHTS_FILE, model, self.identity)
         digest = hashlib.sha256((self.path / WEIGHTS_FILE).read_bytes()).hexdigest()
-        self.update(finished=_now(), kept=kept, epochs_done=self.config.epochs, weights_digest=digest)
+        self.update(finished=now(), kept=kept, epochs_done=self.config.epochs, weights_digest=digest)
 
     def new_model(self, *, pretrained: bool = False) -> nn.Module:
-        """The architecture with fresh weights; see `new_model`.
-
-        Raises:
-            RequestError: there is no such model or width, or the file of weights does not fit; names the recipe's file.
-        """
+        """The architecture with fresh weights; see `new_model`. An error names the recipe's file."""
         try:
             return new_model(self.config, self.provenance.class_names, pretrained=pretrained)
         except RequestError as error:
             raise RequestError(f"{self.path / CONFIG_FILE}: {error}") from error
 
     def load_model(self) -> nn.Module:
-        """The trained model, in evaluation mode, on the CPU.
-
-        Raises:
-            RequestError: training has not ended, or the weights do not fit.
-        """
+        """The trained model, in evaluation mode, on the CPU."""
         path = self.path / WEIGHTS_FILE
         try:
             content = read_weights_file(path)
@@ -331,11 +225,7 @@ def not_a_run(path: Path) -> str:
 
 
 def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:
-    """The architecture with fresh weights, drawn from the seed; if `pretrained` it starts from `config.weights`.
-
-    Raises:
-        RequestError: there is no such model or width, or the file of weights does not fit.
-    """
+    """The architecture with fresh weights, drawn from the seed; if `pretrained` it starts from `config.weights`."""
     weights = config.weights if pretrained else None
     return create_model(
         config.model,
@@ -350,11 +240,7 @@ def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool
 
 
 def check_is_free(path: Path) -> None:
-    """Refuse a folder that holds something, before any work is done.
-
-    Raises:
-        RequestError: it does.
-    """
+    """Refuse a folder that holds something, before any work is done."""
     if (path / RUN_FILE).exists():
         raise RequestError(
             f"{path} holds a run already; go on with {shell_command('--resume', path)}, or name another --out"
@@ -368,43 +254,3 @@ def _is_beginning(path: Path) -> bool:
     if path.is_dir():
         return path.name in ("checkpoints", "logs") and not any(path.iterdir())
     return path.name in (CONFIG_FILE, PARTS_FILE) or is_temporary(path)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _versions(config: RunConfig) -> dict[str, str]:
-    """Of Python, of what computes, and of the distributions that bring what the recipe names."""
-    names = ("midas-dfer", "torch", "lightning", "numpy", "av", "opencv-python-headless", "pyarrow", "polars")
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    used: tuple[tuple[Registry[Any], Sequence[str]], ...] = (
-        (MIXERS, config.mixer_names),
-        (LOSSES, (config.loss,)),
-        (MODELS, (config.model,)),
-    )
-    for registry, rows in used:
-        for row in rows:
-            if row in registry and (found := registry.distribution(row)):
-                name, _, version = found.rpartition(" ")
-                versions[name] = version
-    return versions
-
-
-def _git_revision() -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 - the user's own git
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None

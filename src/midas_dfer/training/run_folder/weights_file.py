@@ -8,26 +8,17 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from midas_dfer.files import cannot_read, write_file
-from midas_dfer.training.run_folder.identity import Identity
+from midas_dfer.training.run_folder.identity import RunIdentity
 
 _KEY = "run"
 
 
-def write_weights(path: Path, model: nn.Module, identity: Identity | None = None) -> None:
-    """Write a model's weights as safetensors, whole or not at all.
-
-    Args:
-        path: the file.
-        model: whose weights.
-        identity: the training that they come from, to be compared when they are read.
-
-    Raises:
-        JobError: they cannot be written (a full disk).
-    """
+def write_weights(path: Path, model: nn.Module, identity: RunIdentity | None = None) -> None:
+    """Write a model's weights, and the training that they come from, as safetensors, whole or not at all."""
     write_file(path, weights_content(model, identity))
 
 
-def weights_content(model: nn.Module, identity: Identity | None = None, *, half: bool = False) -> bytes:
+def weights_content(model: nn.Module, identity: RunIdentity | None = None, *, half: bool = False) -> bytes:
     """A model's weights as safetensors, in float16 if `half`; other arguments as for `write_weights`.
 
     Not by `save_file`: it has no errno to tell a full disk by.
@@ -41,12 +32,7 @@ def weights_content(model: nn.Module, identity: Identity | None = None, *, half:
 
 
 def read_weights_file(path: Path) -> bytes:
-    """Read the file as it is.
-
-    Raises:
-        RequestError: it may not be read.
-        FileNotFoundError: it is not there.
-    """
+    """Read the file as it is; FileNotFoundError where it is not there."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -55,16 +41,12 @@ def read_weights_file(path: Path) -> bytes:
         raise cannot_read(path, error) from error
 
 
-def parse_weights(content: bytes) -> tuple[dict[str, Tensor], Identity | None]:
-    """Weights by name, and the training that they come from; None where they do not say.
-
-    Raises:
-        ValueError: it is no safetensors file, or says so in another form.
-    """
+def parse_weights(content: bytes) -> tuple[dict[str, Tensor], RunIdentity | None]:
+    """Weights by name, and the training that they come from (None where they do not say); ValueError where damaged."""
     try:
         state = safetensors.torch.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, RecursionError, KeyError) as error:
         raise ValueError(str(error)) from error
     about = header.get("__metadata__") or {}
-    return state, Identity.from_json(about[_KEY]) if _KEY in about else None
+    return state, RunIdentity.from_json(about[_KEY]) if _KEY in about else None

@@ -23,6 +23,7 @@ from midas_dfer.predict_many.results import is_result
 from midas_dfer.predict_many.source import Source
 from midas_dfer.video.pictures import FOLDER_FRAME_RATE, natural_order
 from midas_dfer.video.suffixes import CLIP_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from midas_dfer.wording import count
 
 Pictures = Literal["auto", "frames", "single"]
 
@@ -54,16 +55,10 @@ class Sources:
 
 
 def find_sources(names: Sequence[str], out: Path, pictures: Pictures = "auto") -> Sources:
-    """Find what is to be read.
+    """Find what is to be read: files, folders, and patterns such as `videos/*.mp4` (`**` for all folders below).
 
-    Args:
-        names: files, folders, and patterns such as `videos/*.mp4` (`**` for all folders below).
-        out: where results are written to; what lies there is never read.
-        pictures: what pictures in a folder are: frames of one video, single ones, or whatever they look like.
-
-    Raises:
-        RequestError: a name is an address or a camera, or a pattern fits no file; there is nothing to read at all; or
-            `pictures` decides nothing.
+    What lies in `out` is never read. `pictures` says what pictures in a folder are: frames of one video, single ones,
+    or whatever they look like.
     """
     sources = Sources()
     known: set[Path] = set()
@@ -226,7 +221,7 @@ def _difference(one: Path, other: Path) -> float | None:
                 sizes.add(opened.size)
                 opened.draft("L", (64, 64))  # a JPEG need not be decoded in full
                 grey = opened.convert("L").resize((16, 16), Image.Resampling.BOX)
-        except Exception:  # of a damaged file: whoever reads it says so
+        except Exception:  # of a damaged file: reading it reports that
             return None
         seen.append(np.asarray(grey, dtype=np.float64))
     return float(np.abs(seen[0] - seen[1]).mean()) if len(sizes) == 1 else 255.0
@@ -246,24 +241,24 @@ def _in_words(counts: Counter[str], pictures: Pictures, found: Sequence[Source])
     """What a folder was taken for, what was left out, and which flag changes it."""
     parts = []
     if counts["videos"]:
-        parts.append(_number(counts["videos"], "video"))
+        parts.append(count(counts["videos"], "video"))
     if counts["pictures"]:
         other = " (--pictures frames: the frames of one video)" if pictures == "auto" else ""
-        parts.append(f"{_number(counts['pictures'], 'picture')}, each read by itself{other}")
+        parts.append(f"{count(counts['pictures'], 'picture')}, each read by itself{other}")
     if counts["folders of frames"]:
         which = "one video" if counts["folders of frames"] == 1 else f"{counts['folders of frames']} videos"
         other = " (--pictures single: each by itself)" if pictures == "auto" else ""
         parts.append(
-            f"{_number(counts['frames'], 'picture')}, taken for the frames of {which} at {FOLDER_FRAME_RATE:g} per "
+            f"{count(counts['frames'], 'picture')}, taken for the frames of {which} at {FOLDER_FRAME_RATE:g} per "
             f"second{other}"
         )
     text = ", and ".join(parts)
     if len({source.path.parent for source in found}) > 1:
-        text += f", in {_number(counts['folders'], 'folder')}"
+        text += f", in {count(counts['folders'], 'folder')}"
     left = []
     if counts["pictures left out"]:
         left.append(
-            f"{_number(counts['pictures left out'], 'picture')} beside videos left out (--pictures single reads "
+            f"{count(counts['pictures left out'], 'picture')} beside videos left out (--pictures single reads "
             f"{'it' if counts['pictures left out'] == 1 else 'them'}, too)"
         )
     if others := _others(counts):
@@ -272,13 +267,6 @@ def _in_words(counts: Counter[str], pictures: Pictures, found: Sequence[Source])
 
 
 def _others(counts: Counter[str]) -> str:
-    words = []
-    if counts["other files"]:
-        words.append(_number(counts["other files"], "other file"))
-    if counts["results"]:
-        words.append(_number(counts["results"], "result") + " of midas predict")
-    return " and ".join(words)
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    others = [count(counts["other files"], "other file")] if counts["other files"] else []
+    results = [count(counts["results"], "result") + " of midas predict"] if counts["results"] else []
+    return " and ".join(others + results)

@@ -8,12 +8,12 @@ from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
 from midas_dfer.clips.faces.following import finder
-from midas_dfer.clips.faces.tracks import Track, follow_faces, mean_size, smooth
+from midas_dfer.clips.faces.tracker import follow_faces
+from midas_dfer.clips.faces.tracks import Track, mean_size, smooth
 from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
-from midas_dfer.predict.frame_progress import TwoPasses
-from midas_dfer.predict.sources import FrameSource
+from midas_dfer.predict.sources import FrameSource, TwoPasses
 from midas_dfer.predict.windows import time_shown
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Remark
@@ -23,15 +23,12 @@ SHORTEST_TRACK = 0.3
 
 
 @dataclass(eq=False)
-class Seen:
+class FirstPass:
     """What the first pass found out.
 
     Attributes:
-        num_frames: that could be read.
         width, height: of the first one, in pixels.
         last_time: of the last one, in seconds after the first.
-        damage: what was wrong with the video; "" if nothing was.
-        remarks: what is to be known of its pictures.
         tracks: the faces, by their first frame, the larger first; at least one.
     """
 
@@ -45,7 +42,7 @@ class Seen:
 
     @property
     def note(self) -> str:
-        """What whoever reads the result should know of the video; "" if nothing."""
+        """What readers of the result should know of the video; "" if nothing."""
         return "; ".join(filter(None, [self.damage, *(f"the file {remark.text}" for remark in self.remarks)]))
 
     @property
@@ -68,25 +65,17 @@ class Seen:
             self.damage = str(damage)
 
 
-def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> Seen:
-    """Find the faces of a video and follow them, as when clips are prepared.
+def find_tracks(source: FrameSource, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> FirstPass:
+    """Find the faces of a video and follow them, as when clips are prepared; at least one is found.
 
-    Args:
-        source: of the frames.
-        settings: with `cropped` nothing is looked for: there is one face, and each frame is its crop.
-        steps: told of each frame.
-        most: keep the tracks that are longest in view, at most so many; None keeps all.
-
-    Raises:
-        RequestError: whole frames are to be taken for crops, but are far from square.
-        VideoError: nothing of the video can be read.
-        NoFaceError: no face could be followed.
+    With `cropped` nothing is looked for: there is one face, and each frame is its crop. Of many tracks, `most` are kept
+    that are longest in view.
     """
-    seen = Seen()
-    frames = steps.looking(seen.watch(source.frames(tell=seen.remarks.append)))
+    found = FirstPass()
+    frames = steps.looking(found.watch(source.frames(tell=found.remarks.append)))
     if settings.faces == "cropped":
-        seen.tracks = [_whole_frames(frames, source.name, seen.remarks)]
-        return seen
+        found.tracks = [_whole_frames(frames, source.name, found.remarks)]
+        return found
     find = make_finder(settings)
     hint = ""
 
@@ -97,14 +86,14 @@ def find_people(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
             yield frame.index, frame.time, find(frame.image, frame.time)
 
     tracks = follow_faces(detections(), max_gap=settings.max_gap)
-    needed = min(SHORTEST_TRACK, seen.duration / 2)
+    needed = min(SHORTEST_TRACK, found.duration / 2)
     lasting = [t for t in tracks if t.times[-1] - t.times[0] + time_shown(t.times) >= needed - 1e-6]
     if not lasting:
         reason = f"no face stays in view for {needed:.1f} s" if tracks else "no face found"
-        damage = f"; {seen.damage}" if seen.damage else ""
-        raise NoFaceError(f"{source.name}: {reason} in {seen.num_frames} frames{hint}{damage}")
-    seen.tracks = [smooth(track, settings.smoothing) for track in _longest(lasting, most)]
-    return seen
+        damage = f"; {found.damage}" if found.damage else ""
+        raise NoFaceError(f"{source.name}: {reason} in {found.num_frames} frames{hint}{damage}")
+    found.tracks = [smooth(track, settings.smoothing) for track in _longest(lasting, most)]
+    return found
 
 
 def make_finder(settings: ExtractSettings) -> Callable[[UInt8[np.ndarray, "H W 3"], float], list[Face]]:
@@ -115,8 +104,7 @@ def make_finder(settings: ExtractSettings) -> Callable[[UInt8[np.ndarray, "H W 3
 def whole_face(image: UInt8[np.ndarray, "H W 3"], name: str) -> Face:
     """A picture that is the crop of a face, as a face: its box is the picture, landmarks are where alignment puts them.
 
-    Raises:
-        RequestError: it is far from square.
+    It is refused if it is far from square.
     """
     height, width = image.shape[:2]
     if max(height, width) > WIDEST_CROP * min(height, width):

@@ -1,0 +1,118 @@
+"""What a run was made of and with: data, parts, versions, machine."""
+
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from midas_dfer.clips.faces.template import FaceTemplate
+from midas_dfer.clips.store.settings import ExtractSettings
+from midas_dfer.losses import LOSSES
+from midas_dfer.mixing import MIXERS
+from midas_dfer.models.zoo import MODELS
+from midas_dfer.registry import Registry
+from midas_dfer.training.recipes.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run was made of and with.
+
+    Attributes:
+        class_names: in the order of the model's outputs.
+        store_fingerprint: of its content.
+        extract: how the store's clips were cut (`ExtractSettings`), and so how new ones must be.
+        partition: the rule by which clips were split.
+        started, finished: ISO 8601, UTC.
+        epochs_done: how many epochs the weights were trained for.
+        kept: which epoch's weights are kept ("last" or "epoch N, best on validation").
+        num_votes_found: the recipe's `num_votes` is the training clips' mean, and was not asked for.
+        precision: 32 or bf16, what the recipe's `precision` came to on this machine; None in runs of earlier versions,
+            as all that follows.
+        device: what it was trained on: cpu, or cuda with the name of the GPU.
+        num_voted: how many training clips have votes.
+        mean_votes: how many a clip of these had to learn from, on average.
+        aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
+            "" where they were made of the counts.
+        laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
+        recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
+        parts_digest: SHA-256 of which clip was in which part; "" likewise.
+        weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
+        template: where faces lie in the store's clips, if these were crops already and it is known.
+        init: folder of the finished run that training began from; "" if from none.
+        init_weights: SHA-256 of that run's file of weights; "" likewise.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    store: str
+    store_fingerprint: str
+    extract: ExtractSettings
+    partition: str
+    num_train: int
+    num_validation: int
+    num_test: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_revision: str | None = None
+    started: str = ""
+    finished: str | None = None
+    epochs_done: int = 0
+    kept: str = "last"
+    num_votes_found: bool = False
+    precision: str | None = None
+    device: str | None = None
+    num_voted: int | None = None
+    mean_votes: float | None = None
+    laplace_share: float | None = None
+    aggregated: str = ""
+    recipe: Mapping[str, Any] | None = None
+    parts_digest: str = ""
+    weights_digest: str = ""
+    template: FaceTemplate | None = None
+    init: str = ""
+    init_weights: str = ""
+
+
+def now() -> str:
+    """The time, as a run keeps it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions(config: RunConfig) -> dict[str, str]:
+    """Of Python, of what computes, and of the distributions that bring what the recipe names."""
+    names = ("midas-dfer", "torch", "lightning", "numpy", "av", "opencv-python-headless", "pyarrow", "polars")
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    used: tuple[tuple[Registry[Any], Sequence[str]], ...] = (
+        (MIXERS, config.mixer_names),
+        (LOSSES, (config.loss,)),
+        (MODELS, (config.model,)),
+    )
+    for registry, rows in used:
+        for row in rows:
+            if row in registry and (distribution := registry.distribution(row)):
+                name, _, version = distribution.rpartition(" ")
+                found[name] = version
+    return found
+
+
+def git_revision() -> str | None:
+    """Of the working directory; None where it has none."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
