@@ -23,7 +23,7 @@ _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "
 
 
 class Parser(ArgumentParser):
-    """Says what is wrong with a flag in a sentence, not in a page of usage."""
+    """Says what is wrong with a flag in a sentence, not in a page of usage, and in no words of Python's types."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
         # --epoch is a typing error, not --epochs

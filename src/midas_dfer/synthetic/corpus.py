@@ -213,6 +213,7 @@ def _start_worker() -> None:
 
 
 def _render_in_processes(tasks: list[tuple[ClipPlan, Path, tuple[int, int]]], jobs: int) -> Iterator[None]:
+    # Not `run_tasks`, which lies floors above: no file is read here that could crash its process.
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker)
     try:
         for future in as_completed([pool.submit(_render, task) for task in tasks]):
