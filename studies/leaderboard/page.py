@@ -21,7 +21,7 @@ SCORES = {
 }
 """The columns, by the names of the figures."""
 _NOISE = "°"
-_SAID = {"better": "people are nearer", "worse": "the reader is nearer", "noise": "not told apart"}
+_SAID = {"better": "people are closer", "worse": "the reader is closer", "noise": "inside the noise"}
 
 
 def page(content: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def short_table(content: Mapping[str, Any]) -> str:
                 value, low, high = (f"{100 * found[name]['tv'][end]:.1f}" for end in ("value", "low", "high"))
                 votes = f"{value} ({low} to {high})"
                 rows.append([f"{_shown(name, ours)}, {pictures}", _cell(found[name], "war"), votes])
-    return table(["", "names what most people saw (WAR), %", "votes put wrongly, %"], rows)
+    return table(["", "majority emotion predicted (WAR), %", "misplaced votes, %"], rows)
 
 
 def with_short_table(readme: str, content: Mapping[str, Any]) -> str:
@@ -158,7 +158,7 @@ def _told_apart(content: Mapping[str, Any], ours: str, *trials: str) -> str:
     if not tests:
         return ""
     if any(each["verdict"] == "noise" for each in tests):
-        return f"{_NOISE} Not told apart from **{ours}**, in WAR, UAR or total variation."
+        return f"{_NOISE} Indistinguishable from **{ours}** in WAR, UAR or total variation."
     return f"All differ from **{ours}** by more than noise in WAR, UAR and total variation."
 
 

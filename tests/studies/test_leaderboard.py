@@ -600,7 +600,7 @@ def test_a_board_without_a_reader_of_this_project_says_so(known):
     assert "**No reader of this project**" in text
     assert "upper bounds" in text
     running = " ".join(text.split())
-    assert "on 50.00 % of the pictures and is at most 0.2" in running
-    assert "° Not told apart from **a**" in running
+    assert "on 50.00 % of the pictures and differs by at most 0.2" in running
+    assert "° Indistinguishable from **a**" in running
     row = next(line for line in text.splitlines() if line.startswith("| b |"))
     assert row.count("°") == 3
