@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model
 from midas_dfer.models.cnn_gru import CNNGRU
 from midas_dfer.models.recurrent import GRU, LSTM
@@ -122,8 +121,3 @@ def test_every_weight_is_drawn_and_gets_a_gradient():
     model(torch.randn(2, 4, 3, 32, 32, generator=seeded(1))).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.ne(0).any(), name
-
-
-def test_wrong_input():
-    with pytest.raises(RequestError, match=r"expected floating \[B, T, 3, H, W\]"):
-        small_model()(torch.zeros(2, 3, 32, 32))

@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from midas_dfer.errors import RequestError
 from midas_dfer.models import create_model, load_trunk
 from midas_dfer.models.cost import model_cost
 from midas_dfer.models.former_dfer import FormerDFER
@@ -256,12 +255,3 @@ def test_dropout_before_the_classifier():
     model = create_model("former_dfer", 3, 4, width=8, dropout=0.25)
     assert model.dropout.p == 0.25
     assert FormerDFER(num_classes=3, width=8).dropout.p == 0
-
-
-def test_wrong_options_and_clips_are_refused():
-    with pytest.raises(RequestError, match="number of frames is 0"):
-        FormerDFER(num_classes=5, num_frames=0, width=8)
-    with pytest.raises(RequestError, match="multiple of 8"):
-        FormerDFER(num_classes=5, width=12)
-    with pytest.raises(RequestError, match=r"expected floating \[B, T, 3, H, W\]"):
-        small_model()(torch.zeros(4, 3, 32, 32))

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from midas_dfer.errors import RequestError
 from midas_dfer.losses import IntensityAwareLoss
 from midas_dfer.models import create_model
 from midas_dfer.models.cost import model_cost
@@ -226,12 +225,3 @@ def test_mixed_and_mapped_modules_run_once_with_a_row_for_each_frame():
 def test_dropout_before_the_classifier():
     assert create_model("gca_ial", 3, 4, width=8, dropout=0.25).dropout.p == 0.25
     assert GCA(num_classes=3, width=8).dropout.p == 0
-
-
-def test_wrong_options_and_clips_are_refused():
-    with pytest.raises(RequestError, match="number of frames is 0"):
-        GCA(num_classes=5, num_frames=0, width=8)
-    with pytest.raises(RequestError, match="multiple of 8"):
-        GCA(num_classes=5, width=12)
-    with pytest.raises(RequestError, match=r"expected floating \[B, T, 3, H, W\]"):
-        small_model()(torch.zeros(4, 3, 32, 32))

@@ -287,10 +287,3 @@ def test_separate_convolutions_have_as_many_weights_as_a_full_one():
     )
     convolutions = sum(value.numel() for value in separate.parameters() if value.ndim == 5)
     assert convolutions == pytest.approx(full.weight.numel(), rel=0.01)
-
-
-def test_wrong_input_is_refused():
-    with pytest.raises(RequestError, match=r"expected floating \[B, T, 3, H, W\]"):
-        small_model("resnet3d_18")(torch.zeros(2, 3, 4, 32, 32))
-    with pytest.raises(RequestError, match="multiple of 8"):
-        create_model("r2plus1d_18", num_classes=7, width=12)
