@@ -276,7 +276,7 @@ def test_the_whole_study_at_the_smallest_size(ferplus, tmp_path, monkeypatch, ca
     text = (tmp_path / "reader.md").read_text()
     assert text == page(content)
     assert f"{content['temperature']:.3f}" in text
-    assert "4 of its 15 trainings have ended" in " ".join(text.split())
+    assert "4 of its 15 trainings have finished" in " ".join(text.split())
 
     # What is shipped: the run's network, its logits divided, rounded to float16, shown eight frames.
     shipped = open_trained(out / "ferplus")
