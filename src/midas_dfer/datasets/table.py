@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
+from jaxtyping import Int64
 
 from midas_dfer.datasets.data_set import CLASSES, IGNORE, VIDEOS, DataSet
 from midas_dfer.datasets.face_choice import FACE_COLUMN
-from midas_dfer.datasets.files.columns import read_classes, read_counts, read_videos
+from midas_dfer.datasets.files.columns import read_classes, read_videos, read_votes
 from midas_dfer.datasets.files.records import UNNAMED, Records, read_records
 from midas_dfer.datasets.known_classes import refuse_unknown_classes
 from midas_dfer.datasets.long_table import read_long
@@ -172,14 +172,14 @@ def _read_wide(
     """Read one row per video; `guessed` are the columns of which nobody said whether they are classes."""
     problems = RowProblems(records.place)
     videos = read_videos(records, roles, problems, one_row_each=True)
-    counts = np.stack([read_counts(records, column, problems) for column in classes.values()], axis=1)
+    counts = read_votes(records, list(classes.values()), problems)
     problems.add(
         counts.sum(axis=1) == 0,
         lambda row: f"all counts of {videos.video_id[row]!r} are zero",
         "Each video needs at least one vote.",
     )
     columns = videos.series()
-    columns.append(pl.Series("votes", counts.astype(np.int64)).cast(pl.List(pl.Int64)))
+    columns.append(pl.Series("votes", counts).cast(pl.List(pl.Int64)))
     if "label" in roles:
         columns.append(read_classes(records, roles["label"], tuple(classes), problems).alias("label"))
     problems.raise_if_any(str(records.file), "A count of votes is a whole number, 0 or more.")
@@ -200,7 +200,7 @@ def _read_wide(
     return manifest if "label" in roles else manifest.with_majority_labels()
 
 
-def _refuse_completing_column(records: Records, counts: Float64[np.ndarray, "N K"], columns: Sequence[str]) -> None:
+def _refuse_completing_column(records: Records, counts: Int64[np.ndarray, "N K"], columns: Sequence[str]) -> None:
     """Refuse a column that makes all videos have the same number of votes, which they have not without it."""
     sums = counts.sum(axis=1)
     if len(sums) < 3 or (sums == sums[0]).all():

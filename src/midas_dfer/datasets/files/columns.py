@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer.datasets.face_choice import FACE_COLUMN, FaceChoice
 from midas_dfer.datasets.files.records import Records
@@ -113,6 +113,11 @@ def read_counts(records: Records, column: str, problems: RowProblems) -> Float64
     usable = np.isfinite(numbers) & (numbers >= 0) & (numbers <= MOST_VOTES)
     counts: Float64[np.ndarray, " N"] = np.where(usable, numbers, 1.0)
     return counts
+
+
+def read_votes(records: Records, columns: Sequence[str], problems: RowProblems) -> Int64[np.ndarray, "N K"]:
+    """Read a column of counts for each class, as `read_counts` does."""
+    return np.stack([read_counts(records, column, problems) for column in columns], axis=1).astype(np.int64)
 
 
 def first_column(records: Records, names: Sequence[str]) -> str | None:

@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
 import polars as pl
 
 from midas_dfer.datasets.data_set import DataSet, Flag
-from midas_dfer.datasets.files.columns import read_counts, refuse_missing
+from midas_dfer.datasets.files.columns import read_votes, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note, folder_at
 from midas_dfer.datasets.files.records import UNNAMED, read_records
 from midas_dfer.emotions import CREMA_D
@@ -98,7 +97,7 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
         lambda row: f"the fileName is {names[row]!r}",
         "Expected is a name such as 1001_DFA_ANG_XX.",
     )
-    counts = np.stack([read_counts(records, column, problems) for column in _VOTE_COLUMNS], axis=1)
+    counts = read_votes(records, _VOTE_COLUMNS, problems)
     chosen = sources.eq_missing(_SOURCES[votes]).to_numpy()
     problems.add(chosen & (counts.sum(axis=1) == 0), lambda row: f"all votes on {names[row]!r} are zero")
     problems.add(
@@ -115,7 +114,7 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
         [
             names.alias("video_id"),
             ("VideoFlash/" + names + ".flv").alias("path"),
-            pl.Series("votes", counts[chosen].astype(np.int64)).cast(pl.List(pl.Int64)),
+            pl.Series("votes", counts[chosen]).cast(pl.List(pl.Int64)),
             parts["actor"].alias("subject"),
             parts["sentence"],
             parts["sentence"].replace_strict(_SENTENCES, default=None, return_dtype=pl.String).alias("sentence_text"),

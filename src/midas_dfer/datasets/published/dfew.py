@@ -19,7 +19,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from midas_dfer.datasets.data_set import LISTS, DataSet, Flag, crops_if_folders, layout_flag
-from midas_dfer.datasets.files.columns import first_column, read_counts
+from midas_dfer.datasets.files.columns import first_column, read_votes
 from midas_dfer.datasets.files.plain_lists import folder_at
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.datasets.files.xlsx import read_xlsx
@@ -151,7 +151,7 @@ def _read_annotations(file: Path) -> tuple[pl.DataFrame, list[str]]:
     problems = RowProblems(records.place)
     orders = read_clip_numbers(records, order, problems)
     labels = read_label_numbers(records, label, problems)
-    counts = np.stack([read_counts(records, classes[name], problems) for name in DFEW], axis=1).astype(np.int64)
+    counts = read_votes(records, [classes[name] for name in DFEW], problems)
     problems.add(counts.sum(axis=1) == 0, lambda row: f"all votes on the clip {clip_name(int(orders[row]))} are zero")
     problems.add(
         ~pl.Series(orders).is_first_distinct(),
@@ -244,32 +244,27 @@ def _count_notes(rows: pl.DataFrame, folds: PublishedFolds) -> list[str]:
         if sizes[1] != published[1] or sizes[0] not in (published[0], None):
             train = "unknown" if sizes[0] is None else f"{sizes[0]:,}"
             different.append(f"{train} and {sizes[1]:,} in set {number} ({published[0]:,} and {published[1]:,})")
-    notes = []
-    if different:
-        notes.append(f"Numbers of clips that differ from the published ones (in brackets): {'; '.join(different)}.")
-    if found["in the five folds"] == PUBLISHED_COUNTS["in the five folds"]:
-        notes.append("The folds hold 11,697 clips as published; the paper's 11,967 has two digits swapped.")
-    return notes
+    as_published = found["in the five folds"] == PUBLISHED_COUNTS["in the five folds"]
+    told = {
+        f"Numbers of clips that differ from the published ones (in brackets): {'; '.join(different)}.": different,
+        "The folds hold 11,697 clips as published; the paper's 11,967 has two digits swapped.": as_published,
+    }
+    return [note for note, holds in told.items() if holds]
 
 
 def _unlabelled_notes(rows: pl.DataFrame, folds: PublishedFolds) -> list[str]:
     """Say which annotated clips are in no fold, and which clips of the folds are not annotated."""
-    notes = []
-    without = rows.filter((pl.col("label") == NO_SINGLE_LABEL) & pl.col("fold").is_null()).height
-    if without:
-        notes.append(f"Clips without a single label: {without:,}; their votes are kept, and they are in no fold.")
-    no_fold = rows.filter((pl.col("label") != NO_SINGLE_LABEL) & pl.col("fold").is_null())["order"].to_list()
-    if no_fold and folds.sizes:
-        notes.append(
-            f"Clips with a single label that are in no fold: {len(no_fold):,} ({name_some(no_fold)}); 362 are "
-            "published, in which no face was found."
-        )
+    single, outside = pl.col("label") != NO_SINGLE_LABEL, pl.col("fold").is_null()
+    without = rows.filter(~single & outside).height
+    no_fold = rows.filter(single & outside)["order"].to_list() if folds.sizes else []
     unknown = rows.filter(pl.col("votes").is_null())["order"].to_list()
-    if unknown:
-        notes.append(
-            f"Listed clips that are not annotated: {len(unknown):,} ({name_some(unknown)}); they have no votes."
-        )
-    return notes
+    told = {
+        f"Clips without a single label: {without:,}; their votes are kept, and they are in no fold.": without,
+        f"Clips with a single label that are in no fold: {len(no_fold):,} ({name_some(no_fold)}); 362 are published, "
+        "in which no face was found.": no_fold,
+        f"Listed clips that are not annotated: {len(unknown):,} ({name_some(unknown)}); they have no votes.": unknown,
+    }
+    return [note for note, clips in told.items() if clips]
 
 
 def _listed_names(folder: Path, ending: str) -> dict[int, str]:

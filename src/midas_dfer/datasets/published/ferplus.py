@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from midas_dfer.datasets.files.columns import read_counts, refuse_missing
+from midas_dfer.datasets.files.columns import read_votes, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note, folder_at, read_list_lines
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import FERPLUS
@@ -158,7 +158,7 @@ def read_picture_names(file: Path) -> PictureNames:
         lambda row: f"the Image name is {names[row]!r}",
         "Expected is a name such as fer0000000.png, or none where the picture is not a face.",
     )
-    counts = np.stack([read_counts(records, column, problems) for column in _COLUMNS], axis=1).astype(np.int64)
+    counts = read_votes(records, _COLUMNS, problems)
     names, notes = _without_borrowed_name(names, counts, records)
     problems.add(
         names.is_not_null().to_numpy() & (counts.sum(axis=1) == 0), lambda row: f"all votes on {names[row]!r} are zero"
@@ -205,16 +205,12 @@ def _pictures_of(table: PictureNames) -> tuple[pl.DataFrame, list[str]]:
     )
     named = rows.filter(pl.col("name").is_not_null())
     pictures = named.unique("name", keep="first", maintain_order=True)
-    notes = []
-    if named.height < rows.height:
-        notes.append(
-            f"Rows of {TABLE} without a name, since they are not a face: {rows.height - named.height:,}. Left out."
-        )
-    if pictures.height < named.height:
-        notes.append(
-            f"Rows of {TABLE} that name the picture of another row, with its votes: "
-            f"{named.height - pictures.height:,}. Counted once."
-        )
+    nameless, again = rows.height - named.height, named.height - pictures.height
+    told = {
+        f"Rows of {TABLE} without a name, since they are not a face: {nameless:,}. Left out.": nameless,
+        f"Rows of {TABLE} that name the picture of another row, with its votes: {again:,}. Counted once.": again,
+    }
+    notes = [note for note, number in told.items() if number]
     return pictures, notes
 
 
@@ -248,20 +244,14 @@ def _compare(pictures: pl.DataFrame, table: pl.DataFrame) -> list[str]:
     unknown = both["split_new"].is_null()
     moved = (both["split"] != both["split_new"]).fill_null(value=False).sum()
     other = (both["counts"] != both["counts_new"]).fill_null(value=False).sum()
-    notes = []
-    if unknown.any():
-        example = both["name"].filter(unknown)[0]
-        notes.append(f"Pictures of label.csv that are not in {TABLE}: {unknown.sum():,}, such as {example}.")
-    if moved:
-        notes.append(
-            f"Pictures that are in another part in {TABLE} than in label.csv: {moved:,}. label.csv is followed."
-        )
-    if other:
-        notes.append(
-            f"Pictures that have other votes in {TABLE} than in label.csv: {other:,}. label.csv is followed: of a "
-            f"picture that is there more than once, it has the votes on each copy, {TABLE} those on the first for all."
-        )
-    return notes
+    example = next(iter(both["name"].filter(unknown)), "")
+    told = {
+        f"Pictures of label.csv that are not in {TABLE}: {unknown.sum():,}, such as {example}.": unknown.any(),
+        f"Pictures that are in another part in {TABLE} than in label.csv: {moved:,}. label.csv is followed.": moved,
+        f"Pictures that have other votes in {TABLE} than in label.csv: {other:,}. label.csv is followed: of a picture "
+        f"that is there more than once, it has the votes on each copy, {TABLE} those on the first for all.": other,
+    }
+    return [note for note, differs in told.items() if differs]
 
 
 def _count_notes(pictures: pl.DataFrame) -> list[str]:

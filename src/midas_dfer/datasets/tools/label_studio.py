@@ -107,14 +107,12 @@ def read_label_studio(
 
 
 def _find_question(file: Path, tasks: LabelStudioTasks, question: str | None) -> str:
-    asked = set() if question is None else {question}
-    for annotation in tasks.annotations:
-        if question is None:  # in JSON-MIN answers cannot be told from other texts but by what they say
-            answered = annotation.choices.items()
-            asked.update(each for each, chosen in answered if not tasks.small or any(map(is_known_emotion, chosen)))
-        elif question in annotation.choices:
-            return question
-    names = sorted({each for annotation in tasks.annotations for each in annotation.choices})
+    answers = [answer for annotation in tasks.annotations for answer in annotation.choices.items()]
+    names = sorted({each for each, _ in answers})
+    if question in names:
+        return question
+    # In JSON-MIN answers cannot be told from other texts but by what they say.
+    asked = {each for each, chosen in answers if not tasks.small or any(map(is_known_emotion, chosen))}
     known = ", ".join(map(repr, names[:10])) or "none"
     if question is not None or not asked:
         called = "" if question is None else f" called {question!r}"
@@ -271,8 +269,8 @@ def _collect(
         (many, f"Several classes were chosen in {{}}: {rule}."),
         (nameless, "It is not known who made {}."),
     )
-    notes = [sentence.format(count(number, "annotation")) for number, sentence in told if number] + [*people.notes]
-    notes = [*timelines.notes(), *notes]
+    passed = [sentence.format(count(number, "annotation")) for number, sentence in told if number]
+    notes = [*timelines.notes(), *passed, *people.notes]
     if tasks.predictions:
         notes.append(f"Passed over because models are no annotators: {count(tasks.predictions, 'prediction')}.")
     return votes, notes
