@@ -224,7 +224,7 @@ class RunConfig:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
+    def from_dict(cls, values: dict[Any, Any]) -> "RunConfig":
         """The inverse of `to_dict`.
 
         Raises:

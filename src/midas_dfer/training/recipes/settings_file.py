@@ -39,7 +39,7 @@ def read_settings_text(path: Path) -> str:
     return text
 
 
-def read_settings_file(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path) -> dict[Any, Any]:
     """Read settings by name.
 
     Raises:
@@ -48,14 +48,14 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     return parse_settings(read_settings_text(path), str(path))
 
 
-def parse_settings(text: str, name: str) -> dict[str, Any]:
+def parse_settings(text: str, name: str) -> dict[Any, Any]:
     """Settings by name, of a text that `check_settings_text` has seen.
 
     Raises:
         RequestError: a value is none.
     """
     try:
-        values: dict[str, Any] = yaml.safe_load(text)
+        values: dict[Any, Any] = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or a date that Python cannot make
         raise RequestError(f"cannot read the configuration {name}: {_one_line(error)}") from error
     return values
