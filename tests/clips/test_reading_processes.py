@@ -145,7 +145,7 @@ def test_a_silence_and_a_start_that_fails_are_told(store, monkeypatch):
 def test_a_training_whose_process_was_killed_says_how_to_go_on(store, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Ends, "how", "kill")
-        patched.setattr("midas_dfer.training.train.ClipDataset", Ends)
+        patched.setattr("midas_dfer.training.loading.ClipDataset", Ends)
         with pytest.raises(JobError, match=r"SIGKILL.*num_workers.*Go on with: midas train --resume .*run") as told:
             train(RunConfig(**SMALL, num_workers=1), store, tmp_path / "run", say=lambda _: None)
     assert "\n" not in str(told.value)
