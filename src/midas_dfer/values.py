@@ -3,6 +3,7 @@
 Ours, because importing pydantic adds 0.2 s to `midas --help`, and jsonargparse checks only what is typed.
 """
 
+import sys
 from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeGuard, get_args, get_origin
@@ -52,7 +53,7 @@ def within(default: Any, low: float, high: float = MANY) -> Any:  # noqa: ANN401
     return field(default=default, metadata={"limits": _Limits(low, high)})
 
 
-def above(default: Any, low: float, high: float = LARGEST) -> Any:  # noqa: ANN401 - as of dataclasses.field
+def above(default: Any, low: float, high: float = sys.float_info.max) -> Any:  # noqa: ANN401 - as of dataclasses.field
     """The default of a setting whose numbers must be more than `low`."""
     return field(default=default, metadata={"limits": _Limits(low, high, above=True)})
 

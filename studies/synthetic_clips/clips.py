@@ -11,7 +11,7 @@ from midas_dfer.clips.batches.sampling import sample_segments
 from midas_dfer.files import replacing
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.synthetic import EMOTIONS, ClipPlan, Portrait, draw_annotators, expected_votes, plan_clip
-from midas_dfer.synthetic.performances import frame_of
+from midas_dfer.synthetic.performances import activations, frame_of
 
 VOTES = 10
 COMMONNESS = dict(zip(EMOTIONS, (2445, 1894, 2669, 2173, 1469, 145, 902), strict=True))
@@ -107,9 +107,9 @@ def choose_plans(corpus: Corpus) -> dict[str, list[ClipPlan]]:
 def draw_clip(plan: ClipPlan, frames: int, side: int) -> np.ndarray:
     """Draw a clip ``[T, 3, S, S]``, uint8, its face as large as an aligned one."""
     portrait = Portrait(plan.identity, plan.light, side, side)
-    pictures = np.empty((frames, side, side, 3), np.uint8)
+    pictures, shown = np.empty((frames, side, side, 3), np.uint8), activations(plan.performance)
     for place, index in enumerate(sample_segments(plan.performance.num_frames, frames).tolist()):
-        expression, pose = frame_of(plan.performance, index)
+        expression, pose = frame_of(plan.performance, shown[index], index)
         close = replace(pose, x=0.5 * pose.x, y=pose.y - 0.1, scale=1.7 * pose.scale)
         pictures[place] = portrait.render(expression, close, noise_seed=index).image
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))

@@ -100,7 +100,7 @@ def test_missing_things(tmp_path, videos, capsys):
         (["train", "--store", " ", "--out", "r"], "the argument ' ' is empty"),
         (["train", "--store", "s", "--out", "r", "--mixer", "none,midas"], "none stands alone"),
         (["demo", "--seed", "-1"], "--seed is -1"),
-        ([], "verb"),
+        ([], "command"),
     ],
 )
 def test_wrong_flags(arguments, named, capsys, tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_the_whole_way_on_a_table(videos, tmp_path, capsys):
     store, run = tmp_path / "store", tmp_path / "run"
     prepare = ["prepare", "table", str(tmp_path / "votes.csv"), "--videos", str(videos), "--out", str(store)]
     assert main(["check", *prepare[1:5], "--faces", "cropped", "--jobs", "1"]) == 0
-    assert "classes  happy 20 votes (4 clips), sad 16 (4)\n" in capsys.readouterr().out
+    assert "classes   happy 20 votes (4 clips), sad 16 (4)\n" in capsys.readouterr().out
     assert main([*prepare, "--faces", "cropped", "--size", "32"]) == 0
     assert "classes: happy 20 votes (4 clips), sad 16 (4)\n" in capsys.readouterr().out
     assert main(["describe", str(store)]) == 0

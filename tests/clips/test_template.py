@@ -185,7 +185,8 @@ def test_a_damaged_template_is_told(store, tmp_path, change, message):
         )
         content.pop("sha256", None)
         file.write_text(json.dumps({**content, "template": values}))
-    with pytest.raises(RequestError, match=rf"run\.json is damaged \(template: .*{message}"):
+    wrong = "template is a list; expected an object" if change is None else f"template: .*{message}"
+    with pytest.raises(RequestError, match=rf"run\.json is damaged \({wrong}"):
         Run.open(run.path)
     (tmp_path / "manifest.parquet").write_bytes((store.path / "manifest.parquet").read_bytes())
     with pytest.raises(RequestError, match=r"store\.json is damaged"):
