@@ -55,7 +55,8 @@ class ResidualBlock(nn.Module):
         shifted = frames if self.fold_div is None else temporal_shift(frames, num_frames, self.fold_div)
         branch = self.branch(shifted)
         identity = frames if self.downsample is None else self.downsample(frames)
-        return self.relu(branch + identity)
+        output: Tensor = self.relu(branch + identity)
+        return output
 
 
 class BasicBlock(ResidualBlock):
@@ -71,7 +72,8 @@ class BasicBlock(ResidualBlock):
 
     def branch(self, frames: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """Compute what is added to the identity path."""
-        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(frames)))))
+        output: Tensor = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(frames)))))
+        return output
 
 
 class Bottleneck(ResidualBlock):
@@ -98,7 +100,8 @@ class Bottleneck(ResidualBlock):
         """Compute what is added to the identity path."""
         inner = self.relu(self.bn1(self.conv1(frames)))
         inner = self.relu(self.bn2(self.conv2(inner)))
-        return self.bn3(self.conv3(inner))
+        output: Tensor = self.bn3(self.conv3(inner))
+        return output
 
 
 def projection(in_channels: int, channels: int, stride: int, *, three_d: bool = False) -> nn.Sequential | None:

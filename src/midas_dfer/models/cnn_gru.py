@@ -45,4 +45,5 @@ class CNNGRU(ClipModel):
         """Compute the logits of clips of any length and size."""
         features = self.resnet.features(clips.flatten(0, 1))
         state = self.gru(features.view(-1, clips.shape[1], features.shape[1]))
-        return self.fc(self.dropout(state))
+        output: Tensor = self.fc(self.dropout(state))
+        return output

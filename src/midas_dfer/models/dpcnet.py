@@ -61,7 +61,8 @@ class ChannelTemporalAggregation(nn.Module):
         """Compute a clip's features from its frames'."""
         squeezed = self.relu(self.squeeze(features)).transpose(1, 2)
         scores = self.expand(self.relu(self.neighbours(squeezed)).transpose(1, 2))
-        return (features * scores.sigmoid()).mean(dim=1)
+        output: Tensor = (features * scores.sigmoid()).mean(dim=1)
+        return output
 
 
 class DPCNet(ClipModel):

@@ -91,7 +91,8 @@ class MobileBlock(nn.Module):
         else:
             branch = self.act(self.bn1(self.conv_dw(branch)))
             branch = self.bn2(self.conv_pw(branch))
-        return branch + maps if self.has_skip else branch
+        output: Tensor = branch + maps if self.has_skip else branch
+        return output
 
 
 class TSMEfficientNetLite0(ShiftedModel):
@@ -139,7 +140,8 @@ class TSMEfficientNetLite0(ShiftedModel):
         for stage in self.blocks:
             for block in cast(nn.ModuleList, stage):
                 maps = block(maps, num_frames)
-        return self.maps(self.act(self.bn2(self.conv_head(maps))))
+        output: Tensor = self.maps(self.act(self.bn2(self.conv_head(maps))))
+        return output
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file the names that they have here."""

@@ -59,7 +59,8 @@ class FormerDFER(ClipModel):
         resnet = self.resnet
         maps = resnet.layer3(resnet.layer2(resnet.layer1(resnet.stem(clips.flatten(0, 1)))))
         features = resnet.avgpool(resnet.layer4(self.spatial(maps))).view(-1, clips.shape[1], resnet.num_features)
-        return self.fc(self.dropout(self.temporal(features)))
+        output: Tensor = self.fc(self.dropout(self.temporal(features)))
+        return output
 
 
 class SpatialTransformer(nn.Module):

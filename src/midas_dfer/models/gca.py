@@ -92,7 +92,8 @@ class GCA(ClipModel):
         maps = self.layer3(self.layer2(maps, num_frames), num_frames)
         tokens = self._pairs(maps.view(-1, num_frames, *maps.shape[1:]))
         mixed = self.temporal(tokens + time_positions(self.times, tokens.shape[1]))
-        return self.fc(self.dropout(mixed.mean(dim=1)))
+        output: Tensor = self.fc(self.dropout(mixed.mean(dim=1)))
+        return output
 
     def _pairs(self, maps: Float[Tensor, "B T C h w"]) -> Float[Tensor, "B P D"]:
         """Compute a token for each frame that has a next one, from what it shows and what changes until the next."""
@@ -135,7 +136,8 @@ class GCABlock(BasicBlock):
         of_clip = weights.view(-1, num_frames, *weights.shape[1:])
         weights = (of_clip * of_clip.mean(dim=1, keepdim=True) + _EPSILON).sqrt().flatten(0, 1)
         identity = frames if self.downsample is None else self.downsample(frames)
-        return self.relu(branch * weights + identity)
+        output: Tensor = self.relu(branch * weights + identity)
+        return output
 
     def _looked_at(self, maps: Float[Tensor, "BT C h w"]) -> Float[Tensor, "BT C 1 1"]:
         """Compute the global convolution."""

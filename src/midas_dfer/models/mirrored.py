@@ -18,7 +18,8 @@ class Mirrored(nn.Module):
 
     def forward(self, clips: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
         """Compute the mean of the logits."""
-        return (self.model(clips) + self.model(clips.flip(-1))) / 2
+        output: Tensor = (self.model(clips) + self.model(clips.flip(-1))) / 2
+        return output
 
 
 def unmirrored(model: nn.Module) -> nn.Module:

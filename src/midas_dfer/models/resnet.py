@@ -62,7 +62,8 @@ class ResNet(nn.Module):
 
     def stem(self, frames: Float[Tensor, "BT 3 H W"]) -> Float[Tensor, "BT C h w"]:
         """Compute what goes into the first layer: a quarter of the height and width, or half."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(frames))))
+        output: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(frames))))
+        return output
 
     def feature_maps(self, frames: Float[Tensor, "BT 3 H W"], num_frames: int = 1) -> Float[Tensor, "BT D h w"]:
         """Compute the last layer's maps: 1/32 of the height and width, or 1/16, `num_features` channels."""

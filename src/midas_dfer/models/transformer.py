@@ -31,7 +31,8 @@ class Attention(nn.Module):
         split = self.qkv(tokens).unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
         queries, keys, values = split.unbind(0)
         mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=self.dropout if self.training else 0.0)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        output: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return output
 
 
 class FeedForward(nn.Sequential):
@@ -65,7 +66,8 @@ class TransformerBlock(nn.Module):
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """Compute the block's output, of the input's shape."""
         tokens = tokens + self.attention(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        output: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return output
 
 
 class TransformerEncoder(nn.Sequential):
