@@ -37,5 +37,11 @@ def test_a_room_names_its_doors_and_what_is_in_it(room):
 
 
 def test_tests_lie_where_what_they_test_lies():
-    rooms = {path.name for path in PACKAGE.iterdir()} | {"studies", "benchmarks", "support", "golden"}
-    assert {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"} <= rooms
+    folders = [path.parent for path in (ROOT / "tests").rglob("__init__.py")]
+    support = ROOT / "tests" / "support"
+    beside = {ROOT / "tests" / name for name in ("studies", "benchmarks")}
+    for folder in folders:
+        if folder not in beside and support not in (folder, *folder.parents):
+            assert (PACKAGE / folder.relative_to(ROOT / "tests")).is_dir(), folder
+        sign = (folder / "__init__.py").read_text(encoding="utf-8")
+        assert len(list(folder.glob("test_*.py"))) <= LARGEST or "hence their number" in sign, folder

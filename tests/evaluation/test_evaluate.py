@@ -25,7 +25,7 @@ from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.train import train
-from tests.clips.test_prepare import CROPPED
+from tests.clips.preparing.test_prepare import CROPPED
 from tests.support.factories import make_store, write_dataset
 
 SMALL = RunConfig(width=8, size=24, num_segments=4, num_threads=1, precision="32", epochs=6, learning_rate=0.05)

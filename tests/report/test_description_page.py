@@ -20,7 +20,7 @@ from midas_dfer.report.pages.description_page import description_page, write_des
 from midas_dfer.report.pages.page import clean_text, page_environment
 from midas_dfer.report.pictures.chart import picture_uri
 from midas_dfer.report.pictures.examples import choose_examples
-from tests.clips.test_description import NAMES, manifest_of, store_of
+from tests.clips.description.test_description import NAMES, manifest_of, store_of
 from tests.support.factories import make_store
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -18,7 +18,7 @@ from midas_dfer.reproduce.figures import FIGURES, make_figure
 from midas_dfer.reproduce.mixed_pair import mix_pair
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.scoring.scores import Evaluation
-from tests.clips.test_description import manifest_of, store_of
+from tests.clips.description.test_description import manifest_of, store_of
 
 VOTES = [[6, 3, 1], [10, 0, 0], [2, 5, 3], [0, 1, 9], [4, 4, 2], [0, 10, 0], None]
 LABELS = ["happy", "happy", "sad", "angry", None, "sad", "angry"]

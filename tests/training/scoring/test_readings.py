@@ -238,7 +238,7 @@ def test_fewer_votes_and_labels_without_votes(store):
     assert votes_learned(ClipDataset(store), RunConfig(label_method="laplace", votes_used=2))["laplace_share"] == 0.6
 
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "readings.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "readings.md").read_text(encoding="utf-8")
 
 
 def test_the_page_says_how_far_a_perfect_network_is_off():

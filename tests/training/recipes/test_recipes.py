@@ -1,6 +1,6 @@
 """The reference recipes: whole, true to their sources, and told about in docs/recipes.md.
 
-`python -m tests.training.test_recipes` rewrites the tables of that page.
+`python -m tests.training.recipes.test_recipes` rewrites the tables of that page.
 """
 
 import json
@@ -34,7 +34,7 @@ from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "recipes.md"
 MARK = re.compile(r"<!-- From here on written by .*? -->\n")
 SETTING = re.compile(r"(\w+): (\S.*?)\s+# (\S.*)")
 WITHOUT = {"tsm_resnet34", "mean_resnet18", "still_resnet10", "still_resnet18", "still_sface"}

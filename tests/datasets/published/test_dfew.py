@@ -27,7 +27,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.synthetic.layouts.dfew import COLUMNS, workbook, write_dfew
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "dfew.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "dfew.json"
 LAYOUTS = ("original", "clip_224x224", "clip_224x224_16f")
 ROW = [0, 6, 4, 0, 0, 0, 0, 1, 2]  # as printed in the notes of others about the real file
 
