@@ -201,9 +201,9 @@ def only_one(lock: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    # Never a "soft" lock, which a process that is killed would leave behind.
+    # Never a "soft" lock, which a process that is killed would leave behind; and not a link, which it refuses.
     try:
-        held = FileLock(lock, timeout=patience, fallback_to_soft=False).acquire()
+        held = FileLock(lock.resolve(), timeout=patience, fallback_to_soft=False).acquire()
     except Timeout as error:
         raise JobError(busy) from error
     except OSError as error:

@@ -18,7 +18,7 @@ from midas_dfer.demo import REAL_CLIP
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.predict_many import reading
 from midas_dfer.predict_many.discovery import find_sources
-from midas_dfer.predict_many.results import plan_results, remove_remains, results_in, whole_folder
+from midas_dfer.predict_many.results import RECORD_FILE, plan_results, remove_remains, results_in, whole_folder
 from midas_dfer.video.read import iter_frames
 from tests.predict.test_predict import ONE, TWO, make_run, scene, see_colors, write_scene
 
@@ -368,6 +368,16 @@ def test_a_second_time_it_goes_on_and_overwrites_nothing_unasked(run, capsys):
     assert [row["result"] for row in table()] == ["anna", "ben"]
     assert predict(run, "v") == 0
     assert "all 2 have a result already" in capsys.readouterr().out
+
+    record = OUT / "anna" / RECORD_FILE
+    content = json.loads(record.read_text())
+    assert content["made_with"].pop("search_every") == 0.3
+    record.write_text(json.dumps(content))  # as versions wrote it that followed no face
+    assert predict(run, "v/anna.png") == 2
+    assert "out/anna was made with search_every: not given, now 0.3" in capsys.readouterr().err
+    assert predict(run, "v/anna.png", "--overwrite", "--search_every", "0.3") == 0
+    before = (OUT / "anna" / "timeline.json").stat().st_mtime_ns
+    capsys.readouterr()
 
     assert predict(run, "v", "--window", "3") == 2
     said = capsys.readouterr().err

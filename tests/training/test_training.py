@@ -324,6 +324,8 @@ def test_two_processes_do_not_train_the_same_run(store, tmp_path, monkeypatch):
         pytest.raises(JobError, match=r"another process trains the run .*run"),
     ):
         resume(run.path)
+    (run.path / "config.yaml").rename(tmp_path / "linked.yaml")
+    (run.path / "config.yaml").symlink_to(tmp_path / "linked.yaml")
     assert resume(run.path).provenance.epochs_done == 1
 
 
