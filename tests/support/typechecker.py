@@ -1,4 +1,4 @@
-"""What checks annotations at run time in the tests; an int is a float here, as it is for mypy.
+"""What checks annotations at run time in the tests; an int is a float here, as it is for mypy, and faults TypeErrors.
 
 jaxtyping's import hook compares the sizes of arrays in each call, and compiles a check for each function that is made.
 Here only what has a shape in an annotation does the first, and a check is compiled once.
@@ -12,7 +12,7 @@ from typing import Any, get_args
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _known: dict[object, Callable[..., Any]] = {}
 
 
