@@ -1,6 +1,6 @@
 """What a network that was trained on crops reads in real video, by how the face is cut out of it.
 
-`python -m benchmarks.face_cuts RUN VIDEO...`, with a run on crops that were cut as `studies.reader.views` cuts those
+`python -m studies.face_cuts RUN VIDEO...`, with a run on crops that were cut as `studies.reader.views` cuts those
 called "boxed": the square around the detector's box, not turned, as DFEW's and FERV39k's are. Such crops of the videos'
 own faces are what the network would have been trained on; readings of other cuts are compared with readings of these,
 by the total variation distance of the mean probabilities over a face's frames. The measure to go by is the distance
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from studies.reader.views import boxed
 
 from midas_dfer.clips.batches.augment import apply_crop
 from midas_dfer.clips.batches.jitter import Jitter, apply_jitter, draw_jitter
@@ -28,6 +27,7 @@ from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.predict.sources import TwoPasses, VideoFile
 from midas_dfer.progress import NoProgress
+from studies.reader.views import boxed
 
 CUTS = (
     "as in predict",
