@@ -26,3 +26,16 @@ def test_the_page_has_the_figures_of_the_file():
     assert sum(row["follow_tracks"] != row["search_tracks"] for row in clips) == 1
     changes = [row["shares_change"] for row in clips]
     assert f"by {mean(changes):.3f} in total variation in the mean (median {median(changes):.3f}" in PAGE
+
+
+def test_the_page_says_how_upright_tilted_heads_are_stored():
+    def leans(angle: int, way: str = "follow") -> list[float]:
+        turned = [each[str(sign * angle)][way] for each in FOUND["turned"].values() for sign in (-1, 1)]
+        return [abs(value) for value in turned if value == value]  # not a number: no face was found
+
+    upright = {angle: (sum(lean <= 5 for lean in leans(angle)), len(leans(angle))) for angle in (15, 30, 45, 60)}
+    assert all(number == of for number, of in (upright[15], upright[30]))
+    assert f"in {upright[45][0]} of {upright[45][1]} at 45" in PAGE
+    assert f"in {upright[60][0]} of {upright[60][1]} at 60" in PAGE
+    at_45 = f"the median lean at 45 is {median(leans(45)):.1f} degrees"
+    assert f"{at_45}, where a search of whole frames leaves {median(leans(45, 'search')):.1f}" in PAGE
