@@ -39,3 +39,10 @@ def test_the_page_says_how_upright_tilted_heads_are_stored():
     assert f"in {upright[60][0]} of {upright[60][1]} at 60" in PAGE
     at_45 = f"the median lean at 45 is {median(leans(45)):.1f} degrees"
     assert f"{at_45}, where a search of whole frames leaves {median(leans(45, 'search')):.1f}" in PAGE
+
+
+def test_the_page_says_what_it_saves():
+    rows = [row for row in FOUND["videos"].values() if row["size"] == "640x480" and "shares_change" in row]
+    follow, search = (median(row[f"{way}_ms"] for row in rows) for way in ("follow", "search"))
+    assert f"At 640x480 this takes {follow:.1f} ms a frame" in PAGE
+    assert f"searching every frame takes {search:.1f}" in PAGE

@@ -93,6 +93,8 @@ def test_missing_things(tmp_path, videos, capsys):
         (["prepare", "dfeww", "v.csv", "--out", "s"], "dfeww"),
         (["prepare", "table", "v.csv", "--out", "s", "--jobs", "0"], "--jobs is 0"),
         (["prepare", "table", "v.csv", "--out", "s", "--size", "1"], "--size is 1"),
+        (["prepare", "table", "v.csv", "--out", "s", "--search_every", "-1"], "--search_every is -1"),
+        (["check", "table", "v.csv", "--search_every", "1"], "no flag --search_every"),  # it looks at single frames
         (["predict", "--out", "o"], "VIDEO|FOLDER missing"),
         (["fly"], "fly"),
         (["predict", "", "--out", "o"], "the argument '' is empty"),

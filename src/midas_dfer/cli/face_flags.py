@@ -11,9 +11,12 @@ from midas_dfer.errors import RequestError
 
 
 def add_detection_flags(
-    flags: Parser, *, max_side: str = "640", min_score: str = "0.7", search_every: str = "0.3"
+    flags: Parser, *, max_side: str = "640", min_score: str = "0.7", search_every: str = "0.3", follows: bool = True
 ) -> None:
-    """Add the flags that say how faces are looked for, with their defaults in words."""
+    """Add the flags that say how faces are looked for, with their defaults in words.
+
+    Without `follows`, single frames are looked at, so nobody is followed from one to the next.
+    """
     flags.add_argument(
         "--max_side",
         type=int | None,
@@ -23,17 +26,19 @@ def add_detection_flags(
     flags.add_argument(
         "--min_score", type=float | None, help=f"minimum score of a face detection (default: {min_score})"
     )
-    flags.add_argument(
-        "--search_every",
-        type=float | None,
-        help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 searches "
-        f"every frame (default: {search_every})",
-    )
+    if follows:
+        flags.add_argument(
+            "--search_every",
+            type=float | None,
+            help="seconds between searches of whole frames for new faces; in between, known ones are tracked; 0 "
+            f"searches every frame (default: {search_every})",
+        )
 
 
 def detection_flags(request: Namespace) -> dict[str, Any]:
     """The flags that say how faces are looked for, as far as they are given."""
-    return {name: request[name] for name in ("max_side", "min_score", "search_every") if request[name] is not None}
+    names = ("max_side", "min_score", "search_every")
+    return {name: value for name in names if (value := request.get(name)) is not None}
 
 
 def check_person(request: Namespace) -> None:

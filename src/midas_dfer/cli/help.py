@@ -125,7 +125,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "hardware": ("device", "precision", "num_threads", "num_workers"),
 }
-_LOOKING = ("max_side", "min_score", "search_every")
+_LOOKING = ("max_side", "min_score")
 _FACES = ("faces", "person", *_LOOKING)
 _STORE = "midas prepare table votes.csv --videos clips --out store --folds 5"
 
@@ -139,7 +139,10 @@ PAGES: Mapping[str, Page] = {
     "prepare": Page(
         "midas prepare DATASET ROOT --out STORE [flags]",
         (_STORE, "midas prepare dfew DFEW --out store"),
-        {"most used": ("out", "folds", "size", "jobs", "retry_failed", "aggregate"), "faces": _FACES},
+        {
+            "most used": ("out", "folds", "size", "jobs", "retry_failed", "aggregate"),
+            "faces": (*_FACES, "search_every"),
+        },
     ),
     "describe": Page("midas describe STORE [flags]", ("midas describe store",)),
     "train": Page(
@@ -175,7 +178,7 @@ PAGES: Mapping[str, Page] = {
         {
             "most used": ("out", "run", "window", "stride", "no_video"),
             "many videos": ("jobs", "overwrite", "pictures"),
-            "faces": ("faces", "max_people", *_LOOKING),
+            "faces": ("faces", "max_people", *_LOOKING, "search_every"),
         },
     ),
     "explain": Page(

@@ -80,7 +80,7 @@ def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check
         type=Literal["detect", "cropped"] | None,
         help=f"detect and align faces, or use frames that are face crops already (default: {_face_default()})",
     )
-    add_detection_flags(flags)
+    add_detection_flags(flags, follows=verb == "prepare")
     flags.add_argument(
         "--person",
         type=str,

@@ -1,7 +1,7 @@
 """What a trained network says of clips; apart from the training step, whose Lightning takes seconds to import."""
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.batches.augment import normalize_pixels
@@ -21,22 +21,14 @@ def predict_logits(
     video share most of theirs, and a still is one frame, repeated.
     """
     if getattr(model, "frames_apart", False) and clips.shape[1] > 1:
-        frames, places = _distinct(clips.flatten(0, 1))
+        frames, places = torch.unique(clips.flatten(0, 1), dim=0, return_inverse=True)
         of_frames = predict_logits(model, frames[:, None], device, dtype)
-        logits: Tensor = of_frames[places].view(*clips.shape[:2], -1).mean(dim=1)
+        logits: Tensor = of_frames[places.cpu()].view(*clips.shape[:2], -1).mean(dim=1)
         return logits
     at_once = _FRAMES_AT_ONCE // clips.shape[1] if device.type == "cpu" else len(clips)
     with torch.inference_mode(), exactly(dtype, device):
         parts = [model(normalize_pixels(part.to(device))).float().cpu() for part in torch.split(clips, max(1, at_once))]
     return finite(torch.cat(parts))
-
-
-def _distinct(frames: UInt8[Tensor, "N 3 S S"]) -> tuple[UInt8[Tensor, "M 3 S S"], Int64[Tensor, " N"]]:
-    """The different frames, and which of them each frame is."""
-    numbers: dict[bytes, int] = {}
-    places = [numbers.setdefault(frame.numpy().tobytes(), len(numbers)) for frame in frames.cpu()]
-    first = {number: place for place, number in reversed(list(enumerate(places)))}
-    return frames[[first[number] for number in range(len(numbers))]], torch.tensor(places)
 
 
 def finite(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 from midas_dfer.video.read import Frame
 
-_FRAMES = 8
+_FRAMES = 4  # of 4K they are 100 MB
 _PATIENCE = 0.05
 """Seconds after which a full queue is tried again, unless nobody waits for it any more."""
 

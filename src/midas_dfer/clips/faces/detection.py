@@ -8,6 +8,7 @@ Landmarks are in pixels, (x, y), and (0, 0) is the centre of the first pixel.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -54,6 +55,16 @@ class Face:
     score: float
     landmarks: Float32[np.ndarray, "5 2"]
     signature: Float32[np.ndarray, "192"] | None = None
+
+    @property
+    def center(self) -> Float64[np.ndarray, "2"]:
+        """The mean of the landmarks: x, y in pixels."""
+        return np.asarray(self.landmarks.mean(axis=0), dtype=np.float64)
+
+    @property
+    def size(self) -> float:
+        """The side of a square as large as the box, in pixels."""
+        return math.sqrt(float(self.box[2]) * float(self.box[3]))
 
 
 class FaceDetector:

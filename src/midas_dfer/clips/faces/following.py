@@ -1,9 +1,9 @@
 """Faces from frame to frame of one video: whole frames are searched where needed, known faces are followed.
 
-A followed face is detected in a small crop around the place where it should be, turned upright by its last eye line:
-an eighth of the time of a search of the whole frame. All landmarks come from such crops, also those of a face that was
-just found (it is cut out again until it is upright), so that they do not jump where a frame is searched. The detector
-underestimates how far a head is tilted; in an upright crop little is left to underestimate.
+A followed face is detected in a small crop around the place where it should be, turned upright by its last eye line.
+All landmarks come from such crops, also those of a face that was just found (it is cut out again until it is upright),
+so that they do not jump where a frame is searched. The detector underestimates how far a head is tilted; in an upright
+crop little is left to underestimate. docs/video.md has the time it takes and how good it is.
 """
 
 import math
@@ -19,8 +19,8 @@ from midas_dfer.errors import RequestError
 SEARCH_EVERY = 0.3
 """Seconds after which the whole frame is searched again, for people who are new."""
 
-# Side of the crops in pixels. The detector has an output for small, for middle and for large faces, and that for large
-# ones, as which a face counts here, is the one that sees tilt: of 10 degrees it shows 6 to 8, the others 1 to 3.
+# Side of the crops in pixels. The detector has an output for small, for middle and for large faces. A face in such a
+# crop is a large one, and that output sees most of a tilt.
 _SIDE = 224
 _MARGIN = 1.2  # side of a crop per side of the square that `TEMPLATE` lies in
 _TEMPLATE: Float64[np.ndarray, "5 2"] = 0.5 + (TEMPLATE - 0.5) / _MARGIN
@@ -98,12 +98,12 @@ class FaceFollower:
             return None
         if face is None:
             return None
-        before = _size(known.face)
-        shift = _center(face) - expected.mean(axis=0)
-        growth = abs(math.log(_size(face) / before))
+        before = known.face.size
+        shift = face.center - expected.mean(axis=0)
+        growth = abs(math.log(face.size / before))
         if math.hypot(*shift) > _LARGEST_SHIFT * before or growth > math.log(_LARGEST_GROWTH):
             return None
-        moved = (_center(face) - _center(known.face)) / elapsed
+        moved = (face.center - known.face.center) / elapsed
         return _Known(face, around, known.velocity + _NEWEST * (moved - known.velocity))
 
     def _upright(self, image: UInt8[np.ndarray, "H W 3"], found: Face) -> _Known:
@@ -127,7 +127,7 @@ class FaceFollower:
         if not found:
             return None
         middle = np.full(2, _SIDE / 2)
-        face = min(found, key=lambda face: math.dist(_center(face), middle) - _SIDE / 2 * face.score)
+        face = min(found, key=lambda face: math.dist(face.center, middle) - _SIDE / 2 * face.score)
         turn, shift = matrix[:, :2], matrix[:, 2]
         back = np.linalg.inv(turn)
 
@@ -175,12 +175,4 @@ def _distinct(known: Sequence[_Known]) -> list[_Known]:
 
 
 def _are_one(face: Face, other: Face) -> bool:
-    return math.dist(_center(face), _center(other)) < _ONE_FACE * min(_size(face), _size(other))
-
-
-def _center(face: Face) -> Float64[np.ndarray, "2"]:
-    return np.asarray(face.landmarks.mean(axis=0), dtype=np.float64)
-
-
-def _size(face: Face) -> float:
-    return math.sqrt(float(face.box[2]) * float(face.box[3]))
+    return math.dist(face.center, other.center) < _ONE_FACE * min(face.size, other.size)

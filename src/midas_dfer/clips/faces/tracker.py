@@ -117,9 +117,9 @@ class OpenTrack:
     """
 
     def __init__(self, face: Face, position: int, time: float) -> None:
-        self.center = _center(face)
+        self.center = face.center
         self.velocity = np.zeros(2)
-        self.size = _size(face)
+        self.size = face.size
         self.time = time
         self.signature = face.signature
         self.first_time, self.first_center, self.first_size = time, self.center, self.size
@@ -132,10 +132,10 @@ class OpenTrack:
     def go_on(self, face: Face, position: int, time: float) -> None:
         """Take a face as this track's next one."""
         elapsed = time - self.time
-        center = _center(face)
+        center = face.center
         share = 1.0 if self.count == 1 else -math.expm1(-elapsed / _VELOCITY_TIME)
         self.velocity = self.velocity + share * ((center - self.center) / elapsed - self.velocity)
-        self.center, self.size, self.time = center, _size(face), time
+        self.center, self.size, self.time = center, face.size, time
         if face.signature is not None:
             old = self.signature
             self.signature = face.signature if old is None else (old + face.signature) / np.float32(2)
@@ -159,8 +159,8 @@ class OpenTrack:
         elapsed = time - self.time
         missed = position - self.positions[-1] - 1
         patience = 1.0 + min(1.0, 2.0 * elapsed) if missed else 1.0
-        size = _size(face)
-        miss = _center(face) - self.center - self.velocity * min(elapsed, _LONGEST_COAST)
+        size = face.size
+        miss = face.center - self.center - self.velocity * min(elapsed, _LONGEST_COAST)
         shift = math.hypot(float(miss[0]), float(miss[1])) / math.sqrt(size * self.size)
         growth = abs(math.log(size / self.size))
         change = 0.0
@@ -246,11 +246,3 @@ def _joined_over_gaps(tracks: list[OpenTrack], max_gap: float) -> list[OpenTrack
             track.values.extend(tracks[at].values)
         result.append(track)
     return result
-
-
-def _center(face: Face) -> Float64[np.ndarray, "2"]:
-    return np.asarray(face.landmarks.mean(axis=0), dtype=np.float64)
-
-
-def _size(face: Face) -> float:
-    return math.sqrt(float(face.box[2]) * float(face.box[3]))
