@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from midas_dfer.clips.batches.augment import apply_crop, normalize_pixels
 from midas_dfer.clips.batches.sampling import sample_segments
-from midas_dfer.clips.faces.detection import TEMPLATE, Face, align_face
+from midas_dfer.clips.faces import following
+from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, align_face
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, smooth
 from midas_dfer.clips.store.settings import ExtractSettings
@@ -61,7 +62,7 @@ def predictor(run):
 RED, BLUE = (220, 40, 40), (40, 40, 220)
 
 
-class ColorDetector:
+class ColorDetector(FaceDetector):
     """Finds squares that are clearly red or blue."""
 
     def __init__(self, **settings) -> None:
@@ -83,7 +84,8 @@ class ColorDetector:
 def see_colors(monkeypatch, detector=ColorDetector) -> None:
     """Squares are the faces; each frame is searched, since a square looks the same however its crop is turned."""
     monkeypatch.setattr(first_pass, "FaceDetector", detector)
-    monkeypatch.setattr(first_pass, "finder", lambda detector, _: lambda image, time: detector.detect(image))
+    for module in (first_pass, following):
+        monkeypatch.setattr(module, "finder", lambda detector, _: lambda image, time: detector.detect(image))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
-from midas_dfer.clips.faces.following import finder
+from midas_dfer.clips.faces.following import faces_in, finder
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, mean_size, smooth
 from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
@@ -76,14 +76,14 @@ def find_tracks(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
     if settings.faces == "cropped":
         found.tracks = [_whole_frames(frames, source.name, found.remarks)]
         return found
-    find = make_finder(settings)
+    detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
     hint = ""
 
     def detections() -> Iterator[tuple[int, float, list[Face]]]:
         nonlocal hint
-        for frame in frames:
+        for frame, faces in faces_in(frames, detector, settings.search_every):
             hint = shrunk_hint(frame.image, settings.max_side)
-            yield frame.index, frame.time, find(frame.image, frame.time)
+            yield frame.index, frame.time, faces
 
     tracks = follow_faces(detections(), max_gap=settings.max_gap)
     needed = min(SHORTEST_TRACK, found.duration / 2)

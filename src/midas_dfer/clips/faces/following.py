@@ -7,7 +7,7 @@ crop little is left to underestimate. docs/video.md has the time it takes and ho
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, align_face, similarity_transform
 from midas_dfer.errors import RequestError
+from midas_dfer.video.read import Frame
 
 SEARCH_EVERY = 0.3
 """Seconds after which the whole frame is searched again, for people who are new."""
@@ -151,6 +152,18 @@ def finder(
     if search_every is None:
         return lambda image, _: detector.detect(image)
     return FaceFollower(detector, search_every).find
+
+
+def faces_in(
+    frames: Iterator[Frame], detector: FaceDetector, search_every: float | None
+) -> Iterator[tuple[Frame, list[Face]]]:
+    """The frames (BGR) of one video, each with its faces, the most confident first; see `finder`.
+
+    It may be several frames ahead of what it yields.
+    """
+    find = finder(detector, search_every)
+    for frame in frames:
+        yield frame, find(frame.image, frame.time)
 
 
 def _has_moved(before: Float32[np.ndarray, "5 2"], now: Float32[np.ndarray, "5 2"]) -> bool:

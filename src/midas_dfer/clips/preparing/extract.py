@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import Face, FaceDetector, align_face, shrunk_hint
-from midas_dfer.clips.faces.following import finder
+from midas_dfer.clips.faces.following import faces_in
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, choose_track, others_in_view, smooth
 from midas_dfer.clips.store.settings import ExtractSettings
@@ -67,15 +67,15 @@ class ClipExtractor:
         if self._detector is None:
             self._detector = FaceDetector(min_score=self.settings.min_score, max_side=self.settings.max_side)
         detector, count, hint, width, height = self._detector, 0, "", 0, 0
-        find = finder(detector, self.settings.search_every)
 
         def detections() -> Iterator[tuple[int, float, list[Face]]]:
             nonlocal count, hint, width, height
-            for frame in self._until_damage(read_frames(path, tell=self.remarks.append)):
+            frames = self._until_damage(read_frames(path, tell=self.remarks.append))
+            for frame, faces in faces_in(frames, detector, self.settings.search_every):
                 count += 1
                 hint = shrunk_hint(frame.image, detector.max_side)
                 height, width = frame.image.shape[:2]
-                yield frame.index, frame.time, find(frame.image, frame.time)
+                yield frame.index, frame.time, faces
 
         tracks = follow_faces(detections(), max_gap=self.settings.max_gap)
         if not tracks:
