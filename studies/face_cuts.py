@@ -25,7 +25,7 @@ from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.predictor import Predictor
-from midas_dfer.predict.sources import TwoPasses, VideoFile
+from midas_dfer.predict.sources import CountedFrames, VideoFile
 from midas_dfer.progress import NoProgress
 from studies.reader.views import boxed
 
@@ -62,7 +62,7 @@ def measure_video(predictor: Predictor, path: Path) -> list[Distances]:
     """The distances of every face in a video; none where no face is found."""
     try:
         source = VideoFile(path)
-        seen = find_tracks(source, ExtractSettings(), TwoPasses(NoProgress(), 0))
+        seen = find_tracks(source, ExtractSettings(), CountedFrames(NoProgress(), 0))
     except NoFaceError:
         return []
     rows = {}

@@ -1,6 +1,7 @@
 """Predicting: any video becomes a timeline, and each window is what the model says of the right frames."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import JobError, NoFaceError, RequestError, VideoError
 from midas_dfer.predict import first_pass
 from midas_dfer.predict.predictor import Predictor
+from midas_dfer.predict.read_ahead import ReadAhead
 from midas_dfer.predict.sources import VideoFile
 from midas_dfer.predict.windows import WindowPlan, check_windows, frames_of_window, plan_windows
 from midas_dfer.training.recipes.config import RunConfig
@@ -203,13 +205,16 @@ def test_crops_do_not_pile_up():
             assert plan.wants(index) == (index in wanted)
             if plan.wants(index):
                 plan.give(Frame(index, float(times[index]), crop), crop, view + index % 250)
-                for clip in plan.complete(index):
+                for number, clip in plan.complete(index):
+                    assert number == clips
                     clips += 1
                     assert (clip[:, 0, 0, 0].diff() > 0).sum() >= 6  # in order; the number wraps around
                 most = max(most, len(plan.crops))
         assert clips == len(plan.spans)
         assert not plan.crops
-        assert len(plan.thumbnails) == 12
+        kept = np.array(sorted(plan.thumbnails))
+        assert len(kept) <= 64
+        assert np.diff(kept).max() < 4 * length / 64  # evenly spread
         counts.append(most)
     assert counts[0] == counts[1] <= 32
 
@@ -414,21 +419,21 @@ class Listener:
 
 
 @pytest.mark.usefixtures("color_world")
-def test_progress_counts_each_frame_twice(predictor, tmp_path, monkeypatch):
+def test_progress_counts_each_frame(predictor, tmp_path, monkeypatch):
     video = write_scene(tmp_path / "a.mp4", 33, ONE)
     listener = Listener()
     predictor.predict_video(video, progress=listener)
-    assert (listener.total, listener.done, listener.finished) == ([66], 66, 1)
+    assert (listener.total, listener.done, listener.finished) == ([33], 33, 1)
 
     monkeypatch.setattr(VideoFile, "expected_frames", lambda self: 0)  # the file does not say
     listener = Listener()
     predictor.predict_video(video, progress=listener)
-    assert (listener.total, listener.done, listener.finished) == ([66], 66, 1)
+    assert (listener.total, listener.done, listener.finished) == ([33], 33, 1)
 
     monkeypatch.setattr(VideoFile, "expected_frames", lambda self: 40)  # it exaggerates
     listener = Listener()
     predictor.predict_video(video, progress=listener)
-    assert (listener.total, listener.done, listener.finished) == ([80], 80, 1)
+    assert (listener.total, listener.done, listener.finished) == ([40], 40, 1)
 
     listener = Listener()
     with pytest.raises(NoFaceError):
@@ -443,16 +448,83 @@ def test_a_video_that_shrinks_meanwhile_is_an_error(predictor, tmp_path, monkeyp
     for i in range(30):
         cv2.imwrite(str(folder / f"{i}.png"), scene(i, ONE)[:, :, ::-1])
 
-    found = first_pass.find_tracks
-
-    def find_then_break(*arguments):
-        seen = found(*arguments)
+    def break_then_give_nothing(self, plan):
         (folder / "20.png").write_bytes(b"damaged")
-        return seen
 
-    monkeypatch.setattr("midas_dfer.predict.predictor.find_tracks", find_then_break)
+    monkeypatch.setattr(ReadAhead, "give", break_then_give_nothing)
     with pytest.raises(JobError, match="less far the second time"):
         predictor.predict_video(folder)
+
+
+class HalfHidden(ColorDetector):
+    """Somebody who does not look like himself where he is lost and comes back, but does in the mean."""
+
+    calls = 0
+
+    def detect(self, image_bgr):
+        self.calls += 1
+        hidden = 30 <= self.calls <= 36
+        look = np.full(192, {26: 0.6, 27: 0.68, 28: 0.75, 29: 0.82}.get(self.calls, 0.5), dtype=np.float32)
+        return [] if hidden else [replace(face, signature=look) for face in super().detect(image_bgr)]
+
+
+BLINK = [(RED, (30, 16), 0, 30), (RED, (30, 16), 36, 999)]
+UNEVEN = (np.arange(75) + 0.4 * np.sin(np.arange(75))) / 20
+
+
+@pytest.mark.parametrize(
+    ("actors", "settings", "passes"),
+    [
+        (TWO, {}, 1),
+        (TWO, {"window_seconds": 0.3, "stride_seconds": 0.7}, 1),
+        (BLINK, {"window_seconds": 1.0, "stride_seconds": 0.3}, 1),
+        (TWO, {"max_people": 1}, 1),
+        ([(BLUE, (58, 20), 0, 20), (RED, (6, 16), 15, 75)], {"max_people": 1, "window_seconds": 0.5}, 2),
+        ([(RED, (6, 16), 0, 4)], {}, 1),  # of 6 frames: in view for less than .3 s, but for most of the video
+        (
+            ONE,
+            {"stride_seconds": 0.04, "window_seconds": 2.0, "times": [0.1 * i + 4.0 * (i > 5) for i in range(20)]},
+            2,
+        ),
+    ],
+)
+def test_what_is_read_ahead_is_what_a_second_pass_reads(predictor, tmp_path, monkeypatch, actors, settings, passes):
+    see_colors(monkeypatch)
+    times = settings.pop("times", UNEVEN[: 6 if actors[0][3] == 4 else 75])
+    ahead_is_two_passes(predictor, tmp_path, monkeypatch, actors, times, settings, passes)
+
+
+def test_tracks_that_turn_out_to_be_one_person_are_read_in_a_second_pass(predictor, tmp_path, monkeypatch):
+    see_colors(monkeypatch, HalfHidden)
+    timeline = ahead_is_two_passes(predictor, tmp_path, monkeypatch, ONE, UNEVEN, {}, 2)
+    assert len(timeline.tracks) == 1
+
+
+def ahead_is_two_passes(predictor, tmp_path, monkeypatch, actors, times, settings, passes):
+    """Read a video, and again with nothing of what is read ahead."""
+    begun, frames = [], VideoFile.frames
+
+    def begin(*arguments, **more):
+        begun.append(1)
+        return frames(*arguments, **more)
+
+    monkeypatch.setattr(VideoFile, "frames", begin)
+    video, listener = write_scene(tmp_path / "a.mp4", len(times), actors, times=list(times)), Listener()
+    ahead = predictor.predict_video(video, progress=listener, **settings)
+    assert len(begun) == len(listener.total) == passes
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadAhead, "give", lambda self, plan: None)
+        plain = predictor.predict_video(video, **settings)
+    assert len(begun) == passes + 2
+    assert len(ahead.tracks) == len(plain.tracks)
+    for one, other in zip(ahead.tracks, plain.tracks, strict=True):
+        assert [(w.start, w.end) for w in one.windows] == [(w.start, w.end) for w in other.windows]
+        np.testing.assert_allclose(
+            [w.probabilities for w in one.windows], [w.probabilities for w in other.windows], atol=1e-6
+        )
+        assert [t.time for t in one.thumbnails] == [t.time for t in other.thumbnails]
+        assert all((a.image == b.image).all() for a, b in zip(one.thumbnails, other.thumbnails, strict=True))
+    return ahead
 
 
 def test_a_run_without_weights_is_refused(run, tmp_path):

@@ -257,9 +257,10 @@ def test_memory_does_not_grow_with_time(predictor, monkeypatch):
     image, most, count = np.full((40, 40, 3), 90, np.uint8), [], 0
     for i in range(800):
         count += len(stream.push(image, i / 25))
-        (person,) = stream._faces or [None]
+        windows = stream._windows
+        (person,) = windows.faces or [None]
         if i > 100:
-            held = (len(stream._frames), len(stream._times), len(person.rows), len(person.track.positions))
+            held = (len(windows._frames), len(windows._times), len(person.rows), len(person.track.positions))
             most.append((*held, len(person.track.values)))
     assert count > 50
     first, last = np.max(most[:300], axis=0), np.max(most[-300:], axis=0)

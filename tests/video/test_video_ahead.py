@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from midas_dfer.errors import DamagedVideoError
-from midas_dfer.video.ahead import decoded_ahead
+from midas_dfer.video.ahead import made_ahead
 from midas_dfer.video.read import Frame, iter_frames
 from midas_dfer.video.write import write_video
 
@@ -27,15 +27,15 @@ def decoders() -> list[threading.Thread]:
 def test_the_frames_of_a_file_are_the_same(tmp_path):
     write_video(tmp_path / "a.mp4", [np.full((32, 32, 3), 6 * i, np.uint8) for i in range(30)], 25.0)
     path = tmp_path / "a.mp4"
-    plain, ahead = list(iter_frames(path)), list(decoded_ahead(iter_frames(path)))
+    plain, ahead = list(iter_frames(path)), list(made_ahead(iter_frames(path)))
     assert [(f.index, f.time) for f in plain] == [(f.index, f.time) for f in ahead]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(plain, ahead, strict=True))
     assert decoders() == []
 
 
-def test_no_more_than_asked_are_decoded_ahead():
+def test_no_more_than_asked_are_made_ahead():
     made: list[int] = []
-    frames = decoded_ahead(counted(1000, made), most=5)
+    frames = made_ahead(counted(1000, made), most=5)
     for expected in range(3):
         assert next(frames).index == expected
     time.sleep(0.2)
@@ -46,23 +46,23 @@ def test_no_more_than_asked_are_decoded_ahead():
 
 
 def test_what_decoding_raises_comes_after_the_frames_before_it():
-    frames, seen = decoded_ahead(counted(4, [], DamagedVideoError("a.mp4: damaged", 4, None))), []
+    frames, seen = made_ahead(counted(4, [], DamagedVideoError("a.mp4: damaged", 4, None))), []
     with pytest.raises(DamagedVideoError, match="damaged"):
         seen.extend(frame.index for frame in frames)
     assert decoders() == []
-    frames = decoded_ahead(counted(4, [], DamagedVideoError("a.mp4: damaged", 4, None)))
+    frames = made_ahead(counted(4, [], DamagedVideoError("a.mp4: damaged", 4, None)))
     assert [frame.index for _, frame in zip(range(4), frames, strict=False)] == [0, 1, 2, 3]
 
 
 def test_a_reader_that_fails_or_forgets_leaves_no_thread():
     def read() -> None:
-        for frame in decoded_ahead(counted(1000, [])):
+        for frame in made_ahead(counted(1000, [])):
             if frame.index == 3:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         read()
-    frames = decoded_ahead(counted(1000, []))
+    frames = made_ahead(counted(1000, []))
     next(frames)
     del frames
     assert decoders() == []

@@ -2,6 +2,7 @@
 
 - `predictor`: whole videos and frames; `stream`: while frames come; `given_clips`: face crops that are cut already.
 - `first_pass`, `windows`: which faces there are, and which frames of each are one clip.
+- `face_windows`, `read_ahead`: the windows of faces that are still followed, and what the model says of them.
 - `timeline`, `track_timeline`: the result, as JSON, CSV and in a notebook; that of one face.
 - `sources`: frames of anything, counted while they are read.
 """

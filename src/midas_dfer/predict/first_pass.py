@@ -1,9 +1,10 @@
-"""First pass over a video: who is where, when. Only numbers are kept."""
+"""Who is where, when, in a video. Only numbers are kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
@@ -13,8 +14,9 @@ from midas_dfer.clips.faces.tracks import Track, mean_size, smooth
 from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import DamagedVideoError, NoFaceError, RequestError
-from midas_dfer.predict.sources import FrameSource, TwoPasses
+from midas_dfer.predict.sources import CountedFrames, FrameSource
 from midas_dfer.predict.windows import time_shown
+from midas_dfer.video.ahead import made_ahead
 from midas_dfer.video.read import Frame
 from midas_dfer.video.shown import Remark
 
@@ -24,7 +26,7 @@ SHORTEST_TRACK = 0.3
 
 @dataclass(eq=False)
 class FirstPass:
-    """What the first pass found out.
+    """What was found out.
 
     Attributes:
         width, height: of the first one, in pixels.
@@ -65,14 +67,21 @@ class FirstPass:
             self.damage = str(damage)
 
 
-def find_tracks(source: FrameSource, settings: ExtractSettings, steps: TwoPasses, most: int | None = None) -> FirstPass:
+def find_tracks(
+    source: FrameSource,
+    settings: ExtractSettings,
+    counted: CountedFrames,
+    most: int | None = None,
+    watch: Callable[[Frame, list[Face]], None] | None = None,
+) -> FirstPass:
     """Find the faces of a video and follow them, as when clips are prepared; at least one is found.
 
     With `cropped` nothing is looked for: there is one face, and each frame is its crop. Of many tracks, `most` are kept
-    that are longest in view.
+    that are longest in view. `watch` is told what is found in each frame. With more than one thread, one decodes
+    frames and one looks for faces while the others are followed.
     """
     found = FirstPass()
-    frames = steps.looking(found.watch(source.frames(tell=found.remarks.append)))
+    frames = counted.looking(found.watch(source.frames(tell=found.remarks.append)))
     if settings.faces == "cropped":
         found.tracks = [_whole_frames(frames, source.name, found.remarks)]
         return found
@@ -81,8 +90,13 @@ def find_tracks(source: FrameSource, settings: ExtractSettings, steps: TwoPasses
 
     def detections() -> Iterator[tuple[int, float, list[Face]]]:
         nonlocal hint
-        for frame, faces in faces_in(frames, detector, settings.search_every):
+        faces_of_frames = faces_in(frames, detector, settings.search_every)
+        if torch.get_num_threads() > 1:
+            faces_of_frames = made_ahead(faces_of_frames)
+        for frame, faces in faces_of_frames:
             hint = shrunk_hint(frame.image, settings.max_side)
+            if watch is not None:
+                watch(frame, faces)
             yield frame.index, frame.time, faces
 
     tracks = follow_faces(detections(), max_gap=settings.max_gap)

@@ -1,8 +1,8 @@
 """A trained model and any video -> a timeline of the emotions of every face in it.
 
-The video is decoded twice, as when clips are prepared: once to find and follow the faces, of which only numbers
-are kept, and once to cut out the frames that the windows ask for. A crop is dropped as soon as no open window
-needs it, so memory does not grow with the length of the video.
+The video is decoded once: while faces are found and followed, their windows are read as they fill (`ReadAhead`). When
+all tracks are known, windows that were not read as they now lie are read in a second pass. Of each frame only numbers
+stay; a crop is dropped as soon as no open window needs it, so memory does not grow with the length of the video.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from midas_dfer.clips.batches.augment import apply_crop
@@ -22,12 +22,14 @@ from midas_dfer.clips.faces.template import UNKNOWN
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.predict.face_windows import Cutter, FaceWindows
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.given_clips import checked_clips
-from midas_dfer.predict.sources import FrameSource, GivenFrames, TwoPasses, VideoFile
+from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, ReadAhead
+from midas_dfer.predict.sources import CountedFrames, FrameSource, GivenFrames, VideoFile
 from midas_dfer.predict.stream import Stream
 from midas_dfer.predict.timeline import Timeline
-from midas_dfer.predict.windows import WindowPlan, check_windows
+from midas_dfer.predict.windows import Values, WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.trained import TrainedModel, open_trained
@@ -36,7 +38,8 @@ from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.values import is_whole
 
-WINDOWS_PER_BATCH = 32
+_SETTLED_TOGETHER = 4  # frames; a look at the neighbours of one takes little less
+_MOST_BYTES = 512_000_000  # of frames that are kept while a face is lost in them
 
 
 class Predictor:
@@ -152,7 +155,7 @@ class Predictor:
             search_every: seconds between searches of whole frames for new faces, while known ones are tracked; 0
                 searches every frame; None: as for the model's training clips.
             faces: detect, or cropped for frames that are crops of one face each, which `note` then says.
-            progress: called twice for each frame: at face detection, and at reading.
+            progress: called for each frame, and again if some windows need a second pass.
 
         Returns:
             The timeline; for a damaged video, up to the damage, which its `note` describes.
@@ -249,7 +252,7 @@ class Predictor:
             settings=settings,
             windows=windows,
             segments=(self.info.num_segments, self.info.frames_per_segment),
-            cut=lambda image, landmarks: self._view(self._cut(image, landmarks, settings)),
+            cutter=self._cutter(settings),
             read=self._read,
             note=self._note_on_faces(faces),
         )
@@ -266,15 +269,23 @@ class Predictor:
         if max_people is not None and not (is_whole(max_people) and max_people >= 1):
             raise RequestError(f"max_people is {max_people!r}; expected a whole number, 1 or more")
         progress = NoProgress() if progress is None else progress
-        steps = TwoPasses(progress, source.expected_frames())
+        counted = CountedFrames(progress, source.expected_frames())
         segments = (self.info.num_segments, self.info.frames_per_segment)
+        followed = FaceWindows(
+            settings, windows, segments, self._cutter(settings), settle_every=_SETTLED_TOGETHER, most_bytes=_MOST_BYTES
+        )
+        ahead = ReadAhead(followed, self._read, windows[1], max_people)
         try:
-            found = find_tracks(source, settings, steps, max_people)
+            found = find_tracks(source, settings, counted, max_people, ahead.step)
+            ahead.close()
             plans = [
                 WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(found.tracks, start=1)
             ]
-            self._read_windows(source, plans, steps, settings)
-            steps.complete()
+            for plan in plans:
+                ahead.give(plan)
+            if any(plan.open for plan in plans):
+                self._read_windows(source, plans, counted, settings)
+            counted.complete()
         finally:
             progress.finish()
         return Timeline(
@@ -316,19 +327,20 @@ class Predictor:
         return ""
 
     def _read_windows(
-        self, source: FrameSource, plans: Sequence[WindowPlan], steps: TwoPasses, settings: ExtractSettings
+        self, source: FrameSource, plans: Sequence[WindowPlan], counted: CountedFrames, settings: ExtractSettings
     ) -> None:
+        """Read the windows that are open yet: the second pass."""
         wanted = {frame for plan in plans for frame in plan.frames_wanted()}
         last = max(wanted)
-        batch: list[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]] = []
+        batch: list[tuple[WindowPlan, int, UInt8[Tensor, "T 3 S S"]]] = []
         with suppress(DamagedVideoError):  # known from the first pass
-            for frame in steps.reading(source.frames(wanted.__contains__)):
+            for frame in counted.again(source.frames(wanted.__contains__)):
                 for plan in plans:
                     if plan.wants(frame.index):
                         landmarks = plan.track.landmarks[frame.index - int(plan.track.frames[0])]
                         crop = self._cut(frame.image, landmarks, settings)
                         plan.give(frame, crop, self._view(crop))
-                        batch += [(plan, clip) for clip in plan.complete(frame.index)]
+                        batch += [(plan, *window) for window in plan.complete(frame.index)]
                 while len(batch) >= WINDOWS_PER_BATCH:
                     self._read_batch(batch[:WINDOWS_PER_BATCH])
                     del batch[:WINDOWS_PER_BATCH]
@@ -353,13 +365,15 @@ class Predictor:
         """The face as the model sees it."""
         return apply_crop(crop[None], None, self.info.size)[0]
 
-    def _read_batch(self, batch: Sequence[tuple[WindowPlan, UInt8[Tensor, "T 3 S S"]]]) -> None:
-        for (plan, _), reading in zip(batch, self._read([clip for _, clip in batch]), strict=True):
-            plan.readings.append(reading)
+    def _read_batch(self, batch: Sequence[tuple[WindowPlan, int, UInt8[Tensor, "T 3 S S"]]]) -> None:
+        readings = self._read([clip for _, _, clip in batch])
+        for (plan, number, _), reading in zip(batch, readings, strict=True):
+            plan.readings[number] = reading
 
-    def _read(
-        self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]
-    ) -> list[tuple[Float64[np.ndarray, "K"], Float64[np.ndarray, "K"] | None]]:
+    def _cutter(self, settings: ExtractSettings) -> Cutter:
+        return Cutter(lambda image, landmarks: self._cut(image, landmarks, settings), self._view)
+
+    def _read(self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Values]:
         """Probabilities and vote shares of each clip."""
         probabilities, shares = self.predict_clips(torch.stack(list(clips)))
         votes = [None] * len(clips) if shares is None else list(shares.double().numpy())

@@ -1,4 +1,4 @@
-"""Where the frames come from that are read: a file or folder, or pictures in memory. Both are gone through twice."""
+"""Where the frames come from that are read: a file or folder, or pictures in memory. Both may be gone through twice."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from midas_dfer.clips.faces.one_picture import checked_pictures, to_bgr
 from midas_dfer.clips.preparing.extract import read_frames
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import Progress
-from midas_dfer.video.ahead import decoded_ahead
+from midas_dfer.video.ahead import made_ahead
 from midas_dfer.video.pictures import list_pictures
 from midas_dfer.video.read import Frame, probe
 from midas_dfer.video.shown import Tell
@@ -44,7 +44,7 @@ class VideoFile:
     def frames(self, wanted: Callable[[int], bool] | None = None, tell: Tell | None = None) -> Iterator[Frame]:
         """The frames, BGR; those that are wanted, where that is said. With more than one thread, one decodes ahead."""
         frames = read_frames(self.path, wanted, tell)
-        return decoded_ahead(frames) if torch.get_num_threads() > 1 else frames
+        return made_ahead(frames) if torch.get_num_threads() > 1 else frames
 
     def expected_frames(self) -> int:
         """How many frames the container declares, or its duration tells; 0 if neither does."""
@@ -100,39 +100,41 @@ FrameSource = VideoFile | GivenFrames
 """Frames with their times, as often as they are asked for; with a name, and a note for readers of the result."""
 
 
-class TwoPasses:
-    """Tells a `Progress` of each frame twice: when faces are looked for in it, and when it is read.
+class CountedFrames:
+    """Tells a `Progress` of each frame in which faces are looked for, and, if there is a second pass, of its frames.
 
-    `expected` is how many frames the source says that it has; 0 if it does not say, until the first pass has ended.
+    `expected` is how many frames the source says that it has; 0 if it does not say.
     """
 
     def __init__(self, progress: Progress, expected: int) -> None:
         self.progress, self._expected = progress, expected
-        self._done = self._looked_at = 0
+        self._done = self._seen = 0
         if expected:
-            progress.start(2 * expected)
+            progress.start(expected)
 
     def looking(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The first pass: passes all frames of the video on."""
+        """Pass all frames of the video on."""
         for frame in frames:
             yield frame
-            self._looked_at += 1
-            self._advance_to(min(self._looked_at, self._expected))
-        if self._expected:
-            self._advance_to(self._expected)
-        else:
-            self._expected = self._done = self._looked_at
-            self.progress.start(2 * self._expected, done=self._done)
+            self._seen += 1
+            self._advance_to(min(self._seen, self._expected))
+        if not self._expected:
+            self._expected = self._done = self._seen
+            self.progress.start(self._expected, done=self._done)
 
-    def reading(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+    def again(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The second pass: passes on frames of the same video, perhaps not all."""
+        before = self._expected
+        self._advance_to(before)
+        self._expected = 2 * before
+        self.progress.start(self._expected, done=before)
         for frame in frames:
             yield frame
-            self._advance_to(self._expected + self._expected * (frame.index + 1) // self._looked_at)
+            self._advance_to(before + before * (frame.index + 1) // self._seen)
 
     def complete(self) -> None:
-        """Both passes are done; what comes after the last frame that was wanted is not read."""
-        self._advance_to(2 * self._expected)
+        """All is done, also where there were fewer frames, or fewer were wanted."""
+        self._advance_to(self._expected)
 
     def _advance_to(self, done: int) -> None:
         for _ in range(done - self._done):

@@ -22,6 +22,7 @@ from midas_dfer.video.read import Frame
 MAX_OVERLAP = 50
 """How many windows may cover one moment; the crops of all of them are in memory at once."""
 MAX_THUMBNAILS, THUMBNAIL_SIZE = 12, 96
+_MOST_THUMBNAILS_KEPT = 64  # until it is known how long the face is in view
 _MIN_SECONDS, _MAX_SECONDS = 0.01, 1e9
 _TOLERANCE = 1e-6  # s; times are compared and written with it
 
@@ -73,26 +74,28 @@ def time_shown(times: Float64[np.ndarray, "n"]) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-class OpenWindow(NamedTuple):
-    """One window, and the frames of the video that the model sees in it."""
+Values = tuple[Float64[np.ndarray, "K"], Float64[np.ndarray, "K"] | None]
+"""What the model says of a clip: probabilities, and vote shares where the output implies them."""
 
-    start: float
-    end: float
+
+class OpenWindow(NamedTuple):
+    """One window, by its number, and the frames of the video that the model sees in it."""
+
+    number: int
     frames: list[int]
 
 
 @dataclass(eq=False)
 class WindowPlan:
-    """The windows of one face: those still open, the crops they need, and the readings of the closed ones."""
+    """The windows of one face: those still open, the crops they need, and the readings of the others by number."""
 
     number: int
     track: Track
     spans: list[tuple[float, float]]
     open: deque[OpenWindow]
-    thumbnail_times: deque[float]
     crops: dict[int, UInt8[Tensor, "3 S S"]] = field(default_factory=dict)
-    readings: list[tuple[np.ndarray, np.ndarray | None]] = field(default_factory=list)
-    thumbnails: list[Thumbnail] = field(default_factory=list)
+    readings: dict[int, Values] = field(default_factory=dict)
+    thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -114,10 +117,8 @@ class WindowPlan:
         spans = plan_windows(start, end, window_seconds, stride_seconds)
         first = int(track.frames[0])
         chosen = (frames_of_window(track.times, *span, num_segments, frames_per_segment) for span in spans)
-        windows = (OpenWindow(*span, [first + i for i in frames]) for span, frames in zip(spans, chosen, strict=True))
-        # The middles of equal parts of the track.
-        thumbnails = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
-        return cls(number, track, spans, deque(windows), deque(thumbnails.tolist()))
+        windows = (OpenWindow(k, [first + i for i in frames]) for k, frames in enumerate(chosen))
+        return cls(number, track, spans, deque(windows))
 
     def frames_wanted(self) -> set[int]:
         """All frames that any window still needs."""
@@ -135,32 +136,48 @@ class WindowPlan:
     def give(self, frame: Frame, crop: UInt8[np.ndarray, "C C 3"], view: UInt8[Tensor, "3 S S"]) -> None:
         """Take the face in a frame that is wanted: as the store would keep it, and as the model sees it."""
         self.crops[frame.index] = view
-        if self.thumbnail_times and frame.time >= self.thumbnail_times[0] - 1e-6:
-            size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-            small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-            self.thumbnails.append(Thumbnail(frame.time, small))
-            while self.thumbnail_times and self.thumbnail_times[0] <= frame.time + 1e-6:
-                self.thumbnail_times.popleft()
+        add_thumbnail(self.thumbnails, frame.index, frame.time, crop)
 
-    def complete(self, frame: int) -> Iterator[UInt8[Tensor, "T 3 S S"]]:
+    def complete(self, frame: int) -> Iterator[tuple[int, UInt8[Tensor, "T 3 S S"]]]:
         """Close the windows whose last frame this is; drop the crops that no later window needs."""
         while self.open and self.open[0].frames[-1] <= frame:
-            clip = torch.stack([self.crops[index] for index in self.open.popleft().frames])
+            window = self.open.popleft()
+            clip = torch.stack([self.crops[index] for index in window.frames])
             needed_from = self.open[0].frames[0] if self.open else frame + 1
             for index in [index for index in self.crops if index < needed_from]:
                 del self.crops[index]
-            yield clip
+            yield window.number, clip
 
     def result(self) -> TrackTimeline:
         """What was read, when all windows are closed."""
+        start, end = float(self.track.times[0]), float(self.track.times[-1]) + time_shown(self.track.times)
         return TrackTimeline(
             track=self.number,
-            start=float(self.track.times[0]),
-            end=float(self.track.times[-1]) + time_shown(self.track.times),
-            windows=tuple(Window(*span, *read) for span, read in zip(self.spans, self.readings, strict=True)),
+            start=start,
+            end=end,
+            windows=tuple(Window(*span, *self.readings[number]) for number, span in enumerate(self.spans)),
             face=self.track,
-            thumbnails=tuple(self.thumbnails),
+            thumbnails=tuple(_spread(self.thumbnails, start, end)),
         )
+
+
+def add_thumbnail(kept: dict[int, Thumbnail], frame: int, time: float, crop: UInt8[np.ndarray, "C C 3"]) -> None:
+    """Keep a face, small, by its frame; of too many the one goes whose neighbours are nearest."""
+    if frame not in kept:
+        small = cv2.resize(crop, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
+        kept[frame] = Thumbnail(time, np.asarray(small, dtype=np.uint8))
+    if len(kept) > _MOST_THUMBNAILS_KEPT:
+        frames = sorted(kept)
+        before, between, after = frames[:-2], frames[1:-1], frames[2:]
+        del kept[min(zip(before, between, after, strict=True), key=lambda three: three[2] - three[0])[1]]
+
+
+def _spread(kept: dict[int, Thumbnail], start: float, end: float) -> list[Thumbnail]:
+    """Those that come next after the middles of equal parts of a span of time."""
+    small = [kept[frame] for frame in sorted(kept)]
+    middles = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
+    found = np.searchsorted([each.time for each in small], middles - _TOLERANCE)
+    return [small[i] for i in sorted(set(found.tolist()) - {len(small)})]
 
 
 def _rounded(seconds: float) -> float:

@@ -14,7 +14,7 @@ from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.preparing.extract import ClipExtractor
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.predict.first_pass import find_tracks
-from midas_dfer.predict.sources import TwoPasses, VideoFile
+from midas_dfer.predict.sources import CountedFrames, VideoFile
 from midas_dfer.progress import NoProgress
 from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
 from midas_dfer.synthetic.expressions import expression_of
@@ -202,6 +202,6 @@ def test_prepare_and_predict_follow(tmp_path, monkeypatch, search_every):
     expected = 24 if search_every == 0 else 3
     assert len(searches) == expected
     source = VideoFile(tmp_path / "a.mp4")
-    (track,) = find_tracks(source, settings, TwoPasses(NoProgress(), source.expected_frames())).tracks
+    (track,) = find_tracks(source, settings, CountedFrames(NoProgress(), source.expected_frames())).tracks
     assert len(track) == 24
     assert len(searches) == 2 * expected

@@ -1,0 +1,104 @@
+"""Windows read while the video is still looked through, so that it is decoded once.
+
+What is read ahead is what the faces look like by then. When the video has ended and its tracks are known, a reading
+is taken for a window of a track if the model saw the very frames of that window, cut at the landmarks that the track
+has in them. What then is missing is read in a second pass: of tracks that turned out to be one person, and of frames
+that were too large to be kept while a face was lost.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from midas_dfer.clips.faces.detection import Face
+from midas_dfer.predict.face_windows import FaceWindows, FullWindow
+from midas_dfer.predict.track_timeline import Thumbnail
+from midas_dfer.predict.windows import MAX_OVERLAP, Values, WindowPlan, add_thumbnail
+from midas_dfer.video.read import Frame
+
+WINDOWS_PER_BATCH = 32
+_SAME = 1e-3  # pixels; landmarks that differ by rounding
+
+Read = Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Values]]
+
+
+class _AheadReading(NamedTuple):
+    """What the model said, of which face, and where it was cut."""
+
+    face: int
+    landmarks: Float32[np.ndarray, "T 5 2"]
+    values: Values
+
+
+class ReadAhead:
+    """Reads the windows of faces as they fill.
+
+    Args:
+        faces: follows the faces.
+        read: what the model says of clips.
+        stride: seconds from window to window. After a picture that stands for more than `MAX_OVERLAP` windows, as where
+            times are not in seconds, nothing is read ahead.
+        most: only faces are read that are among so many longest in view so far; None reads all.
+    """
+
+    def __init__(self, faces: FaceWindows, read: Read, stride: float, most: int | None = None) -> None:
+        self._faces, self._read, self._most = faces, read, most
+        self._longest_pause = MAX_OVERLAP * stride
+        self._time: float | None = None
+        self._paused = False
+        self._waiting: list[FullWindow] = []
+        self._readings: dict[tuple[int, ...], list[_AheadReading]] = defaultdict(list)
+        self._lengths: dict[int, float] = {}
+        self._thumbnails: dict[int, dict[int, Thumbnail]] = defaultdict(dict)
+
+    def step(self, frame: Frame, found: Sequence[Face]) -> None:
+        """Take the faces that were found in the next frame of the video."""
+        if self._time is not None and frame.time - self._time > self._longest_pause:
+            self._paused = True
+        self._time = frame.time
+        if not self._paused:
+            self._take(self._faces.step(frame.index, frame.time, frame.image, found))
+
+    def close(self) -> None:
+        """Read what is left when the video has ended."""
+        if not self._paused:
+            self._take(self._faces.close())
+        self._read_waiting()
+
+    def give(self, plan: WindowPlan) -> None:
+        """Give the windows of a track their readings, as far as they were read, and the track its small pictures."""
+        first = int(plan.track.frames[0])
+        for window in list(plan.open):
+            landmarks = plan.track.landmarks[np.array(window.frames) - first]
+            for reading in self._readings.get(tuple(window.frames), ()):
+                if np.abs(reading.landmarks - landmarks).max() < _SAME:
+                    plan.readings[window.number] = reading.values
+                    plan.open.remove(window)
+                    plan.thumbnails |= self._thumbnails[reading.face]
+                    break
+
+    def _take(self, full: Sequence[FullWindow]) -> None:
+        for window in full:
+            number = window.face.number or 0
+            length = window.end - window.face.track.first_time
+            longer = sum(other > length for face, other in self._lengths.items() if face != number)
+            self._lengths[number] = length
+            if self._most is None or longer < self._most:
+                self._waiting.append(window)
+                for face in window.seen:
+                    add_thumbnail(self._thumbnails[number], face.position, face.time, face.crop)
+        while len(self._waiting) >= WINDOWS_PER_BATCH:
+            self._read_waiting()
+
+    def _read_waiting(self) -> None:
+        batch = self._waiting[:WINDOWS_PER_BATCH]
+        del self._waiting[:WINDOWS_PER_BATCH]
+        if batch:
+            for window, values in zip(batch, self._read([each.clip for each in batch]), strict=True):
+                landmarks = np.stack([face.landmarks for face in window.seen])
+                reading = _AheadReading(window.face.number or 0, landmarks, values)
+                self._readings[tuple(face.position for face in window.seen)].append(reading)
