@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIXERS, ManifoldMixup
 from midas_dfer.models import create_model, list_models
+from midas_dfer.models.folding import folded
 from midas_dfer.models.zoo import architecture
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recipes.config import RunConfig
@@ -29,6 +30,10 @@ def loss_and_gradients(name, *, bfloat16=False, seed=3):
     return loss.detach(), {key: value.grad for key, value in model.named_parameters()}
 
 
+def norms(model):
+    return sum(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
 @every_model
 @pytest.mark.parametrize("bfloat16", [False, True], ids=["fp32", "bf16"])
 def test_a_loss_reaches_every_weight(name, bfloat16):
@@ -44,6 +49,20 @@ def test_the_same_draws_give_the_same_bits(name):
     (loss, gradients), (again, others) = (loss_and_gradients(name) for _ in range(2))
     assert torch.equal(loss, again)
     assert all(torch.equal(gradient, others[key]) for key, gradient in gradients.items())
+
+
+@every_model
+def test_folded_batch_norms_change_nothing(name):
+    model, clips = settled_model(name), some_clips()
+    with torch.no_grad():
+        expected, found = model(clips), folded(model)(clips)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_folding_leaves_few_batch_norms():
+    left = {name: norms(folded(settled_model(name))) for name in NAMES}
+    assert [left["tsm_resnet18"], left["tsm_sface"]] == [0, 1]  # SFace ends with one
+    assert all(left[name] < norms(settled_model(name)) for name in NAMES if norms(settled_model(name)))
 
 
 @every_model

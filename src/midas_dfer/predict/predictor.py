@@ -22,6 +22,7 @@ from midas_dfer.clips.faces.template import UNKNOWN
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.models.folding import folded
 from midas_dfer.predict.face_windows import Cutter, FaceWindows
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.given_clips import checked_clips
@@ -46,7 +47,7 @@ class Predictor:
     """Reads emotions from videos with a trained model; see `Predictor.from_run` and `Predictor.from_pretrained`.
 
     Args:
-        model: the trained model, in evaluation mode.
+        model: the trained model; a copy of it is kept, its batch-norms folded into the convolutions.
         info: its description: input, classes, and the meaning of its output.
         device: auto, cpu or cuda.
         precision: 32, the same on all machines (to 1e-4); bf16; or auto, which lets the hardware decide.
@@ -64,7 +65,7 @@ class Predictor:
         self.class_names = info.class_names
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
-        self.model = model.to(self.device)
+        self.model = folded(model).to(self.device)
         every = info.extract.search_every
         self.settings = replace(info.extract, faces="detect", search_every=SEARCH_EVERY if every is None else every)
         # Faces are cut as those were that the model learned from.

@@ -7,6 +7,7 @@ transform of the five landmarks onto a fixed template.
 Landmarks are in pixels, (x, y), and (0, 0) is the centre of the first pixel.
 """
 
+import cmath
 import hashlib
 import math
 from dataclasses import dataclass
@@ -158,19 +159,18 @@ def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "
     With points as complex numbers, centred, the best factor is sum(conj(p) q) / sum(|p|^2): Umeyama's (1991)
     solution for the plane. Points that coincide, or are not finite, are a `RequestError`.
     """
-    p, q = np.asarray(src, dtype=np.float64), np.asarray(dst, dtype=np.float64)
-    if not (np.isfinite(p).all() and np.isfinite(q).all()):
+    p, q = (np.ascontiguousarray(points, dtype=np.float64).view(np.complex128)[:, 0] for points in (src, dst))
+    p_mean, q_mean = complex(p.sum()) / len(p), complex(q.sum()) / len(q)
+    if not (cmath.isfinite(p_mean) and cmath.isfinite(q_mean)):
         raise RequestError("Landmarks hold a value that is not finite; five points in pixels were expected")
-    for points in (p, q):
-        if np.ptp(points, axis=0).max() <= 1e-6 * max(1e-6, np.abs(points).max()):
+    p_centred, q_centred = p - p_mean, q - q_mean
+    spread = np.vdot(p_centred, p_centred).real
+    for points, squares in ((p, spread), (q, np.vdot(q_centred, q_centred).real)):
+        if squares <= 1e-12 * max(1e-12, np.vdot(points, points).real):
             raise RequestError("All five landmarks lie on one point; five different points were expected")
-    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
-    p, q = p - p_mean, q - q_mean
-    spread = (p * p).sum()
-    a = (p * q).sum() / spread
-    b = (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / spread
-    turn = np.array([[a, -b], [b, a]])
-    return np.column_stack([turn, q_mean - turn @ p_mean])
+    factor = complex(np.vdot(p_centred, q_centred) / spread)
+    shift = q_mean - factor * p_mean
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
 def align_face(

@@ -84,9 +84,10 @@ class FaceFollower:
         return sorted((each.face for each in now), key=lambda face: -face.score)
 
     def _is_cut(self, image: UInt8[np.ndarray, "H W 3"]) -> bool:
-        before = self._samples
-        rows, columns = (np.linspace(0, n - 1, k).astype(int) for n, k in zip(image.shape, _SAMPLES, strict=False))
-        self._samples = image[np.ix_(rows, columns)].mean(axis=2, dtype=np.float32)
+        before, (height, width) = self._samples, image.shape[:2]
+        rows = np.arange(_SAMPLES[0]) * (height - 1) // (_SAMPLES[0] - 1)
+        columns = np.arange(_SAMPLES[1]) * (width - 1) // (_SAMPLES[1] - 1)
+        self._samples = image[rows[:, None], columns].mean(axis=2, dtype=np.float32)
         return before is None or float(np.abs(self._samples - before).mean()) > _CUT
 
     def _seen_again(self, image: UInt8[np.ndarray, "H W 3"], known: _Known, time: float) -> _Known | None:
