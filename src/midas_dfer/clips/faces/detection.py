@@ -16,7 +16,7 @@ from typing import cast
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Complex128, Float, Float32, Float64, UInt8
 
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.values import is_number, is_whole
@@ -164,13 +164,16 @@ def similarity_transform(src: Float[np.ndarray, "5 2"], dst: Float[np.ndarray, "
     if not (cmath.isfinite(p_mean) and cmath.isfinite(q_mean)):
         raise RequestError("Landmarks hold a value that is not finite; five points in pixels were expected")
     p_centred, q_centred = p - p_mean, q - q_mean
-    spread = np.vdot(p_centred, p_centred).real
-    for points, squares in ((p, spread), (q, np.vdot(q_centred, q_centred).real)):
-        if squares <= 1e-12 * max(1e-12, np.vdot(points, points).real):
+    for points, centred in ((p, p_centred), (q, q_centred)):
+        if _squares(centred) <= 1e-12 * max(1e-12, _squares(points)):
             raise RequestError("All five landmarks lie on one point; five different points were expected")
-    factor = complex(np.vdot(p_centred, q_centred) / spread)
+    factor = complex(np.vdot(p_centred, q_centred)) / _squares(p_centred)
     shift = q_mean - factor * p_mean
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def _squares(points: Complex128[np.ndarray, "5"]) -> float:
+    return float(np.vdot(points, points).real)
 
 
 def align_face(
