@@ -1,7 +1,13 @@
-"""Worker processes: how many there may be, and what to say of one that could not start."""
+"""Worker processes: how many there may be, programs of ours that end when we do, and what to say of a dead one."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
 
 _ADVICE = ' In a script of your own, call this below: if __name__ == "__main__":'
 
@@ -21,3 +27,50 @@ def script_advice() -> str:
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_child(
+    module: str, request: object, threads: int, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start `python -m MODULE`, which reads its request with `read_request` and ends when this process does.
+
+    What it prints, also on standard error, is its `stdout`. It computes with so many threads, unless the variable
+    OMP_NUM_THREADS says another number; `environment` goes before what is set already.
+    """
+    inherited = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "PYTHONIOENCODING": "utf-8"}
+    child = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**inherited, **os.environ, **(environment or {})},
+        start_new_session=True,  # Ctrl-C is for us; we end them
+    )
+    try:  # stdin stays open: the process ends when it closes, which it does however we end
+        child.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
+        child.stdin.flush()  # type: ignore[union-attr]
+    except BrokenPipeError:  # it has ended at once; what it printed says why
+        pass
+    return child
+
+
+def read_request() -> dict[str, Any]:
+    """In a process of `start_child`: what it is to do; from now on it ends when the one that started it has."""
+    request = json.loads(sys.stdin.readline() or "{}")
+    if not request:  # whoever started us has gone
+        sys.exit(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return dict(request)
+
+
+def killed_by(status: int) -> str:
+    """How a child ended whose exit status, as Python gives it, is below 0."""
+    memory = ", as the system does where memory runs out" if -status == signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-status).name}{memory}"
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # nothing is written there any more: it returns when the parent has gone
+    os._exit(1)

@@ -1,10 +1,6 @@
 """Where the jobs of an experiment run: in this process, or in several of this machine."""
 
-import json
-import os
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,7 +12,7 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
 from midas_dfer.files import make_folder
-from midas_dfer.processes import available_cores
+from midas_dfer.processes import available_cores, killed_by, start_child
 from midas_dfer.training.train import TrainingInterruptedError
 
 INTERRUPTED = "interrupted; what was finished is kept, run the same command to go on"
@@ -138,15 +134,11 @@ def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[s
             say(f"{job.name}: {line}")
 
     def do(job: Job) -> str | None:
-        with _start(at_once) as process:
+        request, threads = {"job": job.to_dict(), "out": str(out)}, max(1, available_cores() // at_once)
+        with start_child(job_process.__name__, request, threads) as process:
             running.append(process)
             if stopping.is_set():
                 process.kill()
-            try:  # stdin stays open: the process ends when it closes, which it does however we end
-                process.stdin.write(json.dumps({"job": job.to_dict(), "out": str(out)}) + "\n")  # type: ignore[union-attr]
-                process.stdin.flush()  # type: ignore[union-attr]
-            except BrokenPipeError:  # it has ended at once; what it printed says why
-                pass
             last_line = ""
             for line in process.stdout or ():
                 if line.strip():
@@ -155,8 +147,7 @@ def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[s
         status = process.returncode
         if status >= 0:
             return (last_line or f"ended with status {status}") if status else None
-        memory = ", as the system does where memory runs out" if -status == signal.SIGKILL else ""
-        killed = f"killed by {signal.Signals(-status).name}{memory}"
+        killed = killed_by(status)
         if not stopping.is_set():
             say_named(job, killed)
         return killed
@@ -172,18 +163,3 @@ def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[s
             process.kill()
             process.wait()
         pool.shutdown()
-
-
-def _start(at_once: int) -> subprocess.Popen[str]:
-    share = str(max(1, available_cores() // at_once))
-    inherited = {"OMP_NUM_THREADS": share, "OMP_WAIT_POLICY": "passive", "PYTHONIOENCODING": "utf-8"}
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", job_process.__name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env={**inherited, **os.environ},
-        start_new_session=True,  # Ctrl-C is for us; we end them
-    )

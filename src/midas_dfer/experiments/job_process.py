@@ -3,19 +3,15 @@
 It ends when the process that started it does, however that ends, and before the first of the heavy imports is done.
 """
 
-import json
-import os
 import sys
-import threading
 from pathlib import Path
+
+from midas_dfer.processes import read_request
 
 
 def work() -> int:
     """Do the job that comes as a line of JSON on standard input; gives the exit status."""
-    request = json.loads(sys.stdin.readline() or "{}")
-    if not request:  # whoever started us has gone
-        return 1
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    request = read_request()
     from midas_dfer.errors import MidasError
     from midas_dfer.experiments.jobs import Job, reason, run_job
 
@@ -28,11 +24,6 @@ def work() -> int:
         say(reason(error, say))
         return error.exit_status if isinstance(error, MidasError) else 1
     return 0
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing is written there any more: it returns when the parent has gone
-    os._exit(1)
 
 
 if __name__ == "__main__":

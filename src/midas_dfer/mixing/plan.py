@@ -77,6 +77,11 @@ class MixPlan:
         moved: dict[str, Any] = {name: to_device(value, device) for name, value in tensors.items()}
         return replace(self, **moved)
 
+    def of_rows(self, rows: slice) -> "MixPlan":
+        """Give the plan of some rows of a batch, whose partners are rows of a pool: the whole batch, or that before."""
+        cut: dict[str, Any] = {f.name: v[rows] for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **cut, pool_size=len(self) if self.pool_size is None else self.pool_size)
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for a log, which JSON holds without loss; `plan_from_dict` is the way back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -140,6 +145,11 @@ class ChoicePlan(MixPlan):
         """Give the same plan on a device."""
         plan = self.plan.to(device)
         return replace(self, ratio=plan.ratio, partner=plan.partner, plan=plan)
+
+    def of_rows(self, rows: slice) -> "ChoicePlan":
+        """Give the plan of some rows."""
+        plan = self.plan.of_rows(rows)
+        return replace(self, ratio=plan.ratio, partner=plan.partner, pool_size=plan.pool_size, plan=plan)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for a log."""

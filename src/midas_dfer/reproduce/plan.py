@@ -43,7 +43,7 @@ SMOKE = (
     "say nothing of any method."
 )
 
-_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "num_threads", "num_workers", "weights", "select")
+_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "devices", "num_threads", "num_workers", "weights", "select")
 
 
 @dataclass(frozen=True)

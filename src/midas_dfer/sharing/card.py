@@ -27,7 +27,7 @@ from midas_dfer.version import __version__
 from midas_dfer.wording import harmless, setting_text, shortened
 
 _LONGEST = 200
-_NOT_OF_THE_RECIPE = frozenset({"device", "num_threads", "num_workers", "precision"})  # of the machine
+_NOT_OF_THE_RECIPE = frozenset({"device", "devices", "num_threads", "num_workers", "precision"})  # of the machine
 _MEASURES = (*DISTANCES, MEASURES["expected_calibration_error"])
 _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")

@@ -39,6 +39,7 @@ class RunCheckpoint(Checkpoint):
             if not torch.isfinite(values).all():
                 raise DivergedError(f"the weights {name} are no longer finite after epoch {trainer.current_epoch + 1}")
         if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.run.last_checkpoint)  # writes nothing: the first process writes, and all wait
             return
         uar = trainer.callback_metrics.get("val_uar")
         if uar is not None and float(uar) > self.best_uar:
@@ -55,7 +56,8 @@ class RunCheckpoint(Checkpoint):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Say in the checkpoint which training it is of."""
-        seal(checkpoint, self.run.identity)
+        if trainer.is_global_zero:
+            seal(checkpoint, self.run.identity)
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered across a resume."""
@@ -92,7 +94,8 @@ class EpochLog(Callback):
         names = [n for n in (*COLUMNS, *VALIDATION_COLUMNS) if n in metrics]
         row.update((name, f"{metrics[name]:.6f}") for name in names)
         self.rows.append(row)
-        write_epochs(self.path, self.rows)
+        if trainer.is_global_zero:
+            write_epochs(self.path, self.rows)
 
     def speak(self) -> None:
         """Say the line of the last epoch."""

@@ -1,6 +1,7 @@
 """How Lightning's fit begins and ends: quietly, from a checkpoint that it took up rightly, and in a sentence."""
 
 import logging
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from midas_dfer.clips.batches.reading_processes import ReaderError, is_of_reader
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.files import cannot_write
+from midas_dfer.training.processes.world import LostProcessError, World, is_of_lost_process
 from midas_dfer.training.recognizer import Batches, DivergedError
 from midas_dfer.training.run_folder.checkpoint import LastCheckpoint
 from midas_dfer.training.run_folder.runs import CONFIG_FILE, Run
@@ -21,6 +23,21 @@ from midas_dfer.training.run_folder.runs import CONFIG_FILE, Run
 
 class TrainingInterruptedError(JobError):
     """Ctrl-C, a signal or a closed output ended a training; it can be resumed."""
+
+
+class OwnSignals(Callback):
+    """Lets SIGTERM end each of several processes as it would end one.
+
+    Lightning's own handler would wait for all of them to be told, and one may be gone.
+    """
+
+    def __init__(self) -> None:
+        self.before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put back what was there before Lightning."""
+        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.before)
 
 
 class ResumeCheck(Callback):
@@ -50,12 +67,25 @@ class ResumeCheck(Callback):
 
 
 @contextmanager
+def silent_echo(world: World) -> Iterator[None]:
+    """Leave it to the first of several processes to say what ends all of them alike."""
+    try:
+        yield
+    except JobError as error:
+        if world.is_first or not isinstance(error.__cause__, DivergedError | KeyboardInterrupt):
+            raise
+        raise SystemExit(1) from error
+
+
+@contextmanager
 def interruptible(run: Run) -> Iterator[None]:
-    """Say how to resume where Ctrl-C or a signal ends a training."""
+    """Say how to resume where Ctrl-C, a signal or a closed output ends a training."""
     try:
         yield
     except KeyboardInterrupt as error:
         raise TrainingInterruptedError(f"interrupted; go on with: {go_on_with(run)}") from error
+    except BrokenPipeError as error:
+        raise TrainingInterruptedError(f"nobody reads the output any more; go on with: {go_on_with(run)}") from error
 
 
 @contextmanager
@@ -73,8 +103,8 @@ def in_sentences(run: Run, check: ResumeCheck) -> Iterator[None]:
         raise JobError(" ".join(str(error).split())) from error
     except SystemExit as error:  # Lightning leaves so at Ctrl-C and at SIGTERM, at the latter with status 0
         raise KeyboardInterrupt from error
-    except BrokenPipeError as error:
-        raise TrainingInterruptedError(f"nobody reads the output any more; go on with: {go_on_with(run)}") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:  # of TensorBoard's writer
         raise cannot_write(run.path, error) from error
     except Exception as error:
@@ -83,6 +113,10 @@ def in_sentences(run: Run, check: ResumeCheck) -> Iterator[None]:
             raise _reader_died(run, hidden) from error
         if hidden is not None:
             raise hidden from error
+        if is_of_lost_process(error):
+            raise LostProcessError(
+                f"another process of this training was lost. Go on with: {go_on_with(run)}"
+            ) from error
         if isinstance(error, RuntimeError) and is_of_reader(error):
             raise _reader_died(run, reader_error(error)) from error
         if check.checkpoint is not None and not check.passed:  # whatever Lightning fails with at what it finds there

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 
 from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
-from midas_dfer.clips.batches.loader import ClipLoader, batch_bytes
+from midas_dfer.clips.batches.loader import ClipLoader, Share, batch_bytes
 from midas_dfer.clips.batches.reading_processes import processes_that_fit
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.processes import available_cores
 from midas_dfer.training.mixers import Mixing
+from midas_dfer.training.processes.shared_batches import plan_of
+from midas_dfer.training.processes.world import World
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Part, Run
 
@@ -55,13 +57,15 @@ def part_loader(
     *,
     shuffle: bool,
     mixing: Mixing | None = None,
+    share: Share | None = None,
 ) -> ClipLoader:
-    """Batches of a part; those of the training part with their partners, where these come from all of it."""
+    """Batches of a part, or of each the rows of `share`; in training with their partners, where not in the batch."""
 
     def find_partners(epoch: int, number: int, places: Sequence[int]) -> Sequence[int]:
-        video_ids = [dataset.video_ids[place] for place in places]
-        partners: list[int] = mixing.plan(epoch, number, video_ids).partner.tolist() if mixing else []
-        return partners
+        if mixing is None:
+            return []
+        partners: list[int] = plan_of(mixing, dataset, epoch, number, places).partner.tolist()
+        return partners if mixing.pool is not None else [places[row] for row in partners]
 
     return ClipLoader(
         dataset,
@@ -70,19 +74,31 @@ def part_loader(
         seed=config.seed,
         num_workers=num_workers,
         pin_memory=device.type == "cuda",
-        partners=find_partners if mixing is not None and mixing.pool is not None else None,
+        partners=find_partners if mixing is not None and mixing.brings_partners else None,
+        share=share,
     )
 
 
 def num_workers(
-    config: RunConfig, device: torch.device, dataset: ClipDataset, mixing: Mixing | None, say: Callable[[str], None]
+    config: RunConfig,
+    device: torch.device,
+    dataset: ClipDataset,
+    mixing: Mixing | None,
+    say: Callable[[str], None],
+    world: World,
 ) -> int:
-    """How many processes read clips: as many as the recipe says, or suit this machine, if shared memory has room."""
+    """How many processes read clips: as many as the recipe says, or suit this machine, if shared memory has room.
+
+    The processes of one training divide them among those of a machine, as they do its shared memory.
+    """
     wanted = config.num_workers
     if wanted < 0:  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
         wanted = min(available_cores(), 16) if device.type == "cuda" else 0
-    size = batch_bytes(dataset, config.batch_size, with_partners=mixing is not None and mixing.pool is not None)
-    fitting, why = processes_that_fit(wanted, size)
+    wanted = -(-wanted // world.on_this_machine)
+    own_size = batch_bytes(
+        dataset, config.batch_size // world.size, with_partners=mixing is not None and mixing.brings_partners
+    )
+    fitting, why = processes_that_fit(wanted, own_size * world.on_this_machine)
     if why:
         say(f"note: {why}")
     return fitting

@@ -20,11 +20,14 @@ class Mixing:
 
     Attributes:
         pool: the training set, if partners come from there; None takes them from the batch.
+        brings_partners: whether the loader reads the partners of a batch: they are not in it, or, where several
+            processes share a batch, maybe in the part of another one.
     """
 
     mixer: Mixer
     seed: int
     pool: PartnerPool | None = None
+    brings_partners: bool = False
 
     def plan(
         self, epoch: int, number: int, video_ids: Sequence[str], labels: Shaped[Tensor, "..."] | None = None
@@ -34,15 +37,23 @@ class Mixing:
         return self.mixer.draw(video_ids, labels=labels, pool=self.pool, generator=generator)
 
 
-def make_mixing(config: RunConfig, video_ids: Sequence[str], soft_labels: Shaped[Tensor, "N K"]) -> Mixing | None:
+def make_mixing(
+    config: RunConfig, video_ids: Sequence[str], soft_labels: Shaped[Tensor, "N K"], *, processes: int = 1
+) -> Mixing | None:
     """Make the mixer of a recipe: one of several by chance where it names several, None where it names none."""
-    if config.mixer == "none":
+    mixers = make_mixers(config)
+    if not mixers:
         return None
-    recipe = config.to_dict()
-    mixers = [MIXERS[name].make({**recipe, "alpha": config.alpha_of(name)}) for name in config.mixer_names]
     mixer = mixers[0] if len(mixers) == 1 else RandomChoice(tuple(mixers))
     if config.partners == "batch":
-        return Mixing(mixer, config.seed)
+        has_partners = any(MIXERS[name].has_partners for name in config.mixer_names)
+        return Mixing(mixer, config.seed, brings_partners=processes > 1 and has_partners)
     balanced = config.class_balanced
     pool = PartnerPool.class_balanced(video_ids, soft_labels) if balanced else PartnerPool(video_ids)
-    return Mixing(mixer, config.seed, pool)
+    return Mixing(mixer, config.seed, pool, brings_partners=True)
+
+
+def make_mixers(config: RunConfig) -> list[Mixer]:
+    """The mixers that a recipe names."""
+    recipe = config.to_dict()
+    return [MIXERS[name].make({**recipe, "alpha": config.alpha_of(name)}) for name in config.mixer_names]

@@ -22,6 +22,8 @@ from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar, war
 from midas_dfer.mixing import Mixup
 from midas_dfer.training.mixers import Mixing
+from midas_dfer.training.processes.shared_batches import SharedBatches
+from midas_dfer.training.processes.world import average_buffers, gathered
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
 
@@ -43,6 +45,7 @@ class Recognizer(lightning.LightningModule):
         num_steps: optimiser steps of the whole run, for the schedule.
         mixing: makes virtual clips of a batch; None trains on the clips as they are.
         loss: of logits and targets; None is the cross-entropy.
+        shared: the batches, where several processes train the model and each has some of their rows.
     """
 
     def __init__(
@@ -53,16 +56,19 @@ class Recognizer(lightning.LightningModule):
         num_steps: int,
         mixing: Mixing | None = None,
         loss: nn.Module | None = None,
+        shared: SharedBatches | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.num_steps, self.mixing = model, config, num_steps, mixing
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
+        self.shared = shared
         self.averaged: AveragedModel | None = None
         if config.weight_average:
             average = partial(follow, most=config.weight_average)
             self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
         self.num_classes = num_classes
         self.seen: dict[str, list[Integer[Tensor, "2 _"]]] = {"train": [], "val": []}
+        self.losses: dict[str, list[Float[Tensor, " 2"]]] = {"train": [], "val": []}
         if config.partial_batch_norm:
             for module in later_batch_norms(model):
                 module.requires_grad_(False)
@@ -98,15 +104,30 @@ class Recognizer(lightning.LightningModule):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch: the clips are mixed, predicted, and compared with the mixed labels."""
-        with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), "dropout"), self.device):
+        purpose = "dropout" if self.shared is None else self.shared.purpose("dropout")
+        with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), purpose), self.device):
             logits, targets = self._predict(batch, batch_idx)
         loss: Tensor = self.loss(logits, targets)
+        share = 1.0 if self.shared is None else self.shared.weight(self.current_epoch, batch_idx)
         self._check(loss, batch_idx)
 
         dominant = targets.argmax(dim=1)  # of the mixed label, which is what the model is asked for
-        self.seen["train"].append(torch.stack([dominant, logits.argmax(dim=1)]))
-        self.log("train_loss", loss, on_step=True, on_epoch=True, batch_size=len(targets))
-        return loss
+        if share:
+            self.seen["train"].append(torch.stack([dominant, logits.argmax(dim=1)]))
+        self._log_loss("train", loss, len(targets) if share else 0)
+        return loss * self._weight(share, targets) if self.shared is not None else loss
+
+    def _weight(self, share: float, targets: Float[Tensor, "B K"]) -> float | Float[Tensor, ""]:
+        """What the loss is multiplied by, so that gradients averaged over the processes are those of the batch.
+
+        A loss with class weights is divided by the weight of the batch's targets, and not by its number of rows.
+        """
+        weights = getattr(self.loss, "class_weights", None)
+        if weights is None:
+            return share
+        own = (targets @ weights.to(targets.dtype)).sum() if share else targets.new_zeros(())
+        mean = self.trainer.strategy.reduce(own.clone(), reduce_op="mean")
+        return own / torch.where(mean > 0, mean, 1.0)
 
     def _predict(self, batch: ClipBatch, number: int) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Logits of a training batch, and what they are compared with."""
@@ -115,11 +136,14 @@ class Recognizer(lightning.LightningModule):
         if self.mixing is None:
             return self.model(normalize_pixels(clips)), labels
         partners = None
-        if self.mixing.pool is not None:  # the loader put them after the batch's own clips
+        if self.mixing.brings_partners:  # the loader put them after the batch's own clips
             clips, others = clips.chunk(2)
             labels, other_labels = labels.chunk(2)
             partners = (others, other_labels)
-        plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], labels)
+        if self.shared is None:
+            plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], labels)
+        else:
+            plan = self.shared.plan(self.mixing, self.current_epoch, number)
         mixer = self.mixing.mixer
         if isinstance(mixer, Mixup):  # as MIDAS is
             mixed, targets = mixer.apply_to_pixels(clips, labels, plan, partners=partners)
@@ -134,19 +158,33 @@ class Recognizer(lightning.LightningModule):
             self.averaged.update_parameters(self.model)
         if self.trainer.is_last_batch:  # not in on_train_epoch_end, which comes after that of the callbacks
             self._log_scores("train")
+            if self.shared is not None:
+                average_buffers(self)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Loss and scores of one batch of the validation part, as it is."""
         logits = self(batch)
         self.seen["val"].append(torch.stack([batch.labels, logits.argmax(dim=1)]))
-        self.log("val_loss", self.loss(logits, batch.soft_labels), batch_size=len(logits))
+        self._log_loss("val", self.loss(logits, batch.soft_labels), len(logits))
 
     def on_validation_epoch_end(self) -> None:
         """Say the scores of the whole part."""
         self._log_scores("val")
 
+    def _log_loss(self, part: str, loss: Float[Tensor, ""], rows: int) -> None:
+        if self.shared is None:
+            self.log(f"{part}_loss", loss, on_step=part == "train", on_epoch=True, batch_size=rows)
+        else:  # Lightning cannot add up numbers of rows over processes
+            self.losses[part].append(torch.stack([loss.detach() * rows, loss.new_tensor(rows)]))
+
     def _log_scores(self, part: str) -> None:
-        for name, score in epoch_scores(self.seen[part], self.num_classes).items():
+        seen = self.seen[part]
+        if self.shared is not None:
+            seen = gathered(seen)
+            total, rows = self.trainer.strategy.reduce(torch.stack(self.losses[part]).sum(dim=0), reduce_op="sum")
+            self.log(f"{part}_loss", total / rows, on_step=False, on_epoch=True, batch_size=1)
+            self.losses[part].clear()
+        for name, score in epoch_scores(seen, self.num_classes).items():
             self.log(f"{part}_{name}", score, on_step=False, on_epoch=True, batch_size=1)
         self.seen[part].clear()
 
@@ -163,6 +201,8 @@ class Recognizer(lightning.LightningModule):
     def _check(self, loss: Tensor, batch_idx: int) -> None:
         if self.device.type != "cpu" and batch_idx % CHECK_EVERY_STEPS:
             return
+        if self.shared is not None:  # all processes find it together, and none waits for another that has ended
+            loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="sum")
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}"

@@ -55,6 +55,7 @@ def run(request: Namespace) -> None:
             )
     from midas_dfer.report.pictures.training_curves import draw_training
     from midas_dfer.training.parts import watched_part
+    from midas_dfer.training.processes.world import World
     from midas_dfer.training.run_folder.runs import METRICS_FILE, Run
     from midas_dfer.training.train import resume, train
 
@@ -64,7 +65,8 @@ def run(request: Namespace) -> None:
         begun = Run.open(request.resume)
         _refuse_other_settings(request, begun)
         ended = begun.finished
-        run = resume(request.resume, request.store, bar=bar, say=say)
+        devices = request.devices if "devices" in request.typed else None
+        run = resume(request.resume, request.store, devices=devices, bar=bar, say=say)
         if ended:
             run.load_model()  # refuses weights that are gone or damaged
             train_on = shell_command("midas", "train", "--init", run.path, "--store", "STORE", "--out", "NEW")
@@ -76,6 +78,8 @@ def run(request: Namespace) -> None:
         config = _settings(request, say)
         refuse_without_effect(request, config)
         run = train(config, request.store, request.out, init=request.init, bar=bar, say=say)
+    if not World.here().is_first:
+        return
     made = run.provenance
     curves = run.path / "logs" / "training.png"
     draw_training(run.path / METRICS_FILE, curves, watched=watched_part(run.config))
@@ -109,7 +113,7 @@ def _refuse_other_settings(request: Namespace, run: "Run") -> None:
     """Refuse settings beside --resume that are not the run's."""
     from midas_dfer.training.run_folder.identity import MACHINE_SETTINGS
 
-    names = [each.name for each in fields(RunConfig)]
+    names = [each.name for each in fields(RunConfig) if each.name != "devices"]  # others may go on with it
     typed = {name: request[name] for name in names if name in request.typed}
     whole = request.typed & {"config", "recipe"}
     if not (typed or whole):

@@ -1,6 +1,7 @@
 """Which clips make up a batch, in which order, and the processes that read them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -22,13 +23,36 @@ FindPartners = Callable[[int, int, Sequence[int]], Sequence[int]]
 """From an epoch, the number of a batch in it and the places of its clips, to the places of their partners."""
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which rows of every batch this process has, of several that train one model: number `rank` of `count`."""
+
+    rank: int = 0
+    count: int = 1
+
+    def rows(self, batch: int) -> slice:
+        """The rows of a batch of so many; none where there are more processes than rows."""
+        return slice(self.rank * batch // self.count, (self.rank + 1) * batch // self.count)
+
+    def some_rows(self, batch: int) -> slice:
+        """The same, but the first row instead of none: each process takes part in each step."""
+        own = self.rows(batch)
+        return own if own.stop > own.start else slice(0, 1)
+
+    def weight(self, batch: int) -> float:
+        """What a mean over these rows is multiplied by: the mean over the processes is then that over the batch."""
+        own = self.rows(batch)
+        return float(self.count * (own.stop - own.start)) / batch
+
+
 class BatchSampler(Sampler[list[Draw]]):
     """Which clips make up the batches of an epoch.
 
     The order depends only on (seed, epoch). A last batch of a single clip is joined to the one before it:
     it could not be mixed, and batch normalisation would have one sample to go by. Every sample comes exactly once in an
-    epoch. The `partners` of a batch follow its own clips. Where some clips are there several times, a shuffled batch of
-    nothing but one of the `videos`, which could not be mixed, changes one sample with another batch.
+    epoch. The `partners` of a batch follow its own clips. Of each batch, only the rows of `share` are given; a process
+    that has none of a shuffled batch is lent its first row. Where some clips are there several times, a shuffled batch
+    of nothing but one of the `videos`, which could not be mixed, changes one sample with another batch.
     """
 
     def __init__(
@@ -40,9 +64,10 @@ class BatchSampler(Sampler[list[Draw]]):
         seed: int = 0,
         partners: FindPartners | None = None,
         videos: Sequence[str] | None = None,
+        share: Share | None = None,
     ) -> None:
         self.num_clips, self.batch_size, self.shuffle, self.seed = num_clips, batch_size, shuffle, seed
-        self.partners, self.videos = partners, videos
+        self.partners, self.videos, self.share = partners, videos, share or Share()
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -50,19 +75,25 @@ class BatchSampler(Sampler[list[Draw]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        for number, places in enumerate(self.whole_batches(self.epoch)):
+            own = self.share.some_rows(len(places)) if self.shuffle else self.share.rows(len(places))
+            others = [] if self.partners is None else self.partners(self.epoch, number, places)[own]
+            if places[own]:
+                yield [Draw(self.epoch, place) for place in (*places[own], *others)]
+
+    def __len__(self) -> int:
+        sizes = [end - start for start, end in self._bounds()]
+        return len(sizes) if self.shuffle else sum(self.share.weight(size) > 0 for size in sizes)
+
+    def whole_batches(self, epoch: int) -> list[list[int]]:
+        """The places of the clips of each batch of an epoch, those of all processes."""
         order = list(range(self.num_clips))
         if self.shuffle:
-            generator = generator_for(self.seed, self.epoch, "", purpose="order")
+            generator = generator_for(self.seed, epoch, "", purpose="order")
             order = torch.randperm(self.num_clips, generator=generator).tolist()
             if self.videos is not None:
                 self._part_copies(order, self.videos)
-        for number, (start, end) in enumerate(self._bounds()):
-            places = order[start:end]
-            others = [] if self.partners is None else self.partners(self.epoch, number, places)
-            yield [Draw(self.epoch, place) for place in (*places, *others)]
-
-    def __len__(self) -> int:
-        return len(self._bounds())
+        return [order[start:end] for start, end in self._bounds()]
 
     def _part_copies(self, order: list[int], videos: Sequence[str]) -> None:
         bounds = self._bounds()
@@ -98,6 +129,7 @@ class ClipLoader(DataLoader[ClipBatch]):
         num_workers: processes that read; 0 reads in this one.
         pin_memory: for copies to a GPU.
         partners: as in `BatchSampler`; a batch of n clips then has 2n rows, row n + b the partner of row b.
+        share: which rows of each batch are this process's, where several train one model; None is all.
     """
 
     def __init__(
@@ -110,10 +142,11 @@ class ClipLoader(DataLoader[ClipBatch]):
         num_workers: int = 0,
         pin_memory: bool = False,
         partners: FindPartners | None = None,
+        share: Share | None = None,
     ) -> None:
         videos = dataset.video_ids if dataset.has_copies else None
         self.order = BatchSampler(
-            len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners, videos=videos
+            len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners, videos=videos, share=share
         )
         super().__init__(
             dataset,

@@ -99,6 +99,8 @@ class RunConfig:
         precision: 32, bf16, or auto (bf16 where it is known to be faster: GPUs that have it, CPUs with AMX or AVX-512
             BF16).
         device: auto, cpu or cuda.
+        devices: GPUs of this machine, or processes on its CPU, that share each batch and train one model; for several
+            machines, torchrun -m midas_dfer train.
         num_threads: CPU threads; 0 leaves it to PyTorch. Results are bit-identical only for the same number.
         num_workers: processes that read clips; -1 uses all spare cores.
     """
@@ -151,6 +153,7 @@ class RunConfig:
     seed: int = within(0, 0, LARGEST)
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = within(1, 1, 1024)
     num_threads: int = within(0, 0, 1024)
     num_workers: int = within(-1, -1, 1024)
 

@@ -33,6 +33,7 @@ class Provenance:
         precision: 32 or bf16, what the recipe's `precision` came to on this machine; None in runs of earlier versions,
             as all that follows.
         device: what it was trained on: cpu, or cuda with the name of the GPU.
+        processes: how many trained it together, and what batch norm went by; "" if one.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
         aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
@@ -64,6 +65,7 @@ class Provenance:
     num_votes_found: bool = False
     precision: str | None = None
     device: str | None = None
+    processes: str = ""
     num_voted: int | None = None
     mean_votes: float | None = None
     laplace_share: float | None = None

@@ -1,0 +1,109 @@
+"""How a training begins: everything that can be refused is, then the run folder is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from midas_dfer.clips.batches.dataset import ClipDataset
+from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.models.pretrained import load_pretrained
+from midas_dfer.training.devices import computed_on
+from midas_dfer.training.parts import part_clips
+from midas_dfer.training.processes.world import World, check_processes
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.long_recipes import few_epochs
+from midas_dfer.training.run_folder.origin import (
+    keep_learned,
+    open_origin,
+    refuse_tested_clips,
+    take_weights,
+    told_differences,
+)
+from midas_dfer.training.run_folder.runs import Run, check_is_free, new_model
+from midas_dfer.training.scoring.readings import votes_learned
+from midas_dfer.training.scoring.scores import in_words
+
+
+def begin_run(
+    config: RunConfig,
+    store: ClipStore | Path | str,
+    out: Path,
+    init: Run | Path | str | None,
+    world: World,
+    say: Callable[[str], None],
+) -> tuple[Run, ClipStore]:
+    """Make the run folder, and say what is begun; all that can be refused is refused before."""
+    check_is_free(out)
+    store = opened_store(store)
+    partition = part_clips(store.manifest, config)
+    dataset = ClipDataset(
+        store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used
+    )
+    if config.mixer != "none" and len(dataset) < 2:
+        raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
+    origin = None if init is None else open_origin(init, config)
+    watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
+    loaded = _check_model(config, store.class_names, origin)
+    found = config.normalization == "softmax_counts" and config.num_votes is None
+    if found:
+        config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
+    watched_clips = partition.test if config.select == "best_test_fold" else partition.validation
+    processes = check_processes(config, config.devices, world, len(watched_clips or ()))
+    run = Run.create(out, config, store, partition, num_votes_found=found)
+    run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device), processes=processes)
+    if origin is not None:
+        keep_learned(run, origin)
+        run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
+    pending = sum(each.status == "pending" for each in store.outcomes.values())
+    if pending:
+        say(f"note: {pending} clips of the store {store.path} are not cut yet, and not in this training")
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    repeated = "" if partition.times is None else f" in {partition.times.sum()} samples"
+    say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {epochs}: {out}")
+    say(f"clips: {run.provenance.partition}")
+    say(computed_in(run))
+    if run.provenance.aggregated:
+        say(
+            f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the counts"
+        )
+    say(f"weights: {loaded}")
+    if origin is not None and (changed := told_differences(origin, config)):
+        say(f"settings that are not those of {origin.path}: {changed}")
+    if watched:
+        say(f"note: {watched}")
+    if few := few_epochs(config, len(store.class_names)):
+        say(f"note: {few}")
+    if config.labels == "soft" and not dataset.manifest.has_votes.any():
+        say("note: no training clip has votes, so soft labels are the single labels, as with --labels hard")
+    return run, store
+
+
+def opened_store(store: ClipStore | Path | str) -> ClipStore:
+    """The store itself, where its folder is given."""
+    return store if isinstance(store, ClipStore) else ClipStore.open(store)
+
+
+def computed_in(run: Run) -> str:
+    """In which precision, on what, and by how many processes a run is trained."""
+    made = run.provenance
+    return f"computed in {in_words(made.precision)} on {made.device}{', ' if made.processes else ''}{made.processes}"
+
+
+def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | None) -> str:
+    """Make the model once before anything is written; says what it starts from."""
+    model = new_model(config, class_names)
+    if origin is not None:
+        return take_weights(model, origin, class_names)
+    if config.weights is not None:
+        return load_pretrained(model, config.model, config.weights, class_names)
+    return "random; the paper's ResNet-18 begins with ImageNet's (--weights FILE)"
+
+
+def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:
+    votes = manifest.votes[manifest.has_votes]
+    if not len(votes):
+        raise RequestError("--normalization softmax_counts needs votes, and these clips have none; give --num_votes")
+    totals = votes.sum(axis=1)
+    return float((totals if votes_used is None else totals.clip(max=votes_used)).mean())
