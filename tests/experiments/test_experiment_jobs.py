@@ -1,10 +1,13 @@
 """Jobs of an experiment: done once, gone on with, read back; several at a time, of which some fail."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError, RequestError
@@ -12,6 +15,7 @@ from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.experiments import engines, jobs
 from midas_dfer.experiments.engines import LocalEngine
 from midas_dfer.experiments.jobs import JOB_FILE, Job, JobResult, load_result, once, run_job
+from midas_dfer.experiments.local_shares import gpus_here, places
 from midas_dfer.manifest.classes import DroppedClass, MappingReport
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recognizer import Recognizer
@@ -169,6 +173,58 @@ def test_wrong_requests(store, tmp_path):
         LocalEngine(0)
     with pytest.raises(RequestError, match="two jobs have the name a"):
         LocalEngine().run([job_on(store, "a"), job_on(store, "a")], tmp_path, say=quietly)
+    with pytest.raises(RequestError, match="--devices trains one model on several devices, --jobs several models"):
+        LocalEngine(2).run([job_on(store, "a", devices=2), job_on(store, "b")], tmp_path, say=quietly)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "gpus", "expected"),
+    [
+        (3, [], [(None, 1.0)] * 3),
+        (2, ["0", "1", "2"], [("0", 1.0), ("1", 1.0)]),
+        (3, ["GPU-a", "GPU-b"], [("GPU-a", 0.45), ("GPU-b", 1.0), ("GPU-a", 0.45)]),
+        (4, ["3"], [("3", 0.225)] * 4),
+    ],
+)
+def test_gpus_are_given_out_in_turn_and_their_memory_is_divided(at_once, gpus, expected):
+    made = places(at_once, 16, gpus)
+    assert [(place.gpu, pytest.approx(place.memory)) for place in made] == expected
+    assert {(place.threads, place.readers) for place in made} == {(16 // at_once, 16 // at_once)}
+    assert places(40, 16, gpus)[0].threads == places(40, 16, gpus)[0].readers == 1
+    assert places(2, 64, gpus)[0].readers == 8  # one training takes 16 at most
+
+
+def test_the_gpus_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_here() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5")
+    assert gpus_here() == ["3", "GPU-5"]
+
+
+def test_each_process_is_told_its_place(store, tmp_path, monkeypatch):
+    """Also the one that follows another at its place."""
+    told = []
+
+    def start(module, request, threads, environment):
+        told.append((request["job"]["config"]["num_workers"], request["memory"], environment))
+        return subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(engines, "start_child", start)
+    monkeypatch.setattr(engines, "gpus_here", lambda: ["7"])
+    monkeypatch.setattr(engines, "available_cores", lambda: 8)
+    wanted = [job_on(store, name, num_workers=-1) for name in "ab"]
+    with pytest.raises(JobError, match="3 of 3 jobs failed"):
+        LocalEngine(2).run([*wanted, job_on(store, "on_the_cpu", device="cpu")], tmp_path, say=quietly)
+    assert told == [(4, 0.45, {"CUDA_VISIBLE_DEVICES": "7"})] * 2 + [(0, 1.0, {})]
+
+
+def test_a_job_that_does_not_fit_on_a_gpu_says_so():
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert jobs.reason(error, never) == (
+        "it does not fit into the GPU's memory, or into its share of it; take fewer --jobs, a smaller --batch_size or "
+        "a smaller model (CUDA out of memory)"
+    )
 
 
 @pytest.mark.slow

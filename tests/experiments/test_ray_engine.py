@@ -94,6 +94,11 @@ class TestRequests:
         with pytest.raises(RequestError, match="max_retries is -2"):
             RayEngine(None, max_retries=-2)
 
+    def test_several_devices_for_a_job(self, store: Path, tmp_path: Path) -> None:
+        jobs = [replace(job, config=replace(job.config, devices=2)) for job in make_jobs(store, (1,))]
+        with pytest.raises(RequestError, match="leave out --devices, or --ray"):
+            RayEngine("auto").run(jobs, tmp_path, say=print)
+
     def test_nobody_answers(self, store: Path, tmp_path: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

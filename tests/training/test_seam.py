@@ -18,9 +18,9 @@ from midas_dfer.evaluation.evaluate import choose_clips, evaluate
 from midas_dfer.labels import NO_LABEL, draw_votes, votes_to_soft_labels
 from midas_dfer.sharing.trained import open_trained
 from midas_dfer.training import train as training
-from midas_dfer.training.losses import make_loss
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.losses import make_loss
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.run_folder.runs import Run, new_model
 from midas_dfer.training.train import train

@@ -1,16 +1,18 @@
 """Where the jobs of an experiment run: in this process, or in several of this machine."""
 
+import queue
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
+from midas_dfer.experiments.local_shares import Place, gpus_here, places
 from midas_dfer.files import make_folder
 from midas_dfer.processes import available_cores, killed_by, start_child
 from midas_dfer.training.train import TrainingInterruptedError
@@ -43,8 +45,9 @@ class Engine(Protocol):
 class LocalEngine:
     """Does jobs on this machine.
 
-    One at a time runs in this process. Several run in processes of their own, which share the cores among them
-    (`RunConfig.num_threads` or OMP_NUM_THREADS go before that) and end when this one ends.
+    One at a time runs in this process. Several run in processes of their own, which share cores and reading processes
+    among them (`RunConfig.num_threads`, `num_workers` or OMP_NUM_THREADS go before that) and end when this one ends.
+    Each has one GPU; where there are more of them than GPUs, they share its memory.
 
     Attributes:
         jobs: how many at a time.
@@ -60,6 +63,10 @@ class LocalEngine:
         """Do what is left of each job; see `Engine.run`."""
         check_jobs(jobs, out)
         make_folder(out)
+        if self.jobs > 1 and any(job.config.devices > 1 for job in jobs):
+            raise RequestError(
+                "--devices trains one model on several devices, --jobs several models on one each; leave out one"
+            )
         if min(self.jobs, len(jobs)) < 2:
             return collect(jobs, out, _one_by_one(jobs, out, say))
         done = [job for job in jobs if load_result(job, out) is not None]
@@ -133,9 +140,24 @@ def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[s
         with speaking:
             say(f"{job.name}: {line}")
 
+    free: queue.SimpleQueue[Place] = queue.SimpleQueue()
+    for place in places(at_once, available_cores(), gpus_here()):
+        free.put(place)
+
     def do(job: Job) -> str | None:
-        request, threads = {"job": job.to_dict(), "out": str(out)}, max(1, available_cores() // at_once)
-        with start_child(job_process.__name__, request, threads) as process:
+        place = free.get()
+        try:
+            return do_at(job, place)
+        finally:
+            free.put(place)
+
+    def do_at(job: Job, place: Place) -> str | None:
+        on_gpu = place.gpu is not None and job.config.device != "cpu"
+        if on_gpu and job.config.num_workers < 0:
+            job = replace(job, config=replace(job.config, num_workers=place.readers))
+        request = {"job": job.to_dict(), "out": str(out), "memory": place.memory if on_gpu else 1.0}
+        environment = {"CUDA_VISIBLE_DEVICES": str(place.gpu)} if on_gpu else {}
+        with start_child(job_process.__name__, request, place.threads, environment) as process:
             running.append(process)
             if stopping.is_set():
                 process.kill()

@@ -18,6 +18,10 @@ def work() -> int:
     def say(text: str) -> None:
         print(text, flush=True)  # noqa: T201 - this is a program
 
+    if request["memory"] < 1:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(request["memory"])
     try:
         run_job(Job.from_dict(request["job"]), Path(request["out"]), say=say)
     except Exception as error:

@@ -224,6 +224,11 @@ def reason(error: Exception, say: Callable[[str], None]) -> str:
     """The sentence of an error; one that nobody foresaw is said with all that leads to its place."""
     if isinstance(error, MidasError):
         return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "it does not fit into the GPU's memory, or into its share of it; take fewer --jobs, a smaller --batch_size "
+            f"or a smaller model ({str(error).partition('.')[0]})"
+        )
     for line in "".join(traceback.format_exception(error)).splitlines():
         say(line)
     return f"{type(error).__name__}: {error}"

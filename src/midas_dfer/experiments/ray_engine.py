@@ -90,6 +90,8 @@ class RayEngine:
         check_jobs(jobs, out)
         if all(load_result(job, out) is not None for job in jobs):
             return LocalEngine().run(jobs, out, say=say)  # they only have to be read: no need to start Ray
+        if any(job.config.devices > 1 for job in jobs):
+            raise RequestError("a job on a Ray cluster trains on one device; leave out --devices, or --ray")
         if not self.is_local:
             _refuse_relative_weights(jobs)
         make_folder(out)

@@ -21,7 +21,7 @@ from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes import recipe
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recipes.long_recipes import few_epochs
-from midas_dfer.training.run_folder.runs import new_model
+from midas_dfer.training.run_folder.runs import MACHINE_SETTINGS, new_model
 from midas_dfer.training.scoring.scores import in_words
 
 SMOKE_CLIPS = 24
@@ -43,7 +43,7 @@ SMOKE = (
     "say nothing of any method."
 )
 
-_NOT_OF_THE_METHOD = ("test_fold", "seed", "device", "devices", "num_threads", "num_workers", "weights", "select")
+_NOT_OF_THE_METHOD = (*MACHINE_SETTINGS, "test_fold", "seed", "weights", "select")
 
 
 @dataclass(frozen=True)

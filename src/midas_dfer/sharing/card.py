@@ -19,7 +19,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, Run
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, Run
 from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, READINGS
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation, shown_folder
@@ -27,7 +27,7 @@ from midas_dfer.version import __version__
 from midas_dfer.wording import harmless, setting_text, shortened
 
 _LONGEST = 200
-_NOT_OF_THE_RECIPE = frozenset({"device", "devices", "num_threads", "num_workers", "precision"})  # of the machine
+_NOT_OF_THE_RECIPE = frozenset({*MACHINE_SETTINGS, "precision"})  # of the machine
 _MEASURES = (*DISTANCES, MEASURES["expected_calibration_error"])
 _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")

@@ -1,9 +1,8 @@
 """A store and a recipe -> a trained run. `train` and `resume` are the doors.
 
 - `recipes`: `RunConfig`, one validated recipe, and the published ones by name.
-- `train`, `beginning`, `fitting`, `recognizer`, `callbacks`: the training, what is refused before it, its loop, its
-  step, and what happens around it.
-- `losses`, `mixers`, `schedule`, `parts`: what a recipe names: loss, mixer, learning rate, clips.
+- `train`, `fitting`, `recognizer`, `callbacks`: the training, its loop, its step, and what happens around it.
+- `mixers`, `schedule`, `parts`: what a recipe names: mixer, learning rate, clips.
 - `loading`: the clips of each part, in batches.
 - `devices`, `inference`, `pace`: where it is computed, logits of clips, how long it will take.
 - `processes`: one training by several processes, each with some rows of every batch.

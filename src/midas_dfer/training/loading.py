@@ -16,6 +16,9 @@ from midas_dfer.training.processes.world import World
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Part, Run
 
+MOST_READERS = 16
+"""Processes that read clips, unless the recipe says how many."""
+
 
 def part_dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], None]) -> ClipDataset:
     """The clips of a part of a run, as often as they come in an epoch, as the recipe shows them."""
@@ -93,7 +96,7 @@ def num_workers(
     """
     wanted = config.num_workers
     if wanted < 0:  # on the CPU the model's own threads take the cores; reading is a few per cent of the time
-        wanted = min(available_cores(), 16) if device.type == "cuda" else 0
+        wanted = min(available_cores(), MOST_READERS) if device.type == "cuda" else 0
     wanted = -(-wanted // world.on_this_machine)
     own_size = batch_bytes(
         dataset, config.batch_size // world.size, with_partners=mixing is not None and mixing.brings_partners

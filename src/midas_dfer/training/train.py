@@ -17,7 +17,6 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, only_one
 from midas_dfer.manifest.class_counts import classes_text, count_classes
 from midas_dfer.models.clip_model import lay_out_for_speed
-from midas_dfer.training.beginning import begin_run, computed_in, opened_store
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
 from midas_dfer.training.devices import check_precision, choose_device, choose_dtype, computed_on, lightning_precision
 from midas_dfer.training.fitting import (
@@ -31,14 +30,15 @@ from midas_dfer.training.fitting import (
 )
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
 from midas_dfer.training.loading import num_workers, part_dataset, part_loader
-from midas_dfer.training.losses import make_loss
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.processes.launching import fit_in_processes
 from midas_dfer.training.processes.shared_batches import SharedBatches
 from midas_dfer.training.processes.world import World, check_processes
 from midas_dfer.training.recipes.config import SELECTED_ON_TEST, RunConfig
+from midas_dfer.training.recipes.losses import make_loss
 from midas_dfer.training.recognizer import Batches, Recognizer
+from midas_dfer.training.run_folder.beginning import begin_run, computed_in, opened_store
 from midas_dfer.training.run_folder.checkpoint import LastCheckpoint, last_checkpoint
 from midas_dfer.training.run_folder.identity import different_settings, recipe_of
 from midas_dfer.training.run_folder.origin import (

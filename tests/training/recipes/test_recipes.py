@@ -26,9 +26,9 @@ from midas_dfer.models.zoo import architecture
 from midas_dfer.predict.windows import frames_of_window
 from midas_dfer.readers import DEFAULT_READER
 from midas_dfer.readers.start import find_start
-from midas_dfer.training.losses import make_loss
 from midas_dfer.training.recipes import list_recipes, recipe
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.losses import make_loss
 from midas_dfer.training.recognizer import Recognizer, seeded
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.train import train
