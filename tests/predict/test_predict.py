@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from midas_dfer.clips.batches.augment import apply_crop, normalize_pixels
 from midas_dfer.clips.batches.sampling import sample_segments
-from midas_dfer.clips.faces import following
+from midas_dfer.clips.faces import frames as frames_of_videos
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, align_face
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, smooth
@@ -68,7 +68,7 @@ class ColorDetector(FaceDetector):
     """Finds squares that are clearly red or blue."""
 
     def __init__(self, **settings) -> None:
-        self.settings = settings
+        self.settings, self.device = settings, "cpu"
 
     def detect(self, image_bgr):
         faces = []
@@ -86,7 +86,7 @@ class ColorDetector(FaceDetector):
 def see_colors(monkeypatch, detector=ColorDetector) -> None:
     """Squares are the faces; each frame is searched, since a square looks the same however its crop is turned."""
     monkeypatch.setattr(first_pass, "FaceDetector", detector)
-    for module in (first_pass, following):
+    for module in (first_pass, frames_of_videos):
         monkeypatch.setattr(module, "finder", lambda detector, _: lambda image, time: detector.detect(image))
 
 
@@ -357,7 +357,7 @@ def test_how_faces_are_looked_for_can_be_changed(predictor, tmp_path, monkeypatc
 
     see_colors(monkeypatch, Watched)
     predictor.predict_video(write_scene(tmp_path / "a.mp4", 4, ONE), max_side=1280, min_score=0.5)
-    assert made == [{"min_score": 0.5, "max_side": 1280}]
+    assert made == [{"min_score": 0.5, "max_side": 1280, "device": "cpu"}]
     with pytest.raises(RequestError, match="`max_side` is 9"):
         predictor.predict_video(tmp_path / "a.mp4", max_side=9)
     write_scene(tmp_path / "wide.mp4", 4, [], size=(800, 64))
@@ -565,3 +565,23 @@ def test_a_real_video_without_a_face_says_so(predictor, shared_data):
         predictor.predict_video(shared_data / "videos" / "park.mp4")
     with pytest.raises(NoFaceError, match=r"corrupted\.mp4: .*damaged after frame 28"):
         predictor.predict_video(shared_data / "videos" / "corrupted.mp4")
+
+
+@pytest.mark.parametrize(
+    ("device", "search_every", "searched_on"),
+    [("cuda", None, "cuda"), ("cuda", 0.0, "cuda"), ("cuda", 0.3, "cpu"), ("cpu", None, "cpu")],
+)
+def test_a_gpu_searches_every_frame_unless_tracking_is_asked_for(
+    predictor, tmp_path, monkeypatch, device, search_every, searched_on
+):
+    asked = []
+
+    def find_tracks(source, settings, counted, most, watch, device):
+        asked.append(device)
+        raise NoFaceError("that will do")
+
+    monkeypatch.setattr("midas_dfer.predict.predictor.find_tracks", find_tracks)
+    monkeypatch.setattr(predictor, "device", torch.device(device))
+    with pytest.raises(NoFaceError, match="that will do"):
+        predictor.predict_video(write_scene(tmp_path / "a.mp4", 4, ONE), search_every=search_every)
+    assert asked == [searched_on]

@@ -14,9 +14,10 @@ from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.evaluation.explain import explain
+from midas_dfer.exact import exactly
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.sharing.folder import save_pretrained
-from midas_dfer.training.devices import check_precision, computed_on, exactly
+from midas_dfer.training.devices import check_precision, computed_on
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.train import resume, train

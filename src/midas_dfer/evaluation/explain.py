@@ -17,12 +17,13 @@ from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import Predictions, choose_clips, predict_clips
 from midas_dfer.evaluation.explanation import GROUPS, ExplainedClip, Explanation, Group
+from midas_dfer.exact import exactly
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.activation_maps import class_activation_maps
 from midas_dfer.progress import Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
-from midas_dfer.training.devices import choose_device, choose_dtype, computed_on, exactly
+from midas_dfer.training.devices import choose_device, choose_dtype, computed_on
 from midas_dfer.training.inference import finite
 from midas_dfer.training.run_folder.runs import Run
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, shrunk_hint
-from midas_dfer.clips.faces.following import faces_in, finder
+from midas_dfer.clips.faces.following import finder
+from midas_dfer.clips.faces.frames import faces_in
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, mean_size, smooth
 from midas_dfer.clips.preparing.extract import WIDEST_CROP, squeezed
@@ -73,6 +74,7 @@ def find_tracks(
     counted: CountedFrames,
     most: int | None = None,
     watch: Callable[[Frame, list[Face]], None] | None = None,
+    device: str = "cpu",
 ) -> FirstPass:
     """Find the faces of a video and follow them, as when clips are prepared; at least one is found.
 
@@ -85,7 +87,7 @@ def find_tracks(
     if settings.faces == "cropped":
         found.tracks = [_whole_frames(frames, source.name, found.remarks)]
         return found
-    detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side)
+    detector = FaceDetector(min_score=settings.min_score, max_side=settings.max_side, device=device)
     hint = ""
 
     def detections() -> Iterator[tuple[int, float, list[Face]]]:

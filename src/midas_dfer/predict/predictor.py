@@ -154,7 +154,7 @@ class Predictor:
                 training clips.
             min_score: minimum score of a face detection; None: as for the model's training clips.
             search_every: seconds between searches of whole frames for new faces, while known ones are tracked; 0
-                searches every frame; None: as for the model's training clips.
+                searches every frame; None: on a GPU every frame, many at once, else as for the model's training clips.
             faces: detect, or cropped for frames that are crops of one face each, which `note` then says.
             progress: called for each frame, and again if some windows need a second pass.
 
@@ -172,6 +172,7 @@ class Predictor:
             (window_seconds, stride_seconds),
             max_people,
             self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every),
+            self._searched_on(search_every),
             progress,
         )
 
@@ -220,6 +221,7 @@ class Predictor:
             (window_seconds, stride_seconds),
             max_people,
             self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every),
+            self._searched_on(search_every),
             progress,
         )
 
@@ -264,6 +266,7 @@ class Predictor:
         windows: tuple[float, float],
         max_people: int | None,
         settings: ExtractSettings,
+        searched_on: str,
         progress: Progress | None,
     ) -> Timeline:
         windows = check_windows(*windows)
@@ -277,7 +280,7 @@ class Predictor:
         )
         ahead = ReadAhead(followed, self._read, windows[1], max_people)
         try:
-            found = find_tracks(source, settings, counted, max_people, ahead.step)
+            found = find_tracks(source, settings, counted, max_people, ahead.step, searched_on)
             ahead.close()
             plans = [
                 WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(found.tracks, start=1)
@@ -315,6 +318,10 @@ class Predictor:
                 "for; leave one of the two out"
             )
         return replace(self.settings, faces=faces, **wanted)  # type: ignore[arg-type]  # max_side is whole, as its flag
+
+    def _searched_on(self, search_every: float | None) -> str:
+        """The device that looks for faces: a GPU, unless tracking, which looks at one crop at a time, is asked for."""
+        return "cpu" if search_every else str(self.device)
 
     def _note_on_faces(self, faces: FaceSource) -> str:
         """What readers of the result should know of how faces were cut; "" if nothing."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.errors import JobError
-from midas_dfer.training.devices import exactly
+from midas_dfer.exact import exactly
 
 _FRAMES_AT_ONCE = 16
 """On a CPU, whose caches hold the maps of so many: a batch of 64 faces takes SFace's trunk almost twice as long."""

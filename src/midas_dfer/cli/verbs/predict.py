@@ -58,7 +58,10 @@ def parser() -> Parser:
     )
     trained_on = "as for the model's training clips"
     add_detection_flags(
-        flags, max_side=f"{trained_on}, usually 640", min_score=trained_on, search_every=f"{trained_on}, usually 0.3"
+        flags,
+        max_side=f"{trained_on}, usually 640",
+        min_score=trained_on,
+        search_every=f"{trained_on}, usually 0.3; on a GPU 0",
     )
     flags.add_argument(
         "--faces",

@@ -10,9 +10,11 @@ Landmarks are in pixels, (x, y), and (0, 0) is the centre of the first pixel.
 import cmath
 import hashlib
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -20,6 +22,9 @@ from jaxtyping import Complex128, Float, Float32, Float64, UInt8
 
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.values import is_number, is_whole
+
+if TYPE_CHECKING:
+    from midas_dfer.clips.faces.network import BatchSearch
 
 _MODEL = Path(__file__).parent / "yunet" / "face_detection_yunet_2023mar_int8bq.onnx"
 _MODEL_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
@@ -78,22 +83,28 @@ class FaceDetector:
         min_score: faces of a lower confidence are left out, in [0, 1].
         max_side: pictures with a longer side are shrunk to it for detection, in pixels. The smallest face
             that is found is about 16 pixels wide after that.
+        device: where `detect_batch` runs: cpu, cuda or cuda:N. `detect` runs on the CPU.
 
     Raises:
         RequestError: the file named does not exist or is not such a model, or a number is out of range.
         JobError: the packaged weights are missing or not those expected.
     """
 
-    def __init__(self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640) -> None:
+    def __init__(
+        self, model: Path | None = None, min_score: float = 0.7, max_side: int = 640, device: str = "cpu"
+    ) -> None:
         if not (is_number(min_score) and 0.0 <= min_score <= 1.0):
             raise RequestError(f"min_score is {min_score!r}; a confidence from 0 to 1 was expected")
         if not (is_whole(max_side) and max_side >= 32):
             raise RequestError(f"max_side is {max_side!r}; a whole number of pixels, at least 32, was expected")
-        self.model, self.min_score, self.max_side = model, min_score, max_side
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+            raise RequestError(f"device is {device!r}; cpu, cuda or cuda:N was expected")
+        self.model, self.min_score, self.max_side, self.device = model, min_score, max_side, device
         self._detector = _load(default_model() if model is None else model, min_score)
+        self._search: BatchSearch | None = None
 
-    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path | None, float, int]]:
-        return FaceDetector, (self.model, self.min_score, self.max_side)
+    def __reduce__(self) -> tuple[type["FaceDetector"], tuple[Path | None, float, int, str]]:
+        return FaceDetector, (self.model, self.min_score, self.max_side, self.device)
 
     def detect(self, image_bgr: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
         """All faces in a picture, the most confident first."""
@@ -104,21 +115,51 @@ class FaceDetector:
         self._detector.setInputSize((small.shape[1], small.shape[0]))
         # OpenCV's type hints deny that the second value is None when there is no face.
         found = cast(Float32[np.ndarray, "F 15"] | None, self._detector.detect(np.ascontiguousarray(small))[1])
-        if found is None:
-            return []
-        rows = np.asarray(found, dtype=np.float32)
-        rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 2] > 0) & (rows[:, 3] > 0)]
-        rows = rows[np.argsort(-rows[:, 14], kind="stable")]
-        scale = np.array([width / small.shape[1], height / small.shape[0]], dtype=np.float32)
-        return [
-            Face(
-                box=row[:4] * np.tile(scale, 2),
-                score=float(row[14]),
-                landmarks=(landmarks + np.float32(0.5)) * scale - np.float32(0.5),
-                signature=_signature(small, landmarks),
-            )
-            for row, landmarks in zip(rows, rows[:, 4:14].reshape(-1, 5, 2), strict=True)
-        ]
+        return [] if found is None else _faces(np.asarray(found, dtype=np.float32), image_bgr, small)
+
+    def detect_batch(self, images_bgr: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[list[Face]]:
+        """All faces in each of many pictures, the most confident first, found on `device`.
+
+        They are those of `detect`: scores differ by less than 0.001, boxes and landmarks by less than 0.001 pixels of
+        the picture that is searched (see `max_side`). It pays on a GPU; on a CPU, `detect` is faster.
+
+        Args:
+            images_bgr: [H, W, 3] uint8 each, of any sizes; those of equal size share batches.
+
+        Raises:
+            RequestError: the model is no YuNet.
+        """
+        if self._search is None:
+            import torch
+
+            from midas_dfer.clips.faces.network import BatchSearch
+
+            path = default_model() if self.model is None else self.model
+            self._search = BatchSearch(path, self.min_score, _NMS_OVERLAP, _MAX_FACES, torch.device(self.device))
+        filled = [n for n, image in enumerate(images_bgr) if image.size]
+        small = [shrunk(images_bgr[n], self.max_side) for n in filled]
+        faces: list[list[Face]] = [[] for _ in images_bgr]
+        for n, picture, rows in zip(filled, small, self._search.find(small), strict=True):
+            faces[n] = _faces(rows, images_bgr[n], picture)
+        return faces
+
+
+def _faces(
+    rows: Float32[np.ndarray, "F 15"], image: UInt8[np.ndarray, "H W 3"], small: UInt8[np.ndarray, "h w 3"]
+) -> list[Face]:
+    """The detector's rows, found in the shrunk picture, as faces of the picture."""
+    rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 2] > 0) & (rows[:, 3] > 0)]
+    rows = rows[np.argsort(-rows[:, 14], kind="stable")]
+    scale = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], dtype=np.float32)
+    return [
+        Face(
+            box=row[:4] * np.tile(scale, 2),
+            score=float(row[14]),
+            landmarks=(landmarks + np.float32(0.5)) * scale - np.float32(0.5),
+            signature=_signature(small, landmarks),
+        )
+        for row, landmarks in zip(rows, rows[:, 4:14].reshape(-1, 5, 2), strict=True)
+    ]
 
 
 def shrunk(image: UInt8[np.ndarray, "H W 3"], longest: int) -> UInt8[np.ndarray, "h w 3"]:

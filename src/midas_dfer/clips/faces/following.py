@@ -7,7 +7,7 @@ crop little is left to underestimate. docs/video.md has the time it takes and ho
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from jaxtyping import Float32, Float64, UInt8
 
 from midas_dfer.clips.faces.detection import TEMPLATE, Face, FaceDetector, align_face, similarity_transform
 from midas_dfer.errors import RequestError
-from midas_dfer.video.read import Frame
 
 SEARCH_EVERY = 0.3
 """Seconds after which the whole frame is searched again, for people who are new."""
@@ -38,7 +37,7 @@ _CUT = 25.0  # grey levels of 255 by which they change at a cut, in the mean
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """A face as it was last seen, the landmarks its crop is cut around, and its centre's motion in pixels a second."""
 
     face: Face
@@ -59,7 +58,7 @@ class FaceFollower:
 
     def __init__(self, detector: FaceDetector, search_every: float = SEARCH_EVERY) -> None:
         self.detector, self.search_every = detector, search_every
-        self._known: list[_Known] = []
+        self._known: list[Known] = []
         self._samples: Float32[np.ndarray, "h w"] | None = None
         self._time = self._searched = -math.inf
 
@@ -73,13 +72,13 @@ class FaceFollower:
         if self._is_cut(image_bgr):
             self._known = []
         seen = [self._seen_again(image_bgr, known, time) for known in self._known]
-        now = _distinct([each for each in seen if each is not None])
+        now = distinct([each for each in seen if each is not None])
         if len(now) < len(self._known) or not now or time - self._searched >= self.search_every - 1e-6:
             self._searched = time
             for face in self.detector.detect(image_bgr):
-                if not any(_are_one(face, each.face) for each in now):
+                if not any(are_one(face, each.face) for each in now):
                     now.append(self._upright(image_bgr, face))
-            now = _distinct(now)
+            now = distinct(now)
         self._known, self._time = now, time
         return sorted((each.face for each in now), key=lambda face: -face.score)
 
@@ -90,11 +89,11 @@ class FaceFollower:
         self._samples = image[rows[:, None], columns].mean(axis=2, dtype=np.float32)
         return before is None or float(np.abs(self._samples - before).mean()) > _CUT
 
-    def _seen_again(self, image: UInt8[np.ndarray, "H W 3"], known: _Known, time: float) -> _Known | None:
+    def _seen_again(self, image: UInt8[np.ndarray, "H W 3"], known: Known, time: float) -> Known | None:
         elapsed = time - self._time
         expected = (known.face.landmarks + known.velocity * elapsed).astype(np.float32)
         try:
-            around = expected if _has_moved(known.around, expected) else known.around
+            around = expected if has_moved(known.around, expected) else known.around
             face = self._in_crop(image, around)
         except RequestError:  # the landmarks do not form a face
             return None
@@ -106,9 +105,9 @@ class FaceFollower:
         if math.hypot(*shift) > _LARGEST_SHIFT * before or growth > math.log(_LARGEST_GROWTH):
             return None
         moved = (face.center - known.face.center) / elapsed
-        return _Known(face, around, known.velocity + _NEWEST * (moved - known.velocity))
+        return Known(face, around, known.velocity + _NEWEST * (moved - known.velocity))
 
-    def _upright(self, image: UInt8[np.ndarray, "H W 3"], found: Face) -> _Known:
+    def _upright(self, image: UInt8[np.ndarray, "H W 3"], found: Face) -> Known:
         """A face that was found in the whole frame, as it is seen upright; as it was found if it is not seen so."""
         face, around = found, found.landmarks
         for _ in range(_TURNS):
@@ -116,34 +115,15 @@ class FaceFollower:
                 again = self._in_crop(image, face.landmarks)
             except RequestError:
                 again = None
-            if again is None or not _are_one(again, found):
+            if again is None or not are_one(again, found):
                 face = found
                 break
             face, around = again, face.landmarks
-        return _Known(face, around, np.zeros(2))
+        return Known(face, around, np.zeros(2))
 
     def _in_crop(self, image: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"]) -> Face | None:
         """The face near landmarks, as the detector sees it in an upright crop around them."""
-        matrix = similarity_transform(landmarks, _TEMPLATE)  # to the crop's unit square
-        found = self.detector.detect(align_face(image, landmarks, _SIDE, _TEMPLATE))
-        if not found:
-            return None
-        middle = np.full(2, _SIDE / 2)
-        face = min(found, key=lambda face: math.dist(face.center, middle) - _SIDE / 2 * face.score)
-        turn, shift = matrix[:, :2], matrix[:, 2]
-        back = np.linalg.inv(turn)
-
-        def to_image(points: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
-            return np.asarray(((points + 0.5) / _SIDE - shift) @ back.T, dtype=np.float32)
-
-        width, height = face.box[2:] / _SIDE / math.hypot(*turn[0])
-        x, y = to_image((face.box[:2] + face.box[2:] / 2)[None] - np.float32(0.5))[0] + np.float32(0.5)
-        return Face(
-            box=np.array([x - width / 2, y - height / 2, width, height], dtype=np.float32),
-            score=face.score,
-            landmarks=to_image(face.landmarks),
-            signature=face.signature,
-        )
+        return out_of_crop(self.detector.detect(upright_crop(image, landmarks)), landmarks)
 
 
 def finder(
@@ -155,38 +135,60 @@ def finder(
     return FaceFollower(detector, search_every).find
 
 
-def faces_in(
-    frames: Iterator[Frame], detector: FaceDetector, search_every: float | None
-) -> Iterator[tuple[Frame, list[Face]]]:
-    """The frames (BGR) of one video, each with its faces, the most confident first; see `finder`.
-
-    It may be several frames ahead of what it yields.
-    """
-    find = finder(detector, search_every)
-    for frame in frames:
-        yield frame, find(frame.image, frame.time)
+def upright_crop(
+    image: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"]
+) -> UInt8[np.ndarray, "S S 3"]:
+    """What the detector is shown of a face: the crop around its landmarks, upright if they are."""
+    return align_face(image, landmarks, _SIDE, _TEMPLATE)
 
 
-def _has_moved(before: Float32[np.ndarray, "5 2"], now: Float32[np.ndarray, "5 2"]) -> bool:
-    """Whether landmarks have moved, grown or turned so far that the crop around them should follow."""
-    matrix = similarity_transform(before, _TEMPLATE)
-    place = now @ matrix[:, :2].T + matrix[:, 2]
-    between = similarity_transform(place, _TEMPLATE)
-    return (
-        math.dist(place.mean(axis=0), _TEMPLATE.mean(axis=0)) > _MOVED
-        or abs(math.log(math.hypot(*between[0, :2]))) > math.log(_GROWN)
-        or abs(math.degrees(math.atan2(between[1, 0], between[0, 0]))) > _TURNED
+def out_of_crop(found: Sequence[Face], landmarks: Float32[np.ndarray, "5 2"]) -> Face | None:
+    """Of the faces that were found in `upright_crop`, the one in its middle, as a face of the whole picture."""
+    if not found:
+        return None
+    matrix = similarity_transform(landmarks, _TEMPLATE)  # to the crop's unit square
+    middle = np.full(2, _SIDE / 2)
+    face = min(found, key=lambda face: math.dist(face.center, middle) - _SIDE / 2 * face.score)
+    turn, shift = matrix[:, :2], matrix[:, 2]
+    back = np.linalg.inv(turn)
+
+    def to_image(points: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
+        return np.asarray(((points + 0.5) / _SIDE - shift) @ back.T, dtype=np.float32)
+
+    width, height = face.box[2:] / _SIDE / math.hypot(*turn[0])
+    x, y = to_image((face.box[:2] + face.box[2:] / 2)[None] - np.float32(0.5))[0] + np.float32(0.5)
+    return Face(
+        box=np.array([x - width / 2, y - height / 2, width, height], dtype=np.float32),
+        score=face.score,
+        landmarks=to_image(face.landmarks),
+        signature=face.signature,
     )
 
 
-def _distinct(known: Sequence[_Known]) -> list[_Known]:
+def has_moved(before: Float32[np.ndarray, "5 2"], now: Float32[np.ndarray, "5 2"], share: float = 1.0) -> bool:
+    """Whether landmarks have moved, grown or turned by a share of what makes the crop around them follow."""
+    try:
+        matrix = similarity_transform(before, _TEMPLATE)
+        place = now @ matrix[:, :2].T + matrix[:, 2]
+        between = similarity_transform(place, _TEMPLATE)
+    except RequestError:  # they do not form a face
+        return True
+    return (
+        math.dist(place.mean(axis=0), _TEMPLATE.mean(axis=0)) > share * _MOVED
+        or abs(math.log(math.hypot(*between[0, :2]))) > share * math.log(_GROWN)
+        or abs(math.degrees(math.atan2(between[1, 0], between[0, 0]))) > share * _TURNED
+    )
+
+
+def distinct(known: Sequence[Known]) -> list[Known]:
     """Without those that are found twice; the more confident stays."""
-    kept: list[_Known] = []
+    kept: list[Known] = []
     for each in sorted(known, key=lambda each: -each.face.score):
-        if not any(_are_one(each.face, other.face) for other in kept):
+        if not any(are_one(each.face, other.face) for other in kept):
             kept.append(each)
     return kept
 
 
-def _are_one(face: Face, other: Face) -> bool:
+def are_one(face: Face, other: Face) -> bool:
+    """Whether two faces of one frame are so near to each other that they are the same."""
     return math.dist(face.center, other.center) < _ONE_FACE * min(face.size, other.size)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from midas_dfer.clips.faces.detection import Face, FaceDetector, align_face, shrunk_hint
-from midas_dfer.clips.faces.following import faces_in
+from midas_dfer.clips.faces.frames import faces_in
 from midas_dfer.clips.faces.tracker import follow_faces
 from midas_dfer.clips.faces.tracks import Track, choose_track, others_in_view, smooth
 from midas_dfer.clips.store.settings import ExtractSettings
