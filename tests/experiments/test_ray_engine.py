@@ -42,7 +42,7 @@ def make_jobs(store: Path, epochs: tuple[int, ...]) -> list[Job]:
 
 class TestWithoutRay:
     def test_a_missing_package_is_named_with_the_line_that_installs_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("midas_dfer.experiments.ray_engine.find_spec", lambda name: None)
+        monkeypatch.setattr("midas_dfer.ray_cluster.find_spec", lambda name: None)
         with pytest.raises(RequestError, match=r"needs the package ray.*pip install 'midas-dfer\[ray\]'"):
             RayEngine("auto")
 

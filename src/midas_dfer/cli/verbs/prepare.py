@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.face_flags import check_person, detection_flags, refuse_detection
-from midas_dfer.cli.parsing import Parser, check_least, tell_notes
+from midas_dfer.cli.parsing import Parser, check_least, refuse_typed, tell_notes
 from midas_dfer.cli.sources import Annotated, add_source_flags, data_sets, read_source, refuse_foreign_flags
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
@@ -34,6 +34,7 @@ def parser(dataset: str | None = None) -> Parser:
         "(default: vote shares)",
     )
     flags.add_argument("--jobs", type=int | None, help="number of processes (default: one per core)")
+    flags.add_argument("--ray", type=str | None, help="crop faces on a Ray cluster instead: its address, or local")
     flags.add_argument("--retry_failed", action="store_true", help="retry clips that failed before")
     flags.add_argument(
         "--verify", action="store_true", help="read every clip in the store, and crop damaged ones again"
@@ -44,6 +45,8 @@ def parser(dataset: str | None = None) -> Parser:
 
 def run(request: Namespace) -> None:
     check_least(request, 1, "jobs")
+    if request.ray is not None:
+        refuse_typed(request, ("jobs",), "--ray takes the cores of a cluster")
     refuse_foreign_flags(request)
     from midas_dfer.clips.preparing.prepare import prepare
     from midas_dfer.clips.store.clip_store import ClipStore
@@ -77,6 +80,7 @@ def run(request: Namespace) -> None:
         manifest,
         source.videos,
         request.out,
+        cut_on=_cut_on(request, source.videos),
         settings=ExtractSettings(faces=source.faces, size=request.size, **detection),
         person=request.person,
         jobs=request.jobs,
@@ -118,6 +122,14 @@ def run(request: Namespace) -> None:
         )
     if not report.usable:
         raise JobError(f"not one clip could be used; see {request.out / 'failures.csv'}")
+
+
+def _cut_on(request: Namespace, videos: Path) -> Any:  # noqa: ANN401 - a RayPool, imported late
+    if request.ray is None:
+        return None
+    from midas_dfer.clips.preparing.ray_pool import RayPool
+
+    return RayPool(request.ray, request.out.absolute(), videos.absolute())
 
 
 def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Manifests, imported late

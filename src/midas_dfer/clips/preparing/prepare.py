@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -15,7 +15,7 @@ from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.clips.preparing.crop_faces import described, measure_template
 from midas_dfer.clips.preparing.cutting import ClipTask, ClipWorker
 from midas_dfer.clips.preparing.files import find_files, near_words
-from midas_dfer.clips.preparing.pool import Lost, run_tasks
+from midas_dfer.clips.preparing.pool import Lost, MakeWorker, run_tasks
 from midas_dfer.clips.store import clip_store as stores
 from midas_dfer.clips.store.journal import JOURNAL_FILE, LOCK_FILE, Journal, read_journal
 from midas_dfer.clips.store.outcomes import Outcome, with_outcomes
@@ -38,6 +38,12 @@ from midas_dfer.files import (
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.processes import available_cores
 from midas_dfer.progress import Progress, reported
+
+RunTasks = Callable[
+    [MakeWorker[ClipTask, Outcome], Sequence[ClipTask], int, float],
+    Iterator[tuple[ClipTask, Outcome] | Lost[ClipTask]],
+]
+"""Where clips are cut: `pool.run_tasks` does it on this machine, `ray_pool.RayPool` on many."""
 
 _SHARD_NAME = re.compile(r"shard-(\d{1,9})-.*\.arrow")
 
@@ -82,6 +88,7 @@ def prepare(
     progress: Progress | None = None,
     verifying: Progress | None = None,
     stall_seconds: float = 120.0,
+    cut_on: RunTasks | None = None,
 ) -> PrepareReport:
     """Crop the face of every annotated clip from its video into a store.
 
@@ -106,12 +113,15 @@ def prepare(
         progress: called for each clip.
         verifying: called for each clip whose frames are read.
         stall_seconds: a clip without progress for this long counts as failed.
+        cut_on: where to cut clips, such as `midas_dfer.clips.preparing.ray_pool.RayPool`; None is this machine.
 
     Raises:
         RequestError: there is no such folder, not one of the videos is there, `out` holds something else,
             or was made with other settings.
         JobError: the disk is full, another process prepares the same store, or worker processes cannot be started.
     """
+    if cut_on is not None:  # other machines do not know which folder we are in
+        root, out = root.absolute(), out.absolute()
     settings = _as_before(out, ExtractSettings() if settings is None else settings)
     choices = face_choices(manifest, person)
     _check_request(out, settings)
@@ -140,7 +150,7 @@ def prepare(
         template = stores.template_from(stores.read_description(out)) if stores.is_store(out) else None
         stores.write_description(out, manifest.name, settings, root, template)
         try:
-            cut = _cut_clips(outcomes, choices, files, near, out, settings, jobs, stall_seconds)
+            cut = _cut_clips(outcomes, choices, files, near, out, settings, jobs, stall_seconds, cut_on)
             # No worker outlives the block.
             with reported(progress, len(manifest), skipped) as bar, Journal(out) as journal, closing(cut):
                 for outcome in cut:
@@ -252,6 +262,7 @@ def _cut_clips(
     settings: ExtractSettings,
     jobs: int | None,
     stall_seconds: float,
+    cut_on: RunTasks | None,
 ) -> Generator[Outcome, None, None]:
     pending = [o for o in outcomes.values() if o.status == "pending"]
     for clip in pending:
@@ -266,8 +277,8 @@ def _cut_clips(
     found = (_SHARD_NAME.fullmatch(p.name) for p in shards.iterdir())
     session = 1 + max((int(name[1]) for name in found if name is not None), default=-1)
     make_worker = partial(ClipWorker, settings, shards, session)
-    workers = min(jobs or available_cores(), len(tasks))
-    for result in run_tasks(make_worker, tasks, workers, stall_seconds):
+    most = jobs or (available_cores() if cut_on is None else len(tasks))
+    for result in (cut_on or run_tasks)(make_worker, tasks, min(most, len(tasks)), stall_seconds):
         if not isinstance(result, Lost):
             yield result[1]
         elif result.from_outside:
