@@ -1,4 +1,4 @@
-"""Worker processes: how many there may be, programs of ours that end when we do, and what to say of a dead one."""
+"""Worker processes: how many there may be, how much memory they find, and what to say of a dead one."""
 
 import json
 import os
@@ -7,8 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+AT_ONCE = "MIDAS_AT_ONCE"
+"""Environment variable: how many trainings at a time share this machine's memory."""
+
+_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _ADVICE = ' In a script of your own, call this below: if __name__ == "__main__":'
 
 
@@ -74,3 +79,55 @@ def killed_by(status: int) -> str:
 def _end_with_parent() -> None:
     os.read(0, 1)  # nothing is written there any more: it returns when the parent has gone
     os._exit(1)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the system has, or what its container (cgroup) leaves it."""
+    free = [_meminfo()]
+    for group in _cgroups():
+        limit, used = (_number(group / name) for name in ("memory.max", "memory.current"))
+        if limit is None:
+            limit, used = (_number(group / f"memory.{name}_in_bytes") for name in ("limit", "usage"))
+        if limit is not None and used is not None:
+            free.append(limit - used + _cached(group / "memory.stat"))
+    return max(0, min(free))
+
+
+def _meminfo() -> int:
+    try:
+        lines = (_PROC / "meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # not Linux: half of what is built in
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _cgroups() -> list[Path]:
+    """The control group of this process and those around it, of either version, as far as they can be seen."""
+    try:
+        lines = (_PROC / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, kinds, name = line.split(":", 2)
+        if kinds in ("", "memory"):
+            root = _CGROUPS / kinds
+            inner = root / name.lstrip("/")
+            found += [group for group in (inner, *inner.parents) if group.is_relative_to(root)]
+    return found
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):  # "max": no limit
+        return None
+
+
+def _cached(file: Path) -> int:
+    """What the system keeps of files, and gives up when memory is needed."""
+    try:
+        rows = [line.split() for line in file.read_text().splitlines()]
+    except OSError:
+        return 0
+    return next((int(value) for name, value in rows if name in ("inactive_file", "total_inactive_file")), 0)

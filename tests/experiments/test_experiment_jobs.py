@@ -17,6 +17,7 @@ from midas_dfer.experiments.engines import LocalEngine
 from midas_dfer.experiments.jobs import JOB_FILE, Job, JobResult, load_result, once, run_job
 from midas_dfer.experiments.local_shares import gpus_here, places
 from midas_dfer.manifest.classes import DroppedClass, MappingReport
+from midas_dfer.processes import AT_ONCE
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.run_folder.runs import Run
@@ -216,7 +217,8 @@ def test_each_process_is_told_its_place(store, tmp_path, monkeypatch):
     wanted = [job_on(store, name, num_workers=-1) for name in "ab"]
     with pytest.raises(JobError, match="3 of 3 jobs failed"):
         LocalEngine(2).run([*wanted, job_on(store, "on_the_cpu", device="cpu")], tmp_path, say=quietly)
-    assert told == [(4, 0.45, {"CUDA_VISIBLE_DEVICES": "7"})] * 2 + [(0, 1.0, {})]
+    of_two = {AT_ONCE: "2"}
+    assert told == [(4, 0.45, {**of_two, "CUDA_VISIBLE_DEVICES": "7"})] * 2 + [(0, 1.0, of_two)]
 
 
 def test_a_job_that_does_not_fit_on_a_gpu_says_so():

@@ -14,7 +14,7 @@ from midas_dfer.experiments import job_process
 from midas_dfer.experiments.jobs import Job, JobResult, check_job, load_result, reason, run_job
 from midas_dfer.experiments.local_shares import Place, gpus_here, places
 from midas_dfer.files import make_folder
-from midas_dfer.processes import available_cores, killed_by, start_child
+from midas_dfer.processes import AT_ONCE, available_cores, killed_by, start_child
 from midas_dfer.training.train import TrainingInterruptedError
 
 INTERRUPTED = "interrupted; what was finished is kept, run the same command to go on"
@@ -156,7 +156,7 @@ def _in_processes(jobs: Sequence[Job], out: Path, at_once: int, say: Callable[[s
         if on_gpu and job.config.num_workers < 0:
             job = replace(job, config=replace(job.config, num_workers=place.readers))
         request = {"job": job.to_dict(), "out": str(out), "memory": place.memory if on_gpu else 1.0}
-        environment = {"CUDA_VISIBLE_DEVICES": str(place.gpu)} if on_gpu else {}
+        environment = {AT_ONCE: str(at_once), **({"CUDA_VISIBLE_DEVICES": str(place.gpu)} if on_gpu else {})}
         with start_child(job_process.__name__, request, place.threads, environment) as process:
             running.append(process)
             if stopping.is_set():

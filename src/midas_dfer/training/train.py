@@ -29,7 +29,7 @@ from midas_dfer.training.fitting import (
     silent_echo,
 )
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
-from midas_dfer.training.loading import num_workers, part_dataset, part_loader
+from midas_dfer.training.loading import check_cache, keep_frames, num_workers, part_dataset, part_loader
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.processes.launching import fit_in_processes
@@ -198,6 +198,7 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         return Run.open(run.path)
     config = run.config
     device = choose_device(config.device)
+    check_cache(config, device)
     if config.num_threads:
         torch.set_num_threads(max(1, config.num_threads // world.on_this_machine))
     if not world.is_first:
@@ -215,13 +216,16 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         say(f"classes: {classes_text(count_classes(train_set.manifest))}")
         mixing = make_mixing(config, train_set.video_ids, train_set.soft_labels, processes=world.size)
         workers = num_workers(config, device, train_set, mixing, say, world)
+        watched: Part = "test" if config.select == "best_test_fold" else "validation"
+        watched_set = part_dataset(run, store, watched, say) if run.times(watched) else None
+        datasets = [train_set] if watched_set is None else [watched_set, train_set]
+        cache = keep_frames(config, device, datasets, workers, mixing, say, world)
+        if world.is_first:
+            run.update(cache=cache)
         train_loader = part_loader(train_set, config, device, workers, shuffle=True, mixing=mixing, share=world.share)
         validation_loader = None
-        watched: Part = "test" if config.select == "best_test_fold" else "validation"
-        if run.times(watched):
-            validation_loader = part_loader(
-                part_dataset(run, store, watched, say), config, device, workers, shuffle=False, share=world.share
-            )
+        if watched_set is not None:
+            validation_loader = part_loader(watched_set, config, device, workers, shuffle=False, share=world.share)
         model = run.new_model(pretrained=checkpoint is None)
         if checkpoint is None and run.provenance.init:
             take_weights(model, Run.open(run.provenance.init), run.provenance.class_names, run.provenance.init_weights)

@@ -142,14 +142,16 @@ def test_a_silence_and_a_start_that_fails_are_told(store, monkeypatch):
         list(loader)
 
 
-def test_a_training_whose_process_was_killed_says_how_to_go_on(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["first", "second"])  # after a fit in this process, too
+def test_a_training_whose_process_was_killed_says_how_to_go_on(store, tmp_path, monkeypatch, name):
+    run = tmp_path / name
     with monkeypatch.context() as patched:
         patched.setattr(Ends, "how", "kill")
         patched.setattr("midas_dfer.training.loading.ClipDataset", Ends)
-        with pytest.raises(JobError, match=r"SIGKILL.*num_workers.*Go on with: midas train --resume .*run") as told:
-            train(RunConfig(**SMALL, num_workers=1), store, tmp_path / "run", say=lambda _: None)
+        with pytest.raises(JobError, match=rf"SIGKILL.*num_workers.*Go on with: midas train --resume .*{name}") as told:
+            train(RunConfig(**SMALL, num_workers=1), store, run, say=lambda _: None)
     assert "\n" not in str(told.value)
-    assert resume(tmp_path / "run", say=lambda _: None).finished
+    assert resume(run, say=lambda _: None).finished
 
 
 def test_the_thread_of_tensorboard_prints_no_trace_where_the_disk_is_full():

@@ -46,10 +46,7 @@ def multi_scale_crop(
         raise RequestError(f"A picture of {height} x {width} pixels cannot be cropped")
     if not scales or not all(0.0 < scale <= 1.0 for scale in scales):
         raise RequestError(f"The crop scales are {tuple(scales)}; expected one or more numbers in (0, 1]")
-    shorter = min(height, width)
-    sides = [max(1, int(shorter * scale)) for scale in scales]
-    if size is not None and size <= shorter:
-        sides = [size if abs(side - size) < _SNAP else side for side in sides]
+    sides = crop_sides(min(height, width), size, scales)
     near = _MAX_DISTORTION
     pairs = [(high, wide) for i, high in enumerate(sides) for j, wide in enumerate(sides) if abs(i - j) <= near]
     crop_height, crop_width = pairs[_draw_index(len(pairs), generator)]
@@ -61,6 +58,14 @@ def multi_scale_crop(
         width=crop_width,
         flip=bool(torch.rand((), generator=generator).item() < flip_probability),
     )
+
+
+def crop_sides(shorter: int, size: int | None, scales: Sequence[float]) -> list[int]:
+    """The sides that crops of a picture may have, one for each scale."""
+    sides = [max(1, int(shorter * scale)) for scale in scales]
+    if size is not None and size <= shorter:
+        sides = [size if abs(side - size) < _SNAP else side for side in sides]
+    return sides
 
 
 def _draw_index(count: int, generator: torch.Generator) -> int:

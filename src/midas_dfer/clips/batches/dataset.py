@@ -4,18 +4,21 @@ What a sample looks like depends only on (seed, epoch, video id), never on which
 what was read before, so a resumed run sees what the uninterrupted one would have seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Int64
 from torch.utils.data import Dataset
 
 from midas_dfer.clips.batches.augment import apply_crop, multi_scale_crop
-from midas_dfer.clips.batches.jitter import draw_jitter
+from midas_dfer.clips.batches.batch import ClipBatch as ClipBatch
+from midas_dfer.clips.batches.crops import CropAndFlip
+from midas_dfer.clips.batches.device_cache import DeviceCache, DrawnClips
+from midas_dfer.clips.batches.frame_cache import FrameCache
+from midas_dfer.clips.batches.jitter import Jitter, draw_jitter
 from midas_dfer.clips.batches.sampling import generator_for, sample_segments
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
@@ -25,33 +28,6 @@ from midas_dfer.manifest.manifest import Manifest
 
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
-
-
-class ClipBatch(NamedTuple):
-    """A batch of clips and labels for training or testing.
-
-    Attributes:
-        clips: uint8 RGB, 0 to 255.
-        soft_labels: rows sum to 1; one-hot labels if hard labels were requested.
-        labels: class index; -1 for a clip without a single label.
-        video_ids: the videos' ids.
-    """
-
-    clips: UInt8[Tensor, "B T 3 H W"]
-    soft_labels: Float[Tensor, "B K"]
-    labels: Int64[Tensor, "B"]
-    video_ids: tuple[str, ...]
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
-        """The batch on another device."""
-        clips, soft_labels, labels = (tensor.to(device, non_blocking=non_blocking) for tensor in self[:3])
-        return ClipBatch(clips, soft_labels, labels, self.video_ids)
-
-    def pin_memory(self) -> "ClipBatch":
-        """The batch in page-locked memory, from which copies to a GPU are quicker."""
-        return ClipBatch(
-            self.clips.pin_memory(), self.soft_labels.pin_memory(), self.labels.pin_memory(), self.video_ids
-        )
 
 
 class Draw(NamedTuple):
@@ -106,6 +82,7 @@ class ClipDataset(Dataset[ClipBatch]):
 
     Attributes:
         left_out: number of clips left out of a data set of hard labels because they have no single label.
+        cache: where frames are kept that were decoded; None decodes them whenever they are drawn.
 
     Raises:
         RequestError: no clip is left; or the clips have aggregated labels, and others are asked for.
@@ -152,6 +129,7 @@ class ClipDataset(Dataset[ClipBatch]):
                 else f"the store {store.path} has no usable clip here; see its failures.csv"
             )
         self.store = store
+        self.cache: FrameCache | None = None
         self.manifest = manifest
         self.labels = torch.from_numpy(classes.astype(np.int64))
         if labels == "hard":
@@ -180,20 +158,39 @@ class ClipDataset(Dataset[ClipBatch]):
         epoch, place = draw if isinstance(draw, Draw) else Draw(0, draw)
         if not 0 <= place < len(self):
             raise IndexError(f"clip {place} of {len(self)}")
-        video_id, view = self.video_ids[place], self.view
-        purpose = f"copy {copy}" if (copy := self._copies[place]) else ""
-        generator = generator_for(view.seed, epoch, video_id, purpose=purpose) if view.train else None
-        num_frames = self.store.num_frames(video_id)
-        positions = sample_segments(num_frames, view.num_segments, view.frames_per_segment, generator=generator)
-        frames = self.store.read(video_id, positions.tolist())
-        crop, jitter = None, None
-        if generator is not None:
-            side = frames.shape[1]
-            flips = 0.5 if view.flip else 0.0
-            crop = multi_scale_crop(
-                side, side, size=view.size, scales=tuple(view.scales), flip_probability=flips, generator=generator
-            )
-            if view.jitter:
-                jitter = draw_jitter(view.jitter, generator=generator)
-        clip, row = apply_crop(frames, crop, view.size, jitter), slice(place, place + 1)
+        video_id, row = self.video_ids[place], slice(place, place + 1)
+        positions, crop, jitter = self._draw(epoch, place)
+        frames = (self.store if self.cache is None else self.cache).read(video_id, positions)
+        clip = apply_crop(frames, crop, self.view.size, jitter)
         return ClipBatch(clip[None], self.soft_labels[row], self.labels[row], (video_id,))
+
+    def for_device(self, draw: Draw, cache: DeviceCache) -> DrawnClips:
+        """The same clip, for a device to make."""
+        row = slice(draw.place, draw.place + 1)
+        positions, crop, _ = self._draw(draw.epoch, draw.place)
+        return cache.draw(self.video_ids[draw.place], positions, crop, self.soft_labels[row], self.labels[row])
+
+    def draws(self, epoch: int) -> Iterator[tuple[str, list[int]]]:
+        """The clips that are read in an epoch, each with the positions of its frames."""
+        for place, video_id in enumerate(self.video_ids):
+            yield video_id, self._positions(place, self._generator(epoch, place))
+
+    def _draw(self, epoch: int, place: int) -> tuple[list[int], CropAndFlip | None, Jitter | None]:
+        generator, view = self._generator(epoch, place), self.view
+        positions = self._positions(place, generator)
+        if generator is None:
+            return positions, None, None
+        side = self.store.settings.size
+        flips = 0.5 if view.flip else 0.0
+        crop = multi_scale_crop(
+            side, side, size=view.size, scales=tuple(view.scales), flip_probability=flips, generator=generator
+        )
+        return positions, crop, draw_jitter(view.jitter, generator=generator) if view.jitter else None
+
+    def _generator(self, epoch: int, place: int) -> torch.Generator | None:
+        purpose = f"copy {copy}" if (copy := self._copies[place]) else ""
+        return generator_for(self.view.seed, epoch, self.video_ids[place], purpose) if self.view.train else None
+
+    def _positions(self, place: int, generator: torch.Generator | None) -> list[int]:
+        view, count = self.view, self.store.num_frames(self.video_ids[place])
+        return sample_segments(count, view.num_segments, view.frames_per_segment, generator=generator).tolist()

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data._utils import signal_handling
 
 from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset, Draw
+from midas_dfer.clips.batches.device_cache import DeviceCache, DrawnClips
 from midas_dfer.clips.batches.reading_processes import (
     BATCHES_AHEAD,
     PATIENCE,
@@ -148,10 +151,14 @@ class ClipLoader(DataLoader[ClipBatch]):
         self.order = BatchSampler(
             len(dataset), batch_size, shuffle=shuffle, seed=seed, partners=partners, videos=videos, share=share
         )
+        if num_workers:  # before Lightning's fit, which sets handlers back to those that it found
+            signal_handling._set_SIGCHLD_handler()
+        cache = dataset.cache
+        self._cache, self._on_device = cache, cache if isinstance(cache, DeviceCache) else None
         super().__init__(
-            dataset,
+            dataset if self._on_device is None else _ForDevice(dataset, self._on_device),  # type: ignore[arg-type]
             batch_sampler=self.order,
-            collate_fn=collate_clips,
+            collate_fn=collate_clips if self._on_device is None else self._on_device.join,
             num_workers=num_workers,
             pin_memory=pin_memory,
             worker_init_fn=start_reader,
@@ -166,6 +173,8 @@ class ClipLoader(DataLoader[ClipBatch]):
         Raises:
             ReaderError: a process that reads died, could not be started, or fell silent.
         """
+        if self._cache is not None:
+            self._cache.begin(self.order.epoch)
         try:
             batches = super().__iter__()
         except OSError as error:
@@ -173,7 +182,7 @@ class ClipLoader(DataLoader[ClipBatch]):
                 f"the processes that read clips could not be started ({error.strerror or error}); take fewer of them "
                 "(num_workers)"
             ) from error
-        return _reported(batches)
+        return _reported(batches) if self._on_device is None else map(self._on_device.batch, _reported(batches))
 
     def at_epoch(self, epoch: int) -> "ClipLoader":
         """This loader, set to give the batches of an epoch."""
@@ -181,7 +190,17 @@ class ClipLoader(DataLoader[ClipBatch]):
         return self
 
 
-def _reported(batches: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
+class _ForDevice(Dataset[DrawnClips]):
+    """The clips of a data set, for a device to make."""
+
+    def __init__(self, clips: ClipDataset, cache: DeviceCache) -> None:
+        self._clips, self._cache = clips, cache
+
+    def __getitem__(self, draw: Draw) -> DrawnClips:
+        return self._clips.for_device(draw, self._cache)
+
+
+def _reported(batches: Iterator[Any]) -> Iterator[Any]:
     """The batches; what PyTorch says of its processes is said in a sentence."""
     while True:
         try:

@@ -103,6 +103,9 @@ class RunConfig:
             machines, torchrun -m midas_dfer train.
         num_threads: CPU threads; 0 leaves it to PyTorch. Results are bit-identical only for the same number.
         num_workers: processes that read clips; -1 uses all spare cores.
+        cache: keep frames once they are decoded; ram, in this machine's memory, or device, on the GPU, which then crops
+            them, too. Batches stay the same to the bit. Where not all frames fit, those drawn again soonest are kept.
+        cache_gb: memory for these frames in GB; if not given, three quarters of what is free.
     """
 
     labels: Literal["soft", "hard"] = "soft"
@@ -156,6 +159,8 @@ class RunConfig:
     devices: int = within(1, 1, 1024)
     num_threads: int = within(0, 0, 1024)
     num_workers: int = within(-1, -1, 1024)
+    cache: Literal["none", "ram", "device"] = "none"
+    cache_gb: float | None = above(None, 0)
 
     def __post_init__(self) -> None:
         self._fill_in()
@@ -218,6 +223,8 @@ class RunConfig:
             yield f"`saliency` model says where a mixer looks, and {self.mixer} does not look; leave it out, or {cure}"
         if names and self.batch_size < 2:
             yield "`batch_size` 1 leaves no partner to mix with; take 2 or more, or `mixer` none"
+        if self.cache == "device" and self.jitter:
+            yield "`cache` device crops on the GPU, where `jitter` is not computed; take `cache` ram"
         if len(names) > 1 and "midas" in names and self.normalization != "none":
             cure = "would normalise the labels of some batches and not of others; take `normalization` none"
             yield f"`mixer` {self.mixer} {cure}"

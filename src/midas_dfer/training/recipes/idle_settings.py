@@ -31,5 +31,7 @@ def without_effect(config: RunConfig) -> dict[str, str]:
         idle["decay_factor"] = "--schedule cosine falls to 0 along a cosine"
     elif config.schedule == "step" and not config.milestones:
         idle["decay_factor"] = "--schedule step without --milestones is constant"
+    if config.cache == "none":
+        idle["cache_gb"] = "with --cache none no frames are kept"
     true_anyway = {"normalization": "none", "class_balanced": False}
     return {name: why for name, why in idle.items() if getattr(config, name) != true_anyway.get(name, ...)}

@@ -9,7 +9,8 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.pretrained import load_pretrained
-from midas_dfer.training.devices import computed_on
+from midas_dfer.training.devices import choose_device, computed_on
+from midas_dfer.training.loading import check_cache
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.processes.world import World, check_processes
 from midas_dfer.training.recipes.config import RunConfig
@@ -37,6 +38,7 @@ def begin_run(
     """Make the run folder, and say what is begun; all that can be refused is refused before."""
     check_is_free(out)
     store = opened_store(store)
+    check_cache(config, choose_device(config.device))
     partition = part_clips(store.manifest, config)
     dataset = ClipDataset(
         store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used

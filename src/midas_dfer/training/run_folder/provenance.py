@@ -34,6 +34,7 @@ class Provenance:
             as all that follows.
         device: what it was trained on: cpu, or cuda with the name of the GPU.
         processes: how many trained it together, and what batch norm went by; "" if one.
+        cache: which decoded frames were kept, and where; "" for none, and in runs of earlier versions.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
         aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
@@ -76,6 +77,7 @@ class Provenance:
     template: FaceTemplate | None = None
     init: str = ""
     init_weights: str = ""
+    cache: str = ""
 
 
 def now() -> str:
