@@ -401,6 +401,15 @@ def test_a_second_time_it_goes_on_and_overwrites_nothing_unasked(run, capsys):
 
 
 @pytest.mark.usefixtures("color_world")
+def test_results_of_a_gpu_which_searches_every_frame_are_told_from_others(run, capsys, monkeypatch):
+    face("v/anna.png")
+    assert predict(run, "v/anna.png") == 0
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert main(["predict", "v/anna.png", "--run", str(run), "--out", "out", "--no_video"]) == 2
+    assert "out/anna was made with search_every: 0.3, now 0" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("color_world")
 def test_records_and_results_that_are_damaged(run, capsys):
     face("v/anna.png")
     assert predict(run, "v/anna.png") == 0

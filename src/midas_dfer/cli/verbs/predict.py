@@ -172,11 +172,14 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
 def _made_with(request: Namespace, trained: "TrainedModel") -> dict[str, Any]:
     """What a result depends on, by the names of flags; kept beside it, and compared when it would be made again."""
     from midas_dfer.clips.faces.following import SEARCH_EVERY
+    from midas_dfer.training.devices import choose_device
 
     names = ("window", "stride", "faces", "max_people", "max_side", "min_score", "precision", "no_video")
     digest = f" ({trained.weights_digest[:8]})" if trained.weights_digest else ""
     # Results of versions that followed no face do not name this setting, and so are told from others.
     every = request.search_every if request.search_every is not None else trained.info.extract.search_every
+    if request.search_every is None and request.faces == "detect" and choose_device(request.device).type == "cuda":
+        every = 0.0  # a GPU searches every frame
     return {
         "run": f"{trained.title}{digest}",
         **{name: request[name] for name in names},
