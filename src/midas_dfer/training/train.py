@@ -157,8 +157,18 @@ def _take_up(run: Run, store: ClipStore, devices: int, world: World, say: Callab
         run.update(recipe=recipe_of(run.config))
     here = computed_on(run.config.precision, run.config.device)
     check_precision(run.path, run.provenance.precision, here["precision"])
-    run.update(**here, processes=processes)
+    run.update(**here, processes=_processes_so_far(run, processes))
     say(computed_in(run))
+
+
+def _processes_so_far(run: Run, now: str) -> str:
+    """How many processes trained a run, and from which epoch on others do."""
+    was, alone = run.provenance.processes, "1 process"
+    if not run.provenance.epochs_done:
+        return now
+    if (was.rpartition(" on ")[2] or alone) == (now or alone):
+        return was
+    return f"{was or alone}; from epoch {run.provenance.epochs_done + 1} on {now or alone}"
 
 
 def fit_part(path: Path, store: Path, *, say: Callable[[str], None]) -> None:

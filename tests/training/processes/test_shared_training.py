@@ -120,10 +120,11 @@ def test_two_processes_go_on_with_the_training_of_one_and_train_the_same(store, 
         train(FROZEN, store, tmp_path / "shared", say=lambda line: None)
     said: list[str] = []
     run = resume(tmp_path / "shared", devices=2, say=said.append)
-    assert "computed in float32 on cpu, 2 processes, batch norm by each process's part" in said
+    two = "2 processes, batch norm by each process's part"
+    assert f"computed in float32 on cpu, 1 process; from epoch 2 on {two}" in said
     assert next(line for line in said if line.startswith("epoch")).startswith("epoch 2 of 3")
     assert run.finished
-    assert run.provenance.processes == "2 processes, batch norm by each process's part"
+    assert run.provenance.processes == f"1 process; from epoch 2 on {two}"
     ours, theirs = (safetensors.torch.load_file(each.path / "weights.safetensors") for each in (run, whole))
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
@@ -144,6 +145,8 @@ def test_what_several_processes_cannot_train_as_one_is_refused(store, tmp_path):
         assert not (tmp_path / "run").exists()
     with pytest.raises(RequestError, match="--devices is 2, and torchrun started 4 processes"):
         check_processes(replace(FROZEN, devices=2), 2, World(0, 4, 2), 8)
+    of_gpus = World(0, 4, 2).trainer_settings(torch.device("cuda"))
+    assert (of_gpus["devices"], of_gpus["num_nodes"], of_gpus["sync_batchnorm"]) == (2, 2, True)
     inside = replace(FROZEN, mixer="patchup", partners="training_set")
     assert check_processes(inside, 1, World(3, 4, 2), 8) == "4 processes, batch norm by each process's part"
 
