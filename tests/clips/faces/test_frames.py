@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from midas_dfer.clips.faces import following
 from midas_dfer.clips.faces import frames as module
 from midas_dfer.clips.faces.detection import FaceDetector
 from midas_dfer.clips.faces.following import FaceFollower
@@ -105,6 +106,29 @@ def test_a_still_face_stands_still_and_one_that_is_missed_is_looked_for_where_it
     assert error(rows[0][0].landmarks, truth) < 0.2
 
 
+def test_a_crop_stays_where_it_is_while_its_face_stays_in_it(monkeypatch):
+    """Crops that move with every frame would shake the landmarks."""
+    image, _ = drawn(1, Pose())
+    cut = []
+
+    def upright_crop(image, around):
+        cut.append(around)
+        return following.upright_crop(image, around)
+
+    monkeypatch.setattr(module, "upright_crop", upright_crop)
+    BatchFollower(Batching()).find_all(shown([np.roll(image, frame % 3, axis=1) for frame in range(6)]))
+    assert len(cut) >= 11
+    assert all(around is cut[-1] for around in cut[-5:])  # all but the first one's
+
+
+def test_nothing_of_a_face_is_kept_over_a_cut():
+    before, after = drawn(1, Pose())[0], drawn(1, Pose(), light=0.5)[0]  # the same place, so a crop would stay
+    (alone,) = BatchFollower(Batching()).find_all(shown([after]))
+    *_, cut_to = BatchFollower(Batching()).find_all(shown([before, before, after]))
+    assert len(cut_to) == 1
+    np.testing.assert_array_equal(cut_to[0].landmarks, alone[0].landmarks)
+
+
 def test_landmarks_that_form_no_face_stay_as_they_were_found():
     class Broken(Batching):
         def detect(self, image_bgr):
@@ -127,10 +151,9 @@ def test_large_frames_are_taken_fewer_at_once(monkeypatch):
     image, _ = drawn(1, Pose())
     monkeypatch.setattr(module, "_BYTES", 3 * image.size)
     detector = Batching()
-    frames = iter(shown([image] * 10))
-    next(faces_in(frames, detector, 0.3))
-    assert len(list(frames)) == 7
-    assert len(detector.batches[0]) == 3
+    found = list(faces_in(iter(shown([image] * 10)), detector, 0.3))
+    assert len(found) == 10
+    assert [len(each) for each in detector.batches if each and each[0] == image.shape[:2]] == [3, 3, 3, 1]
 
 
 def test_predict_searches_in_batches_where_its_device_is_a_gpu(monkeypatch):

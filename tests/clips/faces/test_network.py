@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from midas_dfer.clips.faces.detection import Face, FaceDetector, default_model
-from midas_dfer.clips.faces.network import YuNet
+from midas_dfer.clips.faces.network import BatchSearch, YuNet
 from midas_dfer.errors import RequestError
 from midas_dfer.synthetic import EMOTIONS, Portrait, draw_identity, draw_light
 from midas_dfer.synthetic.expressions import expression_of
@@ -87,6 +87,17 @@ def test_weights_are_those_of_the_file():
     ours = [each.flatten() for each in YuNet(default_model()).parameters()]
     theirs = np.concatenate([each.ravel() for each in expected])
     np.testing.assert_allclose(np.sort(torch.cat(ours).numpy()), np.sort(theirs), atol=1e-6)
+
+
+def test_boxes_overlap_as_those_of_whole_pixels(monkeypatch):
+    """As in FaceDetectorYN, which cuts their fractions off: 5.99 is 5, and -0.9 is 0."""
+    rows = np.zeros((3, 15), np.float32)
+    rows[:, :4] = [[-0.9, 0, 10, 10], [5.99, 0, 10, 10], [6, 20, 10, 10]]
+    rows[:, 14] = 0.8, 0.9, 0.7
+    search = BatchSearch(default_model(), 0.5, 0.3, 200, torch.device("cpu"))
+    monkeypatch.setattr(search, "_above_threshold", lambda pictures: [rows])
+    (found,) = search.find([np.zeros((32, 32, 3), np.uint8)])
+    np.testing.assert_array_equal(found, rows[[1, 2]])
 
 
 def test_another_network_is_refused(tmp_path):

@@ -25,10 +25,11 @@ from midas_dfer.clips.faces.following import (
     upright_crop,
 )
 from midas_dfer.errors import RequestError
+from midas_dfer.video.ahead import made_ahead
 from midas_dfer.video.read import Frame
 
 _FRAMES = 32
-_BYTES = 200_000_000  # of frames that are held at once; one of 4K takes 25
+_BYTES = 100_000_000  # of frames that are taken at once; one of 4K takes 25
 _TURNS = 5  # crops of a face, at most, each upright by the one before
 _UPRIGHT = 0.5  # of what makes a crop follow: a face that is out of place by less is upright in its crop
 
@@ -52,7 +53,7 @@ def faces_in(
             yield frame, find(frame.image, frame.time)
         return
     follower = BatchFollower(detector)
-    for batch in _batches(frames):
+    for batch in made_ahead(_batches(frames), most=1):  # decoded while the GPU is at the batch before
         images = [frame.image for frame in batch]
         found = detector.detect_batch(images) if search_every is None else follower.find_all(batch)
         yield from zip(batch, found, strict=True)
