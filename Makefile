@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q -c constraints.txt
 export OMP_WAIT_POLICY = passive
 unexport PYTHONDONTWRITEBYTECODE # compiled modules are kept: the tests start many processes
 
-.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale learning synthetic-clips fuzz docs dist locks clean
+.PHONY: demo test lint unit slow coverage bench bench-mixing bench-models bench-scale bench-gpu bench-reading learning synthetic-clips fuzz docs dist locks clean
 
 demo: .venv/.installed
 	$(BIN)/midas demo --out demo
@@ -32,6 +32,12 @@ coverage: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+
+bench-gpu: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.gpu
+
+bench-reading: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.reading $(READING)
 
 bench-mixing: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.mixing

@@ -72,8 +72,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def bench_preparation(folder: Path) -> list[Result]:
     """A 640x480 clip with one face: read, find, follow, align, encode."""
-    video = folder / "clip.mp4"
-    write_new_video(video, seed=1, seconds_each=1.0, size=(640, 480))
+    video = write_clip(folder)
     frames = list(iter_frames(video, pixel_format="bgr24"))
     detector = FaceDetector()
     extractor = ClipExtractor(ExtractSettings())
@@ -96,7 +95,13 @@ def bench_preparation(folder: Path) -> list[Result]:
     ]
 
 
-def make_store(folder: Path, clips: int) -> ClipStore:
+def write_clip(folder: Path) -> Path:
+    """A 640x480 clip with one face."""
+    write_new_video(folder / "clip.mp4", seed=1, seconds_each=1.0, size=(640, 480))
+    return folder / "clip.mp4"
+
+
+def make_store(folder: Path, clips: int, folds: int | None = None) -> ClipStore:
     """One clip many times over: the work of reading is the same as for different ones."""
     samples = [
         Sample(
@@ -105,7 +110,7 @@ def make_store(folder: Path, clips: int) -> ClipStore:
             votes=tuple(1 + (n + k) % 7 for k in range(7)),
             label=n % 7,
             split=None,
-            fold=None,
+            fold=None if folds is None else 1 + n % folds,
             subject=None,
             extra={},
         )

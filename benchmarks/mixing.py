@@ -236,13 +236,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/mixing_speed.json"))
     parser.add_argument("-n", type=int, default=9)
+    parser.add_argument("--gpu-only", action="store_true", help="leave the CPU out")
     request = parser.parse_args()
     cv2.setNumThreads(1)
     measured_on = machine("torch", "numpy", "opencv-python-headless", "midas-dfer")
     print(", ".join(f"{k} {v}" for k, v in measured_on.items()))
     results: list[Result] = []
     peers: dict[str, str] = {}
-    for threads in (1, 2):
+    for threads in () if request.gpu_only else (1, 2):
         for shape in SHAPES:
             measured, peers = bench_cpu(shape, threads, request.n)
             show(measured)
