@@ -11,7 +11,6 @@ own. `--stages` repeats parts; the others keep their figures.
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from studies.pages import render, table
 
 from benchmarks import RESULTS, page_of
-from benchmarks.machine import machine
+from benchmarks.machine import machine, peak_megabytes
 
 STAGES = ("start", "speed", "faces", "files", "peers", "growth")
 ONE_FACE = ("again.mkv", "WolfgangLanger_Pexels.mp4", "d10.mp4")
@@ -111,11 +110,6 @@ def prepare_in_child(path: Path, rounds: int) -> Figures:
 
     seconds = timed(extract, rounds)
     return {"frames": frames, **spread([frames / each for each in seconds]), "peak_mb": peak_megabytes()}
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process ever held at once, in MB (10^6 bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 # --- what is read ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page_of
-from benchmarks.machine import processor
+from benchmarks.machine import peak_megabytes, processor
 
 FORMS = ("wide.csv", "wide.parquet", "wide.jsonl", "manifest.parquet", "long.csv")
 SIZES = (10_000, 100_000, 1_000_000)
@@ -117,12 +116,6 @@ def measure(file: Path) -> Figures:
     if not described.num_clips == len(manifest) == tested + len(cut[0]) + len(cut[1]):
         raise RuntimeError("clips were lost on the way")
     return {**figures, "seconds": sum(figures.values()), "peak_mb": peak_megabytes(), "idle_mb": idle}
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process ever held at once, in MB (10^6 bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def growth(sizes: list[int], values: list[float]) -> float:

@@ -1,5 +1,6 @@
 """The flags with which `midas prepare` and `midas check` read a data set, so that both read the same clips."""
 
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from midas_dfer.datasets.data_set import DataSet, Duplicates, FaceSource, Flag, Missing
     from midas_dfer.manifest.manifest import Manifest
     from midas_dfer.registry import Registry
+
+_LARGE_FILE, _MANY_CLIPS = 5_000_000, 50_000
+"""Bytes and clips from which on reading takes long enough to say so."""
 
 
 @cache
@@ -135,6 +139,8 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
 
     source = data_sets()[request.dataset]
     given = source.given(vars(request))
+    if request.root.is_file() and (size := request.root.stat().st_size) >= _LARGE_FILE:
+        print(f"reading {request.root.name} ({size / 1e6:.0f} MB)", file=sys.stderr, flush=True)
     manifest: object = source.read(request.root, **given)
     if not isinstance(manifest, Manifest):
         raise RequestError(f"the reader of {request.dataset} gives {manifest!r:.80}; expected a midas_dfer.Manifest")
@@ -144,6 +150,8 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
         manifest = add_folds(manifest, request.folds, request.folds_seed)
     for note in manifest.notes:
         tell(note)
+    if len(manifest) >= _MANY_CLIPS:
+        print(f"looking for the files of {len(manifest):,} clips", file=sys.stderr, flush=True)
     folder = request.root.parent if source.root_is_file and request.root.is_file() else request.root
     videos = request.videos or folder
     paths = manifest.table["path"].to_list()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midas_dfer.cli import main
+from midas_dfer.cli import main, sources
 from midas_dfer.cli.sources import data_sets
 from midas_dfer.clips.checking import decoding
 from midas_dfer.clips.checking.annotations import check_annotations, leak
@@ -329,6 +329,18 @@ def write_votes(folder: Path, manifest: Manifest) -> Path:
     ).drop("votes")
     table.write_csv(folder / "votes.csv")
     return folder / "votes.csv"
+
+
+def test_what_takes_long_is_said_before_it_begins(root, capsys, monkeypatch):
+    votes = write_votes(root, annotations())
+    command = ["check", "table", str(votes), "--jobs", "1", "--skip_duplicates", "--faces", "cropped"]
+    assert main(command) == 0
+    assert "reading votes.csv" not in capsys.readouterr().err
+    monkeypatch.setattr(sources, "_LARGE_FILE", 1)
+    monkeypatch.setattr(sources, "_MANY_CLIPS", 1)
+    assert main(command) == 0
+    reading, looking, *_ = capsys.readouterr().err.splitlines()
+    assert (reading, looking) == ("reading votes.csv (0 MB)", f"looking for the files of {len(annotations())} clips")
 
 
 def test_exit_statuses(root, capsys):
