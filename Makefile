@@ -32,6 +32,7 @@ coverage: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.stores
 
 bench-gpu: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.gpu

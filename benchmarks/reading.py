@@ -2,10 +2,10 @@
 
     python -m benchmarks.reading --videos FOLDER --fer PYTHON --face-api node_modules/@vladmandic/face-api
 
-measures everything and writes benchmarks/results/reading.json and docs/reading_speed.md. PYTHON is the interpreter of
-an environment with `fer` (benchmarks/readers/fer_frames.py says which), the last folder is where npm installed face-api
-(benchmarks/readers/face_api_frames.mjs says how). Each measurement is a process of its own, whose peak memory is its
-own. `--stages` repeats parts; the others keep their figures.
+measures everything and writes benchmarks/results/reading.json, which docs/benchmarks.md shows. PYTHON is the
+interpreter of an environment with `fer` (benchmarks/readers/fer_frames.py says which), the last folder is where npm
+installed face-api (benchmarks/readers/face_api_frames.mjs says how). Each measurement is a process of its own, whose
+peak memory is its own. `--stages` repeats parts; the others keep their figures.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from studies.pages import render, table
 
-from benchmarks import RESULTS, page_of
+from benchmarks import RESULTS
 from benchmarks.machine import machine, peak_megabytes
+from benchmarks.page import write_page
 
 STAGES = ("start", "speed", "faces", "files", "peers", "growth")
 ONE_FACE = ("again.mkv", "WolfgangLanger_Pexels.mp4", "d10.mp4")
@@ -325,7 +325,7 @@ def main() -> None:
     def keep() -> None:
         figures["machine"] = machine("torch", "numpy", "opencv-python-headless", "av")
         asked.out.write_text(json.dumps(figures, indent=1) + "\n")
-        page_of(asked.out).with_name("reading_speed.md").write_text(page(figures))
+        write_page(asked.out)
 
     for stage in asked.stages:
         began = time.perf_counter()
@@ -348,46 +348,6 @@ def part(kind: str, path: str, *more: str) -> Figures:
     if kind == "frames":
         return frames_in_child(Path(path), int(more[0]), int(more[1]), float(more[2]))
     return {"read": read_in_child, "prepare": prepare_in_child}[kind](Path(path), int(more[0]))
-
-
-# --- the page -------------------------------------------------------------------------------------------------------
-
-
-def page(figures: Figures) -> str:
-    """docs/reading_speed.md."""
-    return render(
-        Path(__file__).parent / "readers" / "page.md",
-        **{stage: figures.get(stage) for stage in STAGES},
-        machine=figures["machine"],
-        rounds=ROUNDS,
-        table=table,
-        speed_rows=_rows(figures.get("speed", {})),
-        faces_rows=_rows(figures.get("faces", {})),
-        peers_rows=[
-            [who, rate(row), f"{row['with_face']} of {row['frames']}"] for who, row in figures.get("peers", {}).items()
-        ],
-        growth_rows=[
-            [length, f"{row['read']['frames']:,}", *(cell for way in row.values() for cell in _growth(way))]
-            for length, row in figures.get("growth", {}).items()
-        ],
-        seconds=lambda each: f"{each['median']:.2f} ({each['lowest']:.2f} to {each['highest']:.2f})",
-    )
-
-
-def _rows(videos: Figures) -> list[list[str]]:
-    return [
-        [name, str(next(iter(ways.values()))["frames"]), *(rate(way) for way in ways.values())]
-        for name, ways in videos.items()
-    ]
-
-
-def _growth(way: Figures) -> tuple[str, str]:
-    return f"{way['median']:.0f}", f"{way['peak_mb']:.0f}"
-
-
-def rate(each: Figures) -> str:
-    """Frames a second, such as 152 (149 to 155)."""
-    return f"**{each['median']:.0f}** ({each['lowest']:.0f} to {each['highest']:.0f})"
 
 
 if __name__ == "__main__":

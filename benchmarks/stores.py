@@ -1,7 +1,8 @@
 """Stores of 10^3 to 10^5 clips: how long until they are open and the first batch is there, and how much memory.
 
-`python -m benchmarks.stores` writes benchmarks/results/stores.json. One clip is prepared, and a manifest written that
-names it so often, each time with votes of its own: what is measured does not look into the frames of other clips.
+`python -m benchmarks.stores` writes benchmarks/results/stores.json, which docs/benchmarks.md shows. One clip is
+prepared, and a manifest written that names it so often, each time with votes of its own: what is measured does not look
+into the frames of other clips.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import polars as pl
 from benchmarks import RESULTS
 from benchmarks.__main__ import make_store, write_clip
 from benchmarks.machine import machine, peak_megabytes
+from benchmarks.page import write_page
 from benchmarks.reading import spread
 
 SIZES = (1_000, 10_000, 100_000)
@@ -93,6 +95,7 @@ def main() -> None:
         )
     content = {"machine": machine("torch", "polars", "pyarrow"), "clips": found}
     asked.out.write_text(json.dumps(content, indent=1) + "\n")
+    write_page(asked.out)
 
 
 if __name__ == "__main__":
