@@ -1,6 +1,7 @@
 """Predicting: any video becomes a timeline, and each window is what the model says of the right frames."""
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,6 +314,23 @@ def test_a_picture_is_one_window(predictor, tmp_path):
     assert (timeline.duration, timeline.num_frames) == (0.0, 1)
     assert [(t.start, t.end, len(t.windows)) for t in timeline.tracks] == [(0.0, 0.0, 1)] * 2
     assert timeline.at(2, 0.0).vote_shares.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.usefixtures("color_world")
+def test_threads_that_work_ahead_change_nothing_and_end(predictor, tmp_path, monkeypatch):
+    video, folder = write_scene(tmp_path / "two.mp4", 75, TWO), tmp_path / "frames"
+    folder.mkdir()
+    for i in range(30):
+        cv2.imwrite(str(folder / f"{i}.png"), scene(i, ONE)[:, :, ::-1])
+    (folder / "20.png").write_bytes(b"damaged")
+    plain = [predictor.predict_video(path).to_csv() for path in (video, folder)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    threads = threading.active_count()
+    assert [predictor.predict_video(path).to_csv() for path in (video, folder)] == plain
+    monkeypatch.setattr(ReadAhead, "step", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predictor.predict_video(video)
+    assert threading.active_count() == threads
 
 
 @pytest.mark.usefixtures("color_world")
