@@ -35,7 +35,6 @@ def stages(folder: Path) -> dict[str, tuple[list[object], float]]:
     module = [sys.executable, "-m"]
     return {
         "checks": ([*module, "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *TESTS], 110),
-        "step": ([*module, "benchmarks.step", "--out", folder / "step.json"], 150),
         "detection": ([*module, "benchmarks.detection", "--out", folder / "detection.json"], 60),
         "mixing": ([*module, "benchmarks.mixing", "-n", "5", "--gpu-only", "--out", folder / "mixing.json"], 60),
         "trainings at once": ([*module, "benchmarks.gpu", "--trainings", folder / "trainings at once.json"], 100),
