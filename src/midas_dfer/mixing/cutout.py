@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype
 from midas_dfer.mixing.mixer import Mixed, Mixer, Partners, checked_batch
@@ -69,6 +70,6 @@ class Cutout(Mixer):
         fill = torch.tensor(self.fill, dtype=float_dtype(clips))
         if fill.ndim and len(fill) != channels:
             raise RequestError(f"There are {len(fill)} fill values for {channels} channels; expected one or {channels}")
-        fill = fill.to(clips.device, non_blocking=True).view(-1, 1, 1)
+        fill = to_device(fill, clips.device).view(-1, 1, 1)
         mask = mask.view(len(mask), *[1] * (clips.ndim - 3), height, width)
         return torch.where(mask, fill, clips.to(float_dtype(clips))), soft.clone() if soft is labels else soft

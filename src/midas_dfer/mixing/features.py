@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine, float_dtype, lerp_rows, partner_rows
 from midas_dfer.mixing.mixer import MixedClips, PairMixer, Partners, Scored
@@ -216,7 +217,7 @@ class PatchUp(FeatureMixer):
         centres = torch.rand(channels, height, width, generator=generator, device="cpu") < chance
         if device.type == "cuda":
             centres = centres.pin_memory()  # else the host would wait for the copy
-        grown = centres.to(device, non_blocking=True).to(torch.float32)
+        grown = to_device(centres, device).to(torch.float32)
         # The largest value over a square is that over its rows, then over its columns.
         grown = F.max_pool2d(grown, (side, 1), 1, (side // 2, 0))
         return F.max_pool2d(grown, (1, side), 1, (0, side // 2)) > 0.0

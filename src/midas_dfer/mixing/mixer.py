@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import combine
 from midas_dfer.mixing.partners import PartnerPool, VideoIds, as_list, draw_partners
-from midas_dfer.mixing.plan import Clips, Labels, MixPlan, RatioPer, check_alpha, draw_ratios, to_device
+from midas_dfer.mixing.plan import Clips, Labels, MixPlan, RatioPer, check_alpha, draw_ratios
 from midas_dfer.mixing.soft_labels import as_soft_labels, check_tensor
 
 Partners = tuple[Shaped[Tensor, "..."], Labels]

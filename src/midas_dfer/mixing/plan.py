@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float32, Shaped
 from torch import Tensor
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 from midas_dfer.values import is_number
 
@@ -215,11 +216,6 @@ def draw_seed(generator: torch.Generator | None = None) -> int:
 def device_of(generator: torch.Generator | None) -> torch.device:
     """Where a generator draws; torch's default one, where there is None, on the CPU."""
     return torch.device("cpu") if generator is None else generator.device
-
-
-def to_device(values: Shaped[Tensor, "..."], device: torch.device | str) -> Shaped[Tensor, "..."]:
-    """Copy to a device; the host waits only where it is the host that is copied to, as it must."""
-    return values.to(device, non_blocking=torch.device(device).type != "cpu")
 
 
 def check_alpha(alpha: float) -> None:

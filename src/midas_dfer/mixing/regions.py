@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing.combine import float_dtype, partner_rows
 from midas_dfer.mixing.mixer import MixedClips, PairMixer
@@ -162,7 +163,7 @@ def pasted_part(spans: Sequence[Span], sizes: Sequence[int]) -> Float64[Tensor, 
 
 def inside_span(span: Span, length: int, device: torch.device) -> Bool[Tensor, "B length"]:
     """Mark the places of an axis that lie in each row's span, on a device."""
-    low, high = (bound.to(device, non_blocking=True).unsqueeze(1) for bound in span)
+    low, high = (to_device(bound, device).unsqueeze(1) for bound in span)
     places = torch.arange(length, device=device)
     return (places >= low) & (places < high)
 

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -28,7 +27,7 @@ from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
 
 CHECK_EVERY_STEPS = 50
-"""On a GPU a look at the loss waits for the device, so it is not taken at each step."""
+"""Steps from one look at the loss to the next, on a GPU."""
 
 
 class DivergedError(JobError):
@@ -64,9 +63,9 @@ class Recognizer(lightning.LightningModule):
         self.shared = shared
         self.averaged: AveragedModel | None = None
         if config.weight_average:
-            average = partial(follow, most=config.weight_average)
-            self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
+            self.averaged = AveragedModel(model, use_buffers=True).requires_grad_(False)
         self.num_classes = num_classes
+        self.told: _Told | None = None
         self.seen: dict[str, list[Integer[Tensor, "2 _"]]] = {"train": [], "val": []}
         self.losses: dict[str, list[Float[Tensor, " 2"]]] = {"train": [], "val": []}
         if config.partial_batch_norm:
@@ -155,7 +154,7 @@ class Recognizer(lightning.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - Lightning's own
         """Let the average follow the weights; after the last batch, log the scores of the epoch."""
         if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+            follow(self.averaged, self.model, self.config.weight_average, self.trainer.global_step)
         if self.trainer.is_last_batch:  # not in on_train_epoch_end, which comes after that of the callbacks
             self._log_scores("train")
             if self.shared is not None:
@@ -199,28 +198,66 @@ class Recognizer(lightning.LightningModule):
         return batch.to(device, non_blocking=True)
 
     def _check(self, loss: Tensor, batch_idx: int) -> None:
-        if self.device.type != "cpu" and batch_idx % CHECK_EVERY_STEPS:
+        """Refuse a loss that is no number; on a GPU that of some steps ago, which the host need not wait for."""
+        later = runs_ahead(self.device)
+        if later and batch_idx % CHECK_EVERY_STEPS:
             return
+        loss = loss.detach()
         if self.shared is not None:  # all processes find it together, and none waits for another that has ended
-            loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="sum")
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}"
-            )
+            loss = self.trainer.strategy.reduce(loss.clone(), reduce_op="sum")
+        now = _Told(loss, self.current_epoch + 1, batch_idx + 1)
+        told = self.told if later else now
+        if later:
+            self.told = now.on_its_way()
+        if told is not None and not torch.isfinite(told.wait()):
+            raise DivergedError(f"the loss became {told.loss.item()} in epoch {told.epoch}, step {told.step}")
 
 
-def follow(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int, *, most: float) -> None:
-    """Move running averages, in place, towards the values of the next step.
+def runs_ahead(device: torch.device) -> bool:
+    """Whether the host goes on while the device computes, as long as it does not ask for a value."""
+    return device.type != "cpu"
 
-    Of step n (`count`) an average keeps `most`, or (1 + n) / (10 + n) if that is less: at first the weights change too
-    fast for an average over a long time.
+
+class _Told(NamedTuple):
+    """The loss of a step, maybe still on its way from a GPU."""
+
+    loss: Float[Tensor, ""]
+    epoch: int
+    step: int
+    sent: torch.cuda.Event | None = None
+
+    def on_its_way(self) -> "_Told":
+        loss = self.loss.to("cpu", non_blocking=True)
+        sent = None
+        if self.loss.is_cuda:
+            sent = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            sent.record()
+        return self._replace(loss=loss, sent=sent)
+
+    def wait(self) -> Float[Tensor, ""]:
+        if self.sent is not None:
+            self.sent.synchronize()
+        return self.loss
+
+
+@torch.no_grad()
+def follow(average: AveragedModel, model: nn.Module, most: float, step: int) -> None:
+    """Move a running average of weights and buffers towards those of a model after its step number `step`, from 1.
+
+    After step n + 1 it keeps `most` of itself, or (1 + n) / (10 + n) if that is less: at first the weights change too
+    fast for an average over a long time. (`AveragedModel.update_parameters` would wait for a GPU to know the step.)
     """
-    kept = min(most, (1 + int(count)) / (10 + int(count)))
-    for average, value in zip(averages, values, strict=True):
-        if average.is_floating_point():
-            average.lerp_(value, 1 - kept)
-        else:  # how many batches a batch-norm has seen
-            average.copy_(value)
+    kept = min(most, step / (9 + step)) if step > 1 else 0.0
+    of_average, of_model = ([*each.parameters(), *each.buffers()] for each in (average.module, model))
+    pairs = list(zip(of_average, of_model, strict=True))
+    floating = [(mean, value) for mean, value in pairs if kept and mean.is_floating_point()]
+    for mean, value in pairs:
+        if not kept or not mean.is_floating_point():  # the first step; how many batches a batch-norm has seen
+            mean.copy_(value)
+    if floating:
+        means, values = zip(*floating, strict=True)
+        torch._foreach_lerp_(means, values, 1 - kept)
+    average.n_averaged += 1
 
 
 class Batches(lightning.LightningDataModule):

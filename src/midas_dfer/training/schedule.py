@@ -101,7 +101,7 @@ def tsm_groups(model: nn.Module, weight_decay: float, learning_rate: float) -> P
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    """Make the optimiser of a recipe."""
+    """Make the optimiser of a recipe; it updates all weights in one pass over them, where PyTorch can."""
     groups: ParameterGroups
     if config.parameter_groups == "tsm":
         groups = tsm_groups(model, config.weight_decay, config.learning_rate)
@@ -110,10 +110,11 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer
         groups = [{"params": learning, "weight_decay": config.weight_decay}]
     else:
         groups = parameter_groups(model, config.weight_decay)
+    fused = config.clip_gradient is None  # Lightning clips no gradients of a fused one
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=fused)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.learning_rate, betas=(config.momentum, 0.999))
+    return kind(groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused)
 
 
 def later_batch_norms(model: nn.Module) -> Iterable[nn.Module]:

@@ -5,5 +5,6 @@
 - `sampling`: `sample_segments`, and where the randomness of a sample comes from.
 - `augment`, `jitter`, `crops`: random changes of a clip, drawn once and applied to all of its frames.
 - `reading_processes`: processes that read batches.
+- `transfer`: small tensors on their way to a GPU.
 - `frame_cache`, `device_cache`, `device_crops`: decoded frames in memory or on a GPU, and crops made there.
 """

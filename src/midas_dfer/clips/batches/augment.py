@@ -14,6 +14,7 @@ from torch import Tensor
 
 from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD, CropAndFlip
 from midas_dfer.clips.batches.jitter import Jitter, apply_jitter
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 
 _SNAP = 3  # crops less than this many pixels away from the input size take the input size
@@ -116,6 +117,6 @@ def normalize_pixels(clips: Shaped[Tensor, "*batch 3 H W"]) -> Float32[Tensor, "
     """
     std = torch.tensor(IMAGENET_STD).mul_(255.0)
     mean = torch.tensor(IMAGENET_MEAN).mul_(255.0)
-    scale = std.reciprocal().view(3, 1, 1).to(clips.device, non_blocking=True)
-    shift = mean.div(std).view(3, 1, 1).to(clips.device, non_blocking=True)
+    scale = to_device(std.reciprocal().view(3, 1, 1), clips.device)
+    shift = to_device(mean.div(std).view(3, 1, 1), clips.device)
     return clips.to(torch.float32, copy=True).mul_(scale).sub_(shift)

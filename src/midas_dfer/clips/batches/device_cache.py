@@ -15,6 +15,7 @@ from midas_dfer.clips.batches.batch import ClipBatch
 from midas_dfer.clips.batches.crops import CropAndFlip
 from midas_dfer.clips.batches.device_crops import DeviceCrops
 from midas_dfer.clips.batches.frame_cache import Draws, FrameCache
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.clips.store.clip_store import ClipStore
 
 
@@ -103,10 +104,10 @@ class DeviceCache(FrameCache):
         """Put what is new on the device, and crop there; does not wait for it."""
         device = self.pixels.device
         if len(drawn.fresh):
-            fresh = drawn.fresh.to(device, non_blocking=True)
+            fresh = to_device(drawn.fresh, device)
             self.pixels[self.slots : self.slots + len(fresh)] = fresh
             kept = torch.nonzero(drawn.slots >= 0).flatten()
-            self.pixels[drawn.slots[kept].to(device, non_blocking=True)] = fresh[kept.to(device, non_blocking=True)]
+            self.pixels[to_device(drawn.slots[kept], device)] = fresh[to_device(kept, device)]
             self.mark(drawn.slots[kept].numpy())
         crops = [CropAndFlip(top, left, high, wide, bool(flip)) for top, left, high, wide, flip in drawn.crops.tolist()]
         clips = self._crops(self.pixels, drawn.rows, crops)

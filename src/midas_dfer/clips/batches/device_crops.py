@@ -16,6 +16,7 @@ from torch import Tensor
 
 from midas_dfer.clips.batches.augment import apply_crop
 from midas_dfer.clips.batches.crops import CropAndFlip
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.errors import RequestError
 
 _ONE = 2048  # weights of 11 bits
@@ -69,7 +70,7 @@ class DeviceCrops:
             groups.setdefault(self._way(crop), []).append(place)
         for way, places in groups.items():
             of_group = [crops[place] for place in places]
-            taps = _Taps(frames, rows[places].to(self.device, non_blocking=True), of_group)
+            taps = _Taps(frames, to_device(rows[places], self.device), of_group)
             if len(way) > 1:
                 clips = self._average_evenly(taps, *way)
             else:
@@ -159,7 +160,7 @@ class _Taps:
 
 
 def _on(values: Sequence[int] | Sequence[Sequence[int]], device: torch.device) -> Int64[Tensor, "..."]:
-    return torch.tensor(values, dtype=torch.int64).to(device, non_blocking=True)
+    return to_device(torch.tensor(values, dtype=torch.int64), device)
 
 
 def _linear(lengths: Sequence[int], size: int, device: torch.device, *, ends: bool) -> _Linear:

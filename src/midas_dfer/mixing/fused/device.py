@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.mixing.fused.job import MixJob, crop_table
 
 _VALUES_AT_ONCE = 1 << 24  # float32 values in a temporary, 64 MiB: long enough for a GPU, short beside a batch
@@ -12,7 +13,7 @@ _VALUES_AT_ONCE = 1 << 24  # float32 values in a temporary, 64 MiB: long enough 
 def mix_with_torch(job: MixJob, values_at_once: int = _VALUES_AT_ONCE) -> None:
     """Carry out a job on whatever device its tensors lie on, without waiting, with so many float32 values at a time."""
     device = job.clips.device
-    constants = torch.tensor([job.scale, job.shift], dtype=torch.float32, device="cpu").to(device, non_blocking=True)
+    constants = to_device(torch.tensor([job.scale, job.shift], dtype=torch.float32, device="cpu"), device)
     scale, shift = constants.view(2, -1, 1, 1)
     height, width = job.out.shape[-2:]
     boxes, partner_boxes = None, None

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from midas_dfer.clips.batches.crops import CropAndFlip
+from midas_dfer.clips.batches.transfer import to_device
 
 CROP_FIELDS = 5
 """Numbers that describe a crop in the table of `crop_table`: top, left, height, width, flip."""
@@ -37,4 +38,4 @@ class MixJob:
 def crop_table(crops: tuple[CropAndFlip, ...], device: torch.device) -> Int64[Tensor, "B fields"]:
     """Write crops as rows of `CROP_FIELDS` integers on a device, without waiting for it."""
     rows = [(crop.top, crop.left, crop.height, crop.width, int(crop.flip)) for crop in crops]
-    return torch.tensor(rows, dtype=torch.int64, device="cpu").to(device, non_blocking=True)
+    return to_device(torch.tensor(rows, dtype=torch.int64, device="cpu"), device)

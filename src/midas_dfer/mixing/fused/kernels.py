@@ -20,6 +20,7 @@ import torch
 import triton
 import triton.language as tl
 
+from midas_dfer.clips.batches.transfer import to_device
 from midas_dfer.mixing.fused.job import MixJob, crop_table
 
 _BLOCK = 4096
@@ -140,7 +141,7 @@ def mix_with_triton(job: MixJob) -> None:
     block = _BLOCK if job.crops is None else _CROP_BLOCK
     blocks = triton.cdiv(out_height * out_width, block)
     grid = (num_clips * planes * blocks,)
-    constants = torch.tensor([job.scale, job.shift], dtype=torch.float32, device="cpu").to(device, non_blocking=True)
+    constants = to_device(torch.tensor([job.scale, job.shift], dtype=torch.float32, device="cpu"), device)
     tensors = (job.out, job.clips, job.partner_clips, job.partner_rows, job.ratio, constants)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         if job.crops is None or job.partner_crops is None:

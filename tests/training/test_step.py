@@ -1,0 +1,140 @@
+"""The training step: what the host does not wait for, and the same numbers as a loop written by hand."""
+
+import math
+from dataclasses import replace
+
+import lightning
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
+from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.clips.batches.loader import ClipLoader
+from midas_dfer.mixing.fused import mix
+from midas_dfer.mixing.fused.device import mix_with_torch
+from midas_dfer.training import recognizer
+from midas_dfer.training.fitting import quiet
+from midas_dfer.training.mixers import make_mixing
+from midas_dfer.training.parts import part_clips
+from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recognizer import Batches, Recognizer
+from midas_dfer.training.run_folder.runs import new_model
+from midas_dfer.training.train import train
+from tests.support.factories import CLASS_NAMES, make_store
+from tests.support.far_away import FarTensor, move
+
+SMALL = RunConfig(
+    width=8, size=24, num_segments=2, epochs=2, batch_size=4, num_threads=1, num_workers=0, precision="32"
+)
+ONLY_ON_THE_CPU = {"soft_labels._check_probabilities", "inputs._check_rows"}
+"""Checks of values that are left out where these lie on a GPU."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("step"))
+
+
+class FarAway(Recognizer):
+    """A training whose clips, weights and all that is computed are on a device of their own."""
+
+    def transfer_batch_to_device(self, batch, device, dataloader_idx):
+        return batch._replace(**{name: FarTensor(getattr(batch, name)) for name in ("clips", "soft_labels", "labels")})
+
+
+class Waits(Callback):
+    """What was waited for in each step."""
+
+    def __init__(self) -> None:
+        self.of_steps: list[list[str]] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        FarTensor.waits.clear()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.of_steps.append(list(FarTensor.waits))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"weight_average": 0.9, "optimizer": "adamw"}, {"clip_gradient": 1.0}, {"mixer": "none"}]
+)
+def test_the_host_waits_for_no_step(store, monkeypatch, settings):
+    config = replace(SMALL, **settings)
+    dataset = ClipDataset(store, view=ClipView(2, 24, train=True))
+    loader = ClipLoader(dataset, 4, shuffle=True)
+    mixing = make_mixing(config, dataset.video_ids, dataset.soft_labels)
+    monkeypatch.setattr(recognizer, "runs_ahead", lambda device: True)
+    monkeypatch.setattr(recognizer, "CHECK_EVERY_STEPS", 2)
+    monkeypatch.setattr(mix, "_carry_out", mix_with_torch)
+    module = FarAway(new_model(config, CLASS_NAMES), config, len(CLASS_NAMES), 12, mixing)
+    move(module)
+    waits = Waits()
+    with quiet():
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            max_epochs=config.epochs,
+            logger=False,
+            callbacks=[waits],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            gradient_clip_val=config.clip_gradient,
+        )
+        trainer.fit(module, datamodule=Batches(loader, None))
+    assert len(waits.of_steps) == 12
+    assert {who.rpartition(" > ")[2] for step in waits.of_steps for who in step} <= ONLY_ON_THE_CPU
+
+
+def by_hand(config: RunConfig, store, model: torch.nn.Module) -> list[float]:
+    """Train as the field writes it: float clips, `lam * x + (1 - lam) * x[perm]`, plain SGD; gives the losses."""
+    dataset = ClipDataset(store, part_of(config, store), view=ClipView(config.num_segments, config.size, train=True))
+    loader = ClipLoader(dataset, config.batch_size, shuffle=True)
+    mixing = make_mixing(config, dataset.video_ids, dataset.soft_labels)
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+    weights, others = ([p for p in model.parameters() if (p.ndim > 1) == is_weight] for is_weight in (True, False))
+    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, foreach=False)
+    steps, done, losses = config.epochs * len(loader), 0, []
+    for epoch in range(config.epochs):
+        for number, batch in enumerate(loader.at_epoch(epoch)):
+            plan = mixing.plan(epoch, number, batch.video_ids)
+            lam, perm = plan.ratio, plan.partner
+            x, y = (batch.clips / 255 - mean) / std, batch.soft_labels
+            x = lam.view(-1, 1, 1, 1, 1) * x + (1 - lam).view(-1, 1, 1, 1, 1) * x[perm]
+            y = torch.softmax(lam[:, None] * y + (1 - lam)[:, None] * y[perm], dim=1)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done / steps))
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            done += 1
+    return losses
+
+
+def part_of(config: RunConfig, store):
+    return part_clips(store.manifest, config).train
+
+
+def test_a_training_is_the_loop_written_by_hand(store, tmp_path, monkeypatch):
+    """Losses within 1e-4 and weights within 2 % of how far they came: what the order of sums makes in twelve steps."""
+    config = replace(SMALL, dropout=0.0, cache="ram")
+    plain = new_model(config, CLASS_NAMES).train()
+    began = {name: values.clone() for name, values in plain.state_dict().items()}
+    expected = by_hand(config, store, plain)
+    losses = []
+    step = Recognizer.training_step
+
+    def watched(self, batch, number):
+        loss = step(self, batch, number)
+        losses.append(loss.detach())
+        return loss
+
+    monkeypatch.setattr(Recognizer, "training_step", watched)
+    trained = train(config, store, tmp_path / "run", say=lambda line: None).load_model().state_dict()
+    assert torch.allclose(torch.stack(losses), torch.tensor(expected), atol=1e-4)
+    for name, values in plain.state_dict().items():
+        difference, way = (trained[name] - values).float().norm(), (values - began[name]).float().norm()
+        assert difference <= 0.02 * way, name
