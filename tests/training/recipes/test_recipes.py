@@ -41,6 +41,7 @@ WITHOUT = {"tsm_resnet34", "mean_resnet18", "still_resnet10", "still_resnet18", 
 """Models without a recipe of their own; the page says so."""
 
 OF_THE_PAPER = ("midas", "midas_hard_labels", "hard", "soft", "midas_ferv39k", "midas_clear", "midas_mixed")
+FOLLOW_UP = ("midas_2025",)
 GRU = ("cnn_gru_hard", "cnn_gru_soft", "cnn_gru_midas")
 OF_THE_READER = ("finetune_reader",)
 """Their network is whatever the packaged reader is."""
@@ -63,7 +64,8 @@ def tables() -> str:
     """The part of the page that the files make."""
     head = ("recipe", "model", "labels", "mixer", "loss", "input", "optimiser", "rate", "schedule", "epochs", "batch")
     lines = ["\n## All at a glance\n", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    names = [*OF_THE_PAPER, *GRU, *(n for n in list_recipes() if n not in OF_THE_PAPER and n not in GRU)]
+    first = (*OF_THE_PAPER, *FOLLOW_UP, *GRU)
+    names = [*first, *(name for name in list_recipes() if name not in first)]
     for name in names:
         config = recipe(name).config()
         frames = str(config.num_segments)
@@ -90,7 +92,7 @@ def tables() -> str:
         each = recipe(name)
         lines += [f"\n## {name}\n", f"{each.about}. Source: {each.source}.\n"]
         shown = rows(name)
-        if name in (*OF_THE_PAPER, *GRU) and name != "midas":
+        if name in first and name != "midas":
             lines[-1] += "\nWhat differs from [`midas`](#midas):\n"
             shown = [row for row in shown if row[:2] not in midas]
         lines += ["| setting | value | from |", "|---|---|---|"]
@@ -161,6 +163,17 @@ def test_the_papers_recipes():
     for name in GRU:
         other = {"cnn_gru_hard": "hard", "cnn_gru_soft": "soft", "cnn_gru_midas": "midas"}[name]
         assert recipe(name).config().to_dict() == {**recipe(other).config().to_dict(), "model": "cnn_gru_resnet18"}
+
+
+def test_the_follow_ups_recipe_differs_from_the_papers_in_alpha_alone_and_says_what_is_second_hand():
+    each = recipe("midas_2025")
+    assert each.config().to_dict() == {**recipe("midas").config().to_dict(), "alpha": 0.8}
+    assert "2506.20867" in each.source
+    assert "second-hand" in each.source
+    sources = {setting: source for setting, _, source in rows("midas_2025")}
+    assert all(sources[setting].startswith("second-hand") for setting in ("alpha", "normalization"))
+    verified = {setting for setting, source in sources.items() if "abstract" in source}
+    assert verified == {"labels", "mixer"}, "nothing else of the preprint could be read"
 
 
 def test_every_choice_of_the_optimisation_is_some_recipes():
