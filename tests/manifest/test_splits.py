@@ -129,6 +129,82 @@ def test_folds_for_data_without_any():
         add_folds(manifest_of([0, 1]), 1)
 
 
+CLIPS_OF_FILMS = st.lists(
+    st.tuples(st.none() | st.integers(0, 5), st.none() | st.integers(0, 8), st.integers(-1, 2)), min_size=6, max_size=40
+)
+
+
+def linked(columns):
+    """Groups of rows that share a value of any column, by flooding: the oracle."""
+    rows, groups = set(range(len(columns[0]))), []
+    while rows:
+        group, edge = set(), {min(rows)}
+        while edge:
+            group |= edge
+            values = [{column[row] for row in edge} - {None} for column in columns]
+            alike = {row for row in rows if any(c[row] in v for c, v in zip(columns, values, strict=True))}
+            edge = alike - group
+        rows -= group
+        groups.append(group)
+    return groups
+
+
+@settings(deadline=None, max_examples=60)
+@given(CLIPS_OF_FILMS, st.integers(2, 4), st.integers(0, 3))
+def test_no_film_and_no_actor_is_in_two_folds(clips, k, seed):
+    films, actors = [film for film, _, _ in clips], [None if a is None else f"a{a}" for _, a, _ in clips]
+    manifest = manifest_of([label for _, _, label in clips], actors).with_columns(film=films)
+    for columns, values in ((("film",), [films]), (("film", "subject"), [films, actors])):
+        groups = linked(values)
+        if len(groups) < k or all(film is None for film in films):
+            with pytest.raises(RequestError, match=r"too few|is empty"):
+                manifest.with_subject_folds(k, seed, columns=columns)
+            continue
+        divided = manifest.with_subject_folds(k, seed, stratified=True, columns=columns)
+        folds = divided.table["fold"].to_list()
+        assert set(folds) == set(range(1, k + 1))
+        assert all(len({folds[row] for row in group}) == 1 for group in groups)
+        sizes = np.bincount(folds)[1:]
+        assert np.ptp(sizes) <= max(map(len, groups))
+        turned = manifest.select(np.arange(len(clips))[::-1])
+        again = turned.with_subject_folds(k, seed, stratified=True, columns=columns[::-1])
+        if len(columns) == 1:
+            assert again.table["fold"].to_list()[::-1] == folds
+        assert all(len({again.table["fold"][len(folds) - 1 - row] for row in group}) == 1 for group in groups)
+
+
+def test_folds_by_a_column_are_told_and_impossible_ones_refused():
+    films = ["Heat", "Heat", "Up", "Up", None, "Big"]
+    manifest = manifest_of([0, 1, 2, 0, 1, 2], list("aabbbc")).with_columns(
+        film=films, empty=[None] * 6, votes_of=[[1]] * 6
+    )
+    divided = add_folds(manifest, 2, columns=("film", "subject"))
+    assert divided.notes == (
+        "2 folds of 3 clips were made, by film (3 values) and subject (3 subjects), 3 groups of clips that share one, "
+        "stratified by class, seed 0.",
+        "1 clips without a film were divided as if each had its own.",
+    )
+    for columns, why in (
+        (("movie",), r"no column 'movie' that could divide its clips; use path, subject, film and empty"),
+        (("label",), "no column 'label'"),
+        (("votes_of",), "no column 'votes_of'"),
+        (("empty",), "'empty' of made up is empty"),
+        (("film", "film"), "each once"),
+    ):
+        with pytest.raises(RequestError, match=why):
+            add_folds(manifest, 2, columns=columns)
+    with pytest.raises(RequestError, match="has 4 groups by film, too few for 5 folds"):
+        add_folds(manifest, 5, columns=("film",))
+
+
+def test_many_clips_in_a_chain_are_one_group():
+    """Each shares its film with the one before and its scene with the one after: in any order, one group."""
+    n = 20_000
+    films, scenes = [f"{i // 2:05}" for i in range(n)], [f"{(i + 1) // 2:05}" for i in range(n)]
+    manifest = manifest_of([0] * n).with_columns(film=films[::-1], scene=scenes[::-1])
+    assert len(set(subject_groups(manifest.table, (), ("film", "scene")))) == 1
+
+
 def test_clips_in_no_part_join_the_training():
     manifest = manifest_of([0, 1, 2, 0, -1, -1, -1], fold=[1, 1, 2, 2, None, None, None]).with_columns(
         votes=[None] * 4 + [[1, 1, 0], [0, 2, 2], None], split=[None] * 5 + ["extra", None]

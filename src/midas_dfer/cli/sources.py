@@ -78,6 +78,15 @@ def add_source_flags(flags: Parser, dataset: str | None, *, verb: Literal["check
         flags.add_argument(f"--{flag.name}", default=flag.default, help=flag.help, **kind)
     flags.add_argument("--folds", type=int | None, help="create this many folds, by subject, for data without folds")
     flags.add_argument("--folds_seed", type=int, default=0, help="random seed of --folds (default: 0)")
+    keeps = "--folds puts clips that share a value of one of them into one fold"
+    reports = ", and values in two parts, published or made, are errors" if verb == "check" else ""
+    flags.add_argument(
+        "--disjoint",
+        type=str,
+        nargs="+",
+        metavar="COLUMN",
+        help=f"columns such as film, source or subject: {keeps}{reports} (default: subject)",
+    )
     defaults = _defaults(data_sets().own if dataset is None else {dataset: data_sets()[dataset]})
     flags.add_argument(
         "--faces",
@@ -144,10 +153,14 @@ def read_source(request: Namespace, tell: Callable[[str], None]) -> Annotated:
     manifest: object = source.read(request.root, **given)
     if not isinstance(manifest, Manifest):
         raise RequestError(f"the reader of {request.dataset} gives {manifest!r:.80}; expected a midas_dfer.Manifest")
+    if request.disjoint:
+        from midas_dfer.datasets.people import spell_alike
+
+        manifest = spell_alike(manifest, request.disjoint)
     if request.folds is not None:
         from midas_dfer.manifest.folds import add_folds
 
-        manifest = add_folds(manifest, request.folds, request.folds_seed)
+        manifest = add_folds(manifest, request.folds, request.folds_seed, request.disjoint or ("subject",))
     for note in manifest.notes:
         tell(note)
     if len(manifest) >= _MANY_CLIPS:

@@ -1,7 +1,8 @@
 """Who is who: spellings of one person are one person, and a word for "missing" is nobody.
 
 Two spellings of a person are a leak between training and test, and a word such as "unknown" would put strangers into
-one group. What was taken for one is told, and so is what is nearly alike but was not.
+one group. What was taken for one is told, and so is what is nearly alike but was not. The films, scenes or sources by
+which clips are divided are read the same way.
 """
 
 import re
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.rows import refuse_group_columns
 from midas_dfer.wording import and_more
 
 # fmt: off
@@ -79,6 +82,18 @@ def find_people(names: Iterable[str | None], what: str) -> People:
             "they are one, write them alike."
         )
     return People(one_name, tuple(notes))
+
+
+def spell_alike(manifest: Manifest, columns: Iterable[str]) -> Manifest:
+    """Take spellings of one value of a column for one, as those of one subject are, before clips are divided by it."""
+    refuse_group_columns(manifest.table, [*columns], manifest.name)
+    for column in columns:
+        names = manifest.table[column]
+        if column == "subject" or names.dtype != pl.String:
+            continue
+        found = find_people(names.unique(), column)
+        manifest = manifest.with_columns(**{column: found.in_column(names)}).with_notes(*found.notes)
+    return manifest
 
 
 def _key(spelling: str) -> str:

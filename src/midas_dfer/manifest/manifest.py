@@ -19,11 +19,20 @@ from midas_dfer.errors import RequestError
 from midas_dfer.labels import majority_labels
 from midas_dfer.manifest.manifest_html import manifest_html
 from midas_dfer.manifest.parquet import read_manifest_file, write_manifest_file
-from midas_dfer.manifest.rows import Rows, label_numbers, row_numbers, strata_of, subject_groups, votes_or_label
+from midas_dfer.manifest.rows import (
+    Rows,
+    label_numbers,
+    refuse_group_columns,
+    row_numbers,
+    strata_of,
+    subject_groups,
+    votes_or_label,
+)
 from midas_dfer.manifest.sample import Sample as Sample
 from midas_dfer.manifest.sample import sample_of_row, table_of_samples
 from midas_dfer.manifest.schema import refuse_wrong_rows, with_core_columns
 from midas_dfer.manifest.splits import balanced_folds, choose_parts, draw_groups, draw_stratified, stratified_folds
+from midas_dfer.wording import joined
 
 
 class Manifest:
@@ -179,7 +188,13 @@ class Manifest:
         )
 
     def with_subject_folds(
-        self, k: int = 5, seed: int = 0, *, stratified: bool = False, together: Iterable[Sequence[str]] = ()
+        self,
+        k: int = 5,
+        seed: int = 0,
+        *,
+        stratified: bool = False,
+        together: Iterable[Sequence[str]] = (),
+        columns: Sequence[str] = ("subject",),
     ) -> "Manifest":
         """Divide the clips into k folds by subject, about equal in clips.
 
@@ -195,19 +210,22 @@ class Manifest:
                 by at most one clip in every class. Not stratified, the folds are the same whichever votes
                 (of the face, of the voice) were read.
             together: video ids of clips that come into one fold, such as copies; their subjects count as one.
+            columns: no value of any of these is in two folds, in place of subjects: ("film",), or ("film", "subject").
 
         Returns:
             The same clips with `fold` from 1 to k.
 
         Raises:
-            RequestError: k is under 2, or there are fewer subjects than folds.
+            RequestError: k is under 2, there are fewer subjects than folds, or a column cannot be used.
         """
-        groups = subject_groups(self._table, together)
+        refuse_group_columns(self._table, columns, self._name)
+        groups = subject_groups(self._table, together, columns)
         subjects = len(set(groups))
         if k < 2:
             raise RequestError(f"{k} folds were asked for. Use 2 or more.")
         if subjects < k:
-            what = "subjects" if self._table["subject"].is_not_null().any() else "clips"
+            known = any(self._table[column].is_not_null().any() for column in columns)
+            what = ("subjects" if [*columns] == ["subject"] else f"groups by {joined(columns)}") if known else "clips"
             raise RequestError(
                 f"{self._name} has {subjects} {what}, too few for {k} folds. Use at most {subjects} folds."
             )

@@ -9,9 +9,13 @@ from jaxtyping import Bool, Int64, Integer
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.wording import joined
 
 Rows = Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequence[bool]
 """Numbers of rows, counted from 0, or a truth value per row."""
+
+
+_NO_GROUPS = frozenset(("video_id", "votes", "label", "split", "fold"))
 
 
 def label_numbers(label: pl.Series, class_names: tuple[str, ...]) -> Int64[np.ndarray, " N"]:
@@ -53,22 +57,44 @@ def strata_of(table: pl.DataFrame, class_names: tuple[str, ...]) -> Int64[np.nda
     return np.where(labels == NO_LABEL, len(class_names), labels)
 
 
-def subject_groups(table: pl.DataFrame, together: Iterable[Sequence[str]] = ()) -> list[str]:
-    """Name the group of each row: its subject, or, apart from all subjects, the clip itself."""
+def subject_groups(
+    table: pl.DataFrame, together: Iterable[Sequence[str]] = (), columns: Sequence[str] = ("subject",)
+) -> list[str]:
+    """Name the group of each row: rows with a value of one of the columns in common, or ids in `together`, share it.
+
+    A row without a value is a group of its own, apart from all values.
+    """
     own = "clip\0" + table["video_id"]
-    groups: list[str] = ("subject\0" + table["subject"]).fill_null(own).to_list()
+    main, *others = columns
+    groups: list[str] = (f"{main}\0" + table[main].cast(pl.String)).fill_null(own).to_list()
     group_of = dict(zip(table["video_id"].to_list(), groups, strict=True))
     joined: dict[str, str] = {}
 
     def first(name: str) -> str:
         while name in joined:
+            joined[name] = joined.get(joined[name], joined[name])  # halves the way: no chain grows long
             name = joined[name]
         return name
 
-    for ids in together:
+    alike = (table.drop_nulls(each).group_by(each, maintain_order=True).agg("video_id") for each in others)
+    for ids in (*together, *(ids for values in alike for ids in values["video_id"].to_list())):
         names = sorted({first(group_of[video_id]) for video_id in ids if video_id in group_of})
         joined |= dict.fromkeys(names[1:], names[0]) if names else {}
     return [first(name) for name in groups] if joined else groups
+
+
+def refuse_group_columns(table: pl.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Refuse columns that could not keep clips together: unknown ones, what differs for each clip, lists, no value."""
+    usable = [c for c in table.columns if c not in _NO_GROUPS and not table[c].dtype.is_nested()]
+    for column in columns:
+        if column not in usable:
+            raise RequestError(f"{name} has no column {column!r} that could divide its clips; use {joined(usable)}")
+        if column != "subject" and table[column].is_null().all():
+            raise RequestError(
+                f"The column {column!r} of {name} is empty, so it cannot say which clips belong together."
+            )
+    if not columns or len(set(columns)) < len(columns):
+        raise RequestError(f"Expected one or more columns, each once, and not {joined(columns) or 'none'}.")
 
 
 def row_numbers(rows: Rows, height: int, name: str) -> Int64[np.ndarray, " M"]:

@@ -401,6 +401,33 @@ def test_folds_are_made_and_notes_are_said(root, tmp_path, capsys):
     assert "4 subjects" in capsys.readouterr().err
 
 
+def test_folds_by_film_are_made_and_films_in_two_parts_are_errors(root, tmp_path, capsys):
+    """A film's spellings are one film; published parts that share one are told, and folds divided by it are not."""
+    split = ["train", "train", "test", "test", "train", "test"]
+    films = annotations(split=split, subject=[None] * 6).with_columns(film=["Heat", "heat ", "HEAT", "Up", "Big", "NA"])
+    votes = write_votes(root, films)
+    flags = ["--disjoint", "film", "--jobs", "1", "--faces", "cropped", "--skip_duplicates"]
+    assert main(["check", "table", str(votes), "--jobs", "1", "--faces", "cropped", "--skip_duplicates"]) == 0
+    capsys.readouterr()
+    assert main(["check", "table", str(votes), *flags]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "values of the column film that are both trained and tested on" in told
+    assert "HEAT (test: 1; train: 2)" in told
+    assert "--folds 5 --disjoint film" in told
+    votes = write_votes(root, films.with_columns(split=[None] * 6))
+    assert main(["check", "table", str(votes), "--folds", "2", *flags]) == 0
+    assert "by film (3 values)" in " ".join(capsys.readouterr().out.split())
+    made = ["prepare", "table", str(votes), "--out", str(tmp_path / "store"), "--size", "16", "--faces", "cropped"]
+    assert main([*made, "--jobs", "1", "--folds", "2", "--disjoint", "film"]) == 0
+    table = Manifest.from_parquet(tmp_path / "store" / "manifest.parquet").table
+    assert table.filter(pl.col("film") == "HEAT")["fold"].n_unique() == 1
+    capsys.readouterr()
+    assert main([*made, "--disjoint", "film"]) == 2
+    assert "--folds" in capsys.readouterr().err
+    assert main([*made, "--folds", "2", "--disjoint", "movie"]) == 2
+    assert "no column 'movie'" in capsys.readouterr().err
+
+
 def test_every_data_set_has_a_line():
     assert max(len(row.line) for row in data_sets().values()) <= 62
 

@@ -72,6 +72,7 @@ def run(request: Namespace) -> None:
             cut=ExtractSettings(faces=source.faces, **detection),
             person=request.person,
             known_broken=data_sets()[request.dataset].known_broken,
+            disjoint=tuple(request.disjoint or ()),
         ),
         jobs=request.jobs,
         reading=console_progress("read", "clip"),

@@ -48,6 +48,8 @@ def run(request: Namespace) -> None:
     if request.ray is not None:
         refuse_typed(request, ("jobs",), "--ray takes the cores of a cluster")
     refuse_foreign_flags(request)
+    if request.folds is None:
+        refuse_typed(request, ("disjoint",), "it divides --folds; midas check looks for such values in published parts")
     from midas_dfer.clips.preparing.prepare import prepare
     from midas_dfer.clips.store.clip_store import ClipStore
     from midas_dfer.clips.store.settings import ExtractSettings
@@ -148,7 +150,10 @@ def _without_copies(source: Annotated, request: Namespace) -> Any:  # noqa: ANN4
     groups = find_duplicates(source.manifest, source.videos, jobs=request.jobs, progress=bar)
     manifest = source.manifest
     if request.folds is not None:
-        manifest = keep_together(manifest, [each.video_ids for each in groups], request.folds, request.folds_seed)
+        columns = request.disjoint or ("subject",)
+        manifest = keep_together(
+            manifest, [each.video_ids for each in groups], request.folds, request.folds_seed, columns
+        )
         groups = in_folds_of(groups, manifest)
     manifest = drop_from_training(manifest, groups)
     tell_notes(request, manifest.notes[len(source.manifest.notes) :])

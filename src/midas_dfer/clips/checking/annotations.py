@@ -21,11 +21,15 @@ MISJOINED_SHARE = 0.1
 """Where more labels than this are not what the votes say, votes and labels were joined wrongly."""
 
 
-def check_annotations(manifest: Manifest) -> Iterator[Finding]:
-    """What is wrong or odd about a manifest, files apart; errors and notes mixed."""
+def check_annotations(manifest: Manifest, disjoint: Sequence[str] = ()) -> Iterator[Finding]:
+    """What is wrong or odd about a manifest, files apart; errors and notes mixed.
+
+    No value of the columns `disjoint` may be in two parts, nor any subject.
+    """
     yield from (Finding("reader", "note", note) for note in manifest.notes)
     yield from _without_label(manifest)
-    yield from _subjects_in_two_parts(manifest)
+    for column in dict.fromkeys(("subject", *disjoint)):
+        yield from _in_two_parts(manifest, column, disjoint)
     yield from _shared_files(manifest)
     yield from _vote_sums(manifest)
     yield from _labels_against_votes(manifest)
@@ -77,22 +81,30 @@ def _without_label(manifest: Manifest) -> Iterator[Finding]:
     )
 
 
-def _subjects_in_two_parts(manifest: Manifest) -> Iterator[Finding]:
-    table = manifest.table.select("subject", "split", "fold").drop_nulls("subject")
-    parts = table.group_by("subject").agg(pl.col("split", "fold").drop_nulls().unique()).sort("subject")
+def _in_two_parts(manifest: Manifest, column: str, disjoint: Sequence[str]) -> Iterator[Finding]:
+    values = manifest.table[column].cast(pl.String).alias("value")
+    table = manifest.table.select(values, "split", "fold").drop_nulls("value")
+    parts = table.group_by("value").agg(pl.col("split", "fold").drop_nulls().unique()).sort("value")
     torn = parts.filter((pl.col("split").list.len() > 1) | (pl.col("fold").list.len() > 1))
-    severities = [(subject, leak(splits, folds)) for subject, splits, folds in torn.iter_rows()]
-    advice = "Scores would be too good: part the clips by subject, for example with --folds 5."
+    severities = [(value, leak(splits, folds)) for value, splits, folds in torn.iter_rows()]
+    people = column == "subject"
+    how = (
+        "--folds 5"
+        if people and not disjoint
+        else f"--folds 5 --disjoint {' '.join(dict.fromkeys((*disjoint, column)))}"
+    )
+    advice = f"Scores would be too good: part the clips by {column}, for example with {how}."
+    them = "subjects who" if people else f"values of the column {column} that"
     wanted: tuple[tuple[Severity, str, str], ...] = (
-        ("error", "subjects who are both trained and tested on", advice),
-        ("note", "subjects who are in both validation and test", ""),
+        ("error", f"{them} are both trained and tested on", advice),
+        ("note", f"{them} are in both validation and test", ""),
     )
     for severity, what, advice in wanted:
-        subjects = [subject for subject, how_bad in severities if how_bad == severity]
-        for number, subject in enumerate(subjects[:EXAMPLES]):
-            rows = table.filter(pl.col("subject") == subject)
-            subjects[number] = f"{subject} ({parts_of(rows['split'].to_list(), rows['fold'].to_list())})"
-        yield from found(severity, "subject_in_two_parts", what, subjects, advice)
+        torn_values = [value for value, how_bad in severities if how_bad == severity]
+        for number, value in enumerate(torn_values[:EXAMPLES]):
+            rows = table.filter(pl.col("value") == value)
+            torn_values[number] = f"{value} ({parts_of(rows['split'].to_list(), rows['fold'].to_list())})"
+        yield from found(severity, "subject_in_two_parts" if people else "in_two_parts", what, torn_values, advice)
 
 
 def _shared_files(manifest: Manifest) -> Iterator[Finding]:

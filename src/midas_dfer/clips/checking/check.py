@@ -37,6 +37,7 @@ class CheckSettings:
             clip that is read. None: nothing is said of faces.
         person: who is cut out where several people are in view; see `prepare`.
         known_broken: clips whose published files are known to be damaged; they are always read.
+        disjoint: columns of which no value may be in two parts, besides subjects.
 
     Raises:
         RequestError: the sample is below 1.
@@ -51,6 +52,7 @@ class CheckSettings:
     cut: ExtractSettings | None = None
     person: str = ""
     known_broken: frozenset[str] = frozenset()
+    disjoint: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 1:
@@ -136,7 +138,7 @@ def check(
     if not root.is_dir():
         raise RequestError(f"{root} is not a folder; expected the one that holds the videos")
     choices = face_choices(manifest, settings.person)
-    findings = list(check_annotations(manifest))
+    findings = list(check_annotations(manifest, settings.disjoint))
     there = find_clips(manifest, root)
     files = there.found
     findings += check_files(manifest, root, there, settings.missing, settings.hint)
