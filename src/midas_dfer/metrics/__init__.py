@@ -2,7 +2,10 @@
 
 Also the uncertainty of scores and of differences between methods: intervals, paired tests, verdicts.
 
-- `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability. `votes`: distances to votes.
+- `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability, also by ambiguity.
+  `selective`: what is wrong among the most confident.
+- `votes`: distances to votes. `distances`: more of them. `transport`: earth mover's. `likelihoods`: of the counts.
+- `people`: the human line, and distances corrected for the small number of votes.
 - `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
 - `significance`: McNemar, Holm, verdicts.
 
@@ -18,7 +21,35 @@ from midas_dfer.metrics.bootstrap import (
     paired_bootstrap_of_values,
     score_intervals,
 )
-from midas_dfer.metrics.calibration import Reliability, expected_calibration_error, reliability
+from midas_dfer.metrics.calibration import (
+    AmbiguityStratum,
+    Reliability,
+    calibration_by_ambiguity,
+    expected_calibration_error,
+    reliability,
+)
+from midas_dfer.metrics.distances import (
+    canberra,
+    chebyshev,
+    clark,
+    cosine,
+    intersection,
+    kullback_leibler,
+    manhattan,
+    soft_macro_f1,
+    soft_micro_f1,
+)
+from midas_dfer.metrics.likelihoods import dirichlet_multinomial_nll, multinomial_nll
+from midas_dfer.metrics.people import (
+    NoiseFloor,
+    SplitHalves,
+    VoteMeasure,
+    corrected_squared_distance,
+    corrected_total_variation,
+    drawn_votes,
+    noise_floor,
+    split_halves,
+)
 from midas_dfer.metrics.recognition import (
     Confusion,
     Labels,
@@ -30,7 +61,9 @@ from midas_dfer.metrics.recognition import (
     wilson_interval,
 )
 from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_over_runs, paired_runs, seed_interval
+from midas_dfer.metrics.selective import RiskCoverage, risk_coverage
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
+from midas_dfer.metrics.transport import EMOTION_POSITIONS, Ground, emotion_distances, wasserstein
 from midas_dfer.metrics.votes import (
     Distributions,
     EntropyCorrelation,
@@ -41,38 +74,65 @@ from midas_dfer.metrics.votes import (
 )
 
 __all__ = [
+    "EMOTION_POSITIONS",
+    "AmbiguityStratum",
     "Confusion",
     "Distributions",
     "EntropyCorrelation",
+    "Ground",
     "Interval",
     "Labels",
     "McNemar",
     "MeanScore",
+    "NoiseFloor",
     "PairedBootstrap",
     "PairedRuns",
     "Predictions",
     "Reliability",
+    "RiskCoverage",
     "ScoreIntervals",
     "SeedInterval",
+    "SplitHalves",
     "Verdict",
+    "VoteMeasure",
+    "calibration_by_ambiguity",
+    "canberra",
+    "chebyshev",
+    "clark",
     "confusion_matrix",
+    "corrected_squared_distance",
+    "corrected_total_variation",
+    "cosine",
+    "dirichlet_multinomial_nll",
+    "drawn_votes",
+    "emotion_distances",
     "entropy_correlation",
     "expected_calibration_error",
     "holm",
+    "intersection",
     "jensen_shannon",
+    "kullback_leibler",
+    "manhattan",
     "mcnemar",
     "mean_over_runs",
+    "multinomial_nll",
+    "noise_floor",
     "paired_bootstrap",
     "paired_bootstrap_of_values",
     "paired_runs",
     "recall_per_class",
     "reliability",
+    "risk_coverage",
     "score_intervals",
     "seed_interval",
     "soft_cross_entropy",
+    "soft_macro_f1",
+    "soft_micro_f1",
+    "split_halves",
     "total_variation",
     "uar",
     "verdict",
     "war",
+    "wasserstein",
     "wilson_interval",
 ]

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import NO_LABEL, checked_distributions
+from midas_dfer.labels import NO_LABEL, checked_distributions, entropy
 from midas_dfer.metrics.recognition import Labels, labels_and_classes
-from midas_dfer.metrics.votes import Distributions
+from midas_dfer.metrics.votes import ENTROPY_DECIMALS, Distributions, checked_pair
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,71 @@ def reliability(p: Distributions, labels: Labels, num_bins: int = 15) -> Reliabi
 def expected_calibration_error(p: Distributions, labels: Labels, num_bins: int = 15) -> float:
     """Expected calibration error of the top probability, from 0 to 1; see `reliability`."""
     return reliability(p, labels, num_bins).error
+
+
+@dataclass(frozen=True)
+class AmbiguityStratum:
+    """Calibration on the clips whose votes are about equally divided.
+
+    Attributes:
+        lowest, highest: normalised entropy of the votes, from 0 (unanimous) to 1 (all classes equally often).
+        num_clips: how many clips it has.
+        num_unlabelled: how many of them have no single label, so that they do not count for what follows. Tied votes
+            are the most divided ones, so the last stratum loses the most.
+        error: expected calibration error of the others; of few clips biased upwards.
+        gap: their mean confidence minus the share that is right: over 0 if the model is too sure, under 0 if it is not
+            sure enough; unbiased, also of few clips. Like `error` NaN where no clip has a label.
+    """
+
+    lowest: float
+    highest: float
+    num_clips: int
+    num_unlabelled: int
+    error: float
+    gap: float
+
+
+def calibration_by_ambiguity(
+    p: Distributions, labels: Labels, q: Distributions, num_bins: int = 15
+) -> tuple[AmbiguityStratum, ...]:
+    """Calibration where the annotators agree, and where they disagree a little, more, and most.
+
+    The first stratum are the clips with unanimous votes; the others are the thirds of the rest by normalised entropy
+    `-sum(q * log(q)) / log(K)`. Clips of equal entropy stay together, so thirds may differ in size; empty strata are
+    left out. After Wang, Li and Wang 2026, "Predicting human disagreement for calibrated dynamic facial expression
+    recognition".
+
+    Args:
+        p: predicted distributions `[N, K]`.
+        labels: the true classes `[N]`, -1 for none.
+        q: shares of the votes `[N, K]`.
+        num_bins: of the calibration error, as in `reliability`.
+
+    Returns:
+        One to four strata, from the least to the most divided votes.
+
+    Raises:
+        RequestError: as for `reliability`, or the shapes differ, there are no clips, or a row is not a distribution.
+    """
+    predicted, votes = checked_pair(p, q)
+    true, _, _ = labels_and_classes(labels, predicted, None)
+    divided = np.round(entropy(votes / votes.sum(axis=1, keepdims=True), normalized=True), ENTROPY_DECIMALS)
+    stratum, some = np.zeros(len(divided), dtype=np.int64), divided > 0
+    if some.any():
+        limits = np.quantile(divided[some], [1 / 3, 2 / 3], method="inverted_cdf")
+        stratum[some] = 1 + np.searchsorted(limits, divided[some], side="left")
+    return tuple(
+        _stratum(predicted[rows], true[rows], divided[rows], num_bins)
+        for rows in (stratum == number for number in np.unique(stratum))
+    )
+
+
+def _stratum(
+    p: Float64[np.ndarray, "N K"], labels: Int64[np.ndarray, " N"], divided: Float64[np.ndarray, " N"], num_bins: int
+) -> AmbiguityStratum:
+    known = labels != NO_LABEL
+    right = p[known].argmax(axis=1) == labels[known]
+    gap = float(p[known].max(axis=1).mean() - right.mean()) if known.any() else float("nan")
+    error = expected_calibration_error(p, labels, num_bins)
+    limits = float(divided.min()), float(divided.max())
+    return AmbiguityStratum(*limits, len(labels), int((~known).sum()), error, gap)

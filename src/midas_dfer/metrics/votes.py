@@ -13,8 +13,10 @@ from midas_dfer.labels import checked_distributions, entropy
 Distributions = Num[np.ndarray, "N K"] | Sequence[Sequence[int | float]]
 """One distribution over the classes a row, `[N, K]`."""
 
-_SMALLEST_PROBABILITY = 1e-12
-_ENTROPY_DECIMALS = 10
+SMALLEST_PROBABILITY = 1e-12
+"""What a smaller probability counts as where its logarithm is taken."""
+ENTROPY_DECIMALS = 10
+"""To which entropies are rounded, so that the same votes in another order of classes are equal."""
 
 
 @overload
@@ -37,9 +39,9 @@ def soft_cross_entropy(
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.
     """
-    predicted, votes = _pair(p, q)
-    logs = np.log(np.maximum(predicted, _SMALLEST_PROBABILITY))
-    return _reduced(-(votes * logs).sum(axis=1), reduction)
+    predicted, votes = checked_pair(p, q)
+    logs = np.log(np.maximum(predicted, SMALLEST_PROBABILITY))
+    return reduced(-(votes * logs).sum(axis=1), reduction)
 
 
 @overload
@@ -66,10 +68,10 @@ def jensen_shannon(
     """
     from scipy.special import rel_entr
 
-    predicted, votes = _pair(p, q)
+    predicted, votes = checked_pair(p, q)
     middle = (predicted + votes) / 2
     divergence = (rel_entr(predicted, middle) + rel_entr(votes, middle)).sum(axis=1) / 2
-    return _reduced(np.clip(divergence, 0.0, np.log(2)), reduction)
+    return reduced(np.clip(divergence, 0.0, np.log(2)), reduction)
 
 
 @overload
@@ -92,8 +94,8 @@ def total_variation(
     Raises:
         RequestError: the shapes differ, there are no clips, or a row is not a distribution.
     """
-    predicted, votes = _pair(p, q)
-    return _reduced(np.minimum(np.abs(predicted - votes).sum(axis=1) / 2, 1.0), reduction)
+    predicted, votes = checked_pair(p, q)
+    return reduced(np.minimum(np.abs(predicted - votes).sum(axis=1) / 2, 1.0), reduction)
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,15 @@ def entropy_correlation(p: Distributions, q: Distributions) -> EntropyCorrelatio
     """
     from scipy.stats import pearsonr, spearmanr  # a second to import, so here
 
-    predicted, votes = _pair(p, q)
-    x, y = (np.round(entropy(side), _ENTROPY_DECIMALS) for side in (predicted, votes))
+    predicted, votes = checked_pair(p, q)
+    x, y = (np.round(entropy(side), ENTROPY_DECIMALS) for side in (predicted, votes))
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return EntropyCorrelation(float("nan"), float("nan"))
     return EntropyCorrelation(float(pearsonr(x, y).statistic), float(spearmanr(x, y).statistic))
 
 
-def _pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"], Float64[np.ndarray, "N K"]]:
+def checked_pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"], Float64[np.ndarray, "N K"]]:
+    """Check predictions and vote shares: distributions, one row of each per clip, and at least one clip."""
     predicted, votes = checked_distributions(p, "predictions"), checked_distributions(q, "vote shares")
     if predicted.shape != votes.shape or len(votes) == 0:
         raise RequestError(
@@ -144,9 +147,8 @@ def _pair(p: Distributions, q: Distributions) -> tuple[Float64[np.ndarray, "N K"
     return predicted, votes
 
 
-def _reduced(
-    values: Float64[np.ndarray, " N"], reduction: Literal["mean", "none"]
-) -> float | Float64[np.ndarray, " N"]:
+def reduced(values: Float64[np.ndarray, " N"], reduction: Literal["mean", "none"]) -> float | Float64[np.ndarray, " N"]:
+    """Give the mean over the clips, or the value of each clip."""
     if reduction not in ("mean", "none"):
         raise RequestError(f"{reduction!r} is not a reduction. Use 'mean' or 'none'.")
     return float(values.mean()) if reduction == "mean" else values

@@ -142,14 +142,7 @@ def human_line(
 
 def halve_votes(counts: Int64[np.ndarray, "N K"], generator: np.random.Generator) -> Int64[np.ndarray, "N K"]:
     """Draw half of each clip's votes, rounded down, without putting them back."""
-    drawn = np.zeros_like(counts)
-    left = counts.sum(axis=1)
-    wanted = left // 2
-    for column in range(counts.shape[1]):
-        left = left - counts[:, column]
-        drawn[:, column] = generator.hypergeometric(counts[:, column], left, wanted)
-        wanted = wanted - drawn[:, column]
-    return drawn
+    return metrics.drawn_votes(counts, counts.sum(axis=1) // 2, generator)
 
 
 @dataclass(frozen=True)
