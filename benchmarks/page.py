@@ -32,6 +32,10 @@ def page() -> str:
             for row in found["benchmarks"]["results"]
         ],
         speed_rows=_rows(reading["speed"]),
+        sizes_rows=[
+            [*row, *(f"{way['peak_mb']:.0f}" for way in each.values())]
+            for row, each in zip(_rows(reading["sizes"]), reading["sizes"].values(), strict=True)
+        ],
         faces_rows=_rows(reading["faces"]),
         peers_rows=[[who, rate(row), f"{row['with_face']} of {row['frames']}"] for who, row in peers.items()],
         growth_rows=[

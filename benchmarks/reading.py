@@ -27,12 +27,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from benchmarks import RESULTS
 from benchmarks.machine import machine, peak_megabytes
 from benchmarks.page import write_page
+from benchmarks.videos import larger, longer, several_faces
 
-STAGES = ("start", "speed", "faces", "files", "peers", "growth")
+STAGES = ("start", "speed", "sizes", "faces", "files", "peers", "growth")
 ONE_FACE = ("again.mkv", "WolfgangLanger_Pexels.mp4", "d10.mp4")
-SEVERAL = ("d12.mp4", "d18.mp4", "d10.mp4", "d6.mp4")
 MINUTES = (1, 10, 100)
-SIDES = (640, 480)
+LARGE = ((1920, 1080), (3840, 2160))
 SMALL_FILES, SECONDS_OF_SMALL = 40, 2.0
 ROUNDS = 5
 Figures = dict[str, Any]
@@ -112,59 +112,6 @@ def prepare_in_child(path: Path, rounds: int) -> Figures:
     return {"frames": frames, **spread([frames / each for each in seconds]), "peak_mb": peak_megabytes()}
 
 
-# --- what is read ---------------------------------------------------------------------------------------------------
-
-
-def several_faces(videos: Path, number: int, out: Path, seconds: float = 6.0) -> Path:
-    """A video of 640x480 with two or four people beside each other."""
-    import cv2
-    import numpy as np
-
-    from midas_dfer.video.read import iter_frames
-    from midas_dfer.video.write import VideoWriter
-
-    sources = [iter_frames(videos / name, pixel_format="rgb24") for name in SEVERAL[:number]]
-    size = (320, 480) if number == 2 else (320, 240)
-    with VideoWriter(out, *SIDES, 25.0) as writer:
-        for _ in range(round(25 * seconds)):
-            parts = [cv2.resize(_middle(next(s).image, size), size, interpolation=cv2.INTER_AREA) for s in sources]
-            rows = [np.concatenate(parts[i : i + 2], axis=1) for i in range(0, number, 2)]
-            writer.write(np.concatenate(rows, axis=0))
-    return out
-
-
-def _middle(image: Any, size: tuple[int, int]) -> Any:  # noqa: ANN401 - a picture
-    """The middle of a picture in the shape of `size`."""
-    height, width = image.shape[:2]
-    kept = min(width, round(height * size[0] / size[1]))
-    left = (width - kept) // 2
-    return image[: round(kept * size[1] / size[0]), left : left + kept]
-
-
-def longer(video: Path, minutes: float, out: Path, rate: int = 30) -> Path:
-    """The same video over and over: encoded once, without reordered frames, and copied."""
-    from fractions import Fraction
-
-    import av
-
-    from midas_dfer.video.read import iter_frames
-
-    with av.open(str(out), "w") as target:
-        stream = target.add_stream("libx264", rate=rate, options={"bf": "0", "crf": "18"})
-        stream.width, stream.height = SIDES
-        pictures = [av.VideoFrame.from_ndarray(frame.image, format="rgb24") for frame in iter_frames(video)]
-        packets = [packet for picture in [*pictures, None] for packet in stream.encode(picture)]
-        contents = [(bytes(packet), packet.is_keyframe) for packet in packets]
-        for number in range(round(60 * minutes * rate)):
-            content, is_key = contents[number % len(contents)]
-            packet = av.Packet(content)
-            packet.pts = packet.dts = number
-            packet.duration, packet.time_base = 1, Fraction(1, rate)
-            packet.is_keyframe, packet.stream = is_key, stream
-            target.mux(packet)
-    return out
-
-
 # --- the stages -----------------------------------------------------------------------------------------------------
 
 
@@ -186,30 +133,30 @@ def stage_start() -> Figures:
     return {name: spread([turn[name] for turn in turns]) for name in commands}
 
 
+def ways(video: Path) -> Figures:
+    """Read on one thread and on two, prepared on one."""
+    return {
+        "read, 1 thread": child("read", video, ROUNDS),
+        "read, 2 threads": child("read", video, ROUNDS, threads=2),
+        "prepared, 1 thread": child("prepare", video, ROUNDS),
+    }
+
+
 def stage_speed(videos: Path) -> Figures:
-    """One face: read on one thread and on two, prepared on one."""
-    found: Figures = {}
-    for name in ONE_FACE:
-        found[name] = {
-            "read, 1 thread": child("read", videos / name, ROUNDS),
-            "read, 2 threads": child("read", videos / name, ROUNDS, threads=2),
-            "prepared, 1 thread": child("prepare", videos / name, ROUNDS),
-        }
-    return found
+    """One face."""
+    return {name: ways(videos / name) for name in ONE_FACE}
 
 
 def stage_faces(videos: Path) -> Figures:
     """Several people at once, at 640x480."""
-    found: Figures = {}
     with tempfile.TemporaryDirectory() as name:
-        for number in (2, 4):
-            video = several_faces(videos, number, Path(name) / f"{number}.mp4")
-            found[str(number)] = {
-                "read, 1 thread": child("read", video, ROUNDS),
-                "read, 2 threads": child("read", video, ROUNDS, threads=2),
-                "prepared, 1 thread": child("prepare", video, ROUNDS),
-            }
-    return found
+        return {str(n): ways(several_faces(videos, n, Path(name) / f"{n}.mp4")) for n in (2, 4)}
+
+
+def stage_sizes(videos: Path) -> Figures:
+    """One face in large pictures."""
+    with tempfile.TemporaryDirectory() as name:
+        return {f"{w}x{h}": ways(larger(videos, w, h, Path(name) / f"{w}.mp4")) for w, h in LARGE}
 
 
 def stage_files(videos: Path) -> Figures:
@@ -338,7 +285,8 @@ def main() -> None:
         elif stage == "peers":
             figures[stage] = stage_peers(asked.videos, asked.fer, asked.face_api)
         else:
-            figures[stage] = {"speed": stage_speed, "faces": stage_faces, "files": stage_files}[stage](asked.videos)
+            others = {"speed": stage_speed, "sizes": stage_sizes, "faces": stage_faces, "files": stage_files}
+            figures[stage] = others[stage](asked.videos)
         keep()
         print(f"{stage}: {time.perf_counter() - began:.0f} s", flush=True)
 
