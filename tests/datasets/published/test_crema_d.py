@@ -1,8 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from midas_dfer.datasets.published.crema_d import KNOWN_BROKEN, read_crema_d
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.aggregation import aggregate
+from midas_dfer.manifest.vote_counts import single_votes
 
 HEADER = '"","A","D","F","H","N","S","fileName","numResponses"'
 GOOD = '"200001",5,2,0,0,3,0,"1001_DFA_ANG_XX",10'
@@ -149,3 +153,101 @@ def test_other_folders_are_refused(tmp_path):
 def test_wrong_rows_are_named(tmp_path, rows, header, message):
     with pytest.raises(RequestError, match=message):
         read_crema_d(write(tmp_path, *rows, header=header))
+
+
+RESPONSES = (
+    '"","localid","pos","ans","ttr","queryType","numTries","clipNum","questNum","subType","clipName","sessionNums",'
+    '"respEmo","respLevel","dispEmo","dispVal","dispLevel"'
+)
+CLICKS = '"","localid","sessionNums","queryType","questNum","pos","ttr","numTries","clipNum","clipName"'
+
+
+def answer(who, emotion, *, clip="1001_DFA_ANG_XX", kind=2, session=7, question=1):
+    return (
+        f'"1","{who}",3,"{emotion}_50","2345",{kind},0,1,{question},4,"{clip}",{session},"{emotion}","50","A","XX","X"'
+    )
+
+
+def write_single(root, *answers, clicks=None, header=RESPONSES):
+    (root / "finishedResponses.csv").write_text("\n".join([header, *answers]) + "\n")
+    if clicks is not None:
+        (root / "finishedEmoResponses.csv").write_text("\n".join([CLICKS, *clicks]) + "\n")
+    return read_crema_d(root, annotators=True)
+
+
+def test_single_votes_are_read_as_the_authors_tabulate_them(tmp_path):
+    """Practice, missing, slow and repeated answers, other senses and unknown clips are left out and counted."""
+    root = write(tmp_path, '"200001",2,1,0,0,0,0,"1001_DFA_ANG_XX",3', '"200002",4,4,0,0,0,0,"1002_IEO_HAP_LO",8')
+    manifest = write_single(
+        root,
+        answer("p1", "A", session=1),
+        answer("p2", "A", session=2),
+        answer("p3", "D", session=3, question=1),
+        answer("p3", "N", session=3, question=9),
+        answer("p4", "S", session=4, question=5),
+        answer("p5", "", session=5),
+        answer("p6", "NA", session=6),
+        answer("p7", "H", session=7, kind=1),
+        answer("p1", "H", session=1, question=2, clip="SAD_MD_practice"),
+        answer("p1", "H", session=1, question=3, clip="1003_IEO_HAP_LO"),
+        clicks=['"1","p4",4,2,5,1,"10001",0,1,"1001_DFA_ANG_XX"', '"2","p1",1,2,1,1,"10000",0,1,"1001_DFA_ANG_XX"'],
+    )
+    clip, bare = manifest
+    assert clip.votes == (2, 1, 0, 0, 0, 0)
+    assert clip.extra["annotators"] == ["p1", "p2", "p3"]
+    assert clip.extra["annotator_votes"] == ["angry", "angry", "disgust"]
+    assert (bare.votes, bare.extra["annotators"]) == ((4, 4, 0, 0, 0, 0), None)
+    assert manifest.notes[1:] == (
+        "3 votes of 3 annotators are from finishedResponses.csv.",
+        "1 answer left out, given for practice: on SAD_MD_practice.",
+        "2 answers left out, without an emotion: on 1001_DFA_ANG_XX.",
+        "1 answer left out, whose first click took over 10 s: on 1001_DFA_ANG_XX.",
+        "1 answer left out, on clips that are not tabulated: on 1003_IEO_HAP_LO.",
+        "1 answer left out, an annotator's second one on a clip: on 1001_DFA_ANG_XX.",
+        "1 clip without a single vote, of which the tabulated counts are kept: 1002_IEO_HAP_LO.",
+    )
+    assert single_votes(manifest).height == 3
+
+
+def test_counts_that_differ_from_the_tabulated_ones_are_told(tmp_path):
+    manifest = write_single(write(tmp_path, GOOD), answer("p1", "A"), answer("p2", "N", session=8))
+    assert manifest[0].votes == (1, 0, 0, 0, 1, 0)
+    assert manifest.labels.tolist() == [-1]
+    assert manifest.notes[-1] == "1 clip with other counts than in tabulatedVotes.csv: 1001_DFA_ANG_XX."
+    assert any("no finishedEmoResponses.csv" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "message"),
+    [
+        (answer("p1", "B"), RESPONSES, r"row 1 \(line 2\): the respEmo is 'B'.*A, D, F, H, N, S"),
+        (answer("p1", "A", kind=4), RESPONSES, "the queryType is '4'"),
+        (answer("", "A"), RESPONSES, "the localid is None"),
+        (answer("p1", "A"), RESPONSES.replace("respEmo", "emotion"), "no column respEmo"),
+        (answer("p1", "A", clip="1003_IEO_HAP_LO"), RESPONSES, "no such votes"),
+    ],
+)
+def test_wrong_single_votes_are_named(tmp_path, row, header, message):
+    with pytest.raises(RequestError, match=message):
+        write_single(write(tmp_path, GOOD), row, header=header)
+    (tmp_path / "finishedResponses.csv").unlink()
+    with pytest.raises(RequestError, match="leave out --annotators"):
+        read_crema_d(tmp_path, annotators=True)
+
+
+def test_single_votes_drawn_from_the_real_counts_give_these_back(tmp_path, real, shared_data):
+    """71,000 rows in the published layout, one person for each vote of a clip: counts, labels, folds stay."""
+    rows = []
+    for number, (name, votes) in enumerate(zip(real.video_ids, real.votes.tolist(), strict=True)):
+        letters = "".join(letter * times for letter, times in zip("ADFHNS", votes, strict=True))
+        rows += [
+            answer(f"p{number % 200}-{k}", letter, clip=name, session=number, question=k)
+            for k, letter in enumerate(letters)
+        ]
+    shutil.copytree(shared_data / "crema_d" / "processedResults", tmp_path / "processedResults")
+    shutil.copy(shared_data / "crema_d" / "VideoDemographics.csv", tmp_path)
+    manifest = write_single(tmp_path, *rows, clicks=['"1","p0-0",0,2,0,1,"900",0,1,"1001_DFA_ANG_XX"'])
+    assert manifest.table.select(real.table.columns).equals(real.table)
+    assert not any("other counts" in note for note in manifest.notes)
+    aggregated = aggregate(manifest.select(range(40)), "dawid_skene")
+    assert aggregated.table["aggregated_label"].null_count() == 0

@@ -1,5 +1,5 @@
 """The published data sets: one reader each, in a module of its name, hence their number; `registry` has them all.
 
-`dfew_splits`: DFEW's folds. `frame_lists`: list files of other code bases. `fer2013`: the pictures of FER+, which
-`midas prepare` writes first, and so its row of the register.
+`crema_d_annotators`: who cast CREMA-D's votes. `dfew_splits`: DFEW's folds. `frame_lists`: list files of other code
+bases. `fer2013`: the pictures of FER+, which `midas prepare` writes first, and so its row of the register.
 """

@@ -14,6 +14,7 @@ from midas_dfer.datasets.data_set import DataSet, Flag
 from midas_dfer.datasets.files.columns import read_votes, refuse_missing
 from midas_dfer.datasets.files.plain_lists import count_note, folder_at
 from midas_dfer.datasets.files.records import UNNAMED, read_records
+from midas_dfer.datasets.published.crema_d_annotators import single_votes_of
 from midas_dfer.emotions import CREMA_D
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
@@ -48,13 +49,15 @@ _SENTENCES = {
 _CLIP_NAME = r"^(?P<actor>[0-9]{4})_(?P<sentence>[A-Z]{3})_(?P<acted>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)$"
 
 
-def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") -> Manifest:
+def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face", annotators: bool = False) -> Manifest:
     """Read the votes of all clips of CREMA-D.
 
     Args:
         root: the folder of the dataset, which holds `processedResults/tabulatedVotes.csv`, `VideoFlash/` and,
             if it is complete, `VideoDemographics.csv`.
         votes: whose votes: of those who saw the face only, heard the voice only, or had both.
+        annotators: read who cast each vote, from `finishedResponses.csv`; the counts are then those of these votes,
+            and the notes say where they differ from the tabulated ones.
 
     Returns:
         All clips of the file, in the order of their names. The classes are those of `emotions.CREMA_D`; the
@@ -126,6 +129,10 @@ def read_crema_d(root: str | os.PathLike[str], *, votes: VoteSource = "face") ->
     broken = sorted(KNOWN_BROKEN.intersection(table["video_id"]))
     if broken:
         notes.append(f"Clips whose published videos are known to be broken and may fail: {', '.join(broken)}.")
+    if annotators:
+        classes = dict(zip(_VOTE_COLUMNS, CREMA_D.names, strict=True))
+        table, told = single_votes_of(folder, table, _SOURCES[votes], classes)
+        notes += told
     actors = folder / _DEMOGRAPHICS_FILE
     if actors.is_file():
         table = table.join(_read_actors(actors), on="subject", how="left")
@@ -176,6 +183,12 @@ DATA_SET = DataSet(
             VoteSource,
             "face",
             "votes of annotators who saw the face only, heard the voice only, or both (default: face)",
+        ),
+        Flag(
+            "annotators",
+            bool,
+            False,
+            "also read who cast each vote, from finishedResponses.csv: for --aggregate and describe",
         ),
     ),
     missing="leave_out",
