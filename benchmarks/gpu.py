@@ -22,7 +22,12 @@ from benchmarks.machine import machine
 
 SECONDS = 480.0
 """For all stages."""
-TESTS = ("tests/test_on_a_gpu.py", "tests/mixing/test_fused_triton.py", "tests/mixing/test_mixers.py")
+TESTS = (
+    "tests/test_on_a_gpu.py",
+    "tests/mixing/test_fused_triton.py",
+    "tests/mixing/test_mixers.py",
+    "tests/clips/faces/test_network.py",
+)
 AT_ONCE = (1, 2, 4)
 """Trainings on one card at a time."""
 _CLIPS, _EPOCHS = 64, 6

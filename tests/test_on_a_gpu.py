@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from midas_dfer.exact import exactly
 from midas_dfer.models.folding import folded
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.synthetic import write_new_video
-from midas_dfer.training.devices import exactly
 from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.run_folder.metrics_file import read_epochs
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
@@ -64,3 +65,33 @@ def test_a_training_goes_the_same_way(tmp_path, mixer):
         losses[device] = [float(row["train_loss"]) for row in read_epochs(run.path / "logs" / "metrics.csv", 2)]
         assert json.loads((run.path / "run.json").read_text())["device"].startswith(device)
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=2e-3)
+
+
+def losses_of(store, out, **settings):
+    config = RunConfig(
+        width=8, size=24, num_segments=2, epochs=2, precision="32", dropout=0.0, device="cuda", **settings
+    )
+    run = train(config, store, out, say=lambda line: None)
+    return [float(row["train_loss"]) for row in read_epochs(run.path / "logs" / "metrics.csv", 2)]
+
+
+@pytest.mark.parametrize("settings", [{"cache": "device"}, {"cache": "ram"}], ids=str)
+def test_cached_trainings_go_the_same_way(tmp_path, settings):
+    store = make_store(tmp_path / "made")
+    plain = losses_of(store, tmp_path / "plain")
+    np.testing.assert_allclose(losses_of(store, tmp_path / "other", **settings), plain, rtol=2e-3)
+
+
+@pytest.mark.parametrize("mixer", ["midas", "none"])
+def test_a_step_does_not_wait_for_the_gpu(tmp_path, monkeypatch, mixer):
+    step = Recognizer.training_step
+
+    def without_waiting(self, batch, batch_idx):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return step(self, batch, batch_idx)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Recognizer, "training_step", without_waiting)
+    assert np.isfinite(losses_of(make_store(tmp_path / "made"), tmp_path / "run", mixer=mixer)).all()
