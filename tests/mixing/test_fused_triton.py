@@ -46,6 +46,9 @@ def make_cases() -> list[Case]:
         replace(cropped, dtype=torch.bfloat16),
         replace(cropped, clips=pixels(3, 2, 3, 9, 14), partner_clips=pixels(3, 2, 3, 9, 14), partner_crops=OTHER_CROPS),
         replace(plain, size=11),
+        replace(plain, channels_last=True),
+        replace(plain, clips=pixels(3, 2, 3, 70, 70), dtype=torch.float16, channels_last=True),
+        replace(cropped, size=40, channels_last=True),
     ]
 
 

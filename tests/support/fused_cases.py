@@ -27,6 +27,7 @@ class Case:
     partner_crops: tuple[tuple[int, ...], ...] | None = None
     size: int | None = None
     dtype: torch.dtype = torch.float32
+    channels_last: bool = False
 
 
 def make_crops(rows: Sequence[tuple[int, ...]] | None) -> list[CropAndFlip] | None:
@@ -70,6 +71,7 @@ def check(result: Tensor, case: Case, rounding: float | None = None) -> None:
     exact = plain_formula(case)
     assert result.dtype == case.dtype
     assert result.shape == exact.shape
+    assert (result.movedim(-3, -1) if case.channels_last else result).is_contiguous()
     widest = max((1 + abs(mean)) / std for mean, std in zip(case.mean, case.std, strict=True))
     error = 2.0**-22 * widest
     if case.crops is not None or case.size is not None:

@@ -32,6 +32,7 @@ def run(case: Case, device: str) -> torch.Tensor:
         partner_crops=make_crops(case.partner_crops),
         size=case.size,
         dtype=case.dtype,
+        channels_last=case.channels_last,
     )
     if device == "cuda":
         torch.cuda.set_sync_debug_mode("default")
@@ -58,12 +59,12 @@ def compile_for_hopper() -> str:
     pointers = {"out": "*fp32", "clips": "*u8", "partner_clips": "*u8", "partner_rows": "*i64"}
     pointers |= {"ratios": "*fp32", "constants": "*fp32"}
     numbers = dict.fromkeys(("planes", "channels", "pixels", "blocks"), "i32")
-    signature = pointers | numbers | {"BLOCK": "constexpr", "VECTOR": "constexpr"}
+    signature = pointers | numbers | dict.fromkeys(("BLOCK", "VECTOR", "LAST"), "constexpr")
     divisible_by_16 = [*range(6), list(signature).index("pixels")]
     source = ASTSource(
         kernels._mix_planes,
         signature,
-        constexprs={(10,): kernels._BLOCK, (11,): 4},
+        constexprs={(10,): kernels._BLOCK, (11,): 4, (12,): False},
         attrs={(place,): [["tt.divisibility", 16]] for place in divisible_by_16},
     )
     options = {"num_warps": kernels._WARPS, "enable_fp_fusion": True}

@@ -123,7 +123,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
         "clip_gradient",
         "weight_average",
     ),
-    "hardware": ("device", "devices", "precision", "num_threads", "num_workers", "cache", "cache_gb"),
+    "hardware": ("device", "devices", "precision", "num_threads", "num_workers", "compile", "cache", "cache_gb"),
 }
 _LOOKING = ("max_side", "min_score")
 _FACES = ("faces", "person", *_LOOKING)

@@ -31,7 +31,13 @@ class Mixup(PairMixer):
         return combine(clips, others, plan.ratio, plan), plan.ratio
 
     def apply_to_pixels(
-        self, clips: UInt8[Tensor, "B ..."], labels: Labels, plan: MixPlan, *, partners: Partners | None = None
+        self,
+        clips: UInt8[Tensor, "B ..."],
+        labels: Labels,
+        plan: MixPlan,
+        *,
+        partners: Partners | None = None,
+        channels_last: bool = False,
     ) -> tuple[Float32[Tensor, "B ..."], Float[Tensor, "B K"]]:
         """Mix pixels according to a plan and normalise them with ImageNet's mean and deviation, in one pass.
 
@@ -43,6 +49,7 @@ class Mixup(PairMixer):
             labels: as for `apply`.
             plan: as for `apply`.
             partners: as for `apply`.
+            channels_last: as for `mix_and_normalize`.
 
         Returns:
             what a network takes, and the targets.
@@ -51,7 +58,7 @@ class Mixup(PairMixer):
             RequestError: as `apply` does, or the clips are no such pixels.
         """
         soft, others, other_soft, plan = self._checked(clips, labels, plan, partners)
-        mixed = mix_and_normalize(clips, plan, partner_clips=others)
+        mixed = mix_and_normalize(clips, plan, partner_clips=others, channels_last=channels_last)
         return mixed, self._mixed_labels(soft, other_soft, plan.ratio, plan)
 
 

@@ -87,6 +87,13 @@ def lay_out_for_speed(model: nn.Module) -> None:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def takes_channels_last(model: nn.Module) -> bool:
+    """Whether the first convolution of a model, which meets the clips, is of two dimensions."""
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    first = next((module for module in model.modules() if isinstance(module, kinds)), None)
+    return isinstance(first, nn.Conv2d)
+
+
 def check_options(num_classes: int, dropout: float, width: int = PUBLISHED_WIDTH, num_frames: int = 1) -> None:
     """Refuse what no network can be built from."""
     if not (is_whole(num_classes) and num_classes >= 1):

@@ -119,6 +119,12 @@ def in_sentences(run: Run, check: ResumeCheck) -> Iterator[None]:
             ) from error
         if isinstance(error, RuntimeError) and is_of_reader(error):
             raise _reader_died(run, reader_error(error)) from error
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            first = str(error).strip().partition("\n")[0]
+            raise JobError(
+                f"the network could not be compiled here ({first}); set compile to false in {run.path / CONFIG_FILE} "
+                f"and go on with: {go_on_with(run)}"
+            ) from error
         if check.checkpoint is not None and not check.passed:  # whatever Lightning fails with at what it finds there
             raise check.damaged() from error
         raise

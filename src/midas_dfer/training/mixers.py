@@ -1,13 +1,19 @@
 """The mixer that a recipe names, and what it draws for the batches of a training."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
 from midas_dfer.clips.batches.sampling import generator_for
+from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIXERS, Mixer, MixPlan, PartnerPool, RandomChoice
+from midas_dfer.mixing.features import FeatureMixer
 from midas_dfer.training.recipes.config import RunConfig
 
 
@@ -57,3 +63,20 @@ def make_mixers(config: RunConfig) -> list[Mixer]:
     """The mixers that a recipe names."""
     recipe = config.to_dict()
     return [MIXERS[name].make({**recipe, "alpha": config.alpha_of(name)}) for name in config.mixer_names]
+
+
+def check_compile(config: RunConfig, device: torch.device) -> None:
+    """Refuse to compile a network that mixers reach into, or where no compiler is found."""
+    if not config.compile:
+        return
+    if config.saliency == "model" or any(isinstance(mixer, FeatureMixer) for mixer in make_mixers(config)):
+        raise RequestError(
+            f"--mixer {config.mixer} reaches into the network as it computes, which a compiled one does not allow; "
+            "leave out --compile"
+        )
+    if device.type == "cuda":
+        names = [os.environ.get("CC", "gcc"), "clang"]
+    else:
+        names = [os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")]
+    if not any(map(shutil.which, names)):
+        raise RequestError(f"--compile needs a compiler ({' or '.join(names)}), and none is found here; leave it out")

@@ -20,6 +20,7 @@ from midas_dfer.errors import JobError
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.metrics import uar, war
 from midas_dfer.mixing import Mixup
+from midas_dfer.models.clip_model import takes_channels_last
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.processes.shared_batches import SharedBatches
 from midas_dfer.training.processes.world import average_buffers, gathered
@@ -81,6 +82,11 @@ class Recognizer(lightning.LightningModule):
                 module.eval()
         return self
 
+    def compile_network(self, device: torch.device) -> None:
+        """Compile the model in place, once for each size of batch and way of use; dropout draws as it would without."""
+        options: Any = {"fallback_random": True, "triton.cudagraphs": device.type == "cuda"}
+        self.model.compile(dynamic=False, options=options)
+
     def on_train_epoch_start(self) -> None:
         """Tell the loader which epoch this is: its order and its draws are the epoch's own.
 
@@ -103,6 +109,8 @@ class Recognizer(lightning.LightningModule):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch: the clips are mixed, predicted, and compared with the mixed labels."""
+        if self.config.compile:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # old results may be overwritten
         purpose = "dropout" if self.shared is None else self.shared.purpose("dropout")
         with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), purpose), self.device):
             logits, targets = self._predict(batch, batch_idx)
@@ -145,7 +153,8 @@ class Recognizer(lightning.LightningModule):
             plan = self.shared.plan(self.mixing, self.current_epoch, number)
         mixer = self.mixing.mixer
         if isinstance(mixer, Mixup):  # as MIDAS is
-            mixed, targets = mixer.apply_to_pixels(clips, labels, plan, partners=partners)
+            last = runs_ahead(self.device) and takes_channels_last(self.model)  # on a CPU it costs more than it saves
+            mixed, targets = mixer.apply_to_pixels(clips, labels, plan, partners=partners, channels_last=last)
             return self.model(mixed), targets
         if partners is not None:
             partners = (normalize_pixels(partners[0]), partners[1])

@@ -30,7 +30,7 @@ from midas_dfer.training.fitting import (
 )
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
 from midas_dfer.training.loading import check_cache, keep_frames, num_workers, part_dataset, part_loader
-from midas_dfer.training.mixers import make_mixing
+from midas_dfer.training.mixers import check_compile, make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
 from midas_dfer.training.processes.launching import fit_in_processes
 from midas_dfer.training.processes.shared_batches import SharedBatches
@@ -209,6 +209,7 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
     config = run.config
     device = choose_device(config.device)
     check_cache(config, device)
+    check_compile(config, device)
     if config.num_threads:
         torch.set_num_threads(max(1, config.num_threads // world.on_this_machine))
     if not world.is_first:
@@ -231,7 +232,7 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         datasets = [train_set] if watched_set is None else [watched_set, train_set]
         cache = keep_frames(config, device, datasets, workers, mixing, say, world)
         if world.is_first:
-            run.update(cache=cache)
+            run.update(cache=cache, compiled=config.compile)
         train_loader = part_loader(train_set, config, device, workers, shuffle=True, mixing=mixing, share=world.share)
         validation_loader = None
         if watched_set is not None:
@@ -244,6 +245,8 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         loss = make_loss(config, train_set.soft_labels)
         shared = SharedBatches(train_loader.order, train_set) if world.size > 1 else None
         recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss, shared)
+        if config.compile:
+            recognizer.compile_network(device)
         pace = (TrainingBar if bar else Pace)(say, config.epochs, len(train_loader))
         log = EpochLog(run, pace, epochs_done)
         if checkpoint is not None:

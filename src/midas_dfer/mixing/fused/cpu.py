@@ -47,7 +47,7 @@ def mix_on_cpu(job: MixJob) -> None:
     mixing = _Mixing(job)
     if job.crops is not None and job.partner_crops is not None:
         _mix_crops(job, mixing, job.crops, job.partner_crops)
-    elif job.out.dtype == torch.float32:
+    elif job.out.dtype == torch.float32 and job.out.is_contiguous():
         _mix_in_place(job, mixing)
     else:
         _mix_and_round(job, mixing)
@@ -122,7 +122,7 @@ def _mix_crops(
     size = tuple(job.out.shape[-2:])
     own, other = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.float32)
     workspace = np.empty(mixing.clips[0, 0, 0].size, dtype=np.float32)
-    rounded = job.out.dtype != torch.float32
+    rounded = job.out.dtype != torch.float32 or not job.out.is_contiguous()
     plane = torch.empty(size, dtype=torch.float32, device="cpu")
     for frame in range(job.clips.shape[1]):
         for channel in range(job.clips.shape[2]):

@@ -15,7 +15,7 @@ CROP_FIELDS = 5
 
 @dataclass(frozen=True)
 class MixJob:
-    """One batch to mix. All tensors lie on one device and are contiguous.
+    """One batch to mix. All tensors lie on one device, contiguous; but the channels of `out` may be last in memory.
 
     Output row b is ``(ratio[b] * clips[b] + (1 - ratio[b]) * partner_clips[partner_rows[b]]) * scale - shift``,
     each of the two clips cut, resampled and mirrored before that where there are crops.

@@ -7,11 +7,12 @@ threads each has all of its 16 loads (4 bytes; neighbours side by side) on their
 needed, and stores whole 16-byte words. Loads of 16 bytes were tried and the compiled code read: the pixels
 of a thread then differ from those it stores, and the compiler trades them through shared memory, with 15
 barriers. The partner is found by its row number on the device: no gathered copy, and the host never waits.
-Offsets are 64-bit, since a large batch has more than 2^31 pixels.
+Where the output's channels are last, the three planes of a block write between each other's values, close enough in
+time for the second-level cache to join them. Offsets are 64-bit, since a large batch has more than 2^31 pixels.
 """
 
 # Kernel arguments are pointers and numbers in Triton's own sense; upper case marks what is compiled in.
-# ruff: noqa: ANN001, ANN202, N803
+# ruff: noqa: ANN001, ANN202, N803, SIM108
 
 from contextlib import nullcontext
 from typing import no_type_check
@@ -44,6 +45,7 @@ def _mix_planes(
     blocks,  # programs to a plane
     BLOCK: tl.constexpr,
     VECTOR: tl.constexpr,  # pixels that a thread takes together
+    LAST: tl.constexpr,  # whether the output's channels are last in memory
 ):
     """Mix one block of one plane: no crop, output of the pictures' size."""
     program = tl.program_id(0)
@@ -60,7 +62,11 @@ def _mix_planes(
     one = tl.load(clips + start + place, mask=inside, other=0).to(tl.float32)
     other = tl.load(partner_clips + partner_start + place, mask=inside, other=0).to(tl.float32)
     mixed = other + ratio * (one - other)
-    tl.store(out + start + place, (mixed * scale - shift).to(out.dtype.element_ty), mask=inside)
+    if LAST:
+        target = out + (start - channel * pixels) + place * channels + channel
+    else:
+        target = out + start + place
+    tl.store(target, (mixed * scale - shift).to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -109,6 +115,7 @@ def _mix_crops(
     HEIGHT: tl.constexpr,  # compiled in, because every pixel is divided by it
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    LAST: tl.constexpr,
 ):
     """Mix one block of one output plane, each of the two clips cut, interpolated and mirrored on the way."""
     program = tl.program_id(0)
@@ -128,13 +135,17 @@ def _mix_crops(
     one = _sample(source, boxes + row * 5, y, x, picture_width, HEIGHT, WIDTH, inside)
     other = _sample(partner_source, partner_boxes + partner * 5, y, x, picture_width, HEIGHT, WIDTH, inside)
     mixed = other + ratio * (one - other)
-    target = out + plane.to(tl.int64) * (HEIGHT * WIDTH) + place
+    target = out + plane.to(tl.int64) * (HEIGHT * WIDTH)
+    if LAST:
+        target = target - channel * (HEIGHT * WIDTH) + place * channels + channel
+    else:
+        target = target + place
     tl.store(target, (mixed * scale - shift).to(out.dtype.element_ty), mask=inside)
 
 
 def mix_with_triton(job: MixJob) -> None:
     """Carry out a job on a GPU, in one kernel, without waiting for it."""
-    device = job.clips.device
+    device, last = job.clips.device, not job.out.is_contiguous()
     num_clips, num_frames, channels, height, width = job.clips.shape
     out_height, out_width = job.out.shape[-2:]
     planes = num_frames * channels
@@ -149,6 +160,7 @@ def mix_with_triton(job: MixJob) -> None:
                 *(*tensors, planes, channels, out_height * out_width, blocks),
                 BLOCK=block,
                 VECTOR=_WIDEST_STORE // job.out.element_size(),
+                LAST=last,
                 num_warps=_WARPS,
                 enable_fp_fusion=True,
             )
@@ -161,6 +173,7 @@ def mix_with_triton(job: MixJob) -> None:
             HEIGHT=out_height,
             WIDTH=out_width,
             BLOCK=block,
+            LAST=last,
             num_warps=_WARPS,
             enable_fp_fusion=True,
         )

@@ -29,6 +29,7 @@ def mix_and_normalize(
     size: int | None = None,
     dtype: torch.dtype = torch.float32,
     out: Shaped[Tensor, "..."] | None = None,
+    channels_last: bool = False,
 ) -> Float[Tensor, "B ..."]:
     """Mix uint8 clips according to a plan and normalise them, without an intermediate float copy of the batch.
 
@@ -66,6 +67,8 @@ def mix_and_normalize(
         dtype: of the result: float32, bfloat16 or float16.
         out: contiguous tensor for the result, on the clips' device; fresh memory makes a float32 batch take about
             three times as long on a CPU, so reuse the same tensor in a loop.
+        channels_last: lay a new result out with the channels last in memory, as two-dimensional convolutions with such
+            weights take it; its shape stays. On a CPU this costs a copy.
 
     Returns:
         ``[B,T,C,S,S]`` (or ``[B,C,S,S]``) of `dtype`; `out` if it was given.
@@ -84,7 +87,7 @@ def mix_and_normalize(
     out_size = (height, width) if size is None else (size, size)
     _check_crops(crops, partner_crops, five, partner_clips)
     shape = (num_clips, *(() if still else (num_frames,)), channels, *out_size)
-    out = _result(out, shape, dtype, clips.device)
+    out = _result(out, shape, dtype, clips.device, channels_last)
     if clips.device.type == "meta":
         return out
     plan = plan.to(clips.device)
@@ -201,11 +204,18 @@ def _fill_crops(
     return tuple(crops), tuple(crops) if same or partner_crops is None else tuple(partner_crops)
 
 
-def _result(out: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _result(
+    out: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, channels_last: bool
+) -> Tensor:
     if dtype not in _DTYPES:
         raise RequestError(f"The dtype of the result is {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
     if out is None:
+        if channels_last:
+            frames = torch.empty((*shape[:-3], *shape[-2:], shape[-3]), dtype=dtype, device=device)
+            return frames.movedim(-1, -3)
         return torch.empty(shape, dtype=dtype, device=device)
+    if channels_last:
+        raise RequestError("channels_last lays out a new result; leave out one of channels_last and out")
     wanted = f"contiguous {dtype} {shape} on {device}, without gradient"
     if out.dtype != dtype or out.shape != shape or out.device != device:
         raise RequestError(f"out is {out.dtype} {tuple(out.shape)} on {out.device}; expected {wanted}")

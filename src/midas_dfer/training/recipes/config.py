@@ -103,6 +103,8 @@ class RunConfig:
             machines, torchrun -m midas_dfer train.
         num_threads: CPU threads; 0 leaves it to PyTorch. Results are bit-identical only for the same number.
         num_workers: processes that read clips; -1 uses all spare cores.
+        compile: turn the network into fewer, faster kernels (torch.compile), on a GPU as a CUDA graph; takes a minute
+            or more at the start.
         cache: keep frames once they are decoded; ram, in this machine's memory, or device, on the GPU, which then crops
             them, too. Batches stay the same to the bit. Where not all frames fit, those drawn again soonest are kept.
         cache_gb: memory for these frames in GB; if not given, three quarters of what is free.
@@ -159,6 +161,7 @@ class RunConfig:
     devices: int = within(1, 1, 1024)
     num_threads: int = within(0, 0, 1024)
     num_workers: int = within(-1, -1, 1024)
+    compile: bool = False
     cache: Literal["none", "ram", "device"] = "none"
     cache_gb: float | None = above(None, 0)
 

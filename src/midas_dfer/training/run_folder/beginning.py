@@ -11,6 +11,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
 from midas_dfer.training.loading import check_cache
+from midas_dfer.training.mixers import check_compile
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.processes.world import World, check_processes
 from midas_dfer.training.recipes.config import RunConfig
@@ -39,6 +40,7 @@ def begin_run(
     check_is_free(out)
     store = opened_store(store)
     check_cache(config, choose_device(config.device))
+    check_compile(config, choose_device(config.device))
     partition = part_clips(store.manifest, config)
     dataset = ClipDataset(
         store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used

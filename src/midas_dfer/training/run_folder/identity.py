@@ -15,7 +15,7 @@ from torch import Tensor
 
 from midas_dfer.training.recipes.config import RunConfig
 
-MACHINE_SETTINGS = ("device", "devices", "num_threads", "num_workers", "cache", "cache_gb")
+MACHINE_SETTINGS = ("device", "devices", "num_threads", "num_workers", "compile", "cache", "cache_gb")
 """Settings of a recipe that say where a training ran, not what it was."""
 
 

@@ -34,6 +34,7 @@ class Provenance:
             as all that follows.
         device: what it was trained on: cpu, or cuda with the name of the GPU.
         processes: how many trained it together, and what batch norm went by; "" if one.
+        compiled: whether the network was compiled, in the latest process that trained it.
         cache: which decoded frames were kept, and where; "" for none, and in runs of earlier versions.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
@@ -78,6 +79,7 @@ class Provenance:
     init: str = ""
     init_weights: str = ""
     cache: str = ""
+    compiled: bool = False
 
 
 def now() -> str:
