@@ -160,6 +160,9 @@ DFEW = Vocabulary("dfew", ("happy", "sad", "neutral", "angry", "surprise", "disg
 CREMA_D = Vocabulary("crema_d", ("angry", "disgust", "fear", "happy", "neutral", "sad"))
 """The six classes of CREMA-D (Cao et al. 2014), in the order of its vote columns A, D, F, H, N, S."""
 
+BLEMORE = Vocabulary("blemore", ("angry", "disgust", "fear", "happy", "sad", "neutral"))
+"""The six classes of BLEMORE (Lachmann et al. 2026), in the order of its evaluation code; neutral is never blended."""
+
 FERV39K = Vocabulary("ferv39k", DFEW.names)
 """The seven classes of FERV39k (Wang et al. 2022); copies number them in two orders, so the names decide."""
 

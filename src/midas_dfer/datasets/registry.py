@@ -2,7 +2,7 @@
 
 from midas_dfer.datasets import folders, table
 from midas_dfer.datasets.data_set import DataSet
-from midas_dfer.datasets.published import afew, crema_d, dfew, fer2013, ferv39k, mafw
+from midas_dfer.datasets.published import afew, blemore, crema_d, dfew, fer2013, ferv39k, mafw
 from midas_dfer.datasets.tools import cvat, label_studio
 from midas_dfer.registry import Registry
 
@@ -16,6 +16,7 @@ DATASETS = Registry(
         "afew": afew.DATA_SET,
         "mafw": mafw.DATA_SET,
         "crema_d": crema_d.DATA_SET,
+        "blemore": blemore.DATA_SET,
         "ferplus": fer2013.DATA_SET,
         "table": table.DATA_SET,
         "folders": folders.DATA_SET,

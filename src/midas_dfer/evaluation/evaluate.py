@@ -26,6 +26,7 @@ from midas_dfer.training.recipes.config import SELECTED_ON_TEST
 from midas_dfer.training.run_folder.origin import clips_learned, clips_of_training
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.baselines import human_line, make_baselines
+from midas_dfer.training.scoring.blends import blend_scores
 from midas_dfer.training.scoring.predictions_file import predictions_table
 from midas_dfer.training.scoring.readings import VoteReading
 from midas_dfer.training.scoring.scores import Evaluation as Evaluation
@@ -115,6 +116,7 @@ def evaluate(
         trained_on=info.dataset,
         weights=trained.weights_digest,
         store_fingerprint=store.fingerprint,
+        blends=None if chosen.mapping else blend_scores(chosen.clips, clips, predictions.judged),
     )
     evaluation.write(out, predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares))
     return evaluation, predictions

@@ -7,10 +7,8 @@ from jaxtyping import Float64
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import CrowdMethod, crowd_labels
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.schema import LABELS_COLUMN, METHOD_COLUMN
 from midas_dfer.manifest.vote_counts import single_votes
-
-LABELS_COLUMN, METHOD_COLUMN = "aggregated_label", "aggregated_by"
-"""The columns of a manifest that hold them: shares of the classes, and the method that made them."""
 
 _NAMED = 6
 _RELIABILITY = {

@@ -11,7 +11,8 @@ from midas_dfer.emotions import ClassMatch, match_classes
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.manifest.rows import known_votes
+from midas_dfer.manifest.rows import has_shares, known_votes
+from midas_dfer.manifest.schema import LABELS_COLUMN
 from midas_dfer.wording import count
 
 
@@ -126,8 +127,18 @@ def map_classes(manifest: Manifest, class_names: Sequence[str]) -> Manifest:
     table = kept.table.with_columns(
         rows.alias("votes"), pl.Series("label", [names.get(label) for label in kept.labels.tolist()], dtype=pl.String)
     )
+    if LABELS_COLUMN in table.columns:
+        shares = [_wanted_shares(each, match.places) for each in table[LABELS_COLUMN].to_list()]
+        table = table.with_columns(pl.Series(LABELS_COLUMN, shares, pl.List(pl.Float64)))
     report = report_mapping(manifest, class_names)
     return Manifest(match.target, table, manifest.name, (*manifest.notes, *report.sentences()))
+
+
+def _wanted_shares(shares: Sequence[float] | None, places: Sequence[int | None]) -> list[float] | None:
+    """The shares of the wanted classes, with the sum 1; None where there are none of them."""
+    wanted = [0.0 if shares is None or place is None else shares[place] for place in places]
+    total = sum(wanted)
+    return [share / total for share in wanted] if total else None
 
 
 def _match(manifest: Manifest, class_names: Sequence[str]) -> ClassMatch:
@@ -151,6 +162,8 @@ def _lost_rows(manifest: Manifest, match: ClassMatch) -> tuple[Bool[np.ndarray, 
     label_dropped = (labels != NO_LABEL) & ~np.isin(labels, wanted)
     votes_dropped = np.zeros(len(manifest), dtype=np.bool_)
     votes_dropped[manifest.has_votes] = _votes(manifest)[:, wanted].sum(axis=1) == 0
+    for row in np.flatnonzero(has_shares(manifest.table) & (labels == NO_LABEL) & ~manifest.has_votes).tolist():
+        votes_dropped[row] = not np.asarray(manifest.table[LABELS_COLUMN][row])[wanted].any()
     return label_dropped, votes_dropped
 
 

@@ -98,8 +98,10 @@ class Manifest:
     def votes(self) -> Int64[np.ndarray, "N K"]:
         """The votes as counts `[N, K]`, a new array; a clip without votes has one vote for its label.
 
+        One without a label, too, but with known shares has one for each class with the largest.
+
         Raises:
-            RequestError: a clip has neither votes nor a label.
+            RequestError: a clip has neither votes nor a label nor known shares.
         """
         return votes_or_label(self._table, self._class_names, self._name)
 

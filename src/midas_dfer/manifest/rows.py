@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int64, Integer
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.problems import RowProblems
+from midas_dfer.manifest.schema import LABELS_COLUMN
 from midas_dfer.wording import joined
 
 Rows = Bool[np.ndarray, " N"] | Integer[np.ndarray, " M"] | Sequence[int] | Sequence[bool]
@@ -31,18 +32,33 @@ def known_votes(votes: pl.Series, width: int) -> Int64[np.ndarray, "V K"]:
 
 
 def votes_or_label(table: pl.DataFrame, class_names: tuple[str, ...], name: str) -> Int64[np.ndarray, "N K"]:
-    """Give the votes of each row as counts; a row without votes has one vote for its label."""
+    """Give the votes of each row as counts; a row without votes has one vote for its label.
+
+    A row without a label, too, has one for each class with the largest share, where its shares are known.
+    """
     known = table["votes"].is_not_null().to_numpy()
     labels = label_numbers(table["label"], class_names)
+    bare = ~known & (labels == NO_LABEL)
     problems = RowProblems(lambda row: f"row {row + 1}")
-    problems.add(~known & (labels == NO_LABEL), lambda row: f"{table['video_id'][row]!r} has neither")
+    problems.add(bare & ~has_shares(table), lambda row: f"{table['video_id'][row]!r} has neither")
     problems.raise_if_any(name, "A clip needs votes or a label here: leave these clips out.")
     counts = np.zeros((table.height, len(class_names)), dtype=np.int64)
     if known.any():
         counts[known] = known_votes(table["votes"], len(class_names))
-    unknown = np.flatnonzero(~known)
+    unknown = np.flatnonzero(~known & ~bare)
     counts[unknown, labels[unknown]] = 1
+    for row in np.flatnonzero(bare).tolist():
+        shares = np.asarray(table[LABELS_COLUMN][row])
+        counts[row] = shares == shares.max()
     return counts
+
+
+def has_shares(table: pl.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Find the rows with soft labels that are not made of their votes when they are needed."""
+    if LABELS_COLUMN not in table.columns:
+        return np.zeros(table.height, dtype=np.bool_)
+    found: Bool[np.ndarray, " N"] = table[LABELS_COLUMN].is_not_null().to_numpy()
+    return found
 
 
 def strata_of(table: pl.DataFrame, class_names: tuple[str, ...]) -> Int64[np.ndarray, " N"]:

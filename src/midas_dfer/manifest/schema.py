@@ -18,6 +18,12 @@ CORE_COLUMNS: dict[str, pl.DataType] = {
 }
 """The columns that every manifest has, with their types. Further columns are carried along."""
 
+LABELS_COLUMN, METHOD_COLUMN = "aggregated_label", "aggregated_by"
+"""The further columns that hold soft labels that are not vote shares: shares of the classes, and what made them."""
+
+KNOWN_SHARES = "known shares"
+"""What made them where nobody voted and the data set knows the shares of the emotions in each clip."""
+
 MOST_VOTES = 10**9
 """More votes than this for one class are taken for a mistake (and their sums cannot overflow below it)."""
 

@@ -5,6 +5,7 @@ Also the uncertainty of scores and of differences between methods: intervals, pa
 - `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability, also by ambiguity.
   `selective`: what is wrong among the most confident.
 - `votes`: distances to votes. `distances`: more of them. `transport`: earth mover's. `likelihoods`: of the counts.
+- `blends`: emotions with known shares, as BLEMORE scores them.
 - `people`: the human line, and distances corrected for the small number of votes.
 - `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
 - `significance`: McNemar, Holm, verdicts.
@@ -13,6 +14,14 @@ Everything is computed from all predictions at once, in float64 NumPy, so that a
 the clips were batched.
 """
 
+from midas_dfer.metrics.blends import (
+    BlendThresholds,
+    blend_thresholds,
+    constant_blends,
+    predicted_blends,
+    presence_accuracy,
+    salience_accuracy,
+)
 from midas_dfer.metrics.bootstrap import (
     Interval,
     PairedBootstrap,
@@ -76,6 +85,7 @@ from midas_dfer.metrics.votes import (
 __all__ = [
     "EMOTION_POSITIONS",
     "AmbiguityStratum",
+    "BlendThresholds",
     "Confusion",
     "Distributions",
     "EntropyCorrelation",
@@ -95,11 +105,13 @@ __all__ = [
     "SplitHalves",
     "Verdict",
     "VoteMeasure",
+    "blend_thresholds",
     "calibration_by_ambiguity",
     "canberra",
     "chebyshev",
     "clark",
     "confusion_matrix",
+    "constant_blends",
     "corrected_squared_distance",
     "corrected_total_variation",
     "cosine",
@@ -120,9 +132,12 @@ __all__ = [
     "paired_bootstrap",
     "paired_bootstrap_of_values",
     "paired_runs",
+    "predicted_blends",
+    "presence_accuracy",
     "recall_per_class",
     "reliability",
     "risk_coverage",
+    "salience_accuracy",
     "score_intervals",
     "seed_interval",
     "soft_cross_entropy",

@@ -25,6 +25,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_labels, votes_to_soft_labels
 from midas_dfer.manifest.aggregation import aggregated_by, put_aggregated
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.schema import KNOWN_SHARES
 
 LabelKind = Literal["soft", "hard"]
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -73,7 +74,8 @@ class ClipDataset(Dataset[ClipBatch]):
         labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
             without a single label are left out (see `left_out`).
         method: how votes become soft labels; see `votes_to_soft_labels`. If the clips have aggregated labels
-            (`midas prepare --aggregate`), "proportion" uses those; hard labels are then the most probable class.
+            (`midas prepare --aggregate`), "proportion" uses those; hard labels are then the most probable class, none
+            where two are.
         votes_used: label from this many votes of each clip, drawn by the seed of `view` and the video's id (see
             `labels.draw_votes`); a hard label is then the class with most of them. None uses all votes, or the
             single label that the clip came with.
@@ -109,7 +111,10 @@ class ClipDataset(Dataset[ClipBatch]):
         if aggregated and (method != "proportion" or votes_used is not None):
             setting = "--votes_used" if votes_used is not None else f"--label_method {method}"
             raise RequestError(
-                f"the labels of the store {store.path} are those of {aggregated}; {setting} makes others of the "
+                f"nobody voted on the clips of the store {store.path}, whose labels are known shares; {setting} is for "
+                "votes: leave it out"
+                if aggregated == KNOWN_SHARES
+                else f"the labels of the store {store.path} are those of {aggregated}; {setting} makes others of the "
                 "counts: leave it out, or prepare the store again without --aggregate (no clip is cut again)"
             )
         if votes_used is not None:
@@ -117,7 +122,9 @@ class ClipDataset(Dataset[ClipBatch]):
         if labels == "hard":
             classes = classes if votes_used is None else majority_labels(votes)
             if aggregated:
-                classes = put_aggregated(manifest, votes_to_soft_labels(votes)).argmax(axis=1)
+                shares = put_aggregated(manifest, votes_to_soft_labels(votes))
+                tied = (shares == shares.max(axis=1, keepdims=True)).sum(axis=1) > 1
+                classes = np.where(tied, NO_LABEL, shares.argmax(axis=1))
             labelled = classes != NO_LABEL
             manifest, votes, classes = manifest.select(labelled), votes[labelled], classes[labelled]
             times = None if times is None else times[labelled]

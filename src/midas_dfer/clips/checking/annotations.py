@@ -13,6 +13,7 @@ from midas_dfer.clips.checking.finding import EXAMPLES, Finding, Severity, found
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.folds import how_to_get_folds
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.rows import has_shares
 
 USUAL_SHARE = 0.9
 """Where so many clips have the same number of votes, another number is odd; else the numbers just differ."""
@@ -60,7 +61,7 @@ def parts_of(splits: Iterable[str | None], folds: Iterable[int | None]) -> str:
 
 
 def _without_label(manifest: Manifest) -> Iterator[Finding]:
-    bare = ~manifest.has_votes & (manifest.labels == NO_LABEL)
+    bare = ~manifest.has_votes & (manifest.labels == NO_LABEL) & ~has_shares(manifest.table)
     assigned = (manifest.table["split"].is_not_null() | manifest.table["fold"].is_not_null()).to_numpy()
     harmful = bare & assigned if assigned.any() else bare
     yield from _clips(

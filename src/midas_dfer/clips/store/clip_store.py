@@ -26,8 +26,9 @@ from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.clips.store.shards import Location, ShardReader, StoredFrame
 from midas_dfer.errors import RequestError
 from midas_dfer.files import near_name, read_json, reading, write_json
-from midas_dfer.manifest.aggregation import LABELS_COLUMN, aggregated_by
+from midas_dfer.manifest.aggregation import aggregated_by
 from midas_dfer.manifest.manifest import Manifest, Sample
+from midas_dfer.manifest.schema import LABELS_COLUMN
 from midas_dfer.video.pictures import decode_picture
 
 FORMAT = 1

@@ -29,7 +29,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         shared = f"Scored over the {len(e.class_names)} classes that the run and {e.dataset} both have."
         parts.append(wrapped(f"{shared} {e.mapping.paragraph()}"))
     parts += [wrapped(f"NOTE: {warning}") for warning in e.warnings]
-    return blocks(*parts, *_recognition(e), *_agreement(e), *_baselines(e))
+    return blocks(*parts, *_recognition(e), *_agreement(e), *_blends(e), *_baselines(e))
 
 
 def _recognition(e: Evaluation) -> list[list[str]]:
@@ -66,6 +66,23 @@ def _agreement(e: Evaluation) -> list[list[str]]:
     if e.no_vote_shares:
         return [table, wrapped(f"{said} They are {e.no_vote_shares}.")]
     return [table, wrapped(f"{said} vote shares: the annotators' distribution that this output implies.")]
+
+
+def _blends(e: Evaluation) -> list[list[str]]:
+    """Presence and salience accuracy, where shares are known."""
+    if (b := e.blends) is None:
+        return []
+    rows = [
+        (each.name, percent(each.presence, 2), NONE if each.salience is None else percent(each.salience, 2))
+        for each in b.references
+    ]
+    head = (f"emotions and their shares ({count(b.num_blends, 'blend')})", "presence", "salience")
+    said = (
+        "presence: the clips whose set of emotions was found. salience: the blends whose shares were found, too. "
+        f"Of {e.judged_by}: an emotion is there from {b.presence_threshold:g}, two are equal within "
+        f"{b.salience_threshold:g}."
+    )
+    return [simple_table(head, rows), wrapped(said)]
 
 
 def _baselines(e: Evaluation) -> list[list[str]]:

@@ -8,6 +8,7 @@ from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
 from midas_dfer.training.loading import check_cache
@@ -70,7 +71,10 @@ def begin_run(
     say(computed_in(run))
     if run.provenance.aggregated:
         say(
-            f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the counts"
+            "labels: the known shares of the emotions in each clip; nobody voted on them"
+            if run.provenance.aggregated == KNOWN_SHARES
+            else f"labels: those that {run.provenance.aggregated} made of single annotators' votes; scores are of the "
+            "counts"
         )
     say(f"weights: {loaded}")
     if origin is not None and (changed := told_differences(origin, config)):
@@ -79,7 +83,7 @@ def begin_run(
         say(f"note: {watched}")
     if few := few_epochs(config, len(store.class_names)):
         say(f"note: {few}")
-    if config.labels == "soft" and not dataset.manifest.has_votes.any():
+    if config.labels == "soft" and not (dataset.manifest.has_votes.any() or run.provenance.aggregated):
         say("note: no training clip has votes, so soft labels are the single labels, as with --labels hard")
     return run, store
 

@@ -16,6 +16,7 @@ from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.errors import RequestError
 from midas_dfer.losses import LOSSES
 from midas_dfer.manifest.aggregation import aggregated_by
+from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.mixing.normalization import implied_vote_shares, project_to_simplex
 from midas_dfer.training.recipes.config import RunConfig
@@ -122,14 +123,14 @@ def _steps(config: RunConfig, made: Provenance | None) -> tuple[Step, ...]:
 def _why_not(config: RunConfig, made: Provenance | None) -> str:
     """The first reason why vote shares cannot be read off, or ""."""
     hard = config.labels == "hard"
-    if made is not None and made.aggregated:
+    shares = made is not None and made.aggregated == KNOWN_SHARES
+    if made is not None and made.aggregated and not shares:
         return f"trained on labels that {made.aggregated} made, which say how likely each class is to be the true one"
     if hard and config.votes_used != 1:  # a single vote that is drawn is a fair sample of them all
         return "trained on single labels, so it says how likely each class is to be the single label"
-    if made is not None and made.num_voted is not None and made.num_voted < _LEAST_VOTED * made.num_train:
-        return (
-            f"{made.num_train - made.num_voted} of its {made.num_train} training clips had a single label and no votes"
-        )
+    voted = None if made is None or shares else made.num_voted
+    if made is not None and voted is not None and voted < _LEAST_VOTED * made.num_train:
+        return f"{made.num_train - voted} of its {made.num_train} training clips had a single label and no votes"
     if config.group == "clear":
         return "trained on clear clips alone, so it has not seen divided votes"
     if config.class_weights != "none":

@@ -15,6 +15,7 @@ from midas_dfer.manifest.classes import MappingReport
 from midas_dfer.notebook import Shade, Share, Table, notebook_html
 from midas_dfer.training.run_folder.typed_json import Proportion, read_fields
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
+from midas_dfer.training.scoring.blends import BlendScores
 from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, NONE, READINGS
 from midas_dfer.wording import percent
 
@@ -112,6 +113,7 @@ class Evaluation:
         baselines: scores of guesses that need no network, on the same clips; None in files of earlier versions.
         human_line: how well people predict each other, and the model them; None where no clip has two votes, and
             likewise.
+        blends: presence and salience accuracy, where the shares of the emotions in each clip are known.
     """
 
     method: str
@@ -139,6 +141,7 @@ class Evaluation:
     store_fingerprint: str = ""
     baselines: Baselines | None = None
     human_line: HumanLine | None = None
+    blends: BlendScores | None = None
 
     @property
     def judged(self) -> VoteAgreement | None:
