@@ -24,6 +24,9 @@ LABELS_COLUMN, METHOD_COLUMN = "aggregated_label", "aggregated_by"
 KNOWN_SHARES = "known shares"
 """What made them where nobody voted and the data set knows the shares of the emotions in each clip."""
 
+VOTES_SOURCE_COLUMN = "votes_from"
+"""The further column that names the file of votes of a clip whose label is from elsewhere."""
+
 MOST_VOTES = 10**9
 """More votes than this for one class are taken for a mistake (and their sums cannot overflow below it)."""
 

@@ -3,10 +3,12 @@
 import time
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midas_dfer.clips.checking.annotations import check_annotations
 from midas_dfer.datasets.published.ferv39k import PUBLISHED, SCENES, read_ferv39k
 from midas_dfer.emotions import FERV39K
 from midas_dfer.errors import RequestError
@@ -167,6 +169,74 @@ def test_a_list_of_the_published_size_takes_about_a_second(tmp_path):
     assert time.perf_counter() - start < 5  # 0.2 s alone on one core
     assert manifest.table["split"].value_counts().sort("count")["count"].to_list() == [7_847, 31_088]
     assert manifest.notes == ()
+
+
+CLIPS = "".join(f"Action/{name}/000{k} {name}\n" for name in ("Sad", "Happy") for k in range(1, 4))
+WIDE = "path,happy,sad,neutral\n"
+
+
+def with_votes(root, text, name="votes.csv"):
+    (root / name).write_text(text)
+    return read_ferv39k(write(root, CLIPS), votes_file=root / name)
+
+
+def test_votes_are_joined_by_path_and_the_rest_keeps_its_label(tmp_path):
+    manifest = with_votes(tmp_path, WIDE + "Action/Sad/0001,1,8,1\nAction/Happy/0002,2,5,3\nWar/Sad/0009,1,0,0\n")
+    votes = dict(zip(manifest.video_ids, manifest.table["votes"].to_list(), strict=True))
+    assert votes == {
+        **dict.fromkeys(manifest.video_ids),
+        "Action/Sad/0001": [1, 8, 1, 0, 0, 0, 0],
+        "Action/Happy/0002": [2, 5, 3, 0, 0, 0, 0],
+    }
+    assert manifest.table["label"].to_list() == ["happy"] * 3 + ["sad"] * 3 + ["happy"]
+    assert manifest.table["votes_from"].drop_nulls().to_list() == ["votes.csv"] * 2
+    assert has_note(manifest, "2 clips of 7 have votes from votes.csv", "has the most votes on 1.", "stay as published")
+    assert has_note(manifest, "Without votes there", "Action/Happy/0001, Action/Happy/0003, Action/Sad/0002 and 2 more")
+    assert has_note(manifest, "Votes on 1 clip that are not in the lists are left out: War/Sad/0009")
+    found = {each.kind: each for each in check_annotations(manifest)}
+    assert found["label_against_votes"].severity == "note"
+
+
+def test_nearly_matching_paths_are_joined_or_explained(tmp_path):
+    rows = (
+        r"D:x\2_ClipsforFaceCrop\Action\Sad\0001.mp4,0,9,1",
+        "2_ClipsforFaceCrop/Action/Sad/0002,0,9,1",
+        "action/SAD/0003,0,9,1",
+        "Action/Happy/1,9,0,1",
+    )
+    manifest = with_votes(tmp_path, WIDE + "\n".join(rows).replace("D:x\\", "") + "\n")
+    assert manifest.table.drop_nulls("votes")["video_id"].to_list() == [f"Action/Sad/000{k}" for k in (1, 2, 3)]
+    assert has_note(manifest, "Folders before the scene", "2_ClipsforFaceCrop/Action/Sad/0002 = Action/Sad/0002")
+    assert has_note(manifest, "capitals", "action/SAD/0003 = Action/Sad/0003")
+    assert has_note(manifest, "not in the lists", "Action/Happy/1 (is it Action/Happy/0001?)")
+
+
+def test_single_votes_bring_their_annotators(tmp_path):
+    rows = [("ann", "sad"), ("ben", "sad"), ("cat", "neutral")]
+    text = "clip,annotator,emotion\n" + "".join(f"Action/Sad/0001,{who},{what}\n" for who, what in rows)
+    manifest = with_votes(tmp_path, text)
+    row = manifest.table.row(by_predicate=pl.col("video_id") == "Action/Sad/0001", named=True)
+    assert row["votes"] == [0, 2, 1, 0, 0, 0, 0]
+    assert (row["annotators"], row["annotator_votes"]) == (["ann", "ben", "cat"], ["sad", "sad", "neutral"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            WIDE + "Sad/1,1,2,3\n",
+            r"votes on 1 clip, none of which is in the lists: Sad/1; the lists have Action/Happy/0001",
+        ),
+        (WIDE + "Action/Sad/0001,1,2,3\nx/Action/Sad/0001,1,2,3\n", "names the same clip twice: Action/Sad/0001"),
+        ("path,happy,contempt\nAction/Sad/0001,1,2\n", "votes for contempt, which is no class of FERV39k"),
+        (WIDE + "Action/Sad/0001,1,-2,3\n", "'sad' is '-2', a negative number"),
+    ],
+)
+def test_wrong_tables_of_votes_are_refused(tmp_path, text, message):
+    with pytest.raises(RequestError, match=message):
+        with_votes(tmp_path, text)
+    with pytest.raises(RequestError, match="There is no file"):
+        read_ferv39k(tmp_path, votes_file=tmp_path / "none.csv")
 
 
 @settings(max_examples=30)

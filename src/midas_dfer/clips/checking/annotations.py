@@ -14,6 +14,7 @@ from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.folds import how_to_get_folds
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.rows import has_shares
+from midas_dfer.manifest.schema import VOTES_SOURCE_COLUMN
 
 USUAL_SHARE = 0.9
 """Where so many clips have the same number of votes, another number is odd; else the numbers just differ."""
@@ -146,7 +147,8 @@ def _labels_against_votes(manifest: Manifest) -> Iterator[Finding]:
     votes = manifest.select(rows).votes
     wrong = np.zeros(len(manifest), dtype=np.bool_)
     wrong[rows] = votes[np.arange(rows.size), labels[rows]] < votes.max(axis=1)
-    many = bool(wrong.sum() > MISJOINED_SHARE * rows.size)
+    apart = VOTES_SOURCE_COLUMN in manifest.table.columns  # others voted, on purpose
+    many = bool(wrong.sum() > MISJOINED_SHARE * rows.size) and not apart
     names = manifest.class_names
 
     def shown(row: int) -> str:

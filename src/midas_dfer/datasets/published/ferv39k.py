@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from midas_dfer.datasets.data_set import LISTS, DataSet, face_crops
+from midas_dfer.datasets.data_set import LISTS, DataSet, Flag, face_crops
 from midas_dfer.datasets.files.plain_lists import (
     ListRows,
     count_note,
@@ -23,6 +23,7 @@ from midas_dfer.datasets.files.plain_lists import (
     once_each,
     read_class_rows,
 )
+from midas_dfer.datasets.published.ferv39k_votes import join_votes
 from midas_dfer.emotions import FERV39K
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
@@ -52,7 +53,12 @@ _EXPECTED = (
 )
 
 
-def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathLike[str]] = ()) -> Manifest:
+def read_ferv39k(
+    root: str | os.PathLike[str],
+    *,
+    lists: Sequence[str | os.PathLike[str]] = (),
+    votes_file: str | os.PathLike[str] | None = None,
+) -> Manifest:
     """Read the lists of FERV39k.
 
     The last three parts of each path are the scene, the emotion and the clip; the *name* of the emotion
@@ -65,10 +71,12 @@ def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathL
             all scenes are read; where they are not there, those of the 22 scenes.
         lists: read these files instead; "train" or "test" begins their names. Rows may be of the published
             form, `Crime/Angry/0063,0` below a header `path,id`, or `<folder> <number of frames> <number>`.
+        votes_file: a table of votes on these clips, as `read_table` takes; see `ferv39k_votes.join_votes`.
 
     Returns:
         The clips by name, training and test part in `split`. `video_id` is `Action/Sad/0010`, `path` the
-        folder of the pictures, `scene` the scene. There are no votes and no folds.
+        folder of the pictures, `scene` the scene. There are no folds, and no votes but those of
+        `votes_file`; `votes_from` names it.
 
     Raises:
         RequestError: a folder or list is not there, or rows are wrong: an unknown class, a class that
@@ -91,6 +99,9 @@ def read_ferv39k(root: str | os.PathLike[str], *, lists: Sequence[str | os.PathL
         "video_id"
     )
     notes += _notes(whole, table)
+    if votes_file is not None:
+        table, told = join_votes(table, votes_file, FERV39K.names)
+        notes += told
     return Manifest(FERV39K.names, table, FERV39K.name, notes)
 
 
@@ -153,5 +164,17 @@ def _find_clips(folder: Path, scenes: list[str]) -> str:
 
 
 DATA_SET = DataSet(
-    "FERV39k: ROOT holds 4_setups, 2_ClipsforFaceCrop", "FERV39k", read_ferv39k, (LISTS,), faces=face_crops
+    "FERV39k: ROOT holds 4_setups, 2_ClipsforFaceCrop",
+    "FERV39k",
+    read_ferv39k,
+    (
+        LISTS,
+        Flag(
+            "votes_file",
+            Path | None,
+            None,
+            "a table of votes on the clips, in the form that midas prepare table takes, joined by path",
+        ),
+    ),
+    faces=face_crops,
 )
