@@ -33,6 +33,7 @@ coverage: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.stores
+	$(BIN)/python -m benchmarks.step
 
 bench-gpu: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.gpu

@@ -42,6 +42,7 @@ def stages(folder: Path) -> dict[str, tuple[list[object], float]]:
         "checks": ([*module, "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *TESTS], 110),
         "detection": ([*module, "benchmarks.detection", "--out", folder / "detection.json"], 60),
         "mixing": ([*module, "benchmarks.mixing", "-n", "5", "--gpu-only", "--out", folder / "mixing.json"], 60),
+        "step": ([*module, "benchmarks.step", "--out", folder / "step.json"], 150),
         "trainings at once": ([*module, "benchmarks.gpu", "--trainings", folder / "trainings at once.json"], 100),
     }
 

@@ -9,7 +9,8 @@ from studies.pages import render, table
 from benchmarks import RESULTS
 
 PAGE = RESULTS.parents[1] / "docs" / "benchmarks.md"
-FILES = ("benchmarks", "reading", "stores")
+FILES = ("benchmarks", "reading", "stores", "step")
+CLOCKS = ("processor", "wall")
 Figures = dict[str, Any]
 
 
@@ -41,6 +42,23 @@ def page() -> str:
         growth_rows=[
             [length, f"{row['read']['frames']:,}", *(cell for way in row.values() for cell in _growth(way))]
             for length, row in growth.items()
+        ],
+        step=found["step"],
+        giga=lambda value: f"{value / 1e9:.1f}",
+        step_rows=[
+            [
+                who,
+                *(
+                    f"{row[clock]['median']:.1f} ({row[clock]['lowest']:.1f} to {row[clock]['highest']:.1f})"
+                    for clock in CLOCKS
+                ),
+                *(f"{row[f'times_the_loop_{clock}']['median']:.1f}" for clock in CLOCKS),
+            ]
+            for who, row in found["step"]["rates"].items()
+        ],
+        step_parts=[
+            [part, f"{row['median']:.1f}", f"{row['lowest']:.1f} to {row['highest']:.1f}"]
+            for part, row in found["step"]["parts"]["milliseconds"].items()
         ],
         store_rows=[[f"{int(clips):,}", *_store(steps)] for clips, steps in stores.items()],
     )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from midas_dfer.clips.batches.augment import crop_sides
+from midas_dfer.clips.batches.device_crops import DeviceCrops
 from midas_dfer.exact import exactly
 from midas_dfer.models.folding import folded
 from midas_dfer.predict.predictor import Predictor
@@ -73,6 +75,12 @@ def losses_of(store, out, **settings):
     )
     run = train(config, store, out, say=lambda line: None)
     return [float(row["train_loss"]) for row in read_epochs(run.path / "logs" / "metrics.csv", 2)]
+
+
+@pytest.mark.parametrize(("side", "size"), [(224, 224), (224, 112), (112, 224), (100, 37)])
+def test_crops_are_those_of_opencv_to_the_bit(side, size):
+    lengths = crop_sides(side, size, (1.0, 0.875, 0.75, 0.66))
+    DeviceCrops(side, size, lengths, torch.device("cuda"))  # compares itself with OpenCV for all of them
 
 
 @pytest.mark.parametrize("settings", [{"cache": "device"}, {"cache": "ram"}], ids=str)
