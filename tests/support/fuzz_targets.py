@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.clips.store.outcomes import with_outcomes
 from midas_dfer.datasets.published.afew import read_afew
+from midas_dfer.datasets.published.blemore import read_blemore
 from midas_dfer.datasets.published.crema_d import read_crema_d
 from midas_dfer.datasets.published.dfew import read_dfew
 from midas_dfer.datasets.published.ferplus import read_ferplus
@@ -231,6 +232,24 @@ def _write_crema_d(root: Path) -> None:
             lines.append(f'"{source}000{n:02}",{n % 3},2,0,{n % 4},3,0,"{name}",10')
     (root / "processedResults").mkdir()
     (root / "processedResults" / "tabulatedVotes.csv").write_text("\n".join(lines) + "\n")
+
+
+def _write_single_votes(root: Path) -> None:
+    _write_crema_d(root)
+    lines = ['"","localid","queryType","questNum","clipName","sessionNums","respEmo"']
+    lines += [
+        f'"{n}","p{n % 4}",2,{n},"10{n % 6:02}_DFA_{("ANG", "HAP", "SAD")[n % 3]}_XX",{n},"AHN"' for n in range(12)
+    ]
+    lines = [line.replace('"AHN"', f'"{"AHN"[n % 3]}"') for n, line in enumerate(lines)]
+    (root / "finishedResponses.csv").write_text("\n".join(lines) + "\n")
+
+
+def _write_blemore(root: Path) -> None:
+    lines = ["filename,video_id,mix,emotion_1,emotion_2,emotion_1_salience,emotion_2_salience,fold"]
+    for n in range(8):
+        lines.append(f"A10{n}_ang_int1_ver1,A10{n},0,ang,,,,{n % 5}")
+        lines.append(f"A10{n}_mix_ang_sad_30_70_ver1,A10{n},1,ang,sad,30.0,70.0,{n % 5}")
+    (root / "train_metadata.csv").write_text("\n".join(lines) + "\n")
 
 
 def _label_studio_tasks(root: Path) -> None:
@@ -480,6 +499,20 @@ ANNOTATIONS: tuple[Target, ...] = (
         lambda root, _: read_crema_d(root),
         ("processedResults/*.csv",),
         place=r"1003_DFA_ANG_XX",
+    ),
+    Target(
+        "crema_d, single votes",
+        _write_single_votes,
+        lambda root, _: read_crema_d(root, annotators=True),
+        ("finishedResponses.csv",),
+        place=r"1003_DFA_ANG_XX",
+    ),
+    Target(
+        "blemore",
+        _write_blemore,
+        lambda root, _: read_blemore(root),
+        ("train_metadata.csv",),
+        place=r"A103_ang_int1_ver1",
     ),
     Target(
         "dfew, workbook",

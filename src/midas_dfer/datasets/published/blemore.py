@@ -33,6 +33,7 @@ _NEEDED = ("filename", "video_id", "mix", "emotion_1", "emotion_2", "emotion_1_s
 _KEPT = ("gender", "intensity_level", "situation", "version")
 _BLEND_NAME = r"^[^_]+_mix_(?P<e1>[a-z]+)_(?P<e2>[a-z]+)_(?P<s1>\d+)_(?P<s2>\d+)_"
 _SINGLE_NAME = r"^[^_]+_(?P<e1>[a-z]+)_(?:int|sit)\d_"
+_PLAIN_NAME = r"^\w[\w.-]*$"
 _EXPECTED = f"Expected is the file as published, with the columns {', '.join(_NEEDED)}."
 
 
@@ -83,7 +84,12 @@ def _read_part(file: Path, *, needs_fold: bool) -> pl.DataFrame:
     problems = RowProblems(records.place)
     names = cells["filename"].str.replace(MEDIA_SUFFIX, "")
     mix = cells["mix"].cast(pl.Float64, strict=False)
-    problems.add(names.is_null(), lambda _: "the filename is missing")
+    problems.add(
+        ~names.str.contains(_PLAIN_NAME).fill_null(value=False),
+        lambda row: "the filename is missing" if names[row] is None else f"the filename is {names[row]!r}",
+        "Expected is a name such as A102_ang_int1_ver1.",
+    )
+    problems.add(~names.is_first_distinct(), lambda row: f"{names[row]!r} is there a second time")
     problems.add(
         ~mix.is_in([0.0, 1.0]).fill_null(value=False),
         lambda row: f"mix is {cells['mix'][row]!r}",
