@@ -95,5 +95,5 @@ def _with_all_readings(result: JobResult, values: Mapping[str, Any]) -> JobResul
     scored = values["evaluation"]["agreement"]
     if scored is None:
         return result
-    agreement = {reading: VoteAgreement(**measures) for reading, measures in scored.items()}
+    agreement = {reading: read_fields(VoteAgreement, measures, reading) for reading, measures in scored.items()}
     return replace(result, evaluation=replace(result.evaluation, agreement=agreement))

@@ -217,7 +217,7 @@ def test_pictures_follow_the_predictions(tmp_path):
         pictures(scores(of), of, tmp_path / f"{seed}")
         for seed, of in enumerate([predictions(seed=0), predictions(seed=1)])
     )
-    assert list(found) == ["confusion.png", "recall.png", "calibration.png", "agreement.png"]
+    assert list(found) == ["confusion.png", "recall.png", "calibration.png", "risk_coverage.png", "agreement.png"]
     for name, picture in found.items():
         assert 800 < picture.shape[1] < 2000, name
         assert 400 < picture.shape[0] < 2000, name
@@ -232,7 +232,8 @@ def test_what_is_not_known_is_not_drawn(tmp_path):
     unlabelled = predictions(labelled=False)
     assert list(pictures(scores(unlabelled), unlabelled, tmp_path)) == ["agreement.png"]
     unvoted = predictions(voted=False)
-    assert list(pictures(scores(unvoted), unvoted, tmp_path)) == ["confusion.png", "recall.png", "calibration.png"]
+    labelled = ["confusion.png", "recall.png", "calibration.png", "risk_coverage.png"]
+    assert list(pictures(scores(unvoted), unvoted, tmp_path)) == labelled
     neither = predictions(labelled=False, voted=False)
     assert draw_evaluation(scores(neither), neither, tmp_path) == []
 
@@ -248,7 +249,7 @@ def test_what_is_not_known_is_not_drawn(tmp_path):
 def test_pictures_at_the_edges(tmp_path, names, clips):
     of = predictions(clips, names, seed=3)
     found = pictures(scores(of, names, caution="these clips were used in training " * 3), of, tmp_path)
-    assert len(found) == 4
+    assert len(found) == 5
     for name, picture in found.items():
         assert has_margins(picture), f"{name}: something is cut off"
 

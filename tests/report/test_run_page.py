@@ -75,7 +75,7 @@ def rescore(run: Path, classes: tuple[str, ...] | None = None, *, voted: bool = 
         p,
         video_ids=p.video_ids[:rows],
         has_votes=p.has_votes[:rows] & voted,
-        **{name: getattr(p, name)[:rows] for name in ("labels", "votes", "probabilities", "vote_shares")},
+        **{name: getattr(p, name)[:rows] for name in ("labels", "votes", "probabilities", "vote_shares", "num_votes")},
     )
     write_scores(folder, p, evaluation, classes or evaluation.class_names)
 

@@ -13,7 +13,7 @@ NO_FOLD = -1
 """Stands for the fold of a run that names none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PooledPredictions(Predictions):
     """The predictions of several trainings, one below the other; a clip is in them once for each that predicted it.
 
@@ -32,6 +32,7 @@ def pool_predictions(
     tables, folds, seeds = zip(*runs, strict=True)
     lengths = [len(table.video_ids) for table in tables]
     shares = [table.vote_shares for table in tables if table.vote_shares is not None]
+    votes = [table.num_votes for table in tables if table.num_votes is not None]
     numbers = [NO_FOLD if fold is None else fold for fold in folds]
     return PooledPredictions(
         video_ids=tuple(video_id for table in tables for video_id in table.video_ids),
@@ -40,6 +41,7 @@ def pool_predictions(
             for name in ("labels", "has_votes", "votes", "probabilities")
         },
         vote_shares=np.concatenate(shares) if len(shares) == len(tables) else None,
+        num_votes=np.concatenate(votes) if len(votes) == len(tables) else None,
         class_names=class_names,
         fold=np.repeat(np.array(numbers, dtype=np.int64), lengths),
         seed=np.repeat(np.array(seeds, dtype=np.int64), lengths),

@@ -258,4 +258,5 @@ def by_clip(predictions: Predictions) -> Predictions:
         votes=predictions.votes[first],
         probabilities=mean(predictions.probabilities),
         vote_shares=None if predictions.vote_shares is None else mean(predictions.vote_shares),
+        num_votes=None if predictions.num_votes is None else predictions.num_votes[first],
     )

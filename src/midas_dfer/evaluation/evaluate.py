@@ -257,6 +257,7 @@ def predict_clips(
         votes=votes_to_soft_labels(manifest.votes),
         probabilities=outputs[:, columns].softmax(dim=1).numpy(),
         vote_shares=None if shares is None else shares.numpy(),
+        num_votes=np.where(manifest.has_votes, manifest.votes.sum(axis=1), 0),
     )
 
 

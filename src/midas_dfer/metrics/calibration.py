@@ -81,16 +81,16 @@ class AmbiguityStratum:
         num_unlabelled: how many of them have no single label, so that they do not count for what follows. Tied votes
             are the most divided ones, so the last stratum loses the most.
         error: expected calibration error of the others; of few clips biased upwards.
-        gap: their mean confidence minus the share that is right: over 0 if the model is too sure, under 0 if it is not
-            sure enough; unbiased, also of few clips. Like `error` NaN where no clip has a label.
+        gap: overconfidence: their mean confidence minus the share that is right: over 0 if the model is too sure, under
+            0 if it is not sure enough; unbiased, also of few clips. Like `error` None where no clip has a label.
     """
 
     lowest: float
     highest: float
     num_clips: int
     num_unlabelled: int
-    error: float
-    gap: float
+    error: float | None
+    gap: float | None
 
 
 def calibration_by_ambiguity(
@@ -131,9 +131,9 @@ def calibration_by_ambiguity(
 def _stratum(
     p: Float64[np.ndarray, "N K"], labels: Int64[np.ndarray, " N"], divided: Float64[np.ndarray, " N"], num_bins: int
 ) -> AmbiguityStratum:
-    known = labels != NO_LABEL
-    right = p[known].argmax(axis=1) == labels[known]
-    gap = float(p[known].max(axis=1).mean() - right.mean()) if known.any() else float("nan")
-    error = expected_calibration_error(p, labels, num_bins)
-    limits = float(divided.min()), float(divided.max())
-    return AmbiguityStratum(*limits, len(labels), int((~known).sum()), error, gap)
+    known, limits = labels != NO_LABEL, (float(divided.min()), float(divided.max()))
+    unlabelled = int((~known).sum())
+    if not known.any():
+        return AmbiguityStratum(*limits, len(labels), unlabelled, None, None)
+    gap = float(p[known].max(axis=1).mean() - (p[known].argmax(axis=1) == labels[known]).mean())
+    return AmbiguityStratum(*limits, len(labels), unlabelled, expected_calibration_error(p, labels, num_bins), gap)

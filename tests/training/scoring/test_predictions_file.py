@@ -1,5 +1,6 @@
 """predictions.csv: what was written is read back, and what cannot be is said."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,23 @@ def test_nine_digits_and_which_clips_have_votes_come_back(tmp_path):
     assert scores_of(read).agreement["probabilities"].soft_cross_entropy == pytest.approx(
         evaluation.agreement["probabilities"].soft_cross_entropy, rel=1e-8
     )
+
+
+def test_the_number_of_votes_comes_back_and_is_not_needed(tmp_path):
+    plain = make([True, False, True, True, False])
+    counts = np.array([[1, 2, 7], [0, 0, 0], [5, 0, 0], [1, 0, 0], [0, 0, 0]])
+    votes = np.where(counts > 0, counts, plain.votes * ~plain.has_votes[:, None])
+    predictions = replace(plain, votes=votes / votes.sum(axis=1, keepdims=True), num_votes=counts.sum(axis=1))
+    path, evaluation = write(tmp_path, predictions)
+    assert path.read_text().startswith('video_id,label,predicted,has_votes,num_votes,votes_happy,"votes_a, b"')
+    read = read_predictions(path, evaluation)
+    assert read.num_votes is not None
+    assert read.num_votes.tolist() == [10, 0, 5, 1, 0]
+    assert scores_of(read).votes_noise == pytest.approx(evaluation.votes_noise) != None  # noqa: E711
+    path.write_text(path.read_text().replace("true,10,", "true,0,"))
+    with pytest.raises(RequestError, match="num_votes is not above 0 where has_votes is true"):
+        read_predictions(path, evaluation)
+    assert read_predictions(*write(tmp_path, plain)).num_votes is None
 
 
 def test_classes_that_rounding_makes_equal(tmp_path):

@@ -24,6 +24,7 @@ from midas_dfer.report.pictures.layout import (
     widest_name,
     write_beside,
 )
+from midas_dfer.report.pictures.risk_figure import risk_coverage_chart
 from midas_dfer.report.pictures.style import (
     ACCENT,
     INK,
@@ -55,7 +56,8 @@ def draw_evaluation(
     Args:
         evaluation: the scores.
         predictions: what they were computed from.
-        folder: for confusion.png, recall.png, calibration.png, agreement.png; made if it is not there.
+        folder: for confusion.png, recall.png, calibration.png, risk_coverage.png, agreement.png; made if it is not
+            there.
         people: who is in which clip, by its id, for the intervals; see `comparison.intervals.subjects_of`.
 
     Returns:
@@ -75,6 +77,7 @@ def draw_evaluation(
             charts["confusion"] = confusion_chart(np.array(e.confusion, dtype=np.int64), e.class_names, **about)
             charts["recall"] = recall_chart([("", e, evaluation_intervals(e, predictions, people))], **about)
             charts["calibration"] = calibration_chart("", e, predictions, people, **about)
+            charts["risk_coverage"] = risk_coverage_chart(predictions, **about)
         if e.num_voted:
             charts["agreement"] = _agreement_chart(e, predictions, about["caution"])
         for name, chart in charts.items():

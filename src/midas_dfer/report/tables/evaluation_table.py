@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from midas_dfer.metrics import AmbiguityStratum
 from midas_dfer.report.tables.terminal import blocks, facts, simple_table, wrapped
 from midas_dfer.training.scoring.baselines import Reference
-from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, NONE, READINGS, RECOGNITION
+from midas_dfer.training.scoring.measures import DISTANCES, NONE, READINGS, RECOGNITION, shown_measures
 from midas_dfer.training.scoring.scores import Evaluation, in_words
 from midas_dfer.wording import count, percent
 
@@ -52,20 +53,33 @@ def _recognition(e: Evaluation) -> list[list[str]]:
 def _agreement(e: Evaluation) -> list[list[str]]:
     if e.agreement is None:
         return [wrapped("No clip has votes, so there is no agreement with them.")]
-    units = {key: f" ({measure.unit})" for key, measure in MEASURES.items() if measure.unit == "nats"}
+    found = tuple(e.agreement.values())
+    measures = shown_measures(found)
+    units = {each.key: f" ({each.unit})" for each in measures if each.unit}
+    if e.votes_noise is not None:
+        units["corrected_total_variation"] = f" ({e.votes_noise:.4f})"
     if e.votes_entropy is not None:
         units["soft_cross_entropy"] = f" (nats, at least {e.votes_entropy:.4f})"
-    rows = [
-        (m.name + units.get(m.key, ""), *(m.text(m.of(reading)) for reading in e.agreement.values()))
-        for m in MEASURES.values()
-        if m not in RECOGNITION
-    ]
-    head = f"agreement with votes ({count(e.num_voted, 'clip')})"
-    table = simple_table((head, *(READINGS[name] for name in e.agreement)), rows)
+    rows = [(m.name + units.get(m.key, ""), *(m.text(m.of(each)) for each in found)) for m in measures]
+    main, readings = len(shown_measures([])), [READINGS[name] for name in e.agreement]
+    tables = [simple_table((f"agreement with votes ({count(e.num_voted, 'clip')})", *readings), rows[:main])]
+    if rows[main:]:
+        tables.append(simple_table(("further measures (docs/measures.md)", *readings), rows[main:]))
+    if e.judged is not None and (strata := e.judged.calibration_by_ambiguity):
+        head = ("by entropy of the votes", "clips", "without label", "ECE", "overconfidence")
+        tables.append(simple_table(head, [_stratum(each) for each in strata]))
     said = "probabilities: the softmax of the network's output, flat where the training targets were."
     if e.no_vote_shares:
-        return [table, wrapped(f"{said} They are {e.no_vote_shares}.")]
-    return [table, wrapped(f"{said} vote shares: the annotators' distribution that this output implies.")]
+        return [*tables, wrapped(f"{said} They are {e.no_vote_shares}.")]
+    return [*tables, wrapped(f"{said} vote shares: the annotators' distribution that this output implies.")]
+
+
+def _stratum(each: AmbiguityStratum) -> tuple[str, ...]:
+    limits = dict.fromkeys(f"{limit:.3f}" for limit in (each.lowest, each.highest))
+    figures = (
+        NONE if value is None else f"{value:{form}}" for value, form in ((each.error, ".4f"), (each.gap, "+.4f"))
+    )
+    return " to ".join(limits), f"{each.num_clips:,}", f"{each.num_unlabelled:,}", *figures
 
 
 def _blends(e: Evaluation) -> list[list[str]]:

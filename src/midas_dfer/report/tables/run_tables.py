@@ -10,11 +10,11 @@ from midas_dfer.report.tables.table_data import Cell, Footnotes, TableData, best
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import MACHINE_SETTINGS
 from midas_dfer.training.scoring.baselines import HumanLine, Reference, mean_baselines
-from midas_dfer.training.scoring.measures import MEASURES, NONE, READINGS, RECOGNITION, Measure
+from midas_dfer.training.scoring.measures import MEASURES, NONE, READINGS, RECOGNITION, Measure, shown_measures
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.wording import and_more, setting_text
 
-_AGREEMENT = tuple(each for each in MEASURES.values() if each not in RECOGNITION and each.key != "entropy_pearson")
+_AGREEMENT = tuple(each for each in shown_measures([]) if each.key != "entropy_pearson")
 _RECALL = MEASURES["uar"]
 _MOST_CLASSES, _MOST_VALUES = 12, 4
 _UNREMARKABLE = (*MACHINE_SETTINGS, "precision")  # the paper says nothing of these

@@ -2,6 +2,7 @@
 
 - `scores`, `baselines`: the scores, and the guesses and people that they are held against.
 - `blends`: presence and salience accuracy, where the shares of emotions are known.
+- `agreement`: of predictions with the votes, and their confidence.
 - `measures`: how each score is called and shown; `readings`: what a network's output says of the annotators.
 - `scores_file`, `predictions_file`: evaluations of a run; predictions.csv.
 """

@@ -1,6 +1,6 @@
 """The scores that are reported, and the readings of a network's output: their names, units and decimals, once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ class Measure:
     """A score: its attribute (`key`) in `Evaluation`, `VoteAgreement` or `Reference`, and how it is shown.
 
     `short`: its name in narrow tables and in sentences; `unit`: "%" of a share, shown times 100; "nats"; or "".
+    `detail`: shown only where all there is of an evaluation is shown, and only if there is a value.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Measure:
     unit: str = ""
     lower_is_better: bool = False
     decimals: int = 4
+    detail: bool = False
 
     @property
     def scale(self) -> float:
@@ -73,6 +75,28 @@ _ALL = (
     Measure("entropy_pearson", "entropy correlation, Pearson", "entropy corr."),
     Measure("entropy_spearman", "entropy correlation, Spearman", "entropy rank corr."),
     Measure("expected_calibration_error", "expected calibration error", "ECE", lower_is_better=True),
+    *(
+        Measure(key, name, short, unit, lower_is_better=lower, detail=True)
+        for key, name, short, unit, lower in (
+            ("kullback_leibler", "Kullback-Leibler divergence", "KL", "nats", True),
+            ("multinomial_nll", "negative log-likelihood of the votes", "NLL", "nats", True),
+            ("corrected_total_variation", "total variation less noise", "TV less noise", "", True),
+            ("corrected_squared_distance", "squared distance less noise", "squared less noise", "", True),
+            ("wasserstein", "Wasserstein distance between emotions", "Wasserstein", "", True),
+            ("manhattan", "Manhattan distance", "Manhattan", "", True),
+            ("chebyshev", "Chebyshev distance", "Chebyshev", "", True),
+            ("clark", "Clark distance", "Clark", "", True),
+            ("canberra", "Canberra distance", "Canberra", "", True),
+            ("cosine", "cosine similarity", "cosine", "", False),
+            ("intersection", "intersection", "intersection", "", False),
+            ("soft_micro_f1", "soft micro F1", "micro F1", "", False),
+            ("soft_macro_f1", "soft macro F1", "macro F1", "", False),
+            ("risk_coverage_area", "area under the risk-coverage curve", "AURC", "", True),
+            ("excess_risk_coverage_area", "the same, above perfect ranking", "E-AURC", "", True),
+            ("selective_risk_90", "errors among the surest 90 %", "risk at 0.9", "", True),
+            ("selective_risk_80", "errors among the surest 80 %", "risk at 0.8", "", True),
+        )
+    ),
 )
 
 MEASURES: Mapping[str, Measure] = MappingProxyType({each.key: each for each in _ALL})
@@ -83,3 +107,10 @@ RECOGNITION = tuple(MEASURES[key] for key in ("uar", "war"))
 
 DISTANCES = tuple(MEASURES[key] for key in ("soft_cross_entropy", "jensen_shannon", "total_variation"))
 """From the votes."""
+
+
+def shown_measures(found: Iterable[object]) -> list[Measure]:
+    """Those that have a value in some of several `VoteAgreement`, and the main ones even if they have none."""
+    agreements = tuple(found)
+    known = [each for each in MEASURES.values() if any(each.of(a) is not None for a in agreements)]
+    return [each for each in MEASURES.values() if each not in RECOGNITION and (each in known or not each.detail)]

@@ -15,11 +15,14 @@ from midas_dfer.training.scoring.scores import Evaluation, Predictions
 _KINDS = ("votes", "probability")
 _VOTE_SHARE = "vote_share"
 _NO_VOTE_SHARES = "no_vote_shares"
+_NUM_VOTES = "num_votes"
 _YES_OR_NO = {"true": True, "false": False}
 
 
 def predictions_table(predictions: Predictions, class_names: Iterable[str], no_vote_shares: str = "") -> str:
-    """Give a CSV file: video_id, label, predicted, has_votes, votes and both readings; to nine significant digits.
+    """Give a CSV file: video_id, label, predicted, has_votes, num_votes, votes and both readings; to nine digits.
+
+    The column num_votes is left out where their number is not known.
 
     Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
     of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
@@ -31,14 +34,23 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
         kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
     columns = [f"{kind}_{name}" for kind in kinds for name in names]
     reasons = [no_vote_shares] if p.vote_shares is None else []
-    head = ["video_id", "label", "predicted", "has_votes", *columns, *([_NO_VOTE_SHARES] if reasons else [])]
+    numbers = [[]] * len(p.labels) if p.num_votes is None else [[str(number)] for number in p.num_votes]
+    head = [
+        "video_id",
+        "label",
+        "predicted",
+        "has_votes",
+        *([] if p.num_votes is None else [_NUM_VOTES]),
+        *columns,
+        *([_NO_VOTE_SHARES] if reasons else []),
+    ]
     shares = np.concatenate(tables, axis=1).tolist()
     labels = ["" if label == NO_LABEL else names[label] for label in p.labels]
     predicted = [names[place] for place in p.predicted]
     voted = ["true" if has else "false" for has in p.has_votes]
     rows = (
-        [*map(csv_cell, words), *(f"{share:.9g}" for share in row), *reasons]
-        for *words, row in zip(p.video_ids, labels, predicted, voted, shares, strict=True)
+        [*map(csv_cell, words), *number, *(f"{share:.9g}" for share in row), *reasons]
+        for *words, number, row in zip(p.video_ids, labels, predicted, voted, numbers, shares, strict=True)
     )
     return csv_text([head, *rows])
 
@@ -69,6 +81,11 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
         has_votes = np.array([_YES_OR_NO[word] for word in columns["has_votes"]])
         if has_votes.sum() != evaluation.num_voted:
             raise ValueError(f"{has_votes.sum()} of its clips have votes, in evaluation.json {evaluation.num_voted}")
+        num_votes = None
+        if _NUM_VOTES in columns:  # not in files of earlier versions
+            num_votes = np.array([int(cell) for cell in columns[_NUM_VOTES]], dtype=np.int64)
+            if (num_votes[has_votes] < 1).any():
+                raise ValueError("num_votes is not above 0 where has_votes is true")
         return Predictions(
             video_ids=tuple(map(from_csv_cell, columns["video_id"])),
             labels=labels,
@@ -76,6 +93,7 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
             votes=_whole(votes),
             probabilities=_as_chosen(_whole(probabilities), predicted),
             vote_shares=_whole(shares[0]) if shares else None,
+            num_votes=num_votes,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error

@@ -14,9 +14,11 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.classes import MappingReport
 from midas_dfer.notebook import Shade, Share, Table, notebook_html
 from midas_dfer.training.run_folder.typed_json import Proportion, read_fields
+from midas_dfer.training.scoring.agreement import VoteAgreement as VoteAgreement
+from midas_dfer.training.scoring.agreement import VotedClips
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 from midas_dfer.training.scoring.blends import BlendScores
-from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, NONE, READINGS
+from midas_dfer.training.scoring.measures import DISTANCES, NONE, READINGS, shown_measures
 from midas_dfer.wording import percent
 
 EVALUATION_FILE, PREDICTIONS_FILE = "evaluation.json", "predictions.csv"
@@ -35,6 +37,7 @@ class Predictions:
         votes: the annotators' distribution.
         probabilities: softmax of the network's output.
         vote_shares: the annotators' distribution that the output implies; None where it does not give that.
+        num_votes: how many votes each clip has, 0 where there are none; None if that is not known.
     """
 
     video_ids: tuple[str, ...]
@@ -43,6 +46,7 @@ class Predictions:
     votes: Float64[np.ndarray, "N K"]
     probabilities: Float64[np.ndarray, "N K"]
     vote_shares: Float64[np.ndarray, "N K"] | None
+    num_votes: Int64[np.ndarray, " N"] | None = None
 
     @property
     def judged(self) -> Float64[np.ndarray, "N K"]:
@@ -54,27 +58,6 @@ class Predictions:
         """The predicted class, which is the same for both readings."""
         found: Int64[np.ndarray, " N"] = self.probabilities.argmax(axis=1)
         return found
-
-
-@dataclass(frozen=True)
-class VoteAgreement:
-    """How close predicted distributions come to the votes; means over the clips that have votes.
-
-    Attributes:
-        soft_cross_entropy: in nats; its lowest value is the entropy of the votes.
-        jensen_shannon: in nats, 0 to log 2.
-        total_variation: 0 to 1; the share of votes that would have to be moved.
-        entropy_pearson, entropy_spearman: correlation between the entropy of the prediction and of the votes:
-            does the network find ambiguous what people find ambiguous? None if either is constant.
-        expected_calibration_error: against the single labels, 15 bins. None if there are no labels.
-    """
-
-    soft_cross_entropy: float
-    jensen_shannon: float
-    total_variation: float
-    entropy_pearson: float | None
-    entropy_spearman: float | None
-    expected_calibration_error: float | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +97,7 @@ class Evaluation:
         human_line: how well people predict each other, and the model them; None where no clip has two votes, and
             likewise.
         blends: presence and salience accuracy, where the shares of the emotions in each clip are known.
+        votes_noise: the total variation of a perfect prediction, since votes are few (`metrics.noise_floor`); likewise.
     """
 
     method: str
@@ -142,6 +126,7 @@ class Evaluation:
     baselines: Baselines | None = None
     human_line: HumanLine | None = None
     blends: BlendScores | None = None
+    votes_noise: float | None = None
 
     @property
     def judged(self) -> VoteAgreement | None:
@@ -253,8 +238,8 @@ class Evaluation:
             tables.append(Table(head, tuple(rows), "Recall, and what the clips of each class were taken for"))
         if self.agreement is not None:
             head = ("agreement with the votes", *(READINGS[name] for name in self.agreement))
-            measures = [MEASURES[key] for key in asdict(self.agreement["probabilities"])]
-            rows = [(m.name, *(m.text(m.of(each)) for each in self.agreement.values())) for m in measures]
+            found = tuple(self.agreement.values())
+            rows = [(m.name, *(m.text(m.of(each)) for each in found)) for m in shown_measures(found)]
             tables.append(Table(head, tuple(rows)))
         facts.append(f"CAUTION: {self.caution}." if self.caution else "")
         return notebook_html(f"Evaluation: {self.method}, {self.model}", facts, tables)
@@ -289,10 +274,12 @@ def score(predictions: Predictions, **about: Unpack[About]) -> Evaluation:
     confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(about["class_names"]))
     voted = predictions.has_votes
     votes = predictions.votes[voted]
-    agreement = None
+    agreement = noise = None
     if voted.any():
+        clips = VotedClips.of(labels, voted, predictions.votes, predictions.num_votes, about["class_names"])
         read = {name: getattr(predictions, name) for name in READINGS}
-        agreement = {name: _agreement(given, votes, voted, labels) for name, given in read.items() if given is not None}
+        agreement = {name: clips.agreement(given) for name, given in read.items() if given is not None}
+        noise = None if clips.floor is None else clips.floor.mean
     return Evaluation(
         **about,
         num_clips=len(labels),
@@ -304,28 +291,7 @@ def score(predictions: Predictions, **about: Unpack[About]) -> Evaluation:
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
         agreement=agreement,
-    )
-
-
-def _agreement(
-    predicted: Float64[np.ndarray, "N K"],
-    votes: Float64[np.ndarray, "V K"],
-    voted: Bool[np.ndarray, " N"],
-    labels: Int64[np.ndarray, " N"],
-) -> VoteAgreement:
-    shown = predicted[voted]
-    correlation = metrics.entropy_correlation(shown, votes)
-    labelled = labels != NO_LABEL
-    error = None
-    if labelled.any():
-        error = metrics.expected_calibration_error(predicted[labelled], labels[labelled])
-    return VoteAgreement(
-        soft_cross_entropy=metrics.soft_cross_entropy(shown, votes),
-        jensen_shannon=metrics.jensen_shannon(shown, votes),
-        total_variation=metrics.total_variation(shown, votes),
-        entropy_pearson=_number(correlation.pearson),
-        entropy_spearman=_number(correlation.spearman),
-        expected_calibration_error=error,
+        votes_noise=noise,
     )
 
 
