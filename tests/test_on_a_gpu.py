@@ -83,8 +83,8 @@ def test_crops_are_those_of_opencv_to_the_bit(side, size):
     DeviceCrops(side, size, lengths, torch.device("cuda"))  # compares itself with OpenCV for all of them
 
 
-@pytest.mark.parametrize("settings", [{"cache": "device"}, {"cache": "ram"}], ids=str)
-def test_cached_trainings_go_the_same_way(tmp_path, settings):
+@pytest.mark.parametrize("settings", [{"cache": "device"}, {"cache": "ram"}, {"compile": True}], ids=str)
+def test_cached_and_compiled_trainings_go_the_same_way(tmp_path, settings):
     store = make_store(tmp_path / "made")
     plain = losses_of(store, tmp_path / "plain")
     np.testing.assert_allclose(losses_of(store, tmp_path / "other", **settings), plain, rtol=2e-3)
