@@ -1,6 +1,7 @@
 """The human line and the noise of few votes: by enumeration, by simulation, and on the votes of FER+."""
 
 import itertools
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_the_floor_is_what_a_perfect_prediction_scores(votes):
     np.testing.assert_allclose(
         corrected_total_variation(flat, cast, floor, "none"), total_variation(flat, cast / votes, "none") - floor.values
     )
+
+
+def test_a_floor_of_very_many_votes_takes_little_memory():
+    rng = np.random.default_rng(3)
+    cast = np.array([rng.multinomial(10_000 if i % 2 else 900, rng.dirichlet([1.0] * 7)) for i in range(40)])
+    tracemalloc.start()
+    floor = noise_floor(cast)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    n, panels = cast.sum(axis=1), cast / cast.sum(axis=1, keepdims=True)
+    drawn = [rng.multinomial(*each, 200) / each[0] for each in zip(n.tolist(), panels, strict=True)]
+    simulated = [np.abs(d - panel).sum(axis=1).mean() / 2 for d, panel in zip(drawn, panels, strict=True)]
+    assert floor.mean == pytest.approx(np.mean(simulated), rel=0.05)
 
 
 def test_the_floor_at_its_limits():

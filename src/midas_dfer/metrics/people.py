@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, overload
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Num
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import Votes, votes_to_soft_labels
@@ -17,6 +17,8 @@ from midas_dfer.labels.checks import checked_whole_votes, refuse_rows
 from midas_dfer.metrics.votes import Distributions, checked_pair, reduced, total_variation
 
 _MOST_SHRINKAGE = 1e6
+_MOST_IN_A_HALF = 50
+"""Votes in the halves that the shrinkage is fitted to: more say little more, and sums over them take gigabytes."""
 
 
 VoteMeasure = Callable[..., Float64[np.ndarray, " N"]]
@@ -123,7 +125,7 @@ def noise_floor(votes: Votes, *, size: int | None = None) -> NoiseFloor:
 
     Args:
         votes: counts `[N, K]`, whole numbers, at least one a row, at least one clip with two.
-        size: votes in each half, as in `split_halves`.
+        size: votes in each half, as in `split_halves`; None takes at most 50.
 
     Raises:
         RequestError: as for `split_halves`.
@@ -132,6 +134,7 @@ def noise_floor(votes: Votes, *, size: int | None = None) -> NoiseFloor:
 
     counts = checked_whole_votes(votes)
     has, sizes = _halves(counts.sum(axis=1).astype(np.int64), size)
+    sizes = np.minimum(sizes, _MOST_IN_A_HALF) if size is None else sizes
     halves = float(_between_cast_halves(counts[has].astype(np.int64), sizes).mean())
     n = counts.sum(axis=1, keepdims=True)
     mean = (counts / n).mean(axis=0)
@@ -240,21 +243,26 @@ def _between_cast_halves(counts: Int64[np.ndarray, "M K"], sizes: Int64[np.ndarr
     values, total = np.zeros(len(counts)), counts.sum(axis=1)
     for n, m in np.unique(np.stack([total, sizes], axis=1), axis=0).tolist():
         rows = (total == n) & (sizes == m)
-        c, a, b = np.ogrid[: n + 1, : m + 1, : m + 1]
+        occurring, places = np.unique(counts[rows], return_inverse=True)
+        c, a, b = occurring[:, None, None], *np.ogrid[: m + 1, : m + 1]
         logs = _log_ways(m, a) + _log_ways(m, b) + _log_ways(n - 2 * m, c - a - b) - _log_ways(n, c)
         apart = (np.abs(a - b) / m * np.exp(logs)).sum(axis=(1, 2))
-        values[rows] = apart[counts[rows]].sum(axis=1) / 2
+        values[rows] = apart[places.reshape(-1, counts.shape[1])].sum(axis=1) / 2
     return values
 
 
 def _to_panel(panels: Float64[np.ndarray, "N K"], n: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
-    """Expected total variation of n votes from the panel: half of the mean deviations of binomial shares."""
-    values = np.zeros(len(panels))
-    for size in np.unique(n):
-        rows = n == size
-        votes = np.arange(size + 1)
-        apart = np.abs(votes / size - panels[rows][..., None])
-        values[rows] = (apart * _binomial(panels[rows], int(size))).sum(axis=(1, 2)) / 2
+    """Expected total variation of n votes from the panel: half of the mean deviations of binomial shares.
+
+    De Moivre: of n votes with the chance p, `E |X - n p| = 2 k C(n, k) p**k (1 - p)**(n - k + 1)` with
+    `k = floor(n p) + 1`.
+    """
+    from scipy.special import xlogy
+
+    number, share = n[:, None], np.clip(panels, 0.0, 1.0)
+    k = np.floor(number * share) + 1
+    logs = _log_ways(number, k) + xlogy(k, share) + xlogy(number - k + 1, 1 - share)
+    values: Float64[np.ndarray, " N"] = (k * np.exp(logs) / number).sum(axis=1)
     return values
 
 
@@ -263,24 +271,25 @@ def _between_halves(panels: Float64[np.ndarray, "N K"], sizes: Int64[np.ndarray,
     values = np.zeros(len(panels))
     for size in np.unique(sizes):
         rows = sizes == size
-        chance = _binomial(panels[rows], int(size))
         votes = np.arange(size + 1)
         apart = np.abs(votes[:, None] - votes) / size
-        values[rows] = ((chance @ apart) * chance).sum(axis=(1, 2)) / 2
+        for of_class in panels[rows].T:
+            chance = _binomial(of_class, int(size))
+            values[rows] += ((chance @ apart) * chance).sum(axis=1) / 2
     return values
 
 
-def _binomial(shares: Float64[np.ndarray, "N K"], size: int) -> Float64[np.ndarray, "N K V"]:
-    """The chance of 0, 1, ... `size` votes for each class."""
+def _binomial(shares: Float64[np.ndarray, " N"], size: int) -> Float64[np.ndarray, "N V"]:
+    """The chance of 0, 1, ... `size` votes for a class that has these shares."""
     from scipy.special import xlogy
 
     votes, share = np.arange(size + 1), np.clip(shares, 0.0, 1.0)[..., None]
     logs = _log_ways(size, votes) + xlogy(votes, share) + xlogy(size - votes, 1 - share)
-    chance: Float64[np.ndarray, "N K V"] = np.exp(logs)
+    chance: Float64[np.ndarray, "N V"] = np.exp(logs)
     return chance
 
 
-def _log_ways(n: int, k: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+def _log_ways(n: int | Int64[np.ndarray, "..."], k: Num[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """The logarithm of "n choose k"; minus infinity where k is not from 0 to n."""
     from scipy.special import gammaln  # infinite at 0 and below
 
