@@ -9,6 +9,7 @@ from midas_dfer.emotions import AFEW, CREMA_D, DFEW, FERPLUS, MAFW, canonical_na
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.classes import DroppedClass, map_classes, report_mapping
 from midas_dfer.manifest.manifest import Manifest, Sample
+from midas_dfer.manifest.vote_counts import numbered_votes
 
 SAMPLES = [
     Sample("a", "a", (1, 6, 2, 1), 1, "train", 2, "s1", {"scene": "bar"}),
@@ -42,6 +43,23 @@ def test_by_hand():
     assert report.dropped == (DroppedClass("surprise", 20, 4, 1), DroppedClass("awe", 11, 4, 1))
     assert (report.num_label_dropped, report.num_without_votes, report.num_left_out) == (2, 1, 3)
     assert (report.absent, report.num_clips, report.num_votes, report.num_votes_dropped) == (("sad",), 6, 40, 31)
+
+
+def test_single_votes_go_with_the_counts():
+    cast = {
+        "a": [("x", "surprise"), ("y", "happiness"), (None, "Anger")],
+        "d": None,
+        "f": [("y", "Anger"), ("x", "awe")],
+    }
+    people, said = ([None if v is None else [vote[k] for vote in v] for v in cast.values()] for k in (0, 1))
+    manifest = Manifest.from_samples(SOURCE, [each for each in SAMPLES if each.video_id in cast], "mine")
+    mapped = map_classes(manifest.with_columns(annotators=people, annotator_votes=said), TARGET)
+    assert mapped.table["annotators"].to_list() == [["y", None], None, ["y"]]
+    assert mapped.table["annotator_votes"].to_list() == [["happy", "angry"], None, ["angry"]]
+    assert mapped.table.columns[-2:] == ["annotators", "annotator_votes"]
+    votes = numbered_votes(mapped)
+    assert votes.annotators == ("y",)
+    assert [votes.clips.tolist(), votes.people.tolist(), votes.chosen.tolist()] == [[0, 2], [0, 0], [0, 2]]
 
 
 def test_other_order_and_spelling_lose_nothing():

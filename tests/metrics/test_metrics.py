@@ -17,6 +17,7 @@ from torchmetrics.functional.regression import spearman_corrcoef
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import entropy, votes_to_soft_labels
 from midas_dfer.metrics import (
+    annotator_error,
     confusion_matrix,
     entropy_correlation,
     expected_calibration_error,
@@ -240,3 +241,21 @@ def test_calibration_at_its_limits():
 def test_what_cannot_be_scored_is_refused(call, message):
     with pytest.raises(RequestError, match=message):
         call()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+def test_annotator_error_is_the_mean_over_clips_of_the_mean_over_votes(rows):
+    by_clip = {}
+    for clip, vote, predicted in rows:
+        by_clip.setdefault(clip, []).append(vote != predicted)
+    expected = sum(sum(wrong) / len(wrong) for wrong in by_clip.values()) / len(by_clip)
+    assert annotator_error(*np.array(rows).T) == pytest.approx(expected)
+
+
+def test_annotator_error_of_one_prediction_for_all_is_the_share_of_the_other_votes():
+    clips, votes, predicted = [7, 7, 7, 7, 9], [0, 0, 1, 2, 1], [0, 0, 0, 0, 2]
+    assert annotator_error(clips, votes, predicted) == pytest.approx((0.5 + 1) / 2)
+    with pytest.raises(RequestError, match=r"clips \(1,\), votes \(2,\)"):
+        annotator_error([0], [0, 1], [0, 1])
+    with pytest.raises(RequestError, match="at least one vote"):
+        annotator_error([], [], [])

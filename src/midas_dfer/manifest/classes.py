@@ -1,6 +1,6 @@
 """The clips of one dataset under the classes of another, matched by name; what gets lost is counted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,8 +130,19 @@ def map_classes(manifest: Manifest, class_names: Sequence[str]) -> Manifest:
     if LABELS_COLUMN in table.columns:
         shares = [_wanted_shares(each, match.places) for each in table[LABELS_COLUMN].to_list()]
         table = table.with_columns(pl.Series(LABELS_COLUMN, shares, pl.List(pl.Float64)))
+    if "annotator_votes" in table.columns:
+        table = _with_wanted_single_votes(table, {name: names.get(at) for at, name in enumerate(match.source)})
     report = report_mapping(manifest, class_names)
     return Manifest(match.target, table, manifest.name, (*manifest.notes, *report.sentences()))
+
+
+def _with_wanted_single_votes(table: pl.DataFrame, names: Mapping[str, str | None]) -> pl.DataFrame:
+    """Rename the classes of single votes; votes for a class that is not wanted, and who cast them, are left out."""
+    columns = [column for column in ("annotators", "annotator_votes") if column in table.columns]
+    vote = pl.col("annotator_votes").replace_strict(names, default=None)
+    votes = table.select("video_id", *columns).explode(columns).with_columns(vote).drop_nulls("annotator_votes")
+    wanted = votes.group_by("video_id").agg(columns)
+    return table.drop(columns).join(wanted, on="video_id", how="left", maintain_order="left").select(table.columns)
 
 
 def _wanted_shares(shares: Sequence[float] | None, places: Sequence[int | None]) -> list[float] | None:

@@ -1,10 +1,12 @@
 """How many votes some clips have, who cast them, and how many end in a tie: what every verb that reads votes prints."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int64
 
 from midas_dfer.labels import NO_LABEL, majority_labels
 from midas_dfer.manifest.manifest import Manifest
@@ -43,6 +45,35 @@ def single_votes(manifest: Manifest) -> pl.DataFrame:
         .explode("annotator", "vote")
         .drop_nulls()
     )
+
+
+@dataclass(frozen=True)
+class NumberedVotes:
+    """The votes one by one, as numbers: annotator `people[v]` of `annotators` chose class `chosen[v]` on `clips[v]`.
+
+    `annotators` are sorted; clips are rows of the manifest.
+    """
+
+    annotators: tuple[str, ...]
+    clips: Int64[np.ndarray, " V"]
+    people: Int64[np.ndarray, " V"]
+    chosen: Int64[np.ndarray, " V"]
+
+
+def numbered_votes(manifest: Manifest) -> NumberedVotes:
+    """Give `single_votes` as numbers; none where nobody is named."""
+    votes = single_votes(manifest)
+    names = votes["annotator"].unique().sort().to_list()
+
+    def numbers(column: str, order: Iterable[str]) -> Int64[np.ndarray, " V"]:
+        places = {name: number for number, name in enumerate(order)}
+        return np.array([places[each] for each in votes[column].to_list()], dtype=np.int64)
+
+    clips, people, chosen = (
+        numbers(*each)
+        for each in (("video_id", manifest.video_ids), ("annotator", names), ("vote", manifest.class_names))
+    )
+    return NumberedVotes(tuple(names), clips, people, chosen)
 
 
 def count_votes(manifest: Manifest) -> VoteCount | None:

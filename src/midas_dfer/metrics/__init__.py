@@ -2,8 +2,8 @@
 
 Also the uncertainty of scores and of differences between methods: intervals, paired tests, verdicts.
 
-- `recognition`: UAR, WAR, recall and its interval, confusion. `calibration`: reliability, also by ambiguity.
-  `selective`: what is wrong among the most confident.
+- `recognition`: UAR, WAR, recall and its interval, confusion, single votes missed. `calibration`: reliability, also by
+  ambiguity. `selective`: what is wrong among the most confident.
 - `votes`: distances to votes. `distances`: more of them. `transport`: earth mover's. `likelihoods`: of the counts.
 - `blends`: emotions with known shares, as BLEMORE scores them.
 - `people`: the human line, and distances corrected for the small number of votes.
@@ -63,6 +63,7 @@ from midas_dfer.metrics.recognition import (
     Confusion,
     Labels,
     Predictions,
+    annotator_error,
     confusion_matrix,
     recall_per_class,
     uar,
@@ -105,6 +106,7 @@ __all__ = [
     "SplitHalves",
     "Verdict",
     "VoteMeasure",
+    "annotator_error",
     "blend_thresholds",
     "calibration_by_ambiguity",
     "canberra",

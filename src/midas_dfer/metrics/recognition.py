@@ -164,3 +164,30 @@ def _confusion(
             "Give one, or labels and predictions."
         )
     return confusion.astype(np.int64)
+
+
+def annotator_error(clips: Labels, votes: Labels, predictions: Labels) -> float:
+    """Error against single votes: the mean over clips of the mean over a clip's votes of [prediction != vote].
+
+    LeWiDi's measure of systems that predict each annotator (LeWiDi 2025, arXiv 2510.08460). With one prediction for all
+    annotators of a clip it is 1 minus the mean share of the votes for the predicted class.
+
+    Args:
+        clips: the number of the clip that each vote is on `[V]`.
+        votes: the class voted for `[V]`.
+        predictions: the class predicted for that annotator and clip `[V]`.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        RequestError: the lengths differ, or there are no votes.
+    """
+    where, said, predicted = (np.asarray(each) for each in (clips, votes, predictions))
+    if not (where.shape == said.shape == predicted.shape and where.ndim == 1 and len(where)):
+        raise RequestError(
+            f"There are clips {where.shape}, votes {said.shape} and predictions {predicted.shape}. Give one of each "
+            "for every vote, and at least one vote."
+        )
+    _, place, counts = np.unique(where, return_inverse=True, return_counts=True)
+    return float(((said != predicted) / counts[place]).sum() / len(counts))

@@ -48,6 +48,9 @@ def test_each_field_is_the_measure_of_its_name():
         curve = metrics.risk_coverage(LABELS, shown)
         assert (found.risk_coverage_area, found.excess_risk_coverage_area) == (curve.area, curve.excess_area)
         assert (found.selective_risk_90, found.selective_risk_80) == (curve.risk_at(0.9), curve.risk_at(0.8))
+        clips = np.repeat(np.arange(5), counts.sum(axis=1))
+        votes = np.concatenate([np.repeat(np.arange(3), row) for row in counts])
+        assert found.annotator_error == pytest.approx(metrics.annotator_error(clips, votes, p.argmax(axis=1)[clips]))
         assert found.calibration_by_ambiguity == metrics.calibration_by_ambiguity(p, LABELS[:5], q)
 
 

@@ -4,11 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from midas_dfer.labels.annotators import HABIT_VOTES, compare_annotators, compare_pairs
 from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.manifest.vote_counts import single_votes
+from midas_dfer.manifest.vote_counts import numbered_votes
 from midas_dfer.wording import and_more
 
 SHOWN = 12
@@ -68,16 +67,11 @@ class Annotators:
 
 def describe_annotators(manifest: Manifest) -> Annotators | None:
     """Compare the annotators; None where nobody is named."""
-    votes = single_votes(manifest)
-    if not votes.height:
+    votes, num_classes = numbered_votes(manifest), len(manifest.class_names)
+    names, clips, people, chosen = votes.annotators, votes.clips, votes.people, votes.chosen
+    if not names:
         return None
-    names = votes["annotator"].unique().sort().to_list()
-    numbers = {name: number for number, name in enumerate(names)}
-    classes = {name: number for number, name in enumerate(manifest.class_names)}
-    clips = votes["video_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
-    people = votes["annotator"].replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
-    chosen = votes["vote"].replace_strict(classes, return_dtype=pl.Int64).to_numpy()
-    compared = compare_annotators(clips, people, chosen, len(classes))
+    compared = compare_annotators(clips, people, chosen, num_classes)
     habits = compared.by_habit
     order = sorted(range(len(names)), key=lambda n: (not habits[n] or len(names) <= SHOWN, -int(compared.votes[n]), n))
     order = order[:SHOWN]
@@ -96,7 +90,7 @@ def describe_annotators(manifest: Manifest) -> Annotators | None:
     )
     pairs = tuple(
         AnnotatorPair(names[p.first], names[p.second], p.clips, p.agreement, _number(p.kappa))
-        for p in compare_pairs(clips, people, chosen, len(classes), order)
+        for p in compare_pairs(clips, people, chosen, num_classes, order)
     )
     return Annotators(len(names), shown, tuple(n for n, habit in zip(names, habits, strict=True) if habit), pairs)
 

@@ -37,6 +37,7 @@ class VoteAgreement:
         risk_coverage_area, excess_risk_coverage_area: AURC and E-AURC over the clips with a label, by the largest
             share; None, as the next, if there are no labels.
         selective_risk_90, selective_risk_80: share of errors among the surest 90 % and 80 % of them.
+        annotator_error: share of a clip's votes that are not for the predicted class.
         calibration_by_ambiguity: calibration where the votes agree, and where they do not.
     """
 
@@ -63,6 +64,7 @@ class VoteAgreement:
     excess_risk_coverage_area: float | None = None
     selective_risk_90: float | None = None
     selective_risk_80: float | None = None
+    annotator_error: float | None = None
     calibration_by_ambiguity: tuple[metrics.AmbiguityStratum, ...] | None = None
 
 
@@ -125,6 +127,7 @@ class VotedClips:
             soft_micro_f1=metrics.soft_micro_f1(p, q),
             soft_macro_f1=metrics.soft_macro_f1(p, q),
             wasserstein=None if self.ground is None else metrics.wasserstein(p, q, self.ground),
+            annotator_error=float(1.0 - q[np.arange(len(q)), p.argmax(axis=1)].mean()),
             **self._against_counts(p),
             **self._confidence(predicted),
             calibration_by_ambiguity=metrics.calibration_by_ambiguity(p, self.labels[self.has_votes], q),

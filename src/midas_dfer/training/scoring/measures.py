@@ -95,6 +95,7 @@ _ALL = (
             ("excess_risk_coverage_area", "the same, above perfect ranking", "E-AURC", "", True),
             ("selective_risk_90", "errors among the surest 90 %", "risk at 0.9", "", True),
             ("selective_risk_80", "errors among the surest 80 %", "risk at 0.8", "", True),
+            ("annotator_error", "single votes for another class", "annotator error", "", True),
         )
     ),
 )
