@@ -7,10 +7,12 @@ import pytest
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import comparable, find_differences, pairs_with
 from midas_dfer.comparison.intervals import method_intervals
+from midas_dfer.comparison.paired_tests import FURTHER_COMPARED, uar_of
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import Job, JobResult
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.scoring import measures as scoring
 from midas_dfer.training.scoring.predictions_file import predictions_table
 from midas_dfer.training.scoring.scores import Predictions, score
 
@@ -133,6 +135,32 @@ def test_figures_of_a_difference(methods, found):
         test = metrics.mcnemar(sides[0][0], sides[0][1], sides[1][1])
         assert values[f"mcnemar, seed {seed}, only first"] == test.only_a
         assert values[f"mcnemar, seed {seed}, p mid"] == test.p_mid
+
+
+def test_further_scores_and_the_recall_of_rare_classes(methods):
+    rare = uar_of(["sad", "angry"])
+    wanted = (*FURTHER_COMPARED, rare)
+    found = differences(methods, (("midas", "hard"), ("soft", "hard")), measures=wanted, repeats=300)
+    # The predictions are all equally sure, so that their entropies correlate with nothing.
+    assert [each.measure for each in found[::2]] == [each.name for each in wanted if each.key != "entropy_spearman"]
+    scored = {method.name: [method.pooled(seed) for seed in (0, 1)] for method in methods[1:]}
+    for each in found:
+        pooled = scored[each.first]
+        measure = next(one for one in wanted if one.name == each.measure)
+        if measure is rare:
+            expected = [np.mean(e.recall[1:]) for e in pooled]
+        else:
+            key = next(key for key, one in scoring.MEASURES.items() if one.short == each.measure.partition(",")[0])
+            expected = [getattr(e.agreement[measure.reading], key) for e in pooled]
+        assert each.values["first"] == pytest.approx(np.mean(expected), abs=1e-7), each.measure
+    verdicts = {each.measure: each.values["better"] for each in found if each.first == "midas"}
+    assert verdicts[rare.name] == "midas"
+    corrected = [by_name(found, "AURC, probabilities", first).values for first in ("midas", "soft")]
+    assert [each["p_corrected"] for each in corrected] == list(metrics.holm([each["p_value"] for each in corrected]))
+    assert corrected[0]["p_runs"] is not None
+    assert "midas - hard = +" in by_name(found, rare.name).verdict
+    with pytest.raises(RequestError, match="no class 'fear'"):
+        differences(methods, (("midas", "hard"),), measures=[uar_of(["fear"])], repeats=10)
 
 
 def test_a_large_difference_is_called_one(found):

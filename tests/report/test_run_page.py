@@ -14,6 +14,7 @@ from midas_dfer.cli.verbs import report as verb
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.differences import find_differences
 from midas_dfer.comparison.intervals import subjects_of
+from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED
 from midas_dfer.comparison.run_groups import compare_runs
 from midas_dfer.comparison.run_results import by_clip, pooled, read_run, read_runs
 from midas_dfer.errors import RequestError
@@ -139,9 +140,12 @@ def test_run_folders_and_experiments_tell_the_same_of_the_same_runs(trained, tmp
     }
     people = subjects_of(store)
     expected = find_differences(
-        {name: method.predictions() for name, method in methods.items()}, (("midas", "soft"),), people=people
+        {name: method.predictions() for name, method in methods.items()},
+        (("midas", "soft"),),
+        measures=(*COMPARED, *(each for each in FURTHER_COMPARED if each.reading == "vote_shares")),
+        people=people,
     )
-    assert len(expected) == 8
+    assert len(expected) == 20
     paths = [tmp_path / name / "fold-2-seed-0" for name in methods]
     entries = [pooled(name, [read_run(path, name)]) for name, path in zip(methods, paths, strict=True)]
     assert compare_runs(entries, entries[0], people) == (expected, ())

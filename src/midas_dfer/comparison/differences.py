@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from midas_dfer import metrics
-from midas_dfer.comparison.paired_tests import COMPARED, PairedTest, Resampling, paired_test
+from midas_dfer.comparison.paired_tests import COMPARED, ComparedMeasure, PairedTest, Resampling, paired_tests
 from midas_dfer.comparison.pairing import pair_up
 from midas_dfer.comparison.predictions import PooledPredictions
 from midas_dfer.errors import RequestError
@@ -74,12 +74,13 @@ def find_differences(
     methods: Mapping[str, PooledPredictions],
     pairs: Sequence[tuple[str, str]],
     *,
+    measures: Sequence[ComparedMeasure] = COMPARED,
     people: Mapping[str, str] | None = None,
     repeats: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[Difference, ...]:
-    """Compare pairs of methods in UAR, WAR and the distances of both readings from the votes.
+    """Compare pairs of methods in UAR, WAR and the distances of both readings from the votes, or in other scores.
 
     UAR and WAR are over the clips that have a label, distances over those that have votes. Methods are compared over
     the seeds that both have. A method whose output implies no vote shares is judged by its probabilities in their
@@ -88,6 +89,8 @@ def find_differences(
     Args:
         methods: the predictions of each, by its name.
         pairs: names of the methods to compare; `pairs_with` makes some.
+        measures: what they are compared in: `COMPARED`, `FURTHER_COMPARED`, some of these, `uar_of` rare classes
+            (`midas_dfer.comparison.paired_tests`).
         people: who is in which video, by its id, where that is known: clips of a person are then drawn together.
         repeats: resamples of the bootstrap, and coin throws of the randomisation test.
         seed: of the drawing.
@@ -108,9 +111,10 @@ def find_differences(
         raise RequestError(f"There is no method {unknown[0]!r}; there are {', '.join(methods)}")
     matched = [pair_up(pair, methods[pair[0]], methods[pair[1]]) for pair in pairs]
     settings = Resampling(people, repeats, seed, confidence)
+    tests = [paired_tests(each, measures, settings) for each in matched]
     found: list[Difference] = []
-    for measure in COMPARED:
-        tested = [test for each in matched if (test := paired_test(each, measure, settings)) is not None]
+    for measure in measures:
+        tested = [each[measure] for each in tests if measure in each]
         corrected = metrics.holm([each.p_value for each in tested])
         found += [_difference(each, settings, p) for each, p in zip(tested, corrected, strict=True)]
     return tuple(found)
@@ -156,8 +160,7 @@ def _how(test: PairedTest, *, people: bool) -> str:
 
 def _sentence(test: PairedTest, better: str | None, corrected: float) -> str:
     drawn, (first, second), clips = test.clips, test.pair.names, test.pair.first
-    scale, unit = (1.0, "") if test.measure.distance else (100.0, " points")
-    digits = 4 if test.measure.distance else 2
+    scale, unit, digits = (100.0, " points", 2) if test.measure.is_share else (1.0, "", 4)
     low, high, gap = (f"{scale * each:+.{digits}f}" for each in (drawn.low, drawn.high, drawn.difference))
     figures = f"{gap}{unit} ({100 * drawn.confidence:g} % interval {low} to {high}, corrected p {_p(corrected)})"
     name = test.measure.name

@@ -47,11 +47,10 @@ class AlignedPredictions:
         """How many trainings."""
         return int(self.runs.max()) + 1
 
-    def with_votes(self) -> "AlignedPredictions":
-        """The clips that have votes."""
-        if self.has_votes.all():
+    def only(self, rows: Bool[np.ndarray, " N"]) -> "AlignedPredictions":
+        """Some of the clips."""
+        if rows.all():
             return self
-        rows = self.has_votes
         return replace(
             self,
             video_ids=tuple(name for name, has in zip(self.video_ids, rows, strict=True) if has),
@@ -80,6 +79,11 @@ class Pair:
     names: tuple[str, str]
     first: AlignedPredictions
     second: AlignedPredictions
+    class_names: tuple[str, ...]
+
+    def only(self, rows: Bool[np.ndarray, " N"]) -> "Pair":
+        """Some of the clips."""
+        return replace(self, first=self.first.only(rows), second=self.second.only(rows))
 
 
 def align(table: PooledPredictions) -> AlignedPredictions | None:
@@ -138,7 +142,7 @@ def pair_up(names: tuple[str, str], first: PooledPredictions, second: PooledPred
         raise refused("they were scored against different labels or votes of the same clips; evaluate them again")
     if (one.labels == NO_LABEL).all() and not one.has_votes.any():
         raise refused("no clip has a label or votes")
-    return Pair(names, one, other)
+    return Pair(names, one, other, first.class_names)
 
 
 def _of_seeds(table: PooledPredictions, seeds: Int64[np.ndarray, " S"]) -> PooledPredictions:

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from midas_dfer.comparison.differences import Difference, comparable, find_differences, pairs_with
+from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED
 from midas_dfer.comparison.predictions import pool_predictions
 from midas_dfer.comparison.run_results import FOLD_AND_SEED, Entry, RunResult, pooled
 from midas_dfer.training.run_folder.runs import MACHINE_SETTINGS
@@ -51,7 +52,9 @@ def compare_runs(
         if not known.keys() >= {first, second}
     )
     found, unlike = comparable(known, [pair for pair in pairs if known.keys() >= set(pair)])
-    return find_differences(known, found, people=people or None), (*refused, *unlike)
+    shown = "vote_shares" if any(each.vote_shares is not None for each in known.values()) else "probabilities"
+    measures = (*COMPARED, *(each for each in FURTHER_COMPARED if each.reading == shown))
+    return find_differences(known, found, measures=measures, people=people or None), (*refused, *unlike)
 
 
 def _alike(each: RunResult) -> tuple[Any, ...] | None:

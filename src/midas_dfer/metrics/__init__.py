@@ -8,6 +8,7 @@ Also the uncertainty of scores and of differences between methods: intervals, pa
 - `blends`: emotions with known shares, as BLEMORE scores them.
 - `people`: the human line, and distances corrected for the small number of votes.
 - `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
+- `resampled_scores`: the same of scores that are no mean over clips.
 - `significance`: McNemar, Holm, verdicts.
 
 Everything is computed from all predictions at once, in float64 NumPy, so that a score does not depend on how
@@ -70,6 +71,18 @@ from midas_dfer.metrics.recognition import (
     war,
     wilson_interval,
 )
+from midas_dfer.metrics.resampled_scores import (
+    SCORES_OF_LABELS,
+    SCORES_OF_VOTES,
+    ResampledScores,
+    ScoreFamily,
+    calibration_scores,
+    entropy_scores,
+    intervals_of_scores,
+    macro_f1_scores,
+    paired_bootstrap_of_scores,
+    selective_scores,
+)
 from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_over_runs, paired_runs, seed_interval
 from midas_dfer.metrics.selective import RiskCoverage, risk_coverage
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
@@ -85,6 +98,8 @@ from midas_dfer.metrics.votes import (
 
 __all__ = [
     "EMOTION_POSITIONS",
+    "SCORES_OF_LABELS",
+    "SCORES_OF_VOTES",
     "AmbiguityStratum",
     "BlendThresholds",
     "Confusion",
@@ -100,7 +115,9 @@ __all__ = [
     "PairedRuns",
     "Predictions",
     "Reliability",
+    "ResampledScores",
     "RiskCoverage",
+    "ScoreFamily",
     "ScoreIntervals",
     "SeedInterval",
     "SplitHalves",
@@ -109,6 +126,7 @@ __all__ = [
     "annotator_error",
     "blend_thresholds",
     "calibration_by_ambiguity",
+    "calibration_scores",
     "canberra",
     "chebyshev",
     "clark",
@@ -121,17 +139,21 @@ __all__ = [
     "drawn_votes",
     "emotion_distances",
     "entropy_correlation",
+    "entropy_scores",
     "expected_calibration_error",
     "holm",
     "intersection",
+    "intervals_of_scores",
     "jensen_shannon",
     "kullback_leibler",
+    "macro_f1_scores",
     "manhattan",
     "mcnemar",
     "mean_over_runs",
     "multinomial_nll",
     "noise_floor",
     "paired_bootstrap",
+    "paired_bootstrap_of_scores",
     "paired_bootstrap_of_values",
     "paired_runs",
     "predicted_blends",
@@ -142,6 +164,7 @@ __all__ = [
     "salience_accuracy",
     "score_intervals",
     "seed_interval",
+    "selective_scores",
     "soft_cross_entropy",
     "soft_macro_f1",
     "soft_micro_f1",

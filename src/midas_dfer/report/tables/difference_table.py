@@ -8,6 +8,15 @@ from midas_dfer.training.scoring.measures import NONE
 
 _NOT_SHOWN = "probabilities"
 """The reading whose distances stand in results.json and --json alone: as many figures again, much the same."""
+_DISTANCES = ("soft cross-entropy", "JSD", "total variation")
+_SHOWN = (*_DISTANCES, "macro F1", "AURC", "risk at 0.8", "ECE")
+"""The scores that the table has beside UAR and WAR; --json has all."""
+
+_EXPLAINED = {
+    "macro F1": "macro F1: soft F1 between shares and votes, mean over the classes; the larger the better.",
+    "AURC": "AURC: area under the risk-coverage curve; risk at 0.8: errors among the surest 80 %; less is better.",
+    "ECE": "ECE: expected calibration error.",
+}
 
 
 def difference_table(found: Sequence[Difference]) -> TableData | None:
@@ -15,7 +24,7 @@ def difference_table(found: Sequence[Difference]) -> TableData | None:
 
     Of the distances from the votes those of the vote shares are shown.
     """
-    found = [each for each in found if not each.measure.endswith(_NOT_SHOWN)]
+    found = [each for each in found if _is_shown(each.measure)]
     if not found:
         return None
     measures = tuple(dict.fromkeys(each.measure for each in found))
@@ -46,12 +55,14 @@ def _texts(each: Difference, *, alone: bool) -> tuple[str, ...]:
 def _footnotes(found: Sequence[Difference]) -> tuple[str, ...]:
     tests: dict[str, dict[str, None]] = {}
     for each in found:
-        tests.setdefault(each.test, {})[each.measure if _is_share(each.measure) else "distances"] = None
+        name = each.measure.partition(",")[0]
+        tests.setdefault(each.test, {})["distances" if name in _DISTANCES else name] = None
     pairs = max(sum(other.measure == each.measure for other in found) for each in found)
     notes = [
         "UAR and WAR in percentage points, of clips with a label; distances from the votes, of clips with votes, by "
         "the vote shares, or the probabilities of a method that gives none: cross-entropy and JSD (Jensen-Shannon "
         "divergence) in nats, total variation from 0 to 1; the smaller the better.",
+        *(text for name, text in _EXPLAINED.items() if any(each.measure.startswith(name) for each in found)),
         *(f"Interval and tests of {', '.join(names)}: {test}." for test, names in tests.items()),
         "p: the largest of the tests' two-sided p values"
         + (f", corrected after Holm for the {pairs} comparisons of a score." if pairs > 1 else "."),
@@ -75,8 +86,12 @@ def _mcnemar(each: Difference) -> float | int | str | bool | None:
     return found[0] if len(found) == 1 else None
 
 
+def _is_shown(measure: str) -> bool:
+    return _is_share(measure) or (measure.partition(",")[0] in _SHOWN and not measure.endswith(_NOT_SHOWN))
+
+
 def _is_share(measure: str) -> bool:
-    return measure in ("UAR", "WAR")
+    return measure.startswith(("UAR", "WAR"))
 
 
 def _signed(value: float | int | str | bool | None, measure: str) -> str:
