@@ -9,6 +9,8 @@ float32 and float64 stays float64; no loss makes the host wait for an accelerato
 - `brier`: `BrierLoss`, the squared distance between probabilities.
 - `ordered`: `OrderedEarthMoverDistance`, for classes on a line; exact.
 - `transport`: `EarthMoverDistance`, for classes with any distances between them; approximate.
+- `dirichlet`: `DirichletMultinomialLoss`, of the counts of the votes; `EvidentialLoss`. Their logits are
+  log-concentrations.
 - `intensity_aware`: `IntensityAwareLoss`, cross-entropy and a margin to the strongest rival.
 - `compact`: `CompactCrossEntropy`, cross-entropy and a term that makes a class's rivals equally strong.
 - `inputs`: shared checks.
@@ -27,6 +29,8 @@ _PUBLIC = {
     "balanced_class_weights": "class_weights",
     "CompactCrossEntropy": "compact",
     "SoftTargetCrossEntropy": "cross_entropy",
+    "DirichletMultinomialLoss": "dirichlet",
+    "EvidentialLoss": "dirichlet",
     "JensenShannonDivergence": "divergences",
     "KLDivergence": "divergences",
     "IntensityAwareLoss": "intensity_aware",
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from midas_dfer.losses.class_weights import balanced_class_weights as balanced_class_weights
     from midas_dfer.losses.compact import CompactCrossEntropy as CompactCrossEntropy
     from midas_dfer.losses.cross_entropy import SoftTargetCrossEntropy as SoftTargetCrossEntropy
+    from midas_dfer.losses.dirichlet import DirichletMultinomialLoss as DirichletMultinomialLoss
+    from midas_dfer.losses.dirichlet import EvidentialLoss as EvidentialLoss
     from midas_dfer.losses.divergences import JensenShannonDivergence as JensenShannonDivergence
     from midas_dfer.losses.divergences import KLDivergence as KLDivergence
     from midas_dfer.losses.intensity_aware import IntensityAwareLoss as IntensityAwareLoss
@@ -71,6 +77,18 @@ LOSSES = Registry(
             "IntensityAwareLoss", "cross-entropy and a margin to the strongest rival (Li et al. 2023)"
         ),
         "compact": LossEntry("CompactCrossEntropy", "cross-entropy and equally strong rivals (Kobayashi 2019)"),
+        "dirichlet_multinomial": LossEntry(
+            "DirichletMultinomialLoss",
+            "likelihood of the counts of the votes: learns how divided people are, too (Wang et al. 2026)",
+            proper=True,
+            concentrations=True,
+            counts=True,
+        ),
+        "evidential": LossEntry(
+            "EvidentialLoss",
+            "squared distance under a Dirichlet distribution: learns what it does not know (Sensoy et al. 2018)",
+            concentrations=True,
+        ),
     },
 )
 """The losses of `--loss`, by name; docs/extending.md says how to add one."""

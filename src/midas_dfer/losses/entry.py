@@ -19,12 +19,17 @@ class LossEntry:
         proper: whether it is smallest, on average, where the output is the mean of the targets, so that the shares of
             the votes can be read off the output.
         settings: of class_weights and label_smoothing those that it takes, as keywords of its class.
+        concentrations: whether its logits are the log-concentrations of a Dirichlet distribution, which a network then
+            gives (`models.clip_model.log_concentrations`).
+        counts: whether it learns from how many votes there are, so that soft labels must be their shares.
     """
 
     loss: "type[nn.Module] | str"
     line: str
     proper: bool = False
     settings: tuple[str, ...] = ()
+    concentrations: bool = False
+    counts: bool = False
 
     def make(self, given: Mapping[str, Any]) -> "nn.Module":
         """Make the loss with those of the given settings that it takes."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.nn import functional
 
 from midas_dfer.errors import RequestError
 from midas_dfer.values import is_number, is_whole
@@ -31,6 +32,8 @@ class ClipModel(nn.Module):
         heads: modules that belong to the classes and not to the trunk; a weight file may lack them.
         adaptable: modules that may be left as they are where a file's are of another shape, such as a stem.
         frames_apart: whether each frame is seen alone, and the logits of a clip are the mean of its frames' own.
+        gives_evidence: whether the output are log-concentrations of a Dirichlet distribution (`log_concentrations`),
+            whose softmax is its mean; set for models that are trained with a loss of such.
     """
 
     mix_points: tuple[str, ...] = ("input",)
@@ -39,6 +42,7 @@ class ClipModel(nn.Module):
     heads: tuple[str, ...] = ("fc",)
     adaptable: tuple[str, ...] = ()
     frames_apart: bool = False
+    gives_evidence: bool = False
 
     def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
         """Compute the logits of clips.
@@ -47,7 +51,7 @@ class ClipModel(nn.Module):
             clips: normalised pictures ``[B, T, 3, H, W]``, floating.
 
         Returns:
-            unnormalised scores per class.
+            unnormalised scores per class; log-concentrations if it `gives_evidence`.
 
         Raises:
             RequestError: the input is not of that form, or of a length or size that this network cannot take.
@@ -57,7 +61,8 @@ class ClipModel(nn.Module):
                 f"The clips are {clips.dtype} of shape {tuple(clips.shape)}; expected floating [B, T, 3, "
                 "H, W], as `midas_dfer.clips.batches.augment.normalize_pixels` makes them"
             )
-        return self.logits(clips)
+        logits = self.logits(clips)
+        return log_concentrations(logits) if self.gives_evidence else logits
 
     def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
         """Compute the logits of clips whose form has been checked."""
@@ -74,6 +79,14 @@ class ClipModel(nn.Module):
         own = self.state_dict().keys()
         prefix = f"{self.trunk}." if self.trunk else ""
         return {name if name in own else prefix + name: value for name, value in weights.items()}
+
+
+def log_concentrations(scores: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Turn scores z into log a, a = 1 + softplus(z) (Sensoy et al. 2018): of evidence to a Dirichlet distribution.
+
+    Their softmax is the distribution's mean a / S, and exp(logsumexp) its strength S. At least float32.
+    """
+    return functional.softplus(scores.to(torch.promote_types(scores.dtype, torch.float32))).log1p()
 
 
 def lay_out_for_speed(model: nn.Module) -> None:

@@ -77,6 +77,7 @@ def load_exported(folder: Path, info: ModelInfo) -> ClipModel:
             f"{path} holds the weights of another model: expected those of {info.model} with width {info.width} and "
             f"{len(info.class_names)} classes, as {CONFIG_FILE} says; get both from the same place"
         ) from error
+    model.gives_evidence = info.gives_evidence
     stored = {values.dtype for values in state.values() if values.is_floating_point()}
     if stored != {getattr(torch, info.weights)}:
         found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in stored))

@@ -11,6 +11,7 @@ from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.faces.template import FaceTemplate
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
+from midas_dfer.losses import LOSSES
 from midas_dfer.mixing.normalization import check_normalization
 from midas_dfer.sharing.data import template_of
 from midas_dfer.training.recipes.config import RunConfig
@@ -19,10 +20,11 @@ from midas_dfer.training.scoring.readings import VoteReading, vote_reading
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
-FORMAT = 4
+FORMAT = 5
 """Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes; in
 2 no model reads mirror images; in 3 none says where faces lie in the crops that it learned from, and takes whole frames
-for such. A model is written in the lowest that says all of it, for earlier versions."""
+for such; in 4 none gives log-concentrations. A model is written in the lowest that says all of it, so that earlier
+versions read it."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
@@ -55,6 +57,7 @@ class ModelInfo:
         weights: how an exported folder stores them: float32 or float16. They are computed with in float32 either way.
         template: where faces lay in the clips that it learned from, if these were crops already (`extract.faces` is
             cropped) and it is known; faces are cut out of videos to lie so, too.
+        gives_evidence: whether its output are log-concentrations (`midas_dfer.models.clip_model.log_concentrations`).
         mirrored: whether it reads each clip in the mirror, too, and takes the mean (`midas_dfer.models.mirrored`).
     """
 
@@ -76,6 +79,7 @@ class ModelInfo:
     license: str = ""
     weights: str = "float32"
     mirrored: bool = False
+    gives_evidence: bool = False
     template: FaceTemplate | None = None
 
     @classmethod
@@ -97,6 +101,7 @@ class ModelInfo:
             num_votes=config.num_votes,
             precision=run.provenance.precision or config.precision,
             reading=vote_reading(config, run.provenance),
+            gives_evidence=LOSSES[config.loss].concentrations,
             dataset=run.provenance.dataset,
             template=template_of(run),
         )
@@ -119,7 +124,7 @@ class ModelInfo:
         """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
         return {
             "library_name": LIBRARY,
-            "format": FORMAT if self.template is not None else 3 if self.mirrored else 2,
+            "format": FORMAT if self.gives_evidence else 4 if self.template is not None else 3 if self.mirrored else 2,
             "midas_dfer_version": __version__,
             "architectures": [self.model],
             "num_classes": len(self.class_names),
@@ -144,6 +149,7 @@ class ModelInfo:
             "license": self.license,
             "weights": self.weights,
             **({"mirrored": True} if self.mirrored else {}),
+            **({"gives_evidence": True} if self.gives_evidence else {}),
             **({} if self.template is None else {"template": self.template.to_dict()}),
             "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
@@ -181,9 +187,10 @@ class ModelInfo:
             reading = _earlier_reading(method, normalization, temperature, num_votes)
         else:
             reading = _reading(values.get("vote_shares"))
-        mirrored = values.get("mirrored", False)
-        if not isinstance(mirrored, bool):
-            raise RequestError(f"its mirrored is {mirrored!r}; expected true or false")
+        mirrored, evidence = values.get("mirrored", False), values.get("gives_evidence", False)
+        for name, value in (("mirrored", mirrored), ("gives_evidence", evidence)):
+            if not isinstance(value, bool):
+                raise RequestError(f"its {name} is {value!r}; expected true or false")
         info = cls(
             model=architectures[0],
             class_names=_class_names(values),
@@ -203,6 +210,7 @@ class ModelInfo:
             license=_text({"license": "", **values}, "license"),
             weights=weights,
             mirrored=mirrored,
+            gives_evidence=evidence,
             template=FaceTemplate.from_dict(values["template"]) if "template" in values else None,
         )
         if values.get("num_frames") != info.num_frames:

@@ -17,9 +17,9 @@ from midas_dfer.clips.batches.dataset import ClipBatch
 from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import JobError
-from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.losses import LOSSES, EvidentialLoss, SoftTargetCrossEntropy
 from midas_dfer.metrics import uar, war
-from midas_dfer.mixing import Mixup
+from midas_dfer.mixing import MixPlan, Mixup
 from midas_dfer.models.clip_model import takes_channels_last
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.processes.shared_batches import SharedBatches
@@ -93,6 +93,8 @@ class Recognizer(lightning.LightningModule):
         Lightning would tell a loader's sampler, but not a batch sampler. The epoch that a training begins or
         resumes with is set by `Batches`.
         """
+        if isinstance(self.loss, EvidentialLoss):
+            self.loss.epoch = self.current_epoch
         loader = self.trainer.train_dataloader
         if isinstance(loader, ClipLoader):
             loader.at_epoch(self.current_epoch)
@@ -113,8 +115,8 @@ class Recognizer(lightning.LightningModule):
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # old results may be overwritten
         purpose = "dropout" if self.shared is None else self.shared.purpose("dropout")
         with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), purpose), self.device):
-            logits, targets = self._predict(batch, batch_idx)
-        loss: Tensor = self.loss(logits, targets)
+            logits, targets, votes = self._predict(batch, batch_idx)
+        loss = self._compare(logits, targets, votes)
         share = 1.0 if self.shared is None else self.shared.weight(self.current_epoch, batch_idx)
         self._check(loss, batch_idx)
 
@@ -136,29 +138,44 @@ class Recognizer(lightning.LightningModule):
         mean = self.trainer.strategy.reduce(own.clone(), reduce_op="mean")
         return own / torch.where(mean > 0, mean, 1.0)
 
-    def _predict(self, batch: ClipBatch, number: int) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
-        """Logits of a training batch, and what they are compared with."""
+    def _compare(
+        self, logits: Float[Tensor, "B K"], targets: Float[Tensor, "B K"], votes: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, ""]:
+        """The loss; a loss of counts is told how many votes each target stands for."""
+        counts = votes is not None and LOSSES[self.config.loss].counts
+        loss: Tensor = self.loss(logits, targets, votes) if counts else self.loss(logits, targets)
+        return loss
+
+    def _predict(
+        self, batch: ClipBatch, number: int
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B"] | None]:
+        """Logits of a training batch, what they are compared with, and how many votes that stands for."""
         clips: Tensor = batch.clips
         labels: Tensor = batch.soft_labels
+        votes = batch.num_votes
         if self.mixing is None:
-            return self.model(normalize_pixels(clips)), labels
-        partners = None
+            return self.model(normalize_pixels(clips)), labels, votes
+        partners = other_votes = None
         if self.mixing.brings_partners:  # the loader put them after the batch's own clips
             clips, others = clips.chunk(2)
             labels, other_labels = labels.chunk(2)
             partners = (others, other_labels)
+            if votes is not None:
+                votes, other_votes = votes.chunk(2)
         if self.shared is None:
             plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], labels)
         else:
             plan = self.shared.plan(self.mixing, self.current_epoch, number)
+        if votes is not None:
+            votes = mixed_votes(votes, other_votes, plan)
         mixer = self.mixing.mixer
         if isinstance(mixer, Mixup):  # as MIDAS is
             last = runs_ahead(self.device) and takes_channels_last(self.model)  # on a CPU it costs more than it saves
             mixed, targets = mixer.apply_to_pixels(clips, labels, plan, partners=partners, channels_last=last)
-            return self.model(mixed), targets
+            return self.model(mixed), targets, votes
         if partners is not None:
             partners = (normalize_pixels(partners[0]), partners[1])
-        return mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners)
+        return *mixer.through(self.model, normalize_pixels(clips), labels, plan, partners=partners), votes
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - Lightning's own
         """Let the average follow the weights; after the last batch, log the scores of the epoch."""
@@ -173,7 +190,7 @@ class Recognizer(lightning.LightningModule):
         """Loss and scores of one batch of the validation part, as it is."""
         logits = self(batch)
         self.seen["val"].append(torch.stack([batch.labels, logits.argmax(dim=1)]))
-        self._log_loss("val", self.loss(logits, batch.soft_labels), len(logits))
+        self._log_loss("val", self._compare(logits, batch.soft_labels, batch.num_votes), len(logits))
 
     def on_validation_epoch_end(self) -> None:
         """Say the scores of the whole part."""
@@ -220,6 +237,12 @@ class Recognizer(lightning.LightningModule):
             self.told = now.on_its_way()
         if told is not None and not torch.isfinite(told.wait()):
             raise DivergedError(f"the loss became {told.loss.item()} in epoch {told.epoch}, step {told.step}")
+
+
+def mixed_votes(votes: Float[Tensor, "B"], others: Float[Tensor, "B"] | None, plan: MixPlan) -> Float[Tensor, "B"]:
+    """How many votes the labels of mixed clips stand for: the mixture of both clips' numbers."""
+    plan = plan.to(votes.device)
+    return torch.lerp(votes[plan.partner] if others is None else others, votes, plan.ratio)
 
 
 def runs_ahead(device: torch.device) -> bool:

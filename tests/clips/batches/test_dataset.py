@@ -107,3 +107,31 @@ def test_collate_and_move(store):
     moved = batch.to("meta")
     assert moved.clips.device.type == "meta"
     assert moved.video_ids == batch.video_ids
+
+
+def test_single_votes(store):
+    """Each vote comes once an epoch, with draws of its own; or one of a clip's votes is drawn in each epoch."""
+    soft, votes = ClipDataset(store, view=TRAIN), ClipDataset(store, view=TRAIN, labels="votes")
+    counts = store.manifest.votes
+    assert len(votes) == counts.sum()
+    assert torch.equal(soft.num_votes, torch.from_numpy(counts.sum(axis=1)).float())
+    assert set(votes.num_votes.tolist()) == {1.0}
+    names = np.array(votes.video_ids)
+    for video_id, row in zip(store.manifest.video_ids, counts, strict=True):
+        own = votes.soft_labels[torch.from_numpy(names == video_id)]
+        assert own.sum(dim=0).tolist() == row.tolist()
+    first, second = (votes[Draw(2, place)] for place in (0, 1))
+    assert first.video_ids == second.video_ids
+    assert not torch.equal(first.clips, second.clips)
+    twice = ClipDataset(store, view=TRAIN, labels="votes", times=np.full(len(counts), 2))
+    assert torch.equal(twice.soft_labels.sum(dim=0), 2 * votes.soft_labels.sum(dim=0))
+    one = ClipDataset(store, view=TRAIN, labels="votes", votes_used=1)
+    assert len(one) == len(counts)
+
+    drawn = ClipDataset(store, view=TRAIN, labels="drawn_vote")
+    assert len(drawn) == len(counts)
+    of_epochs = torch.stack([drawn.targets(epoch, range(len(drawn))) for epoch in range(400)])
+    assert torch.equal(drawn[Draw(7, 3)].soft_labels, of_epochs[7, 3:4])
+    assert (of_epochs.sum(dim=2) == 1).all()
+    assert (of_epochs.mean(dim=0) - drawn.soft_labels).abs().max() < 0.12  # 4.8 standard deviations of 400 draws
+    assert drawn[Draw(7, 3)].num_votes.tolist() == [1.0]

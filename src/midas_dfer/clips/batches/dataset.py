@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from midas_dfer.clips.batches.augment import apply_crop, multi_scale_crop
@@ -27,7 +28,8 @@ from midas_dfer.manifest.aggregation import aggregated_by, put_aggregated
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 
-LabelKind = Literal["soft", "hard"]
+LabelKind = Literal["soft", "hard", "votes", "drawn_vote"]
+"""What a network learns of a clip's votes: see `ClipDataset`."""
 TSM_SCALES = (1.0, 0.875, 0.75, 0.66)
 
 
@@ -71,8 +73,10 @@ class ClipDataset(Dataset[ClipBatch]):
         store: where the frames are.
         manifest: which of its clips (a fold, a split); all if None.
         view: how frames are drawn and cropped.
-        labels: `soft`, the votes' distribution; `hard`, the single label, one-hot. With `hard`, clips
-            without a single label are left out (see `left_out`).
+        labels: `soft`, the votes' distribution; `hard`, the single label, one-hot; `votes`, each vote alone, one-hot:
+            a clip comes as often as it has votes, each time with one of them and with draws of its own; `drawn_vote`,
+            one vote, one-hot, that is drawn anew in each epoch. With `hard`, clips without a single label are left
+            out (see `left_out`); in the last two a clip without votes has its single label.
         method: how votes become soft labels; see `votes_to_soft_labels`. If the clips have aggregated labels
             (`midas prepare --aggregate`), "proportion" uses those; hard labels are then the most probable class, none
             where two are.
@@ -83,11 +87,13 @@ class ClipDataset(Dataset[ClipBatch]):
             draws.
 
     Attributes:
+        soft_labels: of each sample; with `drawn_vote` those that votes are drawn from (see `targets`).
+        num_votes: of each sample, float32: how many votes its soft label stands for.
         left_out: number of clips left out of a data set of hard labels because they have no single label.
         cache: where frames are kept that were decoded; None decodes them whenever they are drawn.
 
     Raises:
-        RequestError: no clip is left; or the clips have aggregated labels, and others are asked for.
+        RequestError: no clip is left; or the clips have aggregated labels, and others, or votes, are asked for.
     """
 
     def __init__(
@@ -108,8 +114,10 @@ class ClipDataset(Dataset[ClipBatch]):
         self.view = ClipView() if view is None else view
         votes, classes = manifest.votes, manifest.labels
         aggregated = aggregated_by(manifest)
-        if aggregated and (method != "proportion" or votes_used is not None):
+        single = labels in ("votes", "drawn_vote")
+        if aggregated and (method != "proportion" or votes_used is not None or single):
             setting = "--votes_used" if votes_used is not None else f"--label_method {method}"
+            setting = f"--labels {labels}" if single else setting
             raise RequestError(
                 f"nobody voted on the clips of the store {store.path}, whose labels are known shares; {setting} is for "
                 "votes: leave it out"
@@ -140,17 +148,27 @@ class ClipDataset(Dataset[ClipBatch]):
         self.manifest = manifest
         self.labels = torch.from_numpy(classes.astype(np.int64))
         if labels == "hard":
-            self.soft_labels = torch.nn.functional.one_hot(self.labels, len(store.class_names)).float()
+            self.soft_labels = _one_hot(self.labels, len(store.class_names))
         else:
             soft = votes_to_soft_labels(votes, method)
             self.soft_labels = torch.from_numpy(put_aggregated(manifest, soft) if aggregated else soft).float()
+        alone = single or labels == "hard" or aggregated
+        self.num_votes = torch.ones(len(votes)) if alone else torch.from_numpy(votes.sum(axis=1)).float()
         self.video_ids = tuple(manifest.video_ids)
         self._copies = [0] * len(manifest)
+        self._draws_vote = labels == "drawn_vote"
+        if labels == "votes":
+            times = votes.sum(axis=1) * (1 if times is None else times)
         if times is not None:
             rows = np.repeat(np.arange(len(manifest)), times)
             self.labels, self.soft_labels = self.labels[rows], self.soft_labels[rows]
+            self.num_votes = self.num_votes[rows]
             self.video_ids = tuple(self.video_ids[row] for row in rows)
             self._copies = [copy for count in times.tolist() for copy in range(count)]
+            if labels == "votes":
+                ballots = [np.repeat(np.arange(votes.shape[1]), row) for row in votes]
+                each = [ballot[np.arange(count) % len(ballot)] for ballot, count in zip(ballots, times, strict=True)]
+                self.soft_labels = _one_hot(torch.from_numpy(np.concatenate(each)), votes.shape[1])
 
     @property
     def has_copies(self) -> bool:
@@ -169,13 +187,27 @@ class ClipDataset(Dataset[ClipBatch]):
         positions, crop, jitter = self._draw(epoch, place)
         frames = (self.store if self.cache is None else self.cache).read(video_id, positions)
         clip = apply_crop(frames, crop, self.view.size, jitter)
-        return ClipBatch(clip[None], self.soft_labels[row], self.labels[row], (video_id,))
+        targets = self.targets(epoch, [place])
+        return ClipBatch(clip[None], targets, self.labels[row], (video_id,), self.num_votes[row])
 
     def for_device(self, draw: Draw, cache: DeviceCache) -> DrawnClips:
         """The same clip, for a device to make."""
         row = slice(draw.place, draw.place + 1)
         positions, crop, _ = self._draw(draw.epoch, draw.place)
-        return cache.draw(self.video_ids[draw.place], positions, crop, self.soft_labels[row], self.labels[row])
+        said = (self.targets(draw.epoch, [draw.place]), self.labels[row], self.num_votes[row])
+        return cache.draw(self.video_ids[draw.place], positions, crop, *said)
+
+    def targets(self, epoch: int, places: Sequence[int]) -> Float[Tensor, "b K"]:
+        """What some samples are to teach in an epoch: their soft labels, or a vote drawn from each."""
+        shares = self.soft_labels[list(places)]
+        if not self._draws_vote:
+            return shares
+        seed, keys = self.view.seed, [(self.video_ids[place], f"vote {self._copies[place]}") for place in places]
+        drawn = [
+            torch.multinomial(row, 1, generator=generator_for(seed, epoch, *key))
+            for row, key in zip(shares, keys, strict=True)
+        ]
+        return _one_hot(torch.cat(drawn), shares.shape[1])
 
     def draws(self, epoch: int) -> Iterator[tuple[str, list[int]]]:
         """The clips that are read in an epoch, each with the positions of its frames."""
@@ -201,3 +233,7 @@ class ClipDataset(Dataset[ClipBatch]):
     def _positions(self, place: int, generator: torch.Generator | None) -> list[int]:
         view, count = self.view, self.store.num_frames(self.video_ids[place])
         return sample_segments(count, view.num_segments, view.frames_per_segment, generator=generator).tolist()
+
+
+def _one_hot(classes: Int64[Tensor, "N"], num_classes: int) -> Float[Tensor, "N K"]:
+    return torch.nn.functional.one_hot(classes, num_classes).float()

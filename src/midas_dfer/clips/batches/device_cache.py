@@ -35,6 +35,7 @@ class DrawnClips(NamedTuple):
     slots: Int64[Tensor, "m"]
     soft_labels: Float[Tensor, "B K"]
     labels: Int64[Tensor, "B"]
+    num_votes: Float[Tensor, "B"]
     video_ids: tuple[str, ...]
 
 
@@ -80,6 +81,7 @@ class DeviceCache(FrameCache):
         crop: CropAndFlip | None,
         soft_labels: Float[Tensor, "1 K"],
         labels: Int64[Tensor, "1"],
+        num_votes: Float[Tensor, "1"],
     ) -> DrawnClips:
         """One clip, whose frames are decoded so far as they are not on the device."""
         rows, slots, decoded = self.look_up(video_id, positions)
@@ -88,7 +90,7 @@ class DeviceCache(FrameCache):
         box = [0, 0, side, side, 0] if crop is None else [crop.top, crop.left, crop.height, crop.width, crop.flip]
         tables = (torch.from_numpy(rows)[None], torch.tensor([box], dtype=torch.int64))
         fresh_clips = (torch.from_numpy(fresh), torch.from_numpy(slots))
-        return DrawnClips(*tables, *fresh_clips, soft_labels, labels, (video_id,))
+        return DrawnClips(*tables, *fresh_clips, soft_labels, labels, num_votes, (video_id,))
 
     def join(self, drawn: Sequence[DrawnClips]) -> DrawnClips:
         """Join clips to what a batch is made of."""
@@ -96,9 +98,9 @@ class DeviceCache(FrameCache):
         for each in drawn:
             rows.append(torch.where(each.rows < self.slots, each.rows, each.rows + count))
             count += len(each.fresh)
-        crops, fresh, slots, soft_labels, labels = (torch.cat(parts) for parts in list(zip(*drawn, strict=True))[1:-1])
         names = tuple(name for each in drawn for name in each.video_ids)
-        return DrawnClips(torch.cat(rows), crops, fresh, slots, soft_labels, labels, names)
+        crops, fresh, slots, soft_labels, labels, votes = map(torch.cat, list(zip(*drawn, strict=True))[1:-1])
+        return DrawnClips(torch.cat(rows), crops, fresh, slots, soft_labels, labels, votes, names)
 
     def batch(self, drawn: DrawnClips) -> ClipBatch:
         """Put what is new on the device, and crop there; does not wait for it."""
@@ -111,4 +113,4 @@ class DeviceCache(FrameCache):
             self.mark(drawn.slots[kept].numpy())
         crops = [CropAndFlip(top, left, high, wide, bool(flip)) for top, left, high, wide, flip in drawn.crops.tolist()]
         clips = self._crops(self.pixels, drawn.rows, crops)
-        return ClipBatch(clips, drawn.soft_labels, drawn.labels, drawn.video_ids)
+        return ClipBatch(clips, drawn.soft_labels, drawn.labels, drawn.video_ids, drawn.num_votes)

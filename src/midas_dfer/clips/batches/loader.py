@@ -224,5 +224,6 @@ def batch_bytes(dataset: ClipDataset, batch_size: int, *, with_partners: bool = 
 
 def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches into one."""
-    pixels, soft_labels, labels, video_ids = zip(*clips, strict=True)
-    return ClipBatch(torch.cat(pixels), torch.cat(soft_labels), torch.cat(labels), sum(video_ids, ()))
+    pixels, soft_labels, labels, video_ids, votes = zip(*clips, strict=True)
+    counted = None if None in votes else torch.cat(votes)
+    return ClipBatch(torch.cat(pixels), torch.cat(soft_labels), torch.cat(labels), sum(video_ids, ()), counted)

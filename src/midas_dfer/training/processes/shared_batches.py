@@ -38,4 +38,4 @@ class SharedBatches:
 def plan_of(mixing: Mixing, dataset: ClipDataset, epoch: int, number: int, places: Sequence[int]) -> MixPlan:
     """The plan of a whole batch, by the places of its clips."""
     video_ids = [dataset.video_ids[place] for place in places]
-    return mixing.plan(epoch, number, video_ids, dataset.soft_labels[list(places)])
+    return mixing.plan(epoch, number, video_ids, dataset.targets(epoch, places))

@@ -31,7 +31,8 @@ class RunConfig:
     | MIDAS with hard labels| hard   | midas |
 
     Attributes:
-        labels: soft, the distribution of the votes; hard, the single label.
+        labels: soft, the distribution of the votes; hard, the single label; votes, each vote as a sample of its own, so
+            that a clip with ten votes comes ten times an epoch; drawn_vote, one vote of each clip, drawn every epoch.
         label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
         votes_used: train on labels from this many votes of each clip, drawn by seed and video; a hard label is then
             the class with most of them. If not given, all votes, or the single labels that the clips came with.
@@ -110,7 +111,7 @@ class RunConfig:
         cache_gb: memory for these frames in GB; if not given, three quarters of what is free.
     """
 
-    labels: Literal["soft", "hard"] = "soft"
+    labels: Literal["soft", "hard", "votes", "drawn_vote"] = "soft"
     label_method: SoftLabelMethod = "proportion"
     votes_used: int | None = within(None, 1)
     mixer: str = "midas"
@@ -201,6 +202,10 @@ class RunConfig:
         if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
             cure = f"belong to the cross-entropy, not to `loss` {self.loss}; leave them out"
             yield f"`class_weights` and `label_smoothing` {cure}"
+        if self.label_method != "proportion" and self.labels in ("votes", "drawn_vote"):
+            yield f"`label_method` makes soft labels, and `labels` {self.labels} takes single votes; leave it out"
+        if self.loss in LOSSES and LOSSES[self.loss].counts:
+            yield from self._no_counts()
         if self.select == "best_test_fold" and self.validation_fraction:
             yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
         if list(epochs) != sorted(set(epochs)):
@@ -231,6 +236,18 @@ class RunConfig:
         if len(names) > 1 and "midas" in names and self.normalization != "none":
             cure = "would normalise the labels of some batches and not of others; take `normalization` none"
             yield f"`mixer` {self.mixer} {cure}"
+
+    def _no_counts(self) -> Iterator[str]:
+        """What leaves a loss of counts without any."""
+        if self.labels != "soft":
+            yield f"`loss` {self.loss} learns from many votes at once; take `labels` soft, not {self.labels}"
+        if self.label_method != "proportion":
+            yield f"`loss` {self.loss} counts votes, and `label_method` {self.label_method} does not; leave it out"
+        if "midas" in self.mixer_names and self.normalization != "none":
+            yield (
+                f"`loss` {self.loss} counts votes, which `normalization` {self.normalization} does not keep; take "
+                "`normalization` none"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
@@ -281,9 +298,10 @@ class RunConfig:
     def method_name(self) -> str:
         """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels; or the mixer's name."""
         if self.mixer == "none":
-            return self.labels
+            return self.labels if self.labels in ("soft", "hard") else _LABELS[self.labels]
         name = "MIDAS" if self.mixer == "midas" else " or ".join(self.mixer_names)
-        return name if self.labels == "soft" else f"{name} with hard labels"
+        return name if self.labels == "soft" else f"{name} with {_LABELS[self.labels]}"
 
 
+_LABELS = {"hard": "hard labels", "votes": "single votes", "drawn_vote": "drawn votes"}
 _PAPERS_NETWORK = ("tsm_resnet18", 64, 224)

@@ -7,6 +7,7 @@ from pathlib import Path
 from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.losses import LOSSES
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
@@ -46,6 +47,7 @@ def begin_run(
     dataset = ClipDataset(
         store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used
     )
+    _check_votes(config, partition.train)
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     origin = None if init is None else open_origin(init, config)
@@ -53,7 +55,8 @@ def begin_run(
     loaded = _check_model(config, store.class_names, origin)
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
-        config = replace(config, num_votes=_mean_votes(partition.train, config.votes_used))
+        votes_used = 1 if config.labels in ("votes", "drawn_vote") else config.votes_used
+        config = replace(config, num_votes=_mean_votes(partition.train, votes_used))
     watched_clips = partition.test if config.select == "best_test_fold" else partition.validation
     processes = check_processes(config, config.devices, world, len(watched_clips or ()))
     run = Run.create(out, config, store, partition, num_votes_found=found)
@@ -107,6 +110,17 @@ def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | No
     if config.weights is not None:
         return load_pretrained(model, config.model, config.weights, class_names)
     return "random; the paper's ResNet-18 begins with ImageNet's (--weights FILE)"
+
+
+def _check_votes(config: RunConfig, manifest: Manifest) -> None:
+    """Refuse to learn from votes where no clip has two of them: it would be what hard labels do."""
+    most = int(manifest.votes[manifest.has_votes].sum(axis=1).max(initial=0))
+    if min(most, config.votes_used or most) > 1 or not len(manifest):
+        return
+    if config.labels in ("votes", "drawn_vote"):
+        raise RequestError(f"no training clip has two votes, so --labels {config.labels} is --labels hard; take that")
+    if LOSSES[config.loss].counts:
+        raise RequestError(f"no training clip has two votes, which --loss {config.loss} learns from; take another loss")
 
 
 def _mean_votes(manifest: Manifest, votes_used: int | None) -> float:

@@ -26,6 +26,7 @@ from midas_dfer.clips.store.clip_store import ClipStore, is_store
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import is_temporary, make_folder, near_name, read_json, reading, write_file, write_json
+from midas_dfer.losses import LOSSES
 from midas_dfer.manifest.manifest import Partition
 from midas_dfer.models.clip_model import ClipModel, lay_out_for_speed
 from midas_dfer.models.weights import check_finite_weights
@@ -227,7 +228,7 @@ def not_a_run(path: Path) -> str:
 def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:
     """The architecture with fresh weights, drawn from the seed; if `pretrained` it starts from `config.weights`."""
     weights = config.weights if pretrained else None
-    return create_model(
+    model = create_model(
         config.model,
         num_classes=len(class_names),
         class_names=class_names,
@@ -237,6 +238,8 @@ def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool
         weights=weights,
         generator=generator_for(config.seed, 0, "", purpose="weights"),
     )
+    model.gives_evidence = LOSSES[config.loss].concentrations
+    return model
 
 
 def check_is_free(path: Path) -> None:

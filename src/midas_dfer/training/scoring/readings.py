@@ -95,6 +95,8 @@ def votes_learned(dataset: ClipDataset, config: RunConfig) -> dict[str, Any]:
     totals = votes.sum(axis=1)
     if config.votes_used is not None:
         totals = totals.clip(max=config.votes_used)
+    if config.labels in ("votes", "drawn_vote"):
+        totals = totals.clip(max=1)
     facts: dict[str, Any] = {
         "num_voted": int(has.sum()),
         "mean_votes": float(totals[has].mean()) if has.any() else None,
