@@ -46,9 +46,9 @@ def without_copies(manifest: Manifest, groups: Iterable[DuplicateGroup]) -> Mani
     return manifest.select(kept).with_notes(note)
 
 
-def divide(manifest: Manifest) -> Manifest:
+def divide(manifest: Manifest, seed: int = DIVISION_SEED) -> Manifest:
     """Name the part of every picture: 20 % test, 10 % validation, 70 % train; the classes alike in all."""
-    folds = manifest.with_subject_folds(FOLDS, DIVISION_SEED, stratified=True).table["fold"].to_list()
+    folds = manifest.with_subject_folds(FOLDS, seed, stratified=True).table["fold"].to_list()
     part_of = {**dict.fromkeys(TEST_FOLDS, "test"), **dict.fromkeys(VALIDATION_FOLDS, "validation")}
     return manifest.with_columns(split=[part_of.get(fold, "train") for fold in folds])
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError
@@ -11,13 +12,30 @@ from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import write_file
 from midas_dfer.training.recognizer import DivergedError
-from studies.ferplus.data import study_store
-from studies.ferplus.grid import Training
+from studies.ferplus.data import Scored, study_store
 
 PLAN_FILE, FAILED_FILE = "plan.json", "failed.json"
 
 
-def plan_jobs(trainings: Sequence[Training], base: ClipStore, out: Path) -> list[Job]:
+class Planned(Protocol):
+    """A training of a study."""
+
+    @property
+    def scored(self) -> Scored:
+        """On which part."""
+        ...
+
+    @property
+    def num_train(self) -> int | None:
+        """How many pictures; None for all."""
+        ...
+
+    def job(self, store: Path) -> Job:
+        """The job, in a store of `study_store`."""
+        ...
+
+
+def plan_jobs(trainings: Sequence[Planned], base: ClipStore, out: Path) -> list[Job]:
     """Write the stores that trainings need, and OUT/plan.json: every job, in order."""
     stores = {}
     for training in trainings:

@@ -1,0 +1,8 @@
+"""What mixing, and other ways to learn from votes, bring on FER+: `python -m studies.disagreement`.
+
+docs/disagreement_protocol.md was written before the first training, and says what is trained, measured and tested:
+
+- `grid`: the trainings.
+- `regularised`: which regulariser soft labels get, chosen on the validation part.
+- `__main__`: the commands.
+"""
