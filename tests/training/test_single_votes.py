@@ -47,6 +47,9 @@ def test_trains_and_is_read(store, tmp_path, settings):
     run = train(replace(SMALL, **settings), store, tmp_path / "run", say=quiet)
     scores, predictions = evaluate(run, store, part="all", out=tmp_path / "scores")
     assert np.isfinite(predictions.probabilities).all()
+    assert (predictions.concentration is None) == ("loss" not in settings)
+    if predictions.concentration is not None:  # a is 1 or more of each class
+        assert (predictions.concentration[:, None] * predictions.probabilities > 1).all()
     assert bool(scores.no_vote_shares) == (settings.get("loss") == "evidential")
     resumed = train(replace(SMALL, **settings), store, tmp_path / "again", say=quiet)
     assert run.provenance.weights_digest == resumed.provenance.weights_digest

@@ -77,9 +77,9 @@ def steps(monkeypatch):
     predict = Recognizer._predict
 
     def watched(self, batch, number):
-        logits, targets = predict(self, batch, number)
+        logits, targets, votes = predict(self, batch, number)
         seen.append((self.current_epoch, number, batch, logits.detach().double(), targets.detach().double()))
-        return logits, targets
+        return logits, targets, votes
 
     monkeypatch.setattr(Recognizer, "_predict", watched)
     return seen

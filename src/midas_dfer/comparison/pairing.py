@@ -153,6 +153,7 @@ def _of_seeds(table: PooledPredictions, seeds: Int64[np.ndarray, " S"]) -> Poole
         video_ids=tuple(table.video_ids[row] for row in rows),
         vote_shares=None if table.vote_shares is None else table.vote_shares[rows],
         num_votes=None if table.num_votes is None else table.num_votes[rows],
+        concentration=None if table.concentration is None else table.concentration[rows],
         **{name: getattr(table, name)[rows] for name in columns},
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -31,8 +32,10 @@ def pool_predictions(
     """Put predictions of one or more runs, each with the fold that was tested and the seed, one below the other."""
     tables, folds, seeds = zip(*runs, strict=True)
     lengths = [len(table.video_ids) for table in tables]
-    shares = [table.vote_shares for table in tables if table.vote_shares is not None]
-    votes = [table.num_votes for table in tables if table.num_votes is not None]
+    told: dict[str, Any] = {}
+    for name in ("vote_shares", "num_votes", "concentration"):
+        columns = [getattr(table, name) for table in tables]
+        told[name] = None if any(column is None for column in columns) else np.concatenate(columns)
     numbers = [NO_FOLD if fold is None else fold for fold in folds]
     return PooledPredictions(
         video_ids=tuple(video_id for table in tables for video_id in table.video_ids),
@@ -40,8 +43,7 @@ def pool_predictions(
             name: np.concatenate([getattr(table, name) for table in tables])
             for name in ("labels", "has_votes", "votes", "probabilities")
         },
-        vote_shares=np.concatenate(shares) if len(shares) == len(tables) else None,
-        num_votes=np.concatenate(votes) if len(votes) == len(tables) else None,
+        **told,
         class_names=class_names,
         fold=np.repeat(np.array(numbers, dtype=np.int64), lengths),
         seed=np.repeat(np.array(seeds, dtype=np.int64), lengths),

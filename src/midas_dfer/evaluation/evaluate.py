@@ -258,6 +258,7 @@ def predict_clips(
         probabilities=outputs[:, columns].softmax(dim=1).numpy(),
         vote_shares=None if shares is None else shares.numpy(),
         num_votes=np.where(manifest.has_votes, manifest.votes.sum(axis=1), 0),
+        concentration=outputs[:, columns].logsumexp(dim=1).exp().numpy() if info.gives_evidence else None,
     )
 
 

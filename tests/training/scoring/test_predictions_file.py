@@ -77,6 +77,17 @@ def test_the_number_of_votes_comes_back_and_is_not_needed(tmp_path):
     assert read_predictions(*write(tmp_path, plain)).num_votes is None
 
 
+def test_concentrations_come_back(tmp_path):
+    predictions = replace(make([True, False]), concentration=np.array([3.25, 1e4 / 3]))
+    path, evaluation = write(tmp_path, predictions)
+    assert path.read_text().startswith("video_id,label,predicted,has_votes,concentration,votes_")
+    read = read_predictions(path, evaluation).concentration
+    np.testing.assert_allclose(read, predictions.concentration, rtol=1e-8)
+    path.write_text(path.read_text().replace("true,3.25,", "true,-3.25,"))
+    with pytest.raises(RequestError, match="a concentration is not a number above 0"):
+        read_predictions(path, evaluation)
+
+
 def test_classes_that_rounding_makes_equal(tmp_path):
     predictions = make([True, True])
     predictions.probabilities[1] = 0.2, 0.4 - 1e-12, 0.4 + 1e-12

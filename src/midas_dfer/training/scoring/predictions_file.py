@@ -15,14 +15,14 @@ from midas_dfer.training.scoring.scores import Evaluation, Predictions
 _KINDS = ("votes", "probability")
 _VOTE_SHARE = "vote_share"
 _NO_VOTE_SHARES = "no_vote_shares"
-_NUM_VOTES = "num_votes"
+_NUM_VOTES, _CONCENTRATION = "num_votes", "concentration"
 _YES_OR_NO = {"true": True, "false": False}
 
 
 def predictions_table(predictions: Predictions, class_names: Iterable[str], no_vote_shares: str = "") -> str:
     """Give a CSV file: video_id, label, predicted, has_votes, num_votes, votes and both readings; to nine digits.
 
-    The column num_votes is left out where their number is not known.
+    The column num_votes is left out where their number is not known, and concentration where the model gives none.
 
     Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
     of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
@@ -34,13 +34,17 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
         kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
     columns = [f"{kind}_{name}" for kind in kinds for name in names]
     reasons = [no_vote_shares] if p.vote_shares is None else []
-    numbers = [[]] * len(p.labels) if p.num_votes is None else [[str(number)] for number in p.num_votes]
+    numbers: list[list[str]] = [[] for _ in p.labels]
+    for column, digits in ((p.num_votes, "d"), (p.concentration, ".9g")):
+        for cells, number in zip(numbers, () if column is None else column, strict=column is not None):
+            cells.append(format(number, digits))
     head = [
         "video_id",
         "label",
         "predicted",
         "has_votes",
         *([] if p.num_votes is None else [_NUM_VOTES]),
+        *([] if p.concentration is None else [_CONCENTRATION]),
         *columns,
         *([_NO_VOTE_SHARES] if reasons else []),
     ]
@@ -86,6 +90,11 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
             num_votes = np.array([int(cell) for cell in columns[_NUM_VOTES]], dtype=np.int64)
             if (num_votes[has_votes] < 1).any():
                 raise ValueError("num_votes is not above 0 where has_votes is true")
+        concentration = None
+        if _CONCENTRATION in columns:
+            concentration = np.array(columns[_CONCENTRATION], dtype=np.float64)
+            if not (np.isfinite(concentration) & (concentration > 0)).all():
+                raise ValueError("a concentration is not a number above 0")
         return Predictions(
             video_ids=tuple(map(from_csv_cell, columns["video_id"])),
             labels=labels,
@@ -94,6 +103,7 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
             probabilities=_as_chosen(_whole(probabilities), predicted),
             vote_shares=_whole(shares[0]) if shares else None,
             num_votes=num_votes,
+            concentration=concentration,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error

@@ -38,6 +38,8 @@ class Predictions:
         probabilities: softmax of the network's output.
         vote_shares: the annotators' distribution that the output implies; None where it does not give that.
         num_votes: how many votes each clip has, 0 where there are none; None if that is not known.
+        concentration: S of a Dirichlet distribution whose mean are the probabilities, so that its concentrations are
+            S times these; None of a model that gives none.
     """
 
     video_ids: tuple[str, ...]
@@ -47,6 +49,7 @@ class Predictions:
     probabilities: Float64[np.ndarray, "N K"]
     vote_shares: Float64[np.ndarray, "N K"] | None
     num_votes: Int64[np.ndarray, " N"] | None = None
+    concentration: Float64[np.ndarray, " N"] | None = None
 
     @property
     def judged(self) -> Float64[np.ndarray, "N K"]:
