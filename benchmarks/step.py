@@ -49,7 +49,7 @@ from midas_dfer.models.zoo import create_model
 from midas_dfer.training.devices import choose_dtype
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.schedule import make_optimizer
+from midas_dfer.training.recipes.schedule import make_optimizer
 
 BATCH, CLASSES = 8, 7
 PAPER_CLIPS = 5 * 450 * 9356

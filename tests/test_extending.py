@@ -14,6 +14,7 @@ from midas_dfer.cli.sources import data_sets
 from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import MODELS
+from midas_dfer.training.learners import LEARNERS
 from tests.support.factories import write_clip
 from tests.support.plug_ins import midas, write_distribution
 
@@ -22,12 +23,21 @@ PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MODULE = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.S))
 PROJECT = tomllib.loads(re.findall(r"```toml\n(.*?)```", PAGE, re.S)[0])["project"]
 SMALL = ["--epochs", "1", "--batch_size", "4", "--num_segments", "2", "--size", "24", "--num_threads", "1"]
-TRAIN = ["--mixer", "halves", "--loss", "absolute", "--model", "mean_colour", *SMALL]
+TRAIN = ["--mixer", "halves", "--loss", "absolute", "--learner", "short_features", "--model", "mean_colour", *SMALL]
 
-EXAMPLES = {"data set": ("crema_d", 5), "mixer": ("cutout", 4), "loss": ("brier", 4), "network": ("stt", 4)}
+EXAMPLES = {
+    "data set": ("crema_d", 5),
+    "mixer": ("cutout", 4),
+    "loss": ("brier", 4),
+    "learner": ("scn", 4),
+    "network": ("stt", 4),
+}
 """The example of each kind, and in how many files it stands."""
-BESIDE = {"stt": {"src/midas_dfer/training/recipes/stt.yaml", "src/midas_dfer/reproduce/rows.py"}}
-"""Files of the package that name it for something else: a published training, a table of the paper."""
+BESIDE = {
+    "scn": {"src/midas_dfer/training/recipes/config.py"},
+    "stt": {"src/midas_dfer/training/recipes/stt.yaml", "src/midas_dfer/reproduce/rows.py"},
+}
+"""Files of the package that name it for something else: a published training, a table of the paper, a setting."""
 
 
 @pytest.fixture
@@ -50,7 +60,7 @@ def test_the_toys_work_in_one_process(toy_root, tmp_path, monkeypatch, capsys):
     names: dict[str, object] = {"__name__": "midas_toy"}
     monkeypatch.setitem(sys.modules, "midas_toy", sys)  # where dataclasses look their module up
     exec(compile(MODULE, "docs/extending.md", "exec"), names)  # noqa: S102 - our own page
-    toys = {"toy": data_sets(), "halves": MIXERS, "absolute": LOSSES, "mean_colour": MODELS}
+    toys = {"toy": data_sets(), "halves": MIXERS, "absolute": LOSSES, "short_features": LEARNERS, "mean_colour": MODELS}
     for name, registry in toys.items():
         monkeypatch.setattr(registry, "own", dict(registry.own))
         registry.add(name, names[name.upper()])
@@ -65,7 +75,7 @@ def test_the_toys_work_in_one_process(toy_root, tmp_path, monkeypatch, capsys):
     assert main(["train", "--store", str(store), "--out", str(run), *TRAIN]) == 0
     assert main(["evaluate", str(run), "--store", str(store), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (scores["method"], scores["num_clips"]) == ("halves", 4)
+    assert (scores["method"], scores["num_clips"]) == ("halves, short_features", 4)
     assert "the loss absolute is not smallest at the mean" in scores["no_vote_shares"]  # its row does not say so
     shares, votes = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.7, 0.3], [0.2, 0.8]])
     assert names["overlap"](shares, votes) == pytest.approx(0.5)
@@ -80,6 +90,7 @@ def test_the_toys_work_from_a_package_of_their_own(toy_root, tmp_path):
         ("datasets", "toy Toy: ROOT holds votes.txt, and a folder of pictures for each clip (midas-toy 1.0)"),
         ("mixers", "halves the first frames of one clip, the last of another (midas-toy 1.0)"),
         ("losses", "absolute absolute difference between probabilities (midas-toy 1.0)"),
+        ("learners", "short_features small features (midas-toy 1.0)"),
         ("models", "mean_colour 0.0M 0.0 8x32 docs/extending.md (midas-toy 1.0)"),
     ):
         done = midas(place, "list", kind)
@@ -106,7 +117,7 @@ def dedent_rows(text: str) -> str:
 
 def test_what_the_page_shows_of_the_package_stands_there():
     shown = re.findall(r'```python title="(.*?)"\n(.*?)```', PAGE, re.S)
-    assert len(shown) == 4
+    assert len(shown) == 5
     for path, code in shown:
         assert code in dedent_rows((ROOT / path).read_text(encoding="utf-8")), path
 

@@ -20,8 +20,8 @@ from midas_dfer.synthetic import EMOTIONS
 from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.schedule import make_optimizer, make_schedule
 from midas_dfer.training.recognizer import seeded
-from midas_dfer.training.schedule import make_optimizer, make_schedule
 from studies.synthetic_clips.clips import VOTES, Part
 
 METHODS: dict[str, dict[str, str]] = {

@@ -28,9 +28,9 @@ from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.schedule import cosine_decay, parameter_groups
 from midas_dfer.training.recognizer import Recognizer, epoch_scores
 from midas_dfer.training.run_folder.runs import Run, write_weights
-from midas_dfer.training.schedule import cosine_decay, parameter_groups
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
 from tests.support.fuzz_targets import write_interrupted_store

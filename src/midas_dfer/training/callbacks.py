@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from midas_dfer.files import replacing
-from midas_dfer.mixing import MIXERS
 from midas_dfer.training.pace import Pace
 from midas_dfer.training.parts import watched_part
 from midas_dfer.training.recipes.config import RunConfig
@@ -104,8 +103,7 @@ class EpochLog(Callback):
 
 def epoch_line(row: Mapping[str, str], config: RunConfig, left: str) -> str:
     """An epoch's loss and scores in words that tell which clips they are of, and about how long is `left`."""
-    mixed = any(MIXERS[name].has_partners for name in config.mixer_names)
-    clips = "training, mixed clips" if mixed else "training clips"
+    clips = "training, mixed clips" if config.mixes_pairs else "training clips"
     line = f"epoch {row['epoch']:>{len(str(config.epochs))}} of {config.epochs}  {clips}: "
     line += f"loss {float(row['train_loss']):.4f}, {_uar_and_war(row, 'train')}"
     if "val_uar" in row:

@@ -52,8 +52,7 @@ def make_mixing(
         return None
     mixer = mixers[0] if len(mixers) == 1 else RandomChoice(tuple(mixers))
     if config.partners == "batch":
-        has_partners = any(MIXERS[name].has_partners for name in config.mixer_names)
-        return Mixing(mixer, config.seed, brings_partners=processes > 1 and has_partners)
+        return Mixing(mixer, config.seed, brings_partners=processes > 1 and config.mixes_pairs)
     balanced = config.class_balanced
     pool = PartnerPool.class_balanced(video_ids, soft_labels) if balanced else PartnerPool(video_ids)
     return Mixing(mixer, config.seed, pool, brings_partners=True)

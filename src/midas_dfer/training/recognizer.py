@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import lightning
@@ -21,11 +21,13 @@ from midas_dfer.losses import LOSSES, EvidentialLoss, SoftTargetCrossEntropy
 from midas_dfer.metrics import uar, war
 from midas_dfer.mixing import MixPlan, Mixup
 from midas_dfer.models.clip_model import takes_channels_last
+from midas_dfer.training.learners import LEARNERS, Learner, LearnerStep
+from midas_dfer.training.learners.features import watched_features
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.processes.shared_batches import SharedBatches
 from midas_dfer.training.processes.world import average_buffers, gathered
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule
+from midas_dfer.training.recipes.schedule import later_batch_norms, make_optimizer, make_schedule
 
 CHECK_EVERY_STEPS = 50
 """Steps from one look at the loss to the next, on a GPU."""
@@ -46,6 +48,7 @@ class Recognizer(lightning.LightningModule):
         mixing: makes virtual clips of a batch; None trains on the clips as they are.
         loss: of logits and targets; None is the cross-entropy.
         shared: the batches, where several processes train the model and each has some of their rows.
+        learner: makes the loss of more than logits and targets; None is plain.
     """
 
     def __init__(
@@ -57,11 +60,12 @@ class Recognizer(lightning.LightningModule):
         mixing: Mixing | None = None,
         loss: nn.Module | None = None,
         shared: SharedBatches | None = None,
+        learner: Learner | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.num_steps, self.mixing = model, config, num_steps, mixing
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
-        self.shared = shared
+        self.shared, self.learner = shared, learner
         self.averaged: AveragedModel | None = None
         if config.weight_average:
             self.averaged = AveragedModel(model, use_buffers=True).requires_grad_(False)
@@ -115,8 +119,7 @@ class Recognizer(lightning.LightningModule):
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # old results may be overwritten
         purpose = "dropout" if self.shared is None else self.shared.purpose("dropout")
         with seeded(generator_for(self.config.seed, self.current_epoch, str(batch_idx), purpose), self.device):
-            logits, targets, votes = self._predict(batch, batch_idx)
-        loss = self._compare(logits, targets, votes)
+            logits, targets, loss = self._learn(batch, batch_idx)
         share = 1.0 if self.shared is None else self.shared.weight(self.current_epoch, batch_idx)
         self._check(loss, batch_idx)
 
@@ -125,6 +128,21 @@ class Recognizer(lightning.LightningModule):
             self.seen["train"].append(torch.stack([dominant, logits.argmax(dim=1)]))
         self._log_loss("train", loss, len(targets) if share else 0)
         return loss * self._weight(share, targets) if self.shared is not None else loss
+
+    def _learn(self, batch: ClipBatch, number: int) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Tensor]:
+        """Logits of a training batch, what they are compared with, and the loss."""
+        if self.learner is None:
+            logits, targets, votes = self._predict(batch, number)
+            return logits, targets, self._compare(logits, targets, votes)
+        sees = LEARNERS[self.config.learner].sees_features
+        with watched_features(self.model) if sees else nullcontext() as features:
+            logits, targets, _ = self._predict(batch, number)
+        with torch.autocast(self.device.type, enabled=False):
+            given = logits.new_empty(len(logits), 0) if features is None else features(len(logits))
+            video_ids = batch.video_ids[: len(logits)]
+            step = LearnerStep(logits.float(), targets, given, video_ids, self.current_epoch)
+            loss: Tensor = self.learner(step)
+        return logits, targets, loss
 
     def _weight(self, share: float, targets: Float[Tensor, "B K"]) -> float | Float[Tensor, ""]:
         """What the loss is multiplied by, so that gradients averaged over the processes are those of the batch.
@@ -151,7 +169,7 @@ class Recognizer(lightning.LightningModule):
     ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B"] | None]:
         """Logits of a training batch, what they are compared with, and how many votes that stands for."""
         clips: Tensor = batch.clips
-        labels: Tensor = batch.soft_labels
+        labels: Tensor = batch.soft_labels if self.learner is None else self.learner.labels(batch)
         votes = batch.num_votes
         if self.mixing is None:
             return self.model(normalize_pixels(clips)), labels, votes
@@ -215,7 +233,7 @@ class Recognizer(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimiser, its learning rate set at every step."""
-        optimizer = make_optimizer(self.model, self.config)
+        optimizer = make_optimizer(self.model, self.config, self.learner)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, make_schedule(self.config, self.num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

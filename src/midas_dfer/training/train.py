@@ -29,6 +29,7 @@ from midas_dfer.training.fitting import (
     silent_echo,
 )
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
+from midas_dfer.training.learners.making import check_learner, make_learner
 from midas_dfer.training.loading import check_cache, keep_frames, num_workers, part_dataset, part_loader
 from midas_dfer.training.mixers import check_compile, make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
@@ -244,7 +245,10 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         num_steps = config.epochs * len(train_loader)
         loss = make_loss(config, train_set.soft_labels)
         shared = SharedBatches(train_loader.order, train_set) if world.size > 1 else None
-        recognizer = Recognizer(model, config, len(run.provenance.class_names), num_steps, mixing, loss, shared)
+        check_learner(config, model, world.size)
+        learner = make_learner(config, model, loss, train_set)
+        num_classes = len(run.provenance.class_names)
+        recognizer = Recognizer(model, config, num_classes, num_steps, mixing, loss, shared, learner)
         if config.compile:
             recognizer.compile_network(device)
         pace = (TrainingBar if bar else Pace)(say, config.epochs, len(train_loader))
@@ -279,6 +283,9 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
             if trainer.interrupted:
                 raise KeyboardInterrupt
         if world.is_first:
+            if learner is not None and (learned := learner.outcome()):
+                say(learned)
+                run.update(learned=learned)
             run.finish(*_kept_weights(run, recognizer.kept_model, kept.best_epoch))
     return run
 

@@ -91,7 +91,15 @@ def test_a_flag_without_effect_is_refused_though_it_has_its_default(line, capsys
 def test_settings_that_others_leave_without_effect(settings, idle):
     found = set(without_effect(RunConfig(**settings)))
     assert idle <= found
-    assert found <= idle | {"saliency", "decay_factor", "temperature", "num_votes", "cache_gb"}
+    assert found <= idle | {
+        "saliency",
+        "decay_factor",
+        "temperature",
+        "num_votes",
+        "cache_gb",
+        "relabel_epoch",
+        "ramp_epochs",
+    }
     assert ("decay_factor" in found) == (settings.get("schedule", "cosine") == "cosine" or "decay_factor" in idle)
 
 

@@ -1,4 +1,4 @@
-"""midas list: the available models, datasets, mixers, losses, recipes and packaged readers."""
+"""midas list: the available models, datasets, mixers, losses, learners, recipes and packaged readers."""
 
 from dataclasses import asdict
 from textwrap import fill
@@ -13,18 +13,19 @@ from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.readers import READERS
 from midas_dfer.registry import Registry
+from midas_dfer.training.learners import LEARNERS, PLAIN
 
 
 def parser() -> Parser:
     flags = Parser(description="List what is available.")
     flags.add_argument(
         "what",
-        type=Literal["models", "datasets", "mixers", "losses", "recipes", "readers"],
+        type=Literal["models", "datasets", "mixers", "losses", "learners", "recipes", "readers"],
         metavar="WHAT",
-        help="models, datasets, mixers, losses, recipes or readers",
+        help="models, datasets, mixers, losses, learners, recipes or readers",
     )
     flags.add_argument(
-        "--json", action="store_true", help="print as JSON; for datasets, mixers and losses, only the names"
+        "--json", action="store_true", help="print as JSON; for datasets, mixers, losses and learners, only the names"
     )
     return flags
 
@@ -48,9 +49,12 @@ def run(request: Namespace) -> None:
 
 def _lines(what: str) -> dict[str, str]:
     """What a row says of itself, and which distribution brings it, if another does."""
-    registry: Registry[Any] = data_sets() if what == "datasets" else LOSSES if what == "losses" else MIXERS
+    others: dict[str, Registry[Any]] = {"mixers": MIXERS, "losses": LOSSES, "learners": LEARNERS}
+    registry = data_sets() if what == "datasets" else others[what]
     lines = {name: f"{row.line}{_brought_by(registry, name)}" for name, row in registry.usable(tell_of_plug_in).items()}
-    return {**lines, "none": "clips as they are, labels as they are"} if what == "mixers" else lines
+    if what == "mixers":
+        lines["none"] = "clips as they are, labels as they are"
+    return {PLAIN: "the loss of logits and targets, nothing else", **lines} if what == "learners" else lines
 
 
 def _brought_by(registry: Registry[Any], name: str) -> str:

@@ -12,6 +12,7 @@ from midas_dfer.labels import SoftLabelMethod
 from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.readers.start import find_start, named_reader
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.recipes.settings_file import read_settings_file
 from midas_dfer.values import LARGEST, above, check_settings, within
 
@@ -51,6 +52,9 @@ class RunConfig:
         loss: cross_entropy is the paper's; see midas list losses for others.
         class_weights: of the cross-entropy; none, or balanced by class frequency in the votes.
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
+        learner: the method of the training step; plain is the loss of logits and targets, see midas list learners for
+            others. They work in training only: the model stays an ordinary one.
+        relabel_epoch: of scn; from this epoch on it relabels doubtful clips, if they are not mixed in pairs.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
         width: channels of the first stage; fewer make a smaller network. If not given, 64, as in ResNet-18, or that
             of weights.
@@ -126,6 +130,8 @@ class RunConfig:
     loss: str = "cross_entropy"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = within(0.0, 0, 0.99)
+    learner: str = PLAIN
+    relabel_epoch: int = within(10, 1)
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
     width: int = within(None, 8, 512)
     weights: str | None = None
@@ -206,6 +212,15 @@ class RunConfig:
             yield f"`label_method` makes soft labels, and `labels` {self.labels} takes single votes; leave it out"
         if self.loss in LOSSES and LOSSES[self.loss].counts:
             yield from self._no_counts()
+        if self.learner != PLAIN and self.learner not in LEARNERS:
+            yield f"`learner` is {self.learner!r}; expected {PLAIN} or {', '.join(LEARNERS)}"
+        if (
+            self.learner != PLAIN
+            and self.loss in LOSSES
+            and (LOSSES[self.loss].counts or LOSSES[self.loss].concentrations)
+        ):
+            cure = f"gives concentrations, which `learner` {self.learner} cannot use; take cross_entropy"
+            yield f"`loss` {self.loss} {cure}"
         if self.select == "best_test_fold" and self.validation_fraction:
             yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
         if list(epochs) != sorted(set(epochs)):
@@ -290,17 +305,27 @@ class RunConfig:
         """The mixers that are chosen from, by name; none if clips are not mixed."""
         return () if self.mixer == "none" else tuple(name.strip() for name in self.mixer.split(","))
 
+    @property
+    def mixes_pairs(self) -> bool:
+        """Whether clips are mixed with others."""
+        return any(MIXERS[name].has_partners for name in self.mixer_names)
+
     def alpha_of(self, mixer: str) -> float:
         """The alpha for one of the mixers: the recipe's, or its publication's."""
         return MIXERS[mixer].alpha if self.alpha is None else self.alpha
 
     @property
     def method_name(self) -> str:
-        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels; or the mixer's name."""
-        if self.mixer == "none":
-            return self.labels if self.labels in ("soft", "hard") else _LABELS[self.labels]
+        """What the paper calls this training: hard, soft, MIDAS or MIDAS with hard labels; or the mixer's name.
+
+        A learner's name stands behind it.
+        """
         name = "MIDAS" if self.mixer == "midas" else " or ".join(self.mixer_names)
-        return name if self.labels == "soft" else f"{name} with {_LABELS[self.labels]}"
+        if self.mixer == "none":
+            name = self.labels if self.labels in ("soft", "hard") else _LABELS[self.labels]
+        elif self.labels != "soft":
+            name = f"{name} with {_LABELS[self.labels]}"
+        return name if self.learner == PLAIN else f"{name}, {self.learner}"
 
 
 _LABELS = {"hard": "hard labels", "votes": "single votes", "drawn_vote": "drawn votes"}

@@ -1,10 +1,13 @@
 """Settings that a recipe leaves without effect."""
 
 from midas_dfer.mixing import MIXERS
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.recipes.config import RunConfig
 
 _OF_PAIRS = ("alpha", "ratio_per", "partners", "class_balanced")
 _OF_MIDAS = ("normalization", "temperature", "num_votes")
+
+_OF_LEARNERS = frozenset(name for entry in LEARNERS.own.values() for name in entry.settings)
 
 
 def without_effect(config: RunConfig) -> dict[str, str]:
@@ -31,6 +34,12 @@ def without_effect(config: RunConfig) -> dict[str, str]:
         idle["decay_factor"] = "--schedule cosine falls to 0 along a cosine"
     elif config.schedule == "step" and not config.milestones:
         idle["decay_factor"] = "--schedule step without --milestones is constant"
+    taken = () if config.learner == PLAIN else LEARNERS[config.learner].settings
+    idle |= dict.fromkeys(_OF_LEARNERS.difference(taken), f"it is no setting of --learner {config.learner}")
+    if "relabel_epoch" in taken and config.labels not in ("soft", "hard"):
+        idle["relabel_epoch"] = f"with --labels {config.labels} a clip has several labels, and none is changed"
+    if "relabel_epoch" in taken and config.mixes_pairs:
+        idle["relabel_epoch"] = f"--mixer {config.mixer} mixes pairs of clips, so none is relabelled; add --mixer none"
     if config.cache == "none":
         idle["cache_gb"] = "with --cache none no frames are kept"
     true_anyway = {"normalization": "none", "class_balanced": False}

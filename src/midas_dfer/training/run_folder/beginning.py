@@ -12,6 +12,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
+from midas_dfer.training.learners.making import check_learner
 from midas_dfer.training.loading import check_cache
 from midas_dfer.training.mixers import check_compile
 from midas_dfer.training.parts import part_clips
@@ -52,7 +53,7 @@ def begin_run(
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
     origin = None if init is None else open_origin(init, config)
     watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
-    loaded = _check_model(config, store.class_names, origin)
+    loaded = _check_model(config, store.class_names, origin, max(config.devices, world.size))
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
         votes_used = 1 if config.labels in ("votes", "drawn_vote") else config.votes_used
@@ -102,9 +103,10 @@ def computed_in(run: Run) -> str:
     return f"computed in {in_words(made.precision)} on {made.device}{', ' if made.processes else ''}{made.processes}"
 
 
-def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | None) -> str:
+def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | None, processes: int) -> str:
     """Make the model once before anything is written; says what it starts from."""
     model = new_model(config, class_names)
+    check_learner(config, model, processes)
     if origin is not None:
         return take_weights(model, origin, class_names)
     if config.weights is not None:

@@ -14,6 +14,7 @@ from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import MODELS
 from midas_dfer.registry import Registry
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.recipes.config import RunConfig
 
 
@@ -44,6 +45,7 @@ class Provenance:
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
         weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
+        learned: what its learner tells of the training that has ended; "" for nothing.
         template: where faces lie in the store's clips, if these were crops already and it is known.
         init: folder of the finished run that training began from; "" if from none.
         init_weights: SHA-256 of that run's file of weights; "" likewise.
@@ -80,6 +82,7 @@ class Provenance:
     init_weights: str = ""
     cache: str = ""
     compiled: bool = False
+    learned: str = ""
 
 
 def now() -> str:
@@ -99,6 +102,7 @@ def versions(config: RunConfig) -> dict[str, str]:
     used: tuple[tuple[Registry[Any], Sequence[str]], ...] = (
         (MIXERS, config.mixer_names),
         (LOSSES, (config.loss,)),
+        (LEARNERS, () if config.learner == PLAIN else (config.learner,)),
         (MODELS, (config.model,)),
     )
     for registry, rows in used:

@@ -19,6 +19,7 @@ from midas_dfer.manifest.aggregation import aggregated_by
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.mixing.normalization import implied_vote_shares, project_to_simplex
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance
 
@@ -137,12 +138,14 @@ def _why_not(config: RunConfig, made: Provenance | None) -> str:
         return "trained on clear clips alone, so it has not seen divided votes"
     if config.class_weights != "none":
         return "trained with class weights, which shift the output towards rare classes"
-    if config.class_balanced and any(MIXERS[name].has_partners for name in config.mixer_names):
+    if config.class_balanced and config.mixes_pairs:
         return "trained with class-balanced partners, which shift the output towards rare classes"
     if changed := [name for name in config.mixer_names if not MIXERS[name].keeps_votes]:
         return f"trained with the mixer {changed[0]}, whose targets are no mixtures of labels"
     if not LOSSES[config.loss].proper:
         return f"the loss {config.loss} is not smallest at the mean of the labels"
+    if config.learner != PLAIN and not LEARNERS[config.learner].keeps_votes:
+        return f"trained with the learner {config.learner}, whose loss is not smallest at the mean of the labels"
     mean = "a network learns the mean of such labels, from which the votes cannot be had back"
     if not hard and config.label_method == "softmax_counts":
         return f"trained on the softmax of vote counts; {mean}"

@@ -100,8 +100,8 @@ def tsm_groups(model: nn.Module, weight_decay: float, learning_rate: float) -> P
     ]
 
 
-def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    """Make the optimiser of a recipe; it updates all weights in one pass over them, where PyTorch can."""
+def make_optimizer(model: nn.Module, config: RunConfig, learner: nn.Module | None = None) -> torch.optim.Optimizer:
+    """Make the optimiser of a recipe, and of its learner; it updates all weights in one pass, where PyTorch can."""
     groups: ParameterGroups
     if config.parameter_groups == "tsm":
         groups = tsm_groups(model, config.weight_decay, config.learning_rate)
@@ -110,6 +110,9 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer
         groups = [{"params": learning, "weight_decay": config.weight_decay}]
     else:
         groups = parameter_groups(model, config.weight_decay)
+    if learner is not None:
+        decay = config.weight_decay
+        groups += [each for each in parameter_groups(learner, decay) if each["params"]]
     fused = config.clip_gradient is None  # Lightning clips no gradients of a fused one
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=fused)

@@ -13,9 +13,9 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.models import create_model
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.recipes.schedule import later_batch_norms, make_optimizer, make_schedule, tsm_groups
 from midas_dfer.training.recognizer import Recognizer
 from midas_dfer.training.run_folder.runs import Run
-from midas_dfer.training.schedule import later_batch_norms, make_optimizer, make_schedule, tsm_groups
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
 

@@ -1,0 +1,48 @@
+"""Learners: training methods that need more of a training step than a loss of logits and targets.
+
+A learner sees the features before the classifier and which clips they are of, and has weights of its own, which
+exist in training only: the trained model stays an ordinary network.
+
+- `learner`: `Learner`, what all have in common; `LearnerSetup` and `LearnerStep`, what they are given.
+- `features`: the features before the classifier, of any network.
+- `scn`: `SelfCureNetwork`, weights clips by importance and relabels some.
+- `making`: the learner of a recipe, and what it cannot be combined with.
+- `entry`: the rows of `LEARNERS`, which has all that a recipe can name; torch is imported when one is used.
+"""
+
+from typing import TYPE_CHECKING
+
+from midas_dfer.exports import lazy_exports
+from midas_dfer.registry import Registry
+from midas_dfer.training.learners.entry import LearnerEntry as LearnerEntry
+
+_PUBLIC = {
+    "Learner": "learner",
+    "LearnerSetup": "learner",
+    "LearnerStep": "learner",
+    "SelfCureNetwork": "scn",
+}
+
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+
+__getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
+
+if TYPE_CHECKING:
+    from midas_dfer.training.learners.learner import Learner as Learner
+    from midas_dfer.training.learners.learner import LearnerSetup as LearnerSetup
+    from midas_dfer.training.learners.learner import LearnerStep as LearnerStep
+    from midas_dfer.training.learners.scn import SelfCureNetwork as SelfCureNetwork
+
+PLAIN = "plain"
+"""What a recipe calls a training with no learner: the loss of logits and targets, nothing else."""
+
+LEARNERS = Registry(
+    "learner",
+    "midas_dfer.learners",
+    LearnerEntry,
+    {
+        "scn": LearnerEntry("SelfCureNetwork", "SCN: importance, new labels (Wang et al. 2020)", ("relabel_epoch",)),
+    },
+    reserved=(PLAIN,),
+)
+"""The learners of `--learner`, by name; docs/extending.md says how to add one."""

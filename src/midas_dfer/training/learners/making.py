@@ -1,0 +1,46 @@
+"""The learner that a recipe names, and what it cannot be combined with."""
+
+from torch import nn
+
+from midas_dfer.clips.batches.dataset import ClipDataset
+from midas_dfer.clips.batches.sampling import generator_for
+from midas_dfer.errors import RequestError
+from midas_dfer.training.learners import LEARNERS, PLAIN
+from midas_dfer.training.learners.features import num_features
+from midas_dfer.training.learners.learner import Learner, LearnerSetup
+from midas_dfer.training.recipes.config import RunConfig
+
+
+def make_learner(config: RunConfig, model: nn.Module, loss: nn.Module, dataset: ClipDataset) -> Learner | None:
+    """Make the learner of a recipe; None where it is plain."""
+    if config.learner == PLAIN:
+        return None
+    entry = LEARNERS[config.learner]
+    setup = LearnerSetup(
+        config=config,
+        loss=loss,
+        dataset=dataset,
+        num_classes=dataset.soft_labels.shape[1],
+        num_features=num_features(model) if entry.sees_features else 0,
+        generator=generator_for(config.seed, 0, "", purpose="learner"),
+    )
+    return entry.make(setup)
+
+
+def check_learner(config: RunConfig, model: nn.Module, processes: int) -> None:
+    """Refuse a learner that this network, a compiled one or several processes have no way to."""
+    if config.learner == PLAIN:
+        return
+    entry = LEARNERS[config.learner]
+    if entry.sees_features:
+        num_features(model)
+    if entry.sees_features and config.compile:
+        raise RequestError(
+            f"--learner {config.learner} looks into the network as it computes, which a compiled one does not allow; "
+            "leave out --compile"
+        )
+    if entry.whole_batch and processes > 1:
+        raise RequestError(
+            f"--learner {config.learner} compares the clips of a batch with each other, and {processes} processes "
+            "would each see a part of it; leave out --devices"
+        )

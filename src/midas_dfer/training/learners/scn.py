@@ -1,0 +1,103 @@
+"""SCN: clips weighted by their importance, a regularised ranking, and new labels for doubtful clips."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from midas_dfer.clips.batches.dataset import ClipBatch
+from midas_dfer.clips.batches.transfer import to_device
+from midas_dfer.training.learners.learner import Learner, LearnerSetup, LearnerStep
+
+
+class SelfCureNetwork(Learner):
+    """Self-Cure Network (Wang, Peng, Yang, Lu and Qiao, CVPR 2020, "Suppressing uncertainties for large-scale FER").
+
+    A linear layer of the features x and a sigmoid give a clip's importance ``a = sigmoid(w · x + b)``. The loss of a
+    batch is that of the logits times the importance, plus a term that keeps the mean importance of the clips that
+    matter more, `ratio` of them, at least `rank_margin` above that of the others:
+
+        L = loss(a z, y) + max(0, rank_margin - (mean of high - mean of low))
+
+    From epoch `relabel_epoch` on, a clip of the lower group whose largest probability (of the softmax of a z) exceeds
+    that of its label by more than `relabel_margin` is relabelled: it keeps its new label until it gets another.
+
+    Sums, constants and the order of things are those of the authors' code (kaiwang960112/Self-Cure-Network); the
+    publication halves both terms. The authors' code relabels clips of both groups, the publication those of the lower
+    group, as here.
+
+    Soft labels are ours. The loss takes them as they are. "Its label" is the class with the largest share, and a new
+    label exchanges the shares of this class and of the predicted one, so that a clip stays as ambiguous as the votes
+    made it. Both are the publication's for one-hot labels. A mixture of clips says nothing of either clip's label, and
+    single votes differ by nature: with a mixer of pairs, and with `labels` votes or drawn_vote, no clip is relabelled.
+
+    Args:
+        setup: what all learners are made with.
+        relabel_epoch: counted from 1.
+        ratio: share of a batch that is the group of higher importance.
+        rank_margin: least difference of the groups' mean importance.
+        relabel_margin: difference of probabilities from which on a clip is relabelled.
+
+    Attributes:
+        current: the labels of all training videos as they are now.
+    """
+
+    current: Float[Tensor, "N K"]
+
+    def __init__(
+        self,
+        setup: LearnerSetup,
+        *,
+        relabel_epoch: int = 10,
+        ratio: float = 0.7,
+        rank_margin: float = 0.15,
+        relabel_margin: float = 0.2,
+    ) -> None:
+        super().__init__(setup)
+        self.relabel_epoch, self.ratio = relabel_epoch, ratio
+        self.rank_margin, self.relabel_margin = rank_margin, relabel_margin
+        self.relabels = setup.config.labels in ("soft", "hard") and not setup.config.mixes_pairs
+        self.importance = nn.Linear(setup.num_features, 1)
+        nn.init.kaiming_uniform_(self.importance.weight, a=5**0.5, generator=setup.generator)
+        nn.init.zeros_(self.importance.bias)
+        places = {video_id: place for place, video_id in enumerate(setup.dataset.video_ids)}
+        self.rows = {video_id: row for row, video_id in enumerate(places)}
+        self.given = setup.dataset.soft_labels[list(places.values())]
+        self.register_buffer("current", self.given.clone())
+
+    def labels(self, batch: ClipBatch) -> Float[Tensor, "B K"]:
+        """The labels as they are now."""
+        if not self.relabels:
+            return batch.soft_labels
+        return self.current[self._rows(batch.video_ids)]
+
+    def forward(self, step: LearnerStep) -> Float[Tensor, ""]:
+        """Compute the loss of a step, and relabel."""
+        weights = self.importance(step.features).sigmoid().squeeze(1)
+        weighted = weights.unsqueeze(1) * step.logits
+        order = weights.detach().argsort(descending=True, stable=True)
+        high, low = order.tensor_split([int(self.ratio * len(order))])
+        loss: Tensor = self.loss(weighted, step.targets)
+        if len(high) and len(low):
+            loss = loss + (self.rank_margin - weights[high].mean() + weights[low].mean()).clamp(min=0.0)
+        if self.relabels and step.epoch + 1 >= self.relabel_epoch:
+            rows = self._rows(step.video_ids)[low]
+            self.current[rows] = relabelled(weighted.detach()[low], self.current[rows], self.relabel_margin)
+        return loss
+
+    def outcome(self) -> str:
+        """How many clips have another label than their own."""
+        if not self.relabels:
+            return "scn relabelled no clips, because they are mixed in pairs or have several labels"
+        changed = int((self.current.cpu() != self.given).any(dim=1).sum())
+        return f"scn relabelled {changed} of {len(self.given)} training clips"
+
+    def _rows(self, video_ids: tuple[str, ...]) -> Tensor:
+        return to_device(torch.tensor([self.rows[each] for each in video_ids]), self.current.device)
+
+
+def relabelled(logits: Float[Tensor, "B K"], labels: Float[Tensor, "B K"], margin: float) -> Float[Tensor, "B K"]:
+    """Exchange the shares of a label's first class and of the predicted class, where the latter is likelier by far."""
+    chances = logits.softmax(dim=1)
+    predicted, given = chances.argmax(dim=1, keepdim=True), labels.argmax(dim=1, keepdim=True)
+    exchanged = labels.scatter(1, predicted, labels.gather(1, given)).scatter(1, given, labels.gather(1, predicted))
+    return torch.where(chances.gather(1, predicted) - chances.gather(1, given) > margin, exchanged, labels)
