@@ -187,3 +187,15 @@ def test_likelihoods_equal_scipys():
 def test_what_cannot_be_scored_is_refused(call, message):
     with pytest.raises(RequestError, match=message):
         call()
+
+
+@pytest.mark.parametrize("scale", [1, 12, 30, 200])
+def test_transport_of_sure_networks(scale):
+    """Shares from 1e-9 down to 0 are no contradiction; with all distances 1 it is the total variation."""
+    drawn = np.random.default_rng(scale)
+    scores = scale * drawn.normal(size=(250, 8))
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    q = np.array([drawn.multinomial(10, shares) for shares in drawn.dirichlet(np.full(8, 0.2), 250)]) / 10
+    found = wasserstein(p, q, 1 - np.eye(8), "none")
+    np.testing.assert_allclose(found, total_variation(p, q, "none"), atol=1e-6)

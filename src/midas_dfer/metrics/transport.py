@@ -122,6 +122,7 @@ def _least_costs(
         A_eq=sparse.kron(sparse.eye_array(N), sums, format="csr"),
         b_eq=np.concatenate([p, q], axis=1)[:, :-1].ravel(),
         method="highs-ds",
+        options={"presolve": False},  # it takes shares below 1e-9, as those of a sure network are, for contradictions
     )
     if found.x is None:
         raise RequestError(f"The transport between predictions and votes was not found: {found.message}")
