@@ -19,7 +19,7 @@ from midas_dfer.sharing.exported import CARD_FILE
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.run_folder.runs import Run
-from studies.reader.calibration import fit_temperature
+from midas_dfer.training.scoring.temperature import fit_temperature
 
 FRAMES = 8
 """Frames of a window of video that the reader sees: it reads each and takes the mean of the logits."""

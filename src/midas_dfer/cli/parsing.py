@@ -116,6 +116,29 @@ def add_computing_flags(flags: Parser) -> None:
     )
 
 
+def add_ensemble_flags(flags: Parser) -> None:
+    """Add --ensemble and --mc_dropout, of verbs that may read with several networks at once."""
+    flags.add_argument(
+        "--ensemble",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="further models, named as RUN is, that are read with it as one: the mean of their vote shares",
+    )
+    flags.add_argument(
+        "--mc_dropout",
+        type=int,
+        default=0,
+        help="read with dropout on, this many times, and take the mean (default: 0, once without)",
+    )
+
+
+def check_ensemble(request: Namespace) -> None:
+    """Refuse a number of passes that is none, before any model is opened."""
+    if "mc_dropout" in request.typed and request.mc_dropout < 2:
+        raise RequestError(f"--mc_dropout is {request.mc_dropout}; expected 2 or more passes, such as 20")
+
+
 def open_named(named: Path) -> "TrainedModel":
     """Open the trained model that a verb was given; how its name was understood is told where it could mean two."""
     from midas_dfer.sharing.trained import open_trained

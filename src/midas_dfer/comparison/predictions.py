@@ -39,10 +39,10 @@ def pool_predictions(
     numbers = [NO_FOLD if fold is None else fold for fold in folds]
     return PooledPredictions(
         video_ids=tuple(video_id for table in tables for video_id in table.video_ids),
-        **{
-            name: np.concatenate([getattr(table, name) for table in tables])
-            for name in ("labels", "has_votes", "votes", "probabilities")
-        },
+        labels=np.concatenate([table.labels for table in tables]),
+        has_votes=np.concatenate([table.has_votes for table in tables]),
+        votes=np.concatenate([table.votes for table in tables]),
+        probabilities=np.concatenate([table.probabilities for table in tables]),
         **told,
         class_names=class_names,
         fold=np.repeat(np.array(numbers, dtype=np.int64), lengths),

@@ -1,12 +1,12 @@
 """A trained model on clips it has not seen -> predictions and scores, also where the clips have other classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
 from midas_dfer.clips.batches.loader import ClipLoader
@@ -19,16 +19,16 @@ from midas_dfer.labels import votes_to_soft_labels
 from midas_dfer.manifest.classes import MappingReport, map_classes, report_mapping
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.progress import Progress, reported
-from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.sharing.ensemble import Ensemble, Network, Output, combined
+from midas_dfer.sharing.ensemble import shares_among as shares_among
+from midas_dfer.sharing.trained import TrainedModel
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype, computed_on
-from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.recipes.config import SELECTED_ON_TEST
 from midas_dfer.training.run_folder.origin import clips_learned, clips_of_training
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.baselines import human_line, make_baselines
 from midas_dfer.training.scoring.blends import blend_scores
 from midas_dfer.training.scoring.predictions_file import predictions_table
-from midas_dfer.training.scoring.readings import VoteReading
 from midas_dfer.training.scoring.scores import Evaluation as Evaluation
 from midas_dfer.training.scoring.scores import Predictions as Predictions
 from midas_dfer.training.scoring.scores import VoteAgreement as VoteAgreement
@@ -43,6 +43,8 @@ def evaluate(
     *,
     part: EvaluatedPart = "auto",
     out: Path | None = None,
+    ensemble: Sequence[TrainedModel | Run | Path | str] = (),
+    mc_dropout: int = 0,
     device: str = "auto",
     precision: str = "32",
     batch_size: int = 16,
@@ -60,7 +62,10 @@ def evaluate(
         part: which clips. `auto` takes the run's test set; for a store of another data set, or a model whose split is
             not recorded, that store's test set or all of it.
         out: folder for evaluation.json and predictions.csv; None is a folder in that of the model: `evaluation` for its
-            own test set, `evaluation-STORE-PART` for anything else (`midas_dfer.evaluation.places`).
+            own test set, `evaluation-STORE-PART` for anything else (`midas_dfer.evaluation.places`). Needed with
+            `ensemble` and `mc_dropout`, whose scores are not those of the model alone.
+        ensemble: further models that are read with it as one (`midas_dfer.sharing.ensemble`).
+        mc_dropout: passes with dropout on, which are averaged; 0 is one without.
         device: auto, cpu or cuda.
         precision: 32, the same on all machines (to 1e-4); bf16; or auto, which lets the hardware decide.
         batch_size: clips per step; does not affect the scores.
@@ -74,18 +79,21 @@ def evaluate(
             two classes with the model, or `out` is None with a packaged reader.
         JobError: the output is not finite, or a file cannot be written; then neither is.
     """
-    trained = open_trained(run)
+    read = Ensemble.of(run, ensemble, mc_dropout)
+    trained = read.first
     store = store if isinstance(store, ClipStore) else ClipStore.open(store)
     if out is None:
         trained.evaluation_folder()  # refuses a packaged reader before all else
+        if not read.is_plain:
+            raise RequestError(f"these are not the scores of {trained.title} alone; name a folder for them with --out")
     computed = computed_on(precision, device)
-    chosen = choose_clips(trained, store, part)
+    chosen = choose_clips(read, store, part)
     out = evaluation_place(trained, store, chosen.part) if out is None else out
     predictions = predict_clips(
-        trained, store, chosen.clips, device=device, precision=precision, batch_size=batch_size, progress=progress
+        read, store, chosen.clips, device=device, precision=precision, batch_size=batch_size, progress=progress
     )
     clips, source = baseline_clips(trained, store, chosen.clips, chosen.part)
-    info = trained.info
+    info = read.info
     evaluation = score(
         predictions,
         method=info.method,
@@ -112,9 +120,10 @@ def evaluate(
     )
     evaluation = replace(
         evaluation,
-        read_by=trained.title,
+        read_by=read.title,
+        read_with=read.read_with,
         trained_on=info.dataset,
-        weights=trained.weights_digest,
+        weights=read.weights_digest,
         store_fingerprint=store.fingerprint,
         blends=None if chosen.mapping else blend_scores(chosen.clips, clips, predictions.judged),
     )
@@ -139,8 +148,10 @@ class ChosenClips:
     mapping: MappingReport | None
 
 
-def choose_clips(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> ChosenClips:
-    """Which clips of a store a model is evaluated on; see `evaluate`."""
+def choose_clips(read: TrainedModel | Ensemble, store: ClipStore, part: EvaluatedPart) -> ChosenClips:
+    """Which clips of a store a model is evaluated on; of an ensemble, those of its first. See `evaluate`."""
+    members = read.members if isinstance(read, Ensemble) else (read,)
+    trained = members[0]
     match = match_classes(store.class_names, trained.info.class_names)
     if len(match.common) < 2 and (match.dropped or match.absent):
         raise RequestError(
@@ -155,7 +166,9 @@ def choose_clips(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -
             f"no clip of the {name} part of {store.path} is left under the classes {', '.join(match.common)}, "
             f"which are those that {trained.title} knows too"
         )
-    return ChosenClips(clips, name, _caution(trained, store, clips), mapping)
+    cautions = ((each, _caution(each, store, clips)) for each in members)
+    caution = next((f"{each.title}: {said}" if len(members) > 1 else said for each, said in cautions if said), "")
+    return ChosenClips(clips, name, caution, mapping)
 
 
 def _part_of(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest, str]:
@@ -216,7 +229,7 @@ def _caution_of_unknown_parts(trained: TrainedModel, store: ClipStore) -> str:
 
 
 def predict_clips(
-    trained: TrainedModel,
+    read: TrainedModel | Ensemble,
     store: ClipStore,
     manifest: Manifest,
     *,
@@ -232,45 +245,45 @@ def predict_clips(
     is done across data sets in this field; a network is not blamed for naming a class that cannot be right.
     The implied vote shares are divided by their sum likewise.
     """
-    info = trained.info
-    where = choose_device(device)
-    dtype = choose_dtype(checked_precision(precision), where)
-    model = trained.load().to(where)
-    view = ClipView(info.num_segments, info.size, frames_per_segment=info.frames_per_segment)
-    dataset = ClipDataset(store, manifest, view=view)
-    loader = ClipLoader(dataset, batch_size, shuffle=False)
-    logits, labels = [], []
-    with reported(progress, len(dataset)) as bar:
-        for batch in loader:
-            logits.append(predict_logits(model, batch.clips, where, dtype))
-            labels.append(batch.labels)
-            for _ in batch.video_ids:
-                bar.advance()
-    outputs = torch.cat(logits).double()
-    places = match_classes(info.class_names, manifest.class_names).places
+    read = read if isinstance(read, Ensemble) else Ensemble((read,))
+    places = match_classes(read.info.class_names, manifest.class_names).places
     columns = [place for place in places if place is not None]
-    shares = shares_among(outputs, columns, info.reading)
+    with reported(progress, len(manifest) * len(read.members)) as bar:
+        outputs = [
+            (each.info, read_clips(each, store, manifest, read.mc_dropout, device, precision, batch_size, bar))
+            for each in read.members
+        ]
+    said = combined(outputs, columns)
     return Predictions(
-        video_ids=dataset.video_ids,
-        labels=torch.cat(labels).numpy(),
+        video_ids=tuple(manifest.video_ids),
+        labels=manifest.labels,
         has_votes=manifest.has_votes,
         votes=votes_to_soft_labels(manifest.votes),
-        probabilities=outputs[:, columns].softmax(dim=1).numpy(),
-        vote_shares=None if shares is None else shares.numpy(),
+        probabilities=said.probabilities.numpy(),
+        vote_shares=None if said.vote_shares is None else said.vote_shares.numpy(),
         num_votes=np.where(manifest.has_votes, manifest.votes.sum(axis=1), 0),
-        concentration=outputs[:, columns].logsumexp(dim=1).exp().numpy() if info.gives_evidence else None,
+        concentration=None if said.concentration is None else said.concentration.numpy(),
+        uncertainty=said.uncertainty,
     )
 
 
-def shares_among(
-    logits: Float[torch.Tensor, "B K"], columns: list[int], reading: VoteReading
-) -> Float[torch.Tensor, "B J"] | None:
-    """The annotators' distribution over some of the classes (`columns`), of the votes that go to these."""
-    shares = reading.vote_shares(logits)
-    if shares is None or columns == list(range(logits.shape[1])):
-        return shares
-    shares = shares[:, columns]
-    total = shares.sum(dim=1, keepdim=True)
-    # All votes on other classes: what the logits of these imply among themselves.
-    alone = reading.vote_shares(logits[:, columns])
-    return shares if alone is None else torch.where(total > 0, shares / torch.where(total > 0, total, 1.0), alone)
+def read_clips(
+    trained: TrainedModel,
+    store: ClipStore,
+    manifest: Manifest,
+    mc_dropout: int,
+    device: str,
+    precision: str,
+    batch_size: int,
+    progress: Progress,
+) -> Output:
+    """The logits of one model, in the order of the clips."""
+    info, where = trained.info, choose_device(device)
+    network = Network(trained.load(), info, where, choose_dtype(checked_precision(precision), where), mc_dropout)
+    view = ClipView(info.num_segments, info.size, frames_per_segment=info.frames_per_segment)
+    found = []
+    for batch in ClipLoader(ClipDataset(store, manifest, view=view), batch_size, shuffle=False):
+        found.append(network.read(batch.clips))
+        for _ in batch.video_ids:
+            progress.advance()
+    return Output(*(torch.cat(parts, dim=1) for parts in zip(*found, strict=True)))

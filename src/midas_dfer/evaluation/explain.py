@@ -21,6 +21,7 @@ from midas_dfer.exact import exactly
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.models.activation_maps import class_activation_maps
+from midas_dfer.models.scaled import unscaled
 from midas_dfer.progress import Progress
 from midas_dfer.sharing.trained import TrainedModel, open_trained
 from midas_dfer.training.devices import choose_device, choose_dtype, computed_on
@@ -170,7 +171,7 @@ def _evidence(
 ]:
     where = choose_device(device)
     dtype = choose_dtype(precision, where)
-    model = trained.load().to(where)
+    model = unscaled(trained.load()).to(where)  # maps are of the network itself
     places = {canonical_name(name): place for place, name in enumerate(trained.info.class_names)}
     classes = torch.tensor([places[canonical_name(name)] for name in targets])
     frames, maps, shares, logits = [], [], [], []

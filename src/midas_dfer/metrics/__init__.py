@@ -6,6 +6,7 @@ Also the uncertainty of scores and of differences between methods: intervals, pa
   ambiguity. `selective`: what is wrong among the most confident.
 - `votes`: distances to votes. `distances`: more of them. `transport`: earth mover's. `likelihoods`: of the counts.
 - `blends`: emotions with known shares, as BLEMORE scores them.
+- `uncertainty`: expected disagreement and not knowing.
 - `people`: the human line, and distances corrected for the small number of votes.
 - `bootstrap`, `resampling`: intervals and paired tests over clips. `seeds`: over runs.
 - `resampled_scores`: the same of scores that are no mean over clips.
@@ -87,6 +88,7 @@ from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_o
 from midas_dfer.metrics.selective import RiskCoverage, risk_coverage
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
 from midas_dfer.metrics.transport import EMOTION_POSITIONS, Ground, emotion_distances, wasserstein
+from midas_dfer.metrics.uncertainty import Uncertainty, dirichlet_uncertainty, ensemble_uncertainty
 from midas_dfer.metrics.votes import (
     Distributions,
     EntropyCorrelation,
@@ -121,6 +123,7 @@ __all__ = [
     "ScoreIntervals",
     "SeedInterval",
     "SplitHalves",
+    "Uncertainty",
     "Verdict",
     "VoteMeasure",
     "annotator_error",
@@ -136,8 +139,10 @@ __all__ = [
     "corrected_total_variation",
     "cosine",
     "dirichlet_multinomial_nll",
+    "dirichlet_uncertainty",
     "drawn_votes",
     "emotion_distances",
+    "ensemble_uncertainty",
     "entropy_correlation",
     "entropy_scores",
     "expected_calibration_error",

@@ -2,7 +2,8 @@
 
 One file per network, hence their number; `zoo` lists them by name. What they share: `clip_model` (clips in, logits
 out), `blocks`, `transformer`, `recurrent`, `shifted`; `weights`, `pretrained`, `packaged`, `onnx_weights` load weights;
-`activation_maps` and `cost` look at any of them; `folding` makes them faster to read with.
+`activation_maps` and `cost` look at any of them; `folding` makes them faster to read with,
+`mirrored` and `scaled` change how a trained one is read.
 """
 
 from midas_dfer.models.clip_model import ClipModel

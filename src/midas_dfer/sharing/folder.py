@@ -16,12 +16,13 @@ from torch import nn
 
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, json_text, make_folder, read_text, replacing, writing
-from midas_dfer.models.mirrored import Mirrored, unmirrored
+from midas_dfer.models.mirrored import unmirrored
+from midas_dfer.models.scaled import unscaled
 from midas_dfer.sharing.card import model_card, with_license
 from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, is_exported
 from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.onnx import check_onnx, save_onnx
-from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.sharing.trained import TrainedModel, as_read, open_trained
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.run_folder.weights_file import weights_content
 
@@ -61,7 +62,7 @@ def save_pretrained(
     check_is_free(folder)
     if onnx:
         check_onnx()
-    model, info = unmirrored(trained.load()), trained.info
+    model, info = unmirrored(unscaled(trained.load())), trained.info
     half = half or info.weights == "float16"
     info = replace(
         info,
@@ -86,7 +87,7 @@ def save_pretrained(
                 files[WEIGHTS_FILE].write_bytes(weights_content(model, half=half))
             if onnx:
                 with writing(folder / ONNX_FILE):
-                    save_onnx(Mirrored(model) if info.mirrored else model, files[ONNX_FILE], info=info)
+                    save_onnx(as_read(model, info), files[ONNX_FILE], info=info)
             for name, text in texts.items():
                 with writing(folder / name):
                     files[name].write_text(text, encoding="utf-8")

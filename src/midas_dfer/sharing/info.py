@@ -16,15 +16,17 @@ from midas_dfer.mixing.normalization import check_normalization
 from midas_dfer.sharing.data import template_of
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.run_folder.typed_json import read_fields
 from midas_dfer.training.scoring.readings import VoteReading, vote_reading
+from midas_dfer.training.scoring.temperature import TemperatureScaling
 from midas_dfer.version import __version__
 
 LIBRARY = "midas-dfer"
 FORMAT = 5
 """Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes; in
 2 no model reads mirror images; in 3 none says where faces lie in the crops that it learned from, and takes whole frames
-for such; in 4 none gives log-concentrations. A model is written in the lowest that says all of it, so that earlier
-versions read it."""
+for such; in 4 none gives log-concentrations or has its logits scaled. A model is written in the lowest that says all
+of it, so that earlier versions read it."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
@@ -59,6 +61,7 @@ class ModelInfo:
             cropped) and it is known; faces are cut out of videos to lie so, too.
         gives_evidence: whether its output are log-concentrations (`midas_dfer.models.clip_model.log_concentrations`).
         mirrored: whether it reads each clip in the mirror, too, and takes the mean (`midas_dfer.models.mirrored`).
+        scaling: what its logits are divided by, where it was calibrated.
     """
 
     model: str
@@ -81,6 +84,7 @@ class ModelInfo:
     mirrored: bool = False
     gives_evidence: bool = False
     template: FaceTemplate | None = None
+    scaling: TemperatureScaling | None = None
 
     @classmethod
     def of(cls, run: Run) -> "ModelInfo":
@@ -104,6 +108,7 @@ class ModelInfo:
             gives_evidence=LOSSES[config.loss].concentrations,
             dataset=run.provenance.dataset,
             template=template_of(run),
+            scaling=TemperatureScaling.read(run),
         )
 
     @property
@@ -120,11 +125,16 @@ class ModelInfo:
         """The annotators' distribution that logits imply, given what the model was trained on; None if they do not."""
         return self.reading.vote_shares(logits)
 
+    @property
+    def _format(self) -> int:
+        needs = {5: self.gives_evidence or self.scaling is not None, 4: self.template is not None, 3: self.mirrored}
+        return next((number for number, needed in needs.items() if needed), 2)
+
     def to_dict(self) -> dict[str, Any]:
         """The content of `config.json`: plain values, under the names that are usual on the Hugging Face Hub."""
         return {
             "library_name": LIBRARY,
-            "format": FORMAT if self.gives_evidence else 4 if self.template is not None else 3 if self.mirrored else 2,
+            "format": self._format,
             "midas_dfer_version": __version__,
             "architectures": [self.model],
             "num_classes": len(self.class_names),
@@ -151,6 +161,7 @@ class ModelInfo:
             **({"mirrored": True} if self.mirrored else {}),
             **({"gives_evidence": True} if self.gives_evidence else {}),
             **({} if self.template is None else {"template": self.template.to_dict()}),
+            **({} if self.scaling is None else {"temperature_scaling": asdict(self.scaling)}),
             "vote_shares": {"undo": [list(step) for step in self.reading.steps], "why_not": self.reading.why_not},
         }
 
@@ -191,6 +202,11 @@ class ModelInfo:
         for name, value in (("mirrored", mirrored), ("gives_evidence", evidence)):
             if not isinstance(value, bool):
                 raise RequestError(f"its {name} is {value!r}; expected true or false")
+        scaling = values.get("temperature_scaling")
+        try:
+            scaling = None if scaling is None else read_fields(TemperatureScaling, scaling, "temperature_scaling")
+        except ValueError as error:
+            raise RequestError(f"its temperature_scaling cannot be used ({error})") from error
         info = cls(
             model=architectures[0],
             class_names=_class_names(values),
@@ -212,6 +228,7 @@ class ModelInfo:
             mirrored=mirrored,
             gives_evidence=evidence,
             template=FaceTemplate.from_dict(values["template"]) if "template" in values else None,
+            scaling=scaling,
         )
         if values.get("num_frames") != info.num_frames:
             raise RequestError(f"its num_frames is {values.get('num_frames')!r}; expected {info.num_frames}")

@@ -11,6 +11,7 @@ from torch import nn
 from midas_dfer.errors import RequestError
 from midas_dfer.files import near_name, reading
 from midas_dfer.models.mirrored import Mirrored
+from midas_dfer.models.scaled import Scaled
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
 from midas_dfer.sharing.info import ModelInfo
@@ -51,7 +52,8 @@ class TrainedModel:
         method = f"{self.info.method} labels" if self.info.method in ("hard", "soft") else self.info.method
         data = f" on {self.info.dataset}" if self.info.dataset else ""
         twice = ", read in the mirror, too" if self.info.mirrored else ""
-        return f"{self.title}: {self.info.model}, trained with {method}{data}{twice}"
+        scaled = "" if self.info.scaling is None else f", {self.info.scaling.words}"
+        return f"{self.title}: {self.info.model}, trained with {method}{data}{twice}{scaled}"
 
     @property
     def named(self) -> str:
@@ -65,8 +67,7 @@ class TrainedModel:
 
     def load(self) -> nn.Module:
         """The model, in evaluation mode, in float32, on the CPU."""
-        model = load_exported(self.path, self.info) if self.run is None else self.run.load_model()
-        return Mirrored(model) if self.info.mirrored else model
+        return as_read(load_exported(self.path, self.info) if self.run is None else self.run.load_model(), self.info)
 
     def part(self, *names: Part) -> set[str] | None:
         """The clips of one part or more of its training, by video id; None where they are not recorded."""
@@ -79,6 +80,12 @@ class TrainedModel:
                 f"{self.title} has no folder for results, it is part of the installation; name one with --out"
             )
         return self.path / EVALUATION_FOLDER
+
+
+def as_read(network: nn.Module, info: ModelInfo) -> nn.Module:
+    """A network as clips are read with it: in the mirror, too, and its logits scaled, where `info` says so."""
+    model = Mirrored(network) if info.mirrored else network
+    return model if info.scaling is None else Scaled(model, info.scaling.temperature)
 
 
 def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str], None] = _warn) -> TrainedModel:

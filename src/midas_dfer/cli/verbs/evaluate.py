@@ -5,7 +5,18 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import TRAINED, Parser, add_computing_flags, check_least, check_out, open_named, print_paths
+from midas_dfer.cli.parsing import (
+    TRAINED,
+    Parser,
+    add_computing_flags,
+    add_ensemble_flags,
+    check_ensemble,
+    check_least,
+    check_out,
+    open_named,
+    print_paths,
+    say_for,
+)
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
@@ -28,6 +39,13 @@ def parser() -> Parser:
         help="folder for results (default: RUN/evaluation for the run's own test set, RUN/evaluation-STORE-PART for "
         "other clips; required for a packaged reader)",
     )
+    add_ensemble_flags(flags)
+    flags.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="first fit, on the run's validation part, the temperature that its logits are divided by from now on "
+        "(RUN/calibration.json)",
+    )
     add_computing_flags(flags)
     flags.add_argument("--batch_size", type=int, default=16, help="clips per step (default: 16)")
     flags.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -37,23 +55,39 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     from midas_dfer.clips.store.clip_store import ClipStore
     from midas_dfer.comparison.intervals import subjects_of
+    from midas_dfer.evaluation.calibrate import calibrate
     from midas_dfer.evaluation.evaluate import choose_clips, evaluate
     from midas_dfer.evaluation.places import evaluation_place
     from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
     from midas_dfer.report.tables.evaluation_table import evaluation_table
+    from midas_dfer.report.tables.terminal import folded
     from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE
 
     check_least(request, 1, "batch_size")
+    check_ensemble(request)
     trained = open_named(request.run)
+    others = list(map(open_named, request.ensemble or ()))
+    plain = not (others or request.mc_dropout)
+    if request.calibrate and not plain:
+        raise RequestError("--calibrate is of one run, read as it is: calibrate each before they are read together")
+    if not plain and request.out is None:
+        raise RequestError(f"these are not the scores of {trained.title} alone; name a folder for them with --out")
     own = None if trained.reader is not None and request.out is not None else trained.evaluation_folder()
     if request.out is not None:
         check_out(request.out, writes=(EVALUATION_FILE, PREDICTIONS_FILE))
     store = ClipStore.open(request.store)
+    if request.calibrate:
+        computing = {"device": request.device, "precision": request.precision, "batch_size": request.batch_size}
+        scaling = calibrate(trained, store, **computing, progress=console_progress("calibrate", "clip"))
+        score = "soft cross-entropy from the votes" if scaling.fitted_to == "votes" else "negative log-likelihood"
+        said = f"logits are {scaling.words} ({score} {scaling.before:.4f} -> {scaling.after:.4f} nats)"
+        say_for(request)(folded(said))
+        trained = open_named(request.run)
     part = choose_clips(trained, store, request.part).part
     out = request.out or evaluation_place(trained, store, part)
     check_out(out)
     of_tested = part == "test" and store.dataset == trained.info.dataset
-    if own is not None and not of_tested and out.resolve() == own.resolve():
+    if own is not None and not (of_tested and plain) and out.resolve() == own.resolve():
         raise RequestError(
             f"--out {out} is for the scores on the test part of {trained.title}, which report and model card show; "
             "leave --out out, or name another folder"
@@ -63,6 +97,8 @@ def run(request: Namespace) -> None:
         store,
         part=request.part,
         out=out,
+        ensemble=others,
+        mc_dropout=request.mc_dropout,
         device=request.device,
         precision=request.precision,
         batch_size=request.batch_size,

@@ -21,6 +21,8 @@ def evaluation_table(evaluation: Evaluation) -> str:
         ("data set", e.dataset),
         ("clips", f"{clips}; {e.num_labelled:,} with a single label, {e.num_voted:,} with votes"),
     ]
+    if e.read_with:
+        pairs.append(("read with", e.read_with))
     if e.precision:
         pairs.append(("computed", f"in {in_words(e.precision)} on {e.device}"))
     parts = [facts(*pairs)]

@@ -10,19 +10,22 @@ from jaxtyping import Float64, Int64
 from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, csv_text, from_csv_cell
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.metrics import Uncertainty
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
 _KINDS = ("votes", "probability")
 _VOTE_SHARE = "vote_share"
 _NO_VOTE_SHARES = "no_vote_shares"
 _NUM_VOTES, _CONCENTRATION = "num_votes", "concentration"
+_UNCERTAINTY = Uncertainty._fields
 _YES_OR_NO = {"true": True, "false": False}
 
 
 def predictions_table(predictions: Predictions, class_names: Iterable[str], no_vote_shares: str = "") -> str:
     """Give a CSV file: video_id, label, predicted, has_votes, num_votes, votes and both readings; to nine digits.
 
-    The column num_votes is left out where their number is not known, and concentration where the model gives none.
+    The column num_votes is left out where their number is not known, and concentration where the model gives none;
+    expected_disagreement and not_knowing (in nats, docs/measures.md) where one network read each clip once.
 
     Where the output is not the annotators' distribution, the column no_vote_shares says why, in each row, in the place
     of the vote shares. What a spreadsheet would run as a formula has an apostrophe in front.
@@ -34,6 +37,7 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
         kinds, tables = (*kinds, _VOTE_SHARE), [*tables, p.vote_shares]
     columns = [f"{kind}_{name}" for kind in kinds for name in names]
     reasons = [no_vote_shares] if p.vote_shares is None else []
+    parts = [] if p.uncertainty is None else list(p.uncertainty)
     numbers: list[list[str]] = [[] for _ in p.labels]
     for column, digits in ((p.num_votes, "d"), (p.concentration, ".9g")):
         for cells, number in zip(numbers, () if column is None else column, strict=column is not None):
@@ -46,9 +50,10 @@ def predictions_table(predictions: Predictions, class_names: Iterable[str], no_v
         *([] if p.num_votes is None else [_NUM_VOTES]),
         *([] if p.concentration is None else [_CONCENTRATION]),
         *columns,
+        *(_UNCERTAINTY if parts else ()),
         *([_NO_VOTE_SHARES] if reasons else []),
     ]
-    shares = np.concatenate(tables, axis=1).tolist()
+    shares = np.concatenate([*tables, *(part[:, None] for part in parts)], axis=1).tolist()
     labels = ["" if label == NO_LABEL else names[label] for label in p.labels]
     predicted = [names[place] for place in p.predicted]
     voted = ["true" if has else "false" for has in p.has_votes]
@@ -95,6 +100,11 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
             concentration = np.array(columns[_CONCENTRATION], dtype=np.float64)
             if not (np.isfinite(concentration) & (concentration > 0)).all():
                 raise ValueError("a concentration is not a number above 0")
+        uncertainty = None
+        if _UNCERTAINTY[0] in columns:
+            uncertainty = Uncertainty(*(np.array(columns[name], dtype=np.float64) for name in _UNCERTAINTY))
+            if not all((part >= 0).all() and np.isfinite(part).all() for part in uncertainty):
+                raise ValueError(f"{' or '.join(_UNCERTAINTY)} is below 0")
         return Predictions(
             video_ids=tuple(map(from_csv_cell, columns["video_id"])),
             labels=labels,
@@ -104,6 +114,7 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
             vote_shares=_whole(shares[0]) if shares else None,
             num_votes=num_votes,
             concentration=concentration,
+            uncertainty=uncertainty,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error

@@ -78,6 +78,15 @@ class VoteReading:
                 shares = project_to_simplex((shares - amount / shares.shape[-1]) / (1.0 - amount))
         return scores.softmax(dim=-1) if shares is None else shares
 
+    def taught(self, shares: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
+        """What a network is taught of vote shares: the inverse of `vote_shares`, and the shares as they are if none."""
+        for kind, amount in () if self.why_not else self.steps:
+            if kind == "softmax":
+                shares = (shares / amount).softmax(dim=-1)
+            else:
+                shares = (1.0 - amount) * shares + amount / shares.shape[-1]
+        return shares
+
 
 def vote_reading(config: RunConfig, made: Provenance | None = None) -> VoteReading:
     """How, or why not, the output of a training gives the annotators' distribution.

@@ -40,6 +40,7 @@ class Predictions:
         num_votes: how many votes each clip has, 0 where there are none; None if that is not known.
         concentration: S of a Dirichlet distribution whose mean are the probabilities, so that its concentrations are
             S times these; None of a model that gives none.
+        uncertainty: the entropy of the judged shares in two parts, where several networks or views said them.
     """
 
     video_ids: tuple[str, ...]
@@ -50,6 +51,7 @@ class Predictions:
     vote_shares: Float64[np.ndarray, "N K"] | None
     num_votes: Int64[np.ndarray, " N"] | None = None
     concentration: Float64[np.ndarray, " N"] | None = None
+    uncertainty: metrics.Uncertainty | None = None
 
     @property
     def judged(self) -> Float64[np.ndarray, "N K"]:
@@ -93,6 +95,7 @@ class Evaluation:
         precision: what was computed in: 32 or bf16; "" in files of earlier versions, as all texts below.
         device: what it was computed on.
         read_by: which model it was, in words ("the packaged reader ferplus").
+        read_with: what was done with its output, in words: scaled by a temperature, averaged; "" if nothing was.
         trained_on: the data set that it learned from; "" also where that is not known.
         weights: SHA-256 of its file of weights.
         store_fingerprint: of the store that the clips are in.
@@ -130,6 +133,7 @@ class Evaluation:
     human_line: HumanLine | None = None
     blends: BlendScores | None = None
     votes_noise: float | None = None
+    read_with: str = ""
 
     @property
     def judged(self) -> VoteAgreement | None:
@@ -228,7 +232,7 @@ class Evaluation:
         facts = [
             f"{self.num_clips:,} clips of {self.dataset} (part: {self.part}); {self.num_labelled:,} with a single "
             f"label, {self.num_voted:,} with votes",
-            f"read by {self.read_by}" if self.read_by else "",
+            "; ".join(filter(None, [f"read by {self.read_by}" if self.read_by else "", self.read_with])),
         ]
         tables = []
         if self.uar is not None and self.war is not None:
