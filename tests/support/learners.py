@@ -3,7 +3,9 @@
 import torch
 
 from midas_dfer.clips.batches.dataset import ClipDataset
+from midas_dfer.clips.store.clip_store import MANIFEST_FILE, ClipStore
 from midas_dfer.losses import SoftTargetCrossEntropy
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.training.learners import LEARNERS, Learner, LearnerSetup, LearnerStep
 from midas_dfer.training.recipes.config import RunConfig
 
@@ -34,3 +36,14 @@ def some_step(labels: torch.Tensor, seed: int, epoch: int = 0) -> LearnerStep:
 
 def ids_of(labels: torch.Tensor) -> tuple[str, ...]:
     return tuple(f"clip{row}" for row in range(len(labels)))
+
+
+def with_annotators(store: ClipStore) -> ClipStore:
+    """A store whose votes were cast by five people, the first of whom says the first classes, and so on."""
+    file = store.path / MANIFEST_FILE
+    manifest = Manifest.from_parquet(file)
+    names = manifest.class_names
+    votes = [[name for name, n in zip(names, row, strict=True) for _ in range(n)] for row in manifest.votes]
+    people = [[f"person {number}" for number in range(len(cast))] for cast in votes]
+    manifest.with_columns(annotators=people, annotator_votes=votes).to_parquet(file)
+    return ClipStore.open(store.path)

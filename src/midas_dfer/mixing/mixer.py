@@ -22,8 +22,8 @@ Partners = tuple[Shaped[Tensor, "..."], Labels]
 Mixed = tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]
 """Mixed clips and their targets."""
 
-Scored = tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]
-"""Logits, and the targets that they are to be compared with."""
+Scored = tuple[Float[Tensor, "B K"], Float[Tensor, "B M"]]
+"""Logits, and the targets that they are to be compared with; of as many columns as the labels have."""
 
 MixedClips = tuple[Float[Tensor, "B ..."], Float[Tensor, "B"]]
 """Mixed clips, and how much of each target is the clip's own label."""

@@ -15,6 +15,7 @@ from midas_dfer.clips.batches.loader import ClipLoader, Share, batch_bytes
 from midas_dfer.clips.batches.reading_processes import BATCHES_AHEAD, free_shared_memory, processes_that_fit
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.vote_counts import numbered_votes
 from midas_dfer.processes import AT_ONCE, available_cores, free_memory
 from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.processes.shared_batches import plan_of
@@ -36,6 +37,11 @@ def part_dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], No
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in counts])
     times = np.array([counts[name] for name in manifest.video_ids], dtype=np.int64)
     is_train = part == "train"
+    if is_train and config.takes_annotators:
+        named = np.isin(np.arange(len(manifest)), numbered_votes(manifest).clips)
+        if not named.all():
+            say(f"{(~named).sum()} clips have no vote whose annotator is named: not in this training")
+            manifest, times = manifest.select(named), times[named]
     view = ClipView(
         num_segments=config.num_segments,
         frames_per_segment=config.frames_per_segment,

@@ -142,7 +142,7 @@ class Recognizer(lightning.LightningModule):
             video_ids = batch.video_ids[: len(logits)]
             step = LearnerStep(logits.float(), targets, given, video_ids, self.current_epoch)
             loss: Tensor = self.learner(step)
-        return logits, targets, loss
+        return *self.learner.by_class(logits, targets), loss
 
     def _weight(self, share: float, targets: Float[Tensor, "B K"]) -> float | Float[Tensor, ""]:
         """What the loss is multiplied by, so that gradients averaged over the processes are those of the batch.
@@ -166,7 +166,7 @@ class Recognizer(lightning.LightningModule):
 
     def _predict(
         self, batch: ClipBatch, number: int
-    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B"] | None]:
+    ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B M"], Float[Tensor, "B"] | None]:
         """Logits of a training batch, what they are compared with, and how many votes that stands for."""
         clips: Tensor = batch.clips
         labels: Tensor = batch.soft_labels if self.learner is None else self.learner.labels(batch)
@@ -181,7 +181,8 @@ class Recognizer(lightning.LightningModule):
             if votes is not None:
                 votes, other_votes = votes.chunk(2)
         if self.shared is None:
-            plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], labels)
+            own = batch.soft_labels[: len(clips)]
+            plan = self.mixing.plan(self.current_epoch, number, batch.video_ids[: len(clips)], own)
         else:
             plan = self.shared.plan(self.mixing, self.current_epoch, number)
         if votes is not None:

@@ -14,7 +14,7 @@ from torch import nn
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import JobError, RequestError
-from midas_dfer.files import is_temporary, only_one
+from midas_dfer.files import is_temporary, only_one, write_file
 from midas_dfer.manifest.class_counts import classes_text, count_classes
 from midas_dfer.models.clip_model import lay_out_for_speed
 from midas_dfer.training.callbacks import BEST_WEIGHTS, EpochLog, RunCheckpoint
@@ -283,6 +283,8 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
             if trainer.interrupted:
                 raise KeyboardInterrupt
         if world.is_first:
+            for name, content in ({} if learner is None else learner.files()).items():
+                write_file(run.path / name, content)
             if learner is not None and (learned := learner.outcome()):
                 say(learned)
                 run.update(learned=learned)

@@ -20,6 +20,7 @@ from midas_dfer.training.run_folder.runs import METRICS_FILE, Run
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
+from tests.support.learners import with_annotators
 from tests.support.zoo_cases import NAMES, small_model, some_clips
 
 SMALL = RunConfig(
@@ -30,7 +31,7 @@ OWN = sorted(LEARNERS.own)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> ClipStore:
-    return make_store(tmp_path_factory.mktemp("learners"))
+    return with_annotators(make_store(tmp_path_factory.mktemp("learners")))
 
 
 def silent(line: str) -> None:
@@ -78,7 +79,8 @@ def test_the_features_are_those_of_the_clips_where_partners_run_through_the_netw
 )
 @pytest.mark.parametrize("learner", OWN)
 def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tmp_path, monkeypatch):
-    config = replace(SMALL, learner=learner, relabel_epoch=2, **changes)
+    whole_votes = {"normalization": "none"} if LEARNERS[learner].takes_annotators else {}
+    config = replace(SMALL, learner=learner, relabel_epoch=2, **changes, **whole_votes)
     whole = train(config, store, tmp_path / "whole", say=silent)
     step = Recognizer.training_step
 
@@ -101,7 +103,8 @@ def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tm
 
 @pytest.mark.parametrize("learner", ["plain", *OWN])
 def test_every_learner_learns_the_colours(learner, store, tmp_path):
-    config = replace(SMALL, learner=learner, epochs=8, dropout=0.0, num_segments=1, labels="hard")
+    labels = "hard" if learner == "plain" or not LEARNERS[learner].takes_annotators else "soft"
+    config = replace(SMALL, learner=learner, epochs=8, dropout=0.0, num_segments=1, labels=labels)
     config = replace(config, optimizer="adam", learning_rate=0.005)
     run = train(config, store, tmp_path / "run", say=silent)
     assert float(read_epochs(run.path / METRICS_FILE, 8)[-1]["train_war"]) > 0.8

@@ -97,6 +97,7 @@ def test_settings_that_others_leave_without_effect(settings, idle):
         "temperature",
         "num_votes",
         "cache_gb",
+        "annotator_map",
         "relabel_epoch",
         "ramp_epochs",
     }

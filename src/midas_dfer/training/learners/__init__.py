@@ -6,6 +6,8 @@ exist in training only: the trained model stays an ordinary network.
 - `learner`: `Learner`, what all have in common; `LearnerSetup` and `LearnerStep`, what they are given.
 - `features`: the features before the classifier, of any network.
 - `scn`: `SelfCureNetwork`, weights clips by importance and relabels some.
+- `annotators`: `AnnotatorLearner`, what learners of single votes have in common.
+- `crowd_layer`: `CrowdLayer`, a map for each annotator from the network's output to what this one says.
 - `making`: the learner of a recipe, and what it cannot be combined with.
 - `entry`: the rows of `LEARNERS`, which has all that a recipe can name; torch is imported when one is used.
 """
@@ -17,6 +19,7 @@ from midas_dfer.registry import Registry
 from midas_dfer.training.learners.entry import LearnerEntry as LearnerEntry
 
 _PUBLIC = {
+    "CrowdLayer": "crowd_layer",
     "Learner": "learner",
     "LearnerSetup": "learner",
     "LearnerStep": "learner",
@@ -28,6 +31,7 @@ __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
+    from midas_dfer.training.learners.crowd_layer import CrowdLayer as CrowdLayer
     from midas_dfer.training.learners.learner import Learner as Learner
     from midas_dfer.training.learners.learner import LearnerSetup as LearnerSetup
     from midas_dfer.training.learners.learner import LearnerStep as LearnerStep
@@ -42,6 +46,14 @@ LEARNERS = Registry(
     LearnerEntry,
     {
         "scn": LearnerEntry("SelfCureNetwork", "SCN: importance, new labels (Wang et al. 2020)", ("relabel_epoch",)),
+        "crowd_layer": LearnerEntry(
+            "CrowdLayer",
+            "from single votes: a map for each annotator (Rodrigues and Pereira 2018)",
+            ("annotator_map",),
+            sees_features=False,
+            whole_batch=False,
+            takes_annotators=True,
+        ),
     },
     reserved=(PLAIN,),
 )

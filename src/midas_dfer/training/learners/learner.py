@@ -45,8 +45,8 @@ class LearnerStep(NamedTuple):
         epoch: counted from 0.
     """
 
-    logits: Float[Tensor, "B K"]
-    targets: Float[Tensor, "B K"]
+    logits: Float[Tensor, "B L"]
+    targets: Float[Tensor, "B M"]
     features: Float[Tensor, "B D"]
     video_ids: tuple[str, ...]
     epoch: int
@@ -66,9 +66,15 @@ class Learner(nn.Module, ABC):
         super().__init__()
         self.loss = setup.loss
 
-    def labels(self, batch: ClipBatch) -> Float[Tensor, "B K"]:
+    def labels(self, batch: ClipBatch) -> Float[Tensor, "B M"]:
         """The labels of a batch before it is mixed; a learner may have others than the batch's own."""
         return batch.soft_labels
+
+    def by_class(
+        self, logits: Float[Tensor, "B L"], targets: Float[Tensor, "B M"]
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+        """Logits and targets of the classes, where the learner's have other columns."""
+        return logits, targets
 
     @abstractmethod
     def forward(self, step: LearnerStep) -> Float[Tensor, ""]:
@@ -81,3 +87,7 @@ class Learner(nn.Module, ABC):
     def outcome(self) -> str:
         """What is to be told of a training that has ended, in a few words; "" for nothing."""
         return ""
+
+    def files(self) -> dict[str, bytes | str]:
+        """What the run folder keeps of it, by name of the file."""
+        return {}

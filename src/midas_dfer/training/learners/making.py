@@ -5,6 +5,8 @@ from torch import nn
 from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.vote_counts import numbered_votes
 from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.learners.features import num_features
 from midas_dfer.training.learners.learner import Learner, LearnerSetup
@@ -25,6 +27,16 @@ def make_learner(config: RunConfig, model: nn.Module, loss: nn.Module, dataset: 
         generator=generator_for(config.seed, 0, "", purpose="learner"),
     )
     return entry.make(setup)
+
+
+def check_annotators(config: RunConfig, clips: Manifest) -> None:
+    """Refuse a learner of single votes where nobody is named."""
+    if config.takes_annotators and not numbered_votes(clips).annotators:
+        raise RequestError(
+            f"--learner {config.learner} learns from who voted what, but {clips.name} does not say who voted. It needs "
+            "one row per vote with a column annotator, or an export that names annotators (of CREMA-D --annotators); "
+            "prepare the store again from there (no clip is cut again), or take --learner plain"
+        )
 
 
 def check_learner(config: RunConfig, model: nn.Module, processes: int) -> None:

@@ -54,6 +54,7 @@ class RunConfig:
         label_smoothing: of the cross-entropy; share of each target that is spread over all classes.
         learner: the method of the training step; plain is the loss of logits and targets, see midas list learners for
             others. They work in training only: the model stays an ordinary one.
+        annotator_map: of crowd_layer; what it learns of each annotator: matrix, scale, bias or scale_bias.
         relabel_epoch: of scn; from this epoch on it relabels doubtful clips, if they are not mixed in pairs.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
         width: channels of the first stage; fewer make a smaller network. If not given, 64, as in ResNet-18, or that
@@ -131,6 +132,7 @@ class RunConfig:
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = within(0.0, 0, 0.99)
     learner: str = PLAIN
+    annotator_map: Literal["matrix", "scale", "bias", "scale_bias"] = "matrix"
     relabel_epoch: int = within(10, 1)
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
     width: int = within(None, 8, 512)
@@ -214,13 +216,12 @@ class RunConfig:
             yield from self._no_counts()
         if self.learner != PLAIN and self.learner not in LEARNERS:
             yield f"`learner` is {self.learner!r}; expected {PLAIN} or {', '.join(LEARNERS)}"
-        if (
-            self.learner != PLAIN
-            and self.loss in LOSSES
-            and (LOSSES[self.loss].counts or LOSSES[self.loss].concentrations)
-        ):
+        loss = LOSSES.get(self.loss)
+        if self.learner != PLAIN and loss is not None and (loss.counts or loss.concentrations):
             cure = f"gives concentrations, which `learner` {self.learner} cannot use; take cross_entropy"
             yield f"`loss` {self.loss} {cure}"
+        if self.takes_annotators:
+            yield from self._no_single_votes()
         if self.select == "best_test_fold" and self.validation_fraction:
             yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
         if list(epochs) != sorted(set(epochs)):
@@ -264,6 +265,16 @@ class RunConfig:
                 "`normalization` none"
             )
 
+    def _no_single_votes(self) -> Iterator[str]:
+        """What a learner of single votes leaves no place for."""
+        fixed: dict[str, Any] = {"labels": "soft", "label_method": "proportion", "votes_used": None}
+        fixed |= {"loss": "cross_entropy", "class_weights": "none", "label_smoothing": 0.0}
+        fixed |= {"normalization": "none"} if "midas" in self.mixer_names else {}
+        for name, value in fixed.items():
+            if getattr(self, name) != value:
+                cure = "take none" if name == "normalization" else "leave it out"
+                yield f"`learner` {self.learner} learns each single vote as it is, without `{name}`; {cure}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -304,6 +315,11 @@ class RunConfig:
     def mixer_names(self) -> tuple[str, ...]:
         """The mixers that are chosen from, by name; none if clips are not mixed."""
         return () if self.mixer == "none" else tuple(name.strip() for name in self.mixer.split(","))
+
+    @property
+    def takes_annotators(self) -> bool:
+        """Whether the learner learns from who voted what."""
+        return self.learner in LEARNERS and LEARNERS[self.learner].takes_annotators
 
     @property
     def mixes_pairs(self) -> bool:

@@ -12,7 +12,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
-from midas_dfer.training.learners.making import check_learner
+from midas_dfer.training.learners.making import check_annotators, check_learner
 from midas_dfer.training.loading import check_cache
 from midas_dfer.training.mixers import check_compile
 from midas_dfer.training.parts import part_clips
@@ -51,6 +51,7 @@ def begin_run(
     _check_votes(config, partition.train)
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
+    check_annotators(config, dataset.manifest)
     origin = None if init is None else open_origin(init, config)
     watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
     loaded = _check_model(config, store.class_names, origin, max(config.devices, world.size))
