@@ -4,5 +4,6 @@ docs/disagreement_protocol.md was written before the first training, and says wh
 
 - `grid`: the trainings.
 - `regularised`: which regulariser soft labels get, chosen on the validation part.
+- `measured`: what they scored, and the tests.
 - `__main__`: the commands.
 """

@@ -1,14 +1,21 @@
 """The trainings of the study are those of its protocol."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from studies.disagreement.grid import METHODS, REGULARISERS, SCHEDULES, Training, trainings
+from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, scores_of
 from studies.disagreement.regularised import best_regularisers
 
+from midas_dfer.experiments.jobs import Job, JobResult
+from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.metrics import holm
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.scoring.predictions_file import predictions_table
+from midas_dfer.training.scoring.scores import Predictions, score
 
 PROTOCOL = (Path(__file__).resolve().parents[2] / "docs" / "disagreement_protocol.md").read_text(encoding="utf-8")
 CHOSEN = {"short": "decay", "long": "crops"}
@@ -67,3 +74,84 @@ def test_the_regulariser_is_the_best_on_the_validation_part():
     assert best_regularisers(type("R", (), {"methods": methods})) == {"long": "crops"}
     with pytest.raises(Exception, match="is not tried yet"):
         best_regularisers(type("R", (), {"methods": methods[:2]}))
+
+
+CLASSES = ("happy", "disgust", "fear")
+
+
+def trained(folder, method, schedule, seed, error, read=True):
+    """A result of a method that is as far from the votes as `error` says, on the same 60 pictures."""
+    drawn = np.random.default_rng(7)
+    votes = drawn.multinomial(10, drawn.dirichlet([1, 1, 1], 60))
+    noise = np.random.default_rng([seed, len(method)]).dirichlet([1, 1, 1], 60)
+    probabilities = (1 - error) * votes / 10 + error * noise
+    labels = np.where((votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1, -1, votes.argmax(axis=1))
+    everywhere = np.ones(60, dtype=bool)
+    names, shares = tuple(f"p{row}" for row in range(60)), votes / 10
+    said = Predictions(
+        names, labels, everywhere, shares, probabilities, probabilities if read else None, votes.sum(axis=1)
+    )
+    why = "" if read else "not the annotators' distribution: it is a test"
+    about = {"method": method, "model": "m", "dataset": "d", "class_names": CLASSES, "part": "test", "caution": ""}
+    evaluation = score(said, **about, no_vote_shares=why)
+    run = folder / method / schedule / str(seed)
+    evaluation.write(run / "evaluation", predictions_table(said, CLASSES, why))
+    job = Job(f"{method}/{schedule}/{seed}", f"{method}/{schedule}", RunConfig(seed=seed), "store")
+    return JobResult(job, str(run), evaluation, 1.0)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    errors = {"hard": 0.6, "soft": 0.5, "midas_softmax": 0.2, "midas_none": 0.5, "midas_counts": 0.55}
+    found = {}
+    for schedule in ("short", "long"):
+        methods = [
+            MethodResult(
+                f"{name}/{schedule}",
+                tuple(
+                    trained(folder, name, schedule, s, error, name not in ("hard", "midas_counts")) for s in range(4)
+                ),
+            )
+            for name, error in errors.items()
+        ]
+        found[schedule] = ExperimentResult(schedule, tuple(methods))
+    return found
+
+
+def test_one_family_of_tests(results):
+    found = compared(results, repeats=500)
+    tested = [each for each in found if each.found]
+    assert {each.score for each in tested} == {"WAR", "UAR", "TV"}
+    assert len(tested) == 2 * 4 * 3
+    p_values = [max(each.p_runs, each.p_clips) for each in tested]
+    assert [each.corrected for each in tested] == pytest.approx(holm(p_values))
+    by_place = {(each.schedule, each.first, each.second, each.score): each for each in found}
+    better = by_place["long", "midas_softmax", "soft", "TV"]
+    assert better.found == "midas_softmax"
+    assert better.difference < better.high < 0
+    assert by_place["long", "midas_none", "soft", "WAR"].found == "noise"
+    assert {each.score for each in found} == {*TESTED, RARE_RECALL, *AGREEMENT} - {"DM NLL"}
+    for each in found:
+        assert (each.corrected is None) == (each.score not in TESTED)
+        assert each.low <= each.difference <= each.high
+
+
+def test_scores_are_by_each_reading(results):
+    soft = scores_of(results["short"].methods[1].results[2])
+    assert [(each.reading, each.judged, each.seed) for each in soft] == [
+        ("probabilities", False, 2),
+        ("vote_shares", True, 2),
+    ]
+    evaluation = results["short"].methods[1].results[2].evaluation
+    assert soft[1].values["TV"] == evaluation.agreement["vote_shares"].total_variation
+    assert soft[1].values["rare"] == pytest.approx(np.mean(evaluation.recall[1:]))
+    hard = scores_of(results["short"].methods[0].results[0])
+    assert [(each.reading, each.judged) for each in hard] == [("probabilities", True)]
+
+
+def test_seeds_that_a_method_lacks_are_left_out(results):
+    whole = results["short"]
+    first = replace(whole.methods[0], results=whole.methods[0].results[1:])
+    kept = complete(replace(whole, methods=(first, *whole.methods[1:])))
+    assert {method.seeds for method in kept.methods} == {(1, 2, 3)}
