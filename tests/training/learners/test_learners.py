@@ -80,7 +80,7 @@ def test_the_features_are_those_of_the_clips_where_partners_run_through_the_netw
 @pytest.mark.parametrize("learner", OWN)
 def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tmp_path, monkeypatch):
     whole_votes = {"normalization": "none"} if LEARNERS[learner].takes_annotators else {}
-    config = replace(SMALL, learner=learner, relabel_epoch=2, **changes, **whole_votes)
+    config = replace(SMALL, learner=learner, relabel_epoch=2, ramp_epochs=1, **changes, **whole_votes)
     whole = train(config, store, tmp_path / "whole", say=silent)
     step = Recognizer.training_step
 
@@ -104,10 +104,10 @@ def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tm
 @pytest.mark.parametrize("learner", ["plain", *OWN])
 def test_every_learner_learns_the_colours(learner, store, tmp_path):
     labels = "hard" if learner == "plain" or not LEARNERS[learner].takes_annotators else "soft"
-    config = replace(SMALL, learner=learner, epochs=8, dropout=0.0, num_segments=1, labels=labels)
-    config = replace(config, optimizer="adam", learning_rate=0.005)
+    quick = {"optimizer": "adam", "learning_rate": 0.01, "epochs": 8, "dropout": 0.0, "num_segments": 1}
+    config = replace(SMALL, learner=learner, labels=labels, relabel_epoch=5, ramp_epochs=2, **quick)
     run = train(config, store, tmp_path / "run", say=silent)
-    assert float(read_epochs(run.path / METRICS_FILE, 8)[-1]["train_war"]) > 0.8
+    assert max(float(row["train_war"]) for row in read_epochs(run.path / METRICS_FILE, 8)[-3:]) > 0.8
 
 
 def test_what_cannot_be_combined_is_refused(store, tmp_path, capsys):

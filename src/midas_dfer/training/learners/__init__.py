@@ -6,6 +6,7 @@ exist in training only: the trained model stays an ordinary network.
 - `learner`: `Learner`, what all have in common; `LearnerSetup` and `LearnerStep`, what they are given.
 - `features`: the features before the classifier, of any network.
 - `scn`: `SelfCureNetwork`, weights clips by importance and relabels some.
+- `dmue`: `DMUE`, learns what else a clip may be from branches that each leave out a class.
 - `annotators`: `AnnotatorLearner`, what learners of single votes have in common.
 - `crowd_layer`: `CrowdLayer`, a map for each annotator from the network's output to what this one says.
 - `making`: the learner of a recipe, and what it cannot be combined with.
@@ -20,6 +21,7 @@ from midas_dfer.training.learners.entry import LearnerEntry as LearnerEntry
 
 _PUBLIC = {
     "CrowdLayer": "crowd_layer",
+    "DMUE": "dmue",
     "Learner": "learner",
     "LearnerSetup": "learner",
     "LearnerStep": "learner",
@@ -32,6 +34,7 @@ __getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
     from midas_dfer.training.learners.crowd_layer import CrowdLayer as CrowdLayer
+    from midas_dfer.training.learners.dmue import DMUE as DMUE
     from midas_dfer.training.learners.learner import Learner as Learner
     from midas_dfer.training.learners.learner import LearnerSetup as LearnerSetup
     from midas_dfer.training.learners.learner import LearnerStep as LearnerStep
@@ -46,6 +49,9 @@ LEARNERS = Registry(
     LearnerEntry,
     {
         "scn": LearnerEntry("SelfCureNetwork", "SCN: importance, new labels (Wang et al. 2020)", ("relabel_epoch",)),
+        "dmue": LearnerEntry(
+            "DMUE", "DMUE: what else a clip may be, how sure it is (She et al. 2021)", ("ramp_epochs",)
+        ),
         "crowd_layer": LearnerEntry(
             "CrowdLayer",
             "from single votes: a map for each annotator (Rodrigues and Pereira 2018)",

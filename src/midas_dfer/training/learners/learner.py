@@ -91,3 +91,11 @@ class Learner(nn.Module, ABC):
     def files(self) -> dict[str, bytes | str]:
         """What the run folder keeps of it, by name of the file."""
         return {}
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with PyTorch's initial weights, drawn from a generator, and biases of 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -2,11 +2,11 @@
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from midas_dfer.clips.batches.dataset import ClipBatch
 from midas_dfer.clips.batches.transfer import to_device
-from midas_dfer.training.learners.learner import Learner, LearnerSetup, LearnerStep
+from midas_dfer.training.learners.learner import Learner, LearnerSetup, LearnerStep, linear
 
 
 class SelfCureNetwork(Learner):
@@ -56,9 +56,7 @@ class SelfCureNetwork(Learner):
         self.relabel_epoch, self.ratio = relabel_epoch, ratio
         self.rank_margin, self.relabel_margin = rank_margin, relabel_margin
         self.relabels = setup.config.labels in ("soft", "hard") and not setup.config.mixes_pairs
-        self.importance = nn.Linear(setup.num_features, 1)
-        nn.init.kaiming_uniform_(self.importance.weight, a=5**0.5, generator=setup.generator)
-        nn.init.zeros_(self.importance.bias)
+        self.importance = linear(setup.num_features, 1, setup.generator)
         places = {video_id: place for place, video_id in enumerate(setup.dataset.video_ids)}
         self.rows = {video_id: row for row, video_id in enumerate(places)}
         self.given = setup.dataset.soft_labels[list(places.values())]

@@ -56,6 +56,7 @@ class RunConfig:
             others. They work in training only: the model stays an ordinary one.
         annotator_map: of crowd_layer; what it learns of each annotator: matrix, scale, bias or scale_bias.
         relabel_epoch: of scn; from this epoch on it relabels doubtful clips, if they are not mixed in pairs.
+        ramp_epochs: of dmue; how many epochs it takes until the model's losses count in full.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
         width: channels of the first stage; fewer make a smaller network. If not given, 64, as in ResNet-18, or that
             of weights.
@@ -134,6 +135,7 @@ class RunConfig:
     learner: str = PLAIN
     annotator_map: Literal["matrix", "scale", "bias", "scale_bias"] = "matrix"
     relabel_epoch: int = within(10, 1)
+    ramp_epochs: int = within(6, 1)
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
     width: int = within(None, 8, 512)
     weights: str | None = None
