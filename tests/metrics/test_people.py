@@ -161,3 +161,21 @@ def test_the_floor_at_its_limits():
 def test_what_cannot_be_scored_is_refused(call, message):
     with pytest.raises(RequestError, match=message):
         call()
+
+
+def test_as_many_other_people_and_other_numbers_of_votes_by_simulation():
+    panels, votes = panels_and_votes(300, 8)
+    floor = noise_floor(votes)
+    generator = np.random.default_rng(5)
+    for number in (3, 8, 60, 150):
+        size = np.full(300, number)
+        first, second = (np.stack([generator.multinomial(number, floor.panels) for _ in range(40)]) for _ in range(2))
+        apart = np.abs(first - second).sum(axis=2).mean(axis=0) / 2 / number
+        assert floor.between_panels(size).mean() == pytest.approx(apart.mean(), rel=0.03)
+        off = np.abs(first / number - floor.panels).sum(axis=2).mean(axis=0) / 2
+        assert floor.of_votes(size).mean() == pytest.approx(off.mean(), rel=0.03)
+    assert floor.of_votes(np.full(300, 8)).tolist() == floor.values.tolist()
+    # What is estimated from one panel of eight is what two independent panels of eight show.
+    again = [np.array([generator.multinomial(8, each) for each in panels]) / 8 for _ in range(20)]
+    between = np.mean([total_variation(one, votes / 8) for one in again])
+    assert floor.between_panels(np.full(300, 8)).mean() == pytest.approx(between, abs=0.015)

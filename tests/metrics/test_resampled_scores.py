@@ -16,8 +16,7 @@ from midas_dfer.metrics import (
     paired_bootstrap_of_scores,
     selective_scores,
 )
-from midas_dfer.metrics.resampled_scores import drawn_times
-from midas_dfer.metrics.resampling import Design
+from midas_dfer.metrics.resampling import Design, drawn_times
 
 FAMILIES = (macro_f1_scores, selective_scores, calibration_scores, entropy_scores)
 

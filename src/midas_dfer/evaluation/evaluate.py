@@ -93,7 +93,7 @@ def evaluate(
         read, store, chosen.clips, device=device, precision=precision, batch_size=batch_size, progress=progress
     )
     clips, source = baseline_clips(trained, store, chosen.clips, chosen.part)
-    info = read.info
+    info, people = read.info, _people(chosen.clips)
     evaluation = score(
         predictions,
         method=info.method,
@@ -114,9 +114,15 @@ def evaluate(
             source=source,
         ),
         human_line=human_line(
-            np.where(predictions.has_votes[:, None], chosen.clips.votes, 0), predictions.predicted, predictions.judged
+            np.where(predictions.has_votes[:, None], chosen.clips.votes, 0),
+            predictions.predicted,
+            predictions.judged,
+            people,
         ),
-        **computed,
+        limits=True,
+        people=people,
+        precision=computed["precision"],
+        device=computed["device"],
     )
     evaluation = replace(
         evaluation,
@@ -129,6 +135,14 @@ def evaluate(
     )
     evaluation.write(out, predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares))
     return evaluation, predictions
+
+
+def _people(clips: Manifest) -> list[str] | None:
+    """Who is in each clip, who is not known being nobody else; None where that is known of none."""
+    subjects = clips.table["subject"].to_list()
+    if not any(subjects):
+        return None
+    return [f"person {who}" if who else f"clip {name}" for who, name in zip(subjects, clips.video_ids, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -117,15 +117,21 @@ def calibration_by_ambiguity(
     """
     predicted, votes = checked_pair(p, q)
     true, _, _ = labels_and_classes(labels, predicted, None)
-    divided = np.round(entropy(votes / votes.sum(axis=1, keepdims=True), normalized=True), ENTROPY_DECIMALS)
-    stratum, some = np.zeros(len(divided), dtype=np.int64), divided > 0
-    if some.any():
-        limits = np.quantile(divided[some], [1 / 3, 2 / 3], method="inverted_cdf")
-        stratum[some] = 1 + np.searchsorted(limits, divided[some], side="left")
+    divided, stratum = ambiguity_strata(votes)
     return tuple(
         _stratum(predicted[rows], true[rows], divided[rows], num_bins)
         for rows in (stratum == number for number in np.unique(stratum))
     )
+
+
+def ambiguity_strata(q: Float64[np.ndarray, "N K"]) -> tuple[Float64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+    """The normalised entropy of each clip's votes, and the stratum that it is in, 0 to 3; some may be empty."""
+    divided = np.round(entropy(q / q.sum(axis=1, keepdims=True), normalized=True), ENTROPY_DECIMALS)
+    stratum, some = np.zeros(len(divided), dtype=np.int64), divided > 0
+    if some.any():
+        limits = np.quantile(divided[some], [1 / 3, 2 / 3], method="inverted_cdf")
+        stratum[some] = 1 + np.searchsorted(limits, divided[some], side="left")
+    return divided, stratum
 
 
 def _stratum(

@@ -19,6 +19,7 @@ from midas_dfer.metrics.votes import Distributions, checked_pair, reduced, total
 _MOST_SHRINKAGE = 1e6
 _MOST_IN_A_HALF = 50
 """Votes in the halves that the shrinkage is fitted to: more say little more, and sums over them take gigabytes."""
+_MOST_EXACT = 100
 
 
 VoteMeasure = Callable[..., Float64[np.ndarray, " N"]]
@@ -103,16 +104,30 @@ class NoiseFloor:
             clips do not differ by more than chance.
         values: expected total variation between each clip's panel and its votes `[N]`.
         halves: the total variation between halves of the votes that g was fitted to, mean over the clips that have two.
+        panels: what all people would say of each clip, as it is estimated, r `[N, K]`.
     """
 
     shrinkage: float
     values: Float64[np.ndarray, " N"]
     halves: float
+    panels: Float64[np.ndarray, "N K"]
 
     @property
     def mean(self) -> float:
         """F, over the clips."""
         return float(self.values.mean())
+
+    def of_votes(self, number: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+        """Give what `values` would be if each clip had another number of votes `[N]`, such as half of them."""
+        return _to_panel(self.panels, number)
+
+    def between_panels(self, number: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+        """Give the expected total variation between the votes of two panels of so many other people each `[N]`.
+
+        Of all votes of a clip, this is the human line corrected for their number: `split_halves` has half of them on
+        either side, which scatter more.
+        """
+        return _between_halves(self.panels, number)
 
 
 def noise_floor(votes: Votes, *, size: int | None = None) -> NoiseFloor:
@@ -152,7 +167,8 @@ def noise_floor(votes: Votes, *, size: int | None = None) -> NoiseFloor:
         found = _MOST_SHRINKAGE
     else:
         found = float(brentq(excess, 0.0, _MOST_SHRINKAGE, xtol=1e-9))
-    return NoiseFloor(found, _to_panel(panels(found), n[:, 0].astype(np.int64)), halves)
+    fitted = panels(found)
+    return NoiseFloor(found, _to_panel(fitted, n[:, 0].astype(np.int64)), halves, fitted)
 
 
 @overload
@@ -267,10 +283,16 @@ def _to_panel(panels: Float64[np.ndarray, "N K"], n: Int64[np.ndarray, " N"]) ->
 
 
 def _between_halves(panels: Float64[np.ndarray, "N K"], sizes: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
-    """Expected total variation between two independent samples of the panel, `sizes` votes each."""
-    values = np.zeros(len(panels))
-    for size in np.unique(sizes):
+    """Expected total variation between two independent samples of the panel, `sizes` votes each.
+
+    Of more than 100 votes by the normal approximation of their difference, which is then about 2 % too large at most.
+    """
+    shares = np.clip(panels, 0.0, 1.0)
+    spread = (shares * (1 - shares) / np.maximum(sizes, 1)[:, None] / np.pi) ** 0.5
+    values: Float64[np.ndarray, " N"] = spread.sum(axis=1)
+    for size in np.unique(sizes[sizes <= _MOST_EXACT]):
         rows = sizes == size
+        values[rows] = 0.0
         votes = np.arange(size + 1)
         apart = np.abs(votes[:, None] - votes) / size
         for of_class in panels[rows].T:

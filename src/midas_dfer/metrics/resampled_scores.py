@@ -4,25 +4,30 @@ A bootstrap needs them a thousand times. Each function here takes apart what doe
 confidences, the bins), so that a resample, given by how often each clip is in it, costs a few sums.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, Num
+from jaxtyping import Bool, Float64, Int64, Num
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, entropy
 from midas_dfer.metrics.bootstrap import Interval, PairedBootstrap
 from midas_dfer.metrics.recognition import Labels, labels_and_classes
-from midas_dfer.metrics.resampling import Design, Drawing, Groups, percentiles, seed_weights
+from midas_dfer.metrics.resampling import (
+    SETS_AT_ONCE,
+    Design,
+    Drawing,
+    Groups,
+    Times,
+    drawn_times,
+    percentiles,
+    seed_weights,
+)
 from midas_dfer.metrics.votes import ENTROPY_DECIMALS, Distributions, checked_pair
 
-_VALUES_AT_ONCE = 1_000_000
 _ROUNDING = 1e-9
 _NUM_BINS = 15
-
-Times = Int64[np.ndarray, "R N"]
-"""How often each of N clips is in each of R resamples."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,33 @@ class ResampledScores:
         found = self.of(np.ones((1, num_clips), dtype=np.int64))[0]
         return dict(zip(self.names, found.tolist(), strict=True))
 
+    def among(self, rows: Bool[np.ndarray, " M"], prefix: str = "") -> "ResampledScores":
+        """The scores, under longer names, of those of M clips that are marked, which are the N of these scores."""
+        lower = {prefix + name: lower for name, lower in self.lower_is_better.items()}
+        return ResampledScores(lower, lambda times: self.of(times[:, rows]))
+
 
 ScoreFamily = Callable[[Distributions, Labels, Distributions], ResampledScores]
 """Makes them of predicted distributions, labels (-1 for none) and shares of votes."""
+
+
+def joined_scores(parts: Sequence[ResampledScores]) -> ResampledScores:
+    """Several of the same clips, with different names, as one."""
+    lower = {name: lower for each in parts for name, lower in each.lower_is_better.items()}
+    return ResampledScores(lower, lambda times: np.concatenate([each.of(times) for each in parts], axis=1))
+
+
+def mean_scores(values: Mapping[str, Num[np.ndarray, " N"]], lower_is_better: bool = True) -> ResampledScores:
+    """Means over the clips of figures of each clip; a clip whose figure is NaN does not count."""
+    table = np.stack(list(values.values()), axis=1).astype(np.float64)
+    known = np.isfinite(table)
+    sums = np.concatenate([np.where(known, table, 0.0), known], axis=1)
+
+    def of(times: Times) -> Float64[np.ndarray, "R C"]:
+        found, counts = np.split(times.astype(np.float64) @ sums, 2, axis=1)
+        return np.stack([_ratio(*column) for column in zip(found.T, counts.T, strict=True)], axis=1)
+
+    return ResampledScores(dict.fromkeys(values, lower_is_better), of)
 
 
 def macro_f1_scores(
@@ -307,19 +336,6 @@ def _drawn(
     return np.concatenate(found)
 
 
-def drawn_times(design: Design, repeats: int, generator: np.random.Generator) -> Iterator[Times]:
-    """How often each clip is in each resample: as many units (clips, or people) of each fold as there are."""
-    members = [np.flatnonzero(design.unit_folds == fold) for fold in range(design.num_folds)]
-    step = max(1, _VALUES_AT_ONCE // len(design.units))
-    for start in range(0, repeats, step):
-        size = min(step, repeats - start)
-        units = np.zeros((size, len(design.unit_folds)), dtype=np.int64)
-        for of_fold in members:
-            drawn = generator.integers(0, len(of_fold), (size, len(of_fold))) + len(of_fold) * np.arange(size)[:, None]
-            units[:, of_fold] = np.bincount(drawn.ravel(), minlength=size * len(of_fold)).reshape(size, len(of_fold))
-        yield units[:, design.units]
-
-
 def _swap_p(
     both: Sequence[ResampledScores], seen: Float64[np.ndarray, " C"], design: Design, drawing: Drawing
 ) -> list[float]:
@@ -329,7 +345,7 @@ def _swap_p(
     """
     generator = np.random.default_rng([drawing.seed, 3])
     far, units = np.zeros(len(seen), dtype=np.int64), len(design.unit_folds)
-    step = max(1, _VALUES_AT_ONCE // (2 * len(design.units)))
+    step = max(1, SETS_AT_ONCE // (2 * len(design.units)))
     for start in range(0, drawing.repeats, step):
         heads = generator.integers(0, 2, (min(step, drawing.repeats - start), units))[:, design.units]
         mine, theirs = np.concatenate([heads, 1 - heads], axis=1), np.concatenate([1 - heads, heads], axis=1)

@@ -5,7 +5,7 @@ Ours and not scipy's, whose bootstrap knows neither strata nor clusters, and who
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,13 @@ from midas_dfer.errors import RequestError
 from midas_dfer.metrics.seeds import checked_confidence
 
 _VALUES_AT_ONCE = 2_000_000
+SETS_AT_ONCE = 1_000_000
+"""Clips of resamples that are held in memory together where each is scored as a set."""
 
 Groups = Shaped[np.ndarray, " N"] | Sequence[str] | Sequence[int]
 """What each clip belongs to, `[N]`: its fold, or the person in it."""
+Times = Int64[np.ndarray, "R N"]
+"""How often each of N clips is in each of R resamples."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,19 @@ def resampled_sums(
         times = np.bincount(drawn.ravel(), minlength=size * len(rows)).reshape(size, len(rows))
         sums[start : start + size] = times @ rows
     return sums
+
+
+def drawn_times(design: Design, repeats: int, generator: np.random.Generator) -> Iterator[Times]:
+    """How often each clip is in each resample: as many units (clips, or people) of each fold as there are."""
+    members = [np.flatnonzero(design.unit_folds == fold) for fold in range(design.num_folds)]
+    step = max(1, SETS_AT_ONCE // len(design.units))
+    for start in range(0, repeats, step):
+        size = min(step, repeats - start)
+        units = np.zeros((size, len(design.unit_folds)), dtype=np.int64)
+        for of_fold in members:
+            drawn = generator.integers(0, len(of_fold), (size, len(of_fold))) + len(of_fold) * np.arange(size)[:, None]
+            units[:, of_fold] = np.bincount(drawn.ravel(), minlength=size * len(of_fold)).reshape(size, len(of_fold))
+        yield units[:, design.units]
 
 
 def seed_weights(

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 from midas_dfer.metrics import AmbiguityStratum
 from midas_dfer.report.tables.terminal import blocks, facts, simple_table, wrapped
-from midas_dfer.training.scoring.baselines import Reference
-from midas_dfer.training.scoring.measures import DISTANCES, NONE, READINGS, RECOGNITION, shown_measures
+from midas_dfer.training.scoring.baselines import HumanLine, Reference
+from midas_dfer.training.scoring.measures import DISTANCES, NONE, READINGS, RECOGNITION, Limits, shown_measures
 from midas_dfer.training.scoring.scores import Evaluation, in_words
 from midas_dfer.wording import count, percent
+
+_INTERVAL, _AT_LEAST = "95 % interval", "\u2265"
+_PLURALS = {"person": "people", "clip": "clips"}
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -38,42 +41,84 @@ def evaluation_table(evaluation: Evaluation) -> str:
 def _recognition(e: Evaluation) -> list[list[str]]:
     if e.uar is None or e.war is None:
         return [wrapped("No clip has a single label, so there is no UAR, WAR or recall.")]
+    labelled = count(e.num_labelled, "clip")
     occurring = count(sum(r is not None for r in e.recall), "class", "classes")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, NONE if recall is None else percent(recall, 2), f"{sum(row):,}")
         for name, recall, row in zip(e.class_names, e.recall, e.confusion, strict=True)
     ]
+    head: tuple[str, ...] = ("class", "recall", "clips")
+    by_uar = by_war = ""
+    if (limits := e.limits) is not None:
+        head = (*head, _INTERVAL)
+        rows = [(*row, _shares(each)) for row, each in zip(rows, limits.recall, strict=True)]
+        by_uar, by_war = (f"({_shares(each)})  " for each in (limits.uar, limits.war))
     return [
         [
-            f"UAR  {percent(e.uar, 2):>8}   mean recall of the {occurring}",
-            f"WAR  {percent(e.war, 2):>8}   share of the {count(e.num_labelled, 'clip')} whose class was found",
+            f"UAR  {percent(e.uar, 2):>8}   {by_uar}mean recall of the {occurring}",
+            f"WAR  {percent(e.war, 2):>8}   {by_war}share of the {labelled} whose class was found",
         ],
-        simple_table(("class", "recall", "clips"), rows),
+        simple_table(head, rows),
     ]
 
 
 def _agreement(e: Evaluation) -> list[list[str]]:
     if e.agreement is None:
         return [wrapped("No clip has votes, so there is no agreement with them.")]
-    found = tuple(e.agreement.values())
+    found, limits = tuple(e.agreement.values()), _judged_limits(e)
     measures = shown_measures(found)
     units = {each.key: f" ({each.unit})" for each in measures if each.unit}
     if e.votes_noise is not None:
         units["corrected_total_variation"] = f" ({e.votes_noise:.4f})"
     if e.votes_entropy is not None:
-        units["soft_cross_entropy"] = f" (nats, at least {e.votes_entropy:.4f})"
+        units["soft_cross_entropy"] = f" (nats, {'at least' if limits is None else _AT_LEAST} {e.votes_entropy:.4f})"
     rows = [(m.name + units.get(m.key, ""), *(m.text(m.of(each)) for each in found)) for m in measures]
     main, readings = len(shown_measures([])), [READINGS[name] for name in e.agreement]
-    tables = [simple_table((f"agreement with votes ({count(e.num_voted, 'clip')})", *readings), rows[:main])]
+    if limits is not None:
+        rows = [(*row, _interval(limits.get(m.key))) for row, m in zip(rows, measures, strict=True)]
+        rows[main:] = [(name, *values[-2:]) for name, *values in rows[main:]]  # of the reading that it is judged by
+    head = (*readings, *([] if limits is None else [_INTERVAL]))
+    tables = [simple_table((f"agreement with votes ({count(e.num_voted, 'clip')})", *head), rows[:main])]
     if rows[main:]:
-        tables.append(simple_table(("further measures (docs/measures.md)", *readings), rows[main:]))
-    if e.judged is not None and (strata := e.judged.calibration_by_ambiguity):
-        head = ("by entropy of the votes", "clips", "without label", "ECE", "overconfidence")
-        tables.append(simple_table(head, [_stratum(each) for each in strata]))
+        further = "further measures (docs/measures.md)"
+        tables.append(simple_table((further, *(head if limits is None else head[-2:])), rows[main:]))
+    tables += _by_ambiguity(e)
     said = "probabilities: the softmax of the network's output, flat where the training targets were."
     if e.no_vote_shares:
-        return [*tables, wrapped(f"{said} They are {e.no_vote_shares}.")]
-    return [*tables, wrapped(f"{said} vote shares: the annotators' distribution that this output implies.")]
+        said = f"{said} They are {e.no_vote_shares}."
+    else:
+        said = f"{said} vote shares: the annotators' distribution that this output implies."
+    if e.limits is not None:
+        drawn = "person" if e.limits.by_person else "clip"
+        said = f"{said} Intervals: of the {e.judged_by}, over {count(e.limits.units, drawn, _PLURALS[drawn])}."
+    return [*tables, wrapped(said)]
+
+
+def _by_ambiguity(e: Evaluation) -> list[list[str]]:
+    if e.judged is None or not (strata := e.judged.calibration_by_ambiguity):
+        return []
+    head: tuple[str, ...] = ("by entropy of the votes", "clips", "without label", "ECE", "overconfidence")
+    rows = [_stratum(each) for each in strata]
+    if e.limits is not None and len(limits := e.limits.strata[e.judged_reading]) == len(rows):
+        head = ("entropy of the votes", "clips", "unlabelled", "ECE", "overconf.", _INTERVAL)
+        rows = [(*row, _interval(each.gap)) for row, each in zip(rows, limits, strict=True)]
+    return [simple_table(head, rows)]
+
+
+def _judged_limits(e: Evaluation) -> dict[str, Limits] | None:
+    return None if e.limits is None else e.limits.agreement.get(e.judged_reading)
+
+
+def _interval(limits: Limits | None) -> str:
+    """Short enough for three columns of figures beside each other."""
+    if limits is None:
+        return NONE
+    low, high = (f"{end:.3f}" if limits.low >= 0 else f"{end:+.2f}" for end in (limits.low, limits.high))
+    return f"{low}\u2013{high}" if limits.low >= 0 else f"{low} to {high}"
+
+
+def _shares(limits: Limits | None) -> str:
+    return NONE if limits is None else f"{100 * limits.low:.1f}\u2013{100 * limits.high:.1f} %"
 
 
 def _stratum(each: AmbiguityStratum) -> tuple[str, ...]:
@@ -109,13 +154,30 @@ def _baselines(e: Evaluation) -> list[list[str]]:
         source = f"The guesses are made from {e.baselines.source}. JSD: Jensen-Shannon divergence."
         parts += [_references("beside constant guesses", rows), wrapped(source)]
     if (line := e.human_line) is not None:
+        perfect = Reference("a perfect prediction", None, None, None, None, line.noise)
         said = (
             f"Of {count(line.num_clips, 'clip')}, half of the votes ({line.num_votes:.3g} on average) are drawn "
-            "and predicted by the other half and by the model. These two rows compare with each other, not with "
+            "and predicted by the other half and by the model. These rows compare with each other, not with "
             "those above: fewer votes scatter more."
         )
-        parts += [_references("against half of the votes", (line.people, line.model)), wrapped(said)]
+        if line.panels is not None:
+            said += (
+                " A perfect prediction is off by the scatter of half of the votes alone. All votes of a clip and those "
+                f"of as many other people would be at a total variation of {line.panels:.4f} from each other."
+            )
+        rows = [line.people, line.model, *([] if line.noise is None else [perfect])]
+        parts += [_references("against half of the votes", rows), *_line_limits(line), wrapped(said)]
     return parts
+
+
+def _line_limits(line: HumanLine) -> list[list[str]]:
+    if line.people.limits is None or line.model.limits is None:
+        return []
+    rows = [
+        (f"{each.name}", _shares(of.uar), _shares(of.war), _interval(of.jensen_shannon), _interval(of.total_variation))
+        for each, of in ((line.people, line.people.limits), (line.model, line.model.limits))
+    ]
+    return [simple_table((f"{_INTERVAL}s", "UAR", "WAR", "JSD", "total variation"), rows)]
 
 
 def _references(title: str, references: Sequence[Reference]) -> list[str]:

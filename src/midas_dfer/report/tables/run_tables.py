@@ -119,7 +119,7 @@ def people_beside(lines: Sequence[tuple[str, HumanLine | None]]) -> TableData | 
     rows = [
         cells(name, f"{line.num_clips:,}", *_texts(measures, scores))
         for line, models in groups.items()
-        for name, scores in ((line.people.name, line.people), *models)
+        for name, scores in ((line.people.name, line.people), *models, *_perfect(line))
     ]
     if not rows:
         return None
@@ -130,9 +130,17 @@ def people_beside(lines: Sequence[tuple[str, HumanLine | None]]) -> TableData | 
         rows=tuple(rows),
         footnotes=(
             "Half of the votes on each clip with two or more, drawn twenty times. Scores against so few votes "
-            "compare with each other alone, not with those of other tables.",
+            "compare with each other alone, not with those of other tables. A perfect prediction is off by the "
+            "scatter of these votes alone.",
         ),
     )
+
+
+def _perfect(line: HumanLine) -> list[tuple[str, Reference]]:
+    if line.noise is None:
+        return []
+    name = "a perfect prediction"
+    return [(name, Reference(name, None, None, None, None, line.noise))]
 
 
 def means_table(entries: Sequence[Entry]) -> TableData:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -11,6 +12,18 @@ from midas_dfer.emotions import canonical_name
 from midas_dfer.labels import NO_LABEL
 
 _FEWEST_VOTES = 2
+_OF_CLIPS = {
+    "soft_cross_entropy": metrics.soft_cross_entropy,
+    "jensen_shannon": metrics.jensen_shannon,
+    "total_variation": metrics.total_variation,
+    "kullback_leibler": metrics.kullback_leibler,
+    "manhattan": metrics.manhattan,
+    "chebyshev": metrics.chebyshev,
+    "clark": metrics.clark,
+    "canberra": metrics.canberra,
+    "cosine": metrics.cosine,
+    "intersection": metrics.intersection,
+}
 
 
 @dataclass(frozen=True)
@@ -107,41 +120,41 @@ class VotedClips:
             ground = metrics.emotion_distances(class_names)
         return cls(labels, has_votes, shares, counts, floor, ground)
 
-    def agreement(self, predicted: Float64[np.ndarray, "N K"]) -> VoteAgreement:
-        """All scores of a reading of the network's output, on clips some of which have votes."""
+    def clip_values(self, predicted: Float64[np.ndarray, "N K"]) -> dict[str, Float64[np.ndarray, " V"]]:
+        """The scores that are means over clips, of each clip that has votes; NaN where one does not count."""
+        p, q = predicted[self.has_votes], self.shares
+        found = {name: measure(p, q, reduction="none") for name, measure in _OF_CLIPS.items()}
+        found["soft_micro_f1"] = found["intersection"]  # of distributions they are the same
+        found["annotator_error"] = 1.0 - q[np.arange(len(q)), p.argmax(axis=1)]
+        if self.ground is not None:
+            found["wasserstein"] = metrics.wasserstein(p, q, self.ground, "none")
+        if self.counts is not None:
+            found["multinomial_nll"] = metrics.multinomial_nll(p, self.counts, "none")
+        if self.counts is not None and self.floor is not None:
+            several = self.counts.sum(axis=1) >= _FEWEST_VOTES
+            squared = np.full(len(q), np.nan)
+            squared[several] = metrics.corrected_squared_distance(p[several], self.counts[several], "none")
+            found["corrected_squared_distance"] = squared
+            found["corrected_total_variation"] = found["total_variation"] - self.floor.values
+        return found
+
+    def agreement(
+        self, predicted: Float64[np.ndarray, "N K"], values: dict[str, Float64[np.ndarray, " V"]]
+    ) -> VoteAgreement:
+        """All scores of a reading of the network's output, whose `clip_values` are known."""
         p, q = predicted[self.has_votes], self.shares
         correlation = metrics.entropy_correlation(p, q)
+        means: dict[str, Any] = {name: float(np.nanmean(each)) for name, each in values.items()}
+        confidence: dict[str, Any] = self._confidence(predicted)
+        means["soft_micro_f1"] = metrics.soft_micro_f1(p, q)
         return VoteAgreement(
-            soft_cross_entropy=metrics.soft_cross_entropy(p, q),
-            jensen_shannon=metrics.jensen_shannon(p, q),
-            total_variation=metrics.total_variation(p, q),
+            **means,
             entropy_pearson=_finite(correlation.pearson),
             entropy_spearman=_finite(correlation.spearman),
-            kullback_leibler=metrics.kullback_leibler(p, q),
-            manhattan=metrics.manhattan(p, q),
-            chebyshev=metrics.chebyshev(p, q),
-            clark=metrics.clark(p, q),
-            canberra=metrics.canberra(p, q),
-            cosine=metrics.cosine(p, q),
-            intersection=metrics.intersection(p, q),
-            soft_micro_f1=metrics.soft_micro_f1(p, q),
             soft_macro_f1=metrics.soft_macro_f1(p, q),
-            wasserstein=None if self.ground is None else metrics.wasserstein(p, q, self.ground),
-            annotator_error=float(1.0 - q[np.arange(len(q)), p.argmax(axis=1)].mean()),
-            **self._against_counts(p),
-            **self._confidence(predicted),
+            **confidence,
             calibration_by_ambiguity=metrics.calibration_by_ambiguity(p, self.labels[self.has_votes], q),
         )
-
-    def _against_counts(self, p: Float64[np.ndarray, "V K"]) -> dict[str, float]:
-        if self.counts is None:
-            return {}
-        found = {"multinomial_nll": metrics.multinomial_nll(p, self.counts)}
-        if self.floor is not None:
-            several = self.counts.sum(axis=1) >= _FEWEST_VOTES
-            found["corrected_total_variation"] = metrics.corrected_total_variation(p, self.counts, self.floor)
-            found["corrected_squared_distance"] = metrics.corrected_squared_distance(p[several], self.counts[several])
-        return found
 
     def _confidence(self, predicted: Float64[np.ndarray, "N K"]) -> dict[str, float | None]:
         """Over all clips with a label, whether or not they have votes."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 
 from midas_dfer import metrics
 from midas_dfer.labels import NO_LABEL, majority_labels, votes_to_soft_labels
 from midas_dfer.training.run_folder.typed_json import Proportion
-from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION, Measure
+from midas_dfer.training.scoring.measures import DISTANCES, RECOGNITION, Limits, Measure
 from midas_dfer.wording import joined, percent
 
 DRAWS = 20
@@ -21,8 +22,21 @@ _FEWEST_VOTES = 2
 
 
 @dataclass(frozen=True)
+class ReferenceLimits:
+    """Intervals of the scores of a `Reference`; None likewise."""
+
+    uar: Limits | None
+    war: Limits | None
+    jensen_shannon: Limits | None
+    total_variation: Limits | None
+
+
+@dataclass(frozen=True)
 class Reference:
-    """Scores that others are held against; None where there are no labels or votes, or they are infinite."""
+    """Scores that others are held against; None where there are no labels or votes, or they are infinite.
+
+    `limits`: of people and of the model beside them; None of all others, and in files of earlier versions.
+    """
 
     name: str
     uar: Proportion | None
@@ -30,6 +44,7 @@ class Reference:
     soft_cross_entropy: float | None
     jensen_shannon: float | None
     total_variation: float | None
+    limits: ReferenceLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +70,17 @@ class HumanLine:
     """How well people predict each other: of each clip's votes, drawn halves are predicted by the others.
 
     Of `num_clips` clips that have the votes for it, `num_votes` each are predicted, on average: by the other half
-    (`people`), and by the network (`model`).
+    (`people`), and by the network (`model`). Both are off for the small number of votes alone: `noise` is the total
+    variation of a perfect prediction from such a half. `panels`: the total variation that is expected between all votes
+    of a clip and those of as many other people, which scatter less than halves. Both None in files of earlier versions.
     """
 
     num_clips: int
     num_votes: float
     people: Reference
     model: Reference
+    noise: float | None = None
+    panels: float | None = None
 
 
 def make_baselines(
@@ -110,7 +129,10 @@ def _scored(
 
 
 def human_line(
-    counts: Int64[np.ndarray, "N K"], predicted: Int64[np.ndarray, " N"], shares: Float64[np.ndarray, "N K"]
+    counts: Int64[np.ndarray, "N K"],
+    predicted: Int64[np.ndarray, " N"],
+    shares: Float64[np.ndarray, "N K"],
+    persons: Sequence[str] | None = None,
 ) -> HumanLine | None:
     """Let half of each clip's votes be predicted by the other half, and by a network.
 
@@ -121,6 +143,7 @@ def human_line(
         counts: votes of each clip; of clips without known votes 0 in all classes.
         predicted: the class that the network says.
         shares: the network's distribution over the votes.
+        persons: who is in each clip; intervals are then over people.
     """
     rows = counts.sum(axis=1) >= _FEWEST_VOTES
     if not rows.any():
@@ -130,13 +153,44 @@ def human_line(
     others = np.tile(counts, (DRAWS, 1)) - asked
     theirs, votes = majority_labels(others), votes_to_soft_labels(asked)
     labels = np.where(theirs == NO_LABEL, NO_LABEL, majority_labels(asked))
-    people = _scored("people, by the other half", labels, theirs, votes, votes_to_soft_labels(others))
-    model = _scored("this model", labels, np.tile(predicted[rows], DRAWS), votes, np.tile(shares[rows], (DRAWS, 1)))
+    who = np.arange(len(counts)) if persons is None else np.asarray(persons)[rows]
+    sides = []
+    for name, said, p in (
+        ("people, by the other half", theirs, votes_to_soft_labels(others)),
+        ("this model", np.tile(predicted[rows], DRAWS), np.tile(shares[rows], (DRAWS, 1))),
+    ):
+        scored = _scored(name, labels, said, votes, p)  # infinite where nobody names what one of the others does
+        sides.append(replace(scored, soft_cross_entropy=None, limits=_limits(labels, said, votes, p, who)))
+    total, floor = counts.sum(axis=1), metrics.noise_floor(counts)
     return HumanLine(
         num_clips=len(counts),
-        num_votes=float((counts.sum(axis=1) // 2).mean()),
-        people=replace(people, soft_cross_entropy=None),  # infinite where nobody names what one of the others does
-        model=replace(model, soft_cross_entropy=None),
+        num_votes=float((total // 2).mean()),
+        people=sides[0],
+        model=sides[1],
+        noise=float(floor.of_votes(total // 2).mean()),
+        panels=float(floor.between_panels(total).mean()),
+    )
+
+
+def _limits(
+    labels: Int64[np.ndarray, " D"],
+    predicted: Int64[np.ndarray, " D"],
+    votes: Float64[np.ndarray, "D K"],
+    shares: Float64[np.ndarray, "D K"],
+    who: Shaped[np.ndarray, " V"],
+) -> ReferenceLimits:
+    """Intervals over clips or people; all draws of the votes of a clip go with it."""
+    found = None
+    if (labels != NO_LABEL).any():
+        said = np.where(labels == NO_LABEL, 0, predicted)  # the halves themselves may name no class
+        found = metrics.score_intervals(labels, said, num_classes=votes.shape[1], clusters=np.tile(who, DRAWS))
+    distances = {"jensen_shannon": metrics.jensen_shannon, "total_variation": metrics.total_variation}
+    values = {name: of(shares, votes, "none").reshape(DRAWS, -1).mean(axis=0) for name, of in distances.items()}
+    means = metrics.intervals_of_scores([metrics.mean_scores(values)], num_clips=len(who), clusters=who)
+    return ReferenceLimits(
+        uar=None if found is None else Limits.of(found.uar),
+        war=None if found is None else Limits.of(found.war),
+        **{name: Limits.of(each) for name, each in means.items()},
     )
 
 
@@ -193,7 +247,7 @@ def mean_reference(
 
     `weights`: of each, how many clips have a label and how many have votes; None counts each evaluation once.
     """
-    means: dict[str, float | None] = {}
+    means: dict[str, Any] = {}
     for column, measures in enumerate((RECOGNITION, DISTANCES)):
         counted = [1 if weights is None else weights[number][column] for number in range(len(parts))]
         for measure in measures:
@@ -234,4 +288,11 @@ def mean_human_line(parts: Sequence[HumanLine | None]) -> HumanLine | None:
         num_votes=float(np.average([each.num_votes for each in known], weights=clips)),
         people=mean_reference(known[0].people.name, [each.people for each in known], weights),
         model=mean_reference(known[0].model.name, [each.model for each in known], weights),
+        noise=_mean_of([each.noise for each in known], clips),
+        panels=_mean_of([each.panels for each in known], clips),
     )
+
+
+def _mean_of(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.average(known, weights=weights)) if len(known) == len(values) else None

@@ -4,13 +4,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from midas_dfer.metrics import MeanScore
+from midas_dfer.metrics import Interval, MeanScore
 
 NONE = "\u2013"
 """Stands where there is no value."""
 
 READINGS: Mapping[str, str] = MappingProxyType({"probabilities": "probabilities", "vote_shares": "vote shares"})
 """The two readings of a network's output (see `Evaluation`), in words."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The ends of the 95 % interval of a score."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, interval: Interval | None) -> "Limits | None":
+        """Those of an interval."""
+        return None if interval is None else cls(interval.low, interval.high)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Predictions set beside labels and votes: confusion, recalls, agreement; evaluation.json."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
@@ -18,6 +19,7 @@ from midas_dfer.training.scoring.agreement import VoteAgreement as VoteAgreement
 from midas_dfer.training.scoring.agreement import VotedClips
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 from midas_dfer.training.scoring.blends import BlendScores
+from midas_dfer.training.scoring.limits import ScoreLimits, score_limits
 from midas_dfer.training.scoring.measures import DISTANCES, NONE, READINGS, shown_measures
 from midas_dfer.wording import percent
 
@@ -104,6 +106,7 @@ class Evaluation:
             likewise.
         blends: presence and salience accuracy, where the shares of the emotions in each clip are known.
         votes_noise: the total variation of a perfect prediction, since votes are few (`metrics.noise_floor`); likewise.
+        limits: intervals of these scores over clips or people; None in files of earlier versions.
     """
 
     method: str
@@ -134,6 +137,7 @@ class Evaluation:
     blends: BlendScores | None = None
     votes_noise: float | None = None
     read_with: str = ""
+    limits: ScoreLimits | None = None
 
     @property
     def judged(self) -> VoteAgreement | None:
@@ -141,14 +145,19 @@ class Evaluation:
         return None if self.agreement is None else self.agreement.get("vote_shares", self.agreement["probabilities"])
 
     @property
+    def judged_reading(self) -> str:
+        """That reading, as in `agreement`."""
+        return "probabilities" if self.no_vote_shares else "vote_shares"
+
+    @property
     def judged_by(self) -> str:
         """What that reading is called."""
-        return READINGS["probabilities" if self.no_vote_shares else "vote_shares"]
+        return READINGS[self.judged_reading]
 
     @property
     def reference(self) -> Reference:
         """These scores as they are held against those of guesses: of the reading that the run is judged by."""
-        distances = {measure.key: measure.of(self.judged) for measure in DISTANCES}
+        distances: dict[str, Any] = {measure.key: measure.of(self.judged) for measure in DISTANCES}
         return Reference("this model", self.uar, self.war, **distances)
 
     @property
@@ -225,7 +234,8 @@ class Evaluation:
     def without_vote_shares(self, why_not: str) -> "Evaluation":
         """These scores, without the agreement of vote shares that are not the annotators' distribution."""
         agreement = self.agreement and {"probabilities": self.agreement["probabilities"]}
-        return replace(self, no_vote_shares=why_not, agreement=agreement)
+        limits = self.limits and self.limits.only("probabilities")
+        return replace(self, no_vote_shares=why_not, agreement=agreement, limits=limits)
 
     def _repr_html_(self) -> str:
         """How a notebook shows it: recalls and confusion, and the agreement with the votes."""
@@ -274,19 +284,29 @@ class About(TypedDict, total=False):
     human_line: HumanLine | None
 
 
-def score(predictions: Predictions, **about: Unpack[About]) -> Evaluation:
-    """Compute all scores of a set of predictions; see `Evaluation`."""
+def score(
+    predictions: Predictions, *, people: Sequence[str] | None = None, limits: bool = False, **about: Unpack[About]
+) -> Evaluation:
+    """Compute all scores of a set of predictions; see `Evaluation`.
+
+    `limits`: with their intervals, by the draw of clips, or of `people` where it is known who is in each.
+    """
     labels = predictions.labels
     labelled = labels != NO_LABEL
     confusion = metrics.confusion_matrix(labels[labelled], predictions.predicted[labelled], len(about["class_names"]))
     voted = predictions.has_votes
     votes = predictions.votes[voted]
-    agreement = noise = None
+    agreement = noise = found = None
+    read = {name: given for name in READINGS if (given := getattr(predictions, name)) is not None}
+    clips = VotedClips.of(labels, voted, predictions.votes, predictions.num_votes, about["class_names"])
+    values = {name: clips.clip_values(given) for name, given in read.items()} if voted.any() else {}
     if voted.any():
-        clips = VotedClips.of(labels, voted, predictions.votes, predictions.num_votes, about["class_names"])
-        read = {name: getattr(predictions, name) for name in READINGS}
-        agreement = {name: clips.agreement(given) for name, given in read.items() if given is not None}
+        agreement = {name: clips.agreement(given, values[name]) for name, given in read.items()}
         noise = None if clips.floor is None else clips.floor.mean
+    if limits:
+        networks = {name: given[None] for name, given in read.items()}
+        known = {name: [each] for name, each in values.items()}
+        found = score_limits(clips, predictions.predicted[None], networks, values=known, people=people)
     return Evaluation(
         **about,
         num_clips=len(labels),
@@ -299,6 +319,7 @@ def score(predictions: Predictions, **about: Unpack[About]) -> Evaluation:
         votes_entropy=metrics.soft_cross_entropy(votes, votes) if voted.any() else None,
         agreement=agreement,
         votes_noise=noise,
+        limits=found,
     )
 
 
