@@ -54,6 +54,20 @@ def test_each_field_is_the_measure_of_its_name():
         assert found.calibration_by_ambiguity == metrics.calibration_by_ambiguity(p, LABELS[:5], q)
 
 
+def test_the_likelihood_under_the_predicted_dirichlet_distribution():
+    evaluation, predictions = scored()
+    assert evaluation.judged.dirichlet_multinomial_nll is None
+    concentration = np.array([2.0, 30.0, 5.0, 1.0, 8.0, 3.0])
+    about = {"method": "m", "model": "m", "dataset": "d", "part": "test", "caution": "", "class_names": NAMES}
+    found = score(replace(predictions, concentration=concentration), **about)
+    alpha = concentration[:5, None] * predictions.probabilities[:5]
+    for each in found.agreement.values():
+        assert each.dirichlet_multinomial_nll == metrics.dirichlet_multinomial_nll(alpha, COUNTS[:5])
+    assert "the same by the Dirichlet distribution (nats)" in evaluation_table(found)
+    whole = score(replace(predictions, concentration=np.full(6, 1e7), vote_shares=None), **about).judged
+    assert whole.dirichlet_multinomial_nll == pytest.approx(whole.multinomial_nll, rel=1e-3)
+
+
 def test_every_field_has_a_name_for_tables():
     strata = {"calibration_by_ambiguity"}
     assert {field.name for field in fields(VoteAgreement)} - strata == {m.key for m in shown_measures([])} | {
@@ -83,7 +97,8 @@ def test_it_comes_back_and_files_of_earlier_versions_still_open():
 def test_what_is_not_known_is_none():
     evaluation, _ = scored(counted=False)
     found = asdict(evaluation.agreement["probabilities"])
-    missing = {"multinomial_nll", "corrected_total_variation", "corrected_squared_distance"}
+    corrected = {"corrected_total_variation", "corrected_squared_distance"}
+    missing = {"multinomial_nll", "dirichlet_multinomial_nll", *corrected}
     assert {name for name, value in found.items() if value is None} == missing
     assert evaluation.votes_noise is None
     evaluation, _ = scored(("happy", "sad", "bored"))

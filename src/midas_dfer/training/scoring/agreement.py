@@ -12,6 +12,7 @@ from midas_dfer.emotions import canonical_name
 from midas_dfer.labels import NO_LABEL
 
 _FEWEST_VOTES = 2
+_LEAST = 1e-12  # concentration of a class whose probability was rounded to 0
 _OF_CLIPS = {
     "soft_cross_entropy": metrics.soft_cross_entropy,
     "jensen_shannon": metrics.jensen_shannon,
@@ -45,6 +46,7 @@ class VoteAgreement:
         wasserstein: on the distances of `metrics.emotion_distances`; None if a class has no position there.
         multinomial_nll: negative log-likelihood of the votes, in nats. Like the next two None if their number is not
             known.
+        dirichlet_multinomial_nll: the same under the Dirichlet distribution that the model predicts, if it does.
         corrected_total_variation: less `Evaluation.votes_noise`; None if no clip has two votes.
         corrected_squared_distance: unbiased, over the clips with two votes and more; None if there are none.
         risk_coverage_area, excess_risk_coverage_area: AURC and E-AURC over the clips with a label, by the largest
@@ -78,6 +80,7 @@ class VoteAgreement:
     selective_risk_90: float | None = None
     selective_risk_80: float | None = None
     annotator_error: float | None = None
+    dirichlet_multinomial_nll: float | None = None
     calibration_by_ambiguity: tuple[metrics.AmbiguityStratum, ...] | None = None
 
 
@@ -120,8 +123,13 @@ class VotedClips:
             ground = metrics.emotion_distances(class_names)
         return cls(labels, has_votes, shares, counts, floor, ground)
 
-    def clip_values(self, predicted: Float64[np.ndarray, "N K"]) -> dict[str, Float64[np.ndarray, " V"]]:
-        """The scores that are means over clips, of each clip that has votes; NaN where one does not count."""
+    def clip_values(
+        self, predicted: Float64[np.ndarray, "N K"], dirichlet: Float64[np.ndarray, "N K"] | None = None
+    ) -> dict[str, Float64[np.ndarray, " V"]]:
+        """The scores that are means over clips, of each clip that has votes; NaN where one does not count.
+
+        `dirichlet`: the concentrations that the model predicts, if it does.
+        """
         p, q = predicted[self.has_votes], self.shares
         found = {name: measure(p, q, reduction="none") for name, measure in _OF_CLIPS.items()}
         found["soft_micro_f1"] = found["intersection"]  # of distributions they are the same
@@ -130,6 +138,9 @@ class VotedClips:
             found["wasserstein"] = metrics.wasserstein(p, q, self.ground, "none")
         if self.counts is not None:
             found["multinomial_nll"] = metrics.multinomial_nll(p, self.counts, "none")
+        if self.counts is not None and dirichlet is not None:
+            a = np.maximum(dirichlet[self.has_votes], _LEAST)
+            found["dirichlet_multinomial_nll"] = metrics.dirichlet_multinomial_nll(a, self.counts, "none")
         if self.counts is not None and self.floor is not None:
             several = self.counts.sum(axis=1) >= _FEWEST_VOTES
             squared = np.full(len(q), np.nan)

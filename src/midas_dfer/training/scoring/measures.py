@@ -93,6 +93,7 @@ _ALL = (
         for key, name, short, unit, lower in (
             ("kullback_leibler", "Kullback-Leibler divergence", "KL", "nats", True),
             ("multinomial_nll", "negative log-likelihood of the votes", "NLL", "nats", True),
+            ("dirichlet_multinomial_nll", "the same by the Dirichlet distribution", "Dirichlet NLL", "nats", True),
             ("corrected_total_variation", "total variation less noise", "TV less noise", "", True),
             ("corrected_squared_distance", "squared distance less noise", "squared less noise", "", True),
             ("wasserstein", "Wasserstein distance between emotions", "Wasserstein", "", True),

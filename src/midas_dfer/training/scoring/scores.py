@@ -61,6 +61,11 @@ class Predictions:
         return self.probabilities if self.vote_shares is None else self.vote_shares
 
     @property
+    def dirichlet(self) -> Float64[np.ndarray, "N K"] | None:
+        """The concentrations that the network gives each class; None where it does not predict a distribution."""
+        return None if self.concentration is None else self.concentration[:, None] * self.probabilities
+
+    @property
     def predicted(self) -> Int64[np.ndarray, " N"]:
         """The predicted class, which is the same for both readings."""
         found: Int64[np.ndarray, " N"] = self.probabilities.argmax(axis=1)
@@ -299,8 +304,9 @@ def score(
     agreement = noise = found = None
     read = {name: given for name in READINGS if (given := getattr(predictions, name)) is not None}
     clips = VotedClips.of(labels, voted, predictions.votes, predictions.num_votes, about["class_names"])
-    values = {name: clips.clip_values(given) for name, given in read.items()} if voted.any() else {}
+    values = {}
     if voted.any():
+        values = {name: clips.clip_values(given, predictions.dirichlet) for name, given in read.items()}
         agreement = {name: clips.agreement(given, values[name]) for name, given in read.items()}
         noise = None if clips.floor is None else clips.floor.mean
     if limits:
