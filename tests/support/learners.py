@@ -1,15 +1,27 @@
 """Learners without a training: made for labels at hand, and shown steps that nothing computed."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 
-from midas_dfer.clips.batches.dataset import ClipDataset
+from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset
 from midas_dfer.clips.store.clip_store import MANIFEST_FILE, ClipStore
 from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.sample import Sample
 from midas_dfer.training.learners import LEARNERS, Learner, LearnerSetup, LearnerStep
 from midas_dfer.training.recipes.config import RunConfig
+from tests.support.factories import CLASS_NAMES
 
 NUM_FEATURES = 5
+PEOPLE = ("ada", "bea", "cid")
+Votes = dict[str, list[tuple[str | None, int]]]
+VOTES: Votes = {  # who voted for which class, one of them without a name
+    "one": [("ada", 0), ("bea", 0), ("cid", 2)],
+    "two": [("bea", 1)],
+    "three": [("cid", 2), ("ada", 1), ("ada", 2), (None, 0)],
+}
 
 
 def learner_of(labels: torch.Tensor, **settings: object) -> Learner:
@@ -36,6 +48,29 @@ def some_step(labels: torch.Tensor, seed: int, epoch: int = 0) -> LearnerStep:
 
 def ids_of(labels: torch.Tensor) -> tuple[str, ...]:
     return tuple(f"clip{row}" for row in range(len(labels)))
+
+
+def learner_of_votes(name: str, votes: Votes = VOTES, **settings: object) -> Learner:
+    """A learner of single votes for these clips; it has three classes."""
+    samples = [Sample(clip, clip, (1, 1, 1)) for clip in votes]
+    people = [[who for who, _ in cast] for cast in votes.values()]
+    said = [[CLASS_NAMES[chosen] for _, chosen in cast] for cast in votes.values()]
+    manifest = Manifest.from_samples(CLASS_NAMES, samples).with_columns(annotators=people, annotator_votes=said)
+    dataset = object.__new__(ClipDataset)
+    dataset.manifest, dataset.video_ids = manifest, tuple(votes)
+    config = RunConfig(learner=name, mixer="none", **settings)
+    return LEARNERS[name].make(LearnerSetup(config, SoftTargetCrossEntropy(), dataset, 3, 0, torch.Generator()))
+
+
+def batch_of(*names: str) -> ClipBatch:
+    """A batch of clips of `learner_of_votes`, without pictures."""
+    pixels = torch.zeros(len(names), 1, 3, 2, 2, dtype=torch.uint8)
+    return ClipBatch(pixels, torch.empty(len(names), 3), torch.zeros(len(names), dtype=torch.int64), names)
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    powers = [math.exp(each) for each in scores]
+    return [each / sum(powers) for each in powers]
 
 
 def with_annotators(store: ClipStore) -> ClipStore:

@@ -1,5 +1,6 @@
 """What all networks of the zoo have in common: clips in, logits out, and names for their own parts."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -34,6 +35,8 @@ class ClipModel(nn.Module):
         frames_apart: whether each frame is seen alone, and the logits of a clip are the mean of its frames' own.
         gives_evidence: whether the output are log-concentrations of a Dirichlet distribution (`log_concentrations`),
             whose softmax is its mean; set for models that are trained with a loss of such.
+        annotators: if not 0, the classifier predicts each of so many annotators, whose logits lie side by side. In
+            training these are the output, ``[B, A * K]``; else it is `mean_of_annotators`.
     """
 
     mix_points: tuple[str, ...] = ("input",)
@@ -43,8 +46,9 @@ class ClipModel(nn.Module):
     adaptable: tuple[str, ...] = ()
     frames_apart: bool = False
     gives_evidence: bool = False
+    annotators: int = 0
 
-    def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B K"]:
+    def forward(self, clips: Shaped[Tensor, "..."]) -> Float[Tensor, "B L"]:
         """Compute the logits of clips.
 
         Args:
@@ -62,9 +66,11 @@ class ClipModel(nn.Module):
                 "H, W], as `midas_dfer.clips.batches.augment.normalize_pixels` makes them"
             )
         logits = self.logits(clips)
+        if self.annotators and not self.training:
+            return mean_of_annotators(logits, self.annotators)
         return log_concentrations(logits) if self.gives_evidence else logits
 
-    def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B K"]:
+    def logits(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B L"]:
         """Compute the logits of clips whose form has been checked."""
         raise NotImplementedError
 
@@ -87,6 +93,13 @@ def log_concentrations(scores: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
     Their softmax is the distribution's mean a / S, and exp(logsumexp) its strength S. At least float32.
     """
     return functional.softplus(scores.to(torch.promote_types(scores.dtype, torch.float32))).log1p()
+
+
+def mean_of_annotators(logits: Float[Tensor, "B L"], annotators: int) -> Float[Tensor, "B K"]:
+    """Logits of the mean of the annotators' probabilities, of the logits of each, side by side."""
+    each = logits.reshape(len(logits), annotators, -1).log_softmax(dim=2)
+    mean: Tensor = each.logsumexp(dim=1) - math.log(annotators)
+    return mean
 
 
 def lay_out_for_speed(model: nn.Module) -> None:

@@ -65,10 +65,12 @@ def _take_classes(model: ClipModel, start: Start, class_names: Sequence[str]) ->
     taken = False
     for key in own.keys() & file.keys():
         rows, theirs = own[key], file[key]
-        is_of_classes = (len(rows), len(theirs)) == (len(class_names), len(start.class_names)) if rows.ndim else False
+        heads = rows.unflatten(0, (max(1, model.annotators), -1)) if rows.ndim else rows  # shares memory, as below
+        sizes = (heads.shape[1:2], theirs.shape[:1])
+        is_of_classes = sizes == ((len(class_names),), (len(start.class_names),))
         if is_of_classes and rows.shape[1:] == theirs.shape[1:] and key.startswith(tuple(f"{h}." for h in model.heads)):
             for number, place in enumerate(match.places):
                 if place is not None:
-                    rows[number] = theirs[place]  # the state shares its memory with the model
+                    heads[:, number] = theirs[place]  # the state shares its memory with the model
             taken = True
     return match.common if taken else ()

@@ -186,6 +186,7 @@ def create_model(
     weights: Path | str | None = None,
     class_names: Sequence[str] = (),
     width: int | None = None,
+    annotators: int = 0,
     generator: torch.Generator | None = None,
 ) -> ClipModel:
     """Create a model that maps clips ``[B, T, 3, H, W]`` to logits ``[B, K]``.
@@ -200,6 +201,8 @@ def create_model(
         class_names: of the K outputs, where `weights` are a trained model's, whose classes are found in them by name.
         width: channels of the first stage, a multiple of 8; all others scale with it. 64 is the published
             network, 8 or 16 makes one for trials on a CPU. None is 64, or that of the trained model in `weights`.
+        annotators: if not 0, the classifier predicts each of so many annotators, and the mean of their probabilities is
+            the output in evaluation (`ClipModel.annotators`).
         generator: source of the random initial weights; None is torch's default generator.
 
     Returns:
@@ -216,9 +219,10 @@ def create_model(
     check_options(num_classes, dropout, width, frames)
     # Layers draw their weights from the global generator before we redraw them: it is left as it was.
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
-        model = entry.build(
-            num_classes=num_classes, num_frames=frames, dropout=dropout, width=width, generator=generator
-        )
+        outputs = num_classes * max(1, annotators)
+        model = entry.build(num_classes=outputs, num_frames=frames, dropout=dropout, width=width, generator=generator)
+    if annotators:
+        model.annotators, model.frames_apart = annotators, False  # no mean over frames of means over annotators
     if weights is not None:
         load_pretrained(model, name, weights, class_names)
     return model

@@ -63,6 +63,7 @@ def load_exported(folder: Path, info: ModelInfo) -> ClipModel:
             num_frames=info.num_frames,
             dropout=info.dropout,
             width=info.width,
+            annotators=info.annotators,
             generator=generator_for(0, 0, "", purpose="weights"),  # all of them are replaced
         )
     except RequestError as error:

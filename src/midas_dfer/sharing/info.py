@@ -25,13 +25,14 @@ LIBRARY = "midas-dfer"
 FORMAT = 5
 """Of `config.json`; a later one may hold what this version cannot read. In 1 was not said what becomes of the votes; in
 2 no model reads mirror images; in 3 none says where faces lie in the crops that it learned from, and takes whole frames
-for such; in 4 none gives log-concentrations or has its logits scaled. A model is written in the lowest that says all
-of it, so that earlier versions read it."""
+for such; in 4 none gives log-concentrations, has its logits scaled, or has classifiers of single annotators. A model is
+written in the lowest that says all of it, so that earlier versions read it."""
 
 _SAMPLING = "middle of each segment"
 _PRECISIONS = ("auto", "32", "bf16")
 _WEIGHTS = ("float32", "float16")
 _MOST_CLASSES = 10_000
+_MOST_ANNOTATORS = 1_000_000
 _MOST = 1e300  # NaN is not below it either
 
 
@@ -60,6 +61,7 @@ class ModelInfo:
         template: where faces lay in the clips that it learned from, if these were crops already (`extract.faces` is
             cropped) and it is known; faces are cut out of videos to lie so, too.
         gives_evidence: whether its output are log-concentrations (`midas_dfer.models.clip_model.log_concentrations`).
+        annotators: how many of them it has a classifier for, of which it takes the mean; 0: it has one for all.
         mirrored: whether it reads each clip in the mirror, too, and takes the mean (`midas_dfer.models.mirrored`).
         scaling: what its logits are divided by, where it was calibrated.
     """
@@ -82,6 +84,7 @@ class ModelInfo:
     license: str = ""
     weights: str = "float32"
     mirrored: bool = False
+    annotators: int = 0
     gives_evidence: bool = False
     template: FaceTemplate | None = None
     scaling: TemperatureScaling | None = None
@@ -108,6 +111,7 @@ class ModelInfo:
             gives_evidence=LOSSES[config.loss].concentrations,
             dataset=run.provenance.dataset,
             template=template_of(run),
+            annotators=run.provenance.annotators,
             scaling=TemperatureScaling.read(run),
         )
 
@@ -127,7 +131,8 @@ class ModelInfo:
 
     @property
     def _format(self) -> int:
-        needs = {5: self.gives_evidence or self.scaling is not None, 4: self.template is not None, 3: self.mirrored}
+        new = self.gives_evidence or self.scaling is not None or self.annotators > 0
+        needs = {5: new, 4: self.template is not None, 3: self.mirrored}
         return next((number for number, needed in needs.items() if needed), 2)
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +164,7 @@ class ModelInfo:
             "license": self.license,
             "weights": self.weights,
             **({"mirrored": True} if self.mirrored else {}),
+            **({"annotators": self.annotators} if self.annotators else {}),
             **({"gives_evidence": True} if self.gives_evidence else {}),
             **({} if self.template is None else {"template": self.template.to_dict()}),
             **({} if self.scaling is None else {"temperature_scaling": asdict(self.scaling)}),
@@ -226,6 +232,7 @@ class ModelInfo:
             license=_text({"license": "", **values}, "license"),
             weights=weights,
             mirrored=mirrored,
+            annotators=_whole({"annotators": 0, **values}, "annotators", 0, _MOST_ANNOTATORS),
             gives_evidence=evidence,
             template=FaceTemplate.from_dict(values["template"]) if "template" in values else None,
             scaling=scaling,

@@ -10,54 +10,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midas_dfer.clips.batches.dataset import ClipBatch, ClipDataset
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
-from midas_dfer.manifest.manifest import Manifest
-from midas_dfer.manifest.sample import Sample
 from midas_dfer.mixing import CutMix, Mixup
-from midas_dfer.training.learners import CrowdLayer, LearnerSetup, LearnerStep
+from midas_dfer.training.learners import LearnerStep
 from midas_dfer.training.learners.annotators import ANNOTATORS_FILE, read_annotators
 from midas_dfer.training.learners.crowd_layer import AnnotatorMaps
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.train import train
-from tests.support.factories import CLASS_NAMES, make_store
-from tests.support.learners import with_annotators
+from tests.support.factories import make_store
+from tests.support.learners import PEOPLE, VOTES, batch_of, learner_of_votes, softmax, with_annotators
 
 KINDS = ("matrix", "scale", "bias", "scale_bias")
-PEOPLE = ("ada", "bea", "cid")
-VOTES = {  # clip -> (who, class); dan's name is not known
-    "one": [("ada", 0), ("bea", 0), ("cid", 2)],
-    "two": [("bea", 1)],
-    "three": [("cid", 2), ("ada", 1), ("ada", 2), (None, 0)],
-}
 
 
-def made(kind="matrix", votes=VOTES, seed=0, **changes):
-    samples = [Sample(name, name, (1, 1, 1)) for name in votes]
-    people, said = (
-        [[who if k == 0 else CLASS_NAMES[chosen] for who, chosen in cast] for cast in votes.values()] for k in (0, 1)
-    )
-    manifest = Manifest.from_samples(CLASS_NAMES, samples).with_columns(annotators=people, annotator_votes=said)
-    dataset = object.__new__(ClipDataset)
-    dataset.manifest, dataset.video_ids = manifest, tuple(votes)
-    config = RunConfig(learner="crowd_layer", normalization="none", annotator_map=kind, **changes)
-    setup = LearnerSetup(config, torch.nn.Identity(), dataset, 3, 0, torch.Generator())
-    learner = CrowdLayer(setup, annotator_map=kind)
+def made(kind="matrix", votes=VOTES, seed=0):
+    learner = learner_of_votes("crowd_layer", votes, annotator_map=kind)
     generator = torch.Generator().manual_seed(seed)
     for parameter in learner.maps.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
     return learner
-
-
-def batch_of(*names):
-    rows = len(names)
-    return ClipBatch(torch.zeros(rows, 1, 3, 2, 2, dtype=torch.uint8), torch.eye(rows), torch.zeros(rows).long(), names)
-
-
-def softmax(scores):
-    powers = [math.exp(each) for each in scores]
-    return [each / sum(powers) for each in powers]
 
 
 def loss_of_votes(maps, logits, votes):

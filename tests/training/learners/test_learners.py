@@ -98,13 +98,13 @@ def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tm
     assert found.keys() == whole.new_model().state_dict().keys()  # an ordinary network: nothing of the learner
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert run.provenance.learned == whole.provenance.learned
-    assert learner in vote_reading(config).why_not
+    assert LEARNERS[learner].keeps_votes or learner in vote_reading(config).why_not
 
 
 @pytest.mark.parametrize("learner", ["plain", *OWN])
 def test_every_learner_learns_the_colours(learner, store, tmp_path):
     labels = "hard" if learner == "plain" or not LEARNERS[learner].takes_annotators else "soft"
-    quick = {"optimizer": "adam", "learning_rate": 0.01, "epochs": 8, "dropout": 0.0, "num_segments": 1}
+    quick = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 8, "dropout": 0.0, "num_segments": 1}
     config = replace(SMALL, learner=learner, labels=labels, relabel_epoch=5, ramp_epochs=2, **quick)
     run = train(config, store, tmp_path / "run", say=silent)
     assert max(float(row["train_war"]) for row in read_epochs(run.path / METRICS_FILE, 8)[-3:]) > 0.8

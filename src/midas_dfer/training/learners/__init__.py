@@ -8,6 +8,7 @@ exist in training only: the trained model stays an ordinary network.
 - `scn`: `SelfCureNetwork`, weights clips by importance and relabels some.
 - `dmue`: `DMUE`, learns what else a clip may be from branches that each leave out a class.
 - `annotators`: `AnnotatorLearner`, what learners of single votes have in common.
+- `annotator_heads`: `AnnotatorHeads`, a classifier for each annotator.
 - `crowd_layer`: `CrowdLayer`, a map for each annotator from the network's output to what this one says.
 - `making`: the learner of a recipe, and what it cannot be combined with.
 - `entry`: the rows of `LEARNERS`, which has all that a recipe can name; torch is imported when one is used.
@@ -20,6 +21,7 @@ from midas_dfer.registry import Registry
 from midas_dfer.training.learners.entry import LearnerEntry as LearnerEntry
 
 _PUBLIC = {
+    "AnnotatorHeads": "annotator_heads",
     "CrowdLayer": "crowd_layer",
     "DMUE": "dmue",
     "Learner": "learner",
@@ -33,6 +35,7 @@ __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
+    from midas_dfer.training.learners.annotator_heads import AnnotatorHeads as AnnotatorHeads
     from midas_dfer.training.learners.crowd_layer import CrowdLayer as CrowdLayer
     from midas_dfer.training.learners.dmue import DMUE as DMUE
     from midas_dfer.training.learners.learner import Learner as Learner
@@ -59,6 +62,15 @@ LEARNERS = Registry(
             sees_features=False,
             whole_batch=False,
             takes_annotators=True,
+        ),
+        "annotator_heads": LearnerEntry(
+            "AnnotatorHeads",
+            "from single votes: a classifier for each annotator (Davani et al. 2022)",
+            sees_features=False,
+            whole_batch=False,
+            keeps_votes=True,
+            takes_annotators=True,
+            has_heads=True,
         ),
     },
     reserved=(PLAIN,),

@@ -52,14 +52,15 @@ class AnnotatorLearner(Learner):
         self, logits: Float[Tensor, "B K"], targets: Float[Tensor, "B M"]
     ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Targets summed over the annotators."""
-        return logits, self._by_annotator(targets).sum(dim=1)
+        return logits, self.by_annotator(targets).sum(dim=1)
 
     def against_votes(self, scores: Float[Tensor, "B A K"], targets: Float[Tensor, "B M"]) -> Float[Tensor, ""]:
         """Mean over the clips of the mean cross-entropy over the votes on a clip; scores are before the softmax."""
         log_chances = scores.log_softmax(dim=2)
-        return batch_mean(-(self._by_annotator(targets) * log_chances).sum(dim=(1, 2)))
+        return batch_mean(-(self.by_annotator(targets) * log_chances).sum(dim=(1, 2)))
 
-    def _by_annotator(self, cells: Float[Tensor, "B M"]) -> Float[Tensor, "B A K"]:
+    def by_annotator(self, cells: Float[Tensor, "B M"]) -> Float[Tensor, "B A K"]:
+        """Cells as a table of annotators by classes."""
         return cells.view(len(cells), -1, self.num_classes)
 
     def _take_votes(self, dataset: ClipDataset) -> None:

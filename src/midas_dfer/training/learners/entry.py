@@ -21,6 +21,7 @@ class LearnerEntry:
             for some of them.
         keeps_votes: whether the output of the network is still an estimate of the mean of the targets, so that the
             shares of the votes can be read off it.
+        has_heads: whether the network has a classifier for each annotator.
         takes_annotators: whether it learns from who voted what, and not from labels made of all votes of a clip.
     """
 
@@ -31,6 +32,7 @@ class LearnerEntry:
     whole_batch: bool = True
     keeps_votes: bool = False
     takes_annotators: bool = False
+    has_heads: bool = False
 
     def make(self, setup: "LearnerSetup") -> "Learner":
         """Make the learner for a training."""

@@ -29,14 +29,18 @@ def make_learner(config: RunConfig, model: nn.Module, loss: nn.Module, dataset: 
     return entry.make(setup)
 
 
-def check_annotators(config: RunConfig, clips: Manifest) -> None:
-    """Refuse a learner of single votes where nobody is named."""
-    if config.takes_annotators and not numbered_votes(clips).annotators:
+def num_heads(config: RunConfig, clips: Manifest) -> int:
+    """How many annotators have a classifier of their own; refuses a learner of single votes where nobody is named."""
+    if not config.takes_annotators:
+        return 0
+    annotators = numbered_votes(clips).annotators
+    if not annotators:
         raise RequestError(
             f"--learner {config.learner} learns from who voted what, but {clips.name} does not say who voted. It needs "
             "one row per vote with a column annotator, or an export that names annotators (of CREMA-D --annotators); "
             "prepare the store again from there (no clip is cut again), or take --learner plain"
         )
+    return len(annotators) if LEARNERS[config.learner].has_heads else 0
 
 
 def check_learner(config: RunConfig, model: nn.Module, processes: int) -> None:

@@ -12,7 +12,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
-from midas_dfer.training.learners.making import check_annotators, check_learner
+from midas_dfer.training.learners.making import check_learner, num_heads
 from midas_dfer.training.loading import check_cache
 from midas_dfer.training.mixers import check_compile
 from midas_dfer.training.parts import part_clips
@@ -51,10 +51,15 @@ def begin_run(
     _check_votes(config, partition.train)
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
-    check_annotators(config, dataset.manifest)
+    heads = num_heads(config, dataset.manifest)
+    if heads and init is not None:
+        raise RequestError(
+            f"--learner {config.learner} has classifiers that the run {init} has not; begin with its exported folder "
+            "(midas export, --weights DIR), which gives each annotator its classifier"
+        )
     origin = None if init is None else open_origin(init, config)
     watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
-    loaded = _check_model(config, store.class_names, origin, max(config.devices, world.size))
+    loaded = _check_model(config, store.class_names, heads, origin, max(config.devices, world.size))
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
         votes_used = 1 if config.labels in ("votes", "drawn_vote") else config.votes_used
@@ -63,6 +68,7 @@ def begin_run(
     processes = check_processes(config, config.devices, world, len(watched_clips or ()))
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device), processes=processes)
+    run.update(annotators=heads)
     if origin is not None:
         keep_learned(run, origin)
         run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
@@ -104,9 +110,9 @@ def computed_in(run: Run) -> str:
     return f"computed in {in_words(made.precision)} on {made.device}{', ' if made.processes else ''}{made.processes}"
 
 
-def _check_model(config: RunConfig, class_names: Sequence[str], origin: Run | None, processes: int) -> str:
+def _check_model(config: RunConfig, class_names: Sequence[str], heads: int, origin: Run | None, processes: int) -> str:
     """Make the model once before anything is written; says what it starts from."""
-    model = new_model(config, class_names)
+    model = new_model(config, class_names, heads)
     check_learner(config, model, processes)
     if origin is not None:
         return take_weights(model, origin, class_names)

@@ -46,6 +46,7 @@ class Provenance:
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
         weights_digest: SHA-256 of the file of weights; "" before training has ended, and likewise.
         learned: what its learner tells of the training that has ended; "" for nothing.
+        annotators: how many of them have a classifier of their own in the network; 0: it has one for all.
         template: where faces lie in the store's clips, if these were crops already and it is known.
         init: folder of the finished run that training began from; "" if from none.
         init_weights: SHA-256 of that run's file of weights; "" likewise.
@@ -83,6 +84,7 @@ class Provenance:
     cache: str = ""
     compiled: bool = False
     learned: str = ""
+    annotators: int = 0
 
 
 def now() -> str:

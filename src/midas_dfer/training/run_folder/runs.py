@@ -171,7 +171,9 @@ class Run:
     def new_model(self, *, pretrained: bool = False) -> nn.Module:
         """The architecture with fresh weights; see `new_model`. An error names the recipe's file."""
         try:
-            return new_model(self.config, self.provenance.class_names, pretrained=pretrained)
+            return new_model(
+                self.config, self.provenance.class_names, self.provenance.annotators, pretrained=pretrained
+            )
         except RequestError as error:
             raise RequestError(f"{self.path / CONFIG_FILE}: {error}") from error
 
@@ -225,7 +227,9 @@ def not_a_run(path: Path) -> str:
     return f"{path} is not a run folder: it has no {RUN_FILE}; {makes}"
 
 
-def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool = False) -> ClipModel:
+def new_model(
+    config: RunConfig, class_names: Sequence[str], annotators: int = 0, *, pretrained: bool = False
+) -> ClipModel:
     """The architecture with fresh weights, drawn from the seed; if `pretrained` it starts from `config.weights`."""
     weights = config.weights if pretrained else None
     model = create_model(
@@ -236,6 +240,7 @@ def new_model(config: RunConfig, class_names: Sequence[str], *, pretrained: bool
         dropout=config.dropout,
         width=config.width,
         weights=weights,
+        annotators=annotators,
         generator=generator_for(config.seed, 0, "", purpose="weights"),
     )
     model.gives_evidence = LOSSES[config.loss].concentrations
