@@ -24,6 +24,9 @@ LABELS_COLUMN, METHOD_COLUMN = "aggregated_label", "aggregated_by"
 KNOWN_SHARES = "known shares"
 """What made them where nobody voted and the data set knows the shares of the emotions in each clip."""
 
+PREDICTED = "networks"
+"""What made them where a training learns from what other trainings predict."""
+
 VOTES_SOURCE_COLUMN = "votes_from"
 """The further column that names the file of votes of a clip whose label is from elsewhere."""
 

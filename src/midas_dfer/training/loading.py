@@ -21,6 +21,7 @@ from midas_dfer.training.mixers import Mixing
 from midas_dfer.training.processes.shared_batches import plan_of
 from midas_dfer.training.processes.world import World
 from midas_dfer.training.recipes.config import RunConfig
+from midas_dfer.training.run_folder.predicted_labels import with_kept_labels
 from midas_dfer.training.run_folder.runs import Part, Run
 
 MOST_READERS = 16
@@ -37,6 +38,8 @@ def part_dataset(run: Run, store: ClipStore, part: Part, say: Callable[[str], No
     manifest = store.manifest.select([i for i, name in enumerate(store.manifest.video_ids) if name in counts])
     times = np.array([counts[name] for name in manifest.video_ids], dtype=np.int64)
     is_train = part == "train"
+    if is_train:
+        manifest = with_kept_labels(run, manifest)
     if is_train and config.takes_annotators:
         named = np.isin(np.arange(len(manifest)), numbered_votes(manifest).clips)
         if not named.all():

@@ -98,6 +98,7 @@ def test_settings_that_others_leave_without_effect(settings, idle):
         "num_votes",
         "cache_gb",
         "annotator_map",
+        "soft_label_weight",
         "relabel_epoch",
         "ramp_epochs",
     }

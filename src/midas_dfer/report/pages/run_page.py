@@ -325,7 +325,10 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ("Data set", _values([run.dataset for run in runs if run.dataset])),
         ("Classes", _values([", ".join(run.class_names) for run in runs])),
         ("Parts", _values([p.partition for p in provenances])),
-        ("Labels", _values([p.aggregated or "of the votes" for p in provenances]) if aggregated else ""),
+        (
+            "Labels",
+            _values([p.predicted_labels or p.aggregated or "of the votes" for p in provenances]) if aggregated else "",
+        ),
         ("Clips", _values([_cut(p.extract.size, p.extract.faces) for p in provenances])),
         ("Store", _values([p.store for p in provenances])),
         ("Began with", _values([f"the run {p.init}" for p in provenances if p.init])),

@@ -37,6 +37,9 @@ class RunConfig:
         label_method: how votes become soft labels; proportion, softmax_counts, softmax_proportions or laplace.
         votes_used: train on labels from this many votes of each clip, drawn by seed and video; a hard label is then
             the class with most of them. If not given, all votes, or the single labels that the clips came with.
+        soft_labels_of: soft labels are in part what these finished runs predict for the training clips; run folders,
+            separated by commas, or folders of such, as of midas crossval. Meant for clips with single labels.
+        soft_label_weight: share of the prediction in these soft labels; the rest is the clip's own label.
         mixer: midas mixes pairs of clips and their labels (eq. 1-3); none trains on unmixed clips; see midas list
             mixers for others. With several, separated by commas, each batch uses one at random.
         alpha: parameter of the Beta(alpha, alpha) distribution of the mixing ratio; if not given, that of the mixer's
@@ -120,6 +123,8 @@ class RunConfig:
     labels: Literal["soft", "hard", "votes", "drawn_vote"] = "soft"
     label_method: SoftLabelMethod = "proportion"
     votes_used: int | None = within(None, 1)
+    soft_labels_of: str | None = None
+    soft_label_weight: float = above(0.5, 0, 1)
     mixer: str = "midas"
     alpha: float | None = above(None, 0)
     saliency: Literal["picture", "model"] = "picture"
@@ -222,6 +227,8 @@ class RunConfig:
         if self.learner != PLAIN and loss is not None and (loss.counts or loss.concentrations):
             cure = f"gives concentrations, which `learner` {self.learner} cannot use; take cross_entropy"
             yield f"`loss` {self.loss} {cure}"
+        if self.soft_labels_of is not None:
+            yield from self._no_predicted_labels()
         if self.takes_annotators:
             yield from self._no_single_votes()
         if self.select == "best_test_fold" and self.validation_fraction:
@@ -276,6 +283,15 @@ class RunConfig:
             if getattr(self, name) != value:
                 cure = "take none" if name == "normalization" else "leave it out"
                 yield f"`learner` {self.learner} learns each single vote as it is, without `{name}`; {cure}"
+
+    def _no_predicted_labels(self) -> Iterator[str]:
+        """What leaves no place for soft labels that runs predict."""
+        for name, value in {"labels": "soft", "label_method": "proportion", "votes_used": None}.items():
+            if getattr(self, name) != value:
+                yield f"`soft_labels_of` says what the soft labels are; leave out `{name}`"
+        if self.takes_annotators or (self.loss in LOSSES and LOSSES[self.loss].counts):
+            setting = "learner" if self.takes_annotators else "loss"
+            yield f"`{setting}` {getattr(self, setting)} learns from votes; leave it out, or `soft_labels_of`"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
@@ -339,12 +355,14 @@ class RunConfig:
         A learner's name stands behind it.
         """
         name = "MIDAS" if self.mixer == "midas" else " or ".join(self.mixer_names)
+        labels = "predicted" if self.soft_labels_of else self.labels
         if self.mixer == "none":
-            name = self.labels if self.labels in ("soft", "hard") else _LABELS[self.labels]
-        elif self.labels != "soft":
-            name = f"{name} with {_LABELS[self.labels]}"
+            name = labels if labels in ("soft", "hard") else _LABELS[labels]
+        elif labels != "soft":
+            name = f"{name} with {_LABELS[labels]}"
         return name if self.learner == PLAIN else f"{name}, {self.learner}"
 
 
 _LABELS = {"hard": "hard labels", "votes": "single votes", "drawn_vote": "drawn votes"}
+_LABELS |= {"predicted": "predicted soft labels"}
 _PAPERS_NETWORK = ("tsm_resnet18", 64, 224)

@@ -40,6 +40,8 @@ def without_effect(config: RunConfig) -> dict[str, str]:
         idle["relabel_epoch"] = f"with --labels {config.labels} a clip has several labels, and none is changed"
     if "relabel_epoch" in taken and config.mixes_pairs:
         idle["relabel_epoch"] = f"--mixer {config.mixer} mixes pairs of clips, so none is relabelled; add --mixer none"
+    if config.soft_labels_of is None:
+        idle["soft_label_weight"] = "it belongs to --soft_labels_of"
     if config.cache == "none":
         idle["cache_gb"] = "with --cache none no frames are kept"
     true_anyway = {"normalization": "none", "class_balanced": False}

@@ -26,6 +26,7 @@ from midas_dfer.training.run_folder.origin import (
     take_weights,
     told_differences,
 )
+from midas_dfer.training.run_folder.predicted_labels import predict_labels, put_predicted
 from midas_dfer.training.run_folder.runs import Run, check_is_free, new_model
 from midas_dfer.training.scoring.readings import votes_learned
 from midas_dfer.training.scoring.scores import in_words
@@ -45,6 +46,9 @@ def begin_run(
     check_cache(config, choose_device(config.device))
     check_compile(config, choose_device(config.device))
     partition = part_clips(store.manifest, config)
+    predicted = predict_labels(config, store, partition, say)
+    if predicted is not None:
+        partition = replace(partition, train=put_predicted(partition.train, predicted.table))
     dataset = ClipDataset(
         store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used
     )
@@ -70,8 +74,11 @@ def begin_run(
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device), processes=processes)
     run.update(annotators=heads)
     if origin is not None:
-        keep_learned(run, origin)
         run.update(init=str(origin.path.resolve()), init_weights=origin.provenance.weights_digest)
+    if predicted is not None:
+        predicted.keep(run)
+    if before := [*([] if origin is None else [origin]), *(() if predicted is None else predicted.runs)]:
+        keep_learned(run, before)
     pending = sum(each.status == "pending" for each in store.outcomes.values())
     if pending:
         say(f"note: {pending} clips of the store {store.path} are not cut yet, and not in this training")
@@ -80,7 +87,7 @@ def begin_run(
     say(f"{config.model}, {config.method_name}, {len(partition.train)} clips{repeated}, {epochs}: {out}")
     say(f"clips: {run.provenance.partition}")
     say(computed_in(run))
-    if run.provenance.aggregated:
+    if run.provenance.aggregated and predicted is None:
         say(
             "labels: the known shares of the emotions in each clip; nobody voted on them"
             if run.provenance.aggregated == KNOWN_SHARES

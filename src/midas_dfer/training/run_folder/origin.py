@@ -1,6 +1,7 @@
 """A training that starts from a finished one, with other settings: `midas train --init RUN`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from torch import nn
@@ -22,7 +23,7 @@ OF_THE_NETWORK = ("model", "width", "size")
 _CHOSEN_BY: Mapping[str, Part] = {"best_validation": "validation", "best_test_fold": "test"}
 """The part whose scores chose the weights, by `select`."""
 LEARNED_BEFORE_FILE = "learned_before.json"
-"""In a run that began from another: the clips that all before it learned from."""
+"""In a run that began from others, or learned from what they predict: the clips that all before it learned from."""
 
 
 def open_run(path: Path | str) -> Run:
@@ -90,10 +91,14 @@ def clips_learned(run: Run, dataset: str) -> tuple[set[str], str]:
     return learned.get(dataset, set()), unknown
 
 
-def keep_learned(run: Run, origin: Run) -> None:
+def keep_learned(run: Run, before: Sequence[Run]) -> None:
     """Keep in a new run what those before it learned from, so that it is known when these are gone."""
-    learned, unknown = _learned(origin, set())
-    content = {"clips": {dataset: sorted(ids) for dataset, ids in learned.items()}, "unknown": unknown}
+    clips: dict[str, set[str]] = {}
+    found = [_learned(each, set()) for each in before]
+    for dataset, ids in chain.from_iterable(learned.items() for learned, _ in found):
+        clips.setdefault(dataset, set()).update(ids)
+    unknown = "; ".join(dict.fromkeys(why for _, why in found if why))
+    content = {"clips": {dataset: sorted(ids) for dataset, ids in clips.items()}, "unknown": unknown}
     write_json(run.path / LEARNED_BEFORE_FILE, content)
 
 

@@ -39,8 +39,11 @@ class Provenance:
         cache: which decoded frames were kept, and where; "" for none, and in runs of earlier versions.
         num_voted: how many training clips have votes.
         mean_votes: how many a clip of these had to learn from, on average.
-        aggregated: how the training clips' labels were made of single annotators' votes (dawid_skene, glad or mace);
+        aggregated: what made the training clips' labels, such as dawid_skene, of single annotators' votes, or networks;
             "" where they were made of the counts.
+        predicted_by: the runs that predicted the soft labels (`soft_labels_of`), and the SHA-256 of their weights.
+        predicted_labels: what these labels are, in a sentence; "" where none were predicted.
+        predicted_digest: SHA-256 of the file that keeps them; "" likewise.
         laplace_share: how much of a label is not from votes, on average, where Laplace's rule made the labels.
         recipe: the settings, as in config.yaml, which may be edited; None in runs of versions that did not keep them.
         parts_digest: SHA-256 of which clip was in which part; "" likewise.
@@ -85,6 +88,9 @@ class Provenance:
     compiled: bool = False
     learned: str = ""
     annotators: int = 0
+    predicted_by: Mapping[str, str] = field(default_factory=dict)
+    predicted_labels: str = ""
+    predicted_digest: str = ""
 
 
 def now() -> str:

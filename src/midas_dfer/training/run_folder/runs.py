@@ -4,6 +4,7 @@ RUN/
   config.yaml               the recipe; `midas train --config` takes it
   run.json                  data set, classes, store and its fingerprint, versions, git revision, status
   parts.parquet             which clip was in which part: train, validation, test; more than once if over-sampled
+  soft_labels.parquet       those that other runs predicted for the training clips, where it learns from such
   weights.safetensors       the model, when training has ended
   checkpoints/last.ckpt     to resume from, after each epoch
   logs/metrics.csv          loss and scores of each epoch

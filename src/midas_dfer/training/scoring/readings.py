@@ -136,6 +136,8 @@ def _why_not(config: RunConfig, made: Provenance | None) -> str:
     """The first reason why vote shares cannot be read off, or ""."""
     hard = config.labels == "hard"
     shares = made is not None and made.aggregated == KNOWN_SHARES
+    if config.soft_labels_of is not None:
+        return "trained on soft labels that networks predicted, and not people"
     if made is not None and made.aggregated and not shares:
         return f"trained on labels that {made.aggregated} made, which say how likely each class is to be the true one"
     if hard and config.votes_used != 1:  # a single vote that is drawn is a fair sample of them all
