@@ -202,7 +202,7 @@ def test_a_run_of_seven_classes_on_six_of_another_data_set(seven, tmp_path):
     assert evaluation.mapping.dropped == (dropped,)
     assert (evaluation.num_clips, evaluation.num_labelled) == (18, 17)
     shown = " ".join(evaluation_table(evaluation).split())
-    assert "Scored over the 6 classes that the run and other both have." in shown
+    assert "Scored over the 6 classes that the model and other both have." in shown
     assert f"contempt ({dropped.votes} votes in 21 clips, the label of 2 clips)" in shown
     assert "3 of 21 clips left out, 2 for their label, 1 without any other vote" in shown
     assert "A class is never seen there: surprise." in shown

@@ -10,6 +10,7 @@ from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.pairing import align
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
 
@@ -68,10 +69,10 @@ def reliability_intervals(
     ).recall[:last]
 
 
-def subjects_of(store: ClipStore | None) -> dict[str, str]:
-    """Who is in each clip, by its id, as far as the store knows."""
+def subjects_of(store: ClipStore | Manifest | None) -> dict[str, str]:
+    """Who is in each clip, by its id, as far as the store, or the manifest, knows."""
     if store is None:
         return {}
-    table = store.manifest.table
+    table = store.table if isinstance(store, Manifest) else store.manifest.table
     pairs = zip(table["video_id"].to_list(), table["subject"].to_list(), strict=True)
     return {str(video_id): str(subject) for video_id, subject in pairs if subject}

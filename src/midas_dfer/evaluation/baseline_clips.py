@@ -18,7 +18,12 @@ def baseline_clips(trained: TrainedModel, store: ClipStore, tested: Manifest, pa
     why = "not recorded" if trained.run is None else "not at hand"
     if learned is not None and len(clips := map_classes(learned, tested.class_names)):
         return clips, f"the {count(len(clips), 'clip')} {LEARNED}"
-    train = store.manifest.partition().train
+    return clips_at_hand(store.manifest, tested, part, why)
+
+
+def clips_at_hand(known: Manifest, tested: Manifest, part: str, why: str) -> tuple[Manifest, str]:
+    """The train part of all clips that are known, else the tested clips; `why`: what of those of the training."""
+    train = known.partition().train
     if part != "all" and len(train) and len(clips := map_classes(train, tested.class_names)):
         number = count(len(clips), "clip")
         return clips, f"the {number} of the store's train part, as those that it learned from are {why}"

@@ -93,7 +93,7 @@ def evaluate(
         read, store, chosen.clips, device=device, precision=precision, batch_size=batch_size, progress=progress
     )
     clips, source = baseline_clips(trained, store, chosen.clips, chosen.part)
-    info, people = read.info, _people(chosen.clips)
+    info, people = read.info, people_in(chosen.clips)
     evaluation = score(
         predictions,
         method=info.method,
@@ -137,7 +137,7 @@ def evaluate(
     return evaluation, predictions
 
 
-def _people(clips: Manifest) -> list[str] | None:
+def people_in(clips: Manifest) -> list[str] | None:
     """Who is in each clip, who is not known being nobody else; None where that is known of none."""
     subjects = clips.table["subject"].to_list()
     if not any(subjects):
@@ -188,15 +188,7 @@ def choose_clips(read: TrainedModel | Ensemble, store: ClipStore, part: Evaluate
 def _part_of(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> tuple[Manifest, str]:
     manifest, tested = store.manifest, trained.part("test")
     if tested is None or store.dataset != trained.info.dataset:
-        partition = manifest.partition()
-        if part == "all" or (part == "auto" and partition.test is None):
-            return manifest, "all"
-        parts = {"train": partition.train, "validation": partition.validation, "test": partition.test}
-        name = "test" if part == "auto" else part
-        chosen = parts[name]
-        if chosen is None or not len(chosen):
-            raise RequestError(f"the store {store.path} has no {name} part; evaluate with --part all")
-        return chosen, name
+        return part_of_manifest(manifest, part, f"the store {store.path}")
     if part == "auto":
         part = "test" if tested else "all"
     ids = manifest.video_ids
@@ -206,6 +198,19 @@ def _part_of(trained: TrainedModel, store: ClipStore, part: EvaluatedPart) -> tu
         where = f"is in the store {store.path}" if wanted else "was set aside when it was trained"
         raise RequestError(f"no clip of the run's {part} part {where}; try --part all")
     return manifest.select(chosen_rows), part
+
+
+def part_of_manifest(manifest: Manifest, part: EvaluatedPart, named: str) -> tuple[Manifest, str]:
+    """A part as the manifest itself divides the clips, and what it is called."""
+    partition = manifest.partition()
+    if part == "all" or (part == "auto" and partition.test is None):
+        return manifest, "all"
+    parts = {"train": partition.train, "validation": partition.validation, "test": partition.test}
+    name = "test" if part == "auto" else part
+    chosen = parts[name]
+    if chosen is None or not len(chosen):
+        raise RequestError(f"{named} has no {name} part; evaluate with --part all")
+    return chosen, name
 
 
 def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:

@@ -32,7 +32,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     if e.caution:
         parts.append(wrapped(f"CAUTION: {e.caution}."))
     if e.mapping is not None:
-        shared = f"Scored over the {len(e.class_names)} classes that the run and {e.dataset} both have."
+        shared = f"Scored over the {len(e.class_names)} classes that the model and {e.dataset} both have."
         parts.append(wrapped(f"{shared} {e.mapping.paragraph()}"))
     parts += [wrapped(f"NOTE: {warning}") for warning in e.warnings]
     return blocks(*parts, *_recognition(e), *_agreement(e), *_blends(e), *_baselines(e))
@@ -49,7 +49,7 @@ def _recognition(e: Evaluation) -> list[list[str]]:
     ]
     head: tuple[str, ...] = ("class", "recall", "clips")
     by_uar = by_war = ""
-    if (limits := e.limits) is not None:
+    if (limits := e.limits) is not None and limits.uar is not None:
         head = (*head, _INTERVAL)
         rows = [(*row, _shares(each)) for row, each in zip(rows, limits.recall, strict=True)]
         by_uar, by_war = (f"({_shares(each)})  " for each in (limits.uar, limits.war))
@@ -90,7 +90,8 @@ def _agreement(e: Evaluation) -> list[list[str]]:
         said = f"{said} vote shares: the annotators' distribution that this output implies."
     if e.limits is not None:
         drawn = "person" if e.limits.by_person else "clip"
-        said = f"{said} Intervals: of the {e.judged_by}, over {count(e.limits.units, drawn, _PLURALS[drawn])}."
+        over = count(e.limits.units, drawn, _PLURALS[drawn])
+        said += f" Intervals: of the {e.judged_by}, over {over}." if limits else f" Of {over} there are no intervals."
     return [*tables, wrapped(said)]
 
 
@@ -99,7 +100,8 @@ def _by_ambiguity(e: Evaluation) -> list[list[str]]:
         return []
     head: tuple[str, ...] = ("by entropy of the votes", "clips", "without label", "ECE", "overconfidence")
     rows = [_stratum(each) for each in strata]
-    if e.limits is not None and len(limits := e.limits.strata[e.judged_reading]) == len(rows):
+    limits = () if e.limits is None else e.limits.strata.get(e.judged_reading, ())
+    if len(limits) == len(rows):
         head = ("entropy of the votes", "clips", "unlabelled", "ECE", "overconf.", _INTERVAL)
         rows = [(*row, _interval(each.gap)) for row, each in zip(rows, limits, strict=True)]
     return [simple_table(head, rows)]

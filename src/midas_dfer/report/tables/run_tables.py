@@ -301,7 +301,7 @@ def _remarks(e: Evaluation, *, several: bool) -> list[str]:
     if e.caution:
         found.append(f"{e.caution[0].upper()}{e.caution[1:]}.")
     if e.mapping is not None:
-        found.append(f"Over the {len(e.class_names)} classes that the run and the clips both have.")
+        found.append(f"Over the {len(e.class_names)} classes that the model and the clips both have.")
     return found
 
 

@@ -19,6 +19,8 @@ LEARNED = "that it learned from"
 """How the source of guesses is called, behind the number of clips, where that is what the network learned from."""
 
 _FEWEST_VOTES = 2
+_FEWEST_UNITS = 2
+"""Clips or people: of a single one, nothing is known of others."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def human_line(
         ("this model", np.tile(predicted[rows], DRAWS), np.tile(shares[rows], (DRAWS, 1))),
     ):
         scored = _scored(name, labels, said, votes, p)  # infinite where nobody names what one of the others does
-        sides.append(replace(scored, soft_cross_entropy=None, limits=_limits(labels, said, votes, p, who)))
+        limits = None if len(np.unique(who)) < _FEWEST_UNITS else _limits(labels, said, votes, p, who)
+        sides.append(replace(scored, soft_cross_entropy=None, limits=limits))
     total, floor = counts.sum(axis=1), metrics.noise_floor(counts)
     return HumanLine(
         num_clips=len(counts),

@@ -67,7 +67,8 @@ def score_limits(
 ) -> ScoreLimits:
     """Draw clips (or people), and trainings where there are several, with replacement, a thousand times.
 
-    Which stratum of ambiguity a clip is in, and the noise of its votes, are taken as they are.
+    Which stratum of ambiguity a clip is in, and the noise of its votes, are taken as they are. Of a single clip or
+    person, nothing is known of others, and there is no interval.
 
     Args:
         clips: what the predictions are held against.
@@ -78,11 +79,11 @@ def score_limits(
         people: who is in each clip; None draws clips.
     """
     N, K = readings[next(iter(readings))].shape[1:]
-    recognition = None
-    if (clips.labels != NO_LABEL).any():
+    units, recognition = N if people is None else len(np.unique(np.asarray(people))), None
+    if units > 1 and (clips.labels != NO_LABEL).any():
         recognition = metrics.score_intervals(clips.labels, predicted, num_classes=K, folds=folds, clusters=people)
     agreement, strata, noise = {}, {}, None
-    for name, shown in readings.items() if clips.has_votes.any() else ():
+    for name, shown in readings.items() if units > 1 and clips.has_votes.any() else ():
         known = [clips.clip_values(p) for p in shown] if values is None else values[name]
         networks = [_scores(clips, p, of_clips) for p, of_clips in zip(shown, known, strict=True)]
         intervals = metrics.intervals_of_scores(networks, num_clips=N, folds=folds, clusters=people)
@@ -91,7 +92,6 @@ def score_limits(
         numbers = dict.fromkeys(int(key.split()[0]) for key in found if " " in key)
         strata[name] = tuple(StratumLimits(found.get(f"{n} error"), found.get(f"{n} gap")) for n in numbers)
         agreement[name] = {key: each for key, each in found.items() if each is not None and " " not in key}
-    units = N if people is None else len(np.unique(np.asarray(people)))
     return ScoreLimits(
         confidence=0.95,
         units=units,
