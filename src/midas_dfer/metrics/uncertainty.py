@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Num
-from scipy.special import digamma
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import checked_distributions, entropy
@@ -70,6 +69,8 @@ def dirichlet_uncertainty(parameters: Num[np.ndarray, "N K"]) -> Uncertainty:
     Raises:
         RequestError: a parameter is not a finite number over 0.
     """
+    from scipy.special import digamma
+
     a = np.asarray(parameters, dtype=np.float64)
     if a.ndim != 2 or not (np.isfinite(a).all() and (a > 0).all()):
         raise RequestError(f"Parameters of shape {list(a.shape)}; expected finite numbers over 0, [N, K].")
