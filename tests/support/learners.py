@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import torch
 
@@ -28,6 +29,7 @@ def learner_of(labels: torch.Tensor, **settings: object) -> Learner:
     """The learner that a recipe names, for clips "clip0", "clip1" and so on."""
     dataset = object.__new__(ClipDataset)
     dataset.video_ids, dataset.soft_labels = ids_of(labels), labels
+    dataset.store = SimpleNamespace(class_names=tuple("abcdefgh"[: labels.shape[1]]))
     config = RunConfig(**{"mixer": "none", **settings})
     generator = torch.Generator().manual_seed(0)
     setup = LearnerSetup(config, SoftTargetCrossEntropy(), dataset, labels.shape[1], NUM_FEATURES, generator)

@@ -14,10 +14,12 @@ from midas_dfer.clips.batches.crops import IMAGENET_MEAN, IMAGENET_STD
 from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
 from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.errors import JobError, RequestError
+from midas_dfer.losses import SoftTargetCrossEntropy
 from midas_dfer.mixing.fused import mix
 from midas_dfer.mixing.fused.device import mix_with_torch
 from midas_dfer.training import recognizer
 from midas_dfer.training.fitting import quiet
+from midas_dfer.training.learners.making import make_learner
 from midas_dfer.training.mixers import check_compile, make_mixing
 from midas_dfer.training.parts import part_clips
 from midas_dfer.training.recipes.config import RunConfig
@@ -62,7 +64,15 @@ class Waits(Callback):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"weight_average": 0.9, "optimizer": "adamw"}, {"clip_gradient": 1.0}, {"mixer": "none"}]
+    "settings",
+    [
+        {},
+        {"weight_average": 0.9, "optimizer": "adamw"},
+        {"clip_gradient": 1.0},
+        {"mixer": "none"},
+        {"mixer": "none", "learner": "scn", "relabel_epoch": 1},
+        {"learner": "dmue"},
+    ],
 )
 def test_the_host_waits_for_no_step(store, monkeypatch, settings):
     config = replace(SMALL, **settings)
@@ -72,7 +82,9 @@ def test_the_host_waits_for_no_step(store, monkeypatch, settings):
     monkeypatch.setattr(recognizer, "runs_ahead", lambda device: True)
     monkeypatch.setattr(recognizer, "CHECK_EVERY_STEPS", 2)
     monkeypatch.setattr(mix, "_carry_out", mix_with_torch)
-    module = FarAway(new_model(config, CLASS_NAMES), config, len(CLASS_NAMES), 12, mixing)
+    model = new_model(config, CLASS_NAMES)
+    learner = make_learner(config, model, SoftTargetCrossEntropy(), dataset)
+    module = FarAway(model, config, len(CLASS_NAMES), 12, mixing, learner=learner)
     move(module)
     waits = Waits()
     with quiet():

@@ -48,6 +48,13 @@ def test_loss_and_new_labels_are_those_of_the_plain_formulas(clips, seed, hard):
     assert abs(learner(step).item() - loss) < 1e-5 * max(1.0, loss)
     assert learner.current.tolist() == expected
     assert torch.equal(learner.given, labels)
+    _, *lines = learner.files()["importance.csv"].splitlines()
+    for place, line in enumerate(lines):
+        video_id, importance, was, now = line.split(",")
+        assert video_id == f"clip{place}"
+        assert 0.0 < float(importance) < 1.0
+        assert was == "abc"[labels[place].argmax()]
+        assert now == "abc"[max(range(3), key=expected[place].__getitem__)]
 
 
 def test_labels_change_from_the_epoch_that_is_asked_for_and_are_given_from_then_on():
@@ -71,6 +78,7 @@ def test_no_clip_that_was_mixed_with_another_is_relabelled():
     learner(some_step(labels, 1, epoch=9)._replace(logits=20 * labels[:, [2, 0, 1]]))
     assert torch.equal(learner.current, labels)
     assert "mixed in pairs" in learner.outcome()
+    assert learner.files() == {}
 
 
 def test_a_new_label_is_as_ambiguous_as_the_old_one():

@@ -2,8 +2,9 @@
 
 Each is a YAML file beside this one. Its first two lines say what it is and where it comes from; behind each setting
 stands the source of its value, or "ours" where nothing is published. What a recipe does not set is as `RunConfig` in
-`config` has it. `settings_file` reads any such file; `idle_settings` and `long_recipes` find settings without effect,
-and schedules cut too short. `losses` makes the loss that one names, `schedule` its learning rate and optimiser.
+`config` has it. `settings_file` reads any such file; `problems` says what makes no sense in one; `idle_settings` and
+`long_recipes` find settings without effect, and schedules cut too short. `losses` makes the loss that one names,
+`schedule` its learning rate and optimiser.
 """
 
 import difflib

@@ -1,6 +1,5 @@
 """One typed, validated description of a training run. Its defaults are the paper's recipe (section 4.3)."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -9,10 +8,10 @@ import yaml
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import SoftLabelMethod
-from midas_dfer.losses import LOSSES
 from midas_dfer.mixing import MIXERS
 from midas_dfer.readers.start import find_start, named_reader
 from midas_dfer.training.learners import LEARNERS, PLAIN
+from midas_dfer.training.recipes.problems import problems
 from midas_dfer.training.recipes.settings_file import read_settings_file
 from midas_dfer.values import LARGEST, above, check_settings, within
 
@@ -185,7 +184,7 @@ class RunConfig:
         self._fill_in()
         check_settings(self)
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
-        if problem := next(self._problems(), None):
+        if problem := next(problems(self), None):
             raise RequestError(problem)
         if self.alpha is None and len(self.mixer_names) == 1:
             object.__setattr__(self, "alpha", MIXERS[self.mixer].alpha)
@@ -206,92 +205,6 @@ class RunConfig:
         for name, value in zip(("model", "width", "size"), ours, strict=True):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-
-    def _problems(self) -> Iterator[str]:
-        """What in it makes no sense, or not together with the rest: what is wrong, and what to do."""
-        epochs, names = self.milestones, self.mixer_names
-        if not self.scales:
-            yield "`scales` is empty; expected numbers from 0.1 to 1"
-        if self.loss not in LOSSES:
-            yield f"`loss` is {self.loss!r}; expected {' or '.join(LOSSES)}"
-        if (self.class_weights != "none" or self.label_smoothing) and not LOSSES[self.loss].settings:
-            cure = f"belong to the cross-entropy, not to `loss` {self.loss}; leave them out"
-            yield f"`class_weights` and `label_smoothing` {cure}"
-        if self.label_method != "proportion" and self.labels in ("votes", "drawn_vote"):
-            yield f"`label_method` makes soft labels, and `labels` {self.labels} takes single votes; leave it out"
-        if self.loss in LOSSES and LOSSES[self.loss].counts:
-            yield from self._no_counts()
-        if self.learner != PLAIN and self.learner not in LEARNERS:
-            yield f"`learner` is {self.learner!r}; expected {PLAIN} or {', '.join(LEARNERS)}"
-        loss = LOSSES.get(self.loss)
-        if self.learner != PLAIN and loss is not None and (loss.counts or loss.concentrations):
-            cure = f"gives concentrations, which `learner` {self.learner} cannot use; take cross_entropy"
-            yield f"`loss` {self.loss} {cure}"
-        if self.soft_labels_of is not None:
-            yield from self._no_predicted_labels()
-        if self.takes_annotators:
-            yield from self._no_single_votes()
-        if self.select == "best_test_fold" and self.validation_fraction:
-            yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
-        if list(epochs) != sorted(set(epochs)):
-            yield f"`milestones` is {list(epochs)}; expected epochs in ascending order, such as [40, 80]"
-        if epochs and self.schedule != "step":
-            cure = "leave them out, or empty a recipe's with `milestones` []"
-            yield f"`milestones` belong to `schedule` step, not to {self.schedule}; {cure}"
-        if self.momentum >= 1 and self.optimizer != "sgd":
-            yield f"`momentum` is {self.momentum:g}; with `optimizer` {self.optimizer} expected below 1"
-        if self.use_unassigned and self.labels == "hard":
-            cure = "which hard labels cannot use; take `labels` soft"
-            yield f"`use_unassigned` adds clips without a single label, {cure}"
-        if self.use_unassigned and self.group != "all":
-            yield f"`group` {self.group} is drawn from clips with a single label; leave out `use_unassigned`"
-        if self.group_size is not None and self.group == "all":
-            yield "`group_size` is that of a group; take `group` clear or `group` mixed with it"
-        if "none" in names and self.mixer != "none":
-            yield f"`mixer` is {self.mixer}; none stands alone, and cannot be one of several"
-        if unknown := [name for name in names if name not in MIXERS]:
-            yield f"`mixer` is {unknown[0]!r}; expected none or {', '.join(MIXERS)}"
-        if self.saliency == "model" and not any(MIXERS[name].looks for name in names):
-            cure = f"take one of {', '.join(name for name, entry in MIXERS.own.items() if entry.looks)}"
-            yield f"`saliency` model says where a mixer looks, and {self.mixer} does not look; leave it out, or {cure}"
-        if names and self.batch_size < 2:
-            yield "`batch_size` 1 leaves no partner to mix with; take 2 or more, or `mixer` none"
-        if self.cache == "device" and self.jitter:
-            yield "`cache` device crops on the GPU, where `jitter` is not computed; take `cache` ram"
-        if len(names) > 1 and "midas" in names and self.normalization != "none":
-            cure = "would normalise the labels of some batches and not of others; take `normalization` none"
-            yield f"`mixer` {self.mixer} {cure}"
-
-    def _no_counts(self) -> Iterator[str]:
-        """What leaves a loss of counts without any."""
-        if self.labels != "soft":
-            yield f"`loss` {self.loss} learns from many votes at once; take `labels` soft, not {self.labels}"
-        if self.label_method != "proportion":
-            yield f"`loss` {self.loss} counts votes, and `label_method` {self.label_method} does not; leave it out"
-        if "midas" in self.mixer_names and self.normalization != "none":
-            yield (
-                f"`loss` {self.loss} counts votes, which `normalization` {self.normalization} does not keep; take "
-                "`normalization` none"
-            )
-
-    def _no_single_votes(self) -> Iterator[str]:
-        """What a learner of single votes leaves no place for."""
-        fixed: dict[str, Any] = {"labels": "soft", "label_method": "proportion", "votes_used": None}
-        fixed |= {"loss": "cross_entropy", "class_weights": "none", "label_smoothing": 0.0}
-        fixed |= {"normalization": "none"} if "midas" in self.mixer_names else {}
-        for name, value in fixed.items():
-            if getattr(self, name) != value:
-                cure = "take none" if name == "normalization" else "leave it out"
-                yield f"`learner` {self.learner} learns each single vote as it is, without `{name}`; {cure}"
-
-    def _no_predicted_labels(self) -> Iterator[str]:
-        """What leaves no place for soft labels that runs predict."""
-        for name, value in {"labels": "soft", "label_method": "proportion", "votes_used": None}.items():
-            if getattr(self, name) != value:
-                yield f"`soft_labels_of` says what the soft labels are; leave out `{name}`"
-        if self.takes_annotators or (self.loss in LOSSES and LOSSES[self.loss].counts):
-            setting = "learner" if self.takes_annotators else "loss"
-            yield f"`{setting}` {getattr(self, setting)} learns from votes; leave it out, or `soft_labels_of`"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON take them."""
