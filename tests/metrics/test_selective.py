@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from midas_dfer.errors import RequestError
-from midas_dfer.metrics import calibration_by_ambiguity, expected_calibration_error, risk_coverage
+from midas_dfer.metrics import (
+    SelectiveCounts,
+    calibration_by_ambiguity,
+    expected_calibration_error,
+    guaranteed_selection,
+    lowest_guaranteed_risk,
+    risk_coverage,
+)
 from tests.metrics.test_metrics import random_distributions
 
 
@@ -109,3 +117,73 @@ def test_a_stratum_without_labels_has_no_calibration():
     (found,) = calibration_by_ambiguity([[0.9, 0.1]], [-1], [[0.5, 0.5]])
     assert (found.num_clips, found.num_unlabelled) == (1, 1)
     assert (found.error, found.gap) == (None, None)
+
+
+# --- a threshold that keeps a risk ---------------------------------------------------------------------------------
+
+
+def plain_selection(sure, wrong, risk, confidence=0.95):
+    """Algorithm 1 of Geifman and El-Yaniv 2017, clip by clip; the bound by scipy's exact test."""
+    order = np.argsort(sure)
+    sure, wrong = np.asarray(sure)[order], np.asarray(wrong)[order]
+    looks = max(1, int(np.ceil(np.log2(len(sure)))))
+    low, high, found = 0, len(sure) - 1, None
+    for _ in range(looks):
+        place = (low + high) // 2
+        answered, errors = len(sure) - place, int(wrong[place:].sum())
+        exact = binomtest(errors, answered, alternative="less").proportion_ci(1 - (1 - confidence) / looks, "exact")
+        if exact.high <= risk:
+            found, high = (float(sure[place]), answered, errors, exact.high), place
+        else:
+            low = min(place + 1, high)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 200), risk=st.floats(0.02, 0.6))
+def test_the_threshold_is_that_of_the_plain_algorithm(seed, count, risk):
+    generator = np.random.default_rng(seed)
+    sure = generator.permutation(count) / count
+    wrong = generator.random(count) > sure
+    found = guaranteed_selection(SelectiveCounts.of(sure, wrong), risk)
+    expected = plain_selection(sure, wrong, risk)
+    assert (found is None) == (expected is None)
+    if found is not None:
+        assert (found.threshold, found.answered, found.wrong) == expected[:3]
+        assert found.bound == pytest.approx(expected[3], abs=1e-9)
+        assert found.bound <= risk
+
+
+def test_counts_of_many_clips_and_of_ties():
+    sure = np.repeat([0.3, 0.5, 0.9], [2, 3, 5])
+    counts = SelectiveCounts.of(sure, np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 1]))
+    assert counts.thresholds.tolist() == [0.3, 0.5, 0.9]
+    assert counts.answered.tolist() == [10, 8, 5]
+    assert counts.wrong.tolist() == [4, 2, 1]
+    many = SelectiveCounts.of(np.random.default_rng(0).random(5000), np.zeros(5000))
+    assert len(many.thresholds) == 256
+    assert (many.answered[0], many.answered[-1], many.num_clips) == (5000, 1, 5000)
+
+
+def test_the_risk_is_kept_on_other_clips():
+    generator = np.random.default_rng(3)
+    kept = []
+    for _ in range(200):
+        sure = generator.beta(3, 1, 400)
+        found = guaranteed_selection(SelectiveCounts.of(sure, generator.random(400) > sure), 0.2)
+        if found is not None:  # the true risk above the threshold, as sure clips are right with that probability
+            grid = np.linspace(found.threshold, 1, 1001)
+            density = grid**2
+            kept.append(((1 - grid) * density).sum() / density.sum() <= 0.2)
+    assert len(kept) > 150
+    assert np.mean(kept) >= 0.95
+
+
+def test_the_lowest_risk_and_refusals():
+    counts = SelectiveCounts.of(np.arange(100) / 100, np.zeros(100))
+    lowest = lowest_guaranteed_risk(counts)
+    assert guaranteed_selection(counts, lowest) is not None
+    assert guaranteed_selection(counts, lowest - 0.001) is None
+    assert lowest_guaranteed_risk(SelectiveCounts.of(np.arange(5), np.ones(5))) == 1
+    with pytest.raises(RequestError, match="The risk is 0"):
+        guaranteed_selection(counts, 0)

@@ -87,7 +87,14 @@ from midas_dfer.metrics.resampled_scores import (
     selective_scores,
 )
 from midas_dfer.metrics.seeds import MeanScore, PairedRuns, SeedInterval, mean_over_runs, paired_runs, seed_interval
-from midas_dfer.metrics.selective import RiskCoverage, risk_coverage
+from midas_dfer.metrics.selective import (
+    GuaranteedSelection,
+    RiskCoverage,
+    SelectiveCounts,
+    guaranteed_selection,
+    lowest_guaranteed_risk,
+    risk_coverage,
+)
 from midas_dfer.metrics.significance import McNemar, Verdict, holm, mcnemar, verdict
 from midas_dfer.metrics.transport import EMOTION_POSITIONS, Ground, emotion_distances, wasserstein
 from midas_dfer.metrics.uncertainty import Uncertainty, dirichlet_uncertainty, ensemble_uncertainty
@@ -110,6 +117,7 @@ __all__ = [
     "Distributions",
     "EntropyCorrelation",
     "Ground",
+    "GuaranteedSelection",
     "Interval",
     "Labels",
     "McNemar",
@@ -124,6 +132,7 @@ __all__ = [
     "ScoreFamily",
     "ScoreIntervals",
     "SeedInterval",
+    "SelectiveCounts",
     "SplitHalves",
     "Uncertainty",
     "Verdict",
@@ -148,12 +157,14 @@ __all__ = [
     "entropy_correlation",
     "entropy_scores",
     "expected_calibration_error",
+    "guaranteed_selection",
     "holm",
     "intersection",
     "intervals_of_scores",
     "jensen_shannon",
     "joined_scores",
     "kullback_leibler",
+    "lowest_guaranteed_risk",
     "macro_f1_scores",
     "manhattan",
     "mcnemar",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Bool, Float64, Int64, Num
+from scipy.stats import beta
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
@@ -95,3 +96,89 @@ def _mean_risk(wrong: Float64[np.ndarray, " M"], sure: Num[np.ndarray, " M"]) ->
     mean = np.bincount(group, wrong) / sizes
     risk: Float64[np.ndarray, " M"] = np.repeat(mean, sizes).cumsum() / np.arange(1, len(wrong) + 1)
     return risk
+
+
+@dataclass(frozen=True)
+class SelectiveCounts:
+    """How many clips are answered at some thresholds of the confidence, and how many of these are wrong.
+
+    Attributes:
+        thresholds: increasing `[G]`; a clip is answered if its confidence is at least this.
+        answered, wrong: clips `[G]`.
+        num_clips: all of them.
+    """
+
+    thresholds: Float64[np.ndarray, " G"]
+    answered: Int64[np.ndarray, " G"]
+    wrong: Int64[np.ndarray, " G"]
+    num_clips: int
+
+    @classmethod
+    def of(
+        cls, confidence: Num[np.ndarray, " M"], wrong: Num[np.ndarray, " M"] | Bool[np.ndarray, " M"], most: int = 256
+    ) -> "SelectiveCounts":
+        """Count at the confidences of clips, of many clips at so many that are evenly spread over their ranks."""
+        order = np.argsort(confidence, kind="stable")
+        sure, errors = np.asarray(confidence, dtype=np.float64)[order], np.asarray(wrong)[order].astype(np.int64)
+        ranks = np.unique(np.linspace(0, len(sure) - 1, min(most, len(sure))).round().astype(np.int64))
+        first = np.unique(np.searchsorted(sure, sure[ranks]))  # of equally confident clips
+        return cls(sure[first], len(sure) - first, errors[::-1].cumsum()[::-1][first], len(sure))
+
+
+@dataclass(frozen=True)
+class GuaranteedSelection:
+    """A threshold whose selective risk is at most `bound`, with the confidence that was asked for.
+
+    Attributes:
+        threshold: of the confidence; clips with less are not answered.
+        answered, wrong: how many clips of those that it was chosen on.
+        bound: upper confidence bound of the share of errors among answered clips.
+    """
+
+    threshold: float
+    answered: int
+    wrong: int
+    bound: float
+
+
+def guaranteed_selection(counts: SelectiveCounts, risk: float, confidence: float = 0.95) -> GuaranteedSelection | None:
+    """Find the lowest threshold whose share of errors is at most `risk`, for clips of the same kind.
+
+    Selection with guaranteed risk: Geifman and El-Yaniv 2017, "Selective classification for deep neural networks",
+    algorithm 1. A binary search over G thresholds looks at `k = ceil(log2 G)`; each is judged by the upper
+    Clopper-Pearson bound of its share of errors at the level `(1 - confidence) / k`, so that all hold together.
+
+    Args:
+        counts: of clips that were neither trained on nor chosen by.
+        risk: share of errors, over 0 and below 1.
+        confidence: that the risk is kept, over clips as these are.
+
+    Returns:
+        The threshold; None if no threshold that the search looks at keeps the risk.
+
+    Raises:
+        RequestError: the risk is out of range.
+    """
+    if not 0 < risk < 1:
+        raise RequestError(f"The risk is {risk}. It must be a share over 0 and below 1, such as 0.2.")
+    looks = max(1, int(np.ceil(np.log2(len(counts.thresholds)))))
+    bounds = beta.ppf(1 - (1 - confidence) / looks, counts.wrong + 1, counts.answered - counts.wrong)
+    bounds = np.where(counts.wrong == counts.answered, 1.0, bounds)
+    low, high, found = 0, len(bounds) - 1, None
+    for _ in range(looks):
+        place = (low + high) // 2
+        if bounds[place] <= risk:
+            found, high = place, place
+        else:
+            low = min(place + 1, high)
+    if found is None:
+        return None
+    return GuaranteedSelection(
+        float(counts.thresholds[found]), int(counts.answered[found]), int(counts.wrong[found]), float(bounds[found])
+    )
+
+
+def lowest_guaranteed_risk(counts: SelectiveCounts, confidence: float = 0.95) -> float:
+    """The lowest risk for which `guaranteed_selection` finds a threshold, to three digits above; 1 if there is none."""
+    risks = np.arange(1, 1000) / 1000
+    return next((float(risk) for risk in risks if guaranteed_selection(counts, float(risk), confidence)), 1.0)

@@ -29,14 +29,17 @@ from midas_dfer.predict.given_clips import checked_clips
 from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, ReadAhead
 from midas_dfer.predict.sources import CountedFrames, FrameSource, GivenFrames, VideoFile
 from midas_dfer.predict.stream import Stream
-from midas_dfer.predict.timeline import Timeline
-from midas_dfer.predict.windows import Values, WindowPlan, check_windows
+from midas_dfer.predict.timeline import Timeline, silent_about
+from midas_dfer.predict.track_timeline import Reading
+from midas_dfer.predict.windows import WindowPlan, check_windows
 from midas_dfer.progress import NoProgress, Progress
+from midas_dfer.sharing.abstaining import held_out_of
+from midas_dfer.sharing.ensemble import Ensemble, Network, Said, combined
 from midas_dfer.sharing.info import ModelInfo
-from midas_dfer.sharing.trained import TrainedModel, open_trained
+from midas_dfer.sharing.trained import TrainedModel
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
-from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.scoring.held_out import Abstention, Reason
 from midas_dfer.values import is_whole
 
 _SETTLED_TOGETHER = 4  # frames; a look at the neighbours of one takes little less
@@ -52,20 +55,37 @@ class Predictor:
         device: auto, cpu or cuda.
         precision: 32, the same on all machines (to 1e-4); bf16; or auto, which lets the hardware decide.
         read_by: a description of the model for its timelines.
+        others: further models that are read with it as one, each with its description (`sharing.ensemble`). They must
+            be shown the same frames.
+        mc_dropout: passes of each with dropout on, which are averaged; 0 is one without.
+        abstention: when it is silent (`HeldOut.silent_above`); None always answers.
 
     Attributes:
-        info, read_by: as given.
+        info, read_by, abstention: as given.
         class_names: in the order of all results.
     """
 
     def __init__(
-        self, model: nn.Module, info: ModelInfo, device: str = "auto", precision: str = "32", read_by: str = ""
+        self,
+        model: nn.Module,
+        info: ModelInfo,
+        device: str = "auto",
+        precision: str = "32",
+        read_by: str = "",
+        *,
+        others: Sequence[tuple[nn.Module, ModelInfo]] = (),
+        mc_dropout: int = 0,
+        abstention: Abstention | None = None,
     ) -> None:
         self.info, self.read_by = info, read_by
         self.class_names = info.class_names
         self.device = choose_device(device)
         self.dtype = choose_dtype(checked_precision(precision), self.device)
-        self.model = folded(model).to(self.device)
+        self.abstention = abstention
+        self._networks = [
+            Network(folded(each), of, self.device, self.dtype, mc_dropout) for each, of in ((model, info), *others)
+        ]
+        self.model = self._networks[0].model
         every = info.extract.search_every
         self.settings = replace(info.extract, faces="detect", search_every=SEARCH_EVERY if every is None else every)
         # Faces are cut as those were that the model learned from.
@@ -91,7 +111,15 @@ class Predictor:
 
     @classmethod
     def from_pretrained(
-        cls, trained: TrainedModel | Run | Path | str, device: str = "auto", precision: str = "32"
+        cls,
+        trained: Ensemble | TrainedModel | Run | Path | str,
+        device: str = "auto",
+        precision: str = "32",
+        *,
+        ensemble: Sequence[TrainedModel | Run | Path | str] = (),
+        mc_dropout: int = 0,
+        abstain: float | Abstention | None = None,
+        abstain_by: Path | str | None = None,
     ) -> "Predictor":
         """Open a packaged reader by its name, or a folder that `midas export` wrote. Nothing is downloaded.
 
@@ -99,12 +127,32 @@ class Predictor:
             trained: the name ("ferplus") or the folder, or anything else that `open_trained` takes.
             device: auto (a GPU if there is one), cpu or cuda.
             precision: as for `Predictor`.
+            ensemble: further models that are read with it as one (`midas_dfer.sharing.ensemble`).
+            mc_dropout: passes with dropout on, which are averaged; 0 is one without.
+            abstain: the share of its answers that may be wrong; it is silent where it is not sure enough to keep that,
+                by its own evaluation on held-out clips. Or the rule itself.
+            abstain_by: the folder of that evaluation; None looks where the model's own are.
 
         Raises:
-            RequestError: there is no such model, its folder is damaged, or there is no such device.
+            RequestError: there is no such model, its folder is damaged, or there is no such device; models of an
+                ensemble have other classes or are shown other frames; or the risk cannot be kept.
         """
-        trained = open_trained(trained)
-        return cls(trained.load(), trained.info, device, precision, trained.described)
+        read = trained if isinstance(trained, Ensemble) else Ensemble.of(trained, ensemble, mc_dropout)
+        if abstain is not None and not isinstance(abstain, Abstention):
+            abstain = held_out_of(read, None if abstain_by is None else Path(abstain_by)).silent_above(abstain)
+        read.check_same_pictures()
+        first, *others = [(each.load(), each.info) for each in read.members]
+        made = cls(
+            *first,
+            device,
+            precision,
+            read.described,
+            others=others,
+            mc_dropout=read.mc_dropout,
+            abstention=abstain,
+        )
+        made.info = read.info
+        return made
 
     def predict_clips(self, clips: object) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"] | None]:
         """Read clips that are already aligned and cropped.
@@ -122,8 +170,15 @@ class Predictor:
             RequestError: another type, shape or range; the message says what to do.
             JobError: the output is not finite.
         """
-        logits = predict_logits(self.model, checked_clips(clips, self.info), self.device, self.dtype)
-        return logits.softmax(dim=1), self.info.vote_shares(logits)
+        said = self._said(checked_clips(clips, self.info))
+        return said.probabilities.float(), None if said.vote_shares is None else said.vote_shares.float()
+
+    def silent(self, reading: Reading) -> Reason | None:
+        """Why it is silent about a reading; None if it answers, and always without an `abstention`."""
+        return None if self.abstention is None else silent_about(self.abstention, reading)
+
+    def _said(self, clips: UInt8[Tensor, "B T 3 S S"]) -> Said:
+        return combined([(network.info, network.read(clips)) for network in self._networks])
 
     def predict_video(
         self,
@@ -256,6 +311,7 @@ class Predictor:
             windows=windows,
             segments=(self.info.num_segments, self.info.frames_per_segment),
             cutter=self._cutter(settings),
+            silent=self.silent,
             read=self._read,
             note=self._note_on_faces(faces),
         )
@@ -307,6 +363,7 @@ class Predictor:
             no_vote_shares=self.info.no_vote_shares,
             read_by=self.read_by,
             faces=settings.faces,
+            abstention=self.abstention,
         )
 
     def _settings_with(self, faces: FaceSource, **changes: float | None) -> ExtractSettings:
@@ -381,8 +438,10 @@ class Predictor:
     def _cutter(self, settings: ExtractSettings) -> Cutter:
         return Cutter(lambda image, landmarks: self._cut(image, landmarks, settings), self._view)
 
-    def _read(self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Values]:
-        """Probabilities and vote shares of each clip."""
-        probabilities, shares = self.predict_clips(torch.stack(list(clips)))
-        votes = [None] * len(clips) if shares is None else list(shares.double().numpy())
-        return list(zip(probabilities.double().numpy(), votes, strict=True))
+    def _read(self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Reading]:
+        """What is said of each clip."""
+        said = self._said(torch.stack(list(clips)))
+        votes = [None] * len(clips) if said.vote_shares is None else list(said.vote_shares.numpy())
+        parts = [(None, None)] * len(clips) if said.uncertainty is None else zip(*said.uncertainty, strict=True)
+        rows = zip(said.probabilities.numpy(), votes, parts, strict=True)
+        return [Reading(probabilities, shares, *both) for probabilities, shares, both in rows]

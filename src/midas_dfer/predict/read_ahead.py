@@ -16,14 +16,14 @@ from torch import Tensor
 
 from midas_dfer.clips.faces.detection import Face
 from midas_dfer.predict.face_windows import FaceWindows, FullWindow
-from midas_dfer.predict.track_timeline import Thumbnail
-from midas_dfer.predict.windows import MAX_OVERLAP, Values, WindowPlan, add_thumbnail
+from midas_dfer.predict.track_timeline import Reading, Thumbnail
+from midas_dfer.predict.windows import MAX_OVERLAP, WindowPlan, add_thumbnail
 from midas_dfer.video.read import Frame
 
 WINDOWS_PER_BATCH = 32
 _SAME = 1e-3  # pixels; landmarks that differ by rounding
 
-Read = Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Values]]
+Read = Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]]
 
 
 class _AheadReading(NamedTuple):
@@ -31,7 +31,7 @@ class _AheadReading(NamedTuple):
 
     face: int
     landmarks: Float32[np.ndarray, "T 5 2"]
-    values: Values
+    values: Reading
 
 
 class ReadAhead:

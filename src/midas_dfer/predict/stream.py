@@ -18,7 +18,8 @@ from midas_dfer.predict.face_windows import Cutter, FaceWindows, FullWindow
 from midas_dfer.predict.first_pass import make_finder, whole_face
 from midas_dfer.predict.sources import checked_time
 from midas_dfer.predict.track_timeline import Reading
-from midas_dfer.predict.windows import MAX_OVERLAP, Values
+from midas_dfer.predict.windows import MAX_OVERLAP
+from midas_dfer.training.scoring.held_out import Reason
 
 _CLIPS_AT_ONCE = 8
 
@@ -33,6 +34,9 @@ class StreamReading:
         class_names: in the order of the vectors.
         probabilities: softmax of the network's output, sums to 1.
         vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
+        expected_disagreement, not_knowing: the two parts of the uncertainty, in nats; None where they are not known.
+        silent: why the model does not answer ("people would disagree", "does not know", "not sure"); None where it
+            does, and always without an `abstention`.
     """
 
     track: int
@@ -42,6 +46,9 @@ class StreamReading:
     class_names: tuple[str, ...]
     probabilities: Float64[np.ndarray, "K"]
     vote_shares: Float64[np.ndarray, "K"] | None
+    expected_disagreement: float | None = None
+    not_knowing: float | None = None
+    silent: Reason | None = None
 
     @property
     def predicted(self) -> str:
@@ -98,11 +105,12 @@ class Stream:
         windows: tuple[float, float],
         segments: tuple[int, int],
         cutter: Cutter,
-        read: Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Values]],
+        silent: Callable[[Reading], Reason | None],
+        read: Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]],
         note: str = "",
     ) -> None:
         self.class_names, self.note = class_names, note
-        self._read, self._stride = read, windows[1]
+        self._read, self._silent, self._stride = read, silent, windows[1]
         self._find = None if settings.faces == "cropped" else make_finder(settings)
         self._windows = FaceWindows(settings, windows, segments, cutter)
         self._position, self._time = -1, 0.0
@@ -178,11 +186,19 @@ class Stream:
             self._lock.release()
 
     def _readings(self, full: Sequence[FullWindow]) -> list[StreamReading]:
-        values: list[Values] = []
+        values: list[Reading] = []
         for first in range(0, len(full), _CLIPS_AT_ONCE):
             values += self._read([each.clip for each in full[first : first + _CLIPS_AT_ONCE]])
         readings = [
-            StreamReading(each.face.number or 0, each.start, each.end, _plain(each.box), self.class_names, *value)
+            StreamReading(
+                track=each.face.number or 0,
+                start=each.start,
+                end=each.end,
+                box=_plain(each.box),
+                class_names=self.class_names,
+                silent=self._silent(value),
+                **value._asdict(),
+            )
             for each, value in zip(full, values, strict=True)
         ]
         return sorted(readings, key=lambda reading: (reading.end, reading.track))

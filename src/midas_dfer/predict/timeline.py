@@ -20,6 +20,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, csv_text, json_text
 from midas_dfer.notebook import Cell, Share, Strip, Table, notebook_html
 from midas_dfer.predict.track_timeline import Reading, TrackTimeline
+from midas_dfer.training.scoring.held_out import Abstention, Reason
 from midas_dfer.values import is_number
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "midas-dfer timeline", 1
 _FACES_IN_A_NOTEBOOK, _STEPS_IN_A_NOTEBOOK = 6, 120
 _PLAIN = ("num_frames", "width", "height", "note", "read_by", "faces", "method", "window_seconds", "stride_seconds")
+UNCERTAINTY = ("expected_disagreement", "not_knowing")
 READINGS = {
     "probabilities": "softmax of the network's output; flat by construction where it was trained on "
     "softmax-normalised targets",
@@ -52,6 +54,7 @@ class Timeline:
         no_vote_shares: why the output is not the annotators' distribution; "" where it is.
         read_by: which model read it, and of a packaged reader what it is for and what not; "" where not said.
         faces: detect, or cropped where whole frames were taken for faces.
+        abstention: when the model is silent; None where it always answers.
     """
 
     video: str
@@ -68,6 +71,19 @@ class Timeline:
     no_vote_shares: str = ""
     read_by: str = ""
     faces: FaceSource = "detect"
+    abstention: Abstention | None = None
+
+    def silent(self, reading: Reading) -> Reason | None:
+        """Why the model is silent about a reading; None if it answers."""
+        return None if self.abstention is None else silent_about(self.abstention, reading)
+
+    def silent_time(self, track: TrackTimeline) -> dict[Reason, float]:
+        """The share of a face's time in view in which the model is silent, for each reason that occurs."""
+        found: dict[Reason, float] = {}
+        for step, share in enumerate(track.steps.weights.tolist()):
+            if (reason := self.silent(track.steps.reading(step))) is not None:
+                found[reason] = found.get(reason, 0.0) + share
+        return found
 
     @property
     def reading(self) -> str:
@@ -114,6 +130,13 @@ class Timeline:
             shares = ", ".join(f"{self.class_names[k]} {mean.shown[k]:.0%}" for k in order)
             when = f"  {track.start:6.1f} - {track.end:.1f} s" if self.duration else ""
             lines.append(f"  face {track.track}{when}  {shares}")
+            if silent := self.silent_time(track):
+                why = ", ".join(f"{reason} {share:.0%}" for reason, share in silent.items())
+                lines.append(f"    silent {sum(silent.values()):.0%} of the time: {why}")
+        if self.abstention is not None:
+            lines.append(f"  {self.abstention.words}")
+            if self.abstention.held_out.caution:
+                lines.append(f"  CAUTION: {self.abstention.held_out.caution}")
         if self.note:
             lines.append(f"  note: {self.note}")
         return "\n".join(lines)
@@ -128,12 +151,16 @@ class Timeline:
         faces                   detect; cropped where whole frames were taken for faces
         method, window_seconds, stride_seconds, class_names
         readings                which reading is which, in words
+        abstention              the rule by which the model is silent, if it was given one (--abstain): the risk, the
+                                threshold, and what it did on the held-out clips
         no_vote_shares          why there are no vote shares, all of which are null then; "" where there are some
         tracks: for each face
           track, start, end     its number from 1; seconds
           predicted, probabilities, vote_shares     means over the track; vectors in the order of class_names
           windows: for each     start, end (s), box (mean x, y, width, height in pixels),
                                 predicted, probabilities, vote_shares
+        of track and window     expected_disagreement, not_knowing (nats), where they are known; with an abstention
+                                silent: why predicted is null, else null (of a track, if it never answers)
         ```
         """
         content: dict[str, Any] = {
@@ -145,18 +172,19 @@ class Timeline:
             "class_names": list(self.class_names),
             "readings": READINGS,
             "no_vote_shares": self.no_vote_shares,
+            **({} if self.abstention is None else {"abstention": self.abstention.to_dict()}),
             "tracks": [
                 {
                     "track": track.track,
                     "start": round(track.start, 6),
                     "end": round(track.end, 6),
-                    **self._values(track.summary),
+                    **self._values(track.summary, self.never_answers(track)),
                     "windows": [
                         {
                             "start": window.start,
                             "end": window.end,
                             "box": track.box(window.start, window.end),
-                            **self._values(window.reading),
+                            **self._values(window.reading, self.silent(window.reading)),
                         }
                         for window in track.windows
                     ],
@@ -172,7 +200,9 @@ class Timeline:
         """The timeline as CSV: one row per face and window.
 
         Columns: track, start, end (s), predicted, probability_CLASS for each class, vote_share_CLASS likewise. Where
-        the output is not the annotators' distribution, no_vote_shares, which says why, is in their place.
+        the output is not the annotators' distribution, no_vote_shares, which says why, is in their place. Then
+        expected_disagreement and not_knowing (nats), where they are known; with an abstention silent: why there is
+        nothing in predicted.
         """
         return csv_text([self._columns(), *(row.values() for row in self._rows(csv_cell))])
 
@@ -200,19 +230,27 @@ class Timeline:
     def _columns(self) -> list[str]:
         kinds = ("probability",) if self.no_vote_shares else ("probability", "vote_share")
         shares = [f"{kind}_{name}" for kind in kinds for name in self.class_names]
-        return ["track", "start", "end", "predicted", *shares, *(["no_vote_shares"] if self.no_vote_shares else [])]
+        known = any(window.not_knowing is not None for track in self.tracks for window in track.windows)
+        return [
+            *("track", "start", "end", "predicted"),
+            *shares,
+            *(["no_vote_shares"] if self.no_vote_shares else []),
+            *(UNCERTAINTY if known else ()),
+            *(["silent"] if self.abstention is not None else []),
+        ]
 
     def _rows(self, written: Callable[[str], str] = str) -> list[dict[str, Any]]:
         """A row per face and window; `written` is how the names of classes are written."""
         rows = []
         for track in self.tracks:
             for window in track.windows:
-                values = self._values(window.reading)
+                values = self._values(window.reading, self.silent(window.reading))
                 row: dict[str, Any] = {"track": track.track, "start": window.start, "end": window.end}
-                row["predicted"] = written(values["predicted"])
+                row["predicted"] = None if values["predicted"] is None else written(values["predicted"])
                 for kind, shares in (("probability", values["probabilities"]), ("vote_share", values["vote_shares"])):
                     row |= {f"{kind}_{name}": v for name, v in zip(self.class_names, shares or (), strict=False)}
-                rows.append(row | ({"no_vote_shares": self.no_vote_shares} if self.no_vote_shares else {}))
+                row |= {"no_vote_shares": self.no_vote_shares} if self.no_vote_shares else {}
+                rows.append(row | {name: values[name] for name in (*UNCERTAINTY, "silent") if name in values})
         return rows
 
     def _repr_html_(self) -> str:
@@ -235,12 +273,27 @@ class Timeline:
         notes = [f"{more} more, shorter in view" if more else "", self.note and f"note: {self.note}"]
         return notebook_html(self.video, [about.partition(": ")[2], self.read_by], tables, notes)
 
-    def _values(self, reading: Reading) -> dict[str, Any]:
+    def never_answers(self, track: TrackTimeline) -> Reason | None:
+        """The reason that takes most of a track's time, if the model is silent throughout."""
+        silent = self.silent_time(track)
+        if sum(silent.values()) < 1 - 1e-9:
+            return None
+        return max((share, reason) for reason, share in silent.items())[1]
+
+    def _values(self, reading: Reading, silent: Reason | None) -> dict[str, Any]:
+        parts = [getattr(reading, name) for name in UNCERTAINTY]
         return {
-            "predicted": self.class_names[reading.top],
+            "predicted": None if silent else self.class_names[reading.top],
             "probabilities": [round(float(v), 6) for v in reading.probabilities],
             "vote_shares": None if reading.vote_shares is None else [round(float(v), 6) for v in reading.vote_shares],
+            **({} if None in parts else {name: round(v, 6) for name, v in zip(UNCERTAINTY, parts, strict=True)}),
+            **({} if self.abstention is None else {"silent": silent}),
         }
+
+
+def silent_about(abstention: Abstention, reading: Reading) -> Reason | None:
+    """Why a model with such a rule is silent about a reading; None if it answers."""
+    return abstention.reason(float(reading.shown.max()), reading.expected_disagreement, reading.not_knowing)
 
 
 def _on_one_line(vector: re.Match[str]) -> str:

@@ -16,10 +16,14 @@ class Reading(NamedTuple):
     Attributes:
         probabilities: softmax of the network's output, sums to 1.
         vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
+        expected_disagreement, not_knowing: the two parts of the uncertainty, in nats (`metrics.Uncertainty`); None
+            where they are not known.
     """
 
     probabilities: Float64[np.ndarray, "K"]
     vote_shares: Float64[np.ndarray, "K"] | None
+    expected_disagreement: float | None = None
+    not_knowing: float | None = None
 
     @property
     def shown(self) -> Float64[np.ndarray, "K"]:
@@ -42,26 +46,35 @@ class Steps(NamedTuple):
         edges: seconds, increasing, the track's start and end included.
         probabilities: between each edge and the next.
         vote_shares: likewise; None where the output implies none.
+        uncertainty: both parts, likewise; None where they are not known.
     """
 
     edges: Float64[np.ndarray, "m1"]
     probabilities: Float64[np.ndarray, "m K"]
     vote_shares: Float64[np.ndarray, "m K"] | None
-
-    @classmethod
-    def of(cls, edges: Float64[np.ndarray, "m1"], values: Float64[np.ndarray, "m R K"]) -> "Steps":
-        """Of one reading or two."""
-        return cls(edges, values[:, 0], values[:, 1] if values.shape[1] > 1 else None)
+    uncertainty: Float64[np.ndarray, "m 2"] | None = None
 
     @property
     def shown(self) -> Float64[np.ndarray, "m K"]:
         """The vote shares, or the probabilities where there are none."""
         return self.probabilities if self.vote_shares is None else self.vote_shares
 
+    @property
+    def weights(self) -> Float64[np.ndarray, "m"]:
+        """The share of the time that each takes; all alike where there is no time."""
+        lengths = np.diff(self.edges)
+        return lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
+
     def number(self, time: float) -> int:
         """Which step holds at a time; the first or last one outside."""
         found = int(np.searchsorted(self.edges, time + 1e-6, side="right")) - 1
         return min(max(found, 0), len(self.probabilities) - 1)
+
+    def reading(self, step: int) -> Reading:
+        """What holds in a step."""
+        disagreement, not_knowing = (None, None) if self.uncertainty is None else self.uncertainty[step].tolist()
+        shares = None if self.vote_shares is None else self.vote_shares[step]
+        return Reading(self.probabilities[step], shares, disagreement, not_knowing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +85,25 @@ class Window:
         start, end: seconds; the frames that begin in between were seen, the middle one of each segment.
         probabilities: softmax of the network's output, sums to 1.
         vote_shares: the annotators' distribution that the output implies, sums to 1; None where it implies none.
+        expected_disagreement, not_knowing: as in `Reading`.
     """
 
     start: float
     end: float
     probabilities: Float64[np.ndarray, "K"]
     vote_shares: Float64[np.ndarray, "K"] | None
+    expected_disagreement: float | None = None
+    not_knowing: float | None = None
+
+    @classmethod
+    def of(cls, start: float, end: float, reading: Reading) -> "Window":
+        """What was read in a span of time."""
+        return cls(start, end, **reading._asdict())
 
     @property
     def reading(self) -> Reading:
-        """Both readings."""
-        return Reading(self.probabilities, self.vote_shares)
+        """What was read."""
+        return Reading(self.probabilities, self.vote_shares, self.expected_disagreement, self.not_knowing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,40 +143,55 @@ class TrackTimeline:
         """
         starts = np.array([w.start for w in self.windows])
         ends = np.array([w.end for w in self.windows])
-        rows = [[w.probabilities] if w.vote_shares is None else [w.probabilities, w.vote_shares] for w in self.windows]
-        values = np.array(rows)
+        values = np.array([_values(w.reading) for w in self.windows])
         edges = np.unique(np.concatenate([starts, ends]))
         if len(edges) == 1:  # a single frame
-            return Steps.of(np.repeat(edges, 2), values.mean(axis=0)[None])
-        sums = np.zeros((len(edges), *values.shape[1:]))
+            return self._steps(np.repeat(edges, 2), values.mean(axis=0)[None])
+        sums = np.zeros((len(edges), values.shape[1]))
         counts = np.zeros(len(edges), dtype=np.int64)
         for positions, sign in ((np.searchsorted(edges, starts), 1), (np.searchsorted(edges, ends), -1)):
             np.add.at(sums, positions, sign * values)
             np.add.at(counts, positions, sign)
         sums, counts = sums.cumsum(axis=0)[:-1], counts.cumsum()[:-1]
-        means = np.clip(sums / np.maximum(counts, 1)[:, None, None], 0.0, 1.0)
+        means = np.maximum(sums / np.maximum(counts, 1)[:, None], 0.0)
         covered = np.flatnonzero(counts)
         for hole in np.flatnonzero(counts == 0):  # between two windows: half to each
             after = int(covered[np.searchsorted(covered, hole)])
             means[hole] = means[[after - 2, after]].mean(axis=0)
-        return Steps.of(edges, means)
+        return self._steps(edges, means)
+
+    def _steps(self, edges: Float64[np.ndarray, "m1"], means: Float64[np.ndarray, "m V"]) -> Steps:
+        """What `_values` put side by side, apart again."""
+        first = self.windows[0]
+        classes, shares = len(first.probabilities), means.clip(max=1.0)
+        return Steps(
+            edges,
+            shares[:, :classes],
+            None if first.vote_shares is None else shares[:, classes : 2 * classes],
+            None if first.not_knowing is None else means[:, -2:],
+        )
 
     def at(self, time: float) -> Reading:
         """The mean of the windows that cover a time (s); a time outside the track counts as its nearer end."""
-        step = self.steps.number(time)
-        shares = self.steps.vote_shares
-        return Reading(self.steps.probabilities[step], None if shares is None else shares[step])
+        return self.steps.reading(self.steps.number(time))
 
     @cached_property
     def summary(self) -> Reading:
         """The mean over the whole track, every moment with the same weight."""
-        lengths = np.diff(self.steps.edges)
-        weights = lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
-        shares = self.steps.vote_shares
-        return Reading(weights @ self.steps.probabilities, None if shares is None else weights @ shares)
+        weights, shares, parts = self.steps.weights, self.steps.vote_shares, self.steps.uncertainty
+        disagreement, not_knowing = (None, None) if parts is None else (weights @ parts).tolist()
+        mean = weights @ self.steps.probabilities
+        return Reading(mean, None if shares is None else weights @ shares, disagreement, not_knowing)
 
     def box(self, start: float, end: float) -> list[float]:
         """The mean box x, y, width, height of the face in a span of time, in pixels."""
         first, last = np.searchsorted(self.face.times, [start - 1e-6, end - 1e-6]).tolist()
         rows = slice(min(first, len(self.face) - 1), max(last, first + 1))
         return [round(float(v), 1) for v in self.face.boxes[rows].mean(axis=0)]
+
+
+def _values(reading: Reading) -> Float64[np.ndarray, "V"]:
+    """All numbers of a reading side by side, for a mean over several."""
+    parts = [] if reading.not_knowing is None else [[reading.expected_disagreement, reading.not_knowing]]
+    shares = [reading.probabilities] if reading.vote_shares is None else [reading.probabilities, reading.vote_shares]
+    return np.concatenate([*shares, *parts])

@@ -15,7 +15,7 @@ from torch import Tensor
 from midas_dfer.clips.batches.sampling import sample_segments
 from midas_dfer.clips.faces.tracks import Track
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.track_timeline import Thumbnail, TrackTimeline, Window
+from midas_dfer.predict.track_timeline import Reading, Thumbnail, TrackTimeline, Window
 from midas_dfer.values import is_number
 from midas_dfer.video.read import Frame
 
@@ -74,10 +74,6 @@ def time_shown(times: Float64[np.ndarray, "n"]) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-Values = tuple[Float64[np.ndarray, "K"], Float64[np.ndarray, "K"] | None]
-"""What the model says of a clip: probabilities, and vote shares where the output implies them."""
-
-
 class OpenWindow(NamedTuple):
     """One window, by its number, and the frames of the video that the model sees in it."""
 
@@ -94,7 +90,7 @@ class WindowPlan:
     spans: list[tuple[float, float]]
     open: deque[OpenWindow]
     crops: dict[int, UInt8[Tensor, "3 S S"]] = field(default_factory=dict)
-    readings: dict[int, Values] = field(default_factory=dict)
+    readings: dict[int, Reading] = field(default_factory=dict)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
 
     @classmethod
@@ -155,7 +151,7 @@ class WindowPlan:
             track=self.number,
             start=start,
             end=end,
-            windows=tuple(Window(*span, *self.readings[number]) for number, span in enumerate(self.spans)),
+            windows=tuple(Window.of(*span, self.readings[number]) for number, span in enumerate(self.spans)),
             face=self.track,
             thumbnails=tuple(_spread(self.thumbnails, start, end)),
         )

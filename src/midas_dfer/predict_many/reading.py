@@ -23,7 +23,8 @@ from midas_dfer.predict_many.summary import write_summary
 from midas_dfer.processes import available_cores
 from midas_dfer.progress import NoProgress, Progress, reported
 from midas_dfer.report.video.write_prediction import write_prediction
-from midas_dfer.sharing.trained import TrainedModel
+from midas_dfer.sharing.ensemble import Ensemble
+from midas_dfer.training.scoring.held_out import Abstention
 
 LOCK_FILE = ".lock"
 MOST_ON_A_GPU = 4
@@ -48,16 +49,24 @@ class ReadJob:
     """All that a process has to know.
 
     Attributes:
+        read: who reads.
         annotate: write a copy of each video with the reading drawn in.
         made_with: the settings as they are kept with each result, by the names of their flags.
     """
 
-    trained: TrainedModel
+    read: Ensemble
     settings: ReadSettings
     device: str
     precision: str
     annotate: bool
     made_with: Mapping[str, Any]
+    abstention: Abstention | None = None
+
+    def predictor(self) -> Predictor:
+        """Who reads, with weights."""
+        return Predictor.from_pretrained(
+            self.read, device=self.device, precision=self.precision, abstain=self.abstention
+        )
 
 
 @dataclass(frozen=True)
@@ -140,8 +149,7 @@ def _outcomes(
         return
     if len(tasks) == 1:
         source, folder = tasks[0]
-        predictor = Predictor.from_pretrained(job.trained, device=job.device, precision=job.precision)
-        yield _read(predictor, job, source, folder, progress(source.place.name, "frame"))
+        yield _read(job.predictor(), job, source, folder, progress(source.place.name, "frame"))
         return
     processes = min(jobs or _processes(job.device), len(tasks))
     threads = max(1, available_cores() // processes)
@@ -176,7 +184,7 @@ class _Reader:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
         self.job, self.beat = job, _Beat(beat)
-        self.predictor = Predictor.from_pretrained(job.trained, device=job.device, precision=job.precision)
+        self.predictor = job.predictor()
 
     def __call__(self, task: tuple[Source, Path]) -> ReadOutcome:
         """Read a video, and say what became of it; what is none of the video's doing is raised."""
@@ -232,6 +240,9 @@ def _read(
 
 def _brief(timeline: Timeline) -> str:
     """How many faces, and what each of the first three shows most."""
-    leading = [(timeline.class_names[t.summary.top], float(t.summary.shown.max())) for t in timeline.tracks]
-    shown = ", ".join(f"{name} {share:.0%}" for name, share in leading[:3])
+    leading = [
+        timeline.never_answers(t) or f"{timeline.class_names[t.summary.top]} {t.summary.shown.max():.0%}"
+        for t in timeline.tracks
+    ]
+    shown = ", ".join(leading[:3])
     return f"{len(leading)} face{'s' if len(leading) > 1 else ''}: {shown}{', ...' if len(leading) > 3 else ''}"

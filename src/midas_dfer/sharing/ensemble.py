@@ -69,6 +69,16 @@ class Ensemble:
         """Open the models; see the class and `open_trained`."""
         return cls(tuple(map(open_trained, (run, *others))), mc_dropout)
 
+    def check_same_pictures(self) -> None:
+        """Refuse models that would have to be shown different pictures of a video."""
+        names = ("num_segments", "frames_per_segment", "size", "extract", "template")
+        for other in self.members[1:]:
+            if differing := [each for each in names if getattr(other.info, each) != getattr(self.first.info, each)]:
+                raise RequestError(
+                    f"{self.first.title} and {other.title} are shown different pictures ({', '.join(differing)}), "
+                    "which cannot be cut out of a video at once; midas evaluate reads with both"
+                )
+
     @property
     def first(self) -> TrainedModel:
         """The member whose parts and folder count."""

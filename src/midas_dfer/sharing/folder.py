@@ -4,6 +4,7 @@ FOLDER/
   config.json         what the model is, what it is shown, what its output means (`ModelInfo`)
   model.safetensors   its weights
   README.md           the model card
+  abstention.json     its errors on held-out clips, by which it can be silent (`midas predict --abstain`)
   model.onnx          the same for other runtimes, where it was asked for
 """
 
@@ -18,13 +19,16 @@ from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import is_temporary, json_text, make_folder, read_text, replacing, writing
 from midas_dfer.models.mirrored import unmirrored
 from midas_dfer.models.scaled import unscaled
+from midas_dfer.sharing.abstaining import held_out_of
 from midas_dfer.sharing.card import model_card, with_license
+from midas_dfer.sharing.ensemble import Ensemble
 from midas_dfer.sharing.exported import CARD_FILE, CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE, is_exported
 from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.sharing.onnx import check_onnx, save_onnx
 from midas_dfer.sharing.trained import TrainedModel, as_read, open_trained
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.run_folder.weights_file import weights_content
+from midas_dfer.training.scoring.held_out import ABSTENTION_FILE
 
 _OF_GIT = frozenset({".git", ".gitattributes", ".gitignore"})  # what a repository of the Hub has before anything else
 
@@ -73,11 +77,11 @@ def save_pretrained(
     if half:
         round_to_half(model)
     card = _card(trained, info, name=folder.resolve().name, onnx=onnx, license_name=license_name)
-    licences = _licences(trained)
-    texts = {**licences, CARD_FILE: card, CONFIG_FILE: json_text(info.to_dict(), indent=2) + "\n"}
+    further = {**_licences(trained), **_abstention(trained, info)}
+    texts = {**further, CARD_FILE: card, CONFIG_FILE: json_text(info.to_dict(), indent=2) + "\n"}
     existed = folder.exists()
     make_folder(folder)
-    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *licences, *([ONNX_FILE] if onnx else [])]
+    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *further, *([ONNX_FILE] if onnx else [])]
     try:
         # All are written under other names first. The last to be entered is the first to get its own name, so
         # config.json, without which the folder is no model, comes last.
@@ -91,13 +95,23 @@ def save_pretrained(
             for name, text in texts.items():
                 with writing(folder / name):
                     files[name].write_text(text, encoding="utf-8")
-        if not onnx:
+        for name in {ONNX_FILE, ABSTENTION_FILE}.difference(names):  # those of an earlier model
             with writing(folder):
-                (folder / ONNX_FILE).unlink(missing_ok=True)  # that of an earlier model
+                (folder / name).unlink(missing_ok=True)
     finally:
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
     return [folder / name for name in names]
+
+
+def _abstention(trained: TrainedModel, info: ModelInfo) -> dict[str, str]:
+    """What `midas predict --abstain` goes by, if there is an evaluation of the model as it is exported."""
+    if info.mirrored != trained.info.mirrored:
+        return {}
+    try:
+        return {ABSTENTION_FILE: held_out_of(Ensemble((trained,))).content}
+    except RequestError:  # it was not evaluated, or on no clips that will do
+        return {}
 
 
 def _licences(trained: TrainedModel) -> dict[str, str]:

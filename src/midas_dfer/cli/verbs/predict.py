@@ -12,6 +12,8 @@ from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,
     add_computing_flags,
+    add_ensemble_flags,
+    check_ensemble,
     check_least,
     check_out,
     complain,
@@ -29,7 +31,9 @@ from midas_dfer.readers import DEFAULT_READER
 if TYPE_CHECKING:
     from midas_dfer.predict_many.reading import ReadOutcome
     from midas_dfer.predict_many.results import Plan
+    from midas_dfer.sharing.ensemble import Ensemble
     from midas_dfer.sharing.trained import TrainedModel
+    from midas_dfer.training.scoring.held_out import Abstention
 
 _MOST_LISTED = 30
 
@@ -52,6 +56,21 @@ def parser() -> Parser:
     )
     flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
     flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings (default: 0.5)")
+    add_ensemble_flags(flags)
+    flags.add_argument(
+        "--abstain",
+        type=float | None,
+        metavar="RISK",
+        help="be silent where the model is not sure enough, so that at most this share of its answers is wrong (such "
+        "as 0.2), by its errors on held-out clips; results say whether people would disagree or it does not know",
+    )
+    flags.add_argument(
+        "--abstain_by",
+        type=Path | None,
+        metavar="EVALUATION",
+        help="folder of the evaluation that --abstain goes by (default: that of the model's validation part, else test "
+        "part)",
+    )
     add_computing_flags(flags)
     flags.add_argument(
         "--max_people", type=int | None, help="only this many people, those in view longest (default: all)"
@@ -94,10 +113,15 @@ def run(request: Namespace) -> None:
     from midas_dfer.predict_many.results import plan_results
     from midas_dfer.predict_many.source import Source
     from midas_dfer.report.tables.terminal import folded
+    from midas_dfer.sharing.abstaining import held_out_of
+    from midas_dfer.sharing.ensemble import Ensemble
     from midas_dfer.sharing.trained import packaged_reader
 
     check_out(request.out, writes=("summary.csv", "summary.parquet"))
     check_least(request, 1, "jobs")
+    check_ensemble(request)
+    if request.abstain is None and request.abstain_by is not None:
+        refuse(["abstain_by"], "without --abstain the model always answers")
     _check_videos(request)
     settings = ReadSettings(
         window_seconds=request.window,
@@ -109,19 +133,25 @@ def run(request: Namespace) -> None:
         faces=request.faces,
     )
     trained = packaged_reader() if request.run is None else open_named(request.run)
+    read = Ensemble((trained, *map(open_named, request.ensemble or ())), request.mc_dropout)
+    read.check_same_pictures()
+    abstention = None
+    if request.abstain is not None:
+        abstention = held_out_of(read, request.abstain_by).silent_above(request.abstain)
     _check_settings(request, trained)
     sources = find_sources(request.videos, request.out, request.pictures)
     job = ReadJob(
-        trained=trained,
+        read=read,
         settings=settings,
         device=request.device,
         precision=request.precision,
         annotate=not request.no_video,
-        made_with=_made_with(request, trained),
+        made_with=_made_with(request, read, abstention),
+        abstention=abstention,
     )
     plan = plan_results(sources.found, request.out, job.made_with, overwrite=request.overwrite)
     say = say_for(request)
-    say(folded(f"read by {trained.described}"))
+    say(folded(f"read by {read.described}"))
     for line in (*sources.told, *plan.moved):
         say(folded(line))
     if plan.read_before:
@@ -169,19 +199,22 @@ def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
     replace(trained.info.extract, **looking)  # which refuses what makes no sense
 
 
-def _made_with(request: Namespace, trained: "TrainedModel") -> dict[str, Any]:
+def _made_with(request: Namespace, read: "Ensemble", abstention: "Abstention | None") -> dict[str, Any]:
     """What a result depends on, by the names of flags; kept beside it, and compared when it would be made again."""
     from midas_dfer.clips.faces.following import SEARCH_EVERY
     from midas_dfer.training.devices import choose_device
 
     names = ("window", "stride", "faces", "max_people", "max_side", "min_score", "precision", "no_video")
-    digest = f" ({trained.weights_digest[:8]})" if trained.weights_digest else ""
+    digest = f" ({read.weights_digest[:8]})" if read.weights_digest else ""
     # Results of versions that followed no face do not name this setting, and so are told from others.
-    every = request.search_every if request.search_every is not None else trained.info.extract.search_every
+    every = request.search_every if request.search_every is not None else read.info.extract.search_every
     if request.search_every is None and request.faces == "detect" and choose_device(request.device).type == "cuda":
         every = 0.0  # a GPU searches every frame
     return {
-        "run": f"{trained.title}{digest}",
+        "run": f"{read.title}{digest}",
+        "read_with": read.read_with or None,
+        "abstain": request.abstain,
+        "silent_below": None if abstention is None else round(abstention.selection.threshold, 6),
         **{name: request[name] for name in names},
         "search_every": SEARCH_EVERY if every is None and request.faces == "detect" else every,
     }

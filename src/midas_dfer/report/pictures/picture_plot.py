@@ -35,7 +35,8 @@ def draw_picture(timeline: Timeline, tracks: Sequence[TrackTimeline], faces: boo
         left = PAGE_EDGE + (number % columns) * (half + _GAP)
         top = HEADER_HEIGHT + (number // columns) * (card + _GAP)
         sheet.write(left, top + 0.11, f"Face {track.track}", size=10, bold=True, middle=True)
-        said = one_line(f"{most} {timeline.class_names[track.summary.top]}")
+        silent = timeline.never_answers(track)
+        said = one_line(f"silent: {silent}" if silent else f"{most} {timeline.class_names[track.summary.top]}")
         sheet.write(left + 0.7, top + 0.11, said, size=8.5, color=SOFT_INK, middle=True)
         if side and track.thumbnails:
             sheet.picture(left, top + 0.35, side, side, track.thumbnails[0].image, interpolation="lanczos")

@@ -48,6 +48,9 @@ def caption_lines(timeline: Timeline, shown: int) -> list[str]:
         which = "longest in view" if timeline.duration > 0 else "largest"
         sentences.append(f"{len(timeline.tracks)} faces were found; the {shown} {which} are shown.")
     sentences += [f"Read by {timeline.read_by}."] if timeline.read_by else []
+    if (rule := timeline.abstention) is not None:
+        words = rule.words[0].upper() + rule.words[1:]
+        sentences.append(f"{words}. {f'CAUTION: {rule.held_out.caution}.' if rule.held_out.caution else ''}".strip())
     sentences += [f"Note: {timeline.note}"] if timeline.note else []
     return [line for sentence in sentences for line in wrap(sentence, PAGE_WIDTH - 2 * PAGE_EDGE, _SIZE)]
 

@@ -1,6 +1,6 @@
 """A timeline as a picture: for each face, what annotators would vote over time, and the network's own output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.track_timeline import TrackTimeline
 from midas_dfer.report.pictures.layout import Sheet, one_line, short_name
 from midas_dfer.report.pictures.picture_plot import draw_picture
+from midas_dfer.report.pictures.silence_marks import KEY_HEIGHT, draw_key, draw_silence, spans
 from midas_dfer.report.pictures.style import (
     INK,
     PAPER,
@@ -52,7 +53,8 @@ def plot_timeline(timeline: Timeline, path: Path, *, faces: bool = True) -> None
 
     For each face, from top to bottom: what the model saw, the class that leads, the vote shares as stacked areas,
     the network's own output as lines. Vote shares and output are the mean of the windows that cover a moment; they
-    are drawn straight from one such step to the next. A picture, which has no time, gets bars.
+    are drawn straight from one such step to the next. Where the model is silent, a mark that says why stands in the
+    place of the class. A picture, which has no time, gets bars.
 
     Args:
         timeline: what was read; of more than four faces, the four that are longest in view are drawn.
@@ -75,13 +77,15 @@ def _draw_over_time(timeline: Timeline, tracks: Sequence[TrackTimeline], faces: 
     face = _FACE if faces and any(t.thumbnails for t in tracks) else 0.0
     output = _OUTPUT + _GAP if readings_differ(timeline) else 0.0
     block = _TITLE + face + _STRIP + shares + output + _GAP * 2
-    body = len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + _AXIS + 0.16
+    key = 0.0 if timeline.abstention is None else KEY_HEIGHT
+    body = len(tracks) * block + (len(tracks) - 1) * _BLOCK_GAP + _AXIS + 0.16 + key
     title = f"Perceived expression over time; model trained with {training_name(timeline)}"
     sheet = timeline_sheet(timeline, title, body, len(tracks))
     aside = f"windows of {timeline.window_seconds:g} s, one every {timeline.stride_seconds:g} s"
     sheet.write(PAGE_WIDTH - PAGE_EDGE, 0.48, aside, size=8, color=SOFT_INK, align="right", middle=True)
+    draw_key(sheet, PAGE_EDGE, HEADER_HEIGHT - 0.08, timeline)
     for number, track in enumerate(tracks):
-        top = HEADER_HEIGHT + number * (block + _BLOCK_GAP)
+        top = HEADER_HEIGHT + key + number * (block + _BLOCK_GAP)
         _draw_track(sheet, top, timeline, track, (face, shares, output), last=number == len(tracks) - 1)
     return sheet
 
@@ -101,6 +105,8 @@ def _draw_track(
     when = f"in view {_clock(track.start, timeline.duration)} – {_clock(track.end, timeline.duration)}"
     most = "likeliest" if timeline.no_vote_shares else "most votes for"
     said = f"{most} {one_line(timeline.class_names[mean.top])}, {mean.shown[mean.top]:.0%} on average"
+    if silent := sum(timeline.silent_time(track).values()):
+        said += f"; silent {silent:.0%} of the time"
     sheet.write(_LEFT + 0.6, top + 0.1, f"{when}    {said}", size=8.5, color=SOFT_INK, middle=True)
     top += _TITLE
     if face:
@@ -165,22 +171,16 @@ def _draw_leaders(axes: Axes, timeline: Timeline, track: TrackTimeline, colors: 
     """The class with the largest share at each moment, as a strip of coloured pieces."""
     _frame_time(axes, timeline, track)
     axes.set_ylim(0, 1)
-    for start, end, leader in _runs(track):
-        name = timeline.class_names[leader]
+    for span in spans(timeline, track):
+        start, end = span.start, span.end
+        if span.reason is not None:
+            draw_silence(axes, timeline, span, (_WIDTH / timeline.duration, _STRIP))
+            continue
+        name = timeline.class_names[span.classes[0]]
         axes.add_patch(Rectangle((start, 0), end - start, 1, facecolor=colors[name], edgecolor=PAPER, linewidth=0.8))
         if (end - start) / timeline.duration * _WIDTH > 0.12 + 0.075 * len(name):
             style: dict[str, Any] = {"ha": "center", "va": "center", "size": 7.5, "weight": "bold"}
             axes.text((start + end) / 2, 0.47, one_line(name), color=ink_on(colors[name]), **style)
-
-
-def _runs(track: TrackTimeline) -> Iterator[tuple[float, float, int]]:
-    """Spans of time in which the same class leads."""
-    edges, leaders = track.steps.edges, track.steps.shown.argmax(axis=1)
-    first = 0
-    for step in range(1, len(leaders) + 1):
-        if step == len(leaders) or leaders[step] != leaders[first]:
-            yield float(edges[first]), float(edges[step]), int(leaders[first])
-            first = step
 
 
 def _draw_shares(
@@ -203,6 +203,9 @@ def _draw_shares(
     axes.tick_params(labelleft=True)
     _name_axis(axes, "prob-\nabilities" if timeline.no_vote_shares else "vote\nshares")
     _say_absent(axes, timeline, track)
+    for span in spans(timeline, track):
+        if span.reason is not None:  # faded
+            axes.axvspan(span.start, span.end, facecolor=PAPER, edgecolor="none", alpha=0.5, zorder=3.5)
     for level in (0.25, 0.5, 0.75):
         axes.plot([track.start, track.end], [level, level], color=PAPER, linewidth=0.5, alpha=0.45, zorder=4)
     order = np.linspace(1, 0, 2 * len(names) + 1)[1::2]

@@ -14,7 +14,7 @@ from midas_dfer.errors import DamagedVideoError
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.track_timeline import TrackTimeline
 from midas_dfer.progress import NoProgress, Progress
-from midas_dfer.report.pictures.style import emotion_colors
+from midas_dfer.report.pictures.style import NO_CLASS, emotion_colors
 from midas_dfer.report.video.overlay import Artist, Sprite
 from midas_dfer.report.video.panel_places import place_panels
 from midas_dfer.video.read import Frame
@@ -32,7 +32,7 @@ def write_annotated_video(
 
     What is shown is the mean of the windows that cover the moment. Panels stay where they are and hide no face
     if that is possible; a face for whose panel there is no room has its box and label alone. A line at the bottom
-    names the model that read. Frames keep their
+    names the model that read. Where it is silent, the label says why instead. Frames keep their
     times, also at a variable frame rate; a damaged video ends at the damage. There is no sound.
 
     Args:
@@ -85,7 +85,7 @@ class _Scene:
         self.colors = emotion_colors(timeline.class_names)
         self.artist = Artist(self.colors, min(width, height))
         several = len(timeline.tracks) > 1
-        self.actors = [_Actor(track, several, self.artist) for track in timeline.tracks]
+        self.actors = [_Actor(timeline, track, several, self.artist) for track in timeline.tracks]
         sizes = [actor.panel(0).size for actor in self.actors]
         margin = round(0.7 * self.artist.unit)
         reader, _, _ = timeline.read_by.partition(": ")  # what it is for and what not follows
@@ -131,6 +131,7 @@ class _Scene:
 class _Actor:
     """One face: what is said of it at each moment; its panel is redrawn only when its values change."""
 
+    timeline: Timeline
     track: TrackTimeline
     several: bool
     artist: Artist
@@ -148,6 +149,8 @@ class _Actor:
         reading = self.track.at(time)
         name, color = list(self.artist.colors.items())[reading.top]
         number = f"{self.track.track}  " if self.several else ""
+        if (silent := self.timeline.silent(reading)) is not None:
+            return NO_CLASS, f"{number}{silent}"
         return color, f"{number}{name} {reading.shown[reading.top]:.0%}"
 
     def panel(self, step: int) -> Sprite:
