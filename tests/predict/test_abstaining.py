@@ -209,7 +209,7 @@ def test_the_packaged_reader_can_be_silent():
     predictor = Predictor.from_pretrained("ferplus", device="cpu", abstain=0.05)
     assert predictor.abstention.selection.bound <= 0.05
     assert predictor.abstention.held_out.disagreement
-    with pytest.raises(RequestError, match="a risk of 0.0001 cannot be kept"):
+    with pytest.raises(RequestError, match=r"a risk of 0\.0001 cannot be kept"):
         Predictor.from_pretrained("ferplus", device="cpu", abstain=0.0001)
-    with pytest.raises(RequestError, match=r"are shown different pictures|needs the same"):
+    with pytest.raises(RequestError, match="the same model twice"):
         Predictor.from_pretrained("ferplus", device="cpu", ensemble=["ferplus"])

@@ -107,6 +107,8 @@ def test_refusals(runs, store, capsys):
         Ensemble.of("ferplus", [run])
     with pytest.raises(RequestError, match="the same model twice"):
         Ensemble.of(run, [run])
+    with pytest.raises(RequestError, match=r"are shown different pictures \(num_segments, size\)"):
+        Ensemble.of(run, [runs["plain"]]).check_same_pictures()
     cases = {
         ("--mc_dropout", "20", "--out", "x"): "the run hard was trained with --dropout 0",
         ("--mc_dropout", "1", "--out", "x"): "expected 2 or more passes",

@@ -335,6 +335,7 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ("Fingerprint", _values([p.store_fingerprint for p in provenances])),
         ("Git revision", _values([p.git_revision or "none: not in a git repository" for p in provenances])),
         ("Trained in", _values([f"{in_words(p.precision)} on {p.device}" for p in provenances if p.precision])),
+        ("Read with", _values([e.read_with for e in scored if e.read_with])),
         ("Scored in", _values([f"{in_words(e.precision)} on {e.device}" for e in scored if e.precision])),
         ("Versions", _values([_versions(p.versions) for p in provenances])),
     ]
