@@ -17,7 +17,8 @@ from midas_dfer.clips.description.annotators import SHOWN, describe_annotators
 from midas_dfer.clips.description.description import describe
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import crowd_labels
+from midas_dfer.evaluation.evaluate import evaluate
+from midas_dfer.labels import crowd_labels, crowdlab_labels
 from midas_dfer.labels.annotators import compare_annotators, compare_pairs
 from midas_dfer.manifest.aggregation import aggregate, aggregated_by
 from midas_dfer.manifest.manifest import Manifest
@@ -25,6 +26,7 @@ from midas_dfer.report.pages.description_page import description_page
 from midas_dfer.report.tables.store_tables import description_table
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
+from midas_dfer.training.scoring.predictions_file import unseen_predictions
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.train import train
 from tests.support.factories import CLASS_NAMES, write_clip
@@ -226,3 +228,39 @@ def test_store_run_and_reading_say_what_was_learned_from(folder, tmp_path, capsy
     assert prepare(folder, store) == 0  # back to the votes: no clip is cut again
     assert ClipStore.open(store).fingerprint != weighed
     assert aggregated_by(ClipStore.open(store).manifest) == ""
+
+
+def test_crowdlab_takes_predictions_of_unseen_clips(folder, tmp_path, capsys):
+    pytest.importorskip("cleanlab")
+    store, run = tmp_path / "store", tmp_path / "run"
+    assert prepare(folder, store) == 0
+    train(CONFIG, store, run, say=lambda line: None)
+    evaluation, predictions = evaluate(run, store)
+    evaluate(run, store, part="train", out=tmp_path / "seen")
+    assert prepare(folder, store, "--aggregate", "crowdlab", "--predictions", str(run)) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    tested = set(predictions.video_ids)
+    assert f"Soft labels are those of crowdlab, from {3 * len(tested)} votes of 3 annotators" in told
+    assert f"{CLIPS - len(tested)} clips that have no named annotators or no prediction keep the shares" in told
+    manifest = ClipStore.open(store).manifest
+    rows = [row for row, name in enumerate(manifest.video_ids) if name in tested]
+    votes = manifest.select(rows).table.select("video_id", "annotators", "annotator_votes")
+    columns = votes.explode("annotators", "annotator_votes").get_columns()
+    predicted = dict(zip(predictions.video_ids, predictions.probabilities, strict=True))
+    expected = crowdlab_labels(*columns, manifest.class_names, predicted)
+    found = manifest.table["aggregated_label"].to_list()
+    np.testing.assert_allclose([found[row] for row in rows], expected.soft_labels, atol=1e-6)
+    assert [row for row, label in enumerate(found) if label is not None] == rows
+
+    for more, message in (
+        ([], "needs --predictions"),
+        (["--predictions", str(folder)], "holds no evaluation.json; run midas evaluate, or midas crossval, first"),
+        (["--predictions", str(tmp_path / "seen")], "is not of unseen clips"),
+    ):
+        assert prepare(folder, store, "--aggregate", "crowdlab", *more) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert prepare(folder, store, "--aggregate", "mace", "--predictions", str(run)) == 2
+    assert "they are for --aggregate crowdlab" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(RequestError, match=r"expected sad, mad"):
+        unseen_predictions([run], ("sad", "mad"))
+    assert evaluation.part == "test"

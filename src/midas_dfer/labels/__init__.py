@@ -2,8 +2,8 @@
 
 Votes are counts, one row per clip and one column per class. They are kept as cast; the functions here compute what
 training and evaluation need from them, in float64. The modules: `soft` (votes to labels), `ferplus` (the targets of
-FER+), `crowd` (annotators' votes, weighted by reliability), `annotators` (each compared with the others),
-`ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
+FER+), `crowd` (annotators' votes, weighted by reliability), `crowdlab` (the same, with predictions), `annotators` (each
+compared with the others), `ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
 """
 
 from midas_dfer.labels.agreement import MeasurementLevel, fleiss_kappa, krippendorff_alpha
@@ -17,6 +17,7 @@ from midas_dfer.labels.ambiguity import (
 )
 from midas_dfer.labels.checks import NO_LABEL, Distributions, Votes, checked_distributions
 from midas_dfer.labels.crowd import CrowdLabels, CrowdMethod, crowd_labels
+from midas_dfer.labels.crowdlab import crowdlab_labels
 from midas_dfer.labels.ferplus import FerplusMode, FerplusTargets, ferplus_targets
 from midas_dfer.labels.soft import (
     SoftLabelMethod,
@@ -42,6 +43,7 @@ __all__ = [
     "clear_clips",
     "coexistence_matrix",
     "crowd_labels",
+    "crowdlab_labels",
     "draw_votes",
     "entropy",
     "ferplus_targets",

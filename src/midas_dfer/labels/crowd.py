@@ -81,16 +81,47 @@ def crowd_labels(
             annotator voted twice on a video (the message names up to five rows, counted from 0), the method is unknown,
             there are no starts, crowd-kit is not installed, or the method ends without probabilities.
     """
-    videos, people, chosen = (np.array(list(column), dtype=object) for column in (video_ids, annotators, classes))
-    names = tuple(class_names)
     if method not in get_args(CrowdMethod):
         raise RequestError(
             f"{method!r} is not a way to weigh annotators. Use one of: {', '.join(get_args(CrowdMethod))}."
         )
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise RequestError(f"The class names are {', '.join(names) or 'missing'}. Give at least two, each once.")
     if starts < 1 or seed < 0:
         raise RequestError(f"There are {starts} starts from seed {seed}. Give 1 start or more and a seed of 0 or more.")
+    videos, people, chosen, names = checked_single_votes(video_ids, annotators, classes, class_names)
+
+    # Sorted, so that the order of the votes does not matter; numbered in the order of appearance, because crowd-kit's
+    # MACE mixes up annotators and classes wherever the sorted order of their names is not that of their appearance.
+    pairs = list(zip(videos, people, strict=True))
+    order = sorted(range(len(pairs)), key=pairs.__getitem__)
+    task, task_names = numbered(videos[order])
+    worker, worker_names = numbered(people[order])
+    label, label_names = numbered(chosen[order])
+    missing = [name for name in names if name not in label_names]
+    probabilities, reliability = _fitted(task, worker, label, len(names), method, seed, starts)
+    soft = np.zeros((len(task_names), len(names)))
+    for column, name in enumerate([*label_names, *missing][: probabilities.shape[1]]):
+        soft[:, names.index(name)] = probabilities[:, column]
+    soft /= soft.sum(axis=1, keepdims=True)
+    first_videos, first_people = tuple(dict.fromkeys(videos)), tuple(dict.fromkeys(people))
+    return CrowdLabels(
+        first_videos,
+        soft[[task_names[name] for name in first_videos]],
+        first_people,
+        reliability[[worker_names[name] for name in first_people]],
+    )
+
+
+def checked_single_votes(
+    video_ids: Iterable[str | None],
+    annotators: Iterable[str | None],
+    classes: Iterable[str | None],
+    class_names: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The columns as arrays of text, and the class names; refuses what makes no sense, by row."""
+    videos, people, chosen = (np.array(list(column), dtype=object) for column in (video_ids, annotators, classes))
+    names = tuple(class_names)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise RequestError(f"The class names are {', '.join(names) or 'missing'}. Give at least two, each once.")
     if not len(videos) == len(people) == len(chosen) or not len(videos):
         raise RequestError(
             f"There are {len(videos)} videos, {len(people)} annotators and {len(chosen)} classes. "
@@ -107,29 +138,11 @@ def crowd_labels(
     )
     firsts = {pair: row for row, pair in reversed(list(enumerate(pairs)))}
     refuse([firsts[pair] != row for row, pair in enumerate(pairs)], "an annotator votes once on a video")
-
-    # Sorted, so that the order of the votes does not matter; numbered in the order of appearance, because crowd-kit's
-    # MACE mixes up annotators and classes wherever the sorted order of their names is not that of their appearance.
-    order = sorted(range(len(pairs)), key=pairs.__getitem__)
-    task, task_names = _numbered(videos[order])
-    worker, worker_names = _numbered(people[order])
-    label, label_names = _numbered(chosen[order])
-    missing = [name for name in names if name not in label_names]
-    probabilities, reliability = _fitted(task, worker, label, len(names), method, seed, starts)
-    soft = np.zeros((len(task_names), len(names)))
-    for column, name in enumerate([*label_names, *missing][: probabilities.shape[1]]):
-        soft[:, names.index(name)] = probabilities[:, column]
-    soft /= soft.sum(axis=1, keepdims=True)
-    first_videos, first_people = tuple(dict.fromkeys(videos)), tuple(dict.fromkeys(people))
-    return CrowdLabels(
-        first_videos,
-        soft[[task_names[name] for name in first_videos]],
-        first_people,
-        reliability[[worker_names[name] for name in first_people]],
-    )
+    return videos, people, chosen, names
 
 
-def _numbered(cells: np.ndarray) -> tuple[Int64[np.ndarray, " V"], dict[str, int]]:
+def numbered(cells: np.ndarray) -> tuple[Int64[np.ndarray, " V"], dict[str, int]]:
+    """Number names in the order in which they first appear."""
     names = {name: number for number, name in enumerate(dict.fromkeys(cells))}
     return np.array([names[cell] for cell in cells], dtype=np.int64), names
 

@@ -1,11 +1,14 @@
 """Soft labels that weigh single annotators by how reliable they prove to be, beside the votes as they were cast."""
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
 from midas_dfer.errors import RequestError
-from midas_dfer.labels import CrowdMethod, crowd_labels
+from midas_dfer.labels import CrowdLabels, CrowdMethod, crowd_labels, crowdlab_labels
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import LABELS_COLUMN, METHOD_COLUMN
 from midas_dfer.manifest.vote_counts import single_votes
@@ -15,11 +18,20 @@ _RELIABILITY = {
     "dawid_skene": "probability to name the true class",
     "glad": "ability, 0 is right half the time",
     "mace": "probability not to answer by habit",
+    "crowdlab": "quality of the votes",
 }
 
+Aggregation = CrowdMethod | Literal["crowdlab"]
+"""The ways to make labels of single votes; see `labels.crowd_labels` and `labels.crowdlab_labels`."""
 
-def aggregate(manifest: Manifest, method: CrowdMethod) -> Manifest:
-    """Make soft labels of single votes; the counts and the labels that follow from them stay as they are."""
+
+def aggregate(
+    manifest: Manifest, method: Aggregation, predicted: Mapping[str, Float64[np.ndarray, " K"]] | None = None
+) -> Manifest:
+    """Make soft labels of single votes; the counts and the labels that follow from them stay as they are.
+
+    `predicted`: for crowdlab, predictions by clip; other clips keep the shares of their votes.
+    """
     votes = single_votes(manifest)
     if not votes.height:
         raise RequestError(
@@ -32,22 +44,39 @@ def aggregate(manifest: Manifest, method: CrowdMethod) -> Manifest:
             f"{method} needs one vote of an annotator on a clip; {again['annotator'][0]!r} has several on "
             f"{again['video_id'][0]!r}. Of exports from annotation tools, leave these out: --several leave_out."
         )
-    made = crowd_labels(votes["video_id"], votes["annotator"], votes["vote"], manifest.class_names, method)
+    made = _labels(manifest, method, votes, predicted or {})
     rows = dict(zip(made.video_ids, made.soft_labels.tolist(), strict=True))
     labels = [rows.get(video_id) for video_id in manifest.video_ids]
     by = [None if label is None else method for label in labels]
-    worst = sorted(zip(made.reliability.tolist(), made.annotators, strict=True))[:_NAMED]
+    known = zip(made.reliability.tolist(), made.annotators, strict=True)
+    worst = sorted(each for each in known if not np.isnan(each[0]))[:_NAMED]
     named = ", ".join(f"{name} {value:.2f}" for value, name in worst)
     fewest = "" if len(made.annotators) <= _NAMED else "lowest first, "
-    left = len(manifest) - len(rows)
+    left, used = len(manifest) - len(rows), int(votes["video_id"].is_in(made.video_ids).sum())
     note = (
-        f"Soft labels are those of {method}, from {votes.height:,} votes of {len(made.annotators):,} annotators; the "
+        f"Soft labels are those of {method}, from {used:,} votes of {len(made.annotators):,} annotators; the "
         f"counts are kept, and scores are against them. Reliability ({fewest}{_RELIABILITY[method]}): {named}."
     )
-    notes = [f"{left:,} clips whose annotators are not named keep the shares of their votes."] if left else []
+    why = "have no named annotators or no prediction" if method == "crowdlab" else "have no named annotators"
+    notes = [f"{left:,} clips that {why} keep the shares of their votes."] if left else []
     columns = [pl.Series(LABELS_COLUMN, labels, pl.List(pl.Float64)), pl.Series(METHOD_COLUMN, by, pl.String)]
     table = manifest.table.with_columns(columns)
     return Manifest(manifest.class_names, table, manifest.name, [*manifest.notes, note, *notes])
+
+
+def _labels(
+    manifest: Manifest, method: Aggregation, votes: pl.DataFrame, predicted: Mapping[str, Float64[np.ndarray, " K"]]
+) -> CrowdLabels:
+    names = manifest.class_names
+    if method != "crowdlab":
+        return crowd_labels(votes["video_id"], votes["annotator"], votes["vote"], names, method)
+    votes = votes.filter(pl.col("video_id").is_in([*predicted]))
+    if not votes.height:
+        raise RequestError(
+            f"crowdlab needs predictions of the clips of {manifest.name}, and there are none: run midas crossval on "
+            "them, and name its folder (--predictions)"
+        )
+    return crowdlab_labels(votes["video_id"], votes["annotator"], votes["vote"], names, predicted)
 
 
 def aggregated_by(manifest: Manifest) -> str:

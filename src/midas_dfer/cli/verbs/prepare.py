@@ -29,9 +29,17 @@ def parser(dataset: str | None = None) -> Parser:
     flags.add_argument("--size", type=int, default=224, help="side of the stored crops in pixels (default: 224)")
     flags.add_argument(
         "--aggregate",
-        type=Literal["dawid_skene", "glad", "mace"] | None,
+        type=Literal["dawid_skene", "glad", "mace", "crowdlab"] | None,
         help="soft labels that weight annotators by their estimated reliability (extra crowd); the counts are kept "
         "(default: vote shares)",
+    )
+    flags.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="for --aggregate crowdlab: a cross-validation, runs, or folders of midas evaluate, with predictions of "
+        "these clips by models that were not trained on them",
     )
     flags.add_argument("--jobs", type=int | None, help="number of processes (default: one per core)")
     flags.add_argument("--ray", type=str | None, help="crop faces on a Ray cluster instead: its address, or local")
@@ -48,6 +56,8 @@ def run(request: Namespace) -> None:
     if request.ray is not None:
         refuse_typed(request, ("jobs",), "--ray takes the cores of a cluster")
     refuse_foreign_flags(request)
+    if request.aggregate != "crowdlab":
+        refuse_typed(request, ("predictions",), "they are for --aggregate crowdlab")
     if request.folds is None:
         refuse_typed(request, ("disjoint",), "it divides --folds; midas check looks for such values in published parts")
     from midas_dfer.clips.preparing.prepare import prepare
@@ -136,8 +146,14 @@ def _cut_on(request: Namespace, videos: Path) -> Any:  # noqa: ANN401 - a RayPoo
 
 def _aggregated(manifest: Any, request: Namespace) -> Any:  # noqa: ANN401 - Manifests, imported late
     from midas_dfer.manifest.aggregation import aggregate
+    from midas_dfer.training.scoring.predictions_file import unseen_predictions
 
-    made = aggregate(manifest, request.aggregate)
+    predicted = None
+    if request.aggregate == "crowdlab":
+        if not request.predictions:
+            raise RequestError("--aggregate crowdlab needs --predictions: those of a cross-validation on these clips")
+        predicted = unseen_predictions(request.predictions, manifest.class_names)
+    made = aggregate(manifest, request.aggregate, predicted)
     tell_notes(request, made.notes[len(manifest.notes) :])
     return made
 

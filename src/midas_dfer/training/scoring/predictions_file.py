@@ -1,7 +1,7 @@
 """predictions.csv: what a run says of each clip, beside what the annotators said; a row for each clip."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from midas_dfer.errors import RequestError
 from midas_dfer.files import csv_cell, csv_text, from_csv_cell
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.metrics import Uncertainty
-from midas_dfer.training.scoring.scores import Evaluation, Predictions
+from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, Predictions
 
 _KINDS = ("votes", "probability")
 _VOTE_SHARE = "vote_share"
@@ -118,6 +119,33 @@ def read_predictions(path: Path, evaluation: Evaluation) -> Predictions:
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         raise RequestError(f"{path} is missing or damaged ({error}); run midas evaluate again") from error
+
+
+def unseen_predictions(folders: Iterable[Path], class_names: Sequence[str]) -> dict[str, Float64[np.ndarray, " K"]]:
+    """Probabilities by clip, of all evaluations in some folders; the mean of those of a clip that is in several.
+
+    Raises:
+        RequestError: there is no evaluation, one has other classes, or is of clips that the model was trained on.
+    """
+    found: dict[str, list[Float64[np.ndarray, " K"]]] = {}
+    for folder in folders:
+        below = sorted(each.parent for each in folder.rglob(f"{EVALUATION_FOLDER}/{EVALUATION_FILE}"))
+        places = [folder] if (folder / EVALUATION_FILE).is_file() else below
+        if not places:
+            raise RequestError(f"{folder} holds no {EVALUATION_FILE}; run midas evaluate, or midas crossval, first")
+        for place in places:
+            evaluation = Evaluation.read(place)
+            if evaluation.caution:
+                raise RequestError(f"{place} is not of unseen clips: {evaluation.caution}; name other predictions")
+            if set(evaluation.class_names) != set(class_names):
+                raise RequestError(
+                    f"{place} is of the classes {', '.join(evaluation.class_names)}; expected {', '.join(class_names)}"
+                )
+            columns = [evaluation.class_names.index(name) for name in class_names]
+            read = read_predictions(place / PREDICTIONS_FILE, evaluation)
+            for video_id, row in zip(read.video_ids, read.probabilities[:, columns], strict=True):
+                found.setdefault(video_id, []).append(row)
+    return {video_id: np.mean(rows, axis=0) for video_id, rows in found.items()}
 
 
 def _whole(shares: Float64[np.ndarray, "N K"]) -> Float64[np.ndarray, "N K"]:
