@@ -3,7 +3,8 @@
 Votes are counts, one row per clip and one column per class. They are kept as cast; the functions here compute what
 training and evaluation need from them, in float64. The modules: `soft` (votes to labels), `ferplus` (the targets of
 FER+), `crowd` (annotators' votes, weighted by reliability), `crowdlab` (the same, with predictions), `annotators` (each
-compared with the others), `ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `checks` (of votes).
+compared with the others), `ambiguity` (entropy, clear and mixed clips, coexistence), `agreement`, `expected_change`
+(whether votes are enough), `checks` (of votes).
 """
 
 from midas_dfer.labels.agreement import MeasurementLevel, fleiss_kappa, krippendorff_alpha
