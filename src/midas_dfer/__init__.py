@@ -50,6 +50,7 @@ _PUBLIC = {
     "from_pretrained": "sharing.trained",
     "export_onnx": "sharing.onnx",
     "Predictor": "predict.predictor",
+    "live": "predict.live",
     "MidasError": "errors",
     "RequestError": "errors",
 }
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from midas_dfer.mixing.regions import CutMix as CutMix
     from midas_dfer.models.zoo import create_model as create_model
     from midas_dfer.models.zoo import list_models as list_models
+    from midas_dfer.predict.live import live as live
     from midas_dfer.predict.predictor import Predictor as Predictor
     from midas_dfer.sharing.folder import save_pretrained as save_pretrained
     from midas_dfer.sharing.onnx import export_onnx as export_onnx

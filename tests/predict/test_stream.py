@@ -115,7 +115,7 @@ def test_settings_that_make_no_sense_are_refused(predictor):
         if settings:
             with pytest.raises(RequestError, match=message):
                 predictor.stream(**settings)
-    for name, message in (("https://a.org/b.mp4", "addresses are not read"), ("0", "a webcam is read from Python")):
+    for name, message in (("https://a.org/b.mp4", "addresses are not read"), ("0", "a webcam is read by midas live")):
         with pytest.raises(VideoError, match=message):
             predictor.predict_video(name)
     for given in (0, np.zeros(3), None):

@@ -181,6 +181,11 @@ PAGES: Mapping[str, Page] = {
             "faces": ("faces", "max_people", *_LOOKING, "search_every"),
         },
     ),
+    "live": Page(
+        "midas live [flags]",
+        ("midas live", "midas live --source party.mp4 --save readings.csv"),
+        {"most used": ("source", "run", "window", "stride", "seconds", "save"), "faces": (*_LOOKING, "search_every")},
+    ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)
     ),

@@ -1,8 +1,10 @@
 """A trained model and any video, frames or stream -> what each face shows over time. `Predictor` is the door.
 
 - `predictor`: whole videos and frames; `stream`: while frames come; `given_clips`: face crops that are cut already.
+- `live`, `camera`: the faces before a camera, and where its frames come from.
 - `first_pass`, `windows`: which faces there are, and which frames of each are one clip.
-- `face_windows`, `read_ahead`: the windows of faces that are still followed, and what the model says of them.
+- `face_windows`, `read_ahead`: the windows of faces that are still followed, and what the model says of them;
+  `frame_memo`: frames that windows share, read once.
 - `timeline`, `track_timeline`: the result, as JSON, CSV and in a notebook; that of one face.
 - `sources`: frames of anything, counted while they are read.
 """

@@ -98,6 +98,7 @@ class FaceWindows:
         cutter: how faces are cut.
         settle_every: so many frames are settled together; each takes a look at its neighbours in time.
         most_bytes: of frames that are kept; where more are needed, faces lack some. None keeps all that are needed.
+        wait: seconds of the frames behind one that steady a face in it; None waits for all that have a say.
 
     Attributes:
         faces: those that are followed.
@@ -111,10 +112,12 @@ class FaceWindows:
         cutter: Cutter,
         settle_every: int = 1,
         most_bytes: int | None = None,
+        wait: float | None = None,
     ) -> None:
         self._sigma, self._segments, self._cutter = settings.smoothing, segments, cutter
         self._window, self._stride = windows
         self._settle_every, self._most_bytes = settle_every, most_bytes
+        self._wait = _REACH * settings.smoothing if wait is None else wait
         self._tracker = Tracker(settings.max_gap, _MIN_DETECTED)
         self.faces: list[FollowedFace] = []
         self._frames: deque[_KeptFrame] = deque()
@@ -171,7 +174,7 @@ class FaceWindows:
         """Cut the face out of the frames in which its landmarks will not change any more."""
         track = face.track
         first, last = track.positions[0], track.positions[-1]
-        settled = track.time - _REACH * self._sigma
+        settled = track.time - self._wait
         if not ended and settled <= self._time_at(face.next_position + self._settle_every - 1):
             return
         steady = smooth(track_of(track, np.arange(first, last + 1), self._times_of(track)), self._sigma)

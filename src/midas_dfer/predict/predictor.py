@@ -5,7 +5,7 @@ all tracks are known, windows that were not read as they now lie are read in a s
 stay; a crop is dropped as soon as no open window needs it, so memory does not grow with the length of the video.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from midas_dfer.errors import DamagedVideoError, JobError, RequestError
 from midas_dfer.models.folding import folded
 from midas_dfer.predict.face_windows import Cutter, FaceWindows
 from midas_dfer.predict.first_pass import find_tracks
+from midas_dfer.predict.frame_memo import remembering
 from midas_dfer.predict.given_clips import checked_clips
 from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, ReadAhead
 from midas_dfer.predict.sources import CountedFrames, FrameSource, GivenFrames, VideoFile
@@ -40,7 +41,7 @@ from midas_dfer.sharing.trained import TrainedModel
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.held_out import Abstention, Reason
-from midas_dfer.values import is_whole
+from midas_dfer.values import is_number, is_whole
 
 _SETTLED_TOGETHER = 4  # frames; a look at the neighbours of one takes little less
 _MOST_BYTES = 512_000_000  # of frames that are kept while a face is lost in them
@@ -289,6 +290,7 @@ class Predictor:
         min_score: float | None = None,
         search_every: float | None = None,
         faces: FaceSource = "detect",
+        wait: float | None = None,
     ) -> Stream:
         """Read live frames, such as a webcam's; see `Stream`.
 
@@ -299,11 +301,15 @@ class Predictor:
             min_score: likewise.
             search_every: likewise.
             faces: likewise.
+            wait: seconds of later frames that steady a face before it is read; None: 0.16, as for `predict_video`. With
+                less, readings come sooner, and shares differ a little (docs/predict.md).
 
         Raises:
             RequestError: a setting is invalid.
         """
         windows = check_windows(window_seconds, stride_seconds)
+        if wait is not None and not (is_number(wait) and wait >= 0):
+            raise RequestError(f"wait is {wait!r}; expected a number of seconds, 0 or more, or None")
         settings = self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every)
         return Stream(
             class_names=self.class_names,
@@ -312,8 +318,9 @@ class Predictor:
             segments=(self.info.num_segments, self.info.frames_per_segment),
             cutter=self._cutter(settings),
             silent=self.silent,
-            read=self._read,
+            read=self._stream_reader(),
             note=self._note_on_faces(faces),
+            wait=wait,
         )
 
     def _predict(
@@ -440,8 +447,22 @@ class Predictor:
 
     def _read(self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Reading]:
         """What is said of each clip."""
-        said = self._said(torch.stack(list(clips)))
-        votes = [None] * len(clips) if said.vote_shares is None else list(said.vote_shares.numpy())
-        parts = [(None, None)] * len(clips) if said.uncertainty is None else zip(*said.uncertainty, strict=True)
+        return self._readings(self._said(torch.stack(list(clips))))
+
+    def _stream_reader(self) -> Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]]:
+        """As `_read`, for one stream, whose windows share frames."""
+        readers = [(network.info, remembering(network)) for network in self._networks]
+
+        def read(clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Reading]:
+            shown = torch.stack(list(clips))
+            return self._readings(combined([(info, reader(shown)) for info, reader in readers]))
+
+        return read
+
+    @staticmethod
+    def _readings(said: Said) -> list[Reading]:
+        count = len(said.probabilities)
+        votes = [None] * count if said.vote_shares is None else list(said.vote_shares.numpy())
+        parts = [(None, None)] * count if said.uncertainty is None else zip(*said.uncertainty, strict=True)
         rows = zip(said.probabilities.numpy(), votes, parts, strict=True)
         return [Reading(probabilities, shares, *both) for probabilities, shares, both in rows]

@@ -74,10 +74,11 @@ class Stream:
     """Follows the faces in frames as they come, and reads each of them window by window; made with `Predictor.stream`.
 
     Push frame after frame; a reading comes as soon as its window is full and the landmarks in it are steadied, which
-    takes the next 0.16 s (four times `smoothing` of the model's clips) and a frame. `close` gives the last ones.
+    takes the next 0.16 s (four times `smoothing` of the model's clips) and a frame, or `wait`. `close` gives the last
+    ones.
 
-    What it reads of frames is what `predict_frames` reads of all of them together (to rounding), but for what can be
-    known at the end only:
+    What it reads of frames is what `predict_frames` reads of all of them together (to rounding; with a shorter `wait`,
+    nearly), but for what can be known at the end only:
 
     - two pieces of one face with a gap between, which `predict_frames` joins by their mean appearance (somebody who was
       half hidden), stay two faces;
@@ -108,11 +109,12 @@ class Stream:
         silent: Callable[[Reading], Reason | None],
         read: Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]],
         note: str = "",
+        wait: float | None = None,
     ) -> None:
         self.class_names, self.note = class_names, note
         self._read, self._silent, self._stride = read, silent, windows[1]
         self._find = None if settings.faces == "cropped" else make_finder(settings)
-        self._windows = FaceWindows(settings, windows, segments, cutter)
+        self._windows = FaceWindows(settings, windows, segments, cutter, wait=wait)
         self._position, self._time = -1, 0.0
         self._closed = False
         self._lock = Lock()

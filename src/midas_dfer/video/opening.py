@@ -102,7 +102,7 @@ def _why_missing(name: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
         return "no such file, and addresses are not read; download the video, and name the file."
     if name.isdigit():
-        return "no such file; a webcam is read from Python, with Predictor.stream (docs/python.md)."
+        return "no such file; a webcam is read by midas live, from Python by midas_dfer.live (docs/python.md)."
     return "no such file."
 
 
