@@ -101,6 +101,7 @@ def test_settings_that_others_leave_without_effect(settings, idle):
         "soft_label_weight",
         "relabel_epoch",
         "ramp_epochs",
+        "similarity_weight",
     }
     assert ("decay_factor" in found) == (settings.get("schedule", "cosine") == "cosine" or "decay_factor" in idle)
 

@@ -53,7 +53,9 @@ LEARNERS = Registry(
     {
         "scn": LearnerEntry("SelfCureNetwork", "SCN: importance, new labels (Wang et al. 2020)", ("relabel_epoch",)),
         "dmue": LearnerEntry(
-            "DMUE", "DMUE: what else a clip may be, how sure it is (She et al. 2021)", ("ramp_epochs",)
+            "DMUE",
+            "DMUE: what else a clip may be, how sure it is (She et al. 2021)",
+            ("ramp_epochs", "similarity_weight"),
         ),
         "crowd_layer": LearnerEntry(
             "CrowdLayer",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from midas_dfer.training.learners.learner import Learner, LearnerSetup, LearnerStep, linear
 
 _MOST_HIDDEN = 512
-_DISTRIBUTION, _SIMILARITY, _TEMPERATURE = 0.5, 1000.0, 1.2
+_DISTRIBUTION, _TEMPERATURE = 0.5, 1.2
 
 
 class DMUE(Learner):
@@ -41,11 +41,12 @@ class DMUE(Learner):
     Args:
         setup: what all learners are made with.
         ramp_epochs: E; the authors' is 6 for AffectNet, 9 to 14 for smaller data sets.
+        similarity_weight: of sp.
     """
 
-    def __init__(self, setup: LearnerSetup, *, ramp_epochs: int = 6) -> None:
+    def __init__(self, setup: LearnerSetup, *, ramp_epochs: int = 6, similarity_weight: float = 1000.0) -> None:
         super().__init__(setup)
-        self.ramp_epochs = ramp_epochs
+        self.ramp_epochs, self.similarity_weight = ramp_epochs, similarity_weight
         classes, features, generator = setup.num_classes, setup.num_features, setup.generator
         hidden = min(features, _MOST_HIDDEN)
         self.branches = nn.ModuleList(linear(features, hidden, generator) for _ in range(classes))
@@ -61,7 +62,7 @@ class DMUE(Learner):
         up, down = ramps(step.epoch, self.ramp_epochs)
         loss: Tensor = self.loss(sureness * step.logits, step.targets)
         loss = loss + _DISTRIBUTION * distribution_loss(step.logits, scores.detach(), step.targets)
-        loss = loss + _SIMILARITY * similarity_loss(step.features, hidden, step.targets)
+        loss = loss + self.similarity_weight * similarity_loss(step.features, hidden, step.targets)
         return up * loss + down * branch_loss(scores, step.targets)
 
 

@@ -59,6 +59,7 @@ class RunConfig:
         annotator_map: of crowd_layer; what it learns of each annotator: matrix, scale, bias or scale_bias.
         relabel_epoch: of scn; from this epoch on it relabels doubtful clips, if they are not mixed in pairs.
         ramp_epochs: of dmue; how many epochs it takes until the model's losses count in full.
+        similarity_weight: of dmue; how much the similarity of clips counts. The authors' 1000 is for batches of 72.
         model: architecture; see midas list models. If not given, tsm_resnet18 (the paper's), or that of weights.
         width: channels of the first stage; fewer make a smaller network. If not given, 64, as in ResNet-18, or that
             of weights.
@@ -140,6 +141,7 @@ class RunConfig:
     annotator_map: Literal["matrix", "scale", "bias", "scale_bias"] = "matrix"
     relabel_epoch: int = within(10, 1)
     ramp_epochs: int = within(6, 1)
+    similarity_weight: float = within(1000.0, 0)
     model: str = None  # type: ignore[assignment]  # never None once it is made, as width and size
     width: int = within(None, 8, 512)
     weights: str | None = None
