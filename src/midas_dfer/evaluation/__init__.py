@@ -5,5 +5,6 @@
   `foreign_file`: how such a file is read.
 - `calibrate`: the temperature that its logits are divided by. Door: `calibrate`.
 - `explain`: which pixels and which frames the model goes by. Door: `explain`. `explanation`: what it found.
+- `annotators`: what a run predicts of each of its annotators.
 - `baseline_clips`: the clips that constant guesses are made from.
 """

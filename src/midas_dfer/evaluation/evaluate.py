@@ -13,6 +13,7 @@ from midas_dfer.clips.batches.loader import ClipLoader
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import match_classes
 from midas_dfer.errors import RequestError
+from midas_dfer.evaluation.annotators import annotator_scores
 from midas_dfer.evaluation.baseline_clips import baseline_clips
 from midas_dfer.evaluation.places import evaluation_place
 from midas_dfer.labels import votes_to_soft_labels
@@ -132,6 +133,11 @@ def evaluate(
         weights=read.weights_digest,
         store_fingerprint=store.fingerprint,
         blends=None if chosen.mapping else blend_scores(chosen.clips, clips, predictions.judged),
+        annotators=None
+        if chosen.mapping or not read.is_plain or info.scaling is not None
+        else annotator_scores(
+            trained.run, store, chosen.clips, predictions.probabilities, device=device, batch_size=batch_size
+        ),
     )
     evaluation.write(out, predictions_table(predictions, evaluation.class_names, evaluation.no_vote_shares))
     return evaluation, predictions

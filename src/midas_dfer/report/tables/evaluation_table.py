@@ -35,7 +35,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         shared = f"Scored over the {len(e.class_names)} classes that the model and {e.dataset} both have."
         parts.append(wrapped(f"{shared} {e.mapping.paragraph()}"))
     parts += [wrapped(f"NOTE: {warning}") for warning in e.warnings]
-    return blocks(*parts, *_recognition(e), *_agreement(e), *_blends(e), *_baselines(e))
+    return blocks(*parts, *_recognition(e), *_agreement(e), *_annotators(e), *_blends(e), *_baselines(e))
 
 
 def _recognition(e: Evaluation) -> list[list[str]]:
@@ -129,6 +129,20 @@ def _stratum(each: AmbiguityStratum) -> tuple[str, ...]:
         NONE if value is None else f"{value:{form}}" for value, form in ((each.error, ".4f"), (each.gap, "+.4f"))
     )
     return " to ".join(limits), f"{each.num_clips:,}", f"{each.num_unlabelled:,}", *figures
+
+
+def _annotators(e: Evaluation) -> list[list[str]]:
+    """Single votes, predicted for each annotator and by one class for all."""
+    if (a := e.annotators) is None:
+        return []
+    who = (
+        f"{count(a.num_votes, 'vote')} of {count(a.num_annotators, 'known annotator')} on {count(a.num_clips, 'clip')}"
+    )
+    rows = [
+        ("one prediction for each annotator", f"{a.error:.4f}"),
+        ("the predicted class for all", f"{a.shared_error:.4f}"),
+    ]
+    return [simple_table((f"annotator error ({who})", ""), rows)]
 
 
 def _blends(e: Evaluation) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Predictions beside labels and votes: `score` -> `Evaluation`.
 
 - `scores`, `baselines`: the scores, and the guesses and people that they are held against.
-- `blends`: presence and salience accuracy, where the shares of emotions are known.
+- `blends`: presence and salience accuracy, where the shares of emotions are known. `annotators`: single votes missed.
 - `agreement`: of predictions with the votes, and their confidence. `limits`: an interval of each score.
 - `measures`: how each score is called and shown; `readings`: what a network's output says of the annotators.
 - `temperature`: temperature scaling, fitted on validation clips and kept in the run folder.

@@ -17,6 +17,7 @@ from midas_dfer.notebook import Shade, Share, Table, notebook_html
 from midas_dfer.training.run_folder.typed_json import Proportion, read_fields
 from midas_dfer.training.scoring.agreement import VoteAgreement as VoteAgreement
 from midas_dfer.training.scoring.agreement import VotedClips
+from midas_dfer.training.scoring.annotators import AnnotatorScores
 from midas_dfer.training.scoring.baselines import Baselines, HumanLine, Reference, worse_than_guesses
 from midas_dfer.training.scoring.blends import BlendScores
 from midas_dfer.training.scoring.limits import ScoreLimits, score_limits
@@ -109,6 +110,7 @@ class Evaluation:
         baselines: scores of guesses that need no network, on the same clips; None in files of earlier versions.
         human_line: how well people predict each other, and the model them; None where no clip has two votes, and
             likewise.
+        annotators: how well single votes are predicted, by a run that learned from them.
         blends: presence and salience accuracy, where the shares of the emotions in each clip are known.
         votes_noise: the total variation of a perfect prediction, since votes are few (`metrics.noise_floor`); likewise.
         limits: intervals of these scores over clips or people; None in files of earlier versions.
@@ -140,6 +142,7 @@ class Evaluation:
     baselines: Baselines | None = None
     human_line: HumanLine | None = None
     blends: BlendScores | None = None
+    annotators: AnnotatorScores | None = None
     votes_noise: float | None = None
     read_with: str = ""
     limits: ScoreLimits | None = None
