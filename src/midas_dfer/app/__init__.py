@@ -1,4 +1,12 @@
-"""`midas app`: pages on this machine.
+"""`midas app`: pages on this machine that read faces in videos and from a camera.
 
+- `server`: the routes, and the process that serves them.
+- `safety`: who may ask for what: keys, hosts, origins, and what a page may load.
+- `words`: the texts of the pages, in several languages; all of them are in `words.toml`.
+- `uploads`: videos that a browser sends, bounded and removed again.
+- `readings`: videos being read, one after the other, with their progress.
+- `live`: a camera's frames, read as they come.
 - `annotate`: votes of several people on the clips of a folder.
+
+Pages are in `templates/`, scripts and styles in `static/`. Nothing is loaded from elsewhere.
 """

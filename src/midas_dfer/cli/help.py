@@ -186,6 +186,10 @@ PAGES: Mapping[str, Page] = {
         ("midas live", "midas live --source party.mp4 --save readings.csv"),
         {"most used": ("source", "run", "window", "stride", "seconds", "save"), "faces": (*_LOOKING, "search_every")},
     ),
+    "app": Page(
+        "midas app [--folder VIDEOS]",
+        ("midas app", "midas app --folder videos --run RUN", "midas app --port 0 --no_browser"),
+    ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)
     ),

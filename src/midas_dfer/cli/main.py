@@ -16,6 +16,7 @@ from midas_dfer.cli.parsing import Parser, complain, is_text, typed_flags, under
 from midas_dfer.cli.settings import whole_recipes_first
 from midas_dfer.cli.sources import data_sets, give_page_of_source
 from midas_dfer.cli.verbs import (
+    app,
     check,
     crossval,
     demo,
@@ -48,6 +49,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "report": (report, "compare runs: a page, and tables for a paper"),
     "predict": (predict, "any video -> its emotions over time, read by the packaged reader or a run"),
     "live": (live, "a camera -> the emotions of the faces before it, as they come"),
+    "app": (app, "pages in a browser that read videos and a camera"),
     "explain": (explain, "a trained model -> which pixels and frames it relies on"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
     "imitate": (imitate, "a synthetic copy of a published data set, to try out before you have a licence"),

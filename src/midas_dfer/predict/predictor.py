@@ -23,13 +23,13 @@ from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import DamagedVideoError, JobError, RequestError
 from midas_dfer.models.folding import folded
-from midas_dfer.predict.face_windows import Cutter, FaceWindows
+from midas_dfer.predict.face_windows import Cutter, FaceWindows, FullWindow
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.frame_memo import remembering
 from midas_dfer.predict.given_clips import checked_clips
 from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, ReadAhead
 from midas_dfer.predict.sources import CountedFrames, FrameSource, GivenFrames, VideoFile
-from midas_dfer.predict.stream import Stream
+from midas_dfer.predict.stream import Stream, StreamReading, reading_of
 from midas_dfer.predict.timeline import Timeline, silent_about
 from midas_dfer.predict.track_timeline import Reading
 from midas_dfer.predict.windows import WindowPlan, check_windows
@@ -193,6 +193,7 @@ class Predictor:
         search_every: float | None = None,
         faces: FaceSource = "detect",
         progress: Progress | None = None,
+        on_reading: Callable[[StreamReading], None] | None = None,
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
 
@@ -213,6 +214,8 @@ class Predictor:
                 searches every frame; None: on a GPU every frame, many at once, else as for the model's training clips.
             faces: detect, or cropped for frames that are crops of one face each, which `note` then says.
             progress: called for each frame, and again if some windows need a second pass.
+            on_reading: called with readings while the video is still being read, some seconds of video at a time. Faces
+                are numbered as they came, which may be other numbers than those of the timeline; the timeline stands.
 
         Returns:
             The timeline; for a damaged video, up to the damage, which its `note` describes.
@@ -230,6 +233,7 @@ class Predictor:
             self._settings_with(faces, max_side=max_side, min_score=min_score, search_every=search_every),
             self._searched_on(search_every),
             progress,
+            on_reading,
         )
 
     def predict_frames(
@@ -331,6 +335,7 @@ class Predictor:
         settings: ExtractSettings,
         searched_on: str,
         progress: Progress | None,
+        on_reading: Callable[[StreamReading], None] | None = None,
     ) -> Timeline:
         windows = check_windows(*windows)
         if max_people is not None and not (is_whole(max_people) and max_people >= 1):
@@ -341,7 +346,12 @@ class Predictor:
         followed = FaceWindows(
             settings, windows, segments, self._cutter(settings), settle_every=_SETTLED_TOGETHER, most_bytes=_MOST_BYTES
         )
-        ahead = ReadAhead(followed, self._read, windows[1], max_people)
+
+        def tell(window: FullWindow, reading: Reading) -> None:
+            if on_reading is not None:
+                on_reading(reading_of(window, reading, self.class_names, self.silent(reading)))
+
+        ahead = ReadAhead(followed, self._read, windows[1], max_people, tell)
         try:
             found = find_tracks(source, settings, counted, max_people, ahead.step, searched_on)
             ahead.close()

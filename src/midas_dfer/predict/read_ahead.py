@@ -24,6 +24,7 @@ WINDOWS_PER_BATCH = 32
 _SAME = 1e-3  # pixels; landmarks that differ by rounding
 
 Read = Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]]
+Tell = Callable[[FullWindow, Reading], None]
 
 
 class _AheadReading(NamedTuple):
@@ -43,10 +44,13 @@ class ReadAhead:
         stride: seconds from window to window. After a picture that stands for more than `MAX_OVERLAP` windows, as where
             times are not in seconds, nothing is read ahead.
         most: only faces are read that are among so many longest in view so far; None reads all.
+        tell: is told of each window that was read; faces are numbered as they came.
     """
 
-    def __init__(self, faces: FaceWindows, read: Read, stride: float, most: int | None = None) -> None:
-        self._faces, self._read, self._most = faces, read, most
+    def __init__(
+        self, faces: FaceWindows, read: Read, stride: float, most: int | None = None, tell: Tell | None = None
+    ) -> None:
+        self._faces, self._read, self._most, self._tell = faces, read, most, tell
         self._longest_pause = MAX_OVERLAP * stride
         self._time: float | None = None
         self._paused = False
@@ -102,3 +106,5 @@ class ReadAhead:
                 landmarks = np.stack([face.landmarks for face in window.seen])
                 reading = _AheadReading(window.face.number or 0, landmarks, values)
                 self._readings[tuple(face.position for face in window.seen)].append(reading)
+                if self._tell is not None:
+                    self._tell(window, values)

@@ -63,6 +63,21 @@ class StreamReading:
         return {self.class_names[k]: float(shown[k]) for k in order}
 
 
+def reading_of(
+    window: FullWindow, reading: Reading, class_names: tuple[str, ...], silent: Reason | None
+) -> StreamReading:
+    """What the model said of a window, or why it is silent."""
+    return StreamReading(
+        track=window.face.number or 0,
+        start=window.start,
+        end=window.end,
+        box=_plain(window.box),
+        class_names=class_names,
+        silent=silent,
+        **reading._asdict(),
+    )
+
+
 class FaceInView(NamedTuple):
     """A face in the frame that was pushed last: its number, from 1, and its box (x, y, width, height in pixels)."""
 
@@ -192,15 +207,7 @@ class Stream:
         for first in range(0, len(full), _CLIPS_AT_ONCE):
             values += self._read([each.clip for each in full[first : first + _CLIPS_AT_ONCE]])
         readings = [
-            StreamReading(
-                track=each.face.number or 0,
-                start=each.start,
-                end=each.end,
-                box=_plain(each.box),
-                class_names=self.class_names,
-                silent=self._silent(value),
-                **value._asdict(),
-            )
+            reading_of(each, value, self.class_names, self._silent(value))
             for each, value in zip(full, values, strict=True)
         ]
         return sorted(readings, key=lambda reading: (reading.end, reading.track))

@@ -1,0 +1,81 @@
+"""A camera's frames, read as they come. Frames are held as long as a reading needs them, and stored nowhere.
+
+The page sends a frame when the one before has been answered, so the server never falls behind: with each frame comes
+its time, with each answer the faces in it and the readings whose windows are full now.
+"""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.predict.stream import Stream
+from midas_dfer.report.pictures.style import emotion_colors
+
+WINDOW, STRIDE = 1.0, 0.25
+"""Seconds of a reading, and from one to the next: shorter than of videos, for who is looking on."""
+_MOST_BYTES, _MOST_SIDE = 2_000_000, 1920
+_LONGEST_PAUSE = 2.0
+"""Seconds without a frame, as where a page was hidden, after which a stream begins anew."""
+
+
+async def live_socket(socket: WebSocket) -> None:
+    """Read the frames of one page."""
+    await socket.accept()
+    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, thread_name_prefix="midas-live")
+    try:
+        live = await loop.run_in_executor(thread, LiveReading, socket.app.state.readings.predictor)
+        await socket.send_text(json.dumps(live.greeting()))
+        while True:
+            message = await socket.receive_bytes()
+            answer = await loop.run_in_executor(thread, live.take, message)
+            await socket.send_text(json.dumps(answer))
+    except WebSocketDisconnect:
+        pass
+    except MidasError as error:
+        await socket.send_text(json.dumps({"error": str(error)}))
+        await socket.close(1011)
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+class LiveReading:
+    """The stream of one camera; `predictor` gives the model."""
+
+    def __init__(self, predictor: Any) -> None:  # noqa: ANN401 - a function without arguments
+        self._predictor = predictor()
+        self._stream: Stream | None = None
+        self._last = 0.0
+
+    def greeting(self) -> dict[str, Any]:
+        """What a page must know before the first answer."""
+        names = self._predictor.class_names
+        return {"classes": list(names), "colors": emotion_colors(names), "window": WINDOW, "stride": STRIDE}
+
+    def take(self, message: bytes) -> dict[str, Any]:
+        """Read a frame: eight bytes of its time (float64, big endian, seconds), then a JPEG."""
+        if not 8 < len(message) <= _MOST_BYTES:
+            raise RequestError(f"a frame of {len(message):,} bytes came; expected at most {_MOST_BYTES:,}")
+        time = float(np.frombuffer(message[:8], dtype=">f8")[0])
+        picture = cv2.imdecode(np.frombuffer(message[8:], dtype=np.uint8), cv2.IMREAD_COLOR)
+        if picture is None or max(picture.shape) > _MOST_SIDE or not np.isfinite(time):
+            raise RequestError("what came is no frame of a camera")
+        if self._stream is None or not 0 < time - self._last < _LONGEST_PAUSE:
+            self._stream = self._predictor.stream(window_seconds=WINDOW, stride_seconds=STRIDE)
+        self._last = time
+        readings = self._stream.push(picture[:, :, ::-1], time)
+        return {
+            "time": time,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "faces": [{"track": face.track, "box": face.box} for face in self._stream.in_view],
+            "readings": [
+                {"track": r.track, "end": r.end, "shares": [round(r.shares[name], 4) for name in r.class_names]}
+                for r in readings
+            ],
+        }

@@ -1,0 +1,183 @@
+"""Videos being read, one after the other in a thread of their own; a page asks how far they are."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+from midas_dfer.errors import MidasError, NoFaceError, RequestError
+from midas_dfer.predict.predictor import Predictor
+from midas_dfer.predict.stream import StreamReading
+from midas_dfer.predict.timeline import Timeline
+from midas_dfer.report.pictures.style import emotion_colors
+from midas_dfer.report.pictures.timeline_plot import plot_timeline
+
+MOST_READINGS = 50
+"""Kept at a time; the oldest that is done makes room."""
+
+State = Literal["waiting", "reading", "done", "failed"]
+
+
+class Stopped(Exception):  # noqa: N818 - no error: somebody closed the page
+    """The reading is no longer wanted."""
+
+
+@dataclass
+class VideoReading:
+    """A video, and how far it is read.
+
+    Attributes:
+        number: what it is called in addresses.
+        name: the file's own name.
+        path: the file.
+        is_upload: whether it is to be removed with the reading.
+        frames, of: how many are read, and how many there will be; 0 for unknown.
+        early: readings that came before the timeline.
+    """
+
+    number: str
+    name: str
+    path: Path
+    is_upload: bool
+    state: State = "waiting"
+    frames: int = 0
+    of: int = 0
+    early: list[StreamReading] = field(default_factory=list)
+    timeline: Timeline | None = None
+    error: str = ""
+    stopped: bool = False
+
+    def start(self, total: int, done: int = 0) -> None:
+        """Work begins, or begins again on what the first pass left."""
+        self.of, self.frames = total, done
+
+    def advance(self, note: str = "") -> None:
+        """A frame is read."""
+        self.frames += 1
+        if self.stopped:
+            raise Stopped
+
+    def finish(self) -> None:
+        """All frames are read."""
+
+    def told(self, since: int = 0) -> dict[str, Any]:
+        """How far it is, and the early readings from a number on, for a page."""
+        early = self.early[since:]
+        return {
+            "number": self.number,
+            "name": self.name,
+            "state": self.state,
+            "frames": self.frames,
+            "of": self.of,
+            "error": self.error,
+            "early": [
+                {"track": r.track, "start": r.start, "end": r.end, "box": r.box, "shares": _in_order(r)} for r in early
+            ],
+            "next": since + len(early),
+        }
+
+
+def _in_order(reading: StreamReading) -> list[float]:
+    shares = reading.shares
+    return [round(shares[name], 5) for name in reading.class_names]
+
+
+class Readings:
+    """Reads videos with one model.
+
+    Args:
+        load: makes the predictor, when the first video comes.
+        remove: takes an upload away.
+    """
+
+    def __init__(self, load: Callable[[], Predictor], remove: Callable[[Path], None]) -> None:
+        self._load, self._remove = load, remove
+        self._predictor: Predictor | None = None
+        self._all: dict[str, VideoReading] = {}
+        self._lock = Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="midas-reading")
+
+    def predictor(self) -> Predictor:
+        """The model, loaded once."""
+        with self._lock:
+            if self._predictor is None:
+                self._predictor = self._load()
+            return self._predictor
+
+    def begin(self, number: str, name: str, path: Path, *, is_upload: bool) -> VideoReading:
+        """Put a video into the queue."""
+        reading = VideoReading(number, name, path, is_upload)
+        for old in [each for each in self._all.values() if each.state in ("done", "failed")]:
+            if len(self._all) < MOST_READINGS:
+                break
+            self.stop(old.number)
+        if len(self._all) >= MOST_READINGS:
+            raise RequestError(f"{MOST_READINGS} videos are waiting; wait until some are read")
+        self._all[number] = reading
+        work: Future[None] = self._thread.submit(self._read, reading)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return reading
+
+    def get(self, number: str) -> VideoReading:
+        """One of them.
+
+        Raises:
+            RequestError: there is none of this number.
+        """
+        if (found := self._all.get(number)) is None:
+            raise RequestError("This reading is gone: the server was started again, or it was removed. Read it again.")
+        return found
+
+    def __iter__(self) -> Iterator[VideoReading]:
+        return iter(list(self._all.values()))
+
+    def stop(self, number: str) -> None:
+        """Forget one, and stop reading it."""
+        reading = self._all.pop(number, None)
+        if reading is not None:
+            reading.stopped = True
+            if reading.is_upload and reading.state in ("done", "failed"):
+                self._remove(reading.path)
+
+    def close(self) -> None:
+        """Stop all."""
+        for reading in self:
+            self.stop(reading.number)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, reading: VideoReading) -> None:
+        try:
+            if reading.stopped:
+                raise Stopped
+            reading.state = "reading"
+            reading.timeline = self.predictor().predict_video(
+                reading.path, progress=reading, on_reading=reading.early.append
+            )
+            reading.state = "done"
+        except Stopped:
+            reading.state = "failed"
+        except NoFaceError as error:
+            reading.state, reading.error = "failed", str(error).replace(str(reading.path), reading.name)
+        except MidasError as error:
+            reading.state, reading.error = "failed", str(error).replace(str(reading.path), reading.name)
+        finally:
+            if reading.stopped and reading.is_upload:
+                self._remove(reading.path)
+
+
+def timeline_values(timeline: Timeline, name: str) -> dict[str, Any]:
+    """A timeline for the page: as timeline.json, with the colours of its classes."""
+    values: dict[str, Any] = json.loads(timeline.to_json())
+    return {**values, "video": name, "colors": emotion_colors(timeline.class_names)}
+
+
+def picture_of(timeline: Timeline) -> bytes:
+    """timeline.png."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "timeline.png"
+        plot_timeline(timeline, path)
+        return path.read_bytes()

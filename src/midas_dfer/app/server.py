@@ -1,0 +1,305 @@
+"""The routes of the app, and the process that serves them on this machine."""
+
+import asyncio
+import json
+import socket
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from midas_dfer.app.live import live_socket
+from midas_dfer.app.readings import Readings, VideoReading, picture_of, timeline_values
+from midas_dfer.app.safety import COOKIE, Guard, Sessions, new_key
+from midas_dfer.app.uploads import Uploads
+from midas_dfer.app.words import best_language, languages, words_in
+from midas_dfer.errors import JobError, MidasError, RequestError
+from midas_dfer.predict.predictor import Predictor
+from midas_dfer.version import __version__
+from midas_dfer.video.suffixes import CLIP_SUFFIXES
+
+_HERE = Path(__file__).parent
+LANGUAGE = "midas_language"
+_MOST_LISTED = 2000
+_BODY = 64 * 1024
+"""Bytes of a request that is no video."""
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """What the app serves.
+
+    Attributes:
+        load: makes the predictor; called when the first video or camera comes.
+        model: what reads, in words: of a packaged reader its use and limits.
+        folder: whose videos may be chosen; None offers none.
+        host, port: where it listens; port 0 takes a free one.
+    """
+
+    load: Callable[[], Predictor]
+    model: str
+    folder: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8765
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_dir():
+            raise RequestError(f"{self.folder} is no folder; name the folder whose videos are to be offered")
+
+
+def make_app(settings: AppSettings, sessions: Sessions, hosts: frozenset[str]) -> Starlette:
+    """Make the app.
+
+    Args:
+        settings: what it serves.
+        sessions: who may enter.
+        hosts: what the server is called, with its port, such as 127.0.0.1:8765.
+    """
+    uploads = Uploads()
+    readings = Readings(settings.load, uploads.remove)
+
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(readings.close)
+        uploads.close()
+
+    def page(name: str) -> Callable[[Request], Any]:
+        async def shown(request: Request) -> HTMLResponse:
+            return HTMLResponse(_page(request, name, settings))
+
+        return shown
+
+    routes = [
+        Route("/", page("read.html")),
+        Route("/live", page("live.html")),
+        Route("/enter", page("enter.html")),
+        Route("/enter", _enter, methods=["POST"]),
+        Route("/health", _health),
+        Route("/api/language", _set_language, methods=["POST"]),
+        Route("/api/files", _files),
+        Route("/api/readings", _begin, methods=["POST"]),
+        Route("/api/readings", _list),
+        Route("/api/readings/{number}", _told),
+        Route("/api/readings/{number}", _remove, methods=["DELETE"]),
+        Route("/api/readings/{number}/timeline", _timeline),
+        Route("/api/readings/{number}/export/{kind}", _export),
+        Route("/api/readings/{number}/video", _video),
+        WebSocketRoute("/api/live", live_socket),
+        Mount("/static", StaticFiles(directory=_HERE / "static")),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, sessions=sessions, hosts=hosts)],
+        exception_handlers={MidasError: _in_a_sentence},
+        lifespan=running,
+    )
+    app.state.settings, app.state.sessions = settings, sessions
+    app.state.uploads, app.state.readings = uploads, readings
+    return app
+
+
+async def _in_a_sentence(request: Request, error: Exception) -> Response:
+    status = 507 if isinstance(error, JobError) else 400
+    return JSONResponse({"error": str(error)}, status)
+
+
+def _page(request: Request, name: str, settings: AppSettings) -> str:
+    language = request.cookies.get(LANGUAGE, "")
+    if language not in languages():
+        language = best_language(request.headers.get("accept-language", ""))
+    words = words_in(language)
+    return (
+        _templates()
+        .get_template(name)
+        .render(
+            words=words,
+            language=language,
+            languages=languages(),
+            model=settings.model,
+            version=__version__,
+            has_folder=settings.folder is not None,
+        )
+    )
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+
+async def _values(request: Request) -> dict[str, Any]:
+    """The JSON object in a request, bounded."""
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _BODY:
+            raise RequestError("this request is too long")
+    try:
+        values = json.loads(content)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise RequestError("this request holds no JSON object")
+    return values
+
+
+async def _enter(request: Request) -> Response:
+    key = (await _values(request)).get("key")
+    cookie = request.app.state.sessions.enter(key) if isinstance(key, str) and len(key) < 200 else None
+    if cookie is None:
+        await asyncio.sleep(0.5)
+        return JSONResponse({"error": "this key opens nothing here"}, 403)
+    response = JSONResponse({"entered": True})
+    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", path="/")
+    return response
+
+
+async def _health(request: Request) -> Response:
+    return PlainTextResponse("midas app")
+
+
+async def _set_language(request: Request) -> Response:
+    language = (await _values(request)).get("language")
+    if language not in languages():
+        raise RequestError(f"there is no language {language!r:.20}; there are {', '.join(languages())}")
+    response = JSONResponse({"language": language})
+    response.set_cookie(LANGUAGE, str(language), httponly=True, samesite="strict", path="/", max_age=31_536_000)
+    return response
+
+
+async def _files(request: Request) -> Response:
+    folder = request.app.state.settings.folder
+    return JSONResponse({"files": [] if folder is None else await run_in_threadpool(_clips_in, folder)})
+
+
+def _clips_in(folder: Path) -> list[str]:
+    """The videos and pictures below a folder, none of them by a link that leads out of it."""
+    root, found = folder.resolve(), []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in CLIP_SUFFIXES and path.is_file() and path.resolve().is_relative_to(root):
+            found.append(path.relative_to(folder).as_posix())
+            if len(found) >= _MOST_LISTED:
+                break
+    return found
+
+
+async def _begin(request: Request) -> Response:
+    """A video in the body, or the name of one of the folder's."""
+    state, name = request.app.state, request.headers.get("x-file-name", "")
+    if name:
+        name = _unquoted(name)
+        path, is_upload = await state.uploads.take(name, request.stream()), True
+    else:
+        name = (await _values(request)).get("file", "")
+        folder, is_upload = state.settings.folder, False
+        if folder is None or name not in await run_in_threadpool(_clips_in, folder):
+            raise RequestError(f"there is no video {name!r:.100} among those that are offered")
+        path = folder / name
+    reading = state.readings.begin(new_key()[:22], Path(name).name, path, is_upload=is_upload)
+    return JSONResponse(reading.told(), 202)
+
+
+def _unquoted(name: str) -> str:
+    """A file's name as a page sends it in a header, percent-encoded; its last part."""
+    from urllib.parse import unquote
+
+    return Path(unquote(name, errors="replace").replace("\\", "/")).name[:200] or "video"
+
+
+async def _list(request: Request) -> Response:
+    return JSONResponse({"readings": [each.told(since=10**9) for each in request.app.state.readings]})
+
+
+def _reading(request: Request) -> VideoReading:
+    found: VideoReading = request.app.state.readings.get(request.path_params["number"])
+    return found
+
+
+async def _told(request: Request) -> Response:
+    since = request.query_params.get("since", "0")
+    return JSONResponse(_reading(request).told(int(since) if since.isdecimal() and len(since) < 10 else 0))
+
+
+async def _remove(request: Request) -> Response:
+    request.app.state.readings.stop(_reading(request).number)
+    return JSONResponse({"removed": True})
+
+
+async def _timeline(request: Request) -> Response:
+    reading = _reading(request)
+    if reading.timeline is None:
+        raise RequestError("this video is not read yet")
+    return JSONResponse(await run_in_threadpool(timeline_values, reading.timeline, reading.name))
+
+
+async def _export(request: Request) -> Response:
+    """timeline.json, timeline.csv or timeline.png, to be saved."""
+    reading, kind = _reading(request), request.path_params["kind"]
+    if reading.timeline is None:
+        raise RequestError("this video is not read yet")
+    makers: dict[str, tuple[str, Callable[[], str | bytes]]] = {
+        "json": ("application/json", reading.timeline.to_json),
+        "csv": ("text/csv; charset=utf-8", reading.timeline.to_csv),
+        "png": ("image/png", partial(picture_of, reading.timeline)),
+    }
+    if kind not in makers:
+        raise RequestError(f"there is no export {kind!r:.20}; there are {', '.join(makers)}")
+    media, make = makers[kind]
+    content = await run_in_threadpool(make)
+    return Response(
+        content, media_type=media, headers={"Content-Disposition": f'attachment; filename="timeline.{kind}"'}
+    )
+
+
+async def _video(request: Request) -> Response:
+    """The video itself, or the part of it that a player asks for."""
+    return FileResponse(_reading(request).path)
+
+
+def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C, and say the address.
+
+    Args:
+        settings: what is served.
+        browse: open the page in a browser.
+        say: prints a line.
+
+    Raises:
+        JobError: the port is taken, or there is no such address on this machine.
+    """
+    try:
+        listening = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise JobError(
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); take another --port, or 0 for "
+            "a free one"
+        ) from error
+    port, key = listening.getsockname()[1], new_key()
+    names = {"127.0.0.1", "localhost"} if settings.host in ("127.0.0.1", "localhost") else {settings.host}
+    hosts = frozenset(f"{name.lower()}:{port}" for name in names)
+    address = f"http://{settings.host}:{port}/enter#{key}"
+    say(f"midas app: {address}")
+    say("whoever has this address can use the app; Ctrl-C ends it")
+    app = make_app(settings, Sessions.for_organiser(key), hosts)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws_max_size=2**21)
+    )
+    if browse:
+        webbrowser.open(address)
+    with listening:
+        server.run(sockets=[listening])

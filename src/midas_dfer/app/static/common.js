@@ -1,0 +1,65 @@
+// What all pages share: their words, requests to the server, and the look of shares.
+
+export const words = JSON.parse(document.getElementById("words").textContent);
+
+/** A text, with its {names} filled in. */
+export function say(name, values = {}) {
+  return words[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? String(values[key]) : whole));
+}
+
+/** Ask the server; what it refuses is thrown as an Error with its sentence. */
+export async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error(say("offline"));
+  }
+  if (response.status === 401) location.assign("/enter");
+  const values = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(values.error ?? response.statusText);
+  return values;
+}
+
+export function post(path, values) {
+  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
+}
+
+/** An element with attributes, and children that are elements or texts (never markup). */
+export function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+export function status(text, wrong = false) {
+  const place = document.getElementById("said");
+  place.textContent = text;
+  place.classList.toggle("wrong", wrong);
+}
+
+export function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
+
+/** Such as "happy 51 %, sad 30 %": the largest shares, in words. */
+export function inWords(classes, shares, most = 3) {
+  const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]);
+  const told = order.slice(0, most).filter((k, place) => place === 0 || shares[k] >= 0.05);
+  return told.map((k) => `${classes[k]} ${percent(shares[k])}`).join(", ");
+}
+
+export function showLegend(classes, colors) {
+  const items = classes.map((name) => {
+    const dot = make("i", { class: "dot" });
+    dot.style.setProperty("--c", colors[name]);
+    return make("li", {}, dot, name);
+  });
+  document.getElementById("legend").replaceChildren(...items);
+}
+
+document.getElementById("language").addEventListener("change", async (event) => {
+  await post("/api/language", { language: event.target.value }).catch(() => {});
+  location.reload();
+});

@@ -1,0 +1,142 @@
+// Read a camera: send a frame when the one before was answered, show what comes back.
+
+import { Chart, drawBoxes } from "./chart.js";
+import { make, percent, say, showLegend, status } from "./common.js";
+
+const at = (id) => document.getElementById(id);
+const [video, boxes, faces, charts] = ["video", "boxes", "faces", "charts"].map(at);
+const SIDE = 640; // pixels; a face that is smaller than can be read here is too far away
+const QUALITY = 0.85;
+const SHOWN = 30; // seconds of the scrolling timeline
+const FORGET = 3; // seconds after which a face that is gone loses its bars
+
+let socket = null;
+let stream = null;
+let greeting = null;
+const seen = new Map(); // track -> { bars, chart, windows, shares, last }
+const pace = [];
+
+async function open() {
+  status("");
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: SIDE }, facingMode: "user" }, audio: false });
+  } catch (error) {
+    status(say("no_camera", { why: error.message }), true);
+    return;
+  }
+  video.srcObject = stream;
+  await video.play();
+  at("live").hidden = false;
+  at("camera").textContent = say("stop_camera");
+  status(say("first_reading"));
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  socket.addEventListener("close", () => stream && close(say("offline")));
+}
+
+function close(why = "") {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = greeting = null;
+  socket?.close();
+  video.srcObject = null;
+  at("live").hidden = true;
+  at("camera").textContent = say("start_camera");
+  for (const each of [faces, charts, at("legend")]) each.replaceChildren();
+  at("latency").textContent = "";
+  seen.clear();
+  pace.length = 0;
+  status(why, Boolean(why));
+}
+
+const canvas = document.createElement("canvas");
+async function sendFrame() {
+  if (!stream || socket.readyState !== WebSocket.OPEN) return;
+  const scale = Math.min(1, SIDE / video.videoWidth);
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  const time = performance.now() / 1000;
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
+  if (!picture || !stream || socket.readyState !== WebSocket.OPEN) return;
+  const head = new DataView(new ArrayBuffer(8));
+  head.setFloat64(0, time);
+  socket.send(await new Blob([head.buffer, picture]).arrayBuffer());
+}
+
+function take(message) {
+  if (message.error) {
+    close(say("failed", { why: message.error }));
+    return;
+  }
+  if (message.classes) {
+    greeting = message;
+    showLegend(greeting.classes, greeting.colors);
+    sendFrame();
+    return;
+  }
+  const now = performance.now() / 1000;
+  pace.push({ now, latency: now - message.time });
+  while (pace[0].now < now - 2) pace.shift();
+  const mean = pace.reduce((sum, each) => sum + each.latency, 0) / pace.length;
+  at("latency").textContent = say("latency", { latency: Math.round(1000 * mean), rate: (pace.length / 2).toFixed(0) });
+  for (const reading of message.readings) show(reading);
+  forget(message);
+  drawBoxes(boxes, { videoWidth: message.width, videoHeight: message.height }, message.faces.map(labelled), true);
+  requestAnimationFrame(sendFrame);
+}
+
+function labelled({ track, box }) {
+  const shares = seen.get(track)?.shares;
+  if (!shares) return { box, label: "", color: "#fff" };
+  const top = shares.indexOf(Math.max(...shares));
+  const name = greeting.classes[top];
+  return { box, label: `${name} ${percent(shares[top])}`, color: greeting.colors[name] };
+}
+
+function show({ track, end, shares }) {
+  if (!seen.has(track)) seen.set(track, newFace(track));
+  const face = seen.get(track);
+  Object.assign(face, { shares, last: end });
+  face.windows.push({ start: end - greeting.stride, end, shares });
+  while (face.windows[0].end < end - SHOWN) face.windows.shift();
+  greeting.classes.forEach((name, k) => {
+    face.bars[k].fill.style.width = `${100 * shares[k]}%`;
+    face.bars[k].value.textContent = percent(shares[k]);
+  });
+  face.chart.draw(face.windows.map((w) => ({ ...w, start: w.start - end + SHOWN, end: w.end - end + SHOWN })), 0, SHOWN);
+  face.chart.span.textContent = "";
+  face.chart.ends.replaceChildren(make("span", {}, `−${SHOWN} s`), make("span", {}, "0 s"));
+  status("");
+}
+
+function newFace(track) {
+  const bars = greeting.classes.map((name) => {
+    const fill = make("i");
+    fill.style.setProperty("--c", greeting.colors[name]);
+    const value = make("b");
+    return { fill, value, row: make("div", { class: "bar" }, make("span", {}, name), make("div", { class: "track" }, fill), value) };
+  });
+  const block = make("div", { class: "face" }, make("h3", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
+  const chart = new Chart(track, greeting.classes, greeting.colors, SHOWN, () => {}, false);
+  faces.append(block);
+  charts.append(chart.element);
+  return { bars, chart, block, windows: [], shares: null, last: 0 };
+}
+
+/** Take away the bars of faces that are gone, and say so where none is left. */
+function forget({ time, faces: inView }) {
+  const here = new Set(inView.map((face) => face.track));
+  for (const [track, face] of seen) {
+    if (here.has(track)) face.last = Math.max(face.last, time);
+    else if (time - face.last > FORGET) {
+      face.block.remove();
+      face.chart.element.remove();
+      seen.delete(track);
+    }
+  }
+  if (!inView.length && !seen.size) status(say("no_face"));
+}
+
+at("camera").addEventListener("click", () => (stream ? close() : open()));
+window.addEventListener("pagehide", () => close());

@@ -1,0 +1,69 @@
+"""Videos that a browser sends: bounded, under names of our own, and gone when the server ends."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from midas_dfer.app.safety import new_key
+from midas_dfer.errors import JobError, RequestError
+from midas_dfer.files import DISK_IS_FULL
+from midas_dfer.video.suffixes import VIDEO_SUFFIXES
+
+LARGEST = 4 * 2**30
+"""Bytes of one video."""
+SPARE = 2**30
+"""Bytes of the disk that uploads leave free."""
+
+
+class Uploads:
+    """A folder of this server's own, which is removed with what is in it at `close`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="midas-app-", ignore_cleanup_errors=True)
+        self.path = Path(self._folder.name)
+
+    async def take(self, name: str, body: AsyncIterator[bytes], most: int = LARGEST) -> Path:
+        """Write what comes into a file with the suffix of `name`, under a name of our own.
+
+        Raises:
+            RequestError: it is too large, empty, or has no suffix of a video.
+            JobError: there is no room on the disk.
+        """
+        suffix = Path(name).suffix.lower()
+        if suffix not in VIDEO_SUFFIXES:
+            raise RequestError(f"{name[:100]} is no video; expected one of {', '.join(sorted(VIDEO_SUFFIXES))}")
+        path, written = self.path / f"{new_key()}{suffix}", 0
+        try:
+            with path.open("wb") as file:
+                async for chunk in body:
+                    written += len(chunk)
+                    if written > most:
+                        raise RequestError(
+                            f"{name[:100]} is larger than {most / 2**30:g} GiB; cut it, or use midas predict"
+                        )
+                    if shutil.disk_usage(self.path).free < SPARE + len(chunk):
+                        raise JobError(f"there is no room for {name[:100]} in {self.path.parent}")
+                    file.write(chunk)
+            if not written:
+                raise RequestError(f"{name[:100]} is empty")
+        except OSError as error:
+            self.remove(path)
+            if error.errno in DISK_IS_FULL:
+                raise JobError(f"there is no room for {name[:100]} in {self.path.parent}") from error
+            raise
+        except BaseException:
+            self.remove(path)
+            raise
+        return path
+
+    def remove(self, path: Path) -> None:
+        """Remove one of ours; others are left alone."""
+        if path.parent == self.path:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove all of them."""
+        self._folder.cleanup()
