@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from midas_dfer.app.readings import looks_of
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.predict.stream import Stream
-from midas_dfer.report.pictures.style import emotion_colors
 
 WINDOW, STRIDE = 1.0, 0.25
 """Seconds of a reading, and from one to the next: shorter than of videos, for who is looking on."""
@@ -55,7 +55,7 @@ class LiveReading:
     def greeting(self) -> dict[str, Any]:
         """What a page must know before the first answer."""
         names = self._predictor.class_names
-        return {"classes": list(names), "colors": emotion_colors(names), "window": WINDOW, "stride": STRIDE}
+        return {**looks_of(names), "window": WINDOW, "stride": STRIDE}
 
     def take(self, message: bytes) -> dict[str, Any]:
         """Read a frame: eight bytes of its time (float64, big endian, seconds), then a JPEG."""

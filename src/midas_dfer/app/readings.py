@@ -2,14 +2,15 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from midas_dfer.errors import MidasError, NoFaceError, RequestError
+from midas_dfer.emotions import canonical_name
+from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.predict.stream import StreamReading
 from midas_dfer.predict.timeline import Timeline
@@ -68,6 +69,7 @@ class VideoReading:
         """How far it is, and the early readings from a number on, for a page."""
         early = self.early[since:]
         return {
+            **(looks_of(early[0].class_names) if early else {}),
             "number": self.number,
             "name": self.name,
             "state": self.state,
@@ -160,8 +162,6 @@ class Readings:
             reading.state = "done"
         except Stopped:
             reading.state = "failed"
-        except NoFaceError as error:
-            reading.state, reading.error = "failed", str(error).replace(str(reading.path), reading.name)
         except MidasError as error:
             reading.state, reading.error = "failed", str(error).replace(str(reading.path), reading.name)
         finally:
@@ -172,7 +172,16 @@ class Readings:
 def timeline_values(timeline: Timeline, name: str) -> dict[str, Any]:
     """A timeline for the page: as timeline.json, with the colours of its classes."""
     values: dict[str, Any] = json.loads(timeline.to_json())
-    return {**values, "video": name, "colors": emotion_colors(timeline.class_names)}
+    return {**values, "video": name, **looks_of(timeline.class_names)}
+
+
+def looks_of(class_names: Sequence[str]) -> dict[str, Any]:
+    """The colour of each class, and under which name the words of the pages know it."""
+    return {
+        "classes": list(class_names),
+        "colors": emotion_colors(class_names),
+        "emotions": {name: canonical_name(name) for name in class_names},
+    }
 
 
 def picture_of(timeline: Timeline) -> bytes:

@@ -5,7 +5,7 @@ import json
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -301,5 +301,6 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
     )
     if browse:
         webbrowser.open(address)
-    with listening:
+    with listening, suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
+    say("midas app: ended")

@@ -43,18 +43,30 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
+let emotions = {};
+
+/** Take over which of a model's classes is which emotion. */
+export function know(looks) {
+  emotions = looks.emotions;
+}
+
+/** A class by its name in the language of the page; as the model has it where it is no emotion that is known here. */
+export function named(name) {
+  return words[`emotion_${emotions[name]}`] ?? name;
+}
+
 /** Such as "happy 51 %, sad 30 %": the largest shares, in words. */
 export function inWords(classes, shares, most = 3) {
   const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]);
   const told = order.slice(0, most).filter((k, place) => place === 0 || shares[k] >= 0.05);
-  return told.map((k) => `${classes[k]} ${percent(shares[k])}`).join(", ");
+  return told.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(", ");
 }
 
 export function showLegend(classes, colors) {
   const items = classes.map((name) => {
     const dot = make("i", { class: "dot" });
     dot.style.setProperty("--c", colors[name]);
-    return make("li", {}, dot, name);
+    return make("li", {}, dot, named(name));
   });
   document.getElementById("legend").replaceChildren(...items);
 }

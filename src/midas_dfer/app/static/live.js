@@ -1,7 +1,7 @@
 // Read a camera: send a frame when the one before was answered, show what comes back.
 
 import { Chart, drawBoxes } from "./chart.js";
-import { make, percent, say, showLegend, status } from "./common.js";
+import { know, make, named, percent, say, showLegend, status } from "./common.js";
 
 const at = (id) => document.getElementById(id);
 const [video, boxes, faces, charts] = ["video", "boxes", "faces", "charts"].map(at);
@@ -52,13 +52,21 @@ function close(why = "") {
 const canvas = document.createElement("canvas");
 async function sendFrame() {
   if (!stream || socket.readyState !== WebSocket.OPEN) return;
+  if (!video.videoWidth) {
+    setTimeout(sendFrame, 50); // the camera has no picture yet
+    return;
+  }
   const scale = Math.min(1, SIDE / video.videoWidth);
   canvas.width = Math.round(video.videoWidth * scale);
   canvas.height = Math.round(video.videoHeight * scale);
   const time = performance.now() / 1000;
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
   const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
-  if (!picture || !stream || socket.readyState !== WebSocket.OPEN) return;
+  if (!stream || socket.readyState !== WebSocket.OPEN) return;
+  if (!picture) {
+    setTimeout(sendFrame, 50);
+    return;
+  }
   const head = new DataView(new ArrayBuffer(8));
   head.setFloat64(0, time);
   socket.send(await new Blob([head.buffer, picture]).arrayBuffer());
@@ -71,6 +79,7 @@ function take(message) {
   }
   if (message.classes) {
     greeting = message;
+    know(greeting);
     showLegend(greeting.classes, greeting.colors);
     sendFrame();
     return;
@@ -91,7 +100,7 @@ function labelled({ track, box }) {
   if (!shares) return { box, label: "", color: "#fff" };
   const top = shares.indexOf(Math.max(...shares));
   const name = greeting.classes[top];
-  return { box, label: `${name} ${percent(shares[top])}`, color: greeting.colors[name] };
+  return { box, label: `${named(name)} ${percent(shares[top])}`, color: greeting.colors[name] };
 }
 
 function show({ track, end, shares }) {
@@ -115,7 +124,7 @@ function newFace(track) {
     const fill = make("i");
     fill.style.setProperty("--c", greeting.colors[name]);
     const value = make("b");
-    return { fill, value, row: make("div", { class: "bar" }, make("span", {}, name), make("div", { class: "track" }, fill), value) };
+    return { fill, value, row: make("div", { class: "bar" }, make("span", {}, named(name)), make("div", { class: "track" }, fill), value) };
   });
   const block = make("div", { class: "face" }, make("h3", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
   const chart = new Chart(track, greeting.classes, greeting.colors, SHOWN, () => {}, false);

@@ -1,7 +1,7 @@
 // Read a video: send it or choose it, watch it being read, then move through it.
 
 import { Chart, drawBoxes } from "./chart.js";
-import { ask, make, percent, post, say, showLegend, status } from "./common.js";
+import { ask, know, make, named, percent, post, say, showLegend, status } from "./common.js";
 
 const at = (id) => document.getElementById(id);
 const [begin, work, drop, video, boxes, faces] = ["begin", "work", "drop", "video", "boxes", "faces"].map(at);
@@ -9,6 +9,7 @@ const ASK_EVERY = 400; // milliseconds
 let current = null; // the number of the reading that is shown
 let charts = [];
 let timeline = null;
+let looks = null; // colours and names of classes, while a video is read
 
 function show(started) {
   begin.hidden = started;
@@ -76,18 +77,26 @@ async function follow(number) {
     else if (told.of) status(say("reading", { name, percent: Math.min(100, Math.floor((100 * frames) / told.of)) }));
     else status(say("reading_unknown", { name, frames }));
     if (told.of) at("progress").value = frames / told.of;
-    if (early.length) showEarly(early);
+    if (told.early.length) showEarly(early, told);
     await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
   }
 }
 
-/** What is read so far, in one line for each face, before the timeline is there. */
-function showEarly(early) {
-  const last = new Map(early.map((each) => [each.track, each]));
-  const lines = [...last.values()].map(({ track, end }) =>
-    make("p", { class: "small" }, `${say("face", { number: track })}: ${say("face_span", { start: "0.0", end: end.toFixed(1) })}`),
-  );
-  faces.replaceChildren(...lines);
+/** What is read so far, before the timeline is there; faces are numbered as they came. */
+function showEarly(early, told) {
+  if (told.colors) {
+    know(told);
+    looks = told;
+    showLegend(told.classes, told.colors);
+  }
+  const until = Math.max(...early.map((each) => each.end));
+  const tracks = [...new Set(early.map((each) => each.track))].sort((a, b) => a - b);
+  const drawn = tracks.map((track) => {
+    const chart = new Chart(track, looks.classes, looks.colors, until, () => {}, false);
+    chart.draw(early.filter((each) => each.track === track));
+    return chart.element;
+  });
+  faces.replaceChildren(...drawn);
 }
 
 async function finish(number, name) {
@@ -95,6 +104,7 @@ async function finish(number, name) {
   status(say("done", { name }));
   at("again").textContent = say("another");
   at("progress").hidden = true;
+  know(timeline);
   showLegend(timeline.class_names, timeline.colors);
   const key = timeline.no_vote_shares ? "probabilities" : "vote_shares";
   charts = timeline.tracks.map((track) => {
@@ -127,7 +137,7 @@ function mark(time) {
     if (!point?.box) continue;
     const top = point.shares.indexOf(Math.max(...point.shares));
     const name = chart.classes[top];
-    const label = `${name} ${percent(point.shares[top])}`;
+    const label = `${named(name)} ${percent(point.shares[top])}`;
     if (time >= point.start && time <= point.end) seen.push({ box: point.box, label, color: chart.colors[name] });
   }
   drawBoxes(boxes, video, seen);

@@ -1,0 +1,44 @@
+"""`midas app`: its address opens it, Ctrl-C ends it, and what cannot be served is refused in a sentence."""
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+from midas_dfer.cli.main import main
+from tests.support.app import listening_socket
+from tests.support.factories import plain_environment
+
+
+def test_the_command_says_its_address_and_ends_in_order():
+    command = [sys.executable, "-m", "midas_dfer", "app", "--port", "0", "--no_browser"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain_environment()
+    ) as app:
+        found = re.fullmatch(r"midas app: (http://127\.0\.0\.1:\d+)/enter#[\w-]{43}\n", app.stdout.readline())
+        with urllib.request.urlopen(f"{found[1]}/enter", timeout=30) as answer:  # noqa: S310 - our own
+            assert answer.status == 200
+        app.send_signal(signal.SIGINT)
+        said, wrong = app.communicate(timeout=60)
+    assert (app.returncode, said.splitlines()[-1], wrong) == (0, "midas app: ended", "")
+
+
+def test_what_cannot_be_served(capsys, tmp_path):
+    for flags, words in (
+        (["--folder", str(tmp_path / "none")], "is no folder"),
+        (["--port", "70000"], "expected 0 to 65535"),
+        (["--run", str(tmp_path / "none")], "there is no folder"),
+    ):
+        assert main(["app", "--no_browser", *flags]) == 2
+        assert words in capsys.readouterr().err
+    with listening_socket() as taken:
+        assert main(["app", "--no_browser", "--port", str(taken.getsockname()[1])]) == 1
+    assert "take another --port" in capsys.readouterr().err
+
+
+def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "midas_dfer.app.server", None)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert main(["app", "--no_browser"]) == 2
+    assert "pip install 'midas-dfer[app]'" in capsys.readouterr().err

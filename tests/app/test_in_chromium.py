@@ -1,0 +1,110 @@
+"""The pages in a real browser: a video is read and moved through by keys; a camera is read."""
+
+import shutil
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from midas_dfer.video.read import iter_frames
+from tests.app.conftest import KEY
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser(running, tmp_path_factory):
+    """Chromium, whose camera shows a real face."""
+    camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    with camera.open("wb") as file:
+        for frame in iter_frames(running.folder / "face.mp4"):
+            content = BytesIO()
+            Image.fromarray(frame.image).save(content, "JPEG", quality=90)
+            file.write(content.getvalue())
+    arguments = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={camera}",
+    ]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, running):
+    """A page that has entered by the address of the terminal; errors and requests to elsewhere fail the test."""
+    context = browser.new_context(locale="en-GB", permissions=["camera"], viewport={"width": 1280, "height": 900})
+    opened, wrong = context.new_page(), []
+    opened.set_default_timeout(PATIENCE)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on("request", lambda request: None if running.host in request.url else wrong.append(request.url))
+    opened.goto(f"{running.address}/enter#{KEY}")
+    opened.wait_for_selector("#drop")
+    yield opened
+    context.close()
+    assert not [each for each in wrong if not each.startswith(("blob:", "data:"))]
+
+
+def test_a_video_is_read_and_moved_through(page, running):
+    assert "#" not in page.url
+    page.set_input_files("#file", running.folder / "face.mp4")
+    page.wait_for_selector("#saving:not([hidden])")
+    chart = page.locator(".chart")
+    assert page.inner_text("#said") == "face.mp4: read"
+    page.wait_for_function("document.getElementById('video').readyState > 1")
+    chart.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.getElementById('video').currentTime > 0.3")
+    told = chart.get_attribute("aria-valuetext")
+    assert "happy" in told
+    assert told == page.inner_text(".told")
+    assert page.evaluate(
+        "[...document.getElementById('boxes').getContext('2d').getImageData(0, 0, 900, 500).data].some((v) => v)"
+    )
+    with page.expect_download() as saved:
+        page.click("#csv")
+    assert saved.value.suggested_filename == "timeline.csv"
+    page.click("#again")
+    assert page.is_visible("#drop")
+
+
+def test_a_file_of_the_folder_and_what_is_wrong_with_it(page):
+    page.click("text=broken.mp4")
+    page.wait_for_selector(".said.wrong")
+    assert "broken.mp4: is not a video that can be read" in page.inner_text("#said")
+    page.click("#again")
+    page.select_option("#language", "de")
+    page.wait_for_selector("text=Video hier ablegen")
+    assert page.get_attribute("html", "lang") == "de"
+
+
+def test_a_camera_is_read_and_switched_off(page):
+    page.click("text=Camera")
+    page.click("#camera")
+    page.wait_for_selector(".bar")
+    page.wait_for_function("document.querySelector('.bar b') && document.querySelector('.bar b').textContent")
+    shares = page.eval_on_selector_all(".bar b", "(all) => all.map((each) => parseInt(each.textContent))")
+    assert 95 <= sum(shares) <= 105
+    assert "frames a second" in page.inner_text("#latency")
+    page.click("#camera")
+    assert page.is_hidden("#live")
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
+def test_a_wrong_key_opens_nothing(browser, running):
+    context = browser.new_context(locale="ja")
+    opened = context.new_page()
+    opened.goto(f"{running.address}/")
+    opened.fill("#key", "wrong")
+    opened.click("button.primary")
+    opened.wait_for_selector(".said.wrong")
+    assert "this key opens nothing here" in opened.inner_text("#said")
+    assert opened.url.endswith("/enter")
+    context.close()
