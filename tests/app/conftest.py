@@ -78,12 +78,14 @@ def running(videos):
     with listening_socket() as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         app = make_app(settings, sessions, frozenset({urlsplit(address).netloc}))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         cookie = sessions.enter(KEY)
         assert cookie is not None
         yield Running(address, videos, cookie)
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
     assert not app.state.uploads.path.exists()

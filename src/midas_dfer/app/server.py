@@ -297,7 +297,14 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
     say("whoever has this address can use the app; Ctrl-C ends it")
     app = make_app(settings, Sessions.for_organiser(key), hosts)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws_max_size=2**21)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws_max_size=2**21,
+            timeout_graceful_shutdown=3,
+        )
     )
     if browse:
         webbrowser.open(address)
