@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midas_dfer.app.annotate import votes as votes_module
+from midas_dfer.app.annotate.project import open_project, want_votes
 from midas_dfer.app.annotate.session import Session
 from midas_dfer.app.annotate.votes import LONGEST_NAME, Annotator, Answer, VoteStore
 from midas_dfer.errors import JobError, RequestError
@@ -221,6 +222,22 @@ def test_votes_of_another_project_are_refused(tmp_path, project):
     (project.folder / "votes.sqlite").replace(other.folder / "votes.sqlite")
     with pytest.raises(RequestError, match="votes of another project"):
         VoteStore(other)
+
+
+def test_a_project_that_was_edited_after_votes_is_refused(project):
+    VoteStore(project).close()
+    wanted = want_votes(project, 3)
+    assert open_project(project.folder).rules.votes_wanted == 3
+    VoteStore(wanted).close()
+    file = project.folder / "project.json"
+    file.write_text(file.read_text().replace('"angry"', '"bored"'))
+    with pytest.raises(RequestError, match=r"project\.json was edited"):
+        VoteStore(open_project(project.folder))
+
+
+def test_commits_wait_for_the_disk(store):
+    asked = [store._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert asked == ["wal", 2]  # 2: FULL
 
 
 def test_a_store_that_may_not_be_written_or_was_closed(project, tmp_path):

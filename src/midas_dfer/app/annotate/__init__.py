@@ -1,6 +1,7 @@
 """Votes of several people on the clips of a folder, each person blind to the others; no HTTP, no torch.
 
-- `videos`: the clips in a folder. `project`: a project: its clips, classes and rules; `make_project`, `open_project`.
+- `videos`: the clips in a folder. `project`: a project: its clips, classes and rules; `make_project`, `open_project`,
+  `want_votes`.
 - `votes`: the store, `VoteStore`: one row per event in SQLite.
 - `order`: which clip comes next for whom. `session`: all that annotators may ask and do, `Session`.
 - `counting`: which answers are votes. `reliability`: agreement with intervals.

@@ -1,6 +1,7 @@
 """An annotation project: which clips, which emotions, by which rules. Its folder holds `project.json` and the votes."""
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -96,6 +97,12 @@ class Project:
         """The clips by their paths."""
         return {clip.path: clip for clip in self.clips}
 
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that votes depend on: not where the videos lie, or how many votes are wanted."""
+        content = _content(self) | {"videos": None, "rules": asdict(replace(self.rules, votes_wanted=None))}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
     def clip(self, clip_id: str) -> Clip:
         """The clip that a browser calls so."""
         if clip_id not in self._by_id:
@@ -185,6 +192,13 @@ def open_project(
                 "that were cast under these stay under them. Leave them out, or start a project in another folder"
             )
     return _with_videos_checked(project)
+
+
+def want_votes(project: Project, number: int | None) -> Project:
+    """Change how many people should vote on a clip; the one rule that can be changed while people vote."""
+    changed = replace(project, rules=replace(project.rules, votes_wanted=number))
+    write_json(project.folder / PROJECT_FILE, _content(changed))
+    return changed
 
 
 def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from midas_dfer.app.annotate.project import LOCK_FILE, MOST_ANNOTATORS, Project
+from midas_dfer.app.annotate.project import LOCK_FILE, MOST_ANNOTATORS, PROJECT_FILE, Project
 from midas_dfer.datasets.people import find_people
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import only_one, to_disk
@@ -34,7 +34,7 @@ Presentation = Literal["first", "repeat", "gold"]
 
 _PATIENCE = 10.0  # seconds for another process to finish writing
 _SCHEMA = (
-    "CREATE TABLE project (id TEXT NOT NULL) STRICT",
+    "CREATE TABLE project (fingerprint TEXT NOT NULL) STRICT",
     """CREATE TABLE annotators (
         number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token_sha256 BLOB NOT NULL, added TEXT NOT NULL
     ) STRICT""",
@@ -148,13 +148,16 @@ class VoteStore:
                 if not self._base.execute("SELECT 1 FROM sqlite_schema").fetchall():
                     for statement in _SCHEMA:
                         self._base.execute(statement)
-                    self._base.execute("INSERT INTO project VALUES (?)", [project.id])
+                    self._base.execute("INSERT INTO project VALUES (?)", [project.fingerprint])
             to_disk(self.path.parent)
         problem = self._base.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(problem.splitlines()[-1])
-        if self._base.execute("SELECT id FROM project").fetchone() != (project.id,):
-            raise RequestError(f"{self.path} holds the votes of another project: put back the one that was made here")
+        if self._base.execute("SELECT fingerprint FROM project").fetchone() != (project.fingerprint,):
+            raise RequestError(
+                f"{self.path} holds the votes of another project, or {project.folder / PROJECT_FILE} was edited after "
+                "people had voted: put both back as they were"
+            )
 
     def close(self) -> None:
         """Let go of the file."""
