@@ -147,3 +147,16 @@ def test_where_there_is_no_score_there_is_no_interval():
     assert paired_bootstrap_of_scores(selective_scores, p[None], p[None], labels=nobody, votes=q) == {}
     alone = intervals_of_scores([macro_f1_scores(p, labels, q)], num_clips=5, clusters=["one"] * 5)
     assert alone == {"soft_macro_f1": None}  # of a single person, nothing is known of others
+
+
+def test_an_interval_holds_no_value_that_cannot_be():
+    p, labels, q = clips(8, 8)
+    found = intervals_of_scores(
+        [metrics.joined_scores([family(p, labels, q) for family in FAMILIES])], num_clips=8, repeats=200
+    )
+    for name, each in found.items():
+        assert each is None or (-1 if "entropy" in name else 0) <= each.low <= each.high <= 1, name
+    values = np.array([0.0, 0.0, 3.0, np.nan])
+    mean = intervals_of_scores([metrics.mean_scores({"x": values})], num_clips=4)["x"]
+    assert mean.value == 1.0
+    assert 0 <= mean.low < mean.high <= 3

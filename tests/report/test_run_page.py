@@ -38,7 +38,18 @@ from tests.support.factories import make_store
 TINY = RunConfig(
     width=8, size=32, scales=(1.0,), num_segments=2, epochs=1, batch_size=8, test_fold=1, num_threads=1, num_workers=0
 )
-SECTIONS = ["results", "differences", "classes", "confusion", "calibration", "clips", "training", "recipe", "data"]
+SECTIONS = [
+    "results",
+    "differences",
+    "classes",
+    "confusion",
+    "calibration",
+    "abstaining",
+    "clips",
+    "training",
+    "recipe",
+    "data",
+]
 
 
 def quiet(text: str) -> None:
@@ -246,7 +257,7 @@ def test_the_tables_of_a_paper(trained, tmp_path):
     assert "| run | clips | happy | sad | angry | UAR | WAR |" in markdown.read_text()
     text = latex.read_text()
     assert text.startswith("% These tables need \\usepackage{booktabs}.")
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 8
 
 
 def test_what_is_missing_is_told_in_a_sentence(runs):

@@ -28,6 +28,7 @@ from midas_dfer.sharing.onnx import export_onnx, write_onnx
 from midas_dfer.sharing.trained import from_pretrained
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance, Run
+from midas_dfer.training.scoring.blends import BlendReference, BlendScores
 from midas_dfer.training.scoring.readings import vote_reading
 from tests.support.factories import CLASS_NAMES, make_store, write_clip
 
@@ -71,15 +72,23 @@ def some_clips(frames=4, count=3):
     return torch.randint(0, 256, (count, frames, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
 
 
-def evaluate_made_up(run, caution=""):
+def evaluate_made_up(run, caution="", *, limits=False, **changes):
     names = run.provenance.class_names
     rng = np.random.default_rng(0)
     shares = [rng.dirichlet(np.ones(len(names)), 9) for _ in range(3)]
     labels = np.array([0, 1, 0, 1, 0, 1, 0, 0, -1])  # the last class does not occur, the first is the most frequent
     predictions = Predictions(tuple("abcdefghi"), labels, np.ones(9, dtype=bool), *shares)
     evaluation = score(
-        predictions, method="MIDAS", model="m", dataset="toy", class_names=names, part="test", caution=caution
+        predictions,
+        method="MIDAS",
+        model="m",
+        dataset="toy",
+        class_names=names,
+        part="test",
+        caution=caution,
+        limits=limits,
     )
+    evaluation = replace(evaluation, **changes)
     (run.path / "evaluation").mkdir(exist_ok=True)
     (run.path / "evaluation" / "evaluation.json").write_text(json.dumps(evaluation.to_dict()))
     return evaluation
@@ -178,6 +187,26 @@ def test_the_card_says_what_is_known(tmp_path):
     assert "12 train, 6 test clips" in card
     assert str(tmp_path) not in card
     assert "/home" not in card
+
+
+def test_the_card_says_what_counts_where_people_disagree(tmp_path):
+    run = make_run(tmp_path / "run")
+    blends = BlendScores(9, 4, 0.1, 0.1, (BlendReference("this model", 0.5, 0.25),))
+    evaluation = evaluate_made_up(run, limits=True, blends=blends)
+    save_pretrained(run, tmp_path / "shared")
+    card = (tmp_path / "shared" / "README.md").read_text()
+    assert "\n\n\n" not in card
+    limits = evaluation.limits
+    shown = f"{100 * limits.war.low:.1f} to {100 * limits.war.high:.1f}"
+    assert f"| WAR (share of the clips) | {100 * evaluation.war:.2f} | {shown} |" in card
+    f1 = evaluation.judged.soft_macro_f1
+    ends = limits.agreement["vote_shares"]["soft_macro_f1"]
+    assert f"| soft macro F1 | {f1:.4f} | {ends.low:.4f} to {ends.high:.4f} | 1 is perfect" in card
+    assert "errors among the surest 80 %" in card
+    assert "Where people disagree, by vote shares" in card
+    assert card.count("calibration error | overconfidence") == 1
+    assert "| this model | 50.00 | 25.00 |" in card
+    assert "Intervals: by the draw of 9 clips." in card
 
 
 def test_the_card_of_a_run_alone(shared):

@@ -1,6 +1,7 @@
 """Where the scores of one method may lie."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,6 +12,8 @@ from midas_dfer.comparison.pairing import align
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.training.scoring.agreement import VotedClips
+from midas_dfer.training.scoring.limits import ScoreLimits, score_limits
 from midas_dfer.training.scoring.scores import Evaluation, Predictions
 
 
@@ -39,6 +42,24 @@ def evaluation_intervals(
 ) -> metrics.ScoreIntervals | None:
     """`method_intervals` of a single training."""
     return method_intervals(pool_predictions(evaluation.class_names, [(predictions, None, 0)]), people=people)
+
+
+def method_limits(table: PooledPredictions, *, people: Mapping[str, str] | None = None) -> ScoreLimits | None:
+    """Intervals of all scores over clips and trainings; None where the seeds were not all scored on the same clips.
+
+    Without the Wasserstein distance, whose transport plans of several trainings take long. `people`: as above.
+    """
+    aligned = align(table)
+    if aligned is None:
+        return None
+    clips = VotedClips.of(aligned.labels, aligned.has_votes, aligned.votes, aligned.num_votes, table.class_names)
+    readings = {"probabilities": aligned.probabilities}
+    if aligned.implied:
+        readings["vote_shares"] = aligned.vote_shares
+    drawn = aligned.drawn_together(people)
+    return score_limits(
+        replace(clips, ground=None), aligned.predicted, readings, folds=drawn["folds"], people=drawn["clusters"]
+    )
 
 
 def reliability_intervals(

@@ -27,6 +27,7 @@ class AlignedPredictions:
         runs: which training predicted a clip, 0 to R - 1.
         vote_shares: the annotators' distribution that the output implies; the probabilities where it implies none.
         implied: whether it does.
+        num_votes: of each clip; None if not known.
     """
 
     video_ids: tuple[str, ...]
@@ -41,6 +42,7 @@ class AlignedPredictions:
     probabilities: Float64[np.ndarray, "S N K"]
     vote_shares: Float64[np.ndarray, "S N K"]
     implied: bool
+    num_votes: Int64[np.ndarray, " N"] | None = None
 
     @property
     def num_runs(self) -> int:
@@ -55,6 +57,7 @@ class AlignedPredictions:
             self,
             video_ids=tuple(name for name, has in zip(self.video_ids, rows, strict=True) if has),
             folds=None if self.folds is None else self.folds[rows],
+            num_votes=None if self.num_votes is None else self.num_votes[rows],
             **{name: getattr(self, name)[rows] for name in ("labels", "has_votes", "votes")},
             **{name: getattr(self, name)[:, rows] for name in ("runs", "predicted", "probabilities", "vote_shares")},
         )
@@ -111,6 +114,7 @@ def align(table: PooledPredictions) -> AlignedPredictions | None:
         probabilities=table.probabilities[places],
         vote_shares=table.judged[places],
         implied=table.vote_shares is not None,
+        num_votes=None if table.num_votes is None else table.num_votes[clips],
     )
 
 

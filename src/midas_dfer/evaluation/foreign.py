@@ -94,7 +94,7 @@ def evaluate_file(
     people = people_in(clips)
     evaluation = score(
         predictions,
-        method="unknown",
+        method="an unknown recipe",
         model=name or file.stem,
         dataset=dataset,
         class_names=clips.class_names,

@@ -5,7 +5,7 @@ confidences, the bins), so that a resample, given by how often each clip is in i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Num
@@ -37,10 +37,12 @@ class ResampledScores:
     Attributes:
         lower_is_better: by the name of each of C scores.
         of: the scores `[R, C]` of resamples `[R, N]`; NaN where one has no clip that the score could be of.
+        possible: between what values a score lies, where that is not 0 and 1.
     """
 
     lower_is_better: Mapping[str, bool]
     of: Callable[[Times], Float64[np.ndarray, "R C"]]
+    possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class ResampledScores:
     def among(self, rows: Bool[np.ndarray, " M"], prefix: str = "") -> "ResampledScores":
         """The scores, under longer names, of those of M clips that are marked, which are the N of these scores."""
         lower = {prefix + name: lower for name, lower in self.lower_is_better.items()}
-        return ResampledScores(lower, lambda times: self.of(times[:, rows]))
+        possible = {prefix + name: ends for name, ends in self.possible.items()}
+        return ResampledScores(lower, lambda times: self.of(times[:, rows]), possible)
 
 
 ScoreFamily = Callable[[Distributions, Labels, Distributions], ResampledScores]
@@ -65,7 +68,8 @@ ScoreFamily = Callable[[Distributions, Labels, Distributions], ResampledScores]
 def joined_scores(parts: Sequence[ResampledScores]) -> ResampledScores:
     """Several of the same clips, with different names, as one."""
     lower = {name: lower for each in parts for name, lower in each.lower_is_better.items()}
-    return ResampledScores(lower, lambda times: np.concatenate([each.of(times) for each in parts], axis=1))
+    possible = {name: ends for each in parts for name, ends in each.possible.items()}
+    return ResampledScores(lower, lambda times: np.concatenate([each.of(times) for each in parts], axis=1), possible)
 
 
 def mean_scores(values: Mapping[str, Num[np.ndarray, " N"]], lower_is_better: bool = True) -> ResampledScores:
@@ -78,7 +82,9 @@ def mean_scores(values: Mapping[str, Num[np.ndarray, " N"]], lower_is_better: bo
         found, counts = np.split(times.astype(np.float64) @ sums, 2, axis=1)
         return np.stack([_ratio(*column) for column in zip(found.T, counts.T, strict=True)], axis=1)
 
-    return ResampledScores(dict.fromkeys(values, lower_is_better), of)
+    counted = {name: each[np.isfinite(each)] for name, each in values.items()}
+    possible = {name: (float(each.min()), float(each.max())) for name, each in counted.items() if len(each)}
+    return ResampledScores(dict.fromkeys(values, lower_is_better), of, possible)
 
 
 def macro_f1_scores(
@@ -185,7 +191,8 @@ def entropy_scores(
         middle = (counts.sum(axis=1, keepdims=True) + 1) / 2
         return np.stack([pearson, _correlation(counts, *(ranks(times, side) - middle for side in (0, 1)))], axis=1)
 
-    return ResampledScores({"entropy_pearson": False, "entropy_spearman": False}, of)
+    lower = {"entropy_pearson": False, "entropy_spearman": False}
+    return ResampledScores(lower, of, dict.fromkeys(lower, (-1.0, 1.0)))
 
 
 SCORES_OF_VOTES: tuple[ScoreFamily, ...] = (macro_f1_scores, entropy_scores)
@@ -227,10 +234,12 @@ def intervals_of_scores(
     whole = np.ones((1, num_clips), dtype=np.int64)
     values = np.mean([each.of(whole)[0] for each in networks], axis=0)
     draws = _drawn(design, drawing, len(networks), lambda times: np.stack([each.of(times) for each in networks]))
-    return {
-        name: _interval(float(values[column]), draws[:, column], design, drawing)
-        for column, name in enumerate(networks[0].names)
-    }
+    found = {}
+    for column, name in enumerate(networks[0].names):
+        lowest, highest = zip(*(each.possible.get(name, (0.0, 1.0)) for each in networks), strict=True)
+        possible = min(lowest), max(highest)
+        found[name] = _interval(float(values[column]), draws[:, column], design, drawing, possible)
+    return found
 
 
 def paired_bootstrap_of_scores(
@@ -354,11 +363,13 @@ def _swap_p(
     return [(1 + int(count)) / (drawing.repeats + 1) for count in far]
 
 
-def _interval(value: float, draws: Float64[np.ndarray, " R"], design: Design, drawing: Drawing) -> Interval | None:
+def _interval(
+    value: float, draws: Float64[np.ndarray, " R"], design: Design, drawing: Drawing, possible: tuple[float, float]
+) -> Interval | None:
     known = draws[np.isfinite(draws)]
     if not np.isfinite(value) or 2 * len(known) < len(draws) or len(design.unit_folds) < 2:
         return None
-    return Interval(value, *percentiles(known + (value - known.mean()), design, drawing, (-np.inf, np.inf)))
+    return Interval(value, *percentiles(known + (value - known.mean()), design, drawing, possible))
 
 
 def _starts(ordered: Float64[np.ndarray, " N"]) -> Int64[np.ndarray, " G"]:

@@ -20,7 +20,8 @@ from midas_dfer.sharing.data import count_classes
 from midas_dfer.sharing.info import LIBRARY, ModelInfo
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, MACHINE_SETTINGS, Run
-from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, READINGS
+from midas_dfer.training.scoring.limits import ScoreLimits
+from midas_dfer.training.scoring.measures import DISTANCES, MEASURES, READINGS, Limits, Measure
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.training.scoring.scores_file import read_evaluation, shown_folder
 from midas_dfer.version import __version__
@@ -28,6 +29,16 @@ from midas_dfer.wording import harmless, setting_text, shortened
 
 _LONGEST = 200
 _NOT_OF_THE_RECIPE = frozenset({*MACHINE_SETTINGS, "precision"})  # of the machine
+_FURTHER = {
+    "corrected_total_variation": "0 is as close as a perfect prediction comes to so few votes",
+    "kullback_leibler": "nats; 0 is perfect",
+    "dirichlet_multinomial_nll": "nats; of the votes, less is better",
+    "soft_macro_f1": "1 is perfect; rare classes count as much as frequent ones",
+    "risk_coverage_area": "errors among the surest clips, the mean over all numbers of them",
+    "selective_risk_90": "",
+    "selective_risk_80": "",
+}
+"""What the card says of disagreement, the most telling first, and how to read it."""
 _MEASURES = (*DISTANCES, MEASURES["expected_calibration_error"])
 _VERSIONS = ("midas-dfer", "python", "torch", "lightning", "numpy", "av", "opencv-python-headless")  # not its platform
 _MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~&$#!{}@^=]|:(?=[A-Za-z/+_])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -62,7 +73,10 @@ def model_card(
             scores=scores,
             is_own=folder is not None and folder.name == EVALUATION_FOLDER,
             of_this_reading=of_this_reading,
-            recalls=() if scores is None else tuple(zip(scores.class_names, scores.recall, strict=True)),
+            recalls=_recalls(scores),
+            limits=_limits(scores),
+            further=_further(scores),
+            strata=(scores and scores.judged and scores.judged.calibration_by_ambiguity) or (),
             measures=_MEASURES,
             readings=READINGS,
             onnx=onnx,
@@ -71,6 +85,29 @@ def model_card(
             version=__version__,
         )
     )
+
+
+def _recalls(scores: Evaluation | None) -> tuple[tuple[str, float | None, Limits | None], ...]:
+    if scores is None:
+        return ()
+    limits = _limits(scores)
+    ends = limits.recall if limits is not None else (None,) * len(scores.recall)
+    return tuple(zip(scores.class_names, scores.recall, ends, strict=True))
+
+
+def _limits(scores: Evaluation | None) -> ScoreLimits | None:
+    """Those of the recognition, where there are some."""
+    limits = None if scores is None else scores.limits
+    return None if limits is None or limits.uar is None else limits
+
+
+def _further(scores: Evaluation | None) -> list[tuple[Measure, float, Limits | None, str]]:
+    """The measures of disagreement that are known, of the reading that the model is judged by."""
+    if scores is None or scores.judged is None:
+        return []
+    limits = {} if scores.limits is None else scores.limits.agreement.get(scores.judged_reading, {})
+    known = [(MEASURES[key], MEASURES[key].of(scores.judged), said) for key, said in _FURTHER.items()]
+    return [(measure, value, limits.get(measure.key), said) for measure, value, said in known if value is not None]
 
 
 def front_matter(run: Run, scores: Evaluation | None, *, name: str, license_name: str | None) -> dict[str, Any]:
@@ -174,6 +211,10 @@ def _escaped_if_text(value: Any) -> Any:  # noqa: ANN401 - any value of a templa
     return escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def _interval(limits: Limits | None, scale: float, decimals: int) -> str:
+    return "" if limits is None else " to ".join(f"{scale * end:.{decimals}f}" for end in (limits.low, limits.high))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(  # noqa: S701 - it is no HTML; `finalize` escapes every text
@@ -185,5 +226,6 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda share: "" if share is None else f"{100 * share:.2f}"
+    environment.filters["interval"] = _interval
     environment.filters["nats"] = lambda value: "" if value is None else f"{value:.4f}"
     return environment

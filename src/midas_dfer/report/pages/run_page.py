@@ -1,14 +1,14 @@
 """Runs side by side as one HTML page, and their tables for a paper: how well each does, and what may be concluded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from midas_dfer.comparison.differences import Difference
-from midas_dfer.comparison.intervals import method_intervals, subjects_of
+from midas_dfer.comparison.intervals import method_intervals, method_limits, subjects_of
 from midas_dfer.comparison.run_groups import compare_runs, group_runs
 from midas_dfer.comparison.run_results import Entry, RunResult, pooled, read_runs
 from midas_dfer.errors import RequestError
@@ -18,10 +18,12 @@ from midas_dfer.report.pages.page import percent, render_page
 from midas_dfer.report.pages.run_examples import choose_clips, open_store
 from midas_dfer.report.pictures.chart import Chart
 from midas_dfer.report.pictures.evaluation_figures import calibration_chart, confusion_chart, recall_chart
+from midas_dfer.report.pictures.risk_figure import risk_coverage_chart
 from midas_dfer.report.pictures.style import house_style
 from midas_dfer.report.pictures.training_curves import Training, training_chart
 from midas_dfer.report.tables.difference_table import difference_table
 from midas_dfer.report.tables.markup import html_table, latex_table, markdown_table
+from midas_dfer.report.tables.measure_tables import ambiguity_table, blend_table, disagreement_table
 from midas_dfer.report.tables.run_tables import (
     agreement_table,
     means_table,
@@ -109,15 +111,20 @@ def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str]
     """Compare runs and methods with one of them."""
     runs = [run for each in entries for run in each.runs]
     notes = [*notes, *(sentence for each in entries for sentence in each.missing)]
-    differences, refused = compare_runs(entries, base, subjects_of(open_store(entries)[0]))
+    people = subjects_of(open_store(entries)[0])
+    differences, refused = compare_runs(entries, base, people)
+    entries = (*(_with_limits(each, people) for each in entries[:_MOST_CHARTS]), *entries[_MOST_CHARTS:])
     if len(entries) > 1:
         notes += refused
     classes = {each.class_names for each in runs}
     notes += score_notes(entries)
     if len(classes) > 1:
         notes.append("The runs do not know the same classes; their scores do not compare.")
-    found = (score_table(entries), agreement_table(entries), people_table(entries))
-    tables = [table for table in found if table is not None]
+    tables = [
+        table
+        for of in (score_table, agreement_table, disagreement_table, people_table, blend_table)
+        if (table := of(entries)) is not None
+    ]
     if len(entries) < len(runs):
         tables = [means_table(entries), *map(pooled_table, tables)]
     return Report(
@@ -129,6 +136,14 @@ def entries_report(entries: tuple[Entry, ...], base: Entry, notes: Sequence[str]
         differences=differences,
         notes=tuple(notes),
     )
+
+
+def _with_limits(entry: Entry, people: Mapping[str, str]) -> Entry:
+    """With the intervals of its scores where its evaluation has none, as of several runs or an earlier version."""
+    if entry.evaluation is None or entry.predictions is None or entry.evaluation.limits is not None:
+        return entry
+    limits = method_limits(entry.predictions, people=people or None)
+    return replace(entry, evaluation=replace(entry.evaluation, limits=limits))
 
 
 def score_notes(entries: Sequence[Entry]) -> list[str]:
@@ -145,7 +160,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     make_folder(folder)
     recipe, _ = recipe_table(report.entries)
     runs = [run for each in report.entries for run in each.runs]
-    tables = [*report.tables, difference_table(report.differences), recipe, run_table(runs)]
+    by_ambiguity = ambiguity_table(report.entries)
+    tables = [*report.tables, by_ambiguity, difference_table(report.differences), recipe, run_table(runs)]
     shown = [table for table in tables if table is not None]
     paths = [folder / PAGE_FILE, folder / MARKDOWN_FILE, folder / LATEX_FILE]
     write_file(paths[0], report_page(report))
@@ -175,6 +191,7 @@ def report_page(report: Report) -> str:
             notes=[note for note in report.notes if note not in warnings],
             tables=[html_table(table) for table in report.tables],
             differences=None if differences is None else html_table(differences),
+            ambiguity=None if (by := ambiguity_table(entries[:_MOST_CHARTS])) is None else html_table(by),
             clips=clips,
             beside=beside,
             no_frames=no_frames if clips else "",
@@ -213,6 +230,11 @@ def _charts(entries: Sequence[Entry], people: Mapping[str, str]) -> dict[str, An
         "reliabilities": [
             (each.name, calibration_chart(each.name, e, each.predictions, people))
             for each, e in few
+            if each.predictions is not None and (each.predictions.labels != NO_LABEL).any()
+        ],
+        "risks": [
+            (each.name, risk_coverage_chart(each.predictions, width=5.0))
+            for each, _ in few
             if each.predictions is not None and (each.predictions.labels != NO_LABEL).any()
         ],
         "left_out": len(scored) - len(few),

@@ -14,14 +14,19 @@ from midas_dfer.wording import percent
 _COVERAGES = (1.0, 0.9, 0.8, 0.5)
 
 
-def risk_coverage_chart(predictions: Predictions, *, lines: Sequence[str] = (), caution: str = "") -> Chart:
-    """The share of errors among the most confident clips, by each reading; beside perfect and no ranking."""
+def risk_coverage_chart(
+    predictions: Predictions, *, lines: Sequence[str] = (), caution: str = "", width: float = 6.4
+) -> Chart:
+    """The share of errors among the most confident clips, by each reading; beside perfect and no ranking.
+
+    `width`: in inches; 5 fits a narrow page.
+    """
     given = {words: getattr(predictions, reading) for reading, words in READINGS.items()}
     given = {words: shown for words, shown in given.items() if shown is not None}
     right = (predictions.predicted == predictions.labels).astype(np.float64)
     curves = {words: metrics.risk_coverage(predictions.labels, shown) for words, shown in given.items()}
     perfect = metrics.risk_coverage(predictions.labels, predictions.predicted, right)
-    figure, axes = new_figure(6.4, 4.2)
+    figure, axes = new_figure(width, 4.2)
     axes.axhline(100 * perfect.error_rate, color=SOFT_INK, linewidth=0.9, linestyle=":", label="no ranking")
     (line,) = axes.plot(
         100 * perfect.coverage, 100 * perfect.risk, color=SOFT_INK, linewidth=0.9, label="perfect ranking"

@@ -10,7 +10,7 @@ from midas_dfer.report.tables.table_data import Cell, Footnotes, TableData, best
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import MACHINE_SETTINGS
 from midas_dfer.training.scoring.baselines import HumanLine, Reference, mean_baselines
-from midas_dfer.training.scoring.measures import MEASURES, NONE, READINGS, RECOGNITION, Measure, shown_measures
+from midas_dfer.training.scoring.measures import MEASURES, NONE, READINGS, RECOGNITION, Limits, Measure, shown_measures
 from midas_dfer.training.scoring.scores import Evaluation
 from midas_dfer.wording import and_more, setting_text
 
@@ -117,7 +117,7 @@ def people_beside(lines: Sequence[tuple[str, HumanLine | None]]) -> TableData | 
         if line is not None:
             groups.setdefault(replace(line, model=line.people), []).append((own, line.model))
     rows = [
-        cells(name, f"{line.num_clips:,}", *_texts(measures, scores))
+        cells(name, f"{line.num_clips:,}", *_limited_texts(measures, scores))
         for line, models in groups.items()
         for name, scores in ((line.people.name, line.people), *models, *_perfect(line))
     ]
@@ -191,7 +191,14 @@ def agreement_table(entries: Sequence[Entry]) -> TableData | None:
         given = [(each, e, e.agreement[reading]) for each, e in scored if e.agreement and reading in e.agreement]
         if not given:
             continue
-        first, *others = (_column(m, [m.of(scores) for *_, scores in given], marked=marked) for m in _AGREEMENT)
+        columns = [_column(m, [m.of(scores) for *_, scores in given], marked=marked) for m in _AGREEMENT]
+        first, *others = (
+            [
+                replace(cell, text=with_limits(cell.text, limits_of(e, reading, m)))
+                for cell, (_, e, _) in zip(column, given, strict=True)
+            ]
+            for m, column in zip(_AGREEMENT, columns, strict=True)
+        )
         floors = [Cell(_AGREEMENT[0].text(e.votes_entropy)) for _, e, _ in given]
         why_not = [notes.numbers(_why_not(e)) if e.no_vote_shares else () for _, e, _ in given]
         heads = [Cell(each.name, note=note) for (each, _, _), note in zip(given, why_not, strict=True)]
@@ -258,6 +265,15 @@ def recipe_table(entries: Sequence[Entry]) -> tuple[TableData | None, tuple[Shar
     return TableData("recipe", "Settings in which they differ", columns, rows), shared
 
 
+def with_limits(text: str, limits: Limits | None, scale: float = 1.0, decimals: int = 3) -> str:
+    """A figure with its interval behind it: "0.273 [0.268–0.279]"."""
+    if limits is None or text == NONE:
+        return text
+    shown = decimals if limits.low >= 0 else decimals - 1  # of negative ones the signs take room
+    low, high = (f"{scale * end:.{shown}f}" for end in (limits.low, limits.high))
+    return f"{text} [{low}\u2013{high}]" if limits.low >= 0 else f"{text} [{low} to {high}]"
+
+
 def same_clips(entries: Sequence[Entry]) -> bool:
     """Whether all entries were scored on the same clips under the same classes: else their scores do not compare."""
     clips = {
@@ -266,6 +282,11 @@ def same_clips(entries: Sequence[Entry]) -> bool:
         if each.evaluation is not None and each.predictions is not None
     }
     return len(clips) == 1 and all(each.predictions is not None for each in entries)
+
+
+def limits_of(e: Evaluation, reading: str, measure: Measure) -> Limits | None:
+    """The interval of a score of a reading, where that is known."""
+    return None if e.limits is None else e.limits.agreement.get(reading, {}).get(measure.key)
 
 
 def _column(measure: Measure, values: Sequence[float | None], *, marked: bool) -> list[Cell]:
@@ -277,6 +298,13 @@ def _column(measure: Measure, values: Sequence[float | None], *, marked: bool) -
 
 def _texts(measures: Sequence[Measure], scores: object) -> list[str]:
     return [measure.text(measure.of(scores)) for measure in measures]
+
+
+def _limited_texts(measures: Sequence[Measure], scores: Reference) -> list[str]:
+    texts = zip(measures, _texts(measures, scores), strict=True)
+    return [
+        with_limits(text, getattr(scores.limits, m.key, None), m.scale, 1 if m.unit == "%" else 3) for m, text in texts
+    ]
 
 
 def _shown_classes(names: Iterable[str]) -> tuple[str, ...]:
