@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Num
-from scipy.stats import beta
 
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
@@ -159,6 +158,8 @@ def guaranteed_selection(counts: SelectiveCounts, risk: float, confidence: float
     Raises:
         RequestError: the risk is out of range.
     """
+    from scipy.stats import beta  # a second to import, so here
+
     if not 0 < risk < 1:
         raise RequestError(f"The risk is {risk}. It must be a share over 0 and below 1, such as 0.2.")
     looks = max(1, int(np.ceil(np.log2(len(counts.thresholds)))))
