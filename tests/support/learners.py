@@ -84,3 +84,14 @@ def with_annotators(store: ClipStore) -> ClipStore:
     people = [[f"person {number}" for number in range(len(cast))] for cast in votes]
     manifest.with_columns(annotators=people, annotator_votes=votes).to_parquet(file)
     return ClipStore.open(store.path)
+
+
+def with_quality(store: ClipStore) -> ClipStore:
+    """A store with aggregated labels, which are the squares of the votes."""
+    file = store.path / MANIFEST_FILE
+    manifest = Manifest.from_parquet(file)
+    squares = manifest.votes**2.0
+    labels = (squares / squares.sum(axis=1, keepdims=True)).tolist()
+    by = ["crowdlab"] * len(labels)
+    manifest.with_columns(aggregated_label=labels, aggregated_by=by).to_parquet(file)
+    return ClipStore.open(store.path)

@@ -20,7 +20,7 @@ from midas_dfer.training.run_folder.runs import METRICS_FILE, Run
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
-from tests.support.learners import with_annotators
+from tests.support.learners import with_annotators, with_quality
 from tests.support.zoo_cases import NAMES, small_model, some_clips
 
 SMALL = RunConfig(
@@ -31,7 +31,7 @@ OWN = sorted(LEARNERS.own)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> ClipStore:
-    return with_annotators(make_store(tmp_path_factory.mktemp("learners")))
+    return with_quality(with_annotators(make_store(tmp_path_factory.mktemp("learners"))))
 
 
 def silent(line: str) -> None:
@@ -79,7 +79,8 @@ def test_the_features_are_those_of_the_clips_where_partners_run_through_the_netw
 )
 @pytest.mark.parametrize("learner", OWN)
 def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tmp_path, monkeypatch):
-    whole_votes = {"normalization": "none"} if LEARNERS[learner].takes_annotators else {}
+    entry = LEARNERS[learner]
+    whole_votes = {"normalization": "none"} if entry.takes_annotators or entry.takes_quality else {}
     config = replace(SMALL, learner=learner, relabel_epoch=2, ramp_epochs=1, **changes, **whole_votes)
     whole = train(config, store, tmp_path / "whole", say=silent)
     step = Recognizer.training_step

@@ -9,6 +9,7 @@ exist in training only: the trained model stays an ordinary network.
 - `dmue`: `DMUE`, learns what else a clip may be from branches that each leave out a class.
 - `annotators`: `AnnotatorLearner`, what learners of single votes have in common.
 - `annotator_heads`: `AnnotatorHeads`, a classifier for each annotator.
+- `quality_weights`: `QualityWeights`, clips weighted by the quality of their consensus.
 - `crowd_layer`: `CrowdLayer`, a map for each annotator from the network's output to what this one says.
 - `making`: the learner of a recipe, and what it cannot be combined with.
 - `entry`: the rows of `LEARNERS`, which has all that a recipe can name; torch is imported when one is used.
@@ -27,6 +28,7 @@ _PUBLIC = {
     "Learner": "learner",
     "LearnerSetup": "learner",
     "LearnerStep": "learner",
+    "QualityWeights": "quality_weights",
     "SelfCureNetwork": "scn",
 }
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from midas_dfer.training.learners.learner import Learner as Learner
     from midas_dfer.training.learners.learner import LearnerSetup as LearnerSetup
     from midas_dfer.training.learners.learner import LearnerStep as LearnerStep
+    from midas_dfer.training.learners.quality_weights import QualityWeights as QualityWeights
     from midas_dfer.training.learners.scn import SelfCureNetwork as SelfCureNetwork
 
 PLAIN = "plain"
@@ -73,6 +76,13 @@ LEARNERS = Registry(
             keeps_votes=True,
             takes_annotators=True,
             has_heads=True,
+        ),
+        "quality_weights": LearnerEntry(
+            "QualityWeights",
+            "clips weighted by the quality of their consensus (CROWDLAB)",
+            sees_features=False,
+            whole_batch=False,
+            takes_quality=True,
         ),
     },
     reserved=(PLAIN,),

@@ -23,6 +23,7 @@ class LearnerEntry:
             shares of the votes can be read off it.
         has_heads: whether the network has a classifier for each annotator.
         takes_annotators: whether it learns from who voted what, and not from labels made of all votes of a clip.
+        takes_quality: whether it needs labels that weigh single annotators (`midas prepare --aggregate`).
     """
 
     learner: "type[Learner] | str"
@@ -33,6 +34,7 @@ class LearnerEntry:
     keeps_votes: bool = False
     takes_annotators: bool = False
     has_heads: bool = False
+    takes_quality: bool = False
 
     def make(self, setup: "LearnerSetup") -> "Learner":
         """Make the learner for a training."""

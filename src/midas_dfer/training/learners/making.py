@@ -5,7 +5,9 @@ from torch import nn
 from midas_dfer.clips.batches.dataset import ClipDataset
 from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import RequestError
+from midas_dfer.manifest.aggregation import aggregated_by
 from midas_dfer.manifest.manifest import Manifest
+from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.manifest.vote_counts import numbered_votes
 from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.learners.features import num_features
@@ -41,6 +43,15 @@ def num_heads(config: RunConfig, clips: Manifest) -> int:
             "prepare the store again from there (no clip is cut again), or take --learner plain"
         )
     return len(annotators) if LEARNERS[config.learner].has_heads else 0
+
+
+def check_quality(config: RunConfig, clips: Manifest) -> None:
+    """Refuse a learner of aggregated labels where there are none."""
+    if config.takes_quality and aggregated_by(clips) in ("", KNOWN_SHARES):
+        raise RequestError(
+            f"--learner {config.learner} weights clips by the quality of their consensus, which {clips.name} does not "
+            "have; prepare the store again with --aggregate crowdlab (no clip is cut again), or take --learner plain"
+        )
 
 
 def check_learner(config: RunConfig, model: nn.Module, processes: int) -> None:

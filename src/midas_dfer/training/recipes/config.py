@@ -255,6 +255,11 @@ class RunConfig:
         return self.learner in LEARNERS and LEARNERS[self.learner].takes_annotators
 
     @property
+    def takes_quality(self) -> bool:
+        """Whether the learner weights clips by the quality of their consensus."""
+        return self.learner in LEARNERS and LEARNERS[self.learner].takes_quality
+
+    @property
     def mixes_pairs(self) -> bool:
         """Whether clips are mixed with others."""
         return any(MIXERS[name].has_partners for name in self.mixer_names)

@@ -33,8 +33,8 @@ def problems(config: "RunConfig") -> Iterator[str]:
         yield f"`loss` {config.loss} {cure}"
     if config.soft_labels_of is not None:
         yield from _no_predicted_labels(config)
-    if config.takes_annotators:
-        yield from _no_single_votes(config)
+    if config.takes_annotators or config.takes_quality:
+        yield from _own_loss(config)
     if config.select == "best_test_fold" and config.validation_fraction:
         yield "`select` best_test_fold does without a validation part; leave out `validation_fraction`"
     if list(epochs) != sorted(set(epochs)):
@@ -80,15 +80,17 @@ def _no_counts(config: "RunConfig") -> Iterator[str]:
         )
 
 
-def _no_single_votes(config: "RunConfig") -> Iterator[str]:
-    """What a learner of single votes leaves no place for."""
-    fixed: dict[str, Any] = {"labels": "soft", "label_method": "proportion", "votes_used": None}
-    fixed |= {"loss": "cross_entropy", "class_weights": "none", "label_smoothing": 0.0}
+def _own_loss(config: "RunConfig") -> Iterator[str]:
+    """What a learner with labels and a cross-entropy of its own leaves no place for."""
+    fixed: dict[str, Any] = {"loss": "cross_entropy", "class_weights": "none", "label_smoothing": 0.0}
+    if config.takes_annotators:
+        fixed |= {"labels": "soft", "label_method": "proportion", "votes_used": None}
     fixed |= {"normalization": "none"} if "midas" in config.mixer_names else {}
+    does = "learns each single vote as it is" if config.takes_annotators else "weights each clip's cross-entropy"
     for name, value in fixed.items():
         if getattr(config, name) != value:
             cure = "take none" if name == "normalization" else "leave it out"
-            yield f"`learner` {config.learner} learns each single vote as it is, without `{name}`; {cure}"
+            yield f"`learner` {config.learner} {does}, without `{name}`; {cure}"
 
 
 def _no_predicted_labels(config: "RunConfig") -> Iterator[str]:
@@ -96,6 +98,7 @@ def _no_predicted_labels(config: "RunConfig") -> Iterator[str]:
     for name, value in {"labels": "soft", "label_method": "proportion", "votes_used": None}.items():
         if getattr(config, name) != value:
             yield f"`soft_labels_of` says what the soft labels are; leave out `{name}`"
-    if config.takes_annotators or (config.loss in LOSSES and LOSSES[config.loss].counts):
-        setting = "learner" if config.takes_annotators else "loss"
+    by_votes = config.takes_annotators or config.takes_quality
+    if by_votes or (config.loss in LOSSES and LOSSES[config.loss].counts):
+        setting = "learner" if by_votes else "loss"
         yield f"`{setting}` {getattr(config, setting)} learns from votes; leave it out, or `soft_labels_of`"

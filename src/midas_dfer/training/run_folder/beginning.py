@@ -12,7 +12,7 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.schema import KNOWN_SHARES
 from midas_dfer.models.pretrained import load_pretrained
 from midas_dfer.training.devices import choose_device, computed_on
-from midas_dfer.training.learners.making import check_learner, num_heads
+from midas_dfer.training.learners.making import check_learner, check_quality, num_heads
 from midas_dfer.training.loading import check_cache
 from midas_dfer.training.mixers import check_compile
 from midas_dfer.training.parts import part_clips
@@ -55,6 +55,7 @@ def begin_run(
     _check_votes(config, partition.train)
     if config.mixer != "none" and len(dataset) < 2:
         raise RequestError("there is one training clip, and none to mix it with; train with --mixer none")
+    check_quality(config, dataset.manifest)
     heads = num_heads(config, dataset.manifest)
     if heads and init is not None:
         raise RequestError(
