@@ -55,7 +55,8 @@ def model_card(
     folder = shown_folder(run.path)
     scores = None if folder is None else read_evaluation(run, folder)
     of_this_reading = mirrored_scores or not info.mirrored
-    front = front_matter(run, scores if of_this_reading else None, name=name, license_name=license_name)
+    scaled = scores is None or scores.read_with == ("" if info.scaling is None else info.scaling.words)
+    front = front_matter(run, scores if of_this_reading and scaled else None, name=name, license_name=license_name)
     provenance = run.provenance
     parts = {"train": provenance.num_train, "validation": provenance.num_validation, "test": provenance.num_test}
     return (
@@ -73,6 +74,7 @@ def model_card(
             scores=scores,
             is_own=folder is not None and folder.name == EVALUATION_FOLDER,
             of_this_reading=of_this_reading,
+            of_this_scaling=scaled,
             recalls=_recalls(scores),
             limits=_limits(scores),
             further=_further(scores),

@@ -15,6 +15,8 @@ from midas_dfer.evaluation.calibrate import calibrate
 from midas_dfer.evaluation.evaluate import evaluate
 from midas_dfer.models.scaled import Scaled
 from midas_dfer.predict.predictor import Predictor
+from midas_dfer.sharing.abstaining import held_out_of
+from midas_dfer.sharing.ensemble import Ensemble
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.onnx import export_onnx
 from midas_dfer.sharing.trained import open_trained
@@ -89,10 +91,9 @@ def store(tmp_path_factory):
     return make_store(tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture(scope="module", params=["soft", "midas", "hard"])
+@pytest.fixture(scope="module", params=["midas", "hard"])
 def run(request, store, tmp_path_factory):
-    settings = {"labels": "hard" if request.param == "hard" else "soft"}
-    settings["mixer"] = "midas" if request.param == "midas" else "none"
+    settings = {"midas": {}, "hard": {"labels": "hard", "mixer": "none"}}[request.param]
     return train(
         replace(SMALL, **settings), store, tmp_path_factory.mktemp("run") / request.param, say=lambda line: None
     )
@@ -111,8 +112,7 @@ def test_a_run_is_calibrated_on_its_validation_part_and_read_so_everywhere(run, 
         logits, labels = logits[labels >= 0], labels[labels >= 0]
         targets = torch.eye(3, dtype=torch.float64)[labels]
     else:
-        targets = torch.from_numpy(before.votes[rows])
-        targets = targets.softmax(dim=1) if run.path.name == "midas" else targets  # section 3.1 of the paper
+        targets = torch.from_numpy(before.votes[rows]).softmax(dim=1)  # section 3.1 of the paper
     # Brute force: the best of many temperatures.
     grid = np.geomspace(0.05, 20, 4000)
     scores = [cross_entropy(logits, targets, float(each)) for each in grid]
@@ -152,10 +152,17 @@ def test_refusals(store, tmp_path):
         calibrate(run, store, device="cpu")
     with pytest.raises(RequestError, match="calibrate the run that it came from"):
         calibrate("ferplus", store, device="cpu")
+    evaluate(run, store, device="cpu")
+    assert "chosen on test clips" in held_out_of(Ensemble.of(run)).caution
     scaling = TemperatureScaling(1.3, 412, "votes", 0.9, 0.8)
     assert scaling.words == "scaled by T = 1.3, fitted on 412 validation clips"
     scaling.write(run)
     assert TemperatureScaling.read(run) == scaling
+    # Scores from before are of other probabilities.
+    with pytest.raises(RequestError, match="as it is read now, and there is none"):
+        held_out_of(Ensemble.of(run))
+    save_pretrained(run, tmp_path / "exported")
+    assert "scaled otherwise than now" in (tmp_path / "exported" / "README.md").read_text()
     file = run.path / CALIBRATION_FILE
     content = json.loads(file.read_text())
     for changed, said in (({"weights": "0"}, "fitted for other weights"), ({"temperature": 0}, "is damaged")):
