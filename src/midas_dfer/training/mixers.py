@@ -14,6 +14,7 @@ from midas_dfer.clips.batches.sampling import generator_for
 from midas_dfer.errors import RequestError
 from midas_dfer.mixing import MIXERS, Mixer, MixPlan, PartnerPool, RandomChoice
 from midas_dfer.mixing.features import FeatureMixer
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.recipes.config import RunConfig
 
 
@@ -65,12 +66,17 @@ def make_mixers(config: RunConfig) -> list[Mixer]:
 
 
 def check_compile(config: RunConfig, device: torch.device) -> None:
-    """Refuse to compile a network that mixers reach into, or where no compiler is found."""
+    """Refuse to compile a network that mixers or a learner reach into, or where no compiler is found."""
     if not config.compile:
         return
     if config.saliency == "model" or any(isinstance(mixer, FeatureMixer) for mixer in make_mixers(config)):
         raise RequestError(
             f"--mixer {config.mixer} reaches into the network as it computes, which a compiled one does not allow; "
+            "leave out --compile"
+        )
+    if config.learner != PLAIN and LEARNERS[config.learner].sees_features:
+        raise RequestError(
+            f"--learner {config.learner} looks into the network as it computes, which a compiled one does not allow; "
             "leave out --compile"
         )
     if device.type == "cuda":

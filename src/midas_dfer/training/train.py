@@ -29,7 +29,7 @@ from midas_dfer.training.fitting import (
     silent_echo,
 )
 from midas_dfer.training.fitting import TrainingInterruptedError as TrainingInterruptedError
-from midas_dfer.training.learners.making import check_learner, make_learner
+from midas_dfer.training.learners.making import make_learner
 from midas_dfer.training.loading import check_cache, keep_frames, num_workers, part_dataset, part_loader
 from midas_dfer.training.mixers import check_compile, make_mixing
 from midas_dfer.training.pace import Pace, TrainingBar
@@ -245,7 +245,6 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         num_steps = config.epochs * len(train_loader)
         loss = make_loss(config, train_set.soft_labels)
         shared = SharedBatches(train_loader.order, train_set) if world.size > 1 else None
-        check_learner(config, model, world.size)
         learner = make_learner(config, model, loss, train_set)
         num_classes = len(run.provenance.class_names)
         recognizer = Recognizer(model, config, num_classes, num_steps, mixing, loss, shared, learner)

@@ -54,20 +54,7 @@ def check_quality(config: RunConfig, clips: Manifest) -> None:
         )
 
 
-def check_learner(config: RunConfig, model: nn.Module, processes: int) -> None:
-    """Refuse a learner that this network, a compiled one or several processes have no way to."""
-    if config.learner == PLAIN:
-        return
-    entry = LEARNERS[config.learner]
-    if entry.sees_features:
+def check_learner(config: RunConfig, model: nn.Module) -> None:
+    """Refuse a network whose features a learner does not find."""
+    if config.learner != PLAIN and LEARNERS[config.learner].sees_features:
         num_features(model)
-    if entry.sees_features and config.compile:
-        raise RequestError(
-            f"--learner {config.learner} looks into the network as it computes, which a compiled one does not allow; "
-            "leave out --compile"
-        )
-    if entry.whole_batch and processes > 1:
-        raise RequestError(
-            f"--learner {config.learner} compares the clips of a batch with each other, and {processes} processes "
-            "would each see a part of it; leave out --devices"
-        )

@@ -14,7 +14,7 @@ IMPORTANCE_FILE = "importance.csv"
 
 
 class SelfCureNetwork(Learner):
-    """Self-Cure Network (Wang, Peng, Yang, Lu and Qiao, CVPR 2020, "Suppressing uncertainties for large-scale FER").
+    """Self-Cure Network (Wang et al., "Suppressing uncertainties for large-scale facial expression recognition", 2020).
 
     A linear layer of the features x and a sigmoid give a clip's importance ``a = sigmoid(w · x + b)``. The loss of a
     batch is that of the logits times the importance, plus a term that keeps the mean importance of the clips that

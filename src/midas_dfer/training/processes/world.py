@@ -20,6 +20,7 @@ from midas_dfer.clips.batches.loader import Share
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.mixing.features import FeatureMixer
 from midas_dfer.training.devices import choose_device
+from midas_dfer.training.learners import LEARNERS, PLAIN
 from midas_dfer.training.mixers import make_mixers
 from midas_dfer.training.recipes.config import RunConfig
 
@@ -143,6 +144,11 @@ def check_processes(config: RunConfig, devices: int, world: World, num_validatio
     if 0 < num_validation < count:
         raise RequestError(
             f"there are {num_validation} clips to score each epoch on, and {count} processes; take fewer (--devices)"
+        )
+    if config.learner != PLAIN and LEARNERS[config.learner].whole_batch:
+        raise RequestError(
+            f"--learner {config.learner} compares the clips of a batch with each other, and {count} processes would "
+            "each see a part of it; leave out --devices"
         )
     if config.partners == "batch" and any(isinstance(mixer, FeatureMixer) for mixer in make_mixers(config)):
         raise RequestError(

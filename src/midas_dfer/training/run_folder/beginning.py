@@ -46,9 +46,6 @@ def begin_run(
     check_cache(config, choose_device(config.device))
     check_compile(config, choose_device(config.device))
     partition = part_clips(store.manifest, config)
-    predicted = predict_labels(config, store, partition, say)
-    if predicted is not None:
-        partition = replace(partition, train=put_predicted(partition.train, predicted.table))
     dataset = ClipDataset(
         store, partition.train, labels=config.labels, method=config.label_method, votes_used=config.votes_used
     )
@@ -64,13 +61,17 @@ def begin_run(
         )
     origin = None if init is None else open_origin(init, config)
     watched = "" if origin is None else refuse_tested_clips(origin, partition, store.dataset)
-    loaded = _check_model(config, store.class_names, heads, origin, max(config.devices, world.size))
+    loaded = _check_model(config, store.class_names, heads, origin)
     found = config.normalization == "softmax_counts" and config.num_votes is None
     if found:
         votes_used = 1 if config.labels in ("votes", "drawn_vote") else config.votes_used
         config = replace(config, num_votes=_mean_votes(partition.train, votes_used))
     watched_clips = partition.test if config.select == "best_test_fold" else partition.validation
     processes = check_processes(config, config.devices, world, len(watched_clips or ()))
+    predicted = predict_labels(config, store, partition, say)
+    if predicted is not None:
+        partition = replace(partition, train=put_predicted(partition.train, predicted.table))
+        dataset = ClipDataset(store, partition.train)
     run = Run.create(out, config, store, partition, num_votes_found=found)
     run.update(**votes_learned(dataset, config), **computed_on(config.precision, config.device), processes=processes)
     run.update(annotators=heads)
@@ -118,10 +119,10 @@ def computed_in(run: Run) -> str:
     return f"computed in {in_words(made.precision)} on {made.device}{', ' if made.processes else ''}{made.processes}"
 
 
-def _check_model(config: RunConfig, class_names: Sequence[str], heads: int, origin: Run | None, processes: int) -> str:
+def _check_model(config: RunConfig, class_names: Sequence[str], heads: int, origin: Run | None) -> str:
     """Make the model once before anything is written; says what it starts from."""
     model = new_model(config, class_names, heads)
-    check_learner(config, model, processes)
+    check_learner(config, model)
     if origin is not None:
         return take_weights(model, origin, class_names)
     if config.weights is not None:
