@@ -74,7 +74,7 @@ dist: .venv/.installed
 	cd build/wheel && bin/midas demo --out demo
 
 # locks/: each install with the hashes of its files, at the versions of constraints.txt.
-EXTRAS = agreement app crowd dev docs export lite0 ray sface timm
+EXTRAS = agreement app crowd dev docs export hub lite0 ray sface timm
 LOCK = $(BIN)/uv pip compile pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes --strip-extras -q
 locks: .venv/.installed
 	$(PIP) uv

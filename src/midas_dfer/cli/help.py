@@ -193,7 +193,14 @@ PAGES: Mapping[str, Page] = {
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)
     ),
-    "export": Page("midas export RUN --out DIR [flags]", ("midas export run --out hub --onnx --license cc-by-nc-4.0",)),
+    "export": Page(
+        "midas export RUN --out DIR [flags]",
+        (
+            "midas export run --out folder --onnx --license cc-by-nc-4.0",
+            "midas export run --out folder --push my-lab/faces",
+        ),
+        {"Hugging Face Hub": ("push", "public", "message")},
+    ),
     "imitate": Page(
         "midas imitate DATASET ROOT [flags]", ("midas imitate dfew DFEW", "midas imitate mafw MAFW --clips 200")
     ),

@@ -16,7 +16,10 @@ from midas_dfer.errors import RequestError
 if TYPE_CHECKING:
     from midas_dfer.sharing.trained import TrainedModel
 
-TRAINED = "a run folder, a folder that midas export wrote, or the name of a packaged reader (midas list readers)"
+TRAINED = (
+    "a run folder, a folder that midas export wrote, the name of a packaged reader (midas list readers), or "
+    "hub:ORG/NAME[@REVISION] of the Hugging Face Hub, the only one that is downloaded"
+)
 """What a verb takes that uses a trained model, for its help."""
 
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "Path": "a path"}

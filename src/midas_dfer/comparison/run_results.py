@@ -122,7 +122,7 @@ def read_run(path: Path, name: str) -> RunResult:
         return _result(name, path, (e.model, e.method, e.trained_on, classes), None, e, path, missing)
     missing = []
     trained = open_trained(path, tell=lambda note: missing.append(f"{note}."))
-    if trained.reader is not None:
+    if trained.reader is not None or trained.hub is not None:
         ask = shell_command("midas", "evaluate", trained.named, "--store", "STORE", "--out", "DIR")
         raise RequestError(f"{trained.title} has no scores in its folder; evaluate it with: {ask}; and name DIR here")
     run, folder, info = trained.run, shown_folder(path), trained.info

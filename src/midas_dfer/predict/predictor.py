@@ -37,7 +37,7 @@ from midas_dfer.progress import NoProgress, Progress
 from midas_dfer.sharing.abstaining import held_out_of
 from midas_dfer.sharing.ensemble import Ensemble, Network, Said, combined
 from midas_dfer.sharing.info import ModelInfo
-from midas_dfer.sharing.trained import TrainedModel
+from midas_dfer.sharing.trained import TrainedModel, asked_for
 from midas_dfer.training.devices import checked_precision, choose_device, choose_dtype
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.held_out import Abstention, Reason
@@ -121,11 +121,13 @@ class Predictor:
         mc_dropout: int = 0,
         abstain: float | Abstention | None = None,
         abstain_by: Path | str | None = None,
+        revision: str | None = None,
     ) -> "Predictor":
-        """Open a packaged reader by its name, or a folder that `midas export` wrote. Nothing is downloaded.
+        """Open a packaged reader by its name, a folder that `midas export` wrote, or a model of the Hugging Face Hub.
 
         Args:
-            trained: the name ("ferplus") or the folder, or anything else that `open_trained` takes.
+            trained: the name ("ferplus"), the folder, or "org/name" of the Hub, the only one that is downloaded (where
+                no folder is so called; needs the extra "hub"); or anything else that `open_trained` takes.
             device: auto (a GPU if there is one), cpu or cuda.
             precision: as for `Predictor`.
             ensemble: further models that are read with it as one (`midas_dfer.sharing.ensemble`).
@@ -133,12 +135,15 @@ class Predictor:
             abstain: the share of its answers that may be wrong; it is silent where it is not sure enough to keep that,
                 by its own evaluation on held-out clips. Or the rule itself.
             abstain_by: the folder of that evaluation; None looks where the model's own are.
+            revision: of a model of the Hub: a branch, a tag or a commit; None is the newest.
 
         Raises:
             RequestError: there is no such model, its folder is damaged, or there is no such device; models of an
                 ensemble have other classes or are shown other frames; or the risk cannot be kept.
         """
-        read = trained if isinstance(trained, Ensemble) else Ensemble.of(trained, ensemble, mc_dropout)
+        if not isinstance(trained, Ensemble):
+            trained = Ensemble.of(asked_for(trained, revision), ensemble, mc_dropout)
+        read = trained
         if abstain is not None and not isinstance(abstain, Abstention):
             abstain = held_out_of(read, None if abstain_by is None else Path(abstain_by)).silent_above(abstain)
         read.check_same_pictures()

@@ -1,4 +1,4 @@
-"""A trained model, however it is named: a run folder, an exported folder, or the name of a packaged reader."""
+"""A trained model, however it is named: a run, an exported folder, a packaged reader, or a model of the Hub."""
 
 import difflib
 import warnings
@@ -14,6 +14,7 @@ from midas_dfer.models.mirrored import Mirrored
 from midas_dfer.models.scaled import Scaled
 from midas_dfer.readers import DEFAULT_READER, READERS, Reader
 from midas_dfer.sharing.exported import CONFIG_FILE, is_exported, load_exported, read_info, weights_digest
+from midas_dfer.sharing.hub import PREFIX, OnHub, get_from_hub, is_hub_name
 from midas_dfer.sharing.info import ModelInfo
 from midas_dfer.training.run_folder.runs import EVALUATION_FOLDER, RUN_FILE, Part, Run, not_a_run
 
@@ -30,18 +31,22 @@ class TrainedModel:
         info: its classes, its input, and how to read its output.
         run: recipe, parts and provenance; None of an exported model and of a packaged reader, which do not keep them.
         reader: the packaged reader that it is; None otherwise.
+        hub: the model of the Hugging Face Hub that it is, whose folder is the Hub's cache; None otherwise.
     """
 
     path: Path
     info: ModelInfo
     run: Run | None = None
     reader: Reader | None = None
+    hub: OnHub | None = None
 
     @property
     def title(self) -> str:
         """What it is called in a sentence, without the path."""
         if self.reader is not None:
             return f"the packaged reader {self.reader.name}"
+        if self.hub is not None:
+            return self.hub.title
         return f"the {'exported model' if self.run is None else 'run'} {self.path.resolve().name}"
 
     @property
@@ -58,6 +63,8 @@ class TrainedModel:
     @property
     def named(self) -> str:
         """What names it on a command line."""
+        if self.hub is not None:
+            return self.hub.named
         return str(self.path) if self.reader is None else self.reader.name
 
     @property
@@ -74,11 +81,13 @@ class TrainedModel:
         return None if self.run is None else set[str]().union(*(self.run.part(name) for name in names))
 
     def evaluation_folder(self) -> Path:
-        """Where its scores on its own test part go if no other folder is named; a packaged reader has none."""
+        """Where its scores go if no other folder is named; a packaged reader and a model of the Hub have no place."""
         if self.reader is not None:
             raise RequestError(
                 f"{self.title} has no folder for results, it is part of the installation; name one with --out"
             )
+        if self.hub is not None:
+            raise RequestError(f"{self.title} has no folder for results here; name one with --out")
         return self.path / EVALUATION_FOLDER
 
 
@@ -94,11 +103,13 @@ def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str]
     A path that leads to a model wins over the name of a packaged reader.
 
     Args:
-        named: a run folder, a folder that `midas export` wrote, the name of a packaged reader, or what has been opened.
+        named: a run folder, a folder that `midas export` wrote, the name of a packaged reader, ``hub:org/name`` or
+            ``hub:org/name@revision`` of the Hugging Face Hub (all that is downloaded), or what has been opened.
         tell: is told how a name was understood that could have meant something else; a warning if nothing else is said.
 
     Raises:
         RequestError: it is none of these, or its files are damaged.
+        JobError: the Hub cannot be reached, and the model is not in its cache.
     """
     if isinstance(named, TrainedModel):
         return named
@@ -121,6 +132,9 @@ def open_trained(named: TrainedModel | Run | Path | str, *, tell: Callable[[str]
         if path.exists():
             tell(f"./{path} is neither a run folder nor an exported folder; the packaged reader of that name was taken")
         return packaged_reader(reader)
+    if (asked := path.as_posix()).startswith(PREFIX) and not path.exists():
+        folder, hub = get_from_hub(asked, tell)
+        return TrainedModel(folder, read_info(folder), hub=hub)
     raise RequestError(_not_a_model(path))
 
 
@@ -132,8 +146,8 @@ def _not_a_model(path: Path) -> str:
         return f"there is no model {path}; did you mean {close[0]}? If not: {expected}"
     if not path.exists():
         return (
-            f"there is no folder {path}{near_name(path)}; {expected}. Nothing is downloaded here: of a model of the "
-            "Hugging Face Hub name the folder that huggingface_hub.snapshot_download returns"
+            f"there is no folder {path}{near_name(path)}; {expected}. A model of the Hugging Face Hub is named "
+            "hub:ORG/NAME"
         )
     return f"{not_a_run(path)}. Nor is it an exported folder ({CONFIG_FILE}), or {readers}"
 
@@ -143,19 +157,38 @@ def packaged_reader(reader: Reader = DEFAULT_READER) -> TrainedModel:
     return TrainedModel(reader.folder, read_info(reader.folder), reader=reader)
 
 
-def from_pretrained(named: Path | str) -> tuple[nn.Module, ModelInfo]:
-    """Load a trained model: an exported folder, a packaged reader or a run. Nothing is downloaded.
+def asked_for(named: TrainedModel | Run | Path | str, revision: str | None) -> TrainedModel | Run | Path | str:
+    """What was asked for in Python: "org/name" is a model of the Hub, unless there is such a folder, or one named org.
+
+    Raises:
+        RequestError: there is a revision, but no model of the Hub was named.
+    """
+    if isinstance(named, str):
+        path, name = Path(named), named.removeprefix(PREFIX)
+        here = path.exists() or (name == named and path.parent.exists())
+        if is_hub_name(name.partition("@")[0]) and not here:
+            return f"{PREFIX}{name}" if revision is None else f"{PREFIX}{name.partition('@')[0]}@{revision}"
+    if revision is not None:
+        raise RequestError(f"revision is {revision}, but {named!s:.80} is no model of the Hub (org/name); leave it out")
+    return named
+
+
+def from_pretrained(named: Path | str, *, revision: str | None = None) -> tuple[nn.Module, ModelInfo]:
+    """Load a trained model: an exported folder, a packaged reader, a run, or a model of the Hugging Face Hub.
 
     Args:
-        named: as for `open_trained`.
+        named: as for `open_trained`; also "org/name" of the Hub, which needs the extra "hub". A folder of that name
+            comes first.
+        revision: of a model of the Hub: a branch, a tag or a commit; None is the newest.
 
     Returns:
         The model, in evaluation mode, on the CPU; and its description.
 
     Raises:
         RequestError: it is none of these, a file is missing or damaged, or they do not belong together.
+        JobError: the Hub cannot be reached, and the model is not in its cache.
     """
-    trained = open_trained(named)
+    trained = open_trained(asked_for(named, revision))
     return trained.load(), trained.info
 
 

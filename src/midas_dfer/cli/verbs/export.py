@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths
+from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths, refuse_typed
+from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
+from midas_dfer.version import __version__
 
 if TYPE_CHECKING:
+    from midas_dfer.sharing.hub import Place
     from midas_dfer.training.run_folder.runs import Run
 
 
@@ -26,6 +29,17 @@ def parser() -> Parser:
         type=str | None,
         help="licence of the weights, such as cc-by-nc-4.0 (default: not stated, or that of the exported model)",
     )
+    flags.add_argument(
+        "--push",
+        type=str | None,
+        metavar="ORG/NAME",
+        help="also upload the folder to the Hugging Face Hub, into a new private repository or that of an earlier "
+        "model; needs midas-dfer[hub], and hf auth login or HF_TOKEN",
+    )
+    flags.add_argument("--public", action="store_true", help="with --push: everybody may see the new repository")
+    flags.add_argument(
+        "--message", type=str | None, help="with --push: what the commit says (default: the command's name)"
+    )
     flags.add_argument("--json", action="store_true", help="print the paths as JSON")
     return flags
 
@@ -35,6 +49,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.sharing.folder import save_pretrained
 
     check_out(request.out)
+    place = _place(request)
     trained = open_named(request.run)
     paths = save_pretrained(
         trained,
@@ -44,8 +59,10 @@ def run(request: Namespace) -> None:
         half=request.half,
         mirrored=request.mirrored,
     )
+    pushed = None if place is None else _push(request, paths, place)
     if request.json:
-        print(json_text({"out": str(request.out), "files": [str(path) for path in paths]}))
+        on_hub = {} if pushed is None else {"pushed": pushed}
+        print(json_text({"out": str(request.out), "files": [str(path) for path in paths], **on_hub}))
         return
     if trained.run is not None:
         print(_scores_shown(trained.run))
@@ -61,6 +78,32 @@ def run(request: Namespace) -> None:
             print("note: the card does not speak of the mirror; add a word on it")
     print(f"the model of {trained.named}, to be used with Predictor.from_pretrained({str(request.out)!r})")
     print_paths(paths)
+    if place is not None:
+        visibility = place.visibility or ("public" if request.public else "private")
+        print(f"pushed to {place.repo}, which is {visibility}: {pushed}")
+        print(f"  midas predict VIDEO --run hub:{place.repo} --out DIR")
+
+
+def _place(request: Namespace) -> "Place | None":
+    """Where on the Hub it goes, if it does; said before the work is done."""
+    from midas_dfer.sharing.hub import find_place
+
+    if request.push is None:
+        refuse_typed(request, ("public", "message"), "without --push nothing goes to the Hub")
+        return None
+    place = find_place(request.push)
+    if place.visibility == "private" and request.public:
+        raise RequestError(
+            f"--public: {place.repo} is there already, and private; change that in its settings on the Hub"
+        )
+    return place
+
+
+def _push(request: Namespace, paths: list[Path], place: "Place") -> str:
+    from midas_dfer.sharing.hub import push
+
+    message = request.message or f"Model exported by midas-dfer {__version__}"
+    return push(paths, place, public=request.public, message=message)
 
 
 def _scores_shown(run: "Run") -> str:
