@@ -297,7 +297,7 @@ def test_each_packaged_reader_is_whole_and_small(name):
     assert predictor.info.weights == "float16"
     files = sorted(READERS[name].folder.iterdir())
     of_the_reader = [file.name for file in files if file.suffix != ".txt"]  # beside them, licences of what it began as
-    assert of_the_reader == ["README.md", "config.json", "model.safetensors"]
+    assert of_the_reader == ["README.md", "abstention.json", "config.json", "model.safetensors"]
     assert sum(file.stat().st_size for file in files) < 6.5e6
     assert torch.isfinite(outputs(name)).all()
 
