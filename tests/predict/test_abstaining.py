@@ -17,6 +17,7 @@ from midas_dfer.metrics import Uncertainty
 from midas_dfer.predict.predictor import Predictor
 from midas_dfer.predict.timeline import Timeline
 from midas_dfer.predict.track_timeline import Reading, TrackTimeline, Window
+from midas_dfer.predict_many.reading import _brief
 from midas_dfer.report.pictures.style import NO_CLASS
 from midas_dfer.report.pictures.timeline_page import caption_lines
 from midas_dfer.report.pictures.timeline_plot import plot_timeline
@@ -111,6 +112,9 @@ def test_what_a_timeline_says_of_silence(tmp_path):
     ]
     assert timeline.to_polars().columns == list(rows[0])
     assert "    silent 67% of the time: people would disagree 33%, does not know 33%" in timeline.summary().split("\n")
+    assert "silent 67%" in timeline._repr_html_()
+    assert "Silent" not in replace(timeline, abstention=None)._repr_html_()
+    assert _brief(timeline) == "1 face: happy 62% (silent 67%)"
     assert f"  {timeline.abstention.words}" in timeline.summary().split("\n")
     assert timeline.tracks[0].at(1.0).not_knowing == pytest.approx(0.001)
     assert timeline.tracks[0].summary.expected_disagreement == pytest.approx(1.3 / 3)

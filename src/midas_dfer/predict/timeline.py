@@ -268,9 +268,11 @@ class Timeline:
             if track.end > track.start:
                 head += ("over time (strong where high)",)
                 rows = [(*row, Strip(tuple(over_time[:, k].tolist()))) for k, row in enumerate(rows)]
-            tables.append(Table(head, tuple(rows), f"Face {track.track}{when}"))
+            silent = f", silent {sum(found.values()):.0%}" if (found := self.silent_time(track)) else ""
+            tables.append(Table(head, tuple(rows), f"Face {track.track}{when}{silent}"))
         more = len(self.tracks) - len(tables)
         notes = [f"{more} more, shorter in view" if more else "", self.note and f"note: {self.note}"]
+        notes += [] if self.abstention is None else [self.abstention.words, self.abstention.held_out.caution]
         return notebook_html(self.video, [about.partition(": ")[2], self.read_by], tables, notes)
 
     def never_answers(self, track: TrackTimeline) -> Reason | None:

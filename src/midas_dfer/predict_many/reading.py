@@ -240,9 +240,11 @@ def _read(
 
 def _brief(timeline: Timeline) -> str:
     """How many faces, and what each of the first three shows most."""
-    leading = [
-        timeline.never_answers(t) or f"{timeline.class_names[t.summary.top]} {t.summary.shown.max():.0%}"
-        for t in timeline.tracks
-    ]
+    leading = []
+    for track in timeline.tracks:
+        silent = sum(timeline.silent_time(track).values())
+        said = f"{timeline.class_names[track.summary.top]} {track.summary.shown.max():.0%}"
+        said += f" (silent {silent:.0%})" if silent else ""
+        leading.append(timeline.never_answers(track) or said)
     shown = ", ".join(leading[:3])
     return f"{len(leading)} face{'s' if len(leading) > 1 else ''}: {shown}{', ...' if len(leading) > 3 else ''}"

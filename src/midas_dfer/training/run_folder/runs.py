@@ -9,6 +9,7 @@ RUN/
   checkpoints/last.ckpt     to resume from, after each epoch
   logs/metrics.csv          loss and scores of each epoch
   logs/tensorboard/         the same for TensorBoard
+  calibration.json          written by `midas evaluate --calibrate`: what logits are divided by
   evaluation/               written by `midas evaluate`: scores on the run's own test part
   evaluation-STORE-PART/    the same, on other clips
 """

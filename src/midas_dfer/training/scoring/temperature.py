@@ -57,7 +57,7 @@ class TemperatureScaling:
         path = run.path / CALIBRATION_FILE
         if not path.is_file():
             return None
-        cure = "remove it, or calibrate again (midas evaluate --calibrate)"
+        cure = "remove it; midas evaluate --calibrate makes another"
         values: Any = dict(read_json(path, cure))
         if values.pop("weights", None) != run.provenance.weights_digest:
             raise RequestError(f"{path} was fitted for other weights than the run has now; {cure}")
