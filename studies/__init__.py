@@ -7,5 +7,6 @@
 - `finetune`: training from the reader's weights (docs/pretrained.md).
 - `pages`: how the pages are written: templates, tables, wrapped lines.
 - `readings`, `readme_picture`: the figures of docs/readings.md, and the README's picture.
+- `second_panel`: ten people against ten others, on FER+ (docs/measures.md).
 - `face_cuts`: how a face is cut, and what the reader then says (docs/video.md).
 """
