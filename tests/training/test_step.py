@@ -181,7 +181,7 @@ def compiled_by(monkeypatch, backend):
 
     monkeypatch.setattr(torch.nn.Module, "compile", instead)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)  # imports Inductor, which takes long
-    monkeypatch.setattr(runs, "new_model", lambda config, class_names, *, pretrained=False: Tiny())
+    monkeypatch.setattr(runs, "new_model", lambda config, class_names, annotators=0, *, pretrained=False: Tiny())
     torch.compiler.reset()
     return asked
 
