@@ -55,6 +55,12 @@ def test_clips_are_read_the_same():
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_passes_with_dropout_are_the_same_thinned_networks():
+    cpu, gpu = (Predictor.from_pretrained("ferplus", device=d, mc_dropout=3) for d in ("cpu", "cuda"))
+    clips = torch.randint(0, 256, (5, 8, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(gpu.predict_clips(clips)[0], cpu.predict_clips(clips)[0], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("mixer", ["midas", "none", "cutmix"])
 def test_a_training_goes_the_same_way(tmp_path, mixer):
     store = make_store(tmp_path / "made")

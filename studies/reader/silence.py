@@ -1,8 +1,9 @@
 """`python -m studies.reader.silence BUILD`: what the packaged reader's silence goes by, and whether it keeps its word.
 
-BUILD is the folder of `python -m studies.reader`. Thresholds come from the validation pictures, which also fitted the
-reader's temperature and chose its recipe; the test pictures, which chose nothing, say what became of the risk. Pictures
-are read as a video is: cut by landmarks where a face is found, else as published.
+BUILD is the folder of `python -m studies.reader`; to be run again with --install after a reader was shipped.
+Thresholds come from the validation pictures, which also fitted the reader's temperature and chose its recipe; the test
+pictures, which chose nothing, say what became of the risk. Pictures are read as a video is: cut by landmarks where a
+face is found, else as published.
 """
 
 import argparse
