@@ -279,15 +279,18 @@ def test_a_screen_fits_the_terminal(monkeypatch, camera, predictor):
         assert wide[-1] == "no face in view"
         while not all(readings.latest.values()) or len(readings.latest) < 2:
             readings.step()
-        for width, height in ((80, 24), (40, 8), (200, 60)):
+        for width, height, faces, classes in ((80, 24, 2, 3), (40, 8, 2, 1), (40, 6, 1, 1), (200, 60, 2, 3)):
             lines = live_screen(readings, width, height, unicode=False)
             plain = [re.sub(r"\x1b\[\dm", "", line) for line in lines]
             assert len(lines) <= height
             assert max(map(len, plain)) < min(width, 81)
-            assert sum(line.startswith("face ") for line in plain) == (1 if height == 8 else 2)
-            assert ("1 more in view than fit here" in plain) == (height == 8)
-            bars = [line for line in plain if line.endswith("%")]
-            assert {line.split()[0] for line in bars} == set(NAMES)
+            assert sum(line.startswith("face ") for line in plain) == faces
+            assert ("1 more in view than fit here" in plain) == (faces == 1)
+            bars = [line.split()[0] for line in plain if line.endswith("%")]
+            assert len(bars) == faces * classes
+            assert set(bars) <= set(NAMES)
+            predicted = [line.split(": ")[1] for line in plain if line.startswith("face ")]
+            assert set(predicted) <= set(bars)
     assert "2 faces" in live_summary(readings)
 
 

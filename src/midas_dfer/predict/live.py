@@ -26,7 +26,7 @@ from midas_dfer.values import is_number
 
 _SILENCE = 5.0  # seconds without a frame, after which a camera counts as gone
 _SHOWN_EVERY = 0.2  # s, in a notebook
-_WAIT = 0.04  # s of frames that steady a face: sooner, and shares differ by .0006 in the mean from those after 0.16 s
+_WAIT = 0.04  # s of frames that steady a face; benchmarks/live.py measures how little this changes
 CONSENT = "everybody in view must know and agree"
 
 
@@ -101,7 +101,7 @@ class Live:
         shown = 0.0
         while not self.ended:
             readings = self.step()
-            if self._display is not None and (self.ended or time.monotonic() - shown >= _SHOWN_EVERY):
+            if self._display is not None and not self._closed and time.monotonic() - shown >= _SHOWN_EVERY:
                 shown = time.monotonic()
                 self._display.update(self)
             yield from readings

@@ -7,6 +7,7 @@ from midas_dfer.report.tables.terminal import plain
 
 _SHOWN_IN_LINE = 3
 _WIDEST, _LONGEST_NAME, _NUMBER = 80, 20, 6  # columns: of a screen, of a class, of a share
+_LEAST_BLOCK = 3  # lines of a face: a blank one, its name, one class
 _BLOCKS, _PLAIN_BLOCKS = "█", "#"
 _BOLD, _USUAL = "\x1b[1m", "\x1b[0m"
 
@@ -19,13 +20,15 @@ def live_screen(live: Live, width: int, height: int, *, unicode: bool) -> list[s
     faces = live.latest
     if not faces:
         return [*lines, "", "no face in view"]
-    left = len(faces)
-    for track, reading in faces.items():
-        block = ["", *_face(track, reading, live.class_names, width, unicode)]
-        if len(lines) + len(block) + (left > 1) > height:
-            break
-        lines, left = lines + block, left - 1
-    return [*lines, f"{left} more in view than fit here"[:width]] if left else lines
+    shown = len(faces)
+    if shown * _LEAST_BLOCK > height - len(lines):
+        shown = min(shown - 1, max(1, (height - len(lines) - 1) // _LEAST_BLOCK)) or 1
+    room = max(1, (height - len(lines) - (shown < len(faces))) // shown - 2)  # classes of each
+    for track, reading in list(faces.items())[:shown]:
+        lines += ["", *_face(track, reading, live.class_names, room, width, unicode)]
+    if shown < len(faces):
+        lines.append(f"{len(faces) - shown} more in view than fit here"[:width])
+    return lines[:height]
 
 
 def live_line(reading: LiveReading) -> str:
@@ -58,14 +61,18 @@ def live_summary(live: Live) -> str:
     return "\n".join([said, *lines])
 
 
-def _face(track: int, reading: LiveReading | None, names: tuple[str, ...], width: int, unicode: bool) -> list[str]:
+def _face(
+    track: int, reading: LiveReading | None, names: tuple[str, ...], most: int, width: int, unicode: bool
+) -> list[str]:
+    """The lines of a face: at most so many classes, those of the largest shares, in the order of the model."""
     if reading is None:
         return [f"face {track}: its first reading is on its way"]
     column = min(_LONGEST_NAME, max(map(len, names)))
     room = max(1, width - column - _NUMBER - 3)
     block = _BLOCKS if unicode else _PLAIN_BLOCKS
     lines = [f"face {track}: {f'silent, {reading.silent}' if reading.silent else plain(reading.predicted)}"]
-    for name in names:
+    largest = list(reading.shares)[:most]
+    for name in filter(largest.__contains__, names):
         share = reading.shares[name]
         bar = (block * round(room * share)).ljust(room)
         text = f" {plain(name)[:column]:<{column}} {bar} {share:{_NUMBER}.0%}"
