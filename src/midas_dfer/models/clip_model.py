@@ -97,7 +97,7 @@ def log_concentrations(scores: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
 
 def mean_of_annotators(logits: Float[Tensor, "B L"], annotators: int) -> Float[Tensor, "B K"]:
     """Logits of the mean of the annotators' probabilities, of the logits of each, side by side."""
-    each = logits.reshape(len(logits), annotators, -1).log_softmax(dim=2)
+    each = logits.reshape(-1, annotators, logits.shape[1] // annotators).log_softmax(dim=2)  # any batch in an export
     mean: Tensor = each.logsumexp(dim=1) - math.log(annotators)
     return mean
 

@@ -79,6 +79,9 @@ def test_a_run_predicts_the_mean_and_can_be_exported(store, tmp_path):
     exported, info = from_pretrained(tmp_path / "exported")
     assert info.annotators == 9
     torch.testing.assert_close(exported(clips), model(clips))
+    batches = {"clips": {0: torch.export.Dim("batch")}}  # as for ONNX
+    program = torch.export.export(exported, (clips,), dynamic_shapes=batches).module()
+    torch.testing.assert_close(program(clips[:1]), model(clips[:1]))
 
 
 def test_each_classifier_starts_as_that_of_a_trained_model(store, tmp_path):
