@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from midas_dfer.cli import main
 from midas_dfer.clips.batches.augment import normalize_pixels
 from midas_dfer.clips.batches.dataset import ClipDataset, ClipView
+from midas_dfer.errors import RequestError
 from midas_dfer.evaluation.evaluate import evaluate
-from midas_dfer.report.tables.evaluation_table import evaluation_table
-from midas_dfer.training.learners.annotators import read_annotators
+from midas_dfer.report.tables.evaluation_table import evaluation_table, reliability_table
+from midas_dfer.training.learners.annotators import read_annotators, read_reliability
 from midas_dfer.training.learners.crowd_layer import AnnotatorMaps
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.scoring.scores import Evaluation
@@ -65,6 +67,25 @@ def test_each_vote_is_compared_with_what_its_annotator_is_predicted_to_say(learn
     shown = evaluation_table(evaluation)
     assert f"one prediction for each annotator {found.error:.4f}" in " ".join(shown.split())
     assert max(map(len, shown.split("\n"))) <= 80
+
+
+def test_the_least_reliable_are_shown(store, tmp_path, capsys):
+    run = train(replace(CONFIG, learner="crowd_layer"), store, tmp_path / "run", say=lambda line: None)
+    reliability, names = read_reliability(run.path), read_annotators(run.path)
+    diagonals = AnnotatorMaps.read(run.path).confusion().diagonal(dim1=1, dim2=2).mean(dim=1).tolist()
+    expected = pytest.approx(dict(zip(names, diagonals, strict=True)), abs=1e-6)
+    assert {name: value for value, name, _ in reliability} == expected
+    assert main(["evaluate", str(run.path), "--store", str(store.path)]) == 0
+    table = reliability_table(reliability)
+    assert table in capsys.readouterr().out
+    assert table.split("\n")[1].split()[-2:] == [str(reliability[0][2]), f"{min(diagonals):.3f}"]
+    assert reliability_table([*reliability, *reliability]).endswith("and 8 more, in annotators.csv")
+    (run.path / "annotators.csv").write_text("annotator,votes,reliability\nada,many,0.5\n")
+    with pytest.raises(RequestError, match=r"annotators\.csv is damaged .*train again"):
+        read_reliability(run.path)
+    (run.path / "annotators.csv").write_text("name\nada\n")
+    with pytest.raises(RequestError, match="expected the columns annotator"):
+        read_annotators(run.path)
 
 
 def test_other_runs_have_no_such_scores(store, tmp_path):

@@ -139,7 +139,8 @@ def _show(
 ) -> None:
     """Draw the pictures and print the scores."""
     from midas_dfer.report.pictures.evaluation_figures import draw_evaluation
-    from midas_dfer.report.tables.evaluation_table import evaluation_table
+    from midas_dfer.report.tables.evaluation_table import evaluation_table, reliability_table
+    from midas_dfer.training.learners.annotators import read_reliability
     from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE
 
     pictures = draw_evaluation(evaluation, predictions, out, people)
@@ -147,6 +148,8 @@ def _show(
         print(json_text(evaluation.to_dict()))
         return
     print(evaluation_table(evaluation))
+    if evaluation.annotators is not None and (known := read_reliability(request.run)):
+        print(f"\n{reliability_table(known)}")
     if note:
         print(f"\n{note}")
     print_paths([out / EVALUATION_FILE, out / PREDICTIONS_FILE, *pictures])

@@ -13,6 +13,8 @@ from midas_dfer.wording import count, percent
 _INTERVAL, _AT_LEAST = "95 % interval", "\u2265"
 _PLURALS = {"person": "people", "clip": "clips"}
 
+_NAMED = 10
+
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """Against the labels, by class, and against the votes, both readings side by side; beside guesses and people."""
@@ -129,6 +131,14 @@ def _stratum(each: AmbiguityStratum) -> tuple[str, ...]:
         NONE if value is None else f"{value:{form}}" for value, form in ((each.error, ".4f"), (each.gap, "+.4f"))
     )
     return " to ".join(limits), f"{each.num_clips:,}", f"{each.num_unlabelled:,}", *figures
+
+
+def reliability_table(reliability: Sequence[tuple[float, str, int]]) -> str:
+    """The least reliable annotators of a crowd layer."""
+    rows = [(name, f"{votes:,}", f"{value:.3f}") for value, name, votes in reliability[:_NAMED]]
+    left = len(reliability) - len(rows)
+    table = simple_table(("annotators, least reliable first", "votes", "reliability"), rows, texts=(0,))
+    return "\n".join([*table, *([f"and {left:,} more, in annotators.csv"] if left else [])])
 
 
 def _annotators(e: Evaluation) -> list[list[str]]:

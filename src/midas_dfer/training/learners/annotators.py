@@ -88,11 +88,28 @@ class AnnotatorLearner(Learner):
 
 def read_annotators(folder: Path) -> tuple[str, ...]:
     """The annotators that a run learned from; none where its learner was another."""
+    return tuple(from_csv_cell(row["annotator"]) for row in _rows(folder, "annotator"))
+
+
+def read_reliability(folder: Path) -> list[tuple[float, str, int]]:
+    """Reliability, name and number of votes of each annotator, the least reliable first; none without a crowd layer."""
+    rows = _rows(folder, "annotator", "votes")
+    known = [(each["reliability"], from_csv_cell(each["annotator"]), each["votes"]) for each in rows if len(each) > 2]
+    try:
+        return sorted((float(value), name, int(votes)) for value, name, votes in known)
+    except ValueError as error:
+        raise RequestError(f"{folder / ANNOTATORS_FILE} is damaged ({error}); train again") from error
+
+
+def _rows(folder: Path, *needed: str) -> list[dict[str, str]]:
     file = folder / ANNOTATORS_FILE
     if not file.is_file():
-        return ()
+        return []
     try:
         with file.open(newline="", encoding="utf-8") as lines:
-            return tuple(from_csv_cell(row["annotator"]) for row in csv.DictReader(lines))
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError, csv.Error) as error:
         raise RequestError(f"{file} is damaged ({error!r}); train again") from error
+    if any(None in row or None in row.values() or not row.keys() >= {*needed} for row in rows):
+        raise RequestError(f"{file} is damaged (expected the columns {', '.join(needed)}); train again")
+    return rows
