@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_revision_a_cache_and_no_network(hub, model, tmp_path):
     assert open_trained(f"hub:{NAME}", tell=told.append).path == newest.path
     assert len(told) == 2
     assert all(f"the copy of {NAME} (main) in its cache was taken, commit {second[:7]}" in each for each in told)
-    with pytest.raises(JobError, match=r"cannot be reached .*, and lab/other \(main\) is not in its cache here"):
+    with pytest.raises(JobError, match=r"while HF_HUB_OFFLINE is set, and lab/other \(main\) is not in its cache here"):
         open_trained("hub:lab/other")
     weights = newest.path / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -143,6 +144,10 @@ def test_what_cannot_be_got_is_said(hub, model, monkeypatch):
     assert "the Hub answers with an error (" in error("hub:lab/new", JobError)
     hub.status = 403
     assert "the Hub does not let you read lab/new; run hf auth login" in error("hub:lab/new")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert re.search(
+        r"cannot be reached \(.*\), and lab/new \(main\) is not in its cache", error("hub:lab/new", JobError)
+    )
     monkeypatch.setattr(hub_module, "find_spec", lambda name: None)
     assert error().endswith('get it with: pip install "midas-dfer[hub]"')
 

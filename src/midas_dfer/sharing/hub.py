@@ -72,14 +72,14 @@ def get_from_hub(named: str, tell: Callable[[str], None]) -> tuple[Path, OnHub]:
         raise RequestError(
             f"{named} names no model of the Hugging Face Hub; expected hub:ORG/NAME or hub:ORG/NAME@REVISION"
         )
-    api = _api("to read from")
-    if _COMMIT.fullmatch(revision) and (folder := _cached(api, repo, revision)) is not None:
+    api = _api("reading from")
+    if _COMMIT.fullmatch(revision) and (folder := _cached(repo, revision)) is not None:
         return _checked(folder, repo), OnHub(repo, revision)
     try:
         with _errors(repo, revision):
             return _downloaded(api, repo, revision)
     except _UnreachableError as error:
-        folder = _cached(api, repo, revision)
+        folder = _cached(repo, revision)
         if folder is None:
             raise JobError(
                 f"{error}, and {repo} ({revision}) is not in its cache here; try again with a network"
@@ -109,7 +109,7 @@ def _downloaded(api: Any, repo: str, revision: str) -> tuple[Path, OnHub]:  # no
     return _checked(folder, repo, checksums), OnHub(repo, info.sha)
 
 
-def _cached(api: Any, repo: str, revision: str) -> Path | None:  # noqa: ANN401 - HfApi, which is optional
+def _cached(repo: str, revision: str) -> Path | None:
     """The folder in the cache of what a revision stood for when it was last got; None if it is not there, whole."""
     hub = import_module("huggingface_hub")
     found = [hub.try_to_load_from_cache(repo, name, revision=revision) for name in (CONFIG_FILE, WEIGHTS_FILE)]
@@ -120,10 +120,11 @@ def _checked(folder: Path, repo: str, checksums: dict[str, str] | None = None) -
     """Compare files with their checksums: the Hub's, or those by which its cache names them."""
     names = checksums or {path.name: path.resolve().name for path in folder.iterdir() if _is_ours(path.name)}
     for name, checksum in names.items():
-        content = (folder / name).read_bytes()
         if len(checksum) == 64:
-            found = hashlib.sha256(content).hexdigest()
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         elif len(checksum) == 40:
+            content = (folder / name).read_bytes()
             found = hashlib.sha1(
                 b"blob %d\0" % len(content) + content, usedforsecurity=False
             ).hexdigest()  # as Git does
@@ -172,7 +173,7 @@ def find_place(repo: str) -> Place:
     """
     if not is_hub_name(repo):
         raise RequestError(f"--push {repo}: expected ORG/NAME, as on the Hugging Face Hub, such as my-lab/faces")
-    api = _api("to push to")
+    api = _api("pushing to")
     if import_module("huggingface_hub").get_token() is None:
         raise RequestError(
             "nobody is logged in to the Hugging Face Hub; run hf auth login, or set HF_TOKEN, and try again"
@@ -201,7 +202,7 @@ def push(files: Sequence[Path], place: Place, *, public: bool, message: str) -> 
         RequestError: this user may not write there.
         JobError: the Hub cannot be reached.
     """
-    hub, api = import_module("huggingface_hub"), _api("to push to")
+    hub, api = import_module("huggingface_hub"), _api("pushing to")
     gone = place.files.intersection({ONNX_FILE, ABSTENTION_FILE}).difference(path.name for path in files)
     operations = [hub.CommitOperationAdd(path.name, str(path)) for path in files]
     operations += [hub.CommitOperationDelete(name) for name in sorted(gone)]  # those of an earlier model
@@ -214,7 +215,7 @@ def push(files: Sequence[Path], place: Place, *, public: bool, message: str) -> 
 def _api(purpose: str) -> Any:  # noqa: ANN401 - HfApi, which is optional
     if find_spec("huggingface_hub") is None:
         raise RequestError(
-            f"{purpose} the Hugging Face Hub takes huggingface_hub, which is not installed; get it with: "
+            f"{purpose} the Hugging Face Hub needs huggingface_hub, which is not installed; get it with: "
             'pip install "midas-dfer[hub]"'
         )
     return import_module("huggingface_hub").HfApi(library_name="midas-dfer", library_version=__version__)
@@ -253,7 +254,9 @@ def _errors(repo: str, revision: str, *, pushing: bool = False) -> Iterator[None
         raise _unreachable(f"the Hub answers with an error ({first_line(error)})", pushing) from error
     except errors.HFValidationError as error:
         raise RequestError(f"{repo} is no name of a model on the Hub: {first_line(error)}") from error
-    except (OSError, errors.HTTPError) as error:  # no connection, or HF_HUB_OFFLINE
+    except errors.OfflineModeIsEnabled as error:
+        raise _unreachable("the Hub is not asked while HF_HUB_OFFLINE is set", pushing) from error
+    except (OSError, errors.HTTPError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise JobError(f"the Hub's cache cannot be used: {error}") from error
         raise _unreachable(f"the Hub cannot be reached ({first_line(error)})", pushing) from error
