@@ -6,7 +6,10 @@
 - `uploads`: videos that a browser sends, bounded and removed again.
 - `readings`: videos being read, one after the other, with their progress.
 - `live`: a camera's frames, read as they come.
-- `annotate`: votes of several people on the clips of a folder.
+- `annotate`: votes of several people on the clips of a folder; `voting` has its routes.
+- `pipeline`: from votes to a model; `making` has its routes.
+- `playable`: videos that a browser plays.
+- `requests`: what pages send.
 
 Pages are in `templates/`, scripts and styles in `static/`. Nothing is loaded from elsewhere.
 """

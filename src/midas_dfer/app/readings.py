@@ -110,6 +110,11 @@ class Readings:
                 self._predictor = self._load()
             return self._predictor
 
+    def use(self, load: Callable[[], Predictor]) -> None:
+        """Read with another model from the next video on."""
+        with self._lock:
+            self._load, self._predictor = load, None
+
     def begin(self, number: str, name: str, path: Path, *, is_upload: bool) -> VideoReading:
         """Put a video into the queue."""
         reading = VideoReading(number, name, path, is_upload)

@@ -5,6 +5,7 @@ machine and other names that lead here are strangers all the same:
 
 - A request needs the session cookie, which is given for a key. Keys come behind the `#` of an address, which browsers
   keep to themselves; they never stand in a path, a query, a log or a referrer.
+- Annotators enter with a key of their own, and see the pages on which they vote, and nothing else.
 - Host must be a name of this server: a name of somebody else that was bound to this address is refused.
 - What changes something, and what opens a socket, must come from this server's own pages.
 """
@@ -12,7 +13,7 @@ machine and other names that lead here are strangers all the same:
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "midas"
 ORGANISER = "organiser"
+ANNOTATOR = "annotator "
+"""Begins what an annotator is called here; the rest is their number."""
+ANNOTATORS_PATHS = ("/vote", "/api/vote", "/api/language")
 OPEN_PATHS = ("/enter", "/static/", "/health")
 """What is given without a session: the page that takes a key, and what that page is made of."""
 
@@ -41,6 +45,7 @@ _HEADERS: Mapping[str, str] = {
 }
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MOST_SESSIONS = 1000
+LONGEST_KEY = 200
 
 
 def new_key() -> str:
@@ -60,22 +65,25 @@ class Sessions:
     Attributes:
         keys: the digests of the keys that open this server, and whom each is for.
         open: the digest of each cookie, and who has it.
+        annotator: whose token this is, of a project's annotators: their number, or None. A token is its own cookie, and
+            so outlives the server.
     """
 
     keys: dict[str, str]
     open: dict[str, str]
+    annotator: Callable[[str], int | None]
 
     @classmethod
-    def for_organiser(cls, key: str) -> "Sessions":
-        """Sessions that one key opens."""
-        return cls({digest(key): ORGANISER}, {})
+    def for_organiser(cls, key: str, annotator: Callable[[str], int | None] = lambda token: None) -> "Sessions":
+        """Sessions that one key opens, and the tokens of annotators."""
+        return cls({digest(key): ORGANISER}, {}, annotator)
 
     def enter(self, key: str) -> str | None:
         """The cookie for a key; None for one that opens nothing. Digests are compared in constant time."""
         shown = digest(key)
         who = [name for known, name in self.keys.items() if hmac.compare_digest(known, shown)]
         if not who:
-            return None
+            return None if self.annotator(key) is None else key
         while len(self.open) >= _MOST_SESSIONS:
             self.open.pop(next(iter(self.open)))
         cookie = new_key()
@@ -88,7 +96,13 @@ class Sessions:
             cookies = SimpleCookie(headers.get("cookie", ""))
         except CookieError:
             return None
-        return self.open.get(digest(cookies[COOKIE].value)) if COOKIE in cookies else None
+        if COOKIE not in cookies:
+            return None
+        value = cookies[COOKIE].value
+        if (who := self.open.get(digest(value))) is not None:
+            return who
+        number = self.annotator(value) if len(value) < LONGEST_KEY else None
+        return None if number is None else f"{ANNOTATOR}{number}"
 
 
 class Guard:
@@ -127,8 +141,14 @@ class Guard:
             return PlainTextResponse("This was not asked for by a page of this server.", 403)
         who = self.sessions.who(headers)
         scope["midas_who"] = who
-        if who is not None or path.startswith(OPEN_PATHS):
+        if who == ORGANISER or path.startswith(OPEN_PATHS):
             return None
+        if who is not None:
+            if path.startswith(ANNOTATORS_PATHS):
+                return None
+            if not changes and path in ("/", "/project"):
+                return RedirectResponse("/vote", 303)
+            return PlainTextResponse("This is for the organiser alone.", 403)
         if changes or path.startswith("/api/"):
             return PlainTextResponse("Enter with the key first.", 401)
         return RedirectResponse("/enter", 303)

@@ -1,7 +1,7 @@
 """The routes of the app, and the process that serves them on this machine."""
 
 import asyncio
-import json
+import hmac
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
@@ -21,10 +21,16 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from midas_dfer.app.annotate.project import Project
 from midas_dfer.app.live import live_socket
+from midas_dfer.app.making import making_routes
+from midas_dfer.app.pipeline import Pipeline
+from midas_dfer.app.playable import Playable
 from midas_dfer.app.readings import Readings, VideoReading, picture_of, timeline_values
-from midas_dfer.app.safety import COOKIE, Guard, Sessions, new_key
+from midas_dfer.app.requests import values_of
+from midas_dfer.app.safety import COOKIE, LONGEST_KEY, ORGANISER, Guard, Sessions, new_key
 from midas_dfer.app.uploads import Uploads
+from midas_dfer.app.voting import Voting, remember
 from midas_dfer.app.words import best_language, languages, words_in
 from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.predict.predictor import Predictor
@@ -34,8 +40,6 @@ from midas_dfer.video.suffixes import CLIP_SUFFIXES
 _HERE = Path(__file__).parent
 LANGUAGE = "midas_language"
 _MOST_LISTED = 2000
-_BODY = 64 * 1024
-"""Bytes of a request that is no video."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ class AppSettings:
         load: makes the predictor; called when the first video or camera comes.
         model: what reads, in words: of a packaged reader its use and limits.
         folder: whose videos may be chosen; None offers none.
+        project: what annotators vote on; None for none.
         host, port: where it listens; port 0 takes a free one.
     """
 
     load: Callable[[], Predictor]
     model: str
     folder: Path | None = None
+    project: Project | None = None
     host: str = "127.0.0.1"
     port: int = 8765
 
@@ -60,21 +66,28 @@ class AppSettings:
             raise RequestError(f"{self.folder} is no folder; name the folder whose videos are to be offered")
 
 
-def make_app(settings: AppSettings, sessions: Sessions, hosts: frozenset[str]) -> Starlette:
+def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlette:
     """Make the app.
 
     Args:
         settings: what it serves.
-        sessions: who may enter.
+        key: the organiser's.
         hosts: what the server is called, with its port, such as 127.0.0.1:8765.
     """
     uploads = Uploads()
     readings = Readings(settings.load, uploads.remove)
+    voting = None if settings.project is None else Voting(settings.project)
+    pipeline = None if settings.project is None else Pipeline(settings.project)
+    sessions = Sessions.for_organiser(key) if voting is None else Sessions.for_organiser(key, voting.number_of)
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(readings.close)
+        if pipeline is not None:
+            await run_in_threadpool(pipeline.close)
+        if voting is not None:
+            voting.close()
         uploads.close()
 
     def page(name: str) -> Callable[[Request], Any]:
@@ -99,6 +112,9 @@ def make_app(settings: AppSettings, sessions: Sessions, hosts: frozenset[str]) -
         Route("/api/readings/{number}/export/{kind}", _export),
         Route("/api/readings/{number}/video", _video),
         WebSocketRoute("/api/live", live_socket),
+        *([] if voting is None else [Route("/project", page("project.html")), Route("/vote", page("vote.html"))]),
+        *([] if voting is None else voting.routes()),
+        *([] if pipeline is None else making_routes()),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]
     app = Starlette(
@@ -108,7 +124,8 @@ def make_app(settings: AppSettings, sessions: Sessions, hosts: frozenset[str]) -
         lifespan=running,
     )
     app.state.settings, app.state.sessions = settings, sessions
-    app.state.uploads, app.state.readings = uploads, readings
+    app.state.uploads, app.state.readings, app.state.playable = uploads, readings, Playable(uploads.path)
+    app.state.voting, app.state.pipeline, app.state.model = voting, pipeline, settings.model
     return app
 
 
@@ -129,7 +146,9 @@ def _page(request: Request, name: str, settings: AppSettings) -> str:
             words=words,
             language=language,
             languages=languages(),
-            model=settings.model,
+            model=request.app.state.model,
+            is_organiser=request.scope.get("midas_who") == ORGANISER,
+            has_project=settings.project is not None,
             version=__version__,
             has_folder=settings.folder is not None,
         )
@@ -142,29 +161,22 @@ def _templates() -> Environment:
     )
 
 
-async def _values(request: Request) -> dict[str, Any]:
-    """The JSON object in a request, bounded."""
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _BODY:
-            raise RequestError("this request is too long")
-    try:
-        values = json.loads(content)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise RequestError("this request holds no JSON object")
-    return values
-
-
 async def _enter(request: Request) -> Response:
-    key = (await _values(request)).get("key")
-    cookie = request.app.state.sessions.enter(key) if isinstance(key, str) and len(key) < 200 else None
+    values, voting = await values_of(request), request.app.state.voting
+    key = values.get("key")
+    if not isinstance(key, str) or len(key) >= LONGEST_KEY:
+        key = ""
+    if voting is not None and hmac.compare_digest(key.encode(), voting.join_key.encode()):
+        joined: Response = await voting.join(values.get("name"))
+        return joined
+    cookie = request.app.state.sessions.enter(key)
     if cookie is None:
         await asyncio.sleep(0.5)
         return JSONResponse({"error": "this key opens nothing here"}, 403)
     response = JSONResponse({"entered": True})
+    if cookie == key:  # an annotator's token
+        remember(response, cookie)
+        return response
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", path="/")
     return response
 
@@ -174,7 +186,7 @@ async def _health(request: Request) -> Response:
 
 
 async def _set_language(request: Request) -> Response:
-    language = (await _values(request)).get("language")
+    language = (await values_of(request)).get("language")
     if language not in languages():
         raise RequestError(f"there is no language {language!r:.20}; there are {', '.join(languages())}")
     response = JSONResponse({"language": language})
@@ -205,7 +217,7 @@ async def _begin(request: Request) -> Response:
         name = _unquoted(name)
         path, is_upload = await state.uploads.take(name, request.stream()), True
     else:
-        name = (await _values(request)).get("file", "")
+        name = (await values_of(request)).get("file", "")
         folder, is_upload = state.settings.folder, False
         if folder is None or name not in await run_in_threadpool(_clips_in, folder):
             raise RequestError(f"there is no video {name!r:.100} among those that are offered")
@@ -267,8 +279,10 @@ async def _export(request: Request) -> Response:
 
 
 async def _video(request: Request) -> Response:
-    """The video itself, or the part of it that a player asks for."""
-    return FileResponse(_reading(request).path)
+    """The video, or a copy that browsers play; or the part of it that a player asks for."""
+    path = _reading(request).path
+    shown = await run_in_threadpool(request.app.state.playable.of, path)
+    return FileResponse(shown, media_type="video/mp4" if shown.suffix.lower() in (".mov", ".m4v") else None)
 
 
 def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) -> None:
@@ -295,7 +309,7 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
     address = f"http://{settings.host}:{port}/enter#{key}"
     say(f"midas app: {address}")
     say("whoever has this address can use the app; Ctrl-C ends it")
-    app = make_app(settings, Sessions.for_organiser(key), hosts)
+    app = make_app(settings, key, hosts)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

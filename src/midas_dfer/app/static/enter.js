@@ -1,11 +1,24 @@
-// A key behind the # of the address, or one that is typed, opens a session.
+// A key behind the # of the address, or one that is typed, opens a session; the common link of a project asks for a name.
 
 import { post, say, status } from "./common.js";
 
-async function enter(key) {
+const at = (id) => document.getElementById(id);
+let common = ""; // the key of the common link
+
+async function enter(key, values = {}) {
   try {
-    await post("/enter", { key });
-    location.replace("/");
+    const told = await post("/enter", { key, ...values });
+    if (told.needs_name) {
+      common = key;
+      at("enter").hidden = at("lead").hidden = true;
+      at("join").hidden = false;
+      at("name").focus();
+    } else if (told.token) {
+      at("join").hidden = true;
+      at("own").value = `${location.origin}/enter#${told.token}`;
+      at("joined").hidden = false;
+      status("");
+    } else location.replace("/");
   } catch (error) {
     status(say("failed", { why: error.message }), true);
   }
@@ -16,8 +29,13 @@ if (key) {
   history.replaceState(null, "", location.pathname); // the key stays in no history
   enter(key);
 }
-document.getElementById("enter").addEventListener("submit", (event) => {
+at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
-  const typed = document.getElementById("key").value.trim();
+  const typed = at("key").value.trim();
   enter(typed.includes("#") ? typed.slice(typed.indexOf("#") + 1) : typed);
 });
+at("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter(common, { name: at("name").value });
+});
+at("own").addEventListener("focus", (event) => event.target.select());

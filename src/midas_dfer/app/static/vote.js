@@ -1,0 +1,116 @@
+// Watch a clip, answer with a key or a click, go on. Every answer is on the disk before the next clip is shown.
+
+import { ask, know, make, named, post, say, status } from "./common.js";
+
+const at = (id) => document.getElementById(id);
+const [video, picture, answers] = ["video", "picture", "answers"].map(at);
+const KEYS = [..."1234567890abcdefghijklmnopqrst"]; // u is for unsure
+let task = null;
+let shown = 0; // when the clip began to be shown
+let busy = false;
+const chosen = new Set();
+
+function show(told) {
+  task = told;
+  know(told);
+  chosen.clear();
+  at("left").textContent = say("vote_left", told);
+  at("progress").value = told.done / Math.max(1, told.done + told.left);
+  at("undo").disabled = at("undo_last").disabled = told.done === 0;
+  at("voting").hidden = told.clip_id === null;
+  at("finished").hidden = told.clip_id !== null;
+  at("thanks").textContent = say("vote_all_done", { name: told.name });
+  at("keys").textContent = say(told.several ? "vote_keys_several" : "vote_keys_one");
+  at("next").hidden = !told.several;
+  if (told.clip_id === null) {
+    video.removeAttribute("src");
+    return;
+  }
+  const address = `/api/vote/clip/${told.clip_id}`;
+  video.hidden = told.is_picture;
+  picture.hidden = !told.is_picture;
+  if (told.is_picture) picture.src = address;
+  else {
+    picture.removeAttribute("src");
+    if (!video.src.endsWith(address)) video.src = address;
+    else video.currentTime = 0;
+    video.play().catch(() => {}); // a browser may want a click first; there are controls
+  }
+  shown = performance.now();
+  drawAnswers();
+}
+
+function drawAnswers() {
+  const buttons = task.classes.map((name, number) => {
+    const button = make("button", { type: "button" }, make("kbd", {}, KEYS[number] ?? ""), named(name));
+    if (task.several) button.setAttribute("aria-pressed", String(chosen.has(name)));
+    button.style.setProperty("--c", task.colors[name]);
+    button.addEventListener("click", () => choose(name));
+    return button;
+  });
+  if (task.unsure) {
+    const unsure = make("button", { type: "button" }, make("kbd", {}, "u"), say("vote_unsure"));
+    unsure.addEventListener("click", () => answer([]));
+    buttons.push(unsure);
+  }
+  answers.replaceChildren(...buttons);
+}
+
+function choose(name) {
+  if (!task.several) return answer([name]);
+  if (!chosen.delete(name)) chosen.add(name);
+  return drawAnswers();
+}
+
+async function answer(emotions) {
+  await change(async () => {
+    const { clip_id, number } = task;
+    const told = await post("/api/vote", { clip_id, number, emotions, ms: Math.round(performance.now() - shown) });
+    status(say("vote_saved", { what: emotions.map(named).join(", ") || say("vote_unsure") }));
+    return told;
+  });
+}
+
+async function undo() {
+  await change(async () => {
+    const told = await post("/api/vote/undo", { number: task.number });
+    status(say("vote_taken_back"));
+    return told;
+  });
+}
+
+/** One change at a time; what the server refuses is said, and the page shows what the server knows. */
+async function change(doing) {
+  if (busy) return;
+  busy = true;
+  try {
+    show(await doing());
+  } catch (error) {
+    status(say("failed", { why: error.message }), true);
+    await ask("/api/vote").then(show).catch(() => {});
+  } finally {
+    busy = false;
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!task || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest("select")) return;
+  const key = event.key.toLowerCase();
+  const name = task.classes[KEYS.indexOf(key)];
+  if (key === "backspace" && task.done) undo();
+  else if (task.clip_id === null) return;
+  else if (name !== undefined) choose(name);
+  else if (key === "u" && task.unsure) answer([]);
+  else if (key === "enter" && task.several && chosen.size && !event.target.closest("button")) answer([...chosen]);
+  else if (key === " " && !event.target.closest("button")) {
+    video.currentTime = 0;
+    video.play().catch(() => {});
+  } else return;
+  event.preventDefault();
+});
+at("next").addEventListener("click", () => chosen.size && answer([...chosen]));
+at("undo").addEventListener("click", undo);
+at("undo_last").addEventListener("click", undo);
+ask("/api/vote")
+  .then(show)
+  .catch((error) => status(say("failed", { why: error.message }), true));

@@ -1,0 +1,185 @@
+"""The routes of an annotation project: what annotators see and do, and what the organiser sees of it."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from midas_dfer.app.annotate.export import label_studio_text, table_text
+from midas_dfer.app.annotate.progress import voting_progress
+from midas_dfer.app.annotate.project import Project
+from midas_dfer.app.annotate.session import Session
+from midas_dfer.app.annotate.votes import Annotator, VoteStore
+from midas_dfer.app.playable import Playable
+from midas_dfer.app.readings import looks_of
+from midas_dfer.app.requests import values_of
+from midas_dfer.app.safety import ANNOTATOR, COOKIE, new_key
+from midas_dfer.errors import RequestError
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
+
+COOKIE_SECONDS = 90 * 24 * 3600
+"""How long a browser remembers an annotator."""
+
+
+class Voting:
+    """A project that is open for votes.
+
+    Attributes:
+        join_key: opens the page on which people give their name; another one at each start.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.store = project, VoteStore(project)
+        self.session = Session(project, self.store)
+        self.playable = Playable(project.folder / "playable")
+        self.join_key = f"join-{new_key()}"
+
+    def number_of(self, token: str) -> int | None:
+        """The annotator whose token this is."""
+        found = self.store.find_annotator(token)
+        return None if found is None else found.number
+
+    def routes(self) -> list[Route]:
+        """All of them; the guard keeps annotators to those below /vote and /api/vote."""
+        return [
+            Route("/api/vote", self._task),
+            Route("/api/vote", self._vote, methods=["POST"]),
+            Route("/api/vote/undo", self._undo, methods=["POST"]),
+            Route("/api/vote/clip/{clip_id}", self._clip),
+            Route("/api/project", self._progress),
+            Route("/api/project/people", self._add, methods=["POST"]),
+            Route("/api/project/people/{number:int}", self._new_link, methods=["POST"]),
+            Route("/api/project/export/{kind}", self._export),
+        ]
+
+    async def join(self, name: object) -> Response:
+        """Add somebody who came by the common link, and let them in."""
+        if not isinstance(name, str):
+            return JSONResponse({"needs_name": True})
+        _, token = await run_in_threadpool(self.store.add_annotator, name)
+        response = JSONResponse({"entered": True, "token": token})
+        remember(response, token)
+        return response
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    def _who(self, request: Request) -> Annotator:
+        who: str = request.scope["midas_who"]
+        number = int(who.removeprefix(ANNOTATOR)) if who.startswith(ANNOTATOR) else 0
+        found = next((each for each in self.store.annotators() if each.number == number), None)
+        if found is None:
+            raise RequestError("only annotators vote: open your own link, or give yourself one on the project's page")
+        return found
+
+    async def _task(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self._told, self._who(request)))
+
+    def _told(self, annotator: Annotator) -> dict[str, Any]:
+        task, rules = self.session.task(annotator), self.project.rules
+        is_picture = task.clip_id is not None and self.project.clip(task.clip_id).path.lower().endswith(
+            PICTURE_SUFFIXES
+        )
+        return {
+            **asdict(task),
+            "name": annotator.name,
+            "is_picture": path.lower().endswith(PICTURE_SUFFIXES),
+            "several": rules.several,
+            "unsure": rules.unsure,
+            **looks_of(self.project.classes),
+        }
+
+    async def _vote(self, request: Request) -> Response:
+        values, annotator = await values_of(request), self._who(request)
+        emotions, comment = values.get("emotions"), values.get("comment", "")
+        if not isinstance(emotions, list) or not all(isinstance(each, str) for each in emotions):
+            raise RequestError("an answer is a list of emotions; load the page again")
+        if not isinstance(comment, str) or not isinstance(values.get("clip_id"), str):
+            raise RequestError("this answer names no clip; load the page again")
+        number = values.get("number")
+        if not isinstance(number, int):
+            raise RequestError("this answer has no number; load the page again")
+        ms = values.get("ms")
+        answer = (values["clip_id"], number, tuple(emotions), ms if isinstance(ms, int) else 0, comment)
+        await run_in_threadpool(self.session.vote, annotator, *answer)
+        return JSONResponse(await run_in_threadpool(self._told, annotator))
+
+    async def _undo(self, request: Request) -> Response:
+        values, annotator = await values_of(request), self._who(request)
+        number = values.get("number")
+        if not isinstance(number, int):
+            raise RequestError("this answer has no number; load the page again")
+        await run_in_threadpool(self.session.undo, annotator, number)
+        return JSONResponse(await run_in_threadpool(self._told, annotator))
+
+    async def _clip(self, request: Request) -> Response:
+        clip = self.project.clip(request.path_params["clip_id"])
+        path = await run_in_threadpool(lambda: self.playable.of(self.project.video(clip)))
+        return FileResponse(path)
+
+    async def _progress(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self._summed_up))
+
+    def _summed_up(self) -> dict[str, Any]:
+        people = self.store.annotators()
+        found = voting_progress(self.project, people, self.store.votes())
+        return {
+            **asdict(found),
+            "enough": found.enough,
+            **looks_of(self.project.classes),
+            "notes": list(self.project.notes),
+            "folder": str(self.project.folder),
+            "videos": str(self.project.videos),
+            "wanted": self.project.rules.votes_wanted,
+            "join": self.join_key,
+        }
+
+    async def _add(self, request: Request) -> Response:
+        name = (await values_of(request)).get("name")
+        if not isinstance(name, str):
+            raise RequestError("give the name of the annotator")
+        added, token = await run_in_threadpool(self.store.add_annotator, name)
+        return JSONResponse({"name": added.name, "token": token})
+
+    async def _new_link(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        found = next((each for each in self.store.annotators() if each.number == number), None)
+        if found is None:
+            raise RequestError(f"there is no annotator {number}")
+        return JSONResponse({"name": found.name, "token": await run_in_threadpool(self.store.new_token, found)})
+
+    async def _export(self, request: Request) -> Response:
+        """votes.csv, or tasks for Label Studio."""
+        makers: dict[str, tuple[str, str, Callable[[], str]]] = {
+            "csv": ("votes.csv", "text/csv; charset=utf-8", self.votes_table),
+            "label_studio": (
+                "label_studio.json",
+                "application/json",
+                partial(label_studio_text, self.project, self.store.votes()),
+            ),
+        }
+        kind = request.path_params["kind"]
+        if kind not in makers:
+            raise RequestError(f"there is no export {kind!r:.20}; there are {', '.join(makers)}")
+        name, media, make = makers[kind]
+        content = await run_in_threadpool(make)
+        return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    def num_voted(self) -> int:
+        """How many clips have votes."""
+        return len({vote.clip for vote in self.store.votes() if not (vote.undone or vote.answer.unsure)})
+
+    def votes_table(self) -> str:
+        """The votes as `midas prepare table` takes them; annotators bear numbers."""
+        return table_text(self.project, self.store.annotators(), self.store.votes())
+
+
+def remember(response: Response, token: str) -> None:
+    """Let a browser keep an annotator's token, out of reach of scripts."""
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/", max_age=COOKIE_SECONDS)
