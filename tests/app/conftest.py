@@ -3,6 +3,8 @@
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 starlette = pytest.importorskip("starlette", reason="the app's packages are not installed")
 import uvicorn  # noqa: E402
 
-from midas_dfer.app.safety import COOKIE, Sessions  # noqa: E402
+from midas_dfer.app.safety import COOKIE  # noqa: E402
 from midas_dfer.app.server import AppSettings, make_app  # noqa: E402
 from midas_dfer.predict.predictor import Predictor  # noqa: E402
 from tests.support.app import listening_socket, write_face  # noqa: E402
@@ -70,22 +72,29 @@ def videos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def running(videos):
-    """A server with the packaged reader, entered by the organiser."""
-    settings = AppSettings(lambda: Predictor.from_pretrained("ferplus"), "a reader", videos)
-    sessions = Sessions.for_organiser(KEY)
+@contextmanager
+def served(settings: AppSettings) -> Iterator[Running]:
+    """A server, entered by the organiser."""
     with listening_socket() as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        app = make_app(settings, sessions, frozenset({urlsplit(address).netloc}))
+        app = make_app(settings, KEY, frozenset({urlsplit(address).netloc}))
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        cookie = sessions.enter(KEY)
+        cookie = app.state.sessions.enter(KEY)
         assert cookie is not None
-        yield Running(address, videos, cookie)
-        server.should_exit = True
-        thread.join(120)
+        try:
+            yield Running(address, settings.folder or Path(), cookie)
+        finally:
+            server.should_exit = True
+            thread.join(120)
     assert not app.state.uploads.path.exists()
+
+
+@pytest.fixture(scope="session")
+def running(videos):
+    """A server with the packaged reader and a folder."""
+    with served(AppSettings(lambda: Predictor.from_pretrained("ferplus"), "a reader", videos)) as found:
+        yield found

@@ -6,8 +6,11 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from midas_dfer.app.annotate.project import Rules, make_project
+from midas_dfer.app.server import AppSettings
 from midas_dfer.video.read import iter_frames
-from tests.app.conftest import KEY
+from tests.app.conftest import KEY, served
+from tests.support.app import FACE, write_face
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -58,10 +61,10 @@ def test_a_video_is_read_and_moved_through(page, running):
     page.wait_for_selector("#saving:not([hidden])")
     chart = page.locator(".chart")
     assert page.inner_text("#said") == "face.mp4: read"
-    page.wait_for_function("document.getElementById('video').readyState > 1")
+    page.wait_for_function("() => document.getElementById('video').readyState > 1")
     chart.focus()
     page.keyboard.press("End")
-    page.wait_for_function("document.getElementById('video').currentTime > 0.3")
+    page.wait_for_function("() => document.getElementById('video').currentTime > 0.3")
     told = chart.get_attribute("aria-valuetext")
     assert "happy" in told
     assert told == page.inner_text(".told")
@@ -89,7 +92,7 @@ def test_a_camera_is_read_and_switched_off(page):
     page.click("text=Camera")
     page.click("#camera")
     page.wait_for_selector(".bar")
-    page.wait_for_function("document.querySelector('.bar b') && document.querySelector('.bar b').textContent")
+    page.wait_for_function("() => document.querySelector('.bar b') && document.querySelector('.bar b').textContent")
     shares = page.eval_on_selector_all(".bar b", "(all) => all.map((each) => parseInt(each.textContent))")
     assert 95 <= sum(shares) <= 105
     assert "frames a second" in page.inner_text("#latency")
@@ -108,3 +111,58 @@ def test_a_wrong_key_opens_nothing(browser, running):
     assert "this key opens nothing here" in opened.inner_text("#said")
     assert opened.url.endswith("/enter")
     context.close()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Three clips, one of which no browser plays, that several emotions may be named of."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_face(clips / "one.mp4", 5)
+    (clips / "two.mp4").write_bytes((clips / "one.mp4").read_bytes() + b" ")
+    shutil.copy(FACE, clips / "three.flv")
+    rules = Rules(several=True, unsure=True)
+    return make_project(tmp_path / "project", clips, ("happy", "sad", "neutral"), rules)
+
+
+def test_a_person_votes_and_the_organiser_looks_on(browser, project):
+    with served(AppSettings(lambda: None, "a reader", project=project)) as running:
+        organiser = browser.new_context(locale="en").new_page()
+        organiser.goto(f"{running.address}/enter#{KEY}")
+        organiser.wait_for_url("**/")
+        organiser.click("text=Votes")
+        organiser.wait_for_selector("#clips tbody tr")
+        person = browser.new_context(locale="en", viewport={"width": 400, "height": 800}).new_page()
+        wrong = []
+        person.on("pageerror", lambda error: wrong.append(str(error)))
+        person.goto(organiser.input_value("#join"))
+        person.fill("#name", "Ada")
+        person.click("#join button")
+        person.wait_for_selector("#joined:not([hidden])")
+        assert person.input_value("#own").startswith(f"{running.address}/enter#")
+        person.click("#joined a")
+        for number, keys in enumerate((["1", "3", "Enter"], ["u"], ["2", "Enter"])):
+            person.wait_for_function(
+                f"() => document.getElementById('left').textContent.startsWith('{number} answered')"
+            )
+            person.wait_for_function("() => document.getElementById('video').readyState > 1")
+            for key in keys:
+                person.keyboard.press(key)
+        person.wait_for_selector("#finished:not([hidden])")
+        person.keyboard.press("Backspace")
+        person.wait_for_selector("#answers button")
+        assert person.inner_text("#left") == "2 answered, 1 left"
+        person.click("#answers button:nth-child(1)")
+        person.click("#next")
+        person.wait_for_selector("text=That was all, Ada")
+        assert wrong == []
+        organiser.reload()
+        organiser.wait_for_selector("#people tbody tr")
+        cells = organiser.eval_on_selector_all("#people tbody tr *", "(all) => all.map((each) => each.textContent)")
+        assert cells[:3] == ["Ada", "2", "1"]
+        assert organiser.locator("#clips .ribbon").count() == 2
+        organiser.click("#train")
+        organiser.wait_for_selector(".said.wrong")
+        assert "train when 8 or more" in organiser.inner_text("#said")
+        for each in (organiser, person):
+            each.context.close()

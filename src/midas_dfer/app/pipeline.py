@@ -17,6 +17,7 @@ from midas_dfer.app.annotate.project import Project
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
+from midas_dfer.training.run_folder.runs import WEIGHTS_FILE
 
 MODELS = "models"
 """Folder of the project's models, each in one with a number."""
@@ -48,7 +49,6 @@ class Pipeline:
     def __init__(self, project: Project, run: Sequence[str] = (sys.executable, "-m", "midas_dfer")) -> None:
         self.project, self._run = project, tuple(run)
         self.steps: list[Step] = []
-        self.folder: Path | None = None
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
         self._lock = Lock()
@@ -62,14 +62,17 @@ class Pipeline:
     @property
     def models(self) -> list[int]:
         """The numbers of the models that are whole."""
-        found = [path.parent for path in (self.project.folder / MODELS).glob("*/run/weights.safetensors")]
-        return sorted(int(path.parent.name) for path in found if path.parent.name.isdecimal())
+        found = [int(path.name) for path in (self.project.folder / MODELS).glob("*") if path.name.isdecimal()]
+        return sorted(number for number in found if (self._run_folder(number) / WEIGHTS_FILE).is_file())
+
+    def _run_folder(self, number: int) -> Path:
+        return self.project.folder / MODELS / str(number) / f"model-{number}"
 
     def run_of(self, number: int) -> Path:
         """The run folder of a model."""
         if number not in self.models:
             raise RequestError(f"there is no model {number}")
-        return self.project.folder / MODELS / str(number) / "run"
+        return self._run_folder(number)
 
     def begin(self, votes: str, num_clips: int) -> None:
         """Make a model of these votes.
@@ -90,15 +93,17 @@ class Pipeline:
             if self.running:
                 raise RequestError("a model is being made already; wait for it, or stop it")
             taken = [int(path.name) for path in (self.project.folder / MODELS).glob("*") if path.name.isdecimal()]
-            self.folder = self.project.folder / MODELS / str(max(taken, default=0) + 1)
-            make_folder(self.folder)
-            write_file(self.folder / "votes.csv", votes)
-            self.steps, self._stopped = self._plan(self.folder, min(MOST_FOLDS, num_clips // 2)), False
+            number = max(taken, default=0) + 1
+            folder = self.project.folder / MODELS / str(number)
+            make_folder(folder)
+            write_file(folder / "votes.csv", votes)
+            folds = min(MOST_FOLDS, num_clips // 2)
+            self.steps, self._stopped = self._plan(folder, self._run_folder(number), folds), False
             self._thread = Thread(target=self._work, name="midas-pipeline", daemon=True)
             self._thread.start()
 
-    def _plan(self, folder: Path, folds: int) -> list[Step]:
-        store, run = str(folder / "store"), str(folder / "run")
+    def _plan(self, folder: Path, place: Path, folds: int) -> list[Step]:
+        store, run = str(folder / "store"), str(place)
         table = [str(folder / "votes.csv"), *prepare_flags(self.project)]
         commands = {
             "prepare": ["prepare", "table", *table, "--out", store, "--folds", str(folds)],

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import uvicorn
@@ -39,6 +40,8 @@ from midas_dfer.video.suffixes import CLIP_SUFFIXES
 
 _HERE = Path(__file__).parent
 LANGUAGE = "midas_language"
+_LOCAL = ("127.0.0.1", "localhost")
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where somebody asks for it
 _MOST_LISTED = 2000
 
 
@@ -82,6 +85,8 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
+        if voting is not None:
+            Thread(target=voting.prepare, name="midas-playable", daemon=True).start()
         yield
         await run_in_threadpool(readings.close)
         if pipeline is not None:
@@ -285,6 +290,28 @@ async def _video(request: Request) -> Response:
     return FileResponse(shown, media_type="video/mp4" if shown.suffix.lower() in (".mov", ".m4v") else None)
 
 
+def _names(host: str) -> set[str]:
+    """What a server that listens there may be called."""
+    if host in _LOCAL:
+        return {"127.0.0.1", "localhost"}
+    if host != _EVERYWHERE:
+        return {host}
+    own = socket.gethostname()
+    with suppress(OSError):
+        return {"127.0.0.1", "localhost", own, _shown_host(host), *socket.gethostbyname_ex(own)[2]}
+    return {"127.0.0.1", "localhost", own, _shown_host(host)}
+
+
+def _shown_host(host: str) -> str:
+    """The address that other machines know this one by; nothing is sent to find it out."""
+    if host != _EVERYWHERE:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
+        asked.connect(("192.0.2.1", 9))  # a datagram socket only looks at its routes; the address is of no machine
+        return str(asked.getsockname()[0])
+    return "127.0.0.1"
+
+
 def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C, and say the address.
 
@@ -304,11 +331,12 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
             "a free one"
         ) from error
     port, key = listening.getsockname()[1], new_key()
-    names = {"127.0.0.1", "localhost"} if settings.host in ("127.0.0.1", "localhost") else {settings.host}
-    hosts = frozenset(f"{name.lower()}:{port}" for name in names)
-    address = f"http://{settings.host}:{port}/enter#{key}"
+    hosts = frozenset(f"{name.lower()}:{port}" for name in _names(settings.host))
+    address = f"http://{_shown_host(settings.host)}:{port}/enter#{key}"
     say(f"midas app: {address}")
     say("whoever has this address can use the app; Ctrl-C ends it")
+    if settings.host not in _LOCAL:
+        say("note: other machines are let in over plain HTTP; use it in a network that you trust")
     app = make_app(settings, key, hosts)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -1,6 +1,7 @@
 """The routes of an annotation project: what annotators see and do, and what the organiser sees of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from midas_dfer.app.playable import Playable
 from midas_dfer.app.readings import looks_of
 from midas_dfer.app.requests import values_of
 from midas_dfer.app.safety import ANNOTATOR, COOKIE, new_key
-from midas_dfer.errors import RequestError
+from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 COOKIE_SECONDS = 90 * 24 * 3600
@@ -38,6 +39,7 @@ class Voting:
         self.session = Session(project, self.store)
         self.playable = Playable(project.folder / "playable")
         self.join_key = f"join-{new_key()}"
+        self._closed = False
 
     def number_of(self, token: str) -> int | None:
         """The annotator whose token this is."""
@@ -66,8 +68,17 @@ class Voting:
         remember(response, token)
         return response
 
+    def prepare(self) -> None:
+        """Make the copies of clips that browsers do not play as they are; one that cannot be read is passed over."""
+        for clip in self.project.clips:
+            if self._closed:
+                return
+            with suppress(MidasError):
+                self.playable.of(self.project.video(clip))
+
     def close(self) -> None:
         """Close the database."""
+        self._closed = True
         self.store.close()
 
     def _who(self, request: Request) -> Annotator:
@@ -83,9 +94,7 @@ class Voting:
 
     def _told(self, annotator: Annotator) -> dict[str, Any]:
         task, rules = self.session.task(annotator), self.project.rules
-        is_picture = task.clip_id is not None and self.project.clip(task.clip_id).path.lower().endswith(
-            PICTURE_SUFFIXES
-        )
+        path = "" if task.clip_id is None else self.project.clip(task.clip_id).path
         return {
             **asdict(task),
             "name": annotator.name,

@@ -187,8 +187,26 @@ PAGES: Mapping[str, Page] = {
         {"most used": ("source", "run", "window", "stride", "seconds", "save"), "faces": (*_LOOKING, "search_every")},
     ),
     "app": Page(
-        "midas app [--folder VIDEOS]",
-        ("midas app", "midas app --folder videos --run RUN", "midas app --port 0 --no_browser"),
+        "midas app [--folder VIDEOS] [--annotate VIDEOS --classes LIST --out PROJECT]",
+        (
+            "midas app --folder videos",
+            "midas app --annotate videos --classes '[happy, sad, angry, neutral]' --out project",
+            "midas app --out project --host 0.0.0.0",
+        ),
+        {
+            "reading": ("run", "folder"),
+            "collecting votes": (
+                "annotate",
+                "classes",
+                "out",
+                "several",
+                "no_unsure",
+                "repeats",
+                "votes_wanted",
+                "gold",
+            ),
+            "server": ("host", "port", "no_browser"),
+        },
     ),
     "explain": Page(
         "midas explain RUN --store STORE --out DIR [flags]", ("midas explain run --store store --out maps",)

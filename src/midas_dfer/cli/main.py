@@ -49,7 +49,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "report": (report, "compare runs: a page, and tables for a paper"),
     "predict": (predict, "any video -> its emotions over time, read by the packaged reader or a run"),
     "live": (live, "a camera -> the emotions of the faces before it, as they come"),
-    "app": (app, "pages in a browser that read videos and a camera"),
+    "app": (app, "pages in a browser: read videos and a camera, collect votes"),
     "explain": (explain, "a trained model -> which pixels and frames it relies on"),
     "export": (export, "a trained model -> a folder to share: weights, model card, ONNX"),
     "imitate": (imitate, "a synthetic copy of a published data set, to try out before you have a licence"),

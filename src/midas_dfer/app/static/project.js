@@ -18,13 +18,13 @@ function table(place, heads, rows) {
 const fixed = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 function ribbon(classes, colors, shares) {
-  const parts = shares.map((share, k) => {
+  const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]).filter((k) => shares[k] > 0);
+  const parts = order.map((k) => {
     const part = make("i");
     part.style.setProperty("--c", colors[classes[k]]);
-    part.style.flex = String(share);
+    part.style.flex = String(shares[k]);
     return part;
   });
-  const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]).filter((k) => shares[k] > 0);
   const text = order.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(", ");
   return make("div", { class: "ribbon", role: "img", "aria-label": text, title: text }, ...parts);
 }

@@ -1,0 +1,208 @@
+"""Votes by way of the routes: a link of one's own, blind to others, kept by the organiser alone; a kill loses none."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from midas_dfer.app.annotate.project import Rules, make_project, open_project
+from midas_dfer.app.annotate.votes import VoteStore
+from midas_dfer.app.playable import Playable, is_played
+from midas_dfer.app.server import AppSettings
+from tests.app.conftest import Running, served
+from tests.support.app import write_face
+from tests.support.factories import plain_environment
+
+CLASSES = ("happy", "sad", "neutral")
+
+
+@pytest.fixture
+def clips(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_face(folder / "a_happy_face.mp4", 5)
+    for name in "bcdef":
+        (folder / f"{name}.mp4").write_bytes((folder / "a_happy_face.mp4").read_bytes() + name.encode())
+    return folder
+
+
+@pytest.fixture
+def voting(clips, tmp_path):
+    """A project of six clips, and the organiser's way to its server."""
+    project = make_project(tmp_path / "project", clips, CLASSES, Rules(repeats=0.0))
+    with served(AppSettings(lambda: None, "a reader", project=project)) as running:
+        yield running
+
+
+def join(running, name):
+    other = Running(running.address, running.folder)
+    common = json.loads(running.ask("/api/project").body)["join"]
+    asked = other.ask("/enter", "POST", json.dumps({"key": common}).encode())
+    assert json.loads(asked.body) == {"needs_name": True}
+    answer = other.ask("/enter", "POST", json.dumps({"key": common, "name": name}).encode())
+    assert answer.status == 200, answer.body
+    assert "Max-Age" in answer.headers["set-cookie"]
+    return Running(running.address, running.folder, json.loads(answer.body)["token"])
+
+
+def task(person):
+    return json.loads(person.ask("/api/vote").body)
+
+
+def vote(person, told, emotions):
+    sent = {"clip_id": told["clip_id"], "number": told["number"], "emotions": emotions, "ms": 900}
+    return person.ask("/api/vote", "POST", json.dumps(sent).encode())
+
+
+def test_people_vote_blind_and_the_organiser_sees_it(voting):
+    ada, ben = join(voting, "Ada"), join(voting, "Ben")
+    for person, emotion in ((ada, "happy"), (ben, "sad")):
+        told = task(person)
+        while told["clip_id"] is not None:
+            assert set(told) == {
+                *("clip_id", "number", "done", "left", "name", "is_picture", "several", "unsure"),
+                *("classes", "colors", "emotions"),
+            }
+            assert "happy" not in told["clip_id"]
+            shown = person.ask(f"/api/vote/clip/{told['clip_id']}")
+            assert (shown.status, shown.headers["content-type"]) == (200, "video/mp4")
+            assert "a_happy_face" not in str(shown.headers)
+            answer = vote(person, told, [emotion])
+            assert answer.status == 200
+            told = json.loads(answer.body)
+        assert (told["done"], told["left"]) == (6, 0)
+    seen = json.loads(voting.ask("/api/project").body)
+    assert [clip["votes"] for clip in seen["clips"]] == [[1, 1, 0]] * 6
+    assert [person["votes"] for person in seen["people"]] == [6, 6]
+    table = voting.ask("/api/project/export/csv").body.decode()
+    assert table.count("\n") == 13
+    assert "Ada" not in table
+    assert len(json.loads(voting.ask("/api/project/export/label_studio").body)) == 6
+
+
+def test_an_annotator_sees_nothing_else(voting):
+    ada = join(voting, "Ada")
+    for path in (
+        "/api/project",
+        "/api/files",
+        "/api/readings",
+        "/api/project/export/csv",
+        "/api/project/models",
+        "/live",
+    ):
+        assert ada.ask(path).status == 403
+    assert ada.ask("/api/project/models", "POST", b"{}").status == 403
+    assert ada.ask("/").headers["location"] == "/vote"
+    page = ada.ask("/vote").body.decode()
+    assert "/project" not in page
+    assert voting.ask("/api/vote").status == 400  # the organiser has no votes
+
+
+def test_answers_that_are_none_and_answers_that_come_twice(voting):
+    ada = join(voting, "Ada")
+    told = task(ada)
+    for emotions in (["joyful"], ["happy", "sad"], "happy", [7], None):
+        assert vote(ada, told, emotions).status == 400
+    assert vote(ada, {**told, "clip_id": "nothing"}, ["happy"]).status == 400
+    assert vote(ada, {**told, "number": "1"}, ["happy"]).status == 400
+    assert vote(ada, told, ["happy"]).status == vote(ada, told, ["happy"]).status == 200
+    assert task(ada)["done"] == 1
+    back = ada.ask("/api/vote/undo", "POST", json.dumps({"number": task(ada)["number"]}).encode())
+    assert json.loads(back.body)["clip_id"] == told["clip_id"]
+    assert ada.ask("/api/vote/undo", "POST", b"{}").status == 400
+
+
+def test_links(voting):
+    made = json.loads(voting.ask("/api/project/people", "POST", b'{"name": "Cleo"}').body)
+    cleo = Running(voting.address, voting.folder, made["token"])
+    assert task(cleo)["name"] == "Cleo"
+    entered = Running(voting.address, voting.folder).ask("/enter", "POST", json.dumps({"key": made["token"]}).encode())
+    assert made["token"] in entered.headers["set-cookie"]
+    for name in ("Cleo", "", " ", "x" * 61, None, "=cmd()"):
+        assert voting.ask("/api/project/people", "POST", json.dumps({"name": name}).encode()).status == 400
+    new = json.loads(voting.ask("/api/project/people/1", "POST", b"{}").body)["token"]
+    assert cleo.ask("/api/vote").status == 401  # the old link is not valid any more
+    assert Running(voting.address, voting.folder, new).ask("/api/vote").status == 200
+    assert voting.ask("/api/project/people/9", "POST", b"{}").status == 400
+
+
+def test_too_few_votes_make_no_model(voting):
+    ada = join(voting, "Ada")
+    vote(ada, task(ada), ["happy"])
+    answer = voting.ask("/api/project/models", "POST", b"{}")
+    assert answer.status == 400
+    assert "train when 8 or more" in json.loads(answer.body)["error"]
+
+
+def test_five_people_vote_while_the_server_is_killed(clips, tmp_path):
+    """Every vote that was acknowledged is there, and people go on by their links with the next server."""
+    make_project(tmp_path / "project", clips, CLASSES, Rules(repeats=0.5))
+    with VoteStore(open_project(tmp_path / "project")) as store:
+        tokens = [store.add_annotator(name)[1] for name in ("Ada", "Ben", "Cleo", "Dev", "Eva")]
+    said: dict[str, int] = dict.fromkeys(tokens, 0)
+
+    def go_on(address, token):
+        person, draw = Running(address, clips, token), random.Random(token)  # noqa: S311
+        while True:
+            try:
+                told = task(person)
+                if told["clip_id"] is None or vote(person, told, [draw.choice(CLASSES)]).status != 200:
+                    return
+            except (OSError, ValueError):
+                return
+            said[token] += 1
+
+    for kill in (True, True, False):
+        command = [
+            sys.executable,
+            "-m",
+            "midas_dfer",
+            "app",
+            "--out",
+            str(tmp_path / "project"),
+            "--port",
+            "0",
+            "--no_browser",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=plain_environment()) as server:
+            address = re.match(r"midas app: (http://[\d.:]+)", server.stdout.readline())[1]
+            people = [threading.Thread(target=go_on, args=(address, token)) for token in tokens]
+            for person in people:
+                person.start()
+            if kill:
+                before = sum(said.values())
+                while sum(said.values()) < before + 7 and any(person.is_alive() for person in people):
+                    time.sleep(0.002)
+                os.kill(server.pid, signal.SIGKILL)
+            for person in people:
+                person.join(60)
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+        with VoteStore(open_project(tmp_path / "project")) as store:
+            stored = {number: len(store.history(number).votes) for number in range(1, 6)}
+        for number, token in enumerate(tokens, 1):
+            assert said[token] <= stored[number] <= said[token] + 1  # one may be stored, its answer lost
+            said[token] = stored[number]
+    assert set(said.values()) == {9}  # six clips, and half of them again
+
+
+def test_copies_for_browsers(tmp_path, clips):
+    from tests.support.app import FACE
+
+    playable, mp4 = Playable(tmp_path / "copies"), clips / "a_happy_face.mp4"
+    assert playable.of(mp4) == mp4
+    assert not is_played(FACE)
+    copy = playable.of(FACE)
+    assert is_played(copy)
+    written = copy.stat().st_mtime_ns
+    assert playable.of(FACE).stat().st_mtime_ns == written
+    (tmp_path / "broken.avi").write_bytes(b"no video")
+    with pytest.raises(Exception, match="is not a video that can be read"):
+        playable.of(tmp_path / "broken.avi")
