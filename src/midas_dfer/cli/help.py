@@ -190,7 +190,7 @@ PAGES: Mapping[str, Page] = {
         "midas app [--folder VIDEOS] [--annotate VIDEOS --classes LIST --out PROJECT]",
         (
             "midas app --folder videos",
-            "midas app --annotate videos --classes '[happy, sad, angry, neutral]' --out project",
+            "midas app --annotate videos --classes '[happy, sad, neutral]' --out project",
             "midas app --out project --host 0.0.0.0",
         ),
         {
