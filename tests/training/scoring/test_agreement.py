@@ -63,7 +63,7 @@ def test_the_likelihood_under_the_predicted_dirichlet_distribution():
     alpha = concentration[:5, None] * predictions.probabilities[:5]
     for each in found.agreement.values():
         assert each.dirichlet_multinomial_nll == metrics.dirichlet_multinomial_nll(alpha, COUNTS[:5])
-    assert "the same by the Dirichlet distribution (nats)" in evaluation_table(found)
+    assert "negative log-likelihood, Dirichlet (nats)" in evaluation_table(found)
     whole = score(replace(predictions, concentration=np.full(6, 1e7), vote_shares=None), **about).judged
     assert whole.dirichlet_multinomial_nll == pytest.approx(whole.multinomial_nll, rel=1e-3)
 

@@ -93,7 +93,7 @@ _ALL = (
         for key, name, short, unit, lower in (
             ("kullback_leibler", "Kullback-Leibler divergence", "KL", "nats", True),
             ("multinomial_nll", "negative log-likelihood of the votes", "NLL", "nats", True),
-            ("dirichlet_multinomial_nll", "the same by the Dirichlet distribution", "Dirichlet NLL", "nats", True),
+            ("dirichlet_multinomial_nll", "negative log-likelihood, Dirichlet", "Dirichlet NLL", "nats", True),
             ("corrected_total_variation", "total variation less noise", "TV less noise", "", True),
             ("corrected_squared_distance", "squared distance less noise", "squared less noise", "", True),
             ("wasserstein", "Wasserstein distance between emotions", "Wasserstein", "", True),
@@ -106,7 +106,7 @@ _ALL = (
             ("soft_micro_f1", "soft micro F1", "micro F1", "", False),
             ("soft_macro_f1", "soft macro F1", "macro F1", "", False),
             ("risk_coverage_area", "area under the risk-coverage curve", "AURC", "", True),
-            ("excess_risk_coverage_area", "the same, above perfect ranking", "E-AURC", "", True),
+            ("excess_risk_coverage_area", "excess area under the risk-coverage curve", "E-AURC", "", True),
             ("selective_risk_90", "errors among the surest 90 %", "risk at 0.9", "", True),
             ("selective_risk_80", "errors among the surest 80 %", "risk at 0.8", "", True),
             ("annotator_error", "single votes for another class", "annotator error", "", True),
