@@ -382,7 +382,7 @@ def refuse(folder, *messages):
 
 
 def test_missing_folders_and_files_are_named(shared, run, tmp_path):
-    refuse(tmp_path / "nowhere", "there is no folder", "a folder that midas export wrote", "snapshot_download")
+    refuse(tmp_path / "nowhere", "there is no folder", "a folder that midas export wrote", "hub:ORG/NAME")
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", "not a run folder: it has no run.json", "Nor is it an exported folder (config.json)")
     (shared / "model.safetensors").unlink()
