@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths, refuse_typed
+from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths, refuse
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.version import __version__
@@ -89,7 +89,8 @@ def _place(request: Namespace) -> "Place | None":
     from midas_dfer.sharing.hub import find_place
 
     if request.push is None:
-        refuse_typed(request, ("public", "message"), "without --push nothing goes to the Hub")
+        if idle := [name for name in ("message", "public") if request[name]]:
+            refuse(idle, "without --push nothing goes to the Hub")
         return None
     place = find_place(request.push)
     if place.visibility == "private" and request.public:
