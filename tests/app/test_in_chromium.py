@@ -110,6 +110,8 @@ def test_a_wrong_key_opens_nothing(browser, running):
     opened.wait_for_selector(".said.wrong")
     assert "this key opens nothing here" in opened.inner_text("#said")
     assert opened.url.endswith("/enter")
+    opened.goto(f"{running.address}/enter#{KEY}")  # the right one, in the same page
+    opened.wait_for_selector("#drop")
     context.close()
 
 

@@ -33,8 +33,8 @@ export class Shares {
 
 export class Chart {
   constructor(number, classes, colors, duration, onTime, withKeys = true) {
-    Object.assign(this, { number, classes, colors, duration, onTime });
-    this.heading = make("h3", {}, say("face", { number }));
+    Object.assign(this, { number, classes, colors, duration, onTime, withKeys });
+    this.heading = make("h2", {}, say("face", { number }));
     this.span = make("span");
     this.heading.append(this.span);
     this.picture = svg("svg", { class: "chart", preserveAspectRatio: "none" });
@@ -80,6 +80,7 @@ export class Chart {
       this.areas.append(area);
       below = above;
     });
+    if (!this.withKeys) return;
     for (const [name, value] of Object.entries({ "aria-valuemin": 0, "aria-valuemax": points.length - 1 }))
       this.picture.setAttribute(name, value);
   }

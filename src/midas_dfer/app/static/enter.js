@@ -24,11 +24,15 @@ async function enter(key, values = {}) {
   }
 }
 
-const key = location.hash.slice(1);
-if (key) {
+function enterByAddress() {
+  const key = location.hash.slice(1);
+  if (!key) return;
   history.replaceState(null, "", location.pathname); // the key stays in no history
   enter(key);
 }
+
+enterByAddress();
+window.addEventListener("hashchange", enterByAddress); // the address with the key, pasted where this page is open
 at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = at("key").value.trim();

@@ -126,7 +126,7 @@ function newFace(track) {
     const value = make("b");
     return { fill, value, row: make("div", { class: "bar" }, make("span", {}, named(name)), make("div", { class: "track" }, fill), value) };
   });
-  const block = make("div", { class: "face" }, make("h3", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
+  const block = make("div", { class: "face" }, make("h2", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
   const chart = new Chart(track, greeting.classes, greeting.colors, SHOWN, () => {}, false);
   faces.append(block);
   charts.append(chart.element);

@@ -11,7 +11,7 @@ function cell(text, attributes = {}) {
 }
 
 function table(place, heads, rows) {
-  const head = make("tr", {}, ...heads.map(([text, kind]) => make("th", { class: kind ?? "", scope: "col" }, text)));
+  const head = make("tr", {}, ...heads.map(([text, kind]) => (text ? make("th", { class: kind ?? "", scope: "col" }, text) : make("td"))));
   place.replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
