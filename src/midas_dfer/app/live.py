@@ -17,8 +17,8 @@ from midas_dfer.app.readings import looks_of
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.predict.stream import Stream
 
-WINDOW, STRIDE = 1.0, 0.25
-"""Seconds of a reading, and from one to the next: shorter than of videos, for who is looking on."""
+WINDOW, STRIDE, WAIT = 1.0, 0.25, 0.04
+"""Seconds of a reading, from one to the next, and of later frames: shorter than of videos, for who is looking on."""
 _MOST_BYTES, _MOST_SIDE = 2_000_000, 1920
 _LONGEST_PAUSE = 2.0
 """Seconds without a frame, as where a page was hidden, after which a stream begins anew."""
@@ -29,7 +29,7 @@ async def live_socket(socket: WebSocket) -> None:
     await socket.accept()
     loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, thread_name_prefix="midas-live")
     try:
-        live = await loop.run_in_executor(thread, LiveReading, socket.app.state.readings.predictor)
+        live = await loop.run_in_executor(thread, LiveReading, socket.app.state.readings.another_predictor)
         await socket.send_text(json.dumps(live.greeting()))
         while True:
             message = await socket.receive_bytes()
@@ -66,7 +66,7 @@ class LiveReading:
         if picture is None or max(picture.shape) > _MOST_SIDE or not np.isfinite(time):
             raise RequestError("what came is no frame of a camera")
         if self._stream is None or not 0 < time - self._last < _LONGEST_PAUSE:
-            self._stream = self._predictor.stream(window_seconds=WINDOW, stride_seconds=STRIDE)
+            self._stream = self._predictor.stream(window_seconds=WINDOW, stride_seconds=STRIDE, wait=WAIT)
         self._last = time
         readings = self._stream.push(picture[:, :, ::-1], time)
         return {

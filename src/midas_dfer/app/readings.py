@@ -104,11 +104,15 @@ class Readings:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="midas-reading")
 
     def predictor(self) -> Predictor:
-        """The model, loaded once."""
+        """The model, loaded once, for the thread that reads videos."""
         with self._lock:
             if self._predictor is None:
                 self._predictor = self._load()
             return self._predictor
+
+    def another_predictor(self) -> Predictor:
+        """The model once more, for another thread: one thread at a time may use a predictor."""
+        return self._load()
 
     def use(self, load: Callable[[], Predictor]) -> None:
         """Read with another model from the next video on."""
