@@ -96,5 +96,5 @@ def served(settings: AppSettings) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def running(videos):
     """A server with the packaged reader and a folder."""
-    with served(AppSettings(lambda: Predictor.from_pretrained("ferplus"), "a reader", videos)) as found:
+    with served(AppSettings(lambda: Predictor.from_pretrained("ferplus"), lambda: "a reader", videos)) as found:
         yield found

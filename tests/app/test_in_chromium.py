@@ -128,7 +128,7 @@ def project(tmp_path):
 
 
 def test_a_person_votes_and_the_organiser_looks_on(browser, project):
-    with served(AppSettings(lambda: None, "a reader", project=project)) as running:
+    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
         organiser = browser.new_context(locale="en").new_page()
         organiser.goto(f"{running.address}/enter#{KEY}")
         organiser.wait_for_url("**/")

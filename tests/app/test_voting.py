@@ -38,7 +38,7 @@ def clips(tmp_path):
 def voting(clips, tmp_path):
     """A project of six clips, and the organiser's way to its server."""
     project = make_project(tmp_path / "project", clips, CLASSES, Rules(repeats=0.0))
-    with served(AppSettings(lambda: None, "a reader", project=project)) as running:
+    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
         yield running
 
 

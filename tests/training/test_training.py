@@ -117,7 +117,7 @@ def test_a_file_that_holds_values_of_the_wrong_kind(tmp_path):
         "weights: 3": "`weights` is 3; expected text or nothing",
         "scales: [whole]": "`scales` is ('whole',); expected numbers from 0.1 to 1",
         "scales: 1": "`scales` is 1; expected numbers from 0.1 to 1",
-        "labels: [soft]": "`labels` is ('soft',); expected soft or hard",
+        "labels: [soft]": "`labels` is ('soft',); expected soft or hard or votes or drawn_vote",
         "test_fold: 3": "taken: True",
         "alpha: 1": "taken: True",
     }
@@ -132,9 +132,9 @@ def test_the_four_methods_differ_by_configuration_alone(store, tmp_path, monkeyp
     predict = Recognizer._predict
 
     def watched(self, batch, number):
-        logits, targets = predict(self, batch, number)
+        logits, targets, votes = predict(self, batch, number)
         seen.append((self.config, self.mixing, self.current_epoch, number, batch.video_ids, targets.double()))
-        return logits, targets
+        return logits, targets, votes
 
     monkeypatch.setattr(Recognizer, "_predict", watched)
     names = {}

@@ -7,7 +7,7 @@ its time, with each answer the faces in it and the readings whose windows are fu
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,7 +15,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from midas_dfer.app.readings import looks_of
 from midas_dfer.errors import MidasError, RequestError
-from midas_dfer.predict.stream import Stream
+
+if TYPE_CHECKING:
+    from midas_dfer.predict.stream import Stream
 
 WINDOW, STRIDE, WAIT = 1.0, 0.25, 0.04
 """Seconds of a reading, from one to the next, and of later frames: shorter than of videos, for who is looking on."""

@@ -1,6 +1,6 @@
 """The routes by which the organiser makes a model of the votes, looks at its report, and reads with it."""
 
-from functools import partial
+from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -8,9 +8,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from midas_dfer.app.pipeline import Pipeline
+from midas_dfer.app.readings import Readings
 from midas_dfer.app.requests import values_of
-from midas_dfer.predict.predictor import Predictor
-from midas_dfer.sharing.trained import open_trained
 
 _REPORTS_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
@@ -56,10 +55,18 @@ async def _use(request: Request) -> Response:
     """Read videos and the camera with a model from now on."""
     await values_of(request)
     run = _of(request).run_of(request.path_params["number"])
-    trained = await run_in_threadpool(open_trained, run)
-    await run_in_threadpool(request.app.state.readings.use, partial(Predictor.from_pretrained, trained))
-    request.app.state.model = trained.described
+    request.app.state.model = await run_in_threadpool(_read_with, request.app.state.readings, run)
     return await _told(request)
+
+
+def _read_with(readings: Readings, run: Path) -> str:
+    """Read with a run from now on; gives what it is, in words."""
+    from midas_dfer.predict.predictor import Predictor
+    from midas_dfer.sharing.trained import open_trained
+
+    trained = open_trained(run)
+    readings.use(lambda: Predictor.from_pretrained(trained))
+    return trained.described
 
 
 async def _report(request: Request) -> Response:

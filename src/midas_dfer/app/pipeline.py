@@ -17,12 +17,13 @@ from midas_dfer.app.annotate.project import Project
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, write_file
-from midas_dfer.training.run_folder.runs import WEIGHTS_FILE
 
 MODELS = "models"
 """Folder of the project's models, each in one with a number."""
 FEWEST_CLIPS = 8
 MOST_FOLDS = 5
+WEIGHTS = "weights.safetensors"
+"""What a finished run has, as `training.run_folder` names it, which would import torch."""
 _LINES = 40
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -63,7 +64,7 @@ class Pipeline:
     def models(self) -> list[int]:
         """The numbers of the models that are whole."""
         found = [int(path.name) for path in (self.project.folder / MODELS).glob("*") if path.name.isdecimal()]
-        return sorted(number for number in found if (self._run_folder(number) / WEIGHTS_FILE).is_file())
+        return sorted(number for number in found if (self._run_folder(number) / WEIGHTS).is_file())
 
     def _run_folder(self, number: int) -> Path:
         return self.project.folder / MODELS / str(number) / f"model-{number}"

@@ -7,15 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import MidasError, RequestError
-from midas_dfer.predict.predictor import Predictor
-from midas_dfer.predict.stream import StreamReading
-from midas_dfer.predict.timeline import Timeline
-from midas_dfer.report.pictures.style import emotion_colors
-from midas_dfer.report.pictures.timeline_plot import plot_timeline
+
+if TYPE_CHECKING:  # torch takes seconds to import, and collecting votes does without
+    from midas_dfer.predict.predictor import Predictor
+    from midas_dfer.predict.stream import StreamReading
+    from midas_dfer.predict.timeline import Timeline
 
 MOST_READINGS = 50
 """Kept at a time; the oldest that is done makes room."""
@@ -47,8 +47,8 @@ class VideoReading:
     state: State = "waiting"
     frames: int = 0
     of: int = 0
-    early: list[StreamReading] = field(default_factory=list)
-    timeline: Timeline | None = None
+    early: "list[StreamReading]" = field(default_factory=list)
+    timeline: "Timeline | None" = None
     error: str = ""
     stopped: bool = False
 
@@ -83,7 +83,7 @@ class VideoReading:
         }
 
 
-def _in_order(reading: StreamReading) -> list[float]:
+def _in_order(reading: "StreamReading") -> list[float]:
     shares = reading.shares
     return [round(shares[name], 5) for name in reading.class_names]
 
@@ -96,25 +96,25 @@ class Readings:
         remove: takes an upload away.
     """
 
-    def __init__(self, load: Callable[[], Predictor], remove: Callable[[Path], None]) -> None:
+    def __init__(self, load: "Callable[[], Predictor]", remove: Callable[[Path], None]) -> None:
         self._load, self._remove = load, remove
         self._predictor: Predictor | None = None
         self._all: dict[str, VideoReading] = {}
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="midas-reading")
 
-    def predictor(self) -> Predictor:
+    def predictor(self) -> "Predictor":
         """The model, loaded once, for the thread that reads videos."""
         with self._lock:
             if self._predictor is None:
                 self._predictor = self._load()
             return self._predictor
 
-    def another_predictor(self) -> Predictor:
+    def another_predictor(self) -> "Predictor":
         """The model once more, for another thread: one thread at a time may use a predictor."""
         return self._load()
 
-    def use(self, load: Callable[[], Predictor]) -> None:
+    def use(self, load: "Callable[[], Predictor]") -> None:
         """Read with another model from the next video on."""
         with self._lock:
             self._load, self._predictor = load, None
@@ -178,7 +178,7 @@ class Readings:
                 self._remove(reading.path)
 
 
-def timeline_values(timeline: Timeline, name: str) -> dict[str, Any]:
+def timeline_values(timeline: "Timeline", name: str) -> dict[str, Any]:
     """A timeline for the page: as timeline.json, with the colours of its classes."""
     values: dict[str, Any] = json.loads(timeline.to_json())
     return {**values, "video": name, **looks_of(timeline.class_names)}
@@ -186,6 +186,8 @@ def timeline_values(timeline: Timeline, name: str) -> dict[str, Any]:
 
 def looks_of(class_names: Sequence[str]) -> dict[str, Any]:
     """The colour of each class, and under which name the words of the pages know it."""
+    from midas_dfer.report.pictures.style import emotion_colors
+
     return {
         "classes": list(class_names),
         "colors": emotion_colors(class_names),
@@ -193,8 +195,10 @@ def looks_of(class_names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def picture_of(timeline: Timeline) -> bytes:
+def picture_of(timeline: "Timeline") -> bytes:
     """timeline.png."""
+    from midas_dfer.report.pictures.timeline_plot import plot_timeline
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "timeline.png"
         plot_timeline(timeline, path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -34,12 +34,15 @@ from midas_dfer.app.uploads import Uploads
 from midas_dfer.app.voting import Voting, remember
 from midas_dfer.app.words import best_language, languages, words_in
 from midas_dfer.errors import JobError, MidasError, RequestError
-from midas_dfer.predict.predictor import Predictor
 from midas_dfer.version import __version__
 from midas_dfer.video.suffixes import CLIP_SUFFIXES
 
+if TYPE_CHECKING:
+    from midas_dfer.predict.predictor import Predictor
+
 _HERE = Path(__file__).parent
 LANGUAGE = "midas_language"
+_READING = ("read.html", "live.html")
 _LOCAL = ("127.0.0.1", "localhost")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where somebody asks for it
 _MOST_LISTED = 2000
@@ -51,14 +54,14 @@ class AppSettings:
 
     Attributes:
         load: makes the predictor; called when the first video or camera comes.
-        model: what reads, in words: of a packaged reader its use and limits.
+        describe: says what reads: of a packaged reader its use and limits; called when a page for reading is opened.
         folder: whose videos may be chosen; None offers none.
         project: what annotators vote on; None for none.
         host, port: where it listens; port 0 takes a free one.
     """
 
-    load: Callable[[], Predictor]
-    model: str
+    load: "Callable[[], Predictor]"
+    describe: Callable[[], str]
     folder: Path | None = None
     project: Project | None = None
     host: str = "127.0.0.1"
@@ -97,6 +100,8 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
 
     def page(name: str) -> Callable[[Request], Any]:
         async def shown(request: Request) -> HTMLResponse:
+            if name in _READING and not request.app.state.model:
+                request.app.state.model = await run_in_threadpool(settings.describe)
             return HTMLResponse(_page(request, name, settings))
 
         return shown
@@ -130,7 +135,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     )
     app.state.settings, app.state.sessions = settings, sessions
     app.state.uploads, app.state.readings, app.state.playable = uploads, readings, Playable(uploads.path)
-    app.state.voting, app.state.pipeline, app.state.model = voting, pipeline, settings.model
+    app.state.voting, app.state.pipeline, app.state.model = voting, pipeline, ""
     return app
 
 

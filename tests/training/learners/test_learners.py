@@ -63,21 +63,24 @@ def test_the_features_are_those_of_the_clips_where_partners_run_through_the_netw
     torch.testing.assert_close(head_layers(model)[0](features(3)), logits)
 
 
+PLAIN: dict[str, object] = {}
+MIDAS_OF_A_GRU = {"mixer": "midas", "weight_average": 0.9, "model": "cnn_gru_resnet18", "optimizer": "adamw"}
+MANIFOLD = {
+    "mixer": "manifold_mixup",
+    "partners": "training_set",
+    "validation_fraction": 0.3,
+    "select": "best_validation",
+}
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("learner", "changes"),
     [
-        {},
-        {"mixer": "midas", "weight_average": 0.9, "model": "cnn_gru_resnet18", "optimizer": "adamw"},
-        {
-            "mixer": "manifold_mixup",
-            "partners": "training_set",
-            "validation_fraction": 0.3,
-            "select": "best_validation",
-        },
+        *((learner, MIDAS_OF_A_GRU) for learner in OWN),
+        *((learner, changes) for learner in ("scn", "crowd_layer") for changes in (PLAIN, MANIFOLD)),
     ],
-    ids=["plain", "midas", "manifold"],
+    ids=str,
 )
-@pytest.mark.parametrize("learner", OWN)
 def test_every_learner_trains_and_resumes_to_the_bit(learner, changes, store, tmp_path, monkeypatch):
     entry = LEARNERS[learner]
     whole_votes = {"normalization": "none"} if entry.takes_annotators or entry.takes_quality else {}

@@ -14,6 +14,7 @@ from midas_dfer.readers import DEFAULT_READER
 if TYPE_CHECKING:
     from midas_dfer.app.annotate.project import Project
     from midas_dfer.predict.predictor import Predictor
+    from midas_dfer.sharing.trained import TrainedModel
 
 _OF_RULES = ("several", "no_unsure", "repeats")
 _OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold")
@@ -43,8 +44,6 @@ def parser() -> Parser:
 
 
 def run(request: Namespace) -> None:
-    from midas_dfer.sharing.trained import packaged_reader
-
     if not 0 <= request.port <= 65535:
         raise RequestError(f"--port {request.port} is no port; expected 0 to 65535")
     if request.out is None:
@@ -53,15 +52,20 @@ def run(request: Namespace) -> None:
         from midas_dfer.app.server import AppSettings, serve
     except ModuleNotFoundError as error:
         raise RequestError(f"midas app needs {error.name}; install it with: pip install 'midas-dfer[app]'") from error
-    trained = packaged_reader() if request.run is None else open_named(request.run)
+    named = None if request.run is None else open_named(request.run)  # what is wrong with it is said at once
+
+    def trained() -> "TrainedModel":
+        from midas_dfer.sharing.trained import packaged_reader
+
+        return packaged_reader() if named is None else named
 
     def load() -> "Predictor":
         from midas_dfer.predict.predictor import Predictor
 
-        return Predictor.from_pretrained(trained, request.device, request.precision)
+        return Predictor.from_pretrained(trained(), request.device, request.precision)
 
     project = None if request.out is None else _project(request)
-    settings = AppSettings(load, trained.described, request.folder, project, request.host, request.port)
+    settings = AppSettings(load, lambda: trained().described, request.folder, project, request.host, request.port)
     serve(settings, browse=not request.no_browser, say=partial(print, flush=True))
 
 

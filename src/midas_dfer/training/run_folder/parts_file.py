@@ -46,7 +46,8 @@ def read_parts(path: Path, digest: str) -> dict[Part, dict[str, int]]:
         raise RequestError(f"{path} is damaged (a part is {wrong[0]!r:.100}; expected {', '.join(names)}); {CURE}")
     if digest not in ("", _digest(table)):
         raise RequestError(
-            f"{path} was changed since the run began: train, validation and test hold other clips; {CURE}"
+            f"{path} was changed since the run began, as run.json has it: train, validation and test hold other "
+            f"clips; {CURE}"
         )
     return {part: dict(Counter(table.filter(pl.col("part") == part)["video_id"].to_list())) for part in names}
 
