@@ -90,6 +90,7 @@ def test_a_file_of_the_folder_and_what_is_wrong_with_it(page):
 
 def test_a_camera_is_read_and_switched_off(page):
     page.click("text=Camera")
+    page.wait_for_url("**/live")  # and until its script runs
     page.click("#camera")
     page.wait_for_selector(".bar")
     page.wait_for_function("() => document.querySelector('.bar b') && document.querySelector('.bar b').textContent")
