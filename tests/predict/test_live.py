@@ -244,6 +244,7 @@ def test_readings_are_saved_when_the_camera_is_pulled_out(camera, run, capsys, t
 
 def test_control_c_ends_it_in_order(camera, run, capsys, monkeypatch):
     monkeypatch.setattr(FakeCamera, "frames", 10_000)
+    started = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     before = signal.getsignal(signal.SIGINT)
     once = iter([signal.SIGINT])
     monkeypatch.setattr(FakeCamera, "pressed", lambda self: [os.kill(os.getpid(), number) for number in once])
@@ -251,6 +252,7 @@ def test_control_c_ends_it_in_order(camera, run, capsys, monkeypatch):
     assert "frames read of" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) == before
     assert camera[0].released
+    signal.signal(signal.SIGINT, started)
 
 
 def test_bars_on_a_terminal_until_q_is_pressed(camera, run, monkeypatch):
