@@ -1,7 +1,7 @@
 """What the trainings scored, and the one family of tests over them, as docs/disagreement_protocol.md has both."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from midas_dfer import metrics
@@ -167,8 +167,3 @@ def _comparison(schedule: str, score: str, each: Difference) -> Comparison:
     tested = {"p_runs": values["p_runs"], "p_clips": values["p_clips"]} if score in TESTED else {}
     ends = {name: float(values[name]) for name in ("difference", "low", "high")}
     return Comparison(schedule, each.first, each.second, score, int(values["seeds"]), **ends, **tested)
-
-
-def plain(scores: Sequence[Scores], comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """Values for JSON."""
-    return {"trainings": [asdict(each) for each in scores], "comparisons": [asdict(each) for each in comparisons]}

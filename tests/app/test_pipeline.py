@@ -2,13 +2,16 @@
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import midas_dfer
 from midas_dfer.app.annotate.project import make_project
-from midas_dfer.app.pipeline import Pipeline
+from midas_dfer.app.pipeline import FEWEST_CLIPS, MOST_FOLDS, WEIGHTS, Pipeline
 from midas_dfer.cli.main import _parser
 from midas_dfer.errors import RequestError
+from midas_dfer.training.run_folder.runs import WEIGHTS_FILE
 from tests.support.app import write_face
 
 STAND_IN = """
@@ -66,6 +69,13 @@ def test_the_commands_are_those_of_midas(project, tmp_path):
     for step in made.steps:
         _parser(step.command).parse_args(step.command)
     ended(made)
+
+
+def test_the_page_says_how_many_clips_and_folds():
+    page = (Path(midas_dfer.__file__).parents[2] / "docs" / "app.md").read_text(encoding="utf-8")
+    assert (FEWEST_CLIPS, MOST_FOLDS, WEIGHTS) == (8, 5, WEIGHTS_FILE)
+    assert "with up to five folds" in page
+    assert "it needs votes on eight clips" in page
 
 
 def test_a_step_that_fails_ends_it_and_says_why(project, tmp_path):

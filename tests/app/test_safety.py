@@ -24,6 +24,14 @@ def test_without_a_session_there_is_the_page_for_the_key_alone(running):
     assert Running(running.address, running.folder, "a-cookie-of-my-own").ask("/api/files").status == 401
 
 
+@pytest.mark.parametrize(
+    "key", ['"\\ud800"', '"\u00e4\u20ac"', "null", "7", '"' + "x" * 9000 + '"'], ids=lambda key: key[:8]
+)
+def test_what_is_no_key(running, key):
+    answer = stranger(running).ask("/enter", "POST", f'{{"key": {key}}}'.encode())
+    assert (answer.status, json.loads(answer.body)["error"]) == (403, "this key opens nothing here")
+
+
 def test_a_key_is_a_cookie_that_no_script_and_no_other_page_sees(running):
     other = stranger(running)
     wrong = other.ask("/enter", "POST", json.dumps({"key": KEY + "x"}).encode())

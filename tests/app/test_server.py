@@ -7,8 +7,11 @@ import time
 
 import pytest
 
+from midas_dfer.app import readings
+from midas_dfer.app.server import AppSettings
 from midas_dfer.app.uploads import Uploads
 from midas_dfer.predict.predictor import Predictor
+from tests.app.conftest import served
 
 
 def read(running, begun):
@@ -68,6 +71,27 @@ def test_what_is_no_video_is_said_in_a_sentence(running):
         answer = running.ask("/api/readings", "POST", b"" if name == "empty.mp4" else b"x", X_File_Name=name)
         assert answer.status == 400
         assert words in json.loads(answer.body)["error"]
+
+
+def test_a_fault_of_ours_is_said_too(videos, capfd):
+    def broken():
+        raise ValueError("as no model should")
+
+    with served(AppSettings(broken, lambda: "a reader", videos)) as other:
+        _, told = read(other, other.ask("/api/readings", "POST", json.dumps({"file": "face.mp4"}).encode()))
+        assert told["state"] == "failed"
+        assert told["error"].startswith("a fault of midas-dfer (ValueError)")
+    assert "as no model should" in capfd.readouterr().err
+
+
+def test_an_upload_that_finds_no_room_in_the_queue_is_removed(running, monkeypatch):
+    remove, removed = Uploads.remove, []
+    monkeypatch.setattr(readings, "MOST_READINGS", 0)
+    monkeypatch.setattr(Uploads, "remove", lambda self, path: (remove(self, path), removed.append(path)))
+    answer = running.ask("/api/readings", "POST", b"x", X_File_Name="one.mp4")
+    assert answer.status == 400
+    assert "wait until some are read" in json.loads(answer.body)["error"]
+    assert [path.exists() for path in removed] == [False]
 
 
 def test_a_reading_is_removed_and_is_gone(running):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from midas_dfer.app.readings import looks_of
+from midas_dfer.app.readings import fault, looks_of
 from midas_dfer.errors import MidasError, RequestError
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ async def live_socket(socket: WebSocket) -> None:
             await socket.send_text(json.dumps(answer))
     except WebSocketDisconnect:
         pass
-    except MidasError as error:
-        await socket.send_text(json.dumps({"error": str(error)}))
+    except Exception as error:
+        await socket.send_text(json.dumps({"error": str(error) if isinstance(error, MidasError) else fault(error)}))
         await socket.close(1011)
+        if not isinstance(error, MidasError):
+            raise
     finally:
         thread.shutdown(wait=False, cancel_futures=True)
 

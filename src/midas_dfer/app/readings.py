@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ class Readings:
             raise RequestError(f"{MOST_READINGS} videos are waiting; wait until some are read")
         self._all[number] = reading
         work: Future[None] = self._thread.submit(self._read, reading)
-        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        work.add_done_callback(_tell_of_faults)
         return reading
 
     def get(self, number: str) -> VideoReading:
@@ -173,9 +174,23 @@ class Readings:
             reading.state = "failed"
         except MidasError as error:
             reading.state, reading.error = "failed", str(error).replace(str(reading.path), reading.name)
+        except Exception as error:
+            reading.state, reading.error = "failed", fault(error)
+            raise
         finally:
             if reading.stopped and reading.is_upload:
                 self._remove(reading.path)
+
+
+def fault(error: Exception) -> str:
+    """What a page is told of an error that is ours."""
+    return f"a fault of midas-dfer ({type(error).__name__}); the terminal that runs the app has the details"
+
+
+def _tell_of_faults(done: "Future[None]") -> None:
+    """Print where an error of ours was made, for who reports it."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        traceback.print_exception(error)
 
 
 def timeline_values(timeline: "Timeline", name: str) -> dict[str, Any]:

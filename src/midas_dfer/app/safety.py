@@ -27,7 +27,7 @@ ORGANISER = "organiser"
 ANNOTATOR = "annotator "
 """Begins what an annotator is called here; the rest is their number."""
 ANNOTATORS_PATHS = ("/vote", "/api/vote", "/api/language")
-OPEN_PATHS = ("/enter", "/static/", "/health")
+OPEN_PATHS = ("/enter", "/static/")
 """What is given without a session: the page that takes a key, and what that page is made of."""
 
 _POLICY = (

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
@@ -111,11 +111,9 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         Route("/live", page("live.html")),
         Route("/enter", page("enter.html")),
         Route("/enter", _enter, methods=["POST"]),
-        Route("/health", _health),
         Route("/api/language", _set_language, methods=["POST"]),
         Route("/api/files", _files),
         Route("/api/readings", _begin, methods=["POST"]),
-        Route("/api/readings", _list),
         Route("/api/readings/{number}", _told),
         Route("/api/readings/{number}", _remove, methods=["DELETE"]),
         Route("/api/readings/{number}/timeline", _timeline),
@@ -165,6 +163,7 @@ def _page(request: Request, name: str, settings: AppSettings) -> str:
     )
 
 
+@cache
 def _templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -174,8 +173,8 @@ def _templates() -> Environment:
 async def _enter(request: Request) -> Response:
     values, voting = await values_of(request), request.app.state.voting
     key = values.get("key")
-    if not isinstance(key, str) or len(key) >= LONGEST_KEY:
-        key = ""
+    if not isinstance(key, str) or not key.isascii() or len(key) >= LONGEST_KEY:
+        key = ""  # as all keys are of letters, digits, - and _
     if voting is not None and hmac.compare_digest(key.encode(), voting.join_key.encode()):
         joined: Response = await voting.join(values.get("name"))
         return joined
@@ -189,10 +188,6 @@ async def _enter(request: Request) -> Response:
         return response
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", path="/")
     return response
-
-
-async def _health(request: Request) -> Response:
-    return PlainTextResponse("midas app")
 
 
 async def _set_language(request: Request) -> Response:
@@ -232,7 +227,11 @@ async def _begin(request: Request) -> Response:
         if folder is None or name not in await run_in_threadpool(_clips_in, folder):
             raise RequestError(f"there is no video {name!r:.100} among those that are offered")
         path = folder / name
-    reading = state.readings.begin(new_key()[:22], Path(name).name, path, is_upload=is_upload)
+    try:
+        reading = state.readings.begin(new_key()[:22], Path(name).name, path, is_upload=is_upload)
+    except RequestError:
+        state.uploads.remove(path)
+        raise
     return JSONResponse(reading.told(), 202)
 
 
@@ -241,10 +240,6 @@ def _unquoted(name: str) -> str:
     from urllib.parse import unquote
 
     return Path(unquote(name, errors="replace").replace("\\", "/")).name[:200] or "video"
-
-
-async def _list(request: Request) -> Response:
-    return JSONResponse({"readings": [each.told(since=10**9) for each in request.app.state.readings]})
 
 
 def _reading(request: Request) -> VideoReading:
@@ -332,8 +327,8 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
         listening = socket.create_server((settings.host, settings.port))
     except OSError as error:
         raise JobError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); take another --port, or 0 for "
-            "a free one"
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); take another --port, 0 for a "
+            "free one, or another --host"
         ) from error
     port, key = listening.getsockname()[1], new_key()
     hosts = frozenset(f"{name.lower()}:{port}" for name in _names(settings.host))

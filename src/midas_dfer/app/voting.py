@@ -1,6 +1,6 @@
 """The routes of an annotation project: what annotators see and do, and what the organiser sees of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +21,7 @@ from midas_dfer.app.readings import looks_of
 from midas_dfer.app.requests import values_of
 from midas_dfer.app.safety import ANNOTATOR, COOKIE, new_key
 from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.values import LARGEST, is_whole
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 COOKIE_SECONDS = 90 * 24 * 3600
@@ -111,20 +112,14 @@ class Voting:
             raise RequestError("an answer is a list of emotions; load the page again")
         if not isinstance(comment, str) or not isinstance(values.get("clip_id"), str):
             raise RequestError("this answer names no clip; load the page again")
-        number = values.get("number")
-        if not isinstance(number, int):
-            raise RequestError("this answer has no number; load the page again")
         ms = values.get("ms")
-        answer = (values["clip_id"], number, tuple(emotions), ms if isinstance(ms, int) else 0, comment)
+        answer = (values["clip_id"], _number_in(values), tuple(emotions), ms if isinstance(ms, int) else 0, comment)
         await run_in_threadpool(self.session.vote, annotator, *answer)
         return JSONResponse(await run_in_threadpool(self._told, annotator))
 
     async def _undo(self, request: Request) -> Response:
         values, annotator = await values_of(request), self._who(request)
-        number = values.get("number")
-        if not isinstance(number, int):
-            raise RequestError("this answer has no number; load the page again")
-        await run_in_threadpool(self.session.undo, annotator, number)
+        await run_in_threadpool(self.session.undo, annotator, _number_in(values))
         return JSONResponse(await run_in_threadpool(self._told, annotator))
 
     async def _clip(self, request: Request) -> Response:
@@ -187,6 +182,14 @@ class Voting:
     def votes_table(self) -> str:
         """The votes as `midas prepare table` takes them; annotators bear numbers."""
         return table_text(self.project, self.store.annotators(), self.store.votes())
+
+
+def _number_in(values: Mapping[str, Any]) -> int:
+    """The number of the task that was answered."""
+    number = values.get("number")
+    if not (is_whole(number) and 0 < number <= LARGEST):
+        raise RequestError("this answer has no number; load the page again")
+    return int(number)
 
 
 def remember(response: Response, token: str) -> None:

@@ -30,6 +30,7 @@ from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.baselines import human_line, make_baselines
 from midas_dfer.training.scoring.blends import blend_scores
 from midas_dfer.training.scoring.predictions_file import predictions_table
+from midas_dfer.training.scoring.scores import USED_IN_TRAINING
 from midas_dfer.training.scoring.scores import Evaluation as Evaluation
 from midas_dfer.training.scoring.scores import Predictions as Predictions
 from midas_dfer.training.scoring.scores import VoteAgreement as VoteAgreement
@@ -232,11 +233,11 @@ def _caution(trained: TrainedModel, store: ClipStore, clips: Manifest) -> str:
         return unknown
     if store.dataset != trained.info.dataset:  # they may be the same videos all the same
         return (
-            f"{num_seen} of these {len(clips)} clips bear the names of clips that were used in training: "
+            f"{num_seen} of these {len(clips)} clips bear the names of clips that were {USED_IN_TRAINING}: "
             "if they are the same videos, this does not say how well others are recognised"
         )
     return (
-        f"{num_seen} of these {len(clips)} clips were used in training: "
+        f"{num_seen} of these {len(clips)} clips were {USED_IN_TRAINING}: "
         "this says how well they were learned, not how well others are recognised"
     )
 

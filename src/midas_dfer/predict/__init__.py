@@ -4,7 +4,7 @@
 - `live`, `camera`: the faces before a camera, and where its frames come from.
 - `first_pass`, `windows`: which faces there are, and which frames of each are one clip.
 - `face_windows`, `read_ahead`: the windows of faces that are still followed, and what the model says of them;
-  `frame_memo`: frames that windows share, read once.
+  `frame_memo`: frames that windows share, read once; `second_pass`: windows that were not read meanwhile.
 - `timeline`, `track_timeline`: the result, as JSON, CSV and in a notebook; that of one face.
 - `sources`: frames of anything, counted while they are read.
 """

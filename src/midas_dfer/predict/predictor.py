@@ -6,7 +6,6 @@ stay; a crop is dropped as soon as no open window needs it, so memory does not g
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,14 @@ from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.clips.faces.template import UNKNOWN
 from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
-from midas_dfer.errors import DamagedVideoError, JobError, RequestError
+from midas_dfer.errors import RequestError
 from midas_dfer.models.folding import folded
-from midas_dfer.predict.face_windows import Cutter, FaceWindows, FullWindow
+from midas_dfer.predict.face_windows import Cutter, FaceWindows
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.frame_memo import remembering
 from midas_dfer.predict.given_clips import checked_clips
-from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, ReadAhead
+from midas_dfer.predict.read_ahead import ReadAhead, Tell
+from midas_dfer.predict.second_pass import read_open_windows
 from midas_dfer.predict.sources import CountedFrames, FrameSource, GivenFrames, VideoFile
 from midas_dfer.predict.stream import Stream, StreamReading, reading_of
 from midas_dfer.predict.timeline import Timeline, silent_about
@@ -351,11 +351,7 @@ class Predictor:
         followed = FaceWindows(
             settings, windows, segments, self._cutter(settings), settle_every=_SETTLED_TOGETHER, most_bytes=_MOST_BYTES
         )
-
-        def tell(window: FullWindow, reading: Reading) -> None:
-            if on_reading is not None:
-                on_reading(reading_of(window, reading, self.class_names, self.silent(reading)))
-
+        tell = None if on_reading is None else self._telling(on_reading)
         ahead = ReadAhead(followed, self._read, windows[1], max_people, tell)
         try:
             found = find_tracks(source, settings, counted, max_people, ahead.step, searched_on)
@@ -366,7 +362,7 @@ class Predictor:
             for plan in plans:
                 ahead.give(plan)
             if any(plan.open for plan in plans):
-                self._read_windows(source, plans, counted, settings)
+                read_open_windows(source, plans, counted, self._cutter(settings), self._read)
             counted.complete()
         finally:
             progress.finish()
@@ -387,6 +383,10 @@ class Predictor:
             faces=settings.faces,
             abstention=self.abstention,
         )
+
+    def _telling(self, on_reading: Callable[[StreamReading], None]) -> Tell:
+        """Tell of windows as streams do."""
+        return lambda window, reading: on_reading(reading_of(window, reading, self.class_names, self.silent(reading)))
 
     def _settings_with(self, faces: FaceSource, **changes: float | None) -> ExtractSettings:
         """How faces are looked for, if it is to be done otherwise than when clips were prepared."""
@@ -413,31 +413,6 @@ class Predictor:
             )
         return ""
 
-    def _read_windows(
-        self, source: FrameSource, plans: Sequence[WindowPlan], counted: CountedFrames, settings: ExtractSettings
-    ) -> None:
-        """Read the windows that are open yet: the second pass."""
-        wanted = {frame for plan in plans for frame in plan.frames_wanted()}
-        last = max(wanted)
-        batch: list[tuple[WindowPlan, int, UInt8[Tensor, "T 3 S S"]]] = []
-        with suppress(DamagedVideoError):  # known from the first pass
-            for frame in counted.again(source.frames(wanted.__contains__)):
-                for plan in plans:
-                    if plan.wants(frame.index):
-                        landmarks = plan.track.landmarks[frame.index - int(plan.track.frames[0])]
-                        crop = self._cut(frame.image, landmarks, settings)
-                        plan.give(frame, crop, self._view(crop))
-                        batch += [(plan, *window) for window in plan.complete(frame.index)]
-                while len(batch) >= WINDOWS_PER_BATCH:
-                    self._read_batch(batch[:WINDOWS_PER_BATCH])
-                    del batch[:WINDOWS_PER_BATCH]
-                if frame.index == last:
-                    break
-        if batch:
-            self._read_batch(batch)
-        if any(plan.open for plan in plans):
-            raise JobError(f"{source.name} could be read less far the second time; do not change it meanwhile")
-
     def _cut(
         self, image_bgr: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"], settings: ExtractSettings
     ) -> UInt8[np.ndarray, "C C 3"]:
@@ -451,11 +426,6 @@ class Predictor:
     def _view(self, crop: UInt8[np.ndarray, "C C 3"]) -> UInt8[Tensor, "3 S S"]:
         """The face as the model sees it."""
         return apply_crop(crop[None], None, self.info.size)[0]
-
-    def _read_batch(self, batch: Sequence[tuple[WindowPlan, int, UInt8[Tensor, "T 3 S S"]]]) -> None:
-        readings = self._read([clip for _, _, clip in batch])
-        for (plan, number, _), reading in zip(batch, readings, strict=True):
-            plan.readings[number] = reading
 
     def _cutter(self, settings: ExtractSettings) -> Cutter:
         return Cutter(lambda image, landmarks: self._cut(image, landmarks, settings), self._view)

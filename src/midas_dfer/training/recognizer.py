@@ -66,6 +66,7 @@ class Recognizer(lightning.LightningModule):
         self.model, self.config, self.num_steps, self.mixing = model, config, num_steps, mixing
         self.loss = SoftTargetCrossEntropy() if loss is None else loss
         self.shared, self.learner = shared, learner
+        self.counts = LOSSES[config.loss].counts
         self.averaged: AveragedModel | None = None
         if config.weight_average:
             self.averaged = AveragedModel(model, use_buffers=True).requires_grad_(False)
@@ -160,17 +161,16 @@ class Recognizer(lightning.LightningModule):
         self, logits: Float[Tensor, "B K"], targets: Float[Tensor, "B K"], votes: Float[Tensor, "B"] | None
     ) -> Float[Tensor, ""]:
         """The loss; a loss of counts is told how many votes each target stands for."""
-        counts = votes is not None and LOSSES[self.config.loss].counts
-        loss: Tensor = self.loss(logits, targets, votes) if counts else self.loss(logits, targets)
+        loss: Tensor = self.loss(logits, targets, votes) if self.counts else self.loss(logits, targets)
         return loss
 
     def _predict(
         self, batch: ClipBatch, number: int
     ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B M"], Float[Tensor, "B"] | None]:
-        """Logits of a training batch, what they are compared with, and how many votes that stands for."""
+        """Logits of a training batch, what they are compared with, and how many votes that stands for, if it counts."""
         clips: Tensor = batch.clips
         labels: Tensor = batch.soft_labels if self.learner is None else self.learner.labels(batch)
-        votes = batch.num_votes
+        votes = batch.num_votes if self.counts else None
         if self.mixing is None:
             return self.model(normalize_pixels(clips)), labels, votes
         partners = other_votes = None

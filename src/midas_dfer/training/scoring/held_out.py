@@ -14,7 +14,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text, read_json
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.run_folder.typed_json import read_fields
-from midas_dfer.training.scoring.scores import Evaluation, Predictions
+from midas_dfer.training.scoring.scores import USED_IN_TRAINING, Evaluation, Predictions
 from midas_dfer.wording import count, percent
 
 ABSTENTION_FILE = "abstention.json"
@@ -71,7 +71,7 @@ class HeldOut:
         known = labels != NO_LABEL
         if not known.any():
             raise RequestError("none of its clips has a single label, so no prediction can be right or wrong")
-        if evaluation.part in ("train", "all") and "used in training" in evaluation.caution:
+        if evaluation.part in ("train", "all") and USED_IN_TRAINING in evaluation.caution:
             raise RequestError(f"{evaluation.caution}; evaluate on --part validation")
         part = "" if evaluation.part == "all" else f" of the {evaluation.part} part"
         caution = evaluation.caution

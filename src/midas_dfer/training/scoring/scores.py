@@ -27,6 +27,9 @@ from midas_dfer.wording import percent
 EVALUATION_FILE, PREDICTIONS_FILE = "evaluation.json", "predictions.csv"
 """What lies in the folder of an evaluation."""
 
+USED_IN_TRAINING = "used in training"
+"""What a caution says where clips were learned from; abstaining goes by it (`training.scoring.held_out`)."""
+
 _CURE = "evaluate again, or remove it"
 
 
