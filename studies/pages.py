@@ -1,5 +1,6 @@
 """How the studies' pages of the documentation are written: templates filled in with figures, tables, wrapped lines."""
 
+import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -65,3 +66,17 @@ def mean_and_deviation(values: Sequence[float | None], digits: int, factor: floa
 def facts(machine: Mapping[str, object]) -> str:
     """What `benchmarks.machine.machine` says, in a line."""
     return ", ".join(f"{name} {value}" for name, value in machine.items())
+
+
+def broken_json(value: object, indent: str = "") -> str:
+    """JSON whose lines end after a record, which is what has no more than 4,000 characters."""
+    text = json.dumps(value)
+    if len(text) <= 4000 or not isinstance(value, dict | list):
+        return text
+    inner = indent + " "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {broken_json(each, inner)}" for key, each in value.items()]
+    else:
+        items = [broken_json(each, inner) for each in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{closing}"

@@ -5,5 +5,7 @@ docs/disagreement_protocol.md was written before the first training, and says wh
 - `grid`: the trainings.
 - `regularised`: which regulariser soft labels get, chosen on the validation part.
 - `measured`: what they scored, and the tests.
+- `figures`: all of that in results.json, with the curves of votes needed.
+- `names`: what is called how; `page` and `pictures`: docs/disagreement.md.
 - `__main__`: the commands.
 """

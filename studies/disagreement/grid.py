@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.training.recipes.config import RunConfig
@@ -37,6 +37,7 @@ VOTES_PER_PICTURE = 10
 """By which the epochs of `votes` are fewer, so that all methods take as many steps."""
 
 Stage = Literal["choose", "short", "long", "all", "votes"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True)

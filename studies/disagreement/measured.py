@@ -1,6 +1,6 @@
 """What the trainings scored, and the one family of tests over them, as docs/disagreement_protocol.md has both."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED, Compa
 from midas_dfer.experiments.jobs import JobResult
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from studies.disagreement.grid import SCHEDULES
+from studies.disagreement.names import LOWER_IS_BETTER, RECALL
 from studies.ferplus.rare import RARE
 
 COMPARISONS = (
@@ -106,11 +107,14 @@ def scores_of(result: JobResult) -> list[Scores]:
 def complete(result: ExperimentResult) -> ExperimentResult:
     """The trainings of the seeds that all methods have."""
     seeds = set.intersection(*({*method.seeds} for method in result.methods)) if result.methods else set()
-    kept = [
-        MethodResult(method.name, tuple(each for each in method.results if each.job.config.seed in seeds))
-        for method in result.methods
-    ]
-    return replace(result, methods=tuple(method for method in kept if method.results))
+    kept = [of_seeds(method, seeds) for method in result.methods]
+    return replace(result, methods=tuple(method for method in kept if method is not None))
+
+
+def of_seeds(method: MethodResult, seeds: Collection[int]) -> MethodResult | None:
+    """The trainings of some seeds; None where there are none."""
+    kept = tuple(each for each in method.results if each.job.config.seed in seeds)
+    return MethodResult(method.name, kept) if kept else None
 
 
 def compared(results: Mapping[str, ExperimentResult], *, repeats: int = 10_000) -> list[Comparison]:
@@ -132,7 +136,9 @@ def compared(results: Mapping[str, ExperimentResult], *, repeats: int = 10_000) 
 
 
 def _judged(each: Comparison, corrected: float) -> Comparison:
-    verdict = metrics.verdict(each.low, each.high, corrected, alpha=_ALPHA, lower_is_better=each.score == "TV")
+    verdict = metrics.verdict(
+        each.low, each.high, corrected, alpha=_ALPHA, lower_is_better=each.score in LOWER_IS_BETTER
+    )
     better = {"A is better": each.first, "B is better": each.second}.get(verdict, "noise")
     return replace(each, corrected=corrected, found=better)
 
@@ -154,6 +160,7 @@ def _measures(result: ExperimentResult) -> dict[str, ComparedMeasure]:
     rare = tuple(name for name in RARE if name in result.methods[0].class_names)
     if rare:
         found[RARE_RECALL] = uar_of(rare)
+    found |= {f"{RECALL}{name}": uar_of((name,)) for name in result.methods[0].class_names}
     by_field = {each.key or getattr(each.distance, "__name__", ""): each for each in FURTHER_COMPARED if _of(each)}
     return found | {name: by_field[field] for name, field in AGREEMENT.items() if field in by_field}
 

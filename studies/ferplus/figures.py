@@ -1,6 +1,5 @@
 """All figures of the study, as results.json holds them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,20 +48,6 @@ class Figures:
             data=values["data"],
             scales=values["scales"],
         )
-
-
-def broken_json(value: object, indent: str = "") -> str:
-    """JSON whose lines end after a record, which is what has no more than 4,000 characters."""
-    text = json.dumps(value)
-    if len(text) <= 4000 or not isinstance(value, dict | list):
-        return text
-    inner = indent + " "
-    if isinstance(value, dict):
-        items = [f"{json.dumps(key)}: {broken_json(each, inner)}" for key, each in value.items()]
-    else:
-        items = [broken_json(each, inner) for each in value]
-    opening, closing = "{}" if isinstance(value, dict) else "[]"
-    return f"{opening}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{closing}"
 
 
 def raw(result: ExperimentResult) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
     """
     began = time.monotonic()
     path = out / FAILED_FILE
-    failed = _read_failed(path)
+    failed = read_failed(path)
     open_jobs = [job for job in jobs if job.name not in failed and load_result(job, out) is None]
     say(f"{len(jobs)} trainings, {len(jobs) - len(open_jobs)} of them finished before")
     for number, job in enumerate(open_jobs):
@@ -81,7 +81,7 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
         except JobError as error:
             if not isinstance(error.__cause__, DivergedError):
                 raise
-            failed = {**_read_failed(path), job.name: str(error)}  # anew: others may work in the same folder
+            failed = {**read_failed(path), job.name: str(error)}  # anew: others may work in the same folder
             write_file(path, json.dumps(failed, indent=1) + "\n")
             say(f"{job.name}: {error}")
             continue
@@ -94,7 +94,7 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
     return 0
 
 
-def _read_failed(path: Path) -> dict[str, str]:
+def read_failed(path: Path) -> dict[str, str]:
     """The trainings that diverged, and what was said of each."""
     failed: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
     return failed

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies.disagreement.figures import Figures, Point, curves
 from studies.disagreement.grid import METHODS, REGULARISERS, SCHEDULES, Training, trainings
 from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, scores_of
+from studies.disagreement.page import Answers, page
+from studies.disagreement.pictures import draw_all
 from studies.disagreement.regularised import best_regularisers
 
 from midas_dfer.experiments.jobs import Job, JobResult
@@ -119,8 +122,13 @@ def results(tmp_path_factory):
     return found
 
 
-def test_one_family_of_tests(results):
-    found = compared(results, repeats=500)
+@pytest.fixture(scope="module")
+def comparisons(results):
+    return compared(results, repeats=500)
+
+
+def test_one_family_of_tests(comparisons):
+    found = comparisons
     tested = [each for each in found if each.found]
     assert {each.score for each in tested} == {"WAR", "UAR", "TV"}
     assert len(tested) == 2 * 4 * 3
@@ -131,7 +139,12 @@ def test_one_family_of_tests(results):
     assert better.found == "midas_softmax"
     assert better.difference < better.high < 0
     assert by_place["long", "midas_none", "soft", "WAR"].found == "noise"
-    assert {each.score for each in found} == {*TESTED, RARE_RECALL, *AGREEMENT} - {"DM NLL"}
+    assert {each.score for each in found} == {
+        *TESTED,
+        RARE_RECALL,
+        *AGREEMENT,
+        *(f"recall of {name}" for name in CLASSES),
+    } - {"DM NLL"}
     for each in found:
         assert (each.corrected is None) == (each.score not in TESTED)
         assert each.low <= each.difference <= each.high
@@ -155,3 +168,74 @@ def test_seeds_that_a_method_lacks_are_left_out(results):
     first = replace(whole.methods[0], results=whole.methods[0].results[1:])
     kept = complete(replace(whole, methods=(first, *whole.methods[1:])))
     assert {method.seeds for method in kept.methods} == {(1, 2, 3)}
+
+
+def test_curves_are_means_over_seeds_with_their_intervals(results):
+    soft, hard, *_ = (results["short"].methods[place] for place in (1, 0))
+    fewer = [replace(soft, name="soft/short-votes-1"), replace(soft, name="soft/short-votes-3")]
+    found = curves(ExperimentResult("votes", tuple(fewer)), ExperimentResult("short", (hard,)))
+    by_place = {(each.method, each.votes_used, each.score): each for each in found}
+    assert {key[:2] for key in by_place} == {
+        ("soft", 1),
+        ("soft", 3),
+        ("hard", 10),
+        *((name, 1) for name in ("hard", "votes", "dirichlet_multinomial")),
+    }
+    used = [each.evaluation for each in soft.results if each.job.config.seed < 3]
+    point = by_place["soft", 3, "TV"]
+    assert point.seeds == 3
+    assert point.mean == pytest.approx(np.mean([each.judged.total_variation for each in used]))
+    assert point.low < point.mean < point.high
+    assert by_place["soft", 3, "UAR"].mean == pytest.approx(np.mean([each.uar for each in used]))
+    assert by_place["votes", 1, "WAR"] == replace(by_place["soft", 1, "WAR"], method="votes")
+
+
+@pytest.fixture(scope="module")
+def figures(results, comparisons):
+    trainings = {
+        name: tuple(each for method in found.methods for one in method.results for each in scores_of(one))
+        for name, found in results.items()
+    }
+    few = {"": 1, **dict.fromkeys(CLASSES, 2)}
+    return Figures(
+        machine={"cores": 2},
+        data={"copies": 3, "no_emotion": 4, "train": 5000, "validation": 6, "test": 60, "few": few},
+        class_names=CLASSES,
+        chosen={"short": "decay", "long": "crops"},
+        planned={"choose": 0, "short": 21, "long": 20, "all": 0, "votes": 0},
+        failed={"short: soft/short/seed-9": "its loss became NaN"},
+        trainings={**trainings, "choose": (), "all": (), "votes": ()},
+        comparisons=tuple(comparisons),
+        points=(Point("soft", 1, "WAR", 0.5, 0.4, 0.6, 3), Point("soft", 10, "WAR", 0.6, 0.5, 0.7, 3)),
+    )
+
+
+def test_the_page_says_what_was_found(figures, tmp_path):
+    figures.write(tmp_path / "results.json")
+    assert Figures.read(tmp_path / "results.json") == figures
+    text = page(figures)
+    assert [figures.missing(stage) for stage in ("short", "long")] == [0, 0]
+    assert "Not finished" not in text
+    assert "**Diverged:** short: soft/short/seed-9 (its loss became NaN)." in text
+    tested = [each for each in figures.comparisons if each.found not in ("", "noise")]
+    assert tested
+    told = text[text.index("## What is outside") : text.index("## On which classes")]
+    assert sum(map(len, re.findall(r"epochs: [+\N{MINUS SIGN}]", told))) == len(tested) * len("epochs: +")
+    rows = re.findall(r"^\| .* \| (WAR|UAR|TV) \| .* \| (noise|\*\*.*\*\*) \|$", text, re.M)
+    assert len(rows) == sum(each.found != "" for each in figures.comparisons)
+    assert sum(better != "noise" for _, better in rows) == len(tested)
+    missing = page(replace(figures, planned={**figures.planned, "long": 24}))
+    assert "**Not finished:** 4 of 24 trainings of the stage long." in missing
+    draw_all(figures, tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_a_sentence_that_the_data_do_not_carry_is_refused(figures):
+    of = Answers(figures)
+    assert of.found("long", "midas_softmax", "soft", "TV") == "midas_softmax"
+    told = of.gain("long", "midas_softmax", "soft", "TV")
+    assert re.fullmatch(r"\N{MINUS SIGN}0\.\d{3} \(\S+ to \S+; p (= |< )\.\d{3}\)", told)
+    assert of.point("soft", 10, "WAR") == "60.0"
+    assert of.holds(True, "mixing helps") == "mixing helps"
+    with pytest.raises(ValueError, match="do not carry it: mixing helps"):
+        of.holds(of.found("long", "midas_none", "soft", "WAR") == "midas_none", "mixing helps")

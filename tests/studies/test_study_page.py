@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies.ferplus.figures import RESULTS, Figures, broken_json
+from studies.ferplus.figures import RESULTS, Figures
 from studies.ferplus.gains import MIXED
 from studies.ferplus.names import by_reading, label_of, readings_of
 from studies.ferplus.page import judge, page
 from studies.ferplus.prose import PROSE, values
 from studies.ferplus.verdicts import find_verdicts, scores
+from studies.pages import broken_json
 from studies.readings import reading_biases
 
 from midas_dfer.experiments.results import ExperimentResult, MethodResult

@@ -1,0 +1,151 @@
+"""All figures of the study, as results.json holds them, and how they come of its trainings."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine
+
+from midas_dfer import metrics
+from midas_dfer.clips.store.clip_store import ClipStore
+from midas_dfer.comparison.intervals import method_intervals
+from midas_dfer.comparison.pairing import align
+from midas_dfer.comparison.predictions import PooledPredictions
+from midas_dfer.errors import RequestError
+from midas_dfer.experiments.results import ExperimentResult
+from midas_dfer.files import read_json, write_file
+from midas_dfer.training.run_folder.typed_json import read_fields
+from studies.disagreement.grid import SAME_WITH_ONE_VOTE, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_SEEDS
+from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, scores_of
+from studies.disagreement.regularised import chosen_in
+from studies.ferplus.data import facts_of
+from studies.ferplus.running import collect, read_failed, read_plan
+from studies.pages import broken_json
+
+RESULTS = Path(__file__).with_name("results.json")
+DIVIDED = "divided"
+"""The folder of all pictures, dealt into parts, in that of the trainings."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method that was trained on some votes of each picture: a score, the mean over seeds, and its 95 % interval."""
+
+    method: str
+    votes_used: int
+    score: str
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the page is written from.
+
+    Attributes:
+        machine: what all was measured on.
+        data: see `data.facts_of`.
+        class_names: in the order of recalls.
+        chosen: the regulariser of each schedule that one was chosen on.
+        planned: how many trainings each stage has.
+        failed: trainings whose loss became NaN, and what was said of each.
+        trainings: of all stages; of the first, on the validation part.
+        comparisons: of all schedules, over the seeds that all of its methods have.
+        points: of the curves of votes needed.
+    """
+
+    machine: dict[str, Any]
+    data: dict[str, Any]
+    class_names: tuple[str, ...]
+    chosen: dict[str, str]
+    planned: dict[str, int]
+    failed: dict[str, str]
+    trainings: dict[str, tuple[Scores, ...]]
+    comparisons: tuple[Comparison, ...]
+    points: tuple[Point, ...]
+
+    def write(self, path: Path) -> None:
+        """As JSON, a record on each line."""
+        write_file(path, broken_json(asdict(self)) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Figures":
+        """Of a file that `write` wrote."""
+        content = read_json(path, "write it again: python -m studies.disagreement score")
+        return read_fields(cls, content, path.name)
+
+    def missing(self, stage: str) -> int:
+        """How many trainings of a stage are neither finished nor failed."""
+        done = {(each.row, each.seed) for each in self.trainings[stage]}
+        failed = sum(name.startswith(f"{stage}: ") for name in self.failed)
+        return self.planned[stage] - len(done) - failed
+
+
+def collect_figures(out: Path, say: Callable[[str], None], *, repeats: int = 10_000) -> Figures:
+    """Read and test all that is done.
+
+    Args:
+        out: of `python -m studies.disagreement run`.
+        say: prints a line.
+        repeats: of bootstrap and randomisation tests.
+    """
+    pictures = ClipStore.open(out / DIVIDED).manifest
+    results: dict[str, ExperimentResult] = {stage: collect(out / stage) for stage in STAGES}
+    if not results["short"].methods:
+        raise RequestError(f"no training of {out / 'short'} is finished; do: python -m studies.disagreement run")
+    common = {name: complete(results[name]) for name in SCHEDULES}
+    say("the differences between methods, which take some minutes")
+    comparisons = compared({name: each for name, each in common.items() if each.methods}, repeats=repeats)
+    say("the curves of votes needed")
+    return Figures(
+        machine=machine(),
+        data=facts_of(pictures),
+        class_names=pictures.class_names,
+        chosen=dict(chosen_in(out)),
+        planned={stage: len(read_plan(out / stage)) for stage in STAGES},
+        failed={f"{stage}: {name}": told for stage in STAGES for name, told in read_failed(out / stage).items()},
+        trainings={
+            stage: tuple(each for method in found.methods for one in method.results for each in scores_of(one))
+            for stage, found in results.items()
+        },
+        comparisons=tuple(comparisons),
+        points=tuple(curves(results["votes"], results["short"])),
+    )
+
+
+def curves(fewer: ExperimentResult, ten: ExperimentResult) -> list[Point]:
+    """The scores over the number of votes that were used; with one, some methods are soft labels, and get their point.
+
+    Args:
+        fewer: of the stage votes.
+        ten: of the short schedule, with all votes; the seeds of the stage votes are taken.
+    """
+    found = []
+    for method in (*fewer.methods, *ten.methods):
+        name, _, slug = method.name.partition("/")
+        used = re.search(r"-votes-(\d+)$", slug)
+        kept = of_seeds(method, VOTES_SEEDS)
+        if name != "soft_regularised" and kept is not None:
+            found += _points(name, int(used[1]) if used else VOTES_PER_PICTURE, kept.predictions())
+    alone = [each for each in found if each.method == "soft" and each.votes_used == 1]
+    return found + [replace(each, method=name) for name in SAME_WITH_ONE_VOTE for each in alone]
+
+
+def _points(method: str, votes_used: int, table: PooledPredictions) -> list[Point]:
+    aligned, recognised = align(table), method_intervals(table)
+    if aligned is None or recognised is None:
+        raise RequestError(f"{method}: its trainings were not all scored on the same pictures, or these have no labels")
+    gaps = [metrics.total_variation(shown, aligned.votes, reduction="none") for shown in aligned.vote_shares]
+    scores = [metrics.mean_scores({"TV": each}) for each in gaps]
+    of_votes = metrics.intervals_of_scores(scores, num_clips=len(aligned.video_ids))["TV"]
+    found = {"WAR": recognised.war, "UAR": recognised.uar, "TV": of_votes}
+    seeds = len(aligned.seeds)
+    return [
+        Point(method, votes_used, score, each.value, each.low, each.high, seeds)
+        for score, each in found.items()
+        if each is not None
+    ]

@@ -1,0 +1,218 @@
+"""docs/disagreement.md, all of it: `page.md` filled in with the figures."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from midas_dfer.wording import joined
+from studies.disagreement.figures import Figures
+from studies.disagreement.grid import METHODS, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_USED
+from studies.disagreement.measured import COMPARISONS, TESTED, Comparison, Scores
+from studies.disagreement.names import NAMES, in_percent, shown
+from studies.disagreement.pictures import CURVES, DIFFERENCES, RECALLS
+from studies.pages import mean_and_deviation, render, table
+
+WRITTEN = "<!-- Written by `python -m studies.disagreement page` from its results.json and page.md; do not edit. -->"
+_SCORES = ("WAR", "UAR", "rare", "TV", "KL", "soft macro F1", "ECE", "AURC", "risk at .8")
+_FURTHER = ("rare", "KL", "soft macro F1", "ECE", "AURC", "risk at .8")
+_HEADS = {name: f"{name} %" for name in _SCORES if in_percent(name)}
+
+
+def page(figures: Figures) -> str:
+    """The whole page."""
+    sections = [_section(figures, name) for name in SCHEDULES if figures.trainings[name]]
+    return (
+        WRITTEN
+        + "\n\n"
+        + render(
+            Path(__file__).with_name("page.md"),
+            figures=figures,
+            trainings=sum(len({(each.row, each.seed) for each in figures.trainings[stage]}) for stage in STAGES),
+            planned=sum(figures.planned.values()),
+            missing={stage: figures.missing(stage) for stage in STAGES if figures.missing(stage)},
+            hours=sum(each.seconds for stage in STAGES for each in figures.trainings[stage] if each.judged) / 3600,
+            family=sum(each.corrected is not None for each in figures.comparisons),
+            outside=_outside(figures.comparisons),
+            sections=sections,
+            readings=_readings(figures),
+            votes=_votes(figures),
+            choice=_choice(figures),
+            of=Answers(figures),
+            pictures={"differences": DIFFERENCES, "recalls": RECALLS, "votes": CURVES},
+        )
+    )
+
+
+class Answers:
+    """What the page's sentences say of single comparisons; a sentence that the data do not carry is refused.
+
+    In `page.md`: `of.gain("short", "midas_none", "soft", "WAR")` is a difference with its interval and p; and
+    `of.holds(...)` raises where what a sentence claims in words is not what was found.
+    """
+
+    def __init__(self, figures: Figures) -> None:
+        self._found = {(each.schedule, each.first, each.second, each.score): each for each in figures.comparisons}
+        self._points = {(each.method, each.votes_used, each.score): each for each in figures.points}
+
+    def gain(self, schedule: str, first: str, second: str, score: str) -> str:
+        """Such as +1.2 (0.3 to 2.1; p = .012)."""
+        each = self._found[schedule, first, second, score]
+        low, high = (shown(score, end, signed=True) for end in (each.low, each.high))
+        tested = "" if each.corrected is None else f"; {_p(each.corrected)}"
+        return f"{shown(score, each.difference, signed=True)} ({low} to {high}{tested})"
+
+    def found(self, schedule: str, first: str, second: str, score: str) -> str:
+        """The name of the better method, or noise."""
+        return self._found[schedule, first, second, score].found
+
+    def point(self, method: str, votes_used: int, score: str) -> str:
+        """A score with some votes of each picture, in percent."""
+        return f"{100 * self._points[method, votes_used, score].mean:.1f}"
+
+    @staticmethod
+    def holds(claim: bool, words: str) -> str:
+        """The words, if the claim is true.
+
+        Raises:
+            ValueError: it is not; the page must be written anew.
+        """
+        if not claim:
+            raise ValueError(f"the data do not carry it: {words}")
+        return words
+
+
+def schedule_name(name: str) -> str:
+    """Such as 2,500 pictures, 90 epochs."""
+    schedule = SCHEDULES[name]
+    return f"{'all' if schedule.num_train is None else f'{schedule.num_train:,}'} pictures, {schedule.epochs} epochs"
+
+
+def _outside(comparisons: Iterable[Comparison]) -> list[tuple[str, list[str]]]:
+    """Of each tested score, a line for each pair that differs by more than noise: in which schedules, by how much."""
+    found = []
+    for score in TESTED:
+        lines = []
+        for first, second in COMPARISONS:
+            pair = [each for each in comparisons if (each.first, each.second, each.score) == (first, second, score)]
+            for better in (first, second):
+                where = [each for each in pair if each.found == better]
+                told = [f"{schedule_name(e.schedule)}: {shown(score, e.difference, signed=True)}" for e in where]
+                word = "better" if better == first else "worse"
+                if told:
+                    lines.append(f"{NAMES[first]} {word} than {NAMES[second]} ({joined(told)})")
+        found.append((score, lines))
+    return found
+
+
+def _section(figures: Figures, schedule: str) -> dict[str, Any]:
+    trainings = [each for each in figures.trainings[schedule] if each.judged]
+    rows = []
+    for method in METHODS:
+        of_method = [each for each in trainings if each.row.partition("/")[0] == method]
+        if of_method:
+            rows.append([NAMES[method], str(len(of_method)), *_cells(of_method)])
+    of_schedule = [each for each in figures.comparisons if each.schedule == schedule]
+    likelihoods = [each.values["DM NLL"] for each in trainings]
+    return {
+        "title": schedule_name(schedule).capitalize(),
+        "scores": table(["method", "n", *(_HEADS.get(name, name) for name in _SCORES)], rows),
+        "tests": _tests(of_schedule),
+        "further": _further(of_schedule),
+        "likelihood": mean_and_deviation(likelihoods, 2),
+    }
+
+
+def _cells(trainings: Sequence[Scores]) -> list[str]:
+    return [
+        mean_and_deviation([each.values[name] for each in trainings], *((1, 100) if in_percent(name) else (3, 1)))
+        for name in _SCORES
+    ]
+
+
+def _tests(comparisons: Sequence[Comparison]) -> str:
+    rows = [
+        [
+            NAMES[each.first],
+            NAMES[each.second],
+            each.score,
+            shown(each.score, each.difference, signed=True),
+            f"{shown(each.score, each.low, signed=True)} to {shown(each.score, each.high, signed=True)}",
+            _p_value(each.p_runs),
+            _p_value(each.p_clips),
+            _p_value(each.corrected),
+            "noise" if each.found == "noise" else f"**{NAMES[each.found]}**",
+        ]
+        for each in comparisons
+        if each.score in TESTED
+    ]
+    head = ["method", "less", "", "difference", "95 % interval", "p, seeds", "p, pictures", "corrected", "better"]
+    return table(head, rows, left=(0, 1, 2, 8))
+
+
+def _further(comparisons: Sequence[Comparison]) -> str:
+    rows = []
+    for first, second in COMPARISONS:
+        pair = {each.score: each for each in comparisons if (each.first, each.second) == (first, second)}
+        if pair:
+            cells = [
+                f"{shown(s, pair[s].difference, signed=True)} ({shown(s, pair[s].low)} to {shown(s, pair[s].high)})"
+                if s in pair
+                else ""
+                for s in _FURTHER
+            ]
+            rows.append([NAMES[first], NAMES[second], *cells])
+    return table(["method", "less", *(_HEADS.get(name, name) for name in _FURTHER)], rows, left=(0, 1))
+
+
+def _readings(figures: Figures) -> str:
+    """Of the methods whose output has two readings, the distances of both."""
+    rows = []
+    for schedule in SCHEDULES:
+        for method in METHODS:
+            of_method = [e for e in figures.trainings[schedule] if e.row.partition("/")[0] == method]
+            readings = sorted({each.reading for each in of_method}, reverse=True)
+            for reading in readings if len(readings) > 1 else ():
+                values = [each.values for each in of_method if each.reading == reading]
+                cells = [mean_and_deviation([each[name] for each in values], 3) for name in ("TV", "KL", "ECE")]
+                rows.append([schedule_name(schedule), NAMES[method], reading.replace("_", " "), *cells])
+    return table(["schedule", "method", "read as", "TV", "KL", "ECE"], rows, left=(0, 1, 2))
+
+
+def _votes(figures: Figures) -> str:
+    numbers = (*VOTES_USED, VOTES_PER_PICTURE)
+    points = {(each.method, each.score, each.votes_used): each for each in figures.points}
+    rows = []
+    for score in TESTED:
+        for method in METHODS:
+            found = [points.get((method, score, number)) for number in numbers]
+            if any(found):
+                rows.append(
+                    [score, NAMES[method], *("" if e is None else _interval(e.mean, e.low, e.high) for e in found)]
+                )
+    return table(["", "method", *(f"{number} vote{'s' * (number > 1)}" for number in numbers)], rows, left=(0, 1))
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _choice(figures: Figures) -> str:
+    rows = []
+    for each in figures.trainings["choose"]:
+        method, _, schedule = each.row.partition("/")
+        if each.judged:
+            name = method.removeprefix("soft_regularised-")
+            war, uar = each.values["WAR"] or 0.0, each.values["UAR"] or 0.0
+            chosen = "chosen" if figures.chosen.get(schedule) == name else ""
+            rows.append(
+                [schedule_name(schedule), name.replace("_", " "), *(f"{100 * e:.1f}" for e in (war, uar)), chosen]
+            )
+    return table(["schedule", "regulariser", "WAR %", "UAR %", ""], rows, left=(0, 1, 4))
+
+
+def _p_value(p: float | None) -> str:
+    return "" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def _p(p: float) -> str:
+    return f"p {'' if p < 0.001 else '= '}{_p_value(p)}"
