@@ -29,6 +29,8 @@ def test_what_cannot_be_served(capsys, tmp_path):
         (["--folder", str(tmp_path / "none")], "is no folder"),
         (["--port", "70000"], "expected 0 to 65535"),
         (["--run", str(tmp_path / "none")], "there is no folder"),
+        (["--consent", str(tmp_path / "none")], "without --out"),
+        (["--out", str(tmp_path), "--consent", str(tmp_path / "none")], "there is no file"),
     ):
         assert main(["app", "--no_browser", *flags]) == 2
         assert words in capsys.readouterr().err

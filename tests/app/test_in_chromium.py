@@ -144,6 +144,10 @@ def test_a_person_votes_and_the_organiser_looks_on(browser, project):
         person.wait_for_selector("#joined:not([hidden])")
         assert person.input_value("#own").startswith(f"{running.address}/enter#")
         person.click("#joined a")
+        person.wait_for_selector("#briefing:not([hidden])")
+        assert person.get_attribute("#video", "src") is None  # no clip is shown before
+        person.keyboard.press("1")
+        person.click("#begin")
         for number, keys in enumerate((["1", "3", "Enter"], ["u"], ["2", "Enter"])):
             person.wait_for_function(
                 f"() => document.getElementById('left').textContent.startsWith('{number} answered')"
@@ -167,5 +171,14 @@ def test_a_person_votes_and_the_organiser_looks_on(browser, project):
         organiser.click("#train")
         organiser.wait_for_selector(".said.wrong")
         assert "train when 8 or more" in organiser.inner_text("#said")
+        organiser.click("#remove_1")
+        assert organiser.inner_text("#sure_yes") == "Delete Ada and 3 answers for good"
+        organiser.keyboard.press("Escape")
+        assert organiser.locator("#people tbody tr").count() == 1
+        organiser.click("#remove_1")
+        organiser.click("#sure_yes")
+        organiser.wait_for_selector("text=1 person was deleted, with all answers.")
+        person.reload()
+        person.wait_for_url("**/enter")
         for each in (organiser, person):
             each.context.close()

@@ -13,10 +13,13 @@ from http.client import HTTPException
 
 import pytest
 
+from midas_dfer.app.addresses import address_for_others
+from midas_dfer.app.annotate.invitation import keep_consent
 from midas_dfer.app.annotate.project import Rules, make_project, open_project
 from midas_dfer.app.annotate.votes import VoteStore
 from midas_dfer.app.playable import Playable, is_played
 from midas_dfer.app.server import AppSettings
+from midas_dfer.errors import RequestError
 from tests.app.conftest import Running, served
 from tests.support.app import write_face
 from tests.support.factories import plain_environment
@@ -69,7 +72,7 @@ def test_people_vote_blind_and_the_organiser_sees_it(voting):
         while told["clip_id"] is not None:
             assert set(told) == {
                 *("clip_id", "number", "done", "left", "name", "is_picture", "several", "unsure"),
-                *("classes", "colors", "emotions"),
+                *("classes", "colors", "emotions", "consent", "agreed"),
             }
             assert "happy" not in told["clip_id"]
             shown = person.ask(f"/api/vote/clip/{told['clip_id']}")
@@ -133,6 +136,66 @@ def test_links(voting):
     assert cleo.ask("/api/vote").status == 401  # the old link is not valid any more
     assert Running(voting.address, voting.folder, new).ask("/api/vote").status == 200
     assert voting.ask("/api/project/people/9", "POST", b"{}").status == 400
+
+
+def test_who_wants_to_be_left_out_is_deleted(voting):
+    ada, ben = join(voting, "Ada"), join(voting, "Ben")
+    for person in (ada, ben):
+        vote(person, task(person), ["happy"])
+    assert ada.ask("/api/project/people/1", "DELETE", b'{"name": "Ada"}').status == 403  # the organiser's alone
+    wrong = voting.ask("/api/project/people/1", "DELETE", b'{"name": "Ben"}')
+    assert (wrong.status, "is 'Ada', not 'Ben'" in json.loads(wrong.body)["error"]) == (400, True)
+    assert voting.ask("/api/project/people/1", "DELETE", b'{"name": "Ada"}').status == 200
+    seen = json.loads(voting.ask("/api/project").body)
+    assert ([each["annotator"]["name"] for each in seen["people"]], seen["votes"], seen["withdrawn"]) == (["Ben"], 1, 1)
+    assert voting.ask("/api/project/export/csv").body.decode().count("\n") == 2
+    assert ada.ask("/api/vote").status == 401
+
+
+def test_the_link_for_all_stays_until_there_is_a_new_one(clips, tmp_path):
+    project = make_project(tmp_path / "project", clips, CLASSES)
+    settings = AppSettings(lambda: None, lambda: "a reader", project=project)
+    with served(settings) as monday:
+        first = json.loads(monday.ask("/api/project").body)["join"]
+    kept = project.folder / "join.key"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert first.encode() not in (project.folder / "votes.sqlite").read_bytes()
+    with served(settings) as tuesday:
+        join(tuesday, "Ada")
+        assert json.loads(tuesday.ask("/api/project").body)["join"] == first
+        second = json.loads(tuesday.ask("/api/project/join", "POST", b"{}").body)["join"]
+        stranger = Running(tuesday.address, tuesday.folder)
+        tried = [stranger.ask("/enter", "POST", json.dumps({"key": key}).encode()).status for key in (first, second)]
+        assert tried == [403, 200]
+    kept.write_text("join-me\n")
+    with pytest.raises(RequestError, match=r"join\.key is damaged; remove it"), served(settings):
+        pass
+
+
+def test_people_agree_to_the_organisers_text_before_they_see_a_clip(clips, tmp_path):
+    project = make_project(tmp_path / "project", clips, CLASSES)
+    keep_consent(project.folder, "<b>I take part</b> of my own will.")
+    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
+        ada = join(running, "Ada")
+        told = task(ada)
+        assert (told["consent"], told["agreed"]) == ("<b>I take part</b> of my own will.", False)
+        for refused in (vote(ada, told, ["happy"]), ada.ask(f"/api/vote/clip/{told['clip_id']}")):
+            assert refused.status == 400
+            assert "agree to the text" in json.loads(refused.body)["error"]
+        other = ada.ask("/api/vote/agree", "POST", b'{"text": "another text"}')
+        assert (other.status, "was changed meanwhile" in json.loads(other.body)["error"]) == (400, True)
+        agreed = ada.ask("/api/vote/agree", "POST", json.dumps({"text": told["consent"]}).encode())
+        assert json.loads(agreed.body)["agreed"] is True
+        assert vote(ada, told, ["happy"]).status == 200
+        assert json.loads(running.ask("/api/project").body)["agreements"].keys() == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1", ""), ("localhost", ""), ("lab.example", "http://lab.example:8765")]
+)
+def test_the_address_that_others_can_open(host, address):
+    assert address_for_others(host, 8765) == address
+    assert not address_for_others("0.0.0.0", 1).startswith(("http://0.0.0.0", "http://127."))  # noqa: S104
 
 
 def test_too_few_votes_make_no_model(voting):

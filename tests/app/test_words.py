@@ -16,8 +16,10 @@ def test_every_text_is_in_every_language():
     assert {"en", "de", "ja"} <= codes
     for name, texts in all_words().items():
         assert set(texts) == codes, name
-        filled = {code: set(re.findall(r"\{(\w+)\}", text)) for code, text in texts.items()}
+        filled = {code: set(re.findall(r"\{(\w+)[|}]", text)) for code, text in texts.items()}
         assert len(set(map(frozenset, filled.values()))) == 1, name
+        for forms in re.findall(r"\{\w+\|([^}]*)\}", "".join(texts.values())):
+            assert re.search(r"(^|\|)other=", forms), name
 
 
 def test_texts_that_are_used_are_there_and_others_are_not():

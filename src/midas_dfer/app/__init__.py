@@ -2,6 +2,7 @@
 
 - `server`: the routes, and the process that serves them.
 - `safety`: who may ask for what: keys, hosts, origins, and what a page may load.
+- `addresses`: what the server is called, here and by other machines.
 - `words`: the texts of the pages, in several languages; all of them are in `words.toml`.
 - `uploads`: videos that a browser sends, bounded and removed again.
 - `readings`: videos being read, one after the other, with their progress.

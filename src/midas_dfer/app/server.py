@@ -1,7 +1,6 @@
 """The routes of the app, and the process that serves them on this machine."""
 
 import asyncio
-import hmac
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from midas_dfer.app.addresses import LOCAL, names_of, shown_host
 from midas_dfer.app.annotate.project import Project
 from midas_dfer.app.live import live_socket
 from midas_dfer.app.making import making_routes
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 LANGUAGE = "midas_language"
 _READING = ("read.html", "live.html")
-_LOCAL = ("127.0.0.1", "localhost")
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where somebody asks for it
 _MOST_LISTED = 2000
 
 
@@ -80,9 +78,9 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         key: the organiser's.
         hosts: what the server is called, with its port, such as 127.0.0.1:8765.
     """
+    voting = None if settings.project is None else Voting(settings.project)
     uploads = Uploads()
     readings = Readings(settings.load, uploads.remove)
-    voting = None if settings.project is None else Voting(settings.project)
     pipeline = None if settings.project is None else Pipeline(settings.project)
     sessions = Sessions.for_organiser(key) if voting is None else Sessions.for_organiser(key, voting.number_of)
 
@@ -175,7 +173,7 @@ async def _enter(request: Request) -> Response:
     key = values.get("key")
     if not isinstance(key, str) or not key.isascii() or len(key) >= LONGEST_KEY:
         key = ""  # as all keys are of letters, digits, - and _
-    if voting is not None and hmac.compare_digest(key.encode(), voting.join_key.encode()):
+    if voting is not None and await run_in_threadpool(voting.is_join_key, key):
         joined: Response = await voting.join(values.get("name"))
         return joined
     cookie = request.app.state.sessions.enter(key)
@@ -290,28 +288,6 @@ async def _video(request: Request) -> Response:
     return FileResponse(shown, media_type="video/mp4" if shown.suffix.lower() in (".mov", ".m4v") else None)
 
 
-def _names(host: str) -> set[str]:
-    """What a server that listens there may be called."""
-    if host in _LOCAL:
-        return {"127.0.0.1", "localhost"}
-    if host != _EVERYWHERE:
-        return {host}
-    own = socket.gethostname()
-    with suppress(OSError):
-        return {"127.0.0.1", "localhost", own, _shown_host(host), *socket.gethostbyname_ex(own)[2]}
-    return {"127.0.0.1", "localhost", own, _shown_host(host)}
-
-
-def _shown_host(host: str) -> str:
-    """The address that other machines know this one by; nothing is sent to find it out."""
-    if host != _EVERYWHERE:
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
-        asked.connect(("192.0.2.1", 9))  # a datagram socket only looks at its routes; the address is of no machine
-        return str(asked.getsockname()[0])
-    return "127.0.0.1"
-
-
 def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C, and say the address.
 
@@ -331,11 +307,11 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
             "free one, or another --host"
         ) from error
     port, key = listening.getsockname()[1], new_key()
-    hosts = frozenset(f"{name.lower()}:{port}" for name in _names(settings.host))
-    address = f"http://{_shown_host(settings.host)}:{port}/enter#{key}"
+    hosts = frozenset(f"{name.lower()}:{port}" for name in names_of(settings.host))
+    address = f"http://{shown_host(settings.host)}:{port}/enter#{key}"
     say(f"midas app: {address}")
     say("whoever has this address can use the app; Ctrl-C ends it")
-    if settings.host not in _LOCAL:
+    if settings.host not in LOCAL:
         say("note: other machines are let in over plain HTTP; use it in a network that you trust")
     app = make_app(settings, key, hosts)
     server = uvicorn.Server(

@@ -1,5 +1,6 @@
 """The routes of an annotation project: what annotators see and do, and what the organiser sees of it."""
 
+import hmac
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -11,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from midas_dfer.app.addresses import address_for_others
 from midas_dfer.app.annotate.export import label_studio_text, table_text
+from midas_dfer.app.annotate.invitation import consent_text, join_key, new_join_key
 from midas_dfer.app.annotate.progress import voting_progress
 from midas_dfer.app.annotate.project import Project
 from midas_dfer.app.annotate.session import Session
@@ -19,7 +22,7 @@ from midas_dfer.app.annotate.votes import Annotator, VoteStore
 from midas_dfer.app.playable import Playable
 from midas_dfer.app.readings import looks_of
 from midas_dfer.app.requests import values_of
-from midas_dfer.app.safety import ANNOTATOR, COOKIE, new_key
+from midas_dfer.app.safety import ANNOTATOR, COOKIE, ORGANISER
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.values import LARGEST, is_whole
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
@@ -29,18 +32,18 @@ COOKIE_SECONDS = 90 * 24 * 3600
 
 
 class Voting:
-    """A project that is open for votes.
-
-    Attributes:
-        join_key: opens the page on which people give their name; another one at each start.
-    """
+    """A project that is open for votes."""
 
     def __init__(self, project: Project) -> None:
+        join_key(project.folder)  # what is wrong with it is said at once
         self.project, self.store = project, VoteStore(project)
-        self.session = Session(project, self.store)
+        self.session = Session(project, self.store, consent_text(project.folder))
         self.playable = Playable(project.folder / "playable")
-        self.join_key = f"join-{new_key()}"
         self._closed = False
+
+    def is_join_key(self, key: str) -> bool:
+        """Whether this opens the page on which people give their name; compared in constant time."""
+        return hmac.compare_digest(key.encode(), join_key(self.project.folder).encode())
 
     def number_of(self, token: str) -> int | None:
         """The annotator whose token this is."""
@@ -53,10 +56,13 @@ class Voting:
             Route("/api/vote", self._task),
             Route("/api/vote", self._vote, methods=["POST"]),
             Route("/api/vote/undo", self._undo, methods=["POST"]),
+            Route("/api/vote/agree", self._agree, methods=["POST"]),
             Route("/api/vote/clip/{clip_id}", self._clip),
             Route("/api/project", self._progress),
             Route("/api/project/people", self._add, methods=["POST"]),
+            Route("/api/project/join", self._new_join_link, methods=["POST"]),
             Route("/api/project/people/{number:int}", self._new_link, methods=["POST"]),
+            Route("/api/project/people/{number:int}", self._withdraw, methods=["DELETE"]),
             Route("/api/project/export/{kind}", self._export),
         ]
 
@@ -99,6 +105,8 @@ class Voting:
         return {
             **asdict(task),
             "name": annotator.name,
+            "consent": self.session.consent,
+            "agreed": self.session.has_agreed(annotator),
             "is_picture": path.lower().endswith(PICTURE_SUFFIXES),
             "several": rules.several,
             "unsure": rules.unsure,
@@ -122,13 +130,21 @@ class Voting:
         await run_in_threadpool(self.session.undo, annotator, _number_in(values))
         return JSONResponse(await run_in_threadpool(self._told, annotator))
 
+    async def _agree(self, request: Request) -> Response:
+        text, annotator = (await values_of(request)).get("text"), self._who(request)
+        await run_in_threadpool(self.session.agree, annotator, str(text))
+        return JSONResponse(await run_in_threadpool(self._told, annotator))
+
     async def _clip(self, request: Request) -> Response:
+        if request.scope["midas_who"] != ORGANISER:
+            await run_in_threadpool(self.session.check_agreed, self._who(request))
         clip = self.project.clip(request.path_params["clip_id"])
         path = await run_in_threadpool(lambda: self.playable.of(self.project.video(clip)))
         return FileResponse(path)
 
     async def _progress(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self._summed_up))
+        address = address_for_others(request.app.state.settings.host, request.url.port)
+        return JSONResponse({**await run_in_threadpool(self._summed_up), "address": address})
 
     def _summed_up(self) -> dict[str, Any]:
         people = self.store.annotators()
@@ -141,7 +157,10 @@ class Voting:
             "folder": str(self.project.folder),
             "videos": str(self.project.videos),
             "wanted": self.project.rules.votes_wanted,
-            "join": self.join_key,
+            "join": join_key(self.project.folder),
+            "consent": self.session.consent,
+            "agreements": self.store.agreements(self.session.consent),
+            "withdrawn": self.store.withdrawn(),
         }
 
     async def _add(self, request: Request) -> Response:
@@ -152,11 +171,27 @@ class Voting:
         return JSONResponse({"name": added.name, "token": token})
 
     async def _new_link(self, request: Request) -> Response:
+        found = self._named(request)
+        return JSONResponse({"name": found.name, "token": await run_in_threadpool(self.store.new_token, found)})
+
+    async def _withdraw(self, request: Request) -> Response:
+        """Delete a person, whose name comes with the request, so that no other one is deleted by mistake."""
+        found, name = self._named(request), (await values_of(request)).get("name")
+        if name != found.name:
+            raise RequestError(f"annotator {found.number} is {found.name!r}, not {name!r:.70}: load the page again")
+        await run_in_threadpool(self.store.withdraw, found)
+        return JSONResponse({"removed": found.name})
+
+    async def _new_join_link(self, request: Request) -> Response:
+        await values_of(request)
+        return JSONResponse({"join": await run_in_threadpool(new_join_key, self.project.folder)})
+
+    def _named(self, request: Request) -> Annotator:
         number = request.path_params["number"]
         found = next((each for each in self.store.annotators() if each.number == number), None)
         if found is None:
             raise RequestError(f"there is no annotator {number}")
-        return JSONResponse({"name": found.name, "token": await run_in_threadpool(self.store.new_token, found)})
+        return found
 
     async def _export(self, request: Request) -> Response:
         """votes.csv, or tasks for Label Studio."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midas_dfer.app.annotate import database as database_module
 from midas_dfer.app.annotate import votes as votes_module
 from midas_dfer.app.annotate.project import open_project, want_votes
 from midas_dfer.app.annotate.session import Session
@@ -174,8 +175,59 @@ def test_votes_are_never_changed_or_deleted(store, project):
     base.close()
 
 
+def test_a_person_who_withdraws_leaves_nothing_in_the_file(project, store):
+    """Also not in its free pages or its log; others' answers and the numbers of people stay."""
+    people = [store.add_annotator(name)[0] for name in ("Anna", "Ladislava Withdrawn", "Cleo")]
+    gone = people[1]
+    for number in range(1, 60):
+        for person in people:
+            store.add_vote(person.number, number, "clip00.mp4", "first", Answer(("sad",), 1, f"said by {person.name}"))
+    store.undo(gone.number, 60)
+    store.agree(gone, "Ladislava agrees")
+    before = [vote for vote in store.votes() if vote.annotator != gone.number]
+    store.withdraw(gone)
+    kept = b"".join(file.read_bytes() for file in project.folder.glob("votes.sqlite*"))
+    assert b"Ladislava" not in kept
+    assert b"said by Cleo" in kept
+    assert store.votes() == before
+    assert store.annotators() == [people[0], people[2]]
+    assert (store.withdrawn(), store.agreements("Ladislava agrees")) == (1, {})
+    with pytest.raises(RequestError, match="you were removed"):
+        store.add_vote(gone.number, 1, "clip00.mp4", "first", Answer(("sad",), 1))
+    store.withdraw(people[2])
+    assert store.add_annotator("Dev")[0].number == 4  # a number is never given twice
+    with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+        store._base.execute("DELETE FROM events")
+
+
+def test_traces_that_another_program_holds_are_told(project, monkeypatch):
+    monkeypatch.setattr(database_module, "PATIENCE", 0.05)
+    with VoteStore(project) as own:
+        anna, _ = own.add_annotator("Anna")
+        other = sqlite3.connect(project.folder / "votes.sqlite", isolation_level=None)
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM annotators").fetchall()
+        with pytest.raises(JobError, match=r"was deleted, but another program has .*votes\.sqlite open"):
+            own.withdraw(anna)
+        assert own.annotators() == []
+        other.close()
+
+
+def test_a_project_of_before_has_the_new_tables_when_it_is_opened(project):
+    VoteStore(project).close()
+    base = sqlite3.connect(project.folder / "votes.sqlite")
+    for table in ("agreements", "withdrawn"):
+        base.execute(f"DROP TABLE {table}")
+    base.close()
+    with VoteStore(project) as store:
+        anna, _ = store.add_annotator("Anna")
+        store.agree(anna, "a text")
+        assert store.agreements("a text").keys() == {1}
+        assert store.agreements("another") == {}
+
+
 def test_a_locked_store_is_told_in_a_sentence(project, monkeypatch):
-    monkeypatch.setattr(votes_module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(database_module, "PATIENCE", 0.05)
     with VoteStore(project) as store:
         other = sqlite3.connect(project.folder / "votes.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

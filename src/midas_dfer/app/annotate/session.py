@@ -29,11 +29,31 @@ class Task:
 
 
 class Session:
-    """The project as annotators meet it; safe to use from several threads."""
+    """The project as annotators meet it; safe to use from several threads.
 
-    def __init__(self, project: Project, store: VoteStore) -> None:
+    `consent` is the organiser's text, to which people agree before they see a clip; empty: there is none.
+    """
+
+    def __init__(self, project: Project, store: VoteStore, consent: str = "") -> None:
         self._project = project
         self._store = store
+        self.consent = consent
+
+    def has_agreed(self, annotator: Annotator) -> bool:
+        """Whether the person agreed to the organiser's text as it is now."""
+        return not self.consent or annotator.number in self._store.agreements(self.consent)
+
+    def agree(self, annotator: Annotator, text: str) -> None:
+        """Store that the person agrees to the text that was on the page."""
+        if text != self.consent:
+            raise RequestError("this text was changed meanwhile: load the page again")
+        if not self.has_agreed(annotator):
+            self._store.agree(annotator, text)
+
+    def check_agreed(self, annotator: Annotator) -> None:
+        """Refuse who has not agreed."""
+        if not self.has_agreed(annotator):
+            raise RequestError("agree to the text of who runs this project first: load the page again")
 
     def task(self, annotator: Annotator) -> Task:
         """What the person is to do next."""
@@ -60,6 +80,7 @@ class Session:
         Raises:
             RequestError: the rules do not allow the answer, or the task was answered already.
         """
+        self.check_agreed(annotator)
         clip, answer = self._project.clip(clip_id), self._checked(emotions, ms, comment)
         history = self._store.history(annotator.number)
         # The same answer sent again, after a lost connection: the store knows it, but why it was shown is as it was.

@@ -1,22 +1,18 @@
 """The votes of a project in SQLite: one row per event, added and never changed, on the disk before it is acknowledged.
 
-Ours is the schema; SQLite gives the rest: WAL with `synchronous=FULL` loses no committed row to `kill -9` or a power
-failure, and lets processes and threads write in turn. Not for network file systems, whose locks WAL cannot use.
+The one thing that is deleted is a whole person who wants to be left out, with all that they said.
 """
 
 import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, get_args
 
+from midas_dfer.app.annotate.database import PATIENCE, Database
 from midas_dfer.app.annotate.project import LOCK_FILE, MOST_ANNOTATORS, PROJECT_FILE, Project
 from midas_dfer.datasets.people import find_people
 from midas_dfer.errors import JobError, RequestError
@@ -32,7 +28,9 @@ LONGEST_TIME = 24 * 60 * 60 * 1000
 Presentation = Literal["first", "repeat", "gold"]
 """Why a clip is shown: for a vote; again, for reliability; because its right answer is known."""
 
-_PATIENCE = 10.0  # seconds for another process to finish writing
+_NO_DELETE = (
+    "CREATE TRIGGER no_delete BEFORE DELETE ON events BEGIN SELECT RAISE (ABORT, 'votes are never deleted'); END"
+)
 _SCHEMA = (
     "CREATE TABLE project (fingerprint TEXT NOT NULL) STRICT",
     """CREATE TABLE annotators (
@@ -52,9 +50,15 @@ _SCHEMA = (
         UNIQUE (annotator, number)
     ) STRICT""",
     "CREATE TRIGGER no_change BEFORE UPDATE ON events BEGIN SELECT RAISE (ABORT, 'votes are never changed'); END",
-    "CREATE TRIGGER no_delete BEFORE DELETE ON events BEGIN SELECT RAISE (ABORT, 'votes are never deleted'); END",
+    _NO_DELETE,
     """CREATE VIEW votes AS SELECT e.*, u.id IS NOT NULL AS undone
         FROM events e LEFT JOIN events u ON u.undoes = e.id WHERE e.undoes IS NULL""",
+)
+_SINCE = (  # tables that older projects get when they are opened
+    """CREATE TABLE IF NOT EXISTS agreements (
+        annotator INTEGER NOT NULL REFERENCES annotators (number), time TEXT NOT NULL, text TEXT NOT NULL
+    ) STRICT""",
+    "CREATE TABLE IF NOT EXISTS withdrawn (number INTEGER PRIMARY KEY, time TEXT NOT NULL) STRICT",
 )
 
 
@@ -126,49 +130,41 @@ class History:
     taken_back: str | None
 
 
-class VoteStore:
+class VoteStore(Database):
     """The votes of a project; safe to use from several threads and processes."""
 
     def __init__(self, project: Project) -> None:
-        self.path = project.folder / VOTES_FILE
-        self._lock = threading.Lock()
-        with self._telling():
-            self._base = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-            try:
+        super().__init__(project.folder / VOTES_FILE)
+        try:
+            with self._telling():
                 self._open(project)
-            except BaseException:
-                self._base.close()
-                raise
-
-    def _open(self, project: Project) -> None:
-        with only_one(project.folder / LOCK_FILE, f"another process opens {self.path}", _PATIENCE):
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-                self._base.execute(f"PRAGMA {pragma}")
-            with self._writing():
-                if not self._base.execute("SELECT 1 FROM sqlite_schema").fetchall():
-                    for statement in _SCHEMA:
-                        self._base.execute(statement)
-                    self._base.execute("INSERT INTO project VALUES (?)", [project.fingerprint])
-            to_disk(self.path.parent)
-        problem = self._base.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise sqlite3.DatabaseError(problem.splitlines()[-1])
-        if self._base.execute("SELECT fingerprint FROM project").fetchone() != (project.fingerprint,):
-            raise RequestError(
-                f"{self.path} holds the votes of another project, or {project.folder / PROJECT_FILE} was edited after "
-                "people had voted: put both back as they were"
-            )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
+        except BaseException:
             self._base.close()
+            raise
 
     def __enter__(self) -> "VoteStore":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _open(self, project: Project) -> None:
+        with only_one(project.folder / LOCK_FILE, f"another process opens {self.path}", PATIENCE):
+            self._set_up()
+            with self._writing():
+                if not self._base.execute("SELECT 1 FROM sqlite_schema").fetchall():
+                    for statement in _SCHEMA:
+                        self._base.execute(statement)
+                    self._base.execute("INSERT INTO project VALUES (?)", [project.fingerprint])
+                for statement in _SINCE:
+                    self._base.execute(statement)
+            to_disk(self.path.parent)
+        self._check()
+        if self._base.execute("SELECT fingerprint FROM project").fetchone() != (project.fingerprint,):
+            raise RequestError(
+                f"{self.path} holds the votes of another project, or {project.folder / PROJECT_FILE} was edited after "
+                "people had voted: put both back as they were"
+            )
 
     def add_annotator(self, name: str) -> tuple[Annotator, str]:
         """Add a person; also gives the token of their link, of which only a digest is kept."""
@@ -191,10 +187,13 @@ class VoteStore:
                 raise RequestError(
                     f"the project has {MOST_ANNOTATORS} annotators already, which is the most there can be"
                 )
-            added = self._base.execute(
-                "INSERT INTO annotators (name, token_sha256, added) VALUES (?, ?, ?)", [plain, _digest(token), _now()]
-            )
-            return Annotator(int(added.lastrowid or 0), plain), token
+            (last,) = self._base.execute(
+                "SELECT MAX(number) FROM (SELECT number FROM annotators UNION SELECT number FROM withdrawn)"
+            ).fetchone()
+            added = Annotator((last or 0) + 1, plain)
+            row = [added.number, plain, _digest(token), _now()]
+            self._base.execute("INSERT INTO annotators (number, name, token_sha256, added) VALUES (?, ?, ?, ?)", row)
+            return added, token
 
     def new_token(self, annotator: Annotator) -> str:
         """Give a person a new link; the old one is not valid any more."""
@@ -204,6 +203,43 @@ class VoteStore:
                 "UPDATE annotators SET token_sha256 = ? WHERE number = ?", [_digest(token), annotator.number]
             )
         return token
+
+    def agree(self, annotator: Annotator, text: str) -> None:
+        """Store that a person agreed to the organiser's text, and when."""
+        with self._telling(), self._lock, self._writing():
+            self._base.execute("INSERT INTO agreements VALUES (?, ?, ?)", [annotator.number, _now(), text])
+
+    def agreements(self, text: str) -> dict[int, str]:
+        """When each person first agreed to a text, by their number."""
+        return {
+            number: time
+            for number, time, agreed in reversed(self._rows("SELECT * FROM agreements ORDER BY time"))
+            if agreed == text
+        }
+
+    def withdraw(self, annotator: Annotator) -> None:
+        """Delete a person with all that they said, so that nothing of it stays in the file; their number stays taken.
+
+        Raises:
+            JobError: it is done, but another program holds the file, in which traces may stay until it ends.
+        """
+        with self._telling(), self._lock:
+            with self._writing():
+                self._base.execute("DROP TRIGGER no_delete")
+                for table in ("events", "agreements"):
+                    self._base.execute(f"DELETE FROM {table} WHERE annotator = ?", [annotator.number])  # noqa: S608
+                self._base.execute(_NO_DELETE)
+                self._base.execute("DELETE FROM annotators WHERE number = ?", [annotator.number])
+                self._base.execute("INSERT OR IGNORE INTO withdrawn VALUES (?, ?)", [annotator.number, _now()])
+            if not self._wipe():
+                raise JobError(
+                    f"{annotator.name} was deleted, but another program has {self.path} open: close it there, then end "
+                    "the app, which clears what is left of the deleted rows"
+                )
+
+    def withdrawn(self) -> int:
+        """How many people were removed."""
+        return len(self._rows("SELECT number FROM withdrawn"))
 
     def annotators(self) -> list[Annotator]:
         """Everybody, in the order in which they were added."""
@@ -280,10 +316,6 @@ class VoteStore:
                 for event, who, number, time, clip, why, names, ms, comment, undone in rows
             ]
 
-    def _rows(self, query: str, values: Sequence[int] = ()) -> list[tuple[Any, ...]]:
-        with self._telling(), self._lock:
-            return self._base.execute(query, values).fetchall()
-
     def _add(self, annotator: int, number: int, event: tuple[Any, ...]) -> None:
         with self._telling(), self._lock, self._writing():
             stored = self._base.execute(
@@ -295,6 +327,8 @@ class VoteStore:
                 self._insert(annotator, number, event)
 
     def _insert(self, annotator: int, number: int, event: tuple[Any, ...]) -> None:
+        if not self._base.execute("SELECT 1 FROM annotators WHERE number = ?", [annotator]).fetchall():
+            raise RequestError("you were removed from this project: ask who runs it")
         (last,) = self._base.execute("SELECT COUNT(*) FROM events WHERE annotator = ?", [annotator]).fetchone()
         if number != last + 1:
             raise RequestError("this was answered already, perhaps in another window: load the page again")
@@ -303,43 +337,6 @@ class VoteStore:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [annotator, number, _now(), *event],
         )
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction: all of it or nothing, and nobody writes between what is read in it and what is written."""
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._base.execute("COMMIT")
-        except BaseException:
-            if self._base.in_transaction:
-                self._base.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turn SQLite's errors inside into sentences, and those of names that cannot be read."""
-        try:
-            yield
-        except (sqlite3.Error, json.JSONDecodeError) as error:
-            raise _in_words(self.path, error) from error
-
-
-def _in_words(path: Path, error: Exception) -> JobError | RequestError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JobError(f"{path} is in use by another program for more than {_PATIENCE:.0f} seconds: close it there")
-    if code == sqlite3.SQLITE_FULL:
-        return JobError(f"the disk is full: the vote was not stored in {path}. Free some space and vote again")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return JobError(f"{path} cannot be written ({error}): check its permissions, and those of its folder")
-    if code == sqlite3.SQLITE_IOERR:
-        return JobError(f"{path} cannot be read or written ({error}): check the disk")
-    if isinstance(error, sqlite3.ProgrammingError):
-        return JobError(f"{path} is closed already ({error})")
-    return RequestError(
-        f"{path} is damaged ({error}): restore it from a copy, or save what can be read with sqlite3's command .recover"
-    )
 
 
 def _digest(token: str) -> bytes:

@@ -2,9 +2,22 @@
 
 export const words = JSON.parse(document.getElementById("words").textContent);
 
-/** A text, with its {names} filled in. */
+export const language = document.documentElement.lang;
+const plural = new Intl.PluralRules(language);
+
+/** A text, with its {names} filled in; of {name|one=clip|other=clips} the form that the number asks for. */
 export function say(name, values = {}) {
-  return words[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? String(values[key]) : whole));
+  return words[name].replace(/\{(\w+)((?:\|\w+=[^|}]*)*)\}/g, (whole, key, forms) => {
+    if (!(key in values)) return whole;
+    if (!forms) return typeof values[key] === "number" ? figure(values[key]) : String(values[key]);
+    const by = Object.fromEntries(forms.slice(1).split("|").map((form) => form.split("=")));
+    return by[plural.select(values[key])] ?? by.other;
+  });
+}
+
+/** A number as people of the page's language write it. */
+export function figure(value, digits = 0) {
+  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** Ask the server; what it refuses is thrown as an Error with its sentence. */
@@ -40,7 +53,12 @@ export function status(text, wrong = false) {
 }
 
 export function percent(share) {
-  return `${Math.round(100 * share)} %`;
+  return share.toLocaleString(language, { style: "percent" });
+}
+
+/** A time as people of the page's language write it. */
+export function day(time) {
+  return new Date(time).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
 }
 
 let emotions = {};

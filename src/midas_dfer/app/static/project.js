@@ -1,10 +1,12 @@
 // What the organiser sees: how far people are, how they agree, which clips need more votes; and a model made of it.
 
-import { ask, know, make, named, percent, post, say, showLegend, status } from "./common.js";
+import { ask, day, figure, know, make, named, percent, post, say, showLegend, status } from "./common.js";
 
 const at = (id) => document.getElementById(id);
 const ASK_EVERY = 5000; // milliseconds
 let polling = 0;
+let shown = ""; // what the page shows, as JSON
+let origin = location.origin; // where other machines find this server
 
 function cell(text, attributes = {}) {
   return make("td", attributes, text);
@@ -15,7 +17,7 @@ function table(place, heads, rows) {
   place.replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
-const fixed = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const fixed = (value, digits = 2) => (value === null || value === undefined ? "–" : figure(value, digits));
 
 function ribbon(classes, colors, shares) {
   const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]).filter((k) => shares[k] > 0);
@@ -29,7 +31,35 @@ function ribbon(classes, colors, shares) {
   return make("div", { class: "ribbon", role: "img", "aria-label": text, title: text }, ...parts);
 }
 
+/** Ask before something that cannot be undone. */
+function sure(title, text, yes) {
+  at("sure_title").textContent = title;
+  at("sure_text").textContent = text;
+  at("sure_yes").textContent = yes;
+  const dialog = at("sure");
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
+/** Do what a button is for; what is refused is said. */
+async function act(doing) {
+  try {
+    status("");
+    await doing();
+    await refresh();
+  } catch (error) {
+    status(say("failed", { why: error.message }), true);
+  }
+}
+
 function show(told) {
+  if (shown === JSON.stringify(told)) return;
+  shown = JSON.stringify(told);
+  if (told.address && ["127.0.0.1", "localhost"].includes(location.hostname)) origin = told.address;
+  at("alone").hidden = Boolean(told.address);
+  at("withdrawn").hidden = !told.withdrawn;
+  at("withdrawn").textContent = say("project_withdrawn", { count: told.withdrawn });
   know(told);
   showLegend(told.classes, told.colors);
   const state = told.enough
@@ -37,8 +67,8 @@ function show(told) {
     : say("project_left", { left: told.votes_left });
   at("state").textContent = `${say("project_votes", { votes: told.votes, clips: told.clips.length })}. ${state}`;
   at("notes").replaceChildren(...told.notes.map((note) => make("li", {}, note)));
-  at("join").value = `${location.origin}/enter#${told.join}`;
-  showPeople(told.people);
+  at("join").value = `${origin}/enter#${told.join}`;
+  showPeople(told);
   const tiles = [["project_alpha", told.alpha], ["project_fleiss", told.kappa]].map(([name, found]) => {
     const { low, high, clips } = found;
     const interval = low === null ? "" : say("project_interval", { low: fixed(low), high: fixed(high), clips });
@@ -48,21 +78,37 @@ function show(told) {
   showClips(told);
 }
 
-function showPeople(people) {
+function showPeople({ people, consent, agreements }) {
   const rows = people.map((each) => {
     const { name, number } = each.annotator;
-    const button = make("button", { type: "button" }, say("project_new_link", { name }));
-    button.addEventListener("click", () => makeLink(`/api/project/people/${number}`, {}));
+    const link = make("button", { type: "button", id: `link_${number}`, "aria-label": say("project_new_link_of", { name }) }, say("project_new_link"));
+    link.addEventListener("click", () => makeLink(`/api/project/people/${number}`, {}));
+    const remove = make("button", { type: "button", id: `remove_${number}`, "aria-label": say("project_remove_of", { name }) }, say("project_remove"));
+    remove.addEventListener("click", () => withdraw(each));
     const who = make("th", { scope: "row" }, name);
     if (each.by_habit) who.append(make("span", { class: "small" }, ` ${say("project_habit")}`));
     return make(
       "tr", {}, who, cell(each.votes, { class: "n" }), cell(each.unsure, { class: "n" }), cell(fixed(each.seconds, 1), { class: "n" }),
       cell(fixed(each.kappa), { class: "n" }), cell(each.self_agreement === null ? "–" : percent(each.self_agreement), { class: "n" }),
-      cell(each.gold_score === null ? "–" : percent(each.gold_score), { class: "n" }), make("td", { class: "n" }, button),
+      cell(each.gold_score === null ? "–" : percent(each.gold_score), { class: "n" }),
+      ...(consent ? [cell(number in agreements ? day(agreements[number]) : "–", { class: "n" })] : []),
+      make("td", { class: "n" }, link, " ", remove),
     );
   });
+  const agreed = consent ? [[say("project_agreed"), "n"]] : [];
   const heads = ["votes_column", "unsure", "seconds", "kappa", "again", "gold"].map((name) => [say(`project_${name}`), "n"]);
-  table(at("people"), [[say("project_name")], ...heads, [""]], rows);
+  table(at("people"), [[say("project_name")], ...heads, ...agreed, [""]], rows);
+}
+
+async function withdraw({ annotator: { name, number }, votes, unsure }) {
+  const yes = say("project_remove_yes", { name, count: votes + unsure });
+  if (!(await sure(say("project_remove_title", { name }), say("project_remove_text"), yes))) return;
+  const options = { method: "DELETE", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }) };
+  await act(() => ask(`/api/project/people/${number}`, options));
+}
+
+async function newJoin() {
+  if (await sure(say("project_new_join"), say("project_new_join_text"), say("project_new_join"))) await act(() => post("/api/project/join", {}));
 }
 
 function showClips({ clips, classes, colors }) {
@@ -78,18 +124,14 @@ function showClips({ clips, classes, colors }) {
 }
 
 async function makeLink(path, values) {
-  try {
+  await act(async () => {
     const { name, token } = await post(path, values);
     at("made").textContent = say("project_link_of", { name });
-    at("link").value = `${location.origin}/enter#${token}`;
+    at("link").value = `${origin}/enter#${token}`;
     at("made").hidden = at("link").hidden = false;
     at("link").focus();
     at("link").select();
-    status("");
-    await refresh();
-  } catch (error) {
-    status(say("failed", { why: error.message }), true);
-  }
+  });
 }
 
 function showMaking(told) {
@@ -109,9 +151,9 @@ function showMaking(told) {
   const models = [...told.models].reverse().map((number) => {
     const { clips, uar, war, total_variation: tv } = told.scores[number];
     const scores = clips ? say("make_scores", { clips, uar: uar === null ? "–" : percent(uar), war: war === null ? "–" : percent(war), tv: fixed(tv) }) : "";
-    const use = make("button", { type: "button" }, say("make_use", { number }));
+    const use = make("button", { type: "button", id: `use_${number}` }, say("make_use", { number }));
     use.addEventListener("click", () => useModel(number));
-    const report = make("a", { class: "button", href: `/project/models/${number}/report`, target: "_blank" }, say("make_open_report", { number }));
+    const report = make("a", { class: "button", id: `report_${number}`, href: `/project/models/${number}/report`, target: "_blank" }, say("make_open_report", { number }));
     const buttons = make("div", { class: "row gap" }, use, ...(clips ? [report] : []));
     return make("div", { class: "model" }, make("strong", {}, say("make_model", { number })), make("p", { class: "small" }, scores), buttons);
   });
@@ -119,18 +161,18 @@ function showMaking(told) {
 }
 
 async function useModel(number) {
-  try {
+  await act(async () => {
     const told = await post(`/api/project/models/${number}`, {});
     at("used").textContent = say("make_used", { model: told.model });
-  } catch (error) {
-    status(say("failed", { why: error.message }), true);
-  }
+  });
 }
 
 async function refresh() {
-  show(await ask("/api/project"));
-  const making = await ask("/api/project/models");
+  const [told, making] = await Promise.all([ask("/api/project"), ask("/api/project/models")]);
+  const focused = document.activeElement?.id;
+  show(told);
   showMaking(making);
+  if (focused && document.activeElement?.id !== focused) at(focused)?.focus({ preventScroll: true }); // who is at a button stays there
   clearTimeout(polling);
   polling = setTimeout(() => refresh().catch(() => {}), making.running ? 1000 : ASK_EVERY);
 }
@@ -140,15 +182,9 @@ at("add").addEventListener("submit", (event) => {
   makeLink("/api/project/people", { name: at("name").value });
   at("name").value = "";
 });
-at("train").addEventListener("click", async (event) => {
-  try {
-    const method = event.target.dataset.running ? "DELETE" : "POST";
-    showMaking(await ask("/api/project/models", { method, headers: { "Content-Type": "application/json" }, ...(method === "POST" ? { body: "{}" } : {}) }));
-    status("");
-    await refresh();
-  } catch (error) {
-    status(say("failed", { why: error.message }), true);
-  }
-});
+at("train").addEventListener("click", ({ target }) =>
+  act(() => (target.dataset.running ? ask("/api/project/models", { method: "DELETE" }) : post("/api/project/models", {}))),
+);
+at("new_join").addEventListener("click", newJoin);
 for (const id of ["join", "link"]) at(id).addEventListener("focus", (event) => event.target.select());
 refresh().catch((error) => status(say("failed", { why: error.message }), true));

@@ -8,11 +8,15 @@ const KEYS = [..."1234567890abcdefghijklmnopqrst"]; // u is for unsure
 let task = null;
 let shown = 0; // when the clip began to be shown
 let busy = false;
+let briefed = false; // whether the person has begun, in this page or before
 const chosen = new Set();
 
 function show(told) {
   task = told;
   know(told);
+  briefed ||= told.number > 1;
+  if (!briefed || !told.agreed) return brief();
+  at("briefing").hidden = true;
   chosen.clear();
   at("left").textContent = say("vote_left", told);
   at("progress").value = told.done / Math.max(1, told.done + told.left);
@@ -38,6 +42,29 @@ function show(told) {
   }
   shown = performance.now();
   drawAnswers();
+}
+
+/** What is asked and stored, before the first clip and whenever somebody wants to know. */
+function brief() {
+  video.pause();
+  at("voting").hidden = at("finished").hidden = true;
+  at("consent").hidden = !task.consent;
+  at("text").textContent = task.consent;
+  at("begin").textContent = say(task.agreed ? "brief_begin" : "brief_agree");
+  at("refused").textContent = "";
+  at("briefing").hidden = false;
+  at("before").focus();
+}
+
+async function begin() {
+  try {
+    const told = task.agreed ? task : await post("/api/vote/agree", { text: task.consent });
+    briefed = true;
+    show(told);
+    at("question").focus();
+  } catch (error) {
+    at("refused").textContent = say("failed", { why: error.message });
+  }
 }
 
 function drawAnswers() {
@@ -94,7 +121,7 @@ async function change(doing) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!task || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest("select")) return;
+  if (!task || !at("briefing").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest("select")) return;
   const key = event.key.toLowerCase();
   const name = task.classes[KEYS.indexOf(key)];
   if (key === "backspace" && task.done) undo();
@@ -109,6 +136,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 at("next").addEventListener("click", () => chosen.size && answer([...chosen]));
+at("begin").addEventListener("click", begin);
+at("brief").addEventListener("click", brief);
 at("undo").addEventListener("click", undo);
 at("undo_last").addEventListener("click", undo);
 ask("/api/vote")

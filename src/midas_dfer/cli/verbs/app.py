@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from midas_dfer.sharing.trained import TrainedModel
 
 _OF_RULES = ("several", "no_unsure", "repeats")
-_OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold")
+_OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold", "consent")
 
 
 def parser() -> Parser:
@@ -34,6 +34,12 @@ def parser() -> Parser:
     )
     flags.add_argument("--votes_wanted", type=int | None, help="people that should vote on a clip (default: all)")
     flags.add_argument("--gold", type=Path | None, help="right answers of some clips: a table with path and emotion")
+    flags.add_argument(
+        "--consent",
+        type=Path | None,
+        metavar="FILE",
+        help="text that people agree to before they vote; the project keeps it, and asks again after another one",
+    )
     flags.add_argument(
         "--host", type=str, default="127.0.0.1", help="0.0.0.0 lets other machines in, with a key (default: 127.0.0.1)"
     )
@@ -71,6 +77,16 @@ def run(request: Namespace) -> None:
 
 def _project(request: Namespace) -> "Project":
     """Make the project, or go on with the one that is there."""
+    from midas_dfer.app.annotate.invitation import keep_consent, read_consent
+
+    consent = None if request.consent is None else read_consent(request.consent)
+    project = _made_or_opened(request)
+    if consent is not None:
+        keep_consent(project.folder, consent)
+    return project
+
+
+def _made_or_opened(request: Namespace) -> "Project":
     from midas_dfer.app.annotate.project import Rules, is_project, make_project, open_project, read_gold, want_votes
 
     gold = None
