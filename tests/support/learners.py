@@ -17,6 +17,19 @@ from tests.support.factories import CLASS_NAMES
 
 NUM_FEATURES = 5
 PEOPLE = ("ada", "bea", "cid")
+SMALL_STILLS = RunConfig(
+    width=8,
+    size=24,
+    num_segments=1,
+    epochs=1,
+    batch_size=6,
+    num_threads=1,
+    num_workers=0,
+    precision="32",
+    normalization="none",
+)
+"""A recipe for trainings of a second."""
+
 Votes = dict[str, list[tuple[str | None, int]]]
 VOTES: Votes = {  # who voted for which class, one of them without a name
     "one": [("ada", 0), ("bea", 0), ("cid", 2)],

@@ -14,26 +14,14 @@ from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import from_pretrained
 from midas_dfer.training.learners import LearnerStep
 from midas_dfer.training.learners.annotators import read_annotators
-from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.scoring.readings import vote_reading
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
-from tests.support.learners import PEOPLE, VOTES, batch_of, learner_of_votes, softmax, with_annotators
+from tests.support.learners import PEOPLE, SMALL_STILLS, VOTES, batch_of, learner_of_votes, softmax, with_annotators
 from tests.support.zoo_cases import NAMES, small_model, some_clips
 
-SMALL = RunConfig(
-    width=8,
-    size=24,
-    num_segments=1,
-    epochs=1,
-    batch_size=6,
-    num_threads=1,
-    num_workers=0,
-    precision="32",
-    normalization="none",
-)
-HEADS = replace(SMALL, learner="annotator_heads")
+HEADS = replace(SMALL_STILLS, learner="annotator_heads")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +73,7 @@ def test_a_run_predicts_the_mean_and_can_be_exported(store, tmp_path):
 
 
 def test_each_classifier_starts_as_that_of_a_trained_model(store, tmp_path):
-    run = train(SMALL, store, tmp_path / "run", say=lambda line: None)
+    run = train(SMALL_STILLS, store, tmp_path / "run", say=lambda line: None)
     save_pretrained(run, tmp_path / "exported")
     model = create_model("tsm_resnet18", 3, dropout=0.0, width=8, annotators=2)
     said = load_pretrained(model, "tsm_resnet18", tmp_path / "exported", ("sad", "happy", "bored"))

@@ -16,10 +16,9 @@ from midas_dfer.mixing import CutMix, Mixup
 from midas_dfer.training.learners import LearnerStep
 from midas_dfer.training.learners.annotators import ANNOTATORS_FILE, read_annotators
 from midas_dfer.training.learners.crowd_layer import AnnotatorMaps
-from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
-from tests.support.learners import PEOPLE, VOTES, batch_of, learner_of_votes, softmax, with_annotators
+from tests.support.learners import PEOPLE, SMALL_STILLS, VOTES, batch_of, learner_of_votes, softmax, with_annotators
 
 KINDS = ("matrix", "scale", "bias", "scale_bias")
 
@@ -119,18 +118,7 @@ def store(tmp_path_factory) -> ClipStore:
     return with_annotators(make_store(tmp_path_factory.mktemp("annotators")))
 
 
-SMALL = RunConfig(
-    width=8,
-    size=24,
-    num_segments=1,
-    epochs=1,
-    batch_size=6,
-    num_threads=1,
-    num_workers=0,
-    precision="32",
-    learner="crowd_layer",
-    normalization="none",
-)
+SMALL = replace(SMALL_STILLS, learner="crowd_layer")
 
 
 def test_a_run_keeps_its_annotators_and_leaves_out_clips_without(store, tmp_path):
