@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from midas_dfer.app.annotate.project import Rules, checked_classes, make_project, open_project, read_gold
+from midas_dfer.app.annotate.classes import checked_classes, read_gold
+from midas_dfer.app.annotate.project import Rules, make_project, open_project
 from midas_dfer.errors import RequestError
 from tests.support.annotation import CLASSES, tiny_project, write_videos
 
@@ -56,7 +57,10 @@ def test_vanished_and_changed_videos_are_refused_and_copies_are_not(tmp_path):
     write_videos(project.videos, 9)
     again = open_project(project.folder)
     assert again.clips == project.clips
-    assert again.notes == ("Passed over because they came after the project was made: 1 clip ('clip08.mp4').",)
+    assert again.notes == (
+        "Passed over because they came after the project was made: 1 clip ('clip08.mp4'). "
+        "Start midas app with --add_clips to take them in.",
+    )
     file.write_bytes(b"VIDEO 3")
     with pytest.raises(RequestError, match=r"have changed since the project was made: 'clip03.mp4'"):
         open_project(project.folder)

@@ -9,27 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from midas_dfer.app.annotate.classes import checked_classes, checked_gold
 from midas_dfer.app.annotate.videos import content_digest, find_clips, listed, path_inside
-from midas_dfer.datasets.roles import ROLES, plain_name
-from midas_dfer.datasets.table import read_table
-from midas_dfer.datasets.tools.exports import names_of_paths
-from midas_dfer.emotions import canonical_name, check_class_names, is_known_emotion, is_no_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.files import make_folder, only_one, read_json, write_json
 from midas_dfer.progress import Progress, reported
 from midas_dfer.values import check_settings, within
-from midas_dfer.wording import count, harmless
+from midas_dfer.wording import count
 
 PROJECT_FILE = "project.json"
 LOCK_FILE = ".project.lock"
 MOST_ANNOTATORS = 200
-MOST_CLASSES = 36
-"""One key each: digits and letters."""
 
-_LONGEST_CLASS = 40
 _FORMAT = 1
 _CURE = "restore it from a copy, or start a project in another folder"
-_COLUMNS = frozenset(alias for names in ROLES.values() for alias in names)
 
 
 @dataclass(frozen=True)
@@ -142,23 +135,35 @@ def make_project(
     """
     names = checked_classes(classes)
     paths, top = find_clips(videos), videos.resolve()
-    answers = _checked_gold(gold or {}, paths, names)
+    answers = checked_gold(gold or {}, paths, names)
     make_folder(folder)
     with only_one(folder / LOCK_FILE, f"another process makes a project in {folder}"):
         if is_project(folder):
             raise RequestError(f"{folder} holds a project already: open that one, or name another folder")
-        project_id, clips = secrets.token_hex(8), []
-        with reported(progress, len(paths)) as told:
-            for path in paths:
-                file = path_inside(top, path)
-                known, digest = file.stat(), content_digest(file)
-                clips.append(
-                    Clip(path, _opaque(project_id, path), known.st_size, known.st_mtime_ns, digest, answers.get(path))
-                )
-                told.advance()
-        project = Project(folder, top, project_id, names, rules or Rules(), tuple(clips))
-        write_json(folder / PROJECT_FILE, _content(project))
+        empty = Project(folder, top, secrets.token_hex(8), names, rules or Rules(), ())
+        project = with_clips(empty, paths, answers, progress)
+        write_project(project)
     return project
+
+
+def with_clips(
+    project: Project, paths: Sequence[str], answers: Mapping[str, str], progress: Progress | None = None
+) -> Project:
+    """The project with more clips, whose content is read; `answers`: of those that are gold, by path."""
+    clips = list(project.clips)
+    with reported(progress, len(paths)) as told:
+        for path in paths:
+            file = path_inside(project.videos, path)
+            known, digest = file.stat(), content_digest(file)
+            opaque = _opaque(project.id, path)
+            clips.append(Clip(path, opaque, known.st_size, known.st_mtime_ns, digest, answers.get(path)))
+            told.advance()
+    return replace(project, clips=tuple(clips), notes=())
+
+
+def write_project(project: Project) -> None:
+    """Write the file by which a project is opened again."""
+    write_json(project.folder / PROJECT_FILE, _content(project))
 
 
 def open_project(
@@ -181,7 +186,7 @@ def open_project(
         "classes": (None if classes is None else checked_classes(classes), project.classes),
         "rules": (rules, project.rules),
         "gold clips": (
-            None if gold is None else _checked_gold(gold, tuple(project.by_path), project.classes),
+            None if gold is None else checked_gold(gold, tuple(project.by_path), project.classes),
             {clip.path: clip.gold for clip in project.clips if clip.gold},
         ),
     }
@@ -197,56 +202,8 @@ def open_project(
 def want_votes(project: Project, number: int | None) -> Project:
     """Change how many people should vote on a clip; the one rule that can be changed while people vote."""
     changed = replace(project, rules=replace(project.rules, votes_wanted=number))
-    write_json(project.folder / PROJECT_FILE, _content(changed))
+    write_project(changed)
     return changed
-
-
-def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes under their usual names; refuses those that no key, page or table could tell apart."""
-    names = tuple(canonical_name(name) if is_known_emotion(name) else " ".join(name.split()) for name in classes)
-    check_class_names(names)
-    if not 2 <= len(names) <= MOST_CLASSES:
-        raise RequestError(f"{count(len(names), 'class', 'classes')} were given; give from 2 to {MOST_CLASSES}")
-    for name in names:
-        shown = repr(name[: 2 * _LONGEST_CLASS])
-        if (
-            len(name) > _LONGEST_CLASS
-            or harmless(name) != name
-            or set(name) & set(",;[]{}'\"")
-            or not name[0].isalnum()
-        ):
-            raise RequestError(
-                f"the class {shown} cannot be used: a name begins with a letter or digit, has no commas, quotes or "
-                f"brackets, and at most {_LONGEST_CLASS} characters"
-            )
-        if is_no_emotion(name):
-            raise RequestError(f"the class {shown} is no emotion: leave it out, and allow the answer unsure instead")
-        if plain_name(name) in _COLUMNS:
-            raise RequestError(f"the class {shown} is called like a column of a table of votes: choose another name")
-    return names
-
-
-def read_gold(file: Path, classes: Sequence[str]) -> dict[str, str]:
-    """Right answers from a table with the columns `path` and `emotion`, by path."""
-    manifest = read_table(file, class_names=checked_classes(classes))
-    rows = manifest.table.select("path", "label").rows()
-    undecided = [path for path, label in rows if label is None]
-    if undecided:
-        raise RequestError(f"{file} names several emotions for {listed(undecided)}: a gold clip has one right answer")
-    return dict(rows)
-
-
-def _checked_gold(gold: Mapping[str, str], paths: Sequence[str], classes: tuple[str, ...]) -> dict[str, str]:
-    """Right answers by the full path of each clip, under the names of the classes."""
-    called = dict(zip(names_of_paths(paths), paths, strict=True)) | {path: path for path in paths}
-    own = {canonical_name(name): name for name in classes}
-    missing = [path for path in gold if path not in called]
-    if missing:
-        raise RequestError(f"gold clips that are not among the videos: {listed(missing)}")
-    wrong = [answer for answer in gold.values() if canonical_name(answer) not in own]
-    if wrong:
-        raise RequestError(f"right answers that are no class: {listed(wrong)}. The classes are {', '.join(classes)}.")
-    return {called[path]: own[canonical_name(answer)] for path, answer in gold.items()}
 
 
 def _opaque(project_id: str, path: str) -> str:
@@ -299,9 +256,17 @@ def _with_videos_checked(project: Project) -> Project:
             f"clips in {project.videos} have changed since the project was made: {listed(changed)}. Votes were cast on "
             "what they showed then: put them back, or start a project in another folder"
         )
-    more = [path for path in there if path not in project.by_path]
-    note = f"Passed over because they came after the project was made: {count(len(more), 'clip')} ({listed(more)})."
+    more = came_later(project, there)
+    note = (
+        f"Passed over because they came after the project was made: {count(len(more), 'clip')} ({listed(more)}). "
+        "Start midas app with --add_clips to take them in."
+    )
     return replace(project, notes=(note,) if more else ())
+
+
+def came_later(project: Project, paths: Sequence[str]) -> list[str]:
+    """Those of some clips that are not in the project."""
+    return [path for path in paths if path not in project.by_path]
 
 
 def _shown(value: object) -> str:

@@ -160,11 +160,18 @@ class VoteStore(Database):
                     self._base.execute(statement)
             to_disk(self.path.parent)
         self._check()
-        if self._base.execute("SELECT fingerprint FROM project").fetchone() != (project.fingerprint,):
+        if (project.fingerprint,) not in self._base.execute("SELECT fingerprint FROM project").fetchall():
             raise RequestError(
                 f"{self.path} holds the votes of another project, or {project.folder / PROJECT_FILE} was edited after "
                 "people had voted: put both back as they were"
             )
+
+    def belong_to(self, *projects: Project) -> None:
+        """Say of which projects these are the votes: of one, or of two while one takes the other's place."""
+        with self._telling(), self._lock, self._writing():
+            self._base.execute("DELETE FROM project")
+            rows = [[project.fingerprint] for project in projects]
+            self._base.executemany("INSERT INTO project VALUES (?)", rows)
 
     def add_annotator(self, name: str) -> tuple[Annotator, str]:
         """Add a person; also gives the token of their link, of which only a digest is kept."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from midas_dfer.sharing.trained import TrainedModel
 
 _OF_RULES = ("several", "no_unsure", "repeats")
-_OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold", "consent")
+_OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold", "consent", "add_clips")
 
 
 def parser() -> Parser:
@@ -34,6 +34,7 @@ def parser() -> Parser:
     )
     flags.add_argument("--votes_wanted", type=int | None, help="people that should vote on a clip (default: all)")
     flags.add_argument("--gold", type=Path | None, help="right answers of some clips: a table with path and emotion")
+    flags.add_argument("--add_clips", action="store_true", help="take in clips that came since the project was made")
     flags.add_argument(
         "--consent",
         type=Path | None,
@@ -87,9 +88,11 @@ def _project(request: Namespace) -> "Project":
 
 
 def _made_or_opened(request: Namespace) -> "Project":
-    from midas_dfer.app.annotate.project import Rules, is_project, make_project, open_project, read_gold, want_votes
+    from midas_dfer.app.annotate.classes import read_gold
+    from midas_dfer.app.annotate.growth import add_clips
+    from midas_dfer.app.annotate.project import Rules, is_project, make_project, open_project, want_votes
 
-    gold = None
+    gold, bar = None, console_progress("clips", "clip")
     rules = Rules(request.several, not request.no_unsure, request.repeats, request.votes_wanted)
     if not is_project(request.out):
         missing = [f"--{name}" for name in ("annotate", "classes") if getattr(request, name) is None]
@@ -97,7 +100,7 @@ def _made_or_opened(request: Namespace) -> "Project":
             raise RequestError(f"there is no project in {request.out} yet; to make one, give {' and '.join(missing)}")
         if request.gold is not None:
             gold = read_gold(request.gold, request.classes)
-        bar = console_progress("clips", "clip")
+        refuse_typed(request, ["add_clips"], "a new project takes in all clips of --annotate")
         return make_project(request.out, request.annotate, request.classes, rules, gold, bar)
     if request.gold is not None:
         gold = read_gold(request.gold, request.classes or open_project(request.out).classes)
@@ -106,4 +109,6 @@ def _made_or_opened(request: Namespace) -> "Project":
     if typed:
         kept = Rules(rules.several, rules.unsure, rules.repeats, before.rules.votes_wanted, before.rules.seed)
         before = open_project(request.out, videos=request.annotate, rules=kept)
+    if request.add_clips:
+        before = add_clips(before, bar)
     return want_votes(before, request.votes_wanted) if "votes_wanted" in request.typed else before
