@@ -17,6 +17,7 @@ import uvicorn  # noqa: E402
 
 from midas_dfer.app.safety import COOKIE  # noqa: E402
 from midas_dfer.app.server import AppSettings, make_app  # noqa: E402
+from midas_dfer.errors import JobError  # noqa: E402
 from midas_dfer.predict.predictor import Predictor  # noqa: E402
 from tests.support.app import listening_socket, write_face  # noqa: E402
 
@@ -72,6 +73,10 @@ def videos(tmp_path_factory):
     return folder
 
 
+def no_reader(run):
+    raise JobError("no model is read with here")
+
+
 @contextmanager
 def served(settings: AppSettings) -> Iterator[Running]:
     """A server, entered by the organiser."""
@@ -96,5 +101,5 @@ def served(settings: AppSettings) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def running(videos):
     """A server with the packaged reader and a folder."""
-    with served(AppSettings(lambda: Predictor.from_pretrained("ferplus"), lambda: "a reader", videos)) as found:
+    with served(AppSettings(lambda run: Predictor.from_pretrained(run or "ferplus"), videos)) as found:
         yield found

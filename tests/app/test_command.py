@@ -5,10 +5,16 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
 
 from midas_dfer.cli.main import main
 from tests.support.app import listening_socket
 from tests.support.factories import plain_environment
+
+server = pytest.importorskip("midas_dfer.app.server", reason="the app's packages are not installed")
 
 
 def test_the_command_says_its_address_and_ends_in_order():
@@ -29,6 +35,10 @@ def test_what_cannot_be_served(capsys, tmp_path):
         (["--folder", str(tmp_path / "none")], "is no folder"),
         (["--port", "70000"], "expected 0 to 65535"),
         (["--run", str(tmp_path / "none")], "there is no folder"),
+        (["--abstain_by", str(tmp_path)], "without --abstain the model always answers"),
+        (["--mc_dropout", "1"], "expected 2 or more passes"),
+        (["--abstain", "0.001"], "take --abstain 0.012 or more"),
+        (["--ensemble", str(tmp_path / "none")], "there is no folder"),
         (["--consent", str(tmp_path / "none")], "without --out"),
         (["--out", str(tmp_path), "--consent", str(tmp_path / "none")], "there is no file"),
     ):
@@ -37,6 +47,18 @@ def test_what_cannot_be_served(capsys, tmp_path):
     with listening_socket() as taken:
         assert main(["app", "--no_browser", "--port", str(taken.getsockname()[1])]) == 1
     assert "take another --port" in capsys.readouterr().err
+
+
+def test_flags_of_the_model_have_an_effect(monkeypatch, capsys):
+    served = []
+    monkeypatch.setattr(server, "serve", lambda settings, **_: served.append(settings))
+    assert main(["app", "--ensemble", "ferplus"]) == 2
+    assert "an ensemble of the same model twice" in capsys.readouterr().err
+    assert main(["app", "--abstain", "0.05", "--precision", "bf16"]) == 0
+    assert "silent" in capsys.readouterr().out
+    for run in (None, Path("ferplus")):  # and of a model that is chosen in a page
+        predictor = served[0].load(run)
+        assert (predictor.abstention.risk, predictor.dtype) == (0.05, torch.bfloat16)
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys):

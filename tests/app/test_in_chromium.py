@@ -9,7 +9,7 @@ from PIL import Image
 from midas_dfer.app.annotate.project import Rules, make_project
 from midas_dfer.app.server import AppSettings
 from midas_dfer.video.read import iter_frames
-from tests.app.conftest import KEY, served
+from tests.app.conftest import KEY, no_reader, served
 from tests.support.app import FACE, write_face
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -49,7 +49,7 @@ def page(browser, running):
     opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     opened.on("request", lambda request: None if running.host in request.url else wrong.append(request.url))
     opened.goto(f"{running.address}/enter#{KEY}")
-    opened.wait_for_selector("#drop")
+    opened.wait_for_selector("#ready:enabled")
     yield opened
     context.close()
     assert not [each for each in wrong if not each.startswith(("blob:", "data:"))]
@@ -129,7 +129,7 @@ def project(tmp_path):
 
 
 def test_a_person_votes_and_the_organiser_looks_on(browser, project):
-    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
+    with served(AppSettings(no_reader, project=project)) as running:
         organiser = browser.new_context(locale="en").new_page()
         organiser.goto(f"{running.address}/enter#{KEY}")
         organiser.wait_for_url("**/")

@@ -74,14 +74,18 @@ def test_what_is_no_video_is_said_in_a_sentence(running):
 
 
 def test_a_fault_of_ours_is_said_too(videos, capfd):
-    def broken():
+    def broken(run):
         raise ValueError("as no model should")
 
-    with served(AppSettings(broken, lambda: "a reader", videos)) as other:
+    with served(AppSettings(broken, videos)) as other:
         _, told = read(other, other.ask("/api/readings", "POST", json.dumps({"file": "face.mp4"}).encode()))
         assert told["state"] == "failed"
         assert told["error"].startswith("a fault of midas-dfer (ValueError)")
-    assert "as no model should" in capfd.readouterr().err
+        shown = other.ask("/")  # the page comes without the model, and asks for it
+        assert (shown.status, b'id="ready" disabled' in shown.body) == (200, True)
+        asked = other.ask("/api/reader")
+        assert (asked.status, "(ValueError)" in json.loads(asked.body)["error"]) == (500, True)
+    assert capfd.readouterr().err.count("as no model should") >= 2
 
 
 def test_an_upload_that_finds_no_room_in_the_queue_is_removed(running, monkeypatch):

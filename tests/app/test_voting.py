@@ -20,7 +20,7 @@ from midas_dfer.app.annotate.votes import VoteStore
 from midas_dfer.app.playable import Playable, is_played
 from midas_dfer.app.server import AppSettings
 from midas_dfer.errors import RequestError
-from tests.app.conftest import Running, served
+from tests.app.conftest import Running, no_reader, served
 from tests.support.app import write_face
 from tests.support.factories import plain_environment
 
@@ -41,7 +41,7 @@ def clips(tmp_path):
 def voting(clips, tmp_path):
     """A project of six clips, and the organiser's way to its server."""
     project = make_project(tmp_path / "project", clips, CLASSES, Rules(repeats=0.0))
-    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
+    with served(AppSettings(no_reader, project=project)) as running:
         yield running
 
 
@@ -154,7 +154,7 @@ def test_who_wants_to_be_left_out_is_deleted(voting):
 
 def test_the_link_for_all_stays_until_there_is_a_new_one(clips, tmp_path):
     project = make_project(tmp_path / "project", clips, CLASSES)
-    settings = AppSettings(lambda: None, lambda: "a reader", project=project)
+    settings = AppSettings(no_reader, project=project)
     with served(settings) as monday:
         first = json.loads(monday.ask("/api/project").body)["join"]
     kept = project.folder / "join.key"
@@ -175,7 +175,7 @@ def test_the_link_for_all_stays_until_there_is_a_new_one(clips, tmp_path):
 def test_people_agree_to_the_organisers_text_before_they_see_a_clip(clips, tmp_path):
     project = make_project(tmp_path / "project", clips, CLASSES)
     keep_consent(project.folder, "<b>I take part</b> of my own will.")
-    with served(AppSettings(lambda: None, lambda: "a reader", project=project)) as running:
+    with served(AppSettings(no_reader, project=project)) as running:
         ada = join(running, "Ada")
         told = task(ada)
         assert (told["consent"], told["agreed"]) == ("<b>I take part</b> of my own will.", False)

@@ -79,7 +79,12 @@ class LiveReading:
             "height": picture.shape[0],
             "faces": [{"track": face.track, "box": face.box} for face in self._stream.in_view],
             "readings": [
-                {"track": r.track, "end": r.end, "shares": [round(r.shares[name], 4) for name in r.class_names]}
+                {
+                    "track": r.track,
+                    "end": r.end,
+                    "shares": [round(r.shares[name], 4) for name in r.class_names],
+                    "silent": r.silent,
+                }
                 for r in readings
             ],
         }

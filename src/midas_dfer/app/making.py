@@ -1,6 +1,6 @@
 """The routes by which the organiser makes a model of the votes, looks at its report, and reads with it."""
 
-from pathlib import Path
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -8,7 +8,6 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from midas_dfer.app.pipeline import Pipeline
-from midas_dfer.app.readings import Readings
 from midas_dfer.app.requests import values_of
 
 _REPORTS_POLICY = (
@@ -36,7 +35,7 @@ def _of(request: Request) -> Pipeline:
 async def _told(request: Request) -> Response:
     pipeline = _of(request)
     scores = {number: await run_in_threadpool(pipeline.scores_of, number) for number in pipeline.models}
-    return JSONResponse({**pipeline.told(), "scores": scores, "model": request.app.state.model})
+    return JSONResponse({**pipeline.told(), "scores": scores, "model": request.app.state.readings.model})
 
 
 async def _begin(request: Request) -> Response:
@@ -54,19 +53,9 @@ async def _stop(request: Request) -> Response:
 async def _use(request: Request) -> Response:
     """Read videos and the camera with a model from now on."""
     await values_of(request)
-    run = _of(request).run_of(request.path_params["number"])
-    request.app.state.model = await run_in_threadpool(_read_with, request.app.state.readings, run)
+    run, state = _of(request).run_of(request.path_params["number"]), request.app.state
+    await run_in_threadpool(state.readings.use, partial(state.settings.load, run))
     return await _told(request)
-
-
-def _read_with(readings: Readings, run: Path) -> str:
-    """Read with a run from now on; gives what it is, in words."""
-    from midas_dfer.predict.predictor import Predictor
-    from midas_dfer.sharing.trained import open_trained
-
-    trained = open_trained(run)
-    readings.use(lambda: Predictor.from_pretrained(trained))
-    return trained.described
 
 
 async def _report(request: Request) -> Response:

@@ -78,7 +78,11 @@ class VideoReading:
             "of": self.of,
             "error": self.error,
             "early": [
-                {"track": r.track, "start": r.start, "end": r.end, "box": r.box, "shares": _in_order(r)} for r in early
+                {
+                    **{name: getattr(r, name) for name in ("track", "start", "end", "box", "silent")},
+                    "shares": _in_order(r),
+                }
+                for r in early
             ],
             "next": since + len(early),
         }
@@ -93,7 +97,7 @@ class Readings:
     """Reads videos with one model.
 
     Args:
-        load: makes the predictor, when the first video comes.
+        load: makes the predictor, when a page for reading is opened.
         remove: takes an upload away.
     """
 
@@ -115,10 +119,16 @@ class Readings:
         """The model once more, for another thread: one thread at a time may use a predictor."""
         return self._load()
 
+    @property
+    def model(self) -> str:
+        """What reads, in words; empty until it is loaded."""
+        return "" if self._predictor is None else self._predictor.read_by
+
     def use(self, load: "Callable[[], Predictor]") -> None:
-        """Read with another model from the next video on."""
+        """Read with another model from the next video on; if it cannot be loaded, the one before stays."""
+        predictor = load()
         with self._lock:
-            self._load, self._predictor = load, None
+            self._load, self._predictor = load, predictor
 
     def begin(self, number: str, name: str, path: Path, *, is_upload: bool) -> VideoReading:
         """Put a video into the queue."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import traceback
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -27,7 +28,7 @@ from midas_dfer.app.live import live_socket
 from midas_dfer.app.making import making_routes
 from midas_dfer.app.pipeline import Pipeline
 from midas_dfer.app.playable import Playable
-from midas_dfer.app.readings import Readings, VideoReading, picture_of, timeline_values
+from midas_dfer.app.readings import Readings, VideoReading, fault, picture_of, timeline_values
 from midas_dfer.app.requests import values_of
 from midas_dfer.app.safety import COOKIE, LONGEST_KEY, ORGANISER, Guard, Sessions, new_key
 from midas_dfer.app.uploads import Uploads
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 LANGUAGE = "midas_language"
-_READING = ("read.html", "live.html")
 _MOST_LISTED = 2000
 
 
@@ -51,15 +51,13 @@ class AppSettings:
     """What the app serves.
 
     Attributes:
-        load: makes the predictor; called when the first video or camera comes.
-        describe: says what reads: of a packaged reader its use and limits; called when a page for reading is opened.
+        load: makes the predictor, of a run if one is given; called when a page for reading is opened.
         folder: whose videos may be chosen; None offers none.
         project: what annotators vote on; None for none.
         host, port: where it listens; port 0 takes a free one.
     """
 
-    load: "Callable[[], Predictor]"
-    describe: Callable[[], str]
+    load: "Callable[[Path | None], Predictor]"
     folder: Path | None = None
     project: Project | None = None
     host: str = "127.0.0.1"
@@ -80,7 +78,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     """
     voting = None if settings.project is None else Voting(settings.project)
     uploads = Uploads()
-    readings = Readings(settings.load, uploads.remove)
+    readings = Readings(partial(settings.load, None), uploads.remove)
     pipeline = None if settings.project is None else Pipeline(settings.project)
     sessions = Sessions.for_organiser(key) if voting is None else Sessions.for_organiser(key, voting.number_of)
 
@@ -98,8 +96,6 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
 
     def page(name: str) -> Callable[[Request], Any]:
         async def shown(request: Request) -> HTMLResponse:
-            if name in _READING and not request.app.state.model:
-                request.app.state.model = await run_in_threadpool(settings.describe)
             return HTMLResponse(_page(request, name, settings))
 
         return shown
@@ -110,6 +106,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         Route("/enter", page("enter.html")),
         Route("/enter", _enter, methods=["POST"]),
         Route("/api/language", _set_language, methods=["POST"]),
+        Route("/api/reader", _reader),
         Route("/api/files", _files),
         Route("/api/readings", _begin, methods=["POST"]),
         Route("/api/readings/{number}", _told),
@@ -131,7 +128,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     )
     app.state.settings, app.state.sessions = settings, sessions
     app.state.uploads, app.state.readings, app.state.playable = uploads, readings, Playable(uploads.path)
-    app.state.voting, app.state.pipeline, app.state.model = voting, pipeline, ""
+    app.state.voting, app.state.pipeline = voting, pipeline
     return app
 
 
@@ -152,7 +149,7 @@ def _page(request: Request, name: str, settings: AppSettings) -> str:
             words=words,
             language=language,
             languages=languages(),
-            model=request.app.state.model,
+            model=request.app.state.readings.model,
             is_organiser=request.scope.get("midas_who") == ORGANISER,
             has_project=settings.project is not None,
             version=__version__,
@@ -195,6 +192,19 @@ async def _set_language(request: Request) -> Response:
     response = JSONResponse({"language": language})
     response.set_cookie(LANGUAGE, str(language), httponly=True, samesite="strict", path="/", max_age=31_536_000)
     return response
+
+
+async def _reader(request: Request) -> Response:
+    """What reads; answered when it is loaded, or why it cannot be."""
+    readings = request.app.state.readings
+    try:
+        await run_in_threadpool(readings.predictor)
+    except MidasError:
+        raise
+    except Exception as error:
+        traceback.print_exception(error)
+        return JSONResponse({"error": fault(error)}, 500)
+    return JSONResponse({"model": readings.model})
 
 
 async def _files(request: Request) -> Response:

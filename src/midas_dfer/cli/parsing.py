@@ -142,6 +142,30 @@ def check_ensemble(request: Namespace) -> None:
         raise RequestError(f"--mc_dropout is {request.mc_dropout}; expected 2 or more passes, such as 20")
 
 
+def add_abstain_flags(flags: Parser) -> None:
+    """Add --abstain and --abstain_by, of verbs whose results say where the model is silent."""
+    flags.add_argument(
+        "--abstain",
+        type=float | None,
+        metavar="RISK",
+        help="be silent where the model is not sure enough, so that at most this share of its answers is wrong (such "
+        "as 0.2), by its errors on held-out clips; results say whether people would disagree or it does not know",
+    )
+    flags.add_argument(
+        "--abstain_by",
+        type=Path | None,
+        metavar="EVALUATION",
+        help="folder of the evaluation that --abstain goes by (default: that of the model's validation part, else test "
+        "part)",
+    )
+
+
+def check_abstain(request: Namespace) -> None:
+    """Refuse an evaluation to go by where nothing goes by it."""
+    if request.abstain is None and request.abstain_by is not None:
+        refuse(["abstain_by"], "without --abstain the model always answers")
+
+
 def open_named(named: Path) -> "TrainedModel":
     """Open the trained model that a verb was given; how its name was understood is told where it could mean two."""
     from midas_dfer.sharing.trained import open_trained

@@ -2,6 +2,7 @@
 
 import { Chart, drawBoxes } from "./chart.js";
 import { know, make, named, percent, say, showLegend, status } from "./common.js";
+import { loadReader } from "./reader.js";
 
 const at = (id) => document.getElementById(id);
 const [video, boxes, faces, charts] = ["video", "boxes", "faces", "charts"].map(at);
@@ -149,3 +150,4 @@ function forget({ time, faces: inView }) {
 
 at("camera").addEventListener("click", () => (stream ? close() : open()));
 window.addEventListener("pagehide", () => close());
+loadReader();

@@ -2,6 +2,7 @@
 
 import { Chart, drawBoxes } from "./chart.js";
 import { ask, know, make, named, percent, post, say, showLegend, status } from "./common.js";
+import { loadReader } from "./reader.js";
 
 const at = (id) => document.getElementById(id);
 const [begin, work, drop, video, boxes, faces] = ["begin", "work", "drop", "video", "boxes", "faces"].map(at);
@@ -170,7 +171,7 @@ for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop
 drop.addEventListener("drop", (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file) start(() => send(file));
+  if (file && !at("ready").disabled) start(() => send(file));
 });
 at("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
@@ -192,3 +193,4 @@ if (at("files")) {
   });
 }
 requestAnimationFrame(eachFrame);
+loadReader();

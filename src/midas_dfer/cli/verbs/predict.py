@@ -11,8 +11,10 @@ from midas_dfer.cli.face_flags import add_detection_flags, detection_flags
 from midas_dfer.cli.parsing import (
     TRAINED,
     Parser,
+    add_abstain_flags,
     add_computing_flags,
     add_ensemble_flags,
+    check_abstain,
     check_ensemble,
     check_least,
     check_out,
@@ -57,20 +59,7 @@ def parser() -> Parser:
     flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
     flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings (default: 0.5)")
     add_ensemble_flags(flags)
-    flags.add_argument(
-        "--abstain",
-        type=float | None,
-        metavar="RISK",
-        help="be silent where the model is not sure enough, so that at most this share of its answers is wrong (such "
-        "as 0.2), by its errors on held-out clips; results say whether people would disagree or it does not know",
-    )
-    flags.add_argument(
-        "--abstain_by",
-        type=Path | None,
-        metavar="EVALUATION",
-        help="folder of the evaluation that --abstain goes by (default: that of the model's validation part, else test "
-        "part)",
-    )
+    add_abstain_flags(flags)
     add_computing_flags(flags)
     flags.add_argument(
         "--max_people", type=int | None, help="only this many people, those in view longest (default: all)"
@@ -120,8 +109,7 @@ def run(request: Namespace) -> None:
     check_out(request.out, writes=("summary.csv", "summary.parquet"))
     check_least(request, 1, "jobs")
     check_ensemble(request)
-    if request.abstain is None and request.abstain_by is not None:
-        refuse(["abstain_by"], "without --abstain the model always answers")
+    check_abstain(request)
     _check_videos(request)
     settings = ReadSettings(
         window_seconds=request.window,
