@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -43,6 +44,7 @@ class Running:
     address: str
     folder: Path
     cookie: str = ""
+    app: Any = None
 
     @property
     def host(self) -> str:
@@ -91,7 +93,7 @@ def served(settings: AppSettings) -> Iterator[Running]:
         cookie = app.state.sessions.enter(KEY)
         assert cookie is not None
         try:
-            yield Running(address, settings.folder or Path(), cookie)
+            yield Running(address, settings.folder or Path(), cookie, app)
         finally:
             server.should_exit = True
             thread.join(120)

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,9 +59,24 @@ def test_exports(running, uploaded):
 
 def test_a_player_gets_the_part_that_it_asks_for(running, uploaded):
     number, _ = uploaded
-    whole = running.ask(f"/api/readings/{number}/video").body
-    part = running.ask(f"/api/readings/{number}/video", Range="bytes=10-19")
-    assert (part.status, part.body) == (206, whole[10:20])
+    address = f"/api/readings/{number}/video"
+    assert json.loads(running.ask(f"{address}/copy").body)["state"] == "ready"
+    whole = running.ask(address).body
+    parts = {"0-0": whole[:1], "10-19": whole[10:20], "-5": whole[-5:], f"7-{10**12}": whole[7:]}
+    for asked, part in parts.items():
+        answer = running.ask(address, Range=f"bytes={asked}")
+        assert (answer.status, answer.body) == (206, part)
+    assert running.ask(address, Range=f"bytes={len(whole)}-").status == 416
+
+
+def test_early_readings_come_in_parts(running, uploaded, monkeypatch):
+    number, told = uploaded
+    monkeypatch.setattr(readings, "MOST_TOLD", 1)
+    reading = next(each for each in running.app.state.readings if each.number == number)
+    monkeypatch.setattr(reading, "early", reading.early * 2)
+    first, second = (json.loads(running.ask(f"/api/readings/{number}?since={n}").body) for n in (0, 1))
+    assert [(each["next"], each["more"]) for each in (first, second)] == [(1, True), (2, False)]
+    assert first["early"] == second["early"] == told["early"]
 
 
 def test_what_is_no_video_is_said_in_a_sentence(running):
@@ -95,7 +112,7 @@ def test_an_upload_that_finds_no_room_in_the_queue_is_removed(running, monkeypat
     answer = running.ask("/api/readings", "POST", b"x", X_File_Name="one.mp4")
     assert answer.status == 400
     assert "wait until some are read" in json.loads(answer.body)["error"]
-    assert [path.exists() for path in removed] == [False]
+    assert not removed[-1].exists()
 
 
 def test_a_reading_is_removed_and_is_gone(running):
@@ -129,3 +146,46 @@ def test_uploads_are_bounded_and_removed(most):
     finally:
         uploads.close()
     assert not uploads.path.exists()
+
+
+def test_what_is_read_by_now_is_kept_where_reading_is_ended(videos):
+    """The video ends at the frame that comes when the page says so; the export says it, too."""
+    predictor = Predictor.from_pretrained("ferplus")
+
+    class Slow:
+        def predict_video(self, path, *, progress, on_reading, stop):
+            def stopped(seconds):
+                if seconds > 0.7 and not reading["ended"]:
+                    reading["ended"] = other.ask(f"/api/readings/{reading['number']}/end", "POST", b"{}").status == 200
+                return stop(seconds)
+
+            return predictor.predict_video(path, progress=progress, on_reading=on_reading, stop=stopped)
+
+    with served(AppSettings(lambda run: Slow(), videos)) as other:
+        reading = {"ended": False, "number": ""}
+        begun = other.ask("/api/readings", "POST", json.dumps({"file": "face.mp4"}).encode())
+        reading["number"] = json.loads(begun.body)["number"]
+        number, told = read(other, begun)
+        assert (told["state"], told["ended"], told["seconds"]) == ("done", True, pytest.approx(0.733, abs=0.01))
+        listed = json.loads(other.ask("/api/readings").body)["readings"]
+        assert [(each["number"], each["state"]) for each in listed] == [(number, "done")]
+        timeline = json.loads(other.ask(f"/api/readings/{number}/export/json").body)
+        assert timeline["duration"] == pytest.approx(0.733, abs=0.01)
+        assert timeline["note"] == "reading was stopped at 0.7 s; the rest of the video was not read"
+
+
+def test_a_video_for_which_there_is_no_room_is_refused_before_it_comes(running, monkeypatch):
+    before = {path.name for path in running.app.state.uploads.path.iterdir()}
+    for size, status, words in (
+        (2**30, 200, "room"),
+        (2**32 + 1, 400, "is larger than 4 GiB"),
+        (2**31, 507, "it needs 2 GiB, 2.5 GiB are free, and 1 GiB of them must stay so"),
+    ):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**29))
+        answer = running.ask(f"/api/room?name=film.mp4&bytes={size}")
+        assert (answer.status, words in answer.body.decode()) == (status, True)
+    begun = running.ask("/api/readings", "POST", b"x" * 2**16, X_File_Name="film.mp4", Content_Length=str(2**31))
+    assert begun.status == 507
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30 + 7))
+    assert running.ask("/api/readings", "POST", b"x" * 8, X_File_Name="film.mp4").status == 507
+    assert {path.name for path in running.app.state.uploads.path.iterdir()} == before

@@ -17,7 +17,6 @@ from midas_dfer.app.addresses import address_for_others
 from midas_dfer.app.annotate.invitation import keep_consent
 from midas_dfer.app.annotate.project import Rules, make_project, open_project
 from midas_dfer.app.annotate.votes import VoteStore
-from midas_dfer.app.playable import Playable, is_played
 from midas_dfer.app.server import AppSettings
 from midas_dfer.errors import RequestError
 from tests.app.conftest import Running, no_reader, served
@@ -256,18 +255,3 @@ def test_five_people_vote_while_the_server_is_killed(clips, tmp_path):
             assert said[token] <= stored[number] <= said[token] + 1  # one may be stored, its answer lost
             said[token] = stored[number]
     assert set(said.values()) == {9}  # six clips, and half of them again
-
-
-def test_copies_for_browsers(tmp_path, clips):
-    from tests.support.app import FACE
-
-    playable, mp4 = Playable(tmp_path / "copies"), clips / "a_happy_face.mp4"
-    assert playable.of(mp4) == mp4
-    assert not is_played(FACE)
-    copy = playable.of(FACE)
-    assert is_played(copy)
-    written = copy.stat().st_mtime_ns
-    assert playable.of(FACE).stat().st_mtime_ns == written
-    (tmp_path / "broken.avi").write_bytes(b"no video")
-    with pytest.raises(Exception, match="is not a video that can be read"):
-        playable.of(tmp_path / "broken.avi")

@@ -31,7 +31,7 @@ def test_texts_that_are_used_are_there_and_others_are_not():
     begun = tuple(re.findall(r"say\(`(\w+_)\$\{", scripts))  # such as make_${step.name}
     literal = set(re.findall(r'"(\w+)"', scripts))
     assert {name for name in known - asked - literal if not name.startswith(begun)} == set()
-    assert words_in("xx")["cancel"] == "Stop"
+    assert words_in("xx")["cancel"] == "Discard"
 
 
 @pytest.mark.parametrize(

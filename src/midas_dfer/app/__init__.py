@@ -10,6 +10,7 @@
 - `annotate`: votes of several people on the clips of a folder; `voting` has its routes.
 - `pipeline`: from votes to a model; `making` has its routes.
 - `playable`: videos that a browser plays.
+- `faults`: errors of ours in threads.
 - `requests`: what pages send.
 
 Pages are in `templates/`, scripts and styles in `static/`. Nothing is loaded from elsewhere.

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from midas_dfer.app.readings import fault, looks_of
+from midas_dfer.app.faults import fault
+from midas_dfer.app.readings import looks_of
 from midas_dfer.errors import MidasError, RequestError
 
 if TYPE_CHECKING:

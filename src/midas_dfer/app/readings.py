@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-import traceback
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,8 +10,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+from midas_dfer.app.faults import fault, tell_of_faults
 from midas_dfer.emotions import canonical_name
 from midas_dfer.errors import MidasError, RequestError
+from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:  # torch takes seconds to import, and collecting votes does without
     from midas_dfer.predict.predictor import Predictor
@@ -20,6 +22,11 @@ if TYPE_CHECKING:  # torch takes seconds to import, and collecting votes does wi
 
 MOST_READINGS = 50
 """Kept at a time; the oldest that is done makes room."""
+
+MOST_TOLD = 2000
+"""Early readings in one answer to a page; it asks for those that are left."""
+_UNSURE = 3.0
+"""Seconds until a time that is left can be told."""
 
 State = Literal["waiting", "reading", "done", "failed"]
 
@@ -36,26 +43,37 @@ class VideoReading:
         number: what it is called in addresses.
         name: the file's own name.
         path: the file.
-        is_upload: whether it is to be removed with the reading.
         frames, of: how many are read, and how many there will be; 0 for unknown.
+        seconds: of the video that were looked through.
         early: readings that came before the timeline.
+        stopped: nobody wants it any more.
+        ended: it is to end with what is read by now.
     """
 
     number: str
     name: str
     path: Path
-    is_upload: bool
     state: State = "waiting"
     frames: int = 0
     of: int = 0
+    seconds: float = 0.0
     early: "list[StreamReading]" = field(default_factory=list)
     timeline: "Timeline | None" = None
     error: str = ""
     stopped: bool = False
+    ended: bool = False
+    _begun: tuple[float, int] = (0.0, 0)
 
     def start(self, total: int, done: int = 0) -> None:
         """Work begins, or begins again on what the first pass left."""
-        self.of, self.frames = total, done
+        self.of, self.frames, self._begun = total, done, (time.monotonic(), done)
+
+    def ends(self, seconds: float) -> bool:
+        """Whether to end before the frame at this time."""
+        if self.stopped:
+            raise Stopped
+        self.seconds = seconds
+        return self.ended
 
     def advance(self, note: str = "") -> None:
         """A frame is read."""
@@ -66,17 +84,30 @@ class VideoReading:
     def finish(self) -> None:
         """All frames are read."""
 
-    def told(self, since: int = 0) -> dict[str, Any]:
-        """How far it is, and the early readings from a number on, for a page."""
-        early = self.early[since:]
+    def brief(self) -> dict[str, Any]:
+        """How far it is: `share` of this pass over the video and the seconds that are `left` of it, where known."""
+        begun, before = self._begun
+        share = (self.frames - before) / (self.of - before) if self.of > before else None
+        spent = time.monotonic() - begun
         return {
-            **(looks_of(early[0].class_names) if early else {}),
             "number": self.number,
             "name": self.name,
             "state": self.state,
-            "frames": self.frames,
-            "of": self.of,
+            "share": share,
+            "left": spent * (1 / share - 1) if share and spent > _UNSURE else None,
+            "again": before > 0,
+            "seconds": self.seconds,
+            "ended": self.ended,
             "error": self.error,
+            "is_picture": self.path.suffix.lower() in PICTURE_SUFFIXES,
+        }
+
+    def told(self, since: int = 0) -> dict[str, Any]:
+        """How far it is, and the early readings from a number on, for a page."""
+        early = self.early[since : since + MOST_TOLD]
+        return {
+            **(looks_of(early[0].class_names) if early else {}),
+            **self.brief(),
             "early": [
                 {
                     **{name: getattr(r, name) for name in ("track", "start", "end", "box", "silent")},
@@ -85,6 +116,7 @@ class VideoReading:
                 for r in early
             ],
             "next": since + len(early),
+            "more": since + len(early) < len(self.early),
         }
 
 
@@ -98,7 +130,7 @@ class Readings:
 
     Args:
         load: makes the predictor, when a page for reading is opened.
-        remove: takes an upload away.
+        remove: takes away what was kept of a video for its reading.
     """
 
     def __init__(self, load: "Callable[[], Predictor]", remove: Callable[[Path], None]) -> None:
@@ -130,9 +162,9 @@ class Readings:
         with self._lock:
             self._load, self._predictor = load, predictor
 
-    def begin(self, number: str, name: str, path: Path, *, is_upload: bool) -> VideoReading:
+    def begin(self, number: str, name: str, path: Path) -> VideoReading:
         """Put a video into the queue."""
-        reading = VideoReading(number, name, path, is_upload)
+        reading = VideoReading(number, name, path)
         for old in [each for each in self._all.values() if each.state in ("done", "failed")]:
             if len(self._all) < MOST_READINGS:
                 break
@@ -141,7 +173,7 @@ class Readings:
             raise RequestError(f"{MOST_READINGS} videos are waiting; wait until some are read")
         self._all[number] = reading
         work: Future[None] = self._thread.submit(self._read, reading)
-        work.add_done_callback(_tell_of_faults)
+        work.add_done_callback(tell_of_faults)
         return reading
 
     def get(self, number: str) -> VideoReading:
@@ -162,8 +194,8 @@ class Readings:
         reading = self._all.pop(number, None)
         if reading is not None:
             reading.stopped = True
-            if reading.is_upload and reading.state in ("done", "failed"):
-                self._remove(reading.path)
+            if reading.state in ("done", "failed"):
+                self._forget(reading)
 
     def close(self) -> None:
         """Stop all."""
@@ -177,7 +209,7 @@ class Readings:
                 raise Stopped
             reading.state = "reading"
             reading.timeline = self.predictor().predict_video(
-                reading.path, progress=reading, on_reading=reading.early.append
+                reading.path, progress=reading, on_reading=reading.early.append, stop=reading.ends
             )
             reading.state = "done"
         except Stopped:
@@ -188,19 +220,12 @@ class Readings:
             reading.state, reading.error = "failed", fault(error)
             raise
         finally:
-            if reading.stopped and reading.is_upload:
-                self._remove(reading.path)
+            if reading.stopped:
+                self._forget(reading)
 
-
-def fault(error: Exception) -> str:
-    """What a page is told of an error that is ours."""
-    return f"a fault of midas-dfer ({type(error).__name__}); the terminal that runs the app has the details"
-
-
-def _tell_of_faults(done: "Future[None]") -> None:
-    """Print where an error of ours was made, for who reports it."""
-    if not done.cancelled() and (error := done.exception()) is not None:
-        traceback.print_exception(error)
+    def _forget(self, reading: VideoReading) -> None:
+        if all(other.path != reading.path for other in self):
+            self._remove(reading.path)
 
 
 def timeline_values(timeline: "Timeline", name: str) -> dict[str, Any]:

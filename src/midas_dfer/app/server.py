@@ -24,11 +24,12 @@ from starlette.staticfiles import StaticFiles
 
 from midas_dfer.app.addresses import LOCAL, names_of, shown_host
 from midas_dfer.app.annotate.project import Project
+from midas_dfer.app.faults import fault
 from midas_dfer.app.live import live_socket
 from midas_dfer.app.making import making_routes
 from midas_dfer.app.pipeline import Pipeline
 from midas_dfer.app.playable import Playable
-from midas_dfer.app.readings import Readings, VideoReading, fault, picture_of, timeline_values
+from midas_dfer.app.readings import Readings, VideoReading, picture_of, timeline_values
 from midas_dfer.app.requests import values_of
 from midas_dfer.app.safety import COOKIE, LONGEST_KEY, ORGANISER, Guard, Sessions, new_key
 from midas_dfer.app.uploads import Uploads
@@ -78,7 +79,8 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     """
     voting = None if settings.project is None else Voting(settings.project)
     uploads = Uploads()
-    readings = Readings(partial(settings.load, None), uploads.remove)
+    playable = Playable(uploads.path / "playable")
+    readings = Readings(partial(settings.load, None), partial(_forget, playable, uploads))
     pipeline = None if settings.project is None else Pipeline(settings.project)
     sessions = Sessions.for_organiser(key) if voting is None else Sessions.for_organiser(key, voting.number_of)
 
@@ -87,11 +89,12 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         if voting is not None:
             Thread(target=voting.prepare, name="midas-playable", daemon=True).start()
         yield
+        await run_in_threadpool(playable.close)
         await run_in_threadpool(readings.close)
         if pipeline is not None:
             await run_in_threadpool(pipeline.close)
         if voting is not None:
-            voting.close()
+            await run_in_threadpool(voting.close)
         uploads.close()
 
     def page(name: str) -> Callable[[Request], Any]:
@@ -108,12 +111,16 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         Route("/api/language", _set_language, methods=["POST"]),
         Route("/api/reader", _reader),
         Route("/api/files", _files),
+        Route("/api/room", _check_room),
+        Route("/api/readings", _list),
         Route("/api/readings", _begin, methods=["POST"]),
         Route("/api/readings/{number}", _told),
+        Route("/api/readings/{number}/end", _end, methods=["POST"]),
         Route("/api/readings/{number}", _remove, methods=["DELETE"]),
         Route("/api/readings/{number}/timeline", _timeline),
         Route("/api/readings/{number}/export/{kind}", _export),
         Route("/api/readings/{number}/video", _video),
+        Route("/api/readings/{number}/video/copy", _copy),
         WebSocketRoute("/api/live", live_socket),
         *([] if voting is None else [Route("/project", page("project.html")), Route("/vote", page("vote.html"))]),
         *([] if voting is None else voting.routes()),
@@ -127,7 +134,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
         lifespan=running,
     )
     app.state.settings, app.state.sessions = settings, sessions
-    app.state.uploads, app.state.readings, app.state.playable = uploads, readings, Playable(uploads.path)
+    app.state.uploads, app.state.readings, app.state.playable = uploads, readings, playable
     app.state.voting, app.state.pipeline = voting, pipeline
     return app
 
@@ -223,20 +230,38 @@ def _clips_in(folder: Path) -> list[str]:
     return found
 
 
+def _forget(playable: Playable, uploads: Uploads, path: Path) -> None:
+    playable.forget(path)
+    uploads.remove(path)
+
+
+async def _check_room(request: Request) -> Response:
+    """Whether a video may be sent: browsers tell little of an answer that comes while they send."""
+    name, size = _unquoted(request.query_params.get("name", "")), request.query_params.get("bytes", "")
+    request.app.state.uploads.check(name, int(size) if size.isdecimal() and len(size) < 20 else 0)
+    return JSONResponse({"room": True})
+
+
+async def _list(request: Request) -> Response:
+    return JSONResponse({"readings": [reading.brief() for reading in request.app.state.readings]})
+
+
 async def _begin(request: Request) -> Response:
     """A video in the body, or the name of one of the folder's."""
     state, name = request.app.state, request.headers.get("x-file-name", "")
     if name:
         name = _unquoted(name)
-        path, is_upload = await state.uploads.take(name, request.stream()), True
+        size = request.headers.get("content-length", "")
+        state.uploads.check(name, int(size) if size.isdecimal() else 0)
+        path = await state.uploads.take(name, request.stream())
     else:
         name = (await values_of(request)).get("file", "")
-        folder, is_upload = state.settings.folder, False
+        folder = state.settings.folder
         if folder is None or name not in await run_in_threadpool(_clips_in, folder):
             raise RequestError(f"there is no video {name!r:.100} among those that are offered")
         path = folder / name
     try:
-        reading = state.readings.begin(new_key()[:22], Path(name).name, path, is_upload=is_upload)
+        reading = state.readings.begin(new_key()[:22], Path(name).name, path)
     except RequestError:
         state.uploads.remove(path)
         raise
@@ -258,6 +283,13 @@ def _reading(request: Request) -> VideoReading:
 async def _told(request: Request) -> Response:
     since = request.query_params.get("since", "0")
     return JSONResponse(_reading(request).told(int(since) if since.isdecimal() and len(since) < 10 else 0))
+
+
+async def _end(request: Request) -> Response:
+    """Read no further, and keep what is read."""
+    reading = _reading(request)
+    reading.ended = True
+    return JSONResponse(reading.brief())
 
 
 async def _remove(request: Request) -> Response:
@@ -293,9 +325,13 @@ async def _export(request: Request) -> Response:
 
 async def _video(request: Request) -> Response:
     """The video, or a copy that browsers play; or the part of it that a player asks for."""
-    path = _reading(request).path
-    shown = await run_in_threadpool(request.app.state.playable.of, path)
+    shown = await run_in_threadpool(request.app.state.playable.of, _reading(request).path)
     return FileResponse(shown, media_type="video/mp4" if shown.suffix.lower() in (".mov", ".m4v") else None)
+
+
+async def _copy(request: Request) -> Response:
+    """How far the copy is that the video needs to be played, if it does."""
+    return JSONResponse(await run_in_threadpool(request.app.state.playable.told, _reading(request).path))
 
 
 def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) -> None:

@@ -15,6 +15,7 @@ LARGEST = 4 * 2**30
 """Bytes of one video."""
 SPARE = 2**30
 """Bytes of the disk that uploads leave free."""
+_INSTEAD = "start midas app with --folder, which reads videos where they are"
 
 
 class Uploads:
@@ -24,28 +25,36 @@ class Uploads:
         self._folder = tempfile.TemporaryDirectory(prefix="midas-app-", ignore_cleanup_errors=True)
         self.path = Path(self._folder.name)
 
+    def check(self, name: str, size: int, most: int = LARGEST, written: int = 0) -> None:
+        """Whether so many bytes may come, of which some are written.
+
+        Raises:
+            RequestError: they are too many, or the name has no suffix of a video.
+            JobError: there is no room on the disk.
+        """
+        if Path(name).suffix.lower() not in VIDEO_SUFFIXES:
+            raise RequestError(f"{name[:100]} is no video; expected one of {', '.join(sorted(VIDEO_SUFFIXES))}")
+        if size > most:
+            raise RequestError(f"{name[:100]} is larger than {_gib(most)}; {_INSTEAD}")
+        if (free := shutil.disk_usage(self.path).free + written) < SPARE + size:
+            raise JobError(
+                f"there is no room for {name[:100]} in {self.path.parent}: it needs {_gib(size)}, {_gib(free)} are "
+                f"free, and {_gib(SPARE)} of them must stay so; make room, or {_INSTEAD}"
+            )
+
     async def take(self, name: str, body: AsyncIterator[bytes], most: int = LARGEST) -> Path:
         """Write what comes into a file with the suffix of `name`, under a name of our own.
 
         Raises:
-            RequestError: it is too large, empty, or has no suffix of a video.
+            RequestError: it is too large, or empty.
             JobError: there is no room on the disk.
         """
-        suffix = Path(name).suffix.lower()
-        if suffix not in VIDEO_SUFFIXES:
-            raise RequestError(f"{name[:100]} is no video; expected one of {', '.join(sorted(VIDEO_SUFFIXES))}")
-        path, written = self.path / f"{new_key()}{suffix}", 0
+        path, written = self.path / f"{new_key()}{Path(name).suffix.lower()}", 0
         try:
             with path.open("wb") as file:
                 async for chunk in body:
-                    written += len(chunk)
-                    if written > most:
-                        raise RequestError(
-                            f"{name[:100]} is larger than {most / 2**30:g} GiB; cut it, or use midas predict"
-                        )
-                    if shutil.disk_usage(self.path).free < SPARE + len(chunk):
-                        raise JobError(f"there is no room for {name[:100]} in {self.path.parent}")
-                    file.write(chunk)
+                    self.check(name, written + len(chunk), most, written)
+                    written += file.write(chunk)
             if not written:
                 raise RequestError(f"{name[:100]} is empty")
         except OSError as error:
@@ -67,3 +76,7 @@ class Uploads:
     def close(self) -> None:
         """Remove all of them."""
         self._folder.cleanup()
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"

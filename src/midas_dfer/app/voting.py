@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -58,6 +59,7 @@ class Voting:
             Route("/api/vote/undo", self._undo, methods=["POST"]),
             Route("/api/vote/agree", self._agree, methods=["POST"]),
             Route("/api/vote/clip/{clip_id}", self._clip),
+            Route("/api/vote/clip/{clip_id}/copy", self._copy),
             Route("/api/project", self._progress),
             Route("/api/project/people", self._add, methods=["POST"]),
             Route("/api/project/join", self._new_join_link, methods=["POST"]),
@@ -76,16 +78,17 @@ class Voting:
         return response
 
     def prepare(self) -> None:
-        """Make the copies of clips that browsers do not play as they are; one that cannot be read is passed over."""
-        for clip in self.project.clips:
+        """Have the copies made of clips that browsers do not play as they are; one that is gone is passed over."""
+        for clip in sorted(self.project.clips, key=lambda clip: clip.size):  # long ones make few people wait
             if self._closed:
                 return
             with suppress(MidasError):
-                self.playable.of(self.project.video(clip))
+                self.playable.told(self.project.video(clip))
 
     def close(self) -> None:
-        """Close the database."""
+        """Stop making copies, and close the database."""
         self._closed = True
+        self.playable.close()
         self.store.close()
 
     def _who(self, request: Request) -> Annotator:
@@ -135,12 +138,19 @@ class Voting:
         await run_in_threadpool(self.session.agree, annotator, str(text))
         return JSONResponse(await run_in_threadpool(self._told, annotator))
 
-    async def _clip(self, request: Request) -> Response:
+    def _video(self, request: Request) -> Path:
         if request.scope["midas_who"] != ORGANISER:
-            await run_in_threadpool(self.session.check_agreed, self._who(request))
-        clip = self.project.clip(request.path_params["clip_id"])
-        path = await run_in_threadpool(lambda: self.playable.of(self.project.video(clip)))
-        return FileResponse(path)
+            self.session.check_agreed(self._who(request))
+        return self.project.video(self.project.clip(request.path_params["clip_id"]))
+
+    async def _clip(self, request: Request) -> Response:
+        return FileResponse(await run_in_threadpool(lambda: self.playable.of(self._video(request))))
+
+    async def _copy(self, request: Request) -> Response:
+        """How far the copy is that a clip needs to be played, if it does; without the file's name."""
+        path = await run_in_threadpool(self._video, request)
+        told = await run_in_threadpool(self.playable.told, path)
+        return JSONResponse({**told, "error": told["error"].replace(path.name, "this clip")})
 
     async def _progress(self, request: Request) -> Response:
         address = address_for_others(request.app.state.settings.host, request.url.port)

@@ -53,10 +53,13 @@ class FirstPass:
         """Seconds; the last frame is shown as long as the others on average."""
         return self.last_time * self.num_frames / (self.num_frames - 1) if self.num_frames > 1 else 0.0
 
-    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Pass the good frames on, and keep what is known of all of them."""
+    def watch(self, frames: Iterator[Frame], stop: Callable[[float], bool] | None = None) -> Iterator[Frame]:
+        """Pass the good frames on, and keep what is known of all of them; until `stop` says so of a frame's time."""
         try:
             for frame in frames:
+                if stop is not None and stop(frame.time):
+                    self.damage = f"reading was stopped at {frame.time:.1f} s; the rest of the video was not read"
+                    return
                 if not self.num_frames:
                     self.height, self.width = frame.image.shape[:2]
                 self.num_frames += 1
@@ -75,15 +78,17 @@ def find_tracks(
     most: int | None = None,
     watch: Callable[[Frame, list[Face]], None] | None = None,
     device: str = "cpu",
+    stop: Callable[[float], bool] | None = None,
 ) -> FirstPass:
     """Find the faces of a video and follow them, as when clips are prepared; at least one is found.
 
     With `cropped` nothing is looked for: there is one face, and each frame is its crop. Of many tracks, `most` are kept
-    that are longest in view. `watch` is told what is found in each frame. With more than one thread, one decodes
-    frames and one looks for faces while the others are followed.
+    that are longest in view. `watch` is told what is found in each frame; at the first for whose time `stop` is true
+    the video is taken to end. With more than one thread, one decodes frames and one looks for faces while the others
+    are followed.
     """
     found = FirstPass()
-    frames = counted.looking(found.watch(source.frames(tell=found.remarks.append)))
+    frames = counted.looking(found.watch(source.frames(tell=found.remarks.append), stop))
     if settings.faces == "cropped":
         found.tracks = [_whole_frames(frames, source.name, found.remarks)]
         return found

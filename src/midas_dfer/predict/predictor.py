@@ -199,6 +199,7 @@ class Predictor:
         faces: FaceSource = "detect",
         progress: Progress | None = None,
         on_reading: Callable[[StreamReading], None] | None = None,
+        stop: Callable[[float], bool] | None = None,
     ) -> Timeline:
         """Read the emotions of every face in a video over time.
 
@@ -221,9 +222,11 @@ class Predictor:
             progress: called for each frame, and again if some windows need a second pass.
             on_reading: called with readings while the video is still being read, some seconds of video at a time. Faces
                 are numbered as they came, which may be other numbers than those of the timeline; the timeline stands.
+            stop: called with the time of each frame, in seconds; once it returns True, the video is taken to end
+                before that frame.
 
         Returns:
-            The timeline; for a damaged video, up to the damage, which its `note` describes.
+            The timeline; of a video that is damaged, or was stopped, up to there, as its `note` says.
 
         Raises:
             RequestError: a length or number is invalid, or frames that should be crops are far from square.
@@ -239,6 +242,7 @@ class Predictor:
             self._searched_on(search_every),
             progress,
             on_reading,
+            stop,
         )
 
     def predict_frames(
@@ -341,6 +345,7 @@ class Predictor:
         searched_on: str,
         progress: Progress | None,
         on_reading: Callable[[StreamReading], None] | None = None,
+        stop: Callable[[float], bool] | None = None,
     ) -> Timeline:
         windows = check_windows(*windows)
         if max_people is not None and not (is_whole(max_people) and max_people >= 1):
@@ -354,7 +359,7 @@ class Predictor:
         tell = None if on_reading is None else self._telling(on_reading)
         ahead = ReadAhead(followed, self._read, windows[1], max_people, tell)
         try:
-            found = find_tracks(source, settings, counted, max_people, ahead.step, searched_on)
+            found = find_tracks(source, settings, counted, max_people, ahead.step, searched_on, stop)
             ahead.close()
             plans = [
                 WindowPlan.of(number, track, *windows, *segments) for number, track in enumerate(found.tracks, start=1)

@@ -86,6 +86,11 @@ class VideoWriter:
             self._partial.unlink(missing_ok=True)
             raise
 
+    @property
+    def num_bytes(self) -> int:
+        """How much of the file is on the disk by now; a few frames lag behind."""
+        return self._partial.stat().st_size
+
     def write(self, image: UInt8[np.ndarray, "H W 3"], time: float | None = None) -> None:
         """Append one frame.
 

@@ -1,9 +1,11 @@
 // The shares of one face over time, as areas one above the other.
 
-import { inWords, make, say } from "./common.js";
+import { clock, inWords, make, say } from "./common.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 100;
+const TICK = 90; // pixels between two times on the axis, at least
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seconds
 
 function svg(tag, attributes = {}) {
   const made = document.createElementNS(SVG, tag);
@@ -11,29 +13,79 @@ function svg(tag, attributes = {}) {
   return made;
 }
 
+/** Times below a chart, at round numbers of seconds, minutes or hours. */
+function drawTicks(axis, from, to, width) {
+  const least = ((to - from) * TICK) / width;
+  const step = STEPS.find((each) => each >= least) ?? 3600 * Math.ceil(least / 3600);
+  const ticks = [];
+  for (let n = Math.ceil(from / step); n * step <= to; n += 1) {
+    const tick = make("span", {}, clock(n * step, step < 1));
+    tick.style.left = `${(100 * (n * step - from)) / (to - from)}%`;
+    ticks.push(tick);
+  }
+  axis.classList.add("ticks");
+  axis.replaceChildren(...ticks);
+}
+
 /** Points of time, in order, each with its shares; between two of them shares change evenly. */
 export class Shares {
-  constructor(windows) {
-    this.points = windows
-      .map(({ start, end, shares, box }) => ({ time: (start + end) / 2, start, end, shares, box }))
-      .sort((a, b) => a.time - b.time);
+  points = [];
+  sums = [[]]; // of the shares of all points before, so that a mean takes no longer over hours than over seconds
+
+  add(windows) {
+    const last = this.points.at(-1)?.time ?? -Infinity;
+    const added = windows.map(({ start, end, shares, box }) => ({ time: (start + end) / 2, start, end, shares, box }));
+    this.points.push(...added);
+    if (added.some((point, k) => point.time < (k ? added[k - 1].time : last))) {
+      this.points.sort((a, b) => a.time - b.time);
+      this.sums = [[]];
+    }
+    for (const { shares } of this.points.slice(this.sums.length - 1)) {
+      const before = this.sums.at(-1);
+      this.sums.push(shares.map((share, k) => share + (before[k] ?? 0)));
+    }
+  }
+
+  /** How many points come before a time. */
+  before(time) {
+    let [low, high] = [0, this.points.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.points[middle].time < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** The number of the window around a time; -1 without any. */
   near(time) {
-    let best = -1;
-    let distance = Infinity;
-    this.points.forEach((point, number) => {
-      const away = Math.abs(point.time - time);
-      if (away < distance) [best, distance] = [number, away];
-    });
-    return best;
+    const next = this.before(time);
+    const [left, right] = [this.points[next - 1], this.points[next]];
+    if (!right || (left && time - left.time <= right.time - time)) return next - 1;
+    return next;
+  }
+
+  /** What is to be drawn between two times: the points, or, where they are more than `most`, means of neighbours. */
+  between(from, to, most) {
+    const first = Math.max(0, this.before(from) - 1);
+    const last = Math.min(this.points.length, this.before(to) + 1);
+    if (last - first <= most) return this.points.slice(first, last);
+    const means = [];
+    const step = (to - from) / most;
+    for (let left = first, right; left < last; left = right) {
+      const edge = from + step * (Math.floor((this.points[left].time - from) / step) + 1);
+      right = Math.min(last, Math.max(left + 1, this.before(edge)));
+      const [head, tail] = [this.points[left], this.points[right - 1]];
+      const shares = head.shares.map((_, k) => (this.sums[right][k] - (this.sums[left][k] ?? 0)) / (right - left));
+      means.push({ time: (head.time + tail.time) / 2, start: head.start, end: tail.end, shares });
+    }
+    return means;
   }
 }
 
 export class Chart {
-  constructor(number, classes, colors, duration, onTime, withKeys = true) {
-    Object.assign(this, { number, classes, colors, duration, onTime, withKeys });
+  constructor(number, classes, colors, onTime = null) {
+    Object.assign(this, { number, classes, colors, onTime });
     this.heading = make("h2", {}, say("face", { number }));
     this.span = make("span");
     this.heading.append(this.span);
@@ -44,31 +96,29 @@ export class Chart {
     this.told = make("p", { class: "told" });
     this.ends = make("div", { class: "axis", "aria-hidden": "true" });
     this.element = make("div", { class: "face" }, this.heading, this.picture, this.ends, this.told);
-    this.shares = new Shares([]);
-    if (withKeys) {
-      for (const [name, value] of Object.entries({ tabindex: 0, role: "slider", "aria-label": say("chart_label", { number }) }))
-        this.picture.setAttribute(name, value);
-      this.picture.addEventListener("keydown", (event) => this.key(event));
-      this.picture.addEventListener("pointermove", (event) => this.point(event));
-      this.picture.addEventListener("pointerdown", (event) => this.point(event, true));
-    } else {
-      this.picture.setAttribute("role", "img");
-      this.picture.setAttribute("aria-label", say("chart_label", { number }));
-    }
+    this.shares = new Shares();
+    const attributes = { "aria-label": say("chart_label", { number }), ...(onTime ? { tabindex: 0, role: "slider" } : { role: "img" }) };
+    for (const [name, value] of Object.entries(attributes)) this.picture.setAttribute(name, value);
+    if (!onTime) return;
+    this.picture.addEventListener("keydown", (event) => this.key(event));
+    this.picture.addEventListener("pointermove", (event) => this.point(event));
+    this.picture.addEventListener("pointerdown", (event) => this.point(event, true));
   }
 
-  /** Draw these windows, between two times. */
-  draw(windows, from = 0, to = this.duration) {
-    this.shares = new Shares(windows);
-    Object.assign(this, { from, to });
+  /** Draw what lies between two times, in so many pixels; `long` says times as a clock does. */
+  draw(from, to, width, long = false) {
+    Object.assign(this, { from, to, long, at: null });
     const { points } = this.shares;
     this.picture.setAttribute("viewBox", `0 0 ${Math.max(to - from, 1e-6)} ${HEIGHT}`);
-    this.ends.replaceChildren(make("span", {}, `${Math.max(0, from).toFixed(1)} s`), make("span", {}, `${to.toFixed(1)} s`));
+    if (long) drawTicks(this.ends, from, to, width);
+    else this.ends.replaceChildren(make("span", {}, `${Math.max(0, from).toFixed(1)} s`), make("span", {}, `${to.toFixed(1)} s`));
     this.areas.replaceChildren();
     if (!points.length) return;
     const [first, last] = [points[0], points.at(-1)];
-    this.span.textContent = say("face_span", { start: first.start.toFixed(1), end: last.end.toFixed(1) });
-    const all = [{ ...first, time: first.start }, ...points, { ...last, time: last.end }];
+    const ends = [first.start, last.end].map((time) => (long ? clock(time) : time.toFixed(1)));
+    this.span.textContent = say(long ? "span" : "face_span", { start: ends[0], end: ends[1] });
+    const shown = this.shares.between(from, to, width);
+    const all = [{ ...shown[0], time: shown[0].start }, ...shown, { ...shown.at(-1), time: shown.at(-1).end }];
     const x = (point) => (point.time - from).toFixed(4);
     let below = all.map(() => 0);
     this.classes.forEach((name, k) => {
@@ -80,9 +130,15 @@ export class Chart {
       this.areas.append(area);
       below = above;
     });
-    if (!this.withKeys) return;
+    if (!this.onTime) return;
     for (const [name, value] of Object.entries({ "aria-valuemin": 0, "aria-valuemax": points.length - 1 }))
       this.picture.setAttribute(name, value);
+  }
+
+  /** Whether the face is there between two times. */
+  isIn(from, to) {
+    const { points } = this.shares;
+    return points.length > 0 && points[0].start <= to && points.at(-1).end >= from;
   }
 
   /** Mark a time, and say in words what is there. */
@@ -91,31 +147,45 @@ export class Chart {
     if (number < 0) return null;
     const point = this.shares.points[number];
     const inside = time >= this.shares.points[0].start - 0.5 && time <= this.shares.points.at(-1).end + 0.5;
+    const seen = inside ? point : null;
+    const hasMoved = number !== this.at || Math.abs(time - this.marked) > (this.to - this.from) / 4000; // a quarter of a pixel
+    if (this.element.hidden || !hasMoved) return seen;
+    Object.assign(this, { at: number, marked: time });
     this.now.setAttribute("x1", time - this.from);
     this.now.setAttribute("x2", time - this.from);
     this.now.setAttribute("visibility", "visible");
-    const text = inside ? say("at_time", { time: time.toFixed(1), shares: inWords(this.classes, point.shares) }) : "";
+    const words = () => inWords(this.classes, point.shares);
+    const text = inside ? (this.long ? say("at_clock", { time: clock(time), shares: words() }) : say("at_time", { time: time.toFixed(1), shares: words() })) : "";
     this.told.textContent = text;
     this.picture.setAttribute("aria-valuenow", number);
     this.picture.setAttribute("aria-valuetext", text);
-    return inside ? point : null;
+    return seen;
   }
 
   key(event) {
     const { points } = this.shares;
-    if (!points.length) return;
-    const at = Number(this.picture.getAttribute("aria-valuenow") ?? 0);
-    const to = { ArrowRight: at + 1, ArrowUp: at + 1, ArrowLeft: at - 1, ArrowDown: at - 1, Home: 0, End: points.length - 1 }[event.key];
+    if (!points.length || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = this.at ?? 0;
+    const far = this.shares.near(points[at].time + (this.to - this.from) / 10);
+    const page = Math.max(1, far - at);
+    const to = {
+      ...{ ArrowRight: at + 1, ArrowUp: at + 1, ArrowLeft: at - 1, ArrowDown: at - 1 },
+      ...{ PageUp: at + page, PageDown: at - page, Home: 0, End: points.length - 1 },
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.onTime(points[Math.min(Math.max(to, 0), points.length - 1)].time);
   }
 
   point(event, seek = false) {
-    const { left, width } = this.picture.getBoundingClientRect();
-    const time = this.from + ((event.clientX - left) / width) * (this.to - this.from);
+    const time = this.timeAt(event.clientX);
     if (seek || event.buttons) this.onTime(time);
     else this.mark(time);
+  }
+
+  timeAt(x) {
+    const { left, width } = this.picture.getBoundingClientRect();
+    return this.from + ((x - left) / width) * (this.to - this.from);
   }
 }
 

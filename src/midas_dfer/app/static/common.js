@@ -61,6 +61,44 @@ export function day(time) {
   return new Date(time).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** A number with its unit, in the language of the page: "12 min", "3,5 GB". */
+export function amount(value, unit, digits = 0) {
+  const form = { style: "unit", unit, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(document.documentElement.lang, form).format(value);
+}
+
+/** A time in a video, such as 1:02:03. */
+export function clock(time, tenths = false) {
+  const rounded = tenths ? Math.round(10 * time) / 10 : Math.round(time);
+  const [hours, minutes] = [Math.floor(rounded / 3600), Math.floor(rounded / 60) % 60];
+  const seconds = (rounded % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
+}
+
+export function duration(seconds) {
+  const [value, unit] = seconds < 90 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"] : [seconds / 3600, "hour"];
+  return amount(value, unit, unit === "hour" ? 1 : 0);
+}
+
+/** Wait until a browser can play what is at an address, and `tell` how far its copy is; false where it never can. */
+export async function playable(address, wanted, tell) {
+  for (;;) {
+    const told = await ask(`${address}/copy`).catch((error) => ({ state: "failed", error: error.message }));
+    if (!wanted()) return false;
+    const [need, free, spare] = [told.need, told.free, told.spare].map((bytes) => amount((bytes ?? 0) / 1e9, "gigabyte", 1));
+    const texts = {
+      ready: () => "",
+      waiting: () => say("copy_waiting"),
+      copying: () => (told.share === null ? say("copying_unknown") : say("copying", { percent: Math.floor(100 * told.share) })),
+      no_room: () => say("copy_no_room", { need, free, spare }),
+      failed: () => say("copy_failed", { why: told.error }),
+    };
+    tell(texts[told.state]());
+    if (told.state !== "waiting" && told.state !== "copying") return told.state === "ready";
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
 let emotions = {};
 
 /** Take over which of a model's classes is which emotion. */

@@ -1,6 +1,6 @@
 // Read a camera: send a frame when the one before was answered, show what comes back.
 
-import { Chart, drawBoxes } from "./chart.js";
+import { Chart, Shares, drawBoxes } from "./chart.js";
 import { know, make, named, percent, say, showLegend, status } from "./common.js";
 import { loadReader } from "./reader.js";
 
@@ -114,7 +114,9 @@ function show({ track, end, shares }) {
     face.bars[k].fill.style.width = `${100 * shares[k]}%`;
     face.bars[k].value.textContent = percent(shares[k]);
   });
-  face.chart.draw(face.windows.map((w) => ({ ...w, start: w.start - end + SHOWN, end: w.end - end + SHOWN })), 0, SHOWN);
+  face.chart.shares = new Shares();
+  face.chart.shares.add(face.windows.map((w) => ({ ...w, start: w.start - end + SHOWN, end: w.end - end + SHOWN })));
+  face.chart.draw(0, SHOWN, charts.clientWidth);
   face.chart.span.textContent = "";
   face.chart.ends.replaceChildren(make("span", {}, `−${SHOWN} s`), make("span", {}, "0 s"));
   status("");
@@ -128,7 +130,7 @@ function newFace(track) {
     return { fill, value, row: make("div", { class: "bar" }, make("span", {}, named(name)), make("div", { class: "track" }, fill), value) };
   });
   const block = make("div", { class: "face" }, make("h2", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
-  const chart = new Chart(track, greeting.classes, greeting.colors, SHOWN, () => {}, false);
+  const chart = new Chart(track, greeting.classes, greeting.colors);
   faces.append(block);
   charts.append(chart.element);
   return { bars, chart, block, windows: [], shares: null, last: 0 };

@@ -1,40 +1,52 @@
 // Read a video: send it or choose it, watch it being read, then move through it.
 
 import { Chart, drawBoxes } from "./chart.js";
-import { ask, know, make, named, percent, post, say, showLegend, status } from "./common.js";
+import { ask, clock, duration, know, make, named, percent, playable, post, say, showLegend, status } from "./common.js";
 import { loadReader } from "./reader.js";
+import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const [begin, work, drop, video, boxes, faces] = ["begin", "work", "drop", "video", "boxes", "faces"].map(at);
 const ASK_EVERY = 400; // milliseconds
+let turn = 0; // counts what was begun here; what is not the last of it shows nothing any more
 let current = null; // the number of the reading that is shown
-let charts = [];
-let timeline = null;
-let looks = null; // colours and names of classes, while a video is read
-
-function show(started) {
-  begin.hidden = started;
-  work.hidden = !started;
-}
+let over = false; // whether it is read
+let sending = null;
+const charts = new Map(); // by the number of the face
+const view = new View(() => charts.values());
+let looks = null; // colours and names of classes
 
 function reset() {
-  current = timeline = null;
-  charts = [];
+  turn += 1;
+  current = sending = looks = null;
+  over = false;
+  history.replaceState(null, "", location.pathname);
+  charts.clear();
+  view.reset();
   video.removeAttribute("src");
   video.load();
-  for (const id of ["player", "saving", "meaning", "unplayable"]) at(id).hidden = true;
-  faces.replaceChildren();
-  at("legend").replaceChildren();
-  show(false);
+  for (const id of ["player", "saving", "meaning", "unplayable", "end"]) at(id).hidden = true;
+  for (const id of ["faces", "legend", "copying"]) at(id).replaceChildren();
+  begin.hidden = false;
+  work.hidden = true;
   status("");
 }
 
-function send(file) {
+/** Leave what is shown: a video that is being read goes on being read, one that is read is removed. */
+function leave() {
+  if (current && over) ask(`/api/readings/${current}`, { method: "DELETE" }).catch(() => {});
+  reset();
+}
+
+async function send(file, mine) {
+  await ask(`/api/room?name=${encodeURIComponent(file.name)}&bytes=${file.size}`);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far an upload is
+    if (mine === turn) sending = request;
     request.open("POST", "/api/readings");
     request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
     request.upload.addEventListener("progress", (event) => {
+      if (mine !== turn) return;
       status(say("uploading", { name: file.name, percent: Math.floor((100 * event.loaded) / event.total) }));
       at("progress").value = event.loaded / event.total;
     });
@@ -49,91 +61,122 @@ function send(file) {
 }
 
 async function start(beginning) {
-  show(true);
+  leave();
+  const mine = turn;
+  begin.hidden = true;
+  work.hidden = false;
   at("again").textContent = say("cancel");
   at("progress").hidden = false;
   at("progress").removeAttribute("value");
   try {
-    const told = await beginning();
-    current = told.number;
-    await follow(told.number);
+    const told = await beginning(mine);
+    if (mine !== turn) return; // another video is shown by now; this one is read all the same
+    [current, sending] = [told.number, null];
+    history.replaceState(null, "", `#${current}`);
+    await follow(current);
   } catch (error) {
+    if (mine !== turn) return;
+    over = true;
     status(say("failed", { why: error.message }), true);
     at("again").textContent = say("another");
-    at("progress").hidden = true;
+    at("progress").hidden = at("end").hidden = true;
   }
 }
 
 async function follow(number) {
-  const early = [];
   for (let since = 0; number === current; ) {
     const told = await ask(`/api/readings/${number}?since=${since}`);
+    if (number !== current) return;
     since = told.next;
-    early.push(...told.early);
-    const { name, frames } = told;
     if (told.state === "failed") throw new Error(told.error || say("cancel"));
-    if (told.state === "done") return finish(number, name);
-    if (told.state === "waiting") status(say("waiting", { name }));
-    else if (!frames) status(say("loading_model", { name }));
-    else if (told.of) status(say("reading", { name, percent: Math.min(100, Math.floor((100 * frames) / told.of)) }));
-    else status(say("reading_unknown", { name, frames }));
-    if (told.of) at("progress").value = frames / told.of;
-    if (told.early.length) showEarly(early, told);
-    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
+    if (told.state === "done") return finish(told);
+    status(progress(told));
+    at("end").hidden = told.ended || told.again || !told.seconds;
+    if (told.share === null) at("progress").removeAttribute("value");
+    else at("progress").value = told.share;
+    if (told.early.length) showEarly(told);
+    if (!told.more) await new Promise((resolve) => setTimeout(resolve, ASK_EVERY));
   }
+}
+
+function progress({ name, state, share, left, again, seconds }) {
+  if (state === "waiting") return say("waiting", { name });
+  if (!seconds) return say("loading_model", { name });
+  if (share === null) return say("reading_unknown", { name, time: clock(seconds) });
+  const text = say(again ? "reading_again" : "reading", { name, percent: Math.min(100, Math.floor(100 * share)) });
+  return left === null ? text : `${text}, ${say("time_left", { left: duration(left) })}`;
+}
+
+/** The chart of a face; made, and put where its number belongs, when the face comes. */
+function chartOf(number) {
+  if (!charts.has(number)) {
+    const chart = new Chart(number, looks.classes, looks.colors, seek);
+    const next = [...charts.values()].find((other) => other.number > number);
+    charts.set(number, chart);
+    faces.insertBefore(chart.element, next?.element ?? null);
+  }
+  return charts.get(number);
+}
+
+function take(told) {
+  looks = told;
+  know(told);
+  showLegend(told.classes, told.colors);
 }
 
 /** What is read so far, before the timeline is there; faces are numbered as they came. */
-function showEarly(early, told) {
-  if (told.colors) {
-    know(told);
-    looks = told;
-    showLegend(told.classes, told.colors);
+function showEarly(told) {
+  if (!looks) {
+    take(told);
+    showVideo(current);
   }
-  const until = Math.max(...early.map((each) => each.end));
-  const tracks = [...new Set(early.map((each) => each.track))].sort((a, b) => a - b);
-  const drawn = tracks.map((track) => {
-    const chart = new Chart(track, looks.classes, looks.colors, until, () => {}, false);
-    chart.draw(early.filter((each) => each.track === track));
-    return chart.element;
-  });
-  faces.replaceChildren(...drawn);
+  const found = new Map();
+  for (const each of told.early) found.set(each.track, [...(found.get(each.track) ?? []), each]);
+  for (const [track, windows] of found) chartOf(track).shares.add(windows);
+  view.reach(Math.max(view.end, ...told.early.map((each) => each.end)));
 }
 
-async function finish(number, name) {
-  timeline = await ask(`/api/readings/${number}/timeline`);
-  status(say("done", { name }));
+async function finish({ number, name, ended, seconds, early, is_picture: isPicture }) {
+  const timeline = await ask(`/api/readings/${number}/timeline`);
+  if (number !== current) return;
+  over = true;
+  status(ended ? say("done_part", { name, time: clock(seconds) }) : say("done", { name }));
   at("again").textContent = say("another");
-  at("progress").hidden = true;
-  know(timeline);
-  showLegend(timeline.class_names, timeline.colors);
+  at("progress").hidden = at("end").hidden = true;
+  if (!looks && !isPicture) showVideo(number);
+  take({ ...timeline, classes: timeline.class_names });
+  charts.clear();
+  faces.replaceChildren();
   const key = timeline.no_vote_shares ? "probabilities" : "vote_shares";
-  charts = timeline.tracks.map((track) => {
-    const chart = new Chart(track.track, timeline.class_names, timeline.colors, timeline.duration, seek);
-    chart.draw(track.windows.map((window) => ({ ...window, shares: window[key] })));
-    return chart;
-  });
-  faces.replaceChildren(...charts.map((chart) => chart.element));
+  for (const track of timeline.tracks) chartOf(track.track).shares.add(track.windows.map((window) => ({ ...window, shares: window[key] })));
+  view.reach(timeline.duration);
   for (const kind of ["csv", "json", "png"]) at(kind).href = `/api/readings/${number}/export/${kind}`;
   at("saving").hidden = false;
   const meaning = timeline.no_vote_shares || say("vote_shares");
-  at("meaning").textContent = [meaning, timeline.note, say("keys")].filter(Boolean).join(" ");
+  at("meaning").textContent = [meaning, timeline.note, say(view.long ? "keys_long" : "keys")].filter(Boolean).join(" ");
   at("meaning").hidden = false;
-  if (timeline.duration > 0) {
-    video.src = `/api/readings/${number}/video`;
-    at("player").hidden = false;
-  }
-  seek(charts[0]?.shares.points[0]?.time ?? 0);
+  if (video.currentTime) mark(video.currentTime);
+  else seek([...charts.values()][0]?.shares.points[0]?.time ?? 0);
+}
+
+/** Show the video once a browser can play it; until then, say how far its copy is. */
+async function showVideo(number) {
+  const address = `/api/readings/${number}/video`;
+  const tell = (text) => (at("copying").textContent = text && `${text} ${say("copy_aside")}`);
+  if (!(await playable(address, () => number === current, tell))) return;
+  video.src = address;
+  at("player").hidden = false;
 }
 
 function seek(time) {
   if (video.readyState > 0) video.currentTime = time;
+  view.reveal(time);
   mark(time);
 }
 
 function mark(time) {
   const seen = [];
-  for (const chart of charts) {
+  for (const chart of charts.values()) {
     const point = chart.mark(time);
     if (!point?.box) continue;
     const top = point.shares.indexOf(Math.max(...point.shares));
@@ -145,11 +188,17 @@ function mark(time) {
 }
 
 function eachFrame() {
-  if (!video.paused && charts.length) mark(video.currentTime);
+  if (!video.paused && charts.size) {
+    view.follow(video.currentTime);
+    mark(video.currentTime);
+  }
   requestAnimationFrame(eachFrame);
 }
 
-video.addEventListener("seeked", () => mark(video.currentTime));
+video.addEventListener("seeked", () => {
+  view.reveal(video.currentTime);
+  mark(video.currentTime);
+});
 video.addEventListener("loadeddata", () => mark(video.currentTime));
 video.addEventListener("error", () => {
   if (!video.getAttribute("src")) return;
@@ -163,25 +212,41 @@ document.addEventListener("keydown", (event) => {
   else video.pause();
 });
 for (const name of ["dragenter", "dragover"])
-  drop.addEventListener(name, (event) => {
+  document.addEventListener(name, (event) => {
     event.preventDefault();
     drop.classList.add("over");
   });
-for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
+for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => drop.classList.remove("over"));
+document.addEventListener("drop", (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file && !at("ready").disabled) start(() => send(file));
+  if (file && !at("ready").disabled) start((mine) => send(file, mine));
 });
 at("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) start(() => send(file));
+  if (file) start((mine) => send(file, mine));
   event.target.value = "";
 });
 at("again").addEventListener("click", () => {
-  if (current) ask(`/api/readings/${current}`, { method: "DELETE" }).catch(() => {});
-  reset();
+  sending?.abort();
+  over = true; // whether it was read or not, it is not wanted any more
+  leave();
+  showReadings();
 });
+at("end").addEventListener("click", () => ask(`/api/readings/${current}/end`, { method: "POST" }).catch((error) => status(say("failed", { why: error.message }), true)));
+
+/** What is read and what is being read, to come back to. */
+async function showReadings() {
+  const { readings } = await ask("/api/readings");
+  const items = readings.map(({ number, name, state }) => {
+    const button = make("button", { type: "button" }, name, make("span", { class: "small" }, ` ${say(`reading_${state}`)}`));
+    button.addEventListener("click", () => start(() => ask(`/api/readings/${number}`)));
+    return make("li", {}, button);
+  });
+  at("readings").replaceChildren(...items);
+  at("before").hidden = !items.length;
+}
+
 if (at("files")) {
   ask("/api/files").then(({ files }) => {
     const items = files.map((file) => {
@@ -192,5 +257,9 @@ if (at("files")) {
     at("files").replaceChildren(...(items.length ? items : [make("li", { class: "small" }, say("no_files"))]));
   });
 }
+if (location.hash) {
+  const number = location.hash.slice(1);
+  start(() => ask(`/api/readings/${encodeURIComponent(number)}`));
+} else showReadings();
 requestAnimationFrame(eachFrame);
 loadReader();

@@ -1,6 +1,6 @@
 // Watch a clip, answer with a key or a click, go on. Every answer is on the disk before the next clip is shown.
 
-import { ask, know, make, named, post, say, status } from "./common.js";
+import { ask, know, make, named, playable, post, say, status } from "./common.js";
 
 const at = (id) => document.getElementById(id);
 const [video, picture, answers] = ["video", "picture", "answers"].map(at);
@@ -18,6 +18,7 @@ function show(told) {
   if (!briefed || !told.agreed) return brief();
   at("briefing").hidden = true;
   chosen.clear();
+  at("copying").textContent = "";
   at("left").textContent = say("vote_left", told);
   at("progress").value = told.done / Math.max(1, told.done + told.left);
   at("undo").disabled = at("undo_last").disabled = told.done === 0;
@@ -36,9 +37,7 @@ function show(told) {
   if (told.is_picture) picture.src = address;
   else {
     picture.removeAttribute("src");
-    if (!video.src.endsWith(address)) video.src = address;
-    else video.currentTime = 0;
-    video.play().catch(() => {}); // a browser may want a click first; there are controls
+    showVideo(told, address);
   }
   shown = performance.now();
   drawAnswers();
@@ -65,6 +64,18 @@ async function begin() {
   } catch (error) {
     at("refused").textContent = say("failed", { why: error.message });
   }
+}
+
+/** Show a clip once a browser can play it; until then, say how far its copy is. */
+async function showVideo(told, address) {
+  if (video.src.endsWith(address)) video.currentTime = 0;
+  else {
+    video.removeAttribute("src");
+    if (!(await playable(address, () => task === told, (text) => (at("copying").textContent = text)))) return;
+    video.src = address;
+    shown = performance.now();
+  }
+  video.play().catch(() => {}); // a browser may want a click first; there are controls
 }
 
 function drawAnswers() {
