@@ -356,6 +356,16 @@ def test_damage_is_noted_and_what_came_before_is_read(predictor, tmp_path):
 
 
 @pytest.mark.usefixtures("color_world")
+def test_a_video_that_is_stopped_is_read_as_one_that_ends_there(predictor, tmp_path):
+    whole, short = write_scene(tmp_path / "whole.mp4", 90, TWO), write_scene(tmp_path / "short.mp4", 50, TWO)
+    stopped = predictor.predict_video(whole, stop=lambda time: time > 2.475)
+    assert "reading was stopped at 2.5 s" in stopped.note
+    assert stopped.to_csv() == predictor.predict_video(short).to_csv()
+    with pytest.raises(NoFaceError, match="in 0 frames; reading was stopped at 0"):
+        predictor.predict_video(whole, stop=lambda time: True)
+
+
+@pytest.mark.usefixtures("color_world")
 def test_what_is_to_be_known_of_the_pictures_is_noted(predictor, tmp_path):
     path = write_movie(tmp_path / "a.mp4", [scene(i, ONE) for i in range(4)], fields="tff")
     timeline = predictor.predict_video(path)
@@ -594,7 +604,7 @@ def test_a_gpu_searches_every_frame_unless_tracking_is_asked_for(
 ):
     asked = []
 
-    def find_tracks(source, settings, counted, most, watch, device):
+    def find_tracks(source, settings, counted, most, watch, device, stop):
         asked.append(device)
         raise NoFaceError("that will do")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from midas_dfer.clips.faces.detection import Face
 from midas_dfer.predict.face_windows import FaceWindows, FullWindow
 from midas_dfer.predict.track_timeline import Reading, Thumbnail
-from midas_dfer.predict.windows import MAX_OVERLAP, WindowPlan, add_thumbnail
+from midas_dfer.predict.windows import MAX_OVERLAP, WindowPlan, add_thumbnail, spread
 from midas_dfer.video.read import Frame
 
 WINDOWS_PER_BATCH = 32
@@ -56,7 +56,8 @@ class ReadAhead:
         self._paused = False
         self._waiting: list[FullWindow] = []
         self._readings: dict[tuple[int, ...], list[_AheadReading]] = defaultdict(list)
-        self._lengths: dict[int, float] = {}
+        self._spans: dict[int, tuple[float, float]] = {}
+        self._in_view: set[int] = set()
         self._thumbnails: dict[int, dict[int, Thumbnail]] = defaultdict(dict)
 
     def step(self, frame: Frame, found: Sequence[Face]) -> None:
@@ -88,13 +89,18 @@ class ReadAhead:
     def _take(self, full: Sequence[FullWindow]) -> None:
         for window in full:
             number = window.face.number or 0
-            length = window.end - window.face.track.first_time
-            longer = sum(other > length for face, other in self._lengths.items() if face != number)
-            self._lengths[number] = length
+            start, end = window.face.track.first_time, window.end
+            longer = sum(b - a > end - start for face, (a, b) in self._spans.items() if face != number)
+            self._spans[number] = start, end
+            self._in_view.add(number)
             if self._most is None or longer < self._most:
                 self._waiting.append(window)
                 for face in window.seen:
                     add_thumbnail(self._thumbnails[number], face.position, face.time, face.crop)
+        gone = self._in_view - {face.number for face in self._faces.faces}
+        for number in gone:  # hours of video have thousands of faces
+            self._thumbnails[number] = spread(self._thumbnails[number], *self._spans[number])
+        self._in_view -= gone
         while len(self._waiting) >= WINDOWS_PER_BATCH:
             self._read_waiting()
 

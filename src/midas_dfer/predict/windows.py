@@ -153,7 +153,7 @@ class WindowPlan:
             end=end,
             windows=tuple(Window.of(*span, self.readings[number]) for number, span in enumerate(self.spans)),
             face=self.track,
-            thumbnails=tuple(_spread(self.thumbnails, start, end)),
+            thumbnails=tuple(spread(self.thumbnails, start, end).values()),
         )
 
 
@@ -168,12 +168,12 @@ def add_thumbnail(kept: dict[int, Thumbnail], frame: int, time: float, crop: UIn
         del kept[min(zip(before, between, after, strict=True), key=lambda three: three[2] - three[0])[1]]
 
 
-def _spread(kept: dict[int, Thumbnail], start: float, end: float) -> list[Thumbnail]:
-    """Those that come next after the middles of equal parts of a span of time."""
-    small = [kept[frame] for frame in sorted(kept)]
+def spread(kept: dict[int, Thumbnail], start: float, end: float) -> dict[int, Thumbnail]:
+    """Those that come next after the middles of equal parts of a span of time, by their frame."""
+    frames = sorted(kept)
     middles = start + (np.arange(MAX_THUMBNAILS) + 0.5) * (end - start) / MAX_THUMBNAILS
-    found = np.searchsorted([each.time for each in small], middles - _TOLERANCE)
-    return [small[i] for i in sorted(set(found.tolist()) - {len(small)})]
+    found = np.searchsorted([kept[frame].time for frame in frames], middles - _TOLERANCE)
+    return {frames[i]: kept[frames[i]] for i in sorted(set(found.tolist()) - {len(frames)})}
 
 
 def _rounded(seconds: float) -> float:
