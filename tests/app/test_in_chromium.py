@@ -78,6 +78,63 @@ def test_a_video_is_read_and_moved_through(page, running):
     assert page.is_visible("#drop")
 
 
+def test_hours_are_zoomed_into_and_come_back_to(page, running):
+    """Two hours of readings in the place of a second's: drawing is bounded by pixels, a part is chosen by keys."""
+
+    def lengthen(route):
+        answer = route.fetch()
+        values = answer.json()
+        (face,) = values["tracks"]
+        window = face["windows"][0]
+        spans = {1: range(14_400), **{n: range(7200 + 20 * n, 7210 + 20 * n) for n in range(2, 16)}}
+        tracks = [
+            {**face, "track": n, "windows": [{**window, "start": k / 2, "end": k / 2 + 2} for k in span]}
+            for n, span in spans.items()
+        ]
+        route.fulfill(response=answer, json={**values, "duration": 7202, "tracks": tracks})
+
+    page.route("**/timeline", lengthen)
+    page.route(
+        "**/copy", lambda route: route.fulfill(json={"state": "no_room", "need": 5e9, "free": 3e9, "spare": 1e9})
+    )
+    page.set_input_files("#file", running.folder / "face.mp4")
+    page.wait_for_selector("#saving:not([hidden])")
+    assert "needs a copy of about 5 GB, and of the 3 GB that are free on the disk 1 GB" in page.inner_text("#copying")
+    assert page.inner_text("#part") == "0:00 to 2:00:02"
+    assert page.inner_text("#others").startswith("The faces that are longest in this part are shown, 3 are not")
+    assert page.locator(".face:visible").count() == 12
+    drawn = page.locator(".chart").first.locator("polygon").first.get_attribute("points")
+    assert 1000 < drawn.count(",") < 2 * 1114 + 9
+    ticks = page.locator(".face").first.locator(".ticks span").all_inner_texts()
+    assert ticks[:2] + ticks[-1:] == ["0:00", "10:00", "2:00:00"]
+    chart = page.locator(".chart").first
+    chart.focus()
+    page.keyboard.press("PageUp")
+    assert chart.get_attribute("aria-valuetext").startswith("12:01: ")
+    for _ in range(14):
+        page.keyboard.press("+")
+    page.wait_for_selector("#part:text-is('11:59 to 12:23')")
+    strip = page.locator("#strip")
+    strip.focus()
+    page.keyboard.press("End")
+    page.wait_for_selector("#part:text-is('1:59:37 to 2:00:02')")
+    assert strip.get_attribute("aria-valuetext") == "1:59:37 to 2:00:02"
+    chart.focus()
+    page.keyboard.press("End")  # a time that cannot be seen is gone to
+    page.keyboard.press("Home")
+    page.wait_for_selector("#part:text-is('0:00 to 0:25')")
+    page.keyboard.press("0")
+    page.wait_for_selector("#part:text-is('0:00 to 2:00:02')")
+    page.unroute("**/timeline")
+    page.click("text=Video")  # leaves it as it is
+    page.click("#readings button")
+    page.wait_for_selector("#saving:not([hidden])")
+    page.reload()
+    page.wait_for_selector("#saving:not([hidden])")
+    assert page.inner_text("#said") == "face.mp4: read"
+    assert page.is_hidden("#zoom")
+
+
 def test_a_file_of_the_folder_and_what_is_wrong_with_it(page):
     page.click("text=broken.mp4")
     page.wait_for_selector(".said.wrong")

@@ -135,10 +135,10 @@ export class Chart {
       this.picture.setAttribute(name, value);
   }
 
-  /** Whether the face is there between two times. */
-  isIn(from, to) {
+  /** For how many seconds the face is there between two times. */
+  timeIn(from, to) {
     const { points } = this.shares;
-    return points.length > 0 && points[0].start <= to && points.at(-1).end >= from;
+    return points.length ? Math.min(to, points.at(-1).end) - Math.max(from, points[0].start) : 0;
   }
 
   /** Mark a time, and say in words what is there. */

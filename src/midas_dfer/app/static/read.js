@@ -26,7 +26,7 @@ function reset() {
   video.removeAttribute("src");
   video.load();
   for (const id of ["player", "saving", "meaning", "unplayable", "end"]) at(id).hidden = true;
-  for (const id of ["faces", "legend", "copying"]) at(id).replaceChildren();
+  for (const id of ["faces", "legend", "copying", "others"]) at(id).replaceChildren();
   begin.hidden = false;
   work.hidden = true;
   status("");

@@ -6,6 +6,7 @@ const at = (id) => document.getElementById(id);
 const LONG = 60; // seconds; what is shorter is shown whole
 const CLOSEST = 5; // seconds; nothing is shown closer
 const STEP = 1.5; // of a button or key that zooms
+const MOST = 12; // charts of a long video at a time
 
 export class View {
   /** `charts` gives those that share this view, by face. */
@@ -93,16 +94,18 @@ export class View {
     this.drawing = 0;
     const { from, to, long } = this;
     const width = this.faces.clientWidth;
-    let shown = 0;
-    for (const chart of this.charts()) {
-      chart.element.hidden = !chart.isIn(from, to) && !chart.element.contains(document.activeElement);
+    const charts = [...this.charts()];
+    const there = charts.filter((chart) => chart.timeIn(from, to) > 0 || !long).sort((a, b) => b.timeIn(from, to) - a.timeIn(from, to));
+    const shown = new Set(long ? there.slice(0, MOST) : there);
+    for (const chart of charts) {
+      chart.element.hidden = !shown.has(chart) && !chart.element.contains(document.activeElement);
       if (chart.element.hidden) continue;
-      shown += 1;
       chart.draw(from, to, width, long);
       chart.mark(this.time);
     }
-    at("nobody").hidden = shown > 0 || !long;
     if (!long) return;
+    const left = there.length - shown.size;
+    at("others").textContent = left ? say("more_faces", { count: left }) : shown.size ? "" : say("no_face_here");
     const part = say("span", { start: clock(from), end: clock(to) });
     at("part").textContent = part;
     at("window").style.left = `${(100 * from) / this.end}%`;
