@@ -1,5 +1,6 @@
 """The pages in a real browser: a video is read and moved through by keys; a camera is read."""
 
+import re
 import shutil
 from io import BytesIO
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from midas_dfer.app.annotate.project import Rules, make_project
 from midas_dfer.app.server import AppSettings
+from midas_dfer.predict.predictor import Predictor
 from midas_dfer.video.read import iter_frames
 from tests.app.conftest import KEY, no_reader, served
 from tests.support.app import FACE, write_face
@@ -159,6 +161,23 @@ def test_a_camera_is_read_and_switched_off(page):
     assert page.evaluate("document.getElementById('video').srcObject") is None
 
 
+def test_where_the_model_is_silent_its_reason_is_said(page, running):
+    readings = running.app.state.readings
+    readings.use(lambda: Predictor.from_pretrained("ferplus", abstain=0.012))
+    try:
+        page.set_input_files("#file", running.folder / "face.mp4")
+        page.wait_for_selector("#saving:not([hidden])")
+        told = page.inner_text(".told")
+    finally:
+        readings.use(lambda: Predictor.from_pretrained("ferplus"))
+    assert re.fullmatch(r"0\.\d s: people would disagree \(\w+ \d+%.*\)", told)
+    assert page.inner_text("#legend li:last-child") == "people would disagree"
+    assert "at most 1.2% of its answers are wrong. Caution: measured on still pictures" in page.inner_text("#meaning")
+    assert page.evaluate(
+        "[...document.querySelector('.silence').getContext('2d').getImageData(0, 0, 70, 10).data].some((v) => v)"
+    )
+
+
 def test_a_wrong_key_opens_nothing(browser, running):
     context = browser.new_context(locale="ja")
     opened = context.new_page()
@@ -166,7 +185,7 @@ def test_a_wrong_key_opens_nothing(browser, running):
     opened.fill("#key", "wrong")
     opened.click("button.primary")
     opened.wait_for_selector(".said.wrong")
-    assert "this key opens nothing here" in opened.inner_text("#said")
+    assert "この鍵では入れません。" in opened.inner_text("#said")
     assert opened.url.endswith("/enter")
     opened.goto(f"{running.address}/enter#{KEY}")  # the right one, in the same page
     opened.wait_for_selector("#drop")

@@ -130,7 +130,10 @@ def test_links(voting):
     entered = Running(voting.address, voting.folder).ask("/enter", "POST", json.dumps({"key": made["token"]}).encode())
     assert made["token"] in entered.headers["set-cookie"]
     for name in ("Cleo", "", " ", "x" * 61, None, "=cmd()"):
-        assert voting.ask("/api/project/people", "POST", json.dumps({"name": name}).encode()).status == 400
+        sent = json.dumps({"name": name}).encode()
+        refused = voting.ask("/api/project/people", "POST", sent, Accept_Language="ja")
+        assert refused.status == 400
+        assert name is None or "名前" in json.loads(refused.body)["error"]
     new = json.loads(voting.ask("/api/project/people/1", "POST", b"{}").body)["token"]
     assert cleo.ask("/api/vote").status == 401  # the old link is not valid any more
     assert Running(voting.address, voting.folder, new).ask("/api/vote").status == 200

@@ -30,20 +30,20 @@ from midas_dfer.app.making import making_routes
 from midas_dfer.app.pipeline import Pipeline
 from midas_dfer.app.playable import Playable
 from midas_dfer.app.readings import Readings, VideoReading, picture_of, timeline_values
-from midas_dfer.app.requests import values_of
+from midas_dfer.app.requests import LANGUAGE, language_of, values_of
 from midas_dfer.app.safety import COOKIE, LONGEST_KEY, ORGANISER, Guard, Sessions, new_key
 from midas_dfer.app.uploads import Uploads
 from midas_dfer.app.voting import Voting, remember
-from midas_dfer.app.words import best_language, languages, words_in
+from midas_dfer.app.words import languages, translated, untranslated, words_in
 from midas_dfer.errors import JobError, MidasError, RequestError
 from midas_dfer.version import __version__
 from midas_dfer.video.suffixes import CLIP_SUFFIXES
+from midas_dfer.wording import and_more
 
 if TYPE_CHECKING:
     from midas_dfer.predict.predictor import Predictor
 
 _HERE = Path(__file__).parent
-LANGUAGE = "midas_language"
 _MOST_LISTED = 2000
 
 
@@ -141,22 +141,19 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
 
 async def _in_a_sentence(request: Request, error: Exception) -> Response:
     status = 507 if isinstance(error, JobError) else 400
-    return JSONResponse({"error": str(error)}, status)
+    return JSONResponse({"error": translated(str(error), language_of(request))}, status)
 
 
 def _page(request: Request, name: str, settings: AppSettings) -> str:
-    language = request.cookies.get(LANGUAGE, "")
-    if language not in languages():
-        language = best_language(request.headers.get("accept-language", ""))
-    words = words_in(language)
+    language = language_of(request)
     return (
         _templates()
         .get_template(name)
         .render(
-            words=words,
+            words=words_in(language),
             language=language,
             languages=languages(),
-            model=request.app.state.readings.model,
+            model=translated(request.app.state.readings.model, language),
             is_organiser=request.scope.get("midas_who") == ORGANISER,
             has_project=settings.project is not None,
             version=__version__,
@@ -183,7 +180,7 @@ async def _enter(request: Request) -> Response:
     cookie = request.app.state.sessions.enter(key)
     if cookie is None:
         await asyncio.sleep(0.5)
-        return JSONResponse({"error": "this key opens nothing here"}, 403)
+        return JSONResponse({"error": translated("this key opens nothing here", language_of(request))}, 403)
     response = JSONResponse({"entered": True})
     if cookie == key:  # an annotator's token
         remember(response, cookie)
@@ -211,7 +208,7 @@ async def _reader(request: Request) -> Response:
     except Exception as error:
         traceback.print_exception(error)
         return JSONResponse({"error": fault(error)}, 500)
-    return JSONResponse({"model": readings.model})
+    return JSONResponse({"model": translated(readings.model, language_of(request))})
 
 
 async def _files(request: Request) -> Response:
@@ -301,7 +298,10 @@ async def _timeline(request: Request) -> Response:
     reading = _reading(request)
     if reading.timeline is None:
         raise RequestError("this video is not read yet")
-    return JSONResponse(await run_in_threadpool(timeline_values, reading.timeline, reading.name))
+    values = await run_in_threadpool(timeline_values, reading.timeline, reading.name)
+    if "abstention" in values:
+        values["abstention"]["caution"] = translated(values["abstention"]["caution"], language_of(request))
+    return JSONResponse(values)
 
 
 async def _export(request: Request) -> Response:
@@ -357,6 +357,8 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
     address = f"http://{shown_host(settings.host)}:{port}/enter#{key}"
     say(f"midas app: {address}")
     say("whoever has this address can use the app; Ctrl-C ends it")
+    for called, missing in untranslated().items():
+        say(f"note: in {called} these texts of words.toml are missing, and shown in English: {and_more(missing, 5)}")
     if settings.host not in LOCAL:
         say("note: other machines are let in over plain HTTP; use it in a network that you trust")
     app = make_app(settings, key, hosts)

@@ -22,8 +22,9 @@ from midas_dfer.app.annotate.session import Session
 from midas_dfer.app.annotate.votes import Annotator, VoteStore
 from midas_dfer.app.playable import Playable
 from midas_dfer.app.readings import looks_of
-from midas_dfer.app.requests import values_of
+from midas_dfer.app.requests import language_of, values_of
 from midas_dfer.app.safety import ANNOTATOR, COOKIE, ORGANISER
+from midas_dfer.app.words import translated
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.values import LARGEST, is_whole
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
@@ -154,7 +155,11 @@ class Voting:
 
     async def _progress(self, request: Request) -> Response:
         address = address_for_others(request.app.state.settings.host, request.url.port)
-        return JSONResponse({**await run_in_threadpool(self._summed_up), "address": address})
+        told, language = await run_in_threadpool(self._summed_up), language_of(request)
+        for measure in ("alpha", "kappa"):
+            told[measure]["why"] = translated(told[measure]["why"], language)
+        notes = [translated(note, language) for note in told["notes"]]
+        return JSONResponse({**told, "notes": notes, "address": address})
 
     def _summed_up(self) -> dict[str, Any]:
         people = self.store.annotators()

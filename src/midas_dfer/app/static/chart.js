@@ -1,9 +1,10 @@
 // The shares of one face over time, as areas one above the other.
 
-import { clock, inWords, make, say } from "./common.js";
+import { clock, figure, inWords, make, named, percent, reason, say } from "./common.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 100;
+const BAND = 10; // pixels
 const TICK = 90; // pixels between two times on the axis, at least
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seconds
 
@@ -34,7 +35,7 @@ export class Shares {
 
   add(windows) {
     const last = this.points.at(-1)?.time ?? -Infinity;
-    const added = windows.map(({ start, end, shares, box }) => ({ time: (start + end) / 2, start, end, shares, box }));
+    const added = windows.map(({ start, end, shares, box, silent }) => ({ time: (start + end) / 2, start, end, shares, box, silent }));
     this.points.push(...added);
     if (added.some((point, k) => point.time < (k ? added[k - 1].time : last))) {
       this.points.sort((a, b) => a.time - b.time);
@@ -95,7 +96,8 @@ export class Chart {
     this.picture.append(this.areas, this.now);
     this.told = make("p", { class: "told" });
     this.ends = make("div", { class: "axis", "aria-hidden": "true" });
-    this.element = make("div", { class: "face" }, this.heading, this.picture, this.ends, this.told);
+    this.silence = make("canvas", { class: "silence", "aria-hidden": "true", hidden: "" });
+    this.element = make("div", { class: "face" }, this.heading, this.picture, this.silence, this.ends, this.told);
     this.shares = new Shares();
     const attributes = { "aria-label": say("chart_label", { number }), ...(onTime ? { tabindex: 0, role: "slider" } : { role: "img" }) };
     for (const [name, value] of Object.entries(attributes)) this.picture.setAttribute(name, value);
@@ -111,12 +113,13 @@ export class Chart {
     const { points } = this.shares;
     this.picture.setAttribute("viewBox", `0 0 ${Math.max(to - from, 1e-6)} ${HEIGHT}`);
     if (long) drawTicks(this.ends, from, to, width);
-    else this.ends.replaceChildren(make("span", {}, `${Math.max(0, from).toFixed(1)} s`), make("span", {}, `${to.toFixed(1)} s`));
+    else this.ends.replaceChildren(...[Math.max(0, from), to].map((time) => make("span", {}, say("seconds", { time: figure(time, 1) }))));
     this.areas.replaceChildren();
     if (!points.length) return;
     const [first, last] = [points[0], points.at(-1)];
-    const ends = [first.start, last.end].map((time) => (long ? clock(time) : time.toFixed(1)));
+    const ends = [first.start, last.end].map((time) => (long ? clock(time) : figure(time, 1)));
     this.span.textContent = say(long ? "span" : "face_span", { start: ends[0], end: ends[1] });
+    this.drawSilence(width);
     const shown = this.shares.between(from, to, width);
     const all = [{ ...shown[0], time: shown[0].start }, ...shown, { ...shown.at(-1), time: shown.at(-1).end }];
     const x = (point) => (point.time - from).toFixed(4);
@@ -133,6 +136,18 @@ export class Chart {
     if (!this.onTime) return;
     for (const [name, value] of Object.entries({ "aria-valuemin": 0, "aria-valuemax": points.length - 1 }))
       this.picture.setAttribute(name, value);
+  }
+
+  /** A band below the shares that marks where the model names no emotion, in the manner of the reason. */
+  drawSilence(width) {
+    const { points } = this.shares;
+    this.silence.hidden = !points.some((point) => point.silent);
+    if (this.silence.hidden) return;
+    const silentAt = (x) => {
+      const time = this.from + ((x + 0.5) / width) * (this.to - this.from);
+      return time >= points[0].start && time <= points.at(-1).end ? points[this.shares.near(time)].silent : null;
+    };
+    drawMarks(this.silence, Array.from({ length: width }, (_, x) => silentAt(x)));
   }
 
   /** For how many seconds the face is there between two times. */
@@ -154,8 +169,9 @@ export class Chart {
     this.now.setAttribute("x1", time - this.from);
     this.now.setAttribute("x2", time - this.from);
     this.now.setAttribute("visibility", "visible");
-    const words = () => inWords(this.classes, point.shares);
-    const text = inside ? (this.long ? say("at_clock", { time: clock(time), shares: words() }) : say("at_time", { time: time.toFixed(1), shares: words() })) : "";
+    const shares = () => inWords(this.classes, point.shares);
+    const words = () => (point.silent ? say("silent_shares", { why: reason(point.silent), shares: shares() }) : shares());
+    const text = inside ? (this.long ? say("at_clock", { time: clock(time), shares: words() }) : say("at_time", { time: figure(time, 1), shares: words() })) : "";
     this.told.textContent = text;
     this.picture.setAttribute("aria-valuenow", number);
     this.picture.setAttribute("aria-valuetext", text);
@@ -189,7 +205,36 @@ export class Chart {
   }
 }
 
-/** Boxes over a video, each with the class that is named most; `mirrored` as the video is. */
+/** Mark columns of pixels by the reason for silence in each: stripes where people would disagree, else dots. */
+function drawMarks(canvas, reasons) {
+  canvas.width = reasons.length;
+  canvas.height = BAND;
+  const pen = canvas.getContext("2d");
+  pen.strokeStyle = pen.fillStyle = getComputedStyle(document.body).color;
+  reasons.forEach((silent, x) => {
+    if (!silent) return;
+    const isStriped = silent === "people would disagree";
+    for (let y = 0; y < BAND; y += 1) if (isStriped ? (x + y) % 7 < 2 : x % 5 < 2 && (y + 1) % 5 < 2) pen.fillRect(x, y, 1, 1);
+  });
+}
+
+/** Say in the legend what the marks mean, of the reasons that occur. */
+export function showReasons(found) {
+  for (const silent of new Set(found.filter(Boolean))) {
+    const mark = make("canvas", { class: "mark", "aria-hidden": "true" });
+    drawMarks(mark, Array(28).fill(silent));
+    document.getElementById("legend").append(make("li", {}, mark, reason(silent)));
+  }
+}
+
+/** What stands at a face's box: the class that is named most, or why none is named. */
+export function labelOf({ shares, silent }, classes, colors) {
+  if (silent) return { label: reason(silent), color: "#fff", dashed: true };
+  const top = shares.indexOf(Math.max(...shares));
+  return { label: `${named(classes[top])} ${percent(shares[top])}`, color: colors[classes[top]] };
+}
+
+/** Boxes over a video, each with its label; dashed where no class is named; `mirrored` as the video is. */
 export function drawBoxes(canvas, video, faces, mirrored = false) {
   const scale = window.devicePixelRatio || 1;
   canvas.width = canvas.clientWidth * scale;
@@ -200,12 +245,13 @@ export function drawBoxes(canvas, video, faces, mirrored = false) {
   const fit = Math.min(canvas.width / wide, canvas.height / high); // the video keeps its shape inside its element
   const [left, top] = [(canvas.width - wide * fit) / 2, (canvas.height - high * fit) / 2];
   pen.font = `600 ${Math.round(14 * scale)}px system-ui, sans-serif`;
-  for (const { box, label, color } of faces) {
+  for (const { box, label, color, dashed } of faces) {
     const [x, y, w, h] = box;
     const edge = left + (mirrored ? wide - x - w : x) * fit;
     const ceiling = top + y * fit;
     pen.lineWidth = 3 * scale;
     pen.strokeStyle = color;
+    pen.setLineDash(dashed ? [8 * scale, 6 * scale] : []);
     pen.strokeRect(edge, ceiling, w * fit, h * fit);
     if (!label) continue;
     const width = pen.measureText(label).width + 12 * scale;
@@ -215,6 +261,7 @@ export function drawBoxes(canvas, video, faces, mirrored = false) {
     pen.fillRect(edge - 1.5 * scale, text, width, line);
     pen.fillStyle = "#fff";
     pen.textBaseline = "middle";
+    pen.textAlign = "left"; // also on a page from right to left
     pen.fillText(label, edge + 5 * scale, text + line / 2);
   }
 }

@@ -52,8 +52,8 @@ export function status(text, wrong = false) {
   place.classList.toggle("wrong", wrong);
 }
 
-export function percent(share) {
-  return share.toLocaleString(language, { style: "percent" });
+export function percent(share, digits = 0) {
+  return share.toLocaleString(language, { style: "percent", maximumFractionDigits: digits });
 }
 
 /** A time as people of the page's language write it. */
@@ -64,7 +64,7 @@ export function day(time) {
 /** A number with its unit, in the language of the page: "12 min", "3,5 GB". */
 export function amount(value, unit, digits = 0) {
   const form = { style: "unit", unit, maximumFractionDigits: digits };
-  return new Intl.NumberFormat(document.documentElement.lang, form).format(value);
+  return new Intl.NumberFormat(language, form).format(value);
 }
 
 /** A time in a video, such as 1:02:03. */
@@ -89,7 +89,7 @@ export async function playable(address, wanted, tell) {
     const texts = {
       ready: () => "",
       waiting: () => say("copy_waiting"),
-      copying: () => (told.share === null ? say("copying_unknown") : say("copying", { percent: Math.floor(100 * told.share) })),
+      copying: () => (told.share === null ? say("copying_unknown") : say("copying", { percent: percent(told.share) })),
       no_room: () => say("copy_no_room", { need, free, spare }),
       failed: () => say("copy_failed", { why: told.error }),
     };
@@ -115,7 +115,12 @@ export function named(name) {
 export function inWords(classes, shares, most = 3) {
   const order = shares.map((_, k) => k).sort((a, b) => shares[b] - shares[a]);
   const told = order.slice(0, most).filter((k, place) => place === 0 || shares[k] >= 0.05);
-  return told.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(", ");
+  return told.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(say("comma"));
+}
+
+/** Why a model names no emotion, in words. */
+export function reason(silent) {
+  return say(`silent_${silent.replaceAll(" ", "_")}`);
 }
 
 export function showLegend(classes, colors) {

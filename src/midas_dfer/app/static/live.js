@@ -1,7 +1,7 @@
 // Read a camera: send a frame when the one before was answered, show what comes back.
 
-import { Chart, Shares, drawBoxes } from "./chart.js";
-import { know, make, named, percent, say, showLegend, status } from "./common.js";
+import { Chart, Shares, drawBoxes, labelOf } from "./chart.js";
+import { figure, know, make, named, percent, reason, say, showLegend, status } from "./common.js";
 import { loadReader } from "./reader.js";
 
 const at = (id) => document.getElementById(id);
@@ -89,7 +89,7 @@ function take(message) {
   pace.push({ now, latency: now - message.time });
   while (pace[0].now < now - 2) pace.shift();
   const mean = pace.reduce((sum, each) => sum + each.latency, 0) / pace.length;
-  at("latency").textContent = say("latency", { latency: Math.round(1000 * mean), rate: (pace.length / 2).toFixed(0) });
+  at("latency").textContent = say("latency", { latency: Math.round(1000 * mean), rate: Math.round(pace.length / 2) });
   for (const reading of message.readings) show(reading);
   forget(message);
   drawBoxes(boxes, { videoWidth: message.width, videoHeight: message.height }, message.faces.map(labelled), true);
@@ -97,18 +97,17 @@ function take(message) {
 }
 
 function labelled({ track, box }) {
-  const shares = seen.get(track)?.shares;
-  if (!shares) return { box, label: "", color: "#fff" };
-  const top = shares.indexOf(Math.max(...shares));
-  const name = greeting.classes[top];
-  return { box, label: `${named(name)} ${percent(shares[top])}`, color: greeting.colors[name] };
+  const face = seen.get(track);
+  if (!face?.shares) return { box, label: "", color: "#fff" };
+  return { box, ...labelOf(face, greeting.classes, greeting.colors) };
 }
 
-function show({ track, end, shares }) {
+function show({ track, end, shares, silent }) {
   if (!seen.has(track)) seen.set(track, newFace(track));
   const face = seen.get(track);
-  Object.assign(face, { shares, last: end });
-  face.windows.push({ start: end - greeting.stride, end, shares });
+  Object.assign(face, { shares, silent, last: end });
+  face.windows.push({ start: end - greeting.stride, end, shares, silent });
+  face.why.textContent = silent ? reason(silent) : "";
   while (face.windows[0].end < end - SHOWN) face.windows.shift();
   greeting.classes.forEach((name, k) => {
     face.bars[k].fill.style.width = `${100 * shares[k]}%`;
@@ -118,7 +117,7 @@ function show({ track, end, shares }) {
   face.chart.shares.add(face.windows.map((w) => ({ ...w, start: w.start - end + SHOWN, end: w.end - end + SHOWN })));
   face.chart.draw(0, SHOWN, charts.clientWidth);
   face.chart.span.textContent = "";
-  face.chart.ends.replaceChildren(make("span", {}, `−${SHOWN} s`), make("span", {}, "0 s"));
+  face.chart.ends.replaceChildren(...[-SHOWN, 0].map((time) => make("span", {}, say("seconds", { time: figure(time) }))));
   status("");
 }
 
@@ -129,11 +128,12 @@ function newFace(track) {
     const value = make("b");
     return { fill, value, row: make("div", { class: "bar" }, make("span", {}, named(name)), make("div", { class: "track" }, fill), value) };
   });
-  const block = make("div", { class: "face" }, make("h2", {}, say("face", { number: track })), ...bars.map((bar) => bar.row));
+  const why = make("span");
+  const block = make("div", { class: "face" }, make("h2", {}, say("face", { number: track }), why), ...bars.map((bar) => bar.row));
   const chart = new Chart(track, greeting.classes, greeting.colors);
   faces.append(block);
   charts.append(chart.element);
-  return { bars, chart, block, windows: [], shares: null, last: 0 };
+  return { bars, why, chart, block, windows: [], shares: null, last: 0 };
 }
 
 /** Take away the bars of faces that are gone, and say so where none is left. */

@@ -27,7 +27,7 @@ function ribbon(classes, colors, shares) {
     part.style.flex = String(shares[k]);
     return part;
   });
-  const text = order.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(", ");
+  const text = order.map((k) => `${named(classes[k])} ${percent(shares[k])}`).join(say("comma"));
   return make("div", { class: "ribbon", role: "img", "aria-label": text, title: text }, ...parts);
 }
 
@@ -65,7 +65,7 @@ function show(told) {
   const state = told.enough
     ? say(told.wanted ? "project_enough_wanted" : "project_enough")
     : say("project_left", { left: told.votes_left });
-  at("state").textContent = `${say("project_votes", { votes: told.votes, clips: told.clips.length })}. ${state}`;
+  at("state").textContent = `${say("project_votes", { votes: told.votes, clips: told.clips.length })} ${state}`;
   at("notes").replaceChildren(...told.notes.map((note) => make("li", {}, note)));
   at("join").value = `${origin}/enter#${told.join}`;
   showPeople(told);
@@ -86,7 +86,7 @@ function showPeople({ people, consent, agreements }) {
     const remove = make("button", { type: "button", id: `remove_${number}`, "aria-label": say("project_remove_of", { name }) }, say("project_remove"));
     remove.addEventListener("click", () => withdraw(each));
     const who = make("th", { scope: "row" }, name);
-    if (each.by_habit) who.append(make("span", { class: "small" }, ` ${say("project_habit")}`));
+    if (each.by_habit) who.append(make("span", { class: "small below" }, say("project_habit")));
     return make(
       "tr", {}, who, cell(each.votes, { class: "n" }), cell(each.unsure, { class: "n" }), cell(fixed(each.seconds, 1), { class: "n" }),
       cell(fixed(each.kappa), { class: "n" }), cell(each.self_agreement === null ? "–" : percent(each.self_agreement), { class: "n" }),

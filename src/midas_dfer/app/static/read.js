@@ -1,7 +1,7 @@
 // Read a video: send it or choose it, watch it being read, then move through it.
 
-import { Chart, drawBoxes } from "./chart.js";
-import { ask, clock, duration, know, make, named, percent, playable, post, say, showLegend, status } from "./common.js";
+import { Chart, drawBoxes, labelOf, showReasons } from "./chart.js";
+import { ask, clock, duration, know, make, percent, playable, post, say, showLegend, status } from "./common.js";
 import { loadReader } from "./reader.js";
 import { View } from "./view.js";
 
@@ -47,7 +47,7 @@ async function send(file, mine) {
     request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
     request.upload.addEventListener("progress", (event) => {
       if (mine !== turn) return;
-      status(say("uploading", { name: file.name, percent: Math.floor((100 * event.loaded) / event.total) }));
+      status(say("uploading", { name: file.name, percent: percent(event.loaded / event.total) }));
       at("progress").value = event.loaded / event.total;
     });
     request.addEventListener("load", () => {
@@ -103,7 +103,7 @@ function progress({ name, state, share, left, again, seconds }) {
   if (state === "waiting") return say("waiting", { name });
   if (!seconds) return say("loading_model", { name });
   if (share === null) return say("reading_unknown", { name, time: clock(seconds) });
-  const text = say(again ? "reading_again" : "reading", { name, percent: Math.min(100, Math.floor(100 * share)) });
+  const text = say(again ? "reading_again" : "reading", { name, percent: percent(Math.min(1, share)) });
   return left === null ? text : `${text}, ${say("time_left", { left: duration(left) })}`;
 }
 
@@ -145,6 +145,7 @@ async function finish({ number, name, ended, seconds, early, is_picture: isPictu
   at("progress").hidden = at("end").hidden = true;
   if (!looks && !isPicture) showVideo(number);
   take({ ...timeline, classes: timeline.class_names });
+  showReasons(timeline.tracks.flatMap((track) => track.windows.map((window) => window.silent)));
   charts.clear();
   faces.replaceChildren();
   const key = timeline.no_vote_shares ? "probabilities" : "vote_shares";
@@ -153,7 +154,9 @@ async function finish({ number, name, ended, seconds, early, is_picture: isPictu
   for (const kind of ["csv", "json", "png"]) at(kind).href = `/api/readings/${number}/export/${kind}`;
   at("saving").hidden = false;
   const meaning = timeline.no_vote_shares || say("vote_shares");
-  at("meaning").textContent = [meaning, timeline.note, say(view.long ? "keys_long" : "keys")].filter(Boolean).join(" ");
+  const { risk, caution } = timeline.abstention ?? {};
+  const silence = risk ? [say("silence", { risk: percent(risk, 1) }), caution && say("caution", { why: caution })] : [];
+  at("meaning").textContent = [meaning, ...silence, timeline.note, say(view.long ? "keys_long" : "keys")].filter(Boolean).join(" ");
   at("meaning").hidden = false;
   if (video.currentTime) mark(video.currentTime);
   else seek([...charts.values()][0]?.shares.points[0]?.time ?? 0);
@@ -179,10 +182,7 @@ function mark(time) {
   for (const chart of charts.values()) {
     const point = chart.mark(time);
     if (!point?.box) continue;
-    const top = point.shares.indexOf(Math.max(...point.shares));
-    const name = chart.classes[top];
-    const label = `${named(name)} ${percent(point.shares[top])}`;
-    if (time >= point.start && time <= point.end) seen.push({ box: point.box, label, color: chart.colors[name] });
+    if (time >= point.start && time <= point.end) seen.push({ box: point.box, ...labelOf(point, chart.classes, chart.colors) });
   }
   drawBoxes(boxes, video, seen);
 }

@@ -104,7 +104,7 @@ async function answer(emotions) {
   await change(async () => {
     const { clip_id, number } = task;
     const told = await post("/api/vote", { clip_id, number, emotions, ms: Math.round(performance.now() - shown) });
-    status(say("vote_saved", { what: emotions.map(named).join(", ") || say("vote_unsure") }));
+    status(say("vote_saved", { what: emotions.map(named).join(say("comma")) || say("vote_unsure") }));
     return told;
   });
 }
