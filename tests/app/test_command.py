@@ -34,6 +34,8 @@ def test_what_cannot_be_served(capsys, tmp_path):
     for flags, words in (
         (["--folder", str(tmp_path / "none")], "is no folder"),
         (["--port", "70000"], "expected 0 to 65535"),
+        (["--window", "0"], "--window is 0.0; expected a number of seconds"),
+        (["--window", "90"], "take a stride of at least"),
         (["--run", str(tmp_path / "none")], "there is no folder"),
         (["--abstain_by", str(tmp_path)], "without --abstain the model always answers"),
         (["--mc_dropout", "1"], "expected 2 or more passes"),

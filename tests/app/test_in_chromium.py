@@ -6,10 +6,12 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
+from polars import read_csv
 
 from midas_dfer.app.annotate.project import Rules, make_project
 from midas_dfer.app.server import AppSettings
 from midas_dfer.predict.predictor import Predictor
+from midas_dfer.sharing.trained import packaged_reader
 from midas_dfer.video.read import iter_frames
 from tests.app.conftest import KEY, no_reader, served
 from tests.support.app import FACE, write_face
@@ -17,6 +19,7 @@ from tests.support.app import FACE, write_face
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+PACKAGED = packaged_reader().info.class_names
 PATIENCE = 60_000  # milliseconds
 
 
@@ -159,6 +162,19 @@ def test_a_camera_is_read_and_switched_off(page):
     page.click("#camera")
     assert page.is_hidden("#live")
     assert page.evaluate("document.getElementById('video').srcObject") is None
+    with page.expect_download() as saved:
+        page.click("#save")
+    assert re.fullmatch(r"readings \d{4}-\d\d-\d\dT\d{6}\.csv", saved.value.suggested_filename)
+    table = read_csv(saved.value.path())
+    assert page.inner_text("#save").startswith(f"Save {len(table)} reading")
+    columns = ["track", "start", "end", "predicted", *(f"vote_share_{name}" for name in PACKAGED), "silent"]
+    assert table.columns == columns
+    assert set(table["track"]) == {1}
+    assert all(0 <= start < end < 60 for start, end in table.select("start", "end").rows())
+    for row in table.iter_rows(named=True):
+        shares = {name: row[f"vote_share_{name}"] for name in PACKAGED}
+        assert row["predicted"] == max(shares, key=shares.get)
+        assert sum(shares.values()) == pytest.approx(1, abs=0.001)
 
 
 def test_where_the_model_is_silent_its_reason_is_said(page, running):

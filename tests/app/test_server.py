@@ -153,15 +153,15 @@ def test_what_is_read_by_now_is_kept_where_reading_is_ended(videos):
     predictor = Predictor.from_pretrained("ferplus")
 
     class Slow:
-        def predict_video(self, path, *, progress, on_reading, stop):
+        def predict_video(self, path, *, stop, **settings):
             def stopped(seconds):
                 if seconds > 0.7 and not reading["ended"]:
                     reading["ended"] = other.ask(f"/api/readings/{reading['number']}/end", "POST", b"{}").status == 200
                 return stop(seconds)
 
-            return predictor.predict_video(path, progress=progress, on_reading=on_reading, stop=stopped)
+            return predictor.predict_video(path, stop=stopped, **settings)
 
-    with served(AppSettings(lambda run: Slow(), videos)) as other:
+    with served(AppSettings(lambda run: Slow(), videos, windows=(0.4, 0.2))) as other:
         reading = {"ended": False, "number": ""}
         begun = other.ask("/api/readings", "POST", json.dumps({"file": "face.mp4"}).encode())
         reading["number"] = json.loads(begun.body)["number"]
@@ -170,6 +170,7 @@ def test_what_is_read_by_now_is_kept_where_reading_is_ended(videos):
         listed = json.loads(other.ask("/api/readings").body)["readings"]
         assert [(each["number"], each["state"]) for each in listed] == [(number, "done")]
         timeline = json.loads(other.ask(f"/api/readings/{number}/export/json").body)
+        assert (timeline["window_seconds"], timeline["stride_seconds"]) == (0.4, 0.2)
         assert timeline["duration"] == pytest.approx(0.733, abs=0.01)
         assert timeline["note"] == "reading was stopped at 0.7 s; the rest of the video was not read"
 

@@ -56,11 +56,13 @@ class LiveReading:
         self._predictor = predictor()
         self._stream: Stream | None = None
         self._last = 0.0
+        self._before = self._most = 0  # faces of the streams before, and of all
 
     def greeting(self) -> dict[str, Any]:
         """What a page must know before the first answer."""
         names = self._predictor.class_names
-        return {**looks_of(names), "window": WINDOW, "stride": STRIDE}
+        reading = "probability" if self._predictor.info.no_vote_shares else "vote_share"
+        return {**looks_of(names), "window": WINDOW, "stride": STRIDE, "reading": reading}
 
     def take(self, message: bytes) -> dict[str, Any]:
         """Read a frame: eight bytes of its time (float64, big endian, seconds), then a JPEG."""
@@ -72,16 +74,19 @@ class LiveReading:
             raise RequestError("what came is no frame of a camera")
         if self._stream is None or not 0 < time - self._last < _LONGEST_PAUSE:
             self._stream = self._predictor.stream(window_seconds=WINDOW, stride_seconds=STRIDE, wait=WAIT)
+            self._before = self._most
         self._last = time
-        readings = self._stream.push(picture[:, :, ::-1], time)
+        readings, in_view = self._stream.push(picture[:, :, ::-1], time), self._stream.in_view
+        self._most = max([self._most, *(self._before + face.track for face in in_view)])
         return {
             "time": time,
             "width": picture.shape[1],
             "height": picture.shape[0],
-            "faces": [{"track": face.track, "box": face.box} for face in self._stream.in_view],
+            "faces": [{"track": self._before + face.track, "box": face.box} for face in in_view],
             "readings": [
                 {
-                    "track": r.track,
+                    "track": self._before + r.track,
+                    "start": r.start,
                     "end": r.end,
                     "shares": [round(r.shares[name], 4) for name in r.class_names],
                     "silent": r.silent,

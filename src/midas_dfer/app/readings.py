@@ -131,10 +131,14 @@ class Readings:
     Args:
         load: makes the predictor, when a page for reading is opened.
         remove: takes away what was kept of a video for its reading.
+        windows: seconds of video per reading, and from one reading to the next.
     """
 
-    def __init__(self, load: "Callable[[], Predictor]", remove: Callable[[Path], None]) -> None:
+    def __init__(
+        self, load: "Callable[[], Predictor]", remove: Callable[[Path], None], windows: tuple[float, float]
+    ) -> None:
         self._load, self._remove = load, remove
+        self._window, self._stride = windows
         self._predictor: Predictor | None = None
         self._all: dict[str, VideoReading] = {}
         self._lock = Lock()
@@ -209,7 +213,12 @@ class Readings:
                 raise Stopped
             reading.state = "reading"
             reading.timeline = self.predictor().predict_video(
-                reading.path, progress=reading, on_reading=reading.early.append, stop=reading.ends
+                reading.path,
+                window_seconds=self._window,
+                stride_seconds=self._stride,
+                progress=reading,
+                on_reading=reading.early.append,
+                stop=reading.ends,
             )
             reading.state = "done"
         except Stopped:

@@ -56,6 +56,7 @@ class AppSettings:
         folder: whose videos may be chosen; None offers none.
         project: what annotators vote on; None for none.
         host, port: where it listens; port 0 takes a free one.
+        windows: seconds of video per reading, and from one reading of a video to the next.
     """
 
     load: "Callable[[Path | None], Predictor]"
@@ -63,6 +64,7 @@ class AppSettings:
     project: Project | None = None
     host: str = "127.0.0.1"
     port: int = 8765
+    windows: tuple[float, float] = (2.0, 0.5)
 
     def __post_init__(self) -> None:
         if self.folder is not None and not self.folder.is_dir():
@@ -80,7 +82,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     voting = None if settings.project is None else Voting(settings.project)
     uploads = Uploads()
     playable = Playable(uploads.path / "playable")
-    readings = Readings(partial(settings.load, None), partial(_forget, playable, uploads))
+    readings = Readings(partial(settings.load, None), partial(_forget, playable, uploads), settings.windows)
     pipeline = None if settings.project is None else Pipeline(settings.project)
     sessions = Sessions.for_organiser(key) if voting is None else Sessions.for_organiser(key, voting.number_of)
 

@@ -204,6 +204,20 @@ def refuse_typed(request: Namespace, names: Collection[str], why: str) -> None:
         refuse(unused, why)
 
 
+def window_flags(request: Namespace) -> tuple[float, float]:
+    """--window and --stride; refused by these names where they make no sense."""
+    windows: tuple[float, float] = (request.window, request.stride)
+    if {"window", "stride"} & request.typed:  # who typed neither need not wait for torch
+        from midas_dfer.predict.windows import check_windows
+
+        try:
+            check_windows(*windows)
+        except RequestError as error:
+            words = str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
+            raise RequestError(words) from error
+    return windows
+
+
 def refuse(names: Sequence[str], why: str) -> NoReturn:
     """Refuse flags by name."""
     flags = ", ".join(f"--{name}" for name in names)

@@ -9,6 +9,7 @@ const [video, boxes, faces, charts] = ["video", "boxes", "faces", "charts"].map(
 const SIDE = 640; // pixels; a face that is smaller than can be read here is too far away
 const QUALITY = 0.85;
 const SHOWN = 30; // seconds of the scrolling timeline
+const MOST_KEPT = 500000; // readings that can be saved; a day and more of one face
 const FORGET = 3; // seconds after which a face that is gone loses its bars
 
 let socket = null;
@@ -16,6 +17,10 @@ let stream = null;
 let greeting = null;
 const seen = new Map(); // track -> { bars, chart, windows, shares, last }
 const pace = [];
+const kept = []; // all readings since the camera was started, for who asks for them
+let looks = null; // of those: classes, and what shares are
+let began = 0; // by the page's clock
+let begun = ""; // by that on the wall
 
 async function open() {
   status("");
@@ -30,6 +35,10 @@ async function open() {
   at("live").hidden = false;
   at("camera").textContent = say("stop_camera");
   status(say("first_reading"));
+  kept.length = 0;
+  began = performance.now() / 1000;
+  begun = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  showKept();
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
@@ -79,12 +88,14 @@ function take(message) {
     return;
   }
   if (message.classes) {
-    greeting = message;
+    greeting = looks = message;
     know(greeting);
     showLegend(greeting.classes, greeting.colors);
     sendFrame();
     return;
   }
+  if (kept.length < MOST_KEPT) kept.push(...message.readings);
+  showKept();
   const now = performance.now() / 1000;
   pace.push({ now, latency: now - message.time });
   while (pace[0].now < now - 2) pace.shift();
@@ -150,6 +161,27 @@ function forget({ time, faces: inView }) {
   if (!inView.length && !seen.size) status(say("no_face"));
 }
 
+function showKept() {
+  at("save").hidden = !kept.length;
+  at("save").textContent = say("save_readings", { count: kept.length });
+}
+
+/** The readings, but no pictures, with the columns of timeline.csv; nothing is stored before. */
+function save() {
+  const { classes, reading } = looks;
+  const cell = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  const head = ["track", "start", "end", "predicted", ...classes.map((name) => cell(`${reading}_${name}`)), "silent"];
+  const rows = kept.map(({ track, start, end, shares, silent }) => {
+    const top = cell(classes[shares.indexOf(Math.max(...shares))]);
+    return [track, (start - began).toFixed(3), (end - began).toFixed(3), top, ...shares, silent ?? ""];
+  });
+  const content = [head, ...rows].map((row) => `${row.join(",")}\r\n`).join("");
+  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type: "text/csv" })), download: `readings ${begun}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+at("save").addEventListener("click", save);
 at("camera").addEventListener("click", () => (stream ? close() : open()));
 window.addEventListener("pagehide", () => close());
 loadReader();

@@ -17,6 +17,7 @@ from midas_dfer.cli.parsing import (
     check_ensemble,
     open_named,
     refuse_typed,
+    window_flags,
 )
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import console_progress
@@ -37,6 +38,8 @@ def parser() -> Parser:
     flags.add_argument("--run", type=Path | None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})")
     add_ensemble_flags(flags)
     add_abstain_flags(flags)
+    flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
+    flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings of a video (default: 0.5)")
     flags.add_argument("--folder", type=Path | None, help="also offer the videos in this folder")
     flags.add_argument("--annotate", type=Path | None, metavar="VIDEOS", help="collect votes on the clips in a folder")
     flags.add_argument("--classes", type=list[str] | None, help="emotions to choose from, one key each, in this order")
@@ -75,9 +78,10 @@ def run(request: Namespace) -> None:
         from midas_dfer.app.server import AppSettings, serve
     except ModuleNotFoundError as error:
         raise RequestError(f"midas app needs {error.name}; install it with: pip install 'midas-dfer[app]'") from error
+    windows = window_flags(request)
     load, told = _reader(request)
     project = None if request.out is None else _project(request)
-    settings = AppSettings(load, request.folder, project, request.host, request.port)
+    settings = AppSettings(load, request.folder, project, request.host, request.port, windows)
     for line in told:
         print(line, flush=True)
     serve(settings, browse=not request.no_browser, say=partial(print, flush=True))

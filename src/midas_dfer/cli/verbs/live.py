@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from midas_dfer.cli.face_flags import add_detection_flags, detection_flags
-from midas_dfer.cli.parsing import TRAINED, Parser, open_named, say_for
+from midas_dfer.cli.parsing import TRAINED, Parser, open_named, say_for, window_flags
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text, write_file
 from midas_dfer.readers import DEFAULT_READER
@@ -58,6 +58,7 @@ def run(request: Namespace) -> None:
     from midas_dfer.sharing.trained import packaged_reader
 
     _check_save(request.save)
+    window, stride = window_flags(request)
     trained = packaged_reader() if request.run is None else open_named(request.run)
     say = say_for(request)
     say(folded(f"read by {trained.described}"))
@@ -67,8 +68,8 @@ def run(request: Namespace) -> None:
         request.source,
         trained,
         seconds=request.seconds,
-        window_seconds=request.window,
-        stride_seconds=request.stride,
+        window_seconds=window,
+        stride_seconds=stride,
         **detection_flags(request),
     )
     try:

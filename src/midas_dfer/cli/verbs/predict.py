@@ -23,6 +23,7 @@ from midas_dfer.cli.parsing import (
     print_paths,
     refuse,
     say_for,
+    window_flags,
 )
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import MidasError, RequestError
@@ -172,14 +173,7 @@ def _check_videos(request: Namespace) -> None:
 
 def _check_settings(request: Namespace, trained: "TrainedModel") -> None:
     """Refuse what makes no sense for any video, by the names of the flags, before anything is read."""
-    from midas_dfer.predict.windows import check_windows
-
-    try:
-        check_windows(request.window, request.stride)
-    except RequestError as error:
-        raise RequestError(
-            str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
-        ) from (error)
+    window_flags(request)
     check_least(request, 1, "max_people")
     looking = detection_flags(request)
     if looking and request.faces == "cropped":
