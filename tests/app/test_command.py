@@ -48,7 +48,7 @@ def test_what_cannot_be_served(capsys, tmp_path):
         assert words in capsys.readouterr().err
     with listening_socket() as taken:
         assert main(["app", "--no_browser", "--port", str(taken.getsockname()[1])]) == 1
-    assert "take another --port" in capsys.readouterr().err
+    assert "(Address already in use); take another --port" in capsys.readouterr().err
 
 
 def test_flags_of_the_model_have_an_effect(monkeypatch, capsys):

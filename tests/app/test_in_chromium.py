@@ -224,8 +224,7 @@ def test_a_person_votes_and_the_organiser_looks_on(browser, project):
     with served(AppSettings(no_reader, project=project)) as running:
         organiser = browser.new_context(locale="en").new_page()
         organiser.goto(f"{running.address}/enter#{KEY}")
-        organiser.wait_for_url("**/")
-        organiser.click("text=Votes")
+        organiser.wait_for_url("**/project")
         organiser.wait_for_selector("#clips tbody tr")
         person = browser.new_context(locale="en", viewport={"width": 400, "height": 800}).new_page()
         wrong = []

@@ -183,7 +183,8 @@ async def _enter(request: Request) -> Response:
     if cookie is None:
         await asyncio.sleep(0.5)
         return JSONResponse({"error": translated("this key opens nothing here", language_of(request))}, 403)
-    response = JSONResponse({"entered": True})
+    is_organisers_project = voting is not None and cookie != key
+    response = JSONResponse({"entered": True, "at": "/project" if is_organisers_project else "/"})
     if cookie == key:  # an annotator's token
         remember(response, cookie)
         return response
@@ -350,8 +351,9 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
     try:
         listening = socket.create_server((settings.host, settings.port))
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (while")[0]
         raise JobError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); take another --port, 0 for a "
+            f"{settings.host}:{settings.port} cannot be listened on ({why}); take another --port, 0 for a "
             "free one, or another --host"
         ) from error
     port, key = listening.getsockname()[1], new_key()

@@ -257,11 +257,12 @@ export function drawBoxes(canvas, video, faces, mirrored = false) {
     const width = pen.measureText(label).width + 12 * scale;
     const line = 22 * scale;
     const text = Math.max(0, ceiling - line);
+    const side = Math.max(0, Math.min(edge - 1.5 * scale, canvas.width - width));
     pen.fillStyle = "rgba(12, 17, 22, .82)";
-    pen.fillRect(edge - 1.5 * scale, text, width, line);
+    pen.fillRect(side, text, width, line);
     pen.fillStyle = "#fff";
     pen.textBaseline = "middle";
     pen.textAlign = "left"; // also on a page from right to left
-    pen.fillText(label, edge + 5 * scale, text + line / 2);
+    pen.fillText(label, side + 6 * scale, text + line / 2);
   }
 }

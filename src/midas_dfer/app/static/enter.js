@@ -18,7 +18,7 @@ async function enter(key, values = {}) {
       at("own").value = `${location.origin}/enter#${told.token}`;
       at("joined").hidden = false;
       status("");
-    } else location.replace("/");
+    } else location.replace(told.at);
   } catch (error) {
     status(say("failed", { why: error.message }), true);
   }

@@ -172,7 +172,7 @@ function save() {
   const cell = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
   const head = ["track", "start", "end", "predicted", ...classes.map((name) => cell(`${reading}_${name}`)), "silent"];
   const rows = kept.map(({ track, start, end, shares, silent }) => {
-    const top = cell(classes[shares.indexOf(Math.max(...shares))]);
+    const top = silent ? "" : cell(classes[shares.indexOf(Math.max(...shares))]);
     return [track, (start - began).toFixed(3), (end - began).toFixed(3), top, ...shares, silent ?? ""];
   });
   const content = [head, ...rows].map((row) => `${row.join(",")}\r\n`).join("");

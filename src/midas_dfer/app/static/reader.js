@@ -8,7 +8,7 @@ export async function loadReader() {
   if (!ready.disabled) return;
   try {
     const told = await ask("/api/reader");
-    model.textContent = `${say("model_label")}: ${told.model}. `;
+    model.textContent = say("model_is", told);
     ready.disabled = false;
     loading.textContent = "";
   } catch (error) {

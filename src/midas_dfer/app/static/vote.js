@@ -4,7 +4,7 @@ import { ask, know, make, named, playable, post, say, status } from "./common.js
 
 const at = (id) => document.getElementById(id);
 const [video, picture, answers] = ["video", "picture", "answers"].map(at);
-const KEYS = [..."1234567890abcdefghijklmnopqrst"]; // u is for unsure
+const KEYS = [..."1234567890abcdefghijklmnopqrstvwxyz"]; // u is for unsure
 let task = null;
 let shown = 0; // when the clip began to be shown
 let busy = false;
@@ -29,6 +29,7 @@ function show(told) {
   at("next").hidden = !told.several;
   if (told.clip_id === null) {
     video.removeAttribute("src");
+    at("thanks").focus();
     return;
   }
   const address = `/api/vote/clip/${told.clip_id}`;
@@ -46,6 +47,7 @@ function show(told) {
 /** What is asked and stored, before the first clip and whenever somebody wants to know. */
 function brief() {
   video.pause();
+  task = { ...task }; // a clip that is not there yet does not begin behind this
   at("voting").hidden = at("finished").hidden = true;
   at("consent").hidden = !task.consent;
   at("text").textContent = task.consent;
@@ -78,20 +80,21 @@ async function showVideo(told, address) {
   video.play().catch(() => {}); // a browser may want a click first; there are controls
 }
 
+/** The buttons stay from clip to clip, so that who moves by keys stays where they are. */
 function drawAnswers() {
-  const buttons = task.classes.map((name, number) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, KEYS[number] ?? ""), named(name));
-    if (task.several) button.setAttribute("aria-pressed", String(chosen.has(name)));
-    button.style.setProperty("--c", task.colors[name]);
-    button.addEventListener("click", () => choose(name));
-    return button;
-  });
-  if (task.unsure) {
-    const unsure = make("button", { type: "button" }, make("kbd", {}, "u"), say("vote_unsure"));
-    unsure.addEventListener("click", () => answer([]));
-    buttons.push(unsure);
+  if (!answers.children.length) {
+    const buttons = task.classes.map((name, number) => newAnswer(KEYS[number] ?? "", named(name), () => choose(name), task.colors[name]));
+    answers.append(...buttons, ...(task.unsure ? [newAnswer("u", say("vote_unsure"), () => answer([]))] : []));
   }
-  answers.replaceChildren(...buttons);
+  if (!task.several) return;
+  task.classes.forEach((name, number) => answers.children[number].setAttribute("aria-pressed", String(chosen.has(name))));
+}
+
+function newAnswer(key, text, onClick, color = "var(--line)") {
+  const button = make("button", { type: "button" }, make("kbd", {}, key), text);
+  button.style.setProperty("--c", color);
+  button.addEventListener("click", onClick);
+  return button;
 }
 
 function choose(name) {
