@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -190,3 +191,17 @@ def test_a_video_for_which_there_is_no_room_is_refused_before_it_comes(running, 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30 + 7))
     assert running.ask("/api/readings", "POST", b"x" * 8, X_File_Name="film.mp4").status == 507
     assert {path.name for path in running.app.state.uploads.path.iterdir()} == before
+
+
+def test_what_a_server_that_was_killed_has_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    running = Uploads()
+    (running.path / "one.mp4").write_bytes(b"x")
+    for name in ("midas-app-killed", "midas-app-of-another-program"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "two.mp4").write_bytes(b"x")
+    (tmp_path / "midas-app-killed.lock").touch()
+    Uploads().close()
+    assert (running.path / "one.mp4").exists()
+    running.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["midas-app-of-another-program"]

@@ -1,12 +1,14 @@
 """Videos that a browser plays: those that it knows as they are, others as a copy that a thread of its own makes."""
 
 import hashlib
+import os
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_native_id
 from typing import Any, Literal
 
 import av
@@ -66,7 +68,7 @@ class Playable:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, Lock()
         self._copies: dict[tuple[Path, int, int], _Copy] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="midas-copying")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="midas-copying", initializer=_give_way)
         self._closed = False
 
     def told(self, path: Path) -> dict[str, Any]:
@@ -147,6 +149,12 @@ class Playable:
         finally:
             if copy.stopped and copy.state == "ready":
                 copy.path.unlink(missing_ok=True)
+
+
+def _give_way() -> None:
+    """Let videos be read first: on Linux a thread has a priority of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)
 
 
 def is_played(path: Path) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from midas_dfer.app.safety import new_key
 from midas_dfer.errors import JobError, RequestError
 from midas_dfer.files import DISK_IS_FULL
@@ -15,15 +17,19 @@ LARGEST = 4 * 2**30
 """Bytes of one video."""
 SPARE = 2**30
 """Bytes of the disk that uploads leave free."""
+_PREFIX, _LOCK = "midas-app-", ".lock"
 _INSTEAD = "start midas app with --folder, which reads videos where they are"
 
 
 class Uploads:
-    """A folder of this server's own, which is removed with what is in it at `close`."""
+    """A folder of this server's own, removed with what is in it at `close`, or by the next server if it is killed."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="midas-app-", ignore_cleanup_errors=True)
+        _remove_left()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
         self.path = Path(self._folder.name)
+        self._lock = FileLock(self.path.with_suffix(_LOCK), thread_local=False)  # released by another thread
+        self._lock.acquire()
 
     def check(self, name: str, size: int, most: int = LARGEST, written: int = 0) -> None:
         """Whether so many bytes may come, of which some are written.
@@ -76,6 +82,16 @@ class Uploads:
     def close(self) -> None:
         """Remove all of them."""
         self._folder.cleanup()
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def _remove_left() -> None:
+    """Remove the folders of servers that were killed: nobody holds their lock any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK}"):
+        with suppress(Timeout, OSError), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink()
 
 
 def _gib(size: int) -> str:

@@ -63,8 +63,7 @@ export function day(time) {
 
 /** A number with its unit, in the language of the page: "12 min", "3,5 GB". */
 export function amount(value, unit, digits = 0) {
-  const form = { style: "unit", unit, maximumFractionDigits: digits };
-  return new Intl.NumberFormat(language, form).format(value);
+  return value.toLocaleString(language, { style: "unit", unit, maximumFractionDigits: digits });
 }
 
 /** A time in a video, such as 1:02:03. */
@@ -80,12 +79,16 @@ export function duration(seconds) {
   return amount(value, unit, unit === "hour" ? 1 : 0);
 }
 
+function size(bytes) {
+  return bytes < 1e9 ? amount(bytes / 1e6, "megabyte") : amount(bytes / 1e9, "gigabyte", 1);
+}
+
 /** Wait until a browser can play what is at an address, and `tell` how far its copy is; false where it never can. */
 export async function playable(address, wanted, tell) {
   for (;;) {
     const told = await ask(`${address}/copy`).catch((error) => ({ state: "failed", error: error.message }));
     if (!wanted()) return false;
-    const [need, free, spare] = [told.need, told.free, told.spare].map((bytes) => amount((bytes ?? 0) / 1e9, "gigabyte", 1));
+    const [need, free, spare] = [told.need, told.free, told.spare].map((bytes) => size(bytes ?? 0));
     const texts = {
       ready: () => "",
       waiting: () => say("copy_waiting"),
