@@ -104,6 +104,7 @@ def test_hours_are_zoomed_into_and_come_back_to(page, running):
     )
     page.set_input_files("#file", running.folder / "face.mp4")
     page.wait_for_selector("#saving:not([hidden])")
+    page.wait_for_function("() => document.getElementById('copying').textContent")
     assert "needs a copy of about 5 GB, and of the 3 GB that are free on the disk 1 GB" in page.inner_text("#copying")
     assert page.inner_text("#part") == "0:00 to 2:00:02"
     assert page.inner_text("#others").startswith("The faces that are longest in this part are shown, 3 are not")

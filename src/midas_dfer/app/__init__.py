@@ -5,6 +5,7 @@
 - `addresses`: what the server is called, here and by other machines.
 - `words`: the texts of the pages, in several languages; all of them are in `words.toml`.
 - `uploads`: videos that a browser sends, bounded and removed again.
+- `videos`: the routes by which videos are read.
 - `readings`: videos being read, one after the other, with their progress.
 - `live`: a camera's frames, read as they come.
 - `annotate`: votes of several people on the clips of a folder; `voting` has its routes.
