@@ -5,6 +5,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from midas_dfer.app import playable as playable_module
@@ -73,6 +74,17 @@ def test_a_copy_is_made_once(playable, tmp_path, held):
     again.close()
     playable.forget(FACE)
     assert files(tmp_path / "copies") == []
+
+
+def test_the_container_is_looked_at_not_the_name_alone(tmp_path):
+    write_face(tmp_path / "a.mp4", 5)
+    with av.open(str(tmp_path / "a.mp4")) as whole, av.open(str(tmp_path / "b.mp4"), "w", format="h264") as raw:
+        stream = raw.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                raw.mux(packet)
+    assert [is_played(tmp_path / f"{name}.mp4") for name in ("a", "b", "none")] == [True, False, False]
 
 
 @pytest.mark.parametrize("end", ["forget", "close"])

@@ -22,9 +22,9 @@ from midas_dfer.video.read import iter_frames, probe
 from midas_dfer.video.suffixes import PICTURE_SUFFIXES
 from midas_dfer.video.write import VideoWriter
 
-_PLAYED = {  # by all of Chromium, Firefox and Safari: containers, and what may be in them
-    (".mp4", ".m4v", ".mov"): {"h264"},
-    (".webm",): {"vp8", "vp9"},
+_PLAYED = {  # by all of Chromium, Firefox and Safari: suffixes, the container behind them, and what may be in it
+    (".mp4", ".m4v", ".mov"): ("mp4", {"h264"}),
+    (".webm",): ("webm", {"vp8", "vp9"}),
 }
 _SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _RATE, _HIGHEST_RATE = 30.0, 240.0
@@ -162,12 +162,15 @@ def is_played(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES:
         return suffix in _SHOWN
-    codecs = next((codecs for suffixes, codecs in _PLAYED.items() if suffix in suffixes), set())
+    kind, codecs = next((played for suffixes, played in _PLAYED.items() if suffix in suffixes), ("", set[str]()))
+    if not kind:
+        return False
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             videos = container.streams.video
             codec = videos[0].codec_context if videos else None
-            return codec is not None and codec.name in codecs and codec.pix_fmt in ("yuv420p", "yuvj420p")
+            known = codec is not None and codec.name in codecs and codec.pix_fmt in ("yuv420p", "yuvj420p")
+            return known and kind in container.format.name.split(",")
     except (av.error.FFmpegError, OSError, ValueError):
         return False
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -121,7 +121,7 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, sessions=sessions, hosts=hosts)],
-        exception_handlers={MidasError: _in_a_sentence},
+        exception_handlers={MidasError: _in_a_sentence, ClientDisconnect: _unheard},
         lifespan=running,
     )
     app.state.settings, app.state.sessions = settings, sessions
@@ -133,6 +133,11 @@ def make_app(settings: AppSettings, key: str, hosts: frozenset[str]) -> Starlett
 async def _in_a_sentence(request: Request, error: Exception) -> Response:
     status = 507 if isinstance(error, JobError) else 400
     return JSONResponse({"error": translated(str(error), language_of(request))}, status)
+
+
+async def _unheard(request: Request, error: Exception) -> Response:
+    """To a page that was closed while it sent a video."""
+    return Response(status_code=400)
 
 
 def _page(request: Request, name: str, settings: AppSettings) -> str:

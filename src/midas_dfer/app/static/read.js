@@ -156,7 +156,7 @@ async function finish({ number, name, ended, seconds, early, is_picture: isPictu
   const meaning = timeline.no_vote_shares || say("vote_shares");
   const { risk, caution } = timeline.abstention ?? {};
   const silence = risk ? [say("silence", { risk: percent(risk, 1) }), caution && say("caution", { why: caution })] : [];
-  at("meaning").textContent = [meaning, ...silence, timeline.note, say(view.long ? "keys_long" : "keys")].filter(Boolean).join(" ");
+  at("meaning").textContent = [meaning, ...silence, timeline.note && `${timeline.note}.`, say(view.long ? "keys_long" : "keys")].filter(Boolean).join(" ");
   at("meaning").hidden = false;
   if (video.currentTime) mark(video.currentTime);
   else seek([...charts.values()][0]?.shares.points[0]?.time ?? 0);
