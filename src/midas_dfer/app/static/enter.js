@@ -17,6 +17,7 @@ async function enter(key, values = {}) {
       at("join").hidden = true;
       at("own").value = `${location.origin}/enter#${told.token}`;
       at("joined").hidden = false;
+      at("own").focus();
       status("");
     } else location.replace(told.at);
   } catch (error) {
