@@ -239,7 +239,14 @@ def test_a_person_votes_and_the_organiser_looks_on(browser, project):
         person.wait_for_selector("#briefing:not([hidden])")
         assert person.get_attribute("#video", "src") is None  # no clip is shown before
         person.keyboard.press("1")
+        copy = {"state": "copying", "share": 0.5, "need": 0, "free": 0, "spare": 0, "error": ""}
+        person.route("**/copy", lambda route: route.fulfill(json=copy))
         person.click("#begin")
+        person.wait_for_selector("#copying:has-text('50%')")  # a clip that cannot be seen yet cannot be judged
+        person.keyboard.press("1")
+        assert person.evaluate("document.getElementById('answers').inert && document.getElementById('next').disabled")
+        assert person.get_attribute("#answers button", "aria-pressed") == "false"
+        person.unroute("**/copy")
         for number, keys in enumerate((["1", "3", "Enter"], ["u"], ["2", "Enter"])):
             person.wait_for_function(
                 f"() => document.getElementById('left').textContent.startsWith('{number} answered')"

@@ -18,7 +18,7 @@ function show(told) {
   if (!briefed || !told.agreed) return brief();
   at("briefing").hidden = true;
   chosen.clear();
-  at("copying").textContent = "";
+  sayCopying("");
   at("left").textContent = say("vote_left", told);
   at("progress").value = told.done / Math.max(1, told.done + told.left);
   at("undo").disabled = at("undo_last").disabled = told.done === 0;
@@ -73,11 +73,21 @@ async function showVideo(told, address) {
   if (video.src.endsWith(address)) video.currentTime = 0;
   else {
     video.removeAttribute("src");
-    if (!(await playable(address, () => task === told, (text) => (at("copying").textContent = text)))) return;
+    video.load(); // or the clip before it would stay
+    const isPlayable = await playable(address, () => task === told, sayCopying);
+    if (task !== told) return;
+    answers.inert = at("next").disabled = false; // also where it never can be played: "unsure" is an answer
+    if (!isPlayable) return;
     video.src = address;
     shown = performance.now();
   }
   video.play().catch(() => {}); // a browser may want a click first; there are controls
+}
+
+/** How far the copy of a clip is; meanwhile nobody can judge it. */
+function sayCopying(text) {
+  at("copying").textContent = text;
+  answers.inert = at("next").disabled = Boolean(text);
 }
 
 /** The buttons stay from clip to clip, so that who moves by keys stays where they are. */
@@ -139,7 +149,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const name = task.classes[KEYS.indexOf(key)];
   if (key === "backspace" && task.done) undo();
-  else if (task.clip_id === null) return;
+  else if (task.clip_id === null || answers.inert) return;
   else if (name !== undefined) choose(name);
   else if (key === "u" && task.unsure) answer([]);
   else if (key === "enter" && task.several && chosen.size && !event.target.closest("button")) answer([...chosen]);
