@@ -137,12 +137,18 @@ def main() -> int:
     flags.add_argument("--minutes", type=float, default=60.0)
     flags.add_argument("--pace", type=float, default=2.0, help="seconds that half of the answers take at most")
     flags.add_argument("--between_kills", type=float, default=120.0, help="seconds, on average")
+    flags.add_argument("--out", type=Path, help="a file for the figures, JSON")
     request = flags.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return run(Path(folder), request)
+        found = {"minutes": request.minutes, **run(Path(folder), request)}
+    text = json.dumps(found, indent=1)
+    print(text)
+    if request.out is not None:
+        request.out.write_text(f"{text}\n", encoding="utf-8")
+    return 1 if found["lost"] or found["made_up"] else 0
 
 
-def run(folder: Path, request: argparse.Namespace) -> int:
+def run(folder: Path, request: argparse.Namespace) -> dict[str, Any]:
     """See the module."""
     (folder / "clips").mkdir()
     write_new_video(folder / "first.mp4", seed=1, emotions=("happy",), seconds_each=1.0, size=(64, 64))
@@ -181,8 +187,8 @@ def serve(project: Path, people: list[Person], looks: list[float], times: tuple[
     return killed
 
 
-def compare(project: Path, people: list[Person], looks: list[float], kills: int) -> int:
-    """Print how what is stored compares with what people know they said."""
+def compare(project: Path, people: list[Person], looks: list[float], kills: int) -> dict[str, Any]:
+    """How what is stored compares with what people know they said."""
     opened = open_project(project)
     paths = {clip.id: clip.path for clip in opened.clips}
     lost = surplus = 0
@@ -194,13 +200,18 @@ def compare(project: Path, people: list[Person], looks: list[float], kills: int)
             unsure_of = set() if person.sent is None else {person.sent[0]}
             surplus += len(stored.keys() - said.keys() - unsure_of)
     seconds = sorted(1000 * each for person in people for each in person.seconds)
-    told = sum(len(person.given) for person in people)
-    print(f"{told} votes of {len(people)} people acknowledged, {sum(each.undone for each in people)} taken back")
-    print(f"{kills} times killed; {lost} votes lost, {surplus} that nobody gave")
-    print(f"answers took {statistics.median(seconds):.0f} ms, 95 % at most {seconds[int(0.95 * len(seconds))]:.0f} ms")
-    print(f"the organiser's page took {1000 * statistics.median(looks):.0f} ms, at most {1000 * max(looks):.0f} ms")
-    print(machine(), f"load {os.getloadavg()[0]:.1f}")
-    return 1 if lost or surplus else 0
+    return {
+        "people": len(people),
+        "votes": sum(len(person.given) for person in people),
+        "taken_back": sum(each.undone for each in people),
+        "kills": kills,
+        "lost": lost,
+        "made_up": surplus,
+        "answer_ms": {"median": round(statistics.median(seconds)), "p95": round(seconds[int(0.95 * len(seconds))])},
+        "page_ms": {"median": round(1000 * statistics.median(looks)), "most": round(1000 * max(looks))},
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
+    }
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 
@@ -258,3 +259,13 @@ def test_five_people_vote_while_the_server_is_killed(clips, tmp_path):
             assert said[token] <= stored[number] <= said[token] + 1  # one may be stored, its answer lost
             said[token] = stored[number]
     assert set(said.values()) == {9}  # six clips, and half of them again
+
+
+def test_the_documentation_says_what_an_hour_of_votes_gave():
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "voting.json").read_text(encoding="utf-8"))
+    page = " ".join((root / "docs" / "app.md").read_text(encoding="utf-8").split())
+    assert (found["minutes"], found["people"], found["lost"], found["made_up"]) == (60, 5, 0, 0)
+    assert f"killed {found['kills']} times: all {found['votes']:,} acknowledged votes were there, and no others" in page
+    answer = found["answer_ms"]
+    assert f"{answer['median']} ms (median; 95 % at most {answer['p95']} ms)" in page
