@@ -131,7 +131,10 @@ function showEarly(told) {
     showVideo(current);
   }
   const found = new Map();
-  for (const each of told.early) found.set(each.track, [...(found.get(each.track) ?? []), each]);
+  for (const each of told.early) {
+    if (!found.has(each.track)) found.set(each.track, []);
+    found.get(each.track).push(each);
+  }
   for (const [track, windows] of found) chartOf(track).shares.add(windows);
   view.reach(Math.max(view.end, ...told.early.map((each) => each.end)));
 }
