@@ -114,7 +114,13 @@ def test_hours_are_zoomed_into_and_come_back_to(page, running):
     ticks = page.locator(".face").first.locator(".ticks span").all_inner_texts()
     assert ticks[:2] + ticks[-1:] == ["0:00", "10:00", "2:00:00"]
     chart = page.locator(".chart").first
-    chart.focus()
+    assert page.locator(".face:not([hidden])", has_text="Face 15").count() == 0
+    page.evaluate("window.scrollTo(0, 0)")
+    chart.click(position={"x": 1114 * 3751 / 7202, "y": 50})  # where face 15 is
+    page.wait_for_selector(".face:not([hidden]):has-text('Face 15')")
+    assert page.locator(".face:visible").count() == 12
+    chart.click(position={"x": 0, "y": 50})
+    page.keyboard.press("Home")
     page.keyboard.press("PageUp")
     assert chart.get_attribute("aria-valuetext").startswith("12:01: ")
     for _ in range(14):

@@ -150,10 +150,10 @@ export class Chart {
     drawMarks(this.silence, Array.from({ length: width }, (_, x) => silentAt(x)));
   }
 
-  /** For how many seconds the face is there between two times. */
+  /** For how many seconds the face is there between two times; below 0, how far it is away. */
   timeIn(from, to) {
     const { points } = this.shares;
-    return points.length ? Math.min(to, points.at(-1).end) - Math.max(from, points[0].start) : 0;
+    return points.length ? Math.min(to, points.at(-1).end) - Math.max(from, points[0].start) : -Infinity;
   }
 
   /** Mark a time, and say in words what is there. */

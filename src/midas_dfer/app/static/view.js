@@ -26,7 +26,7 @@ export class View {
   }
 
   reset() {
-    Object.assign(this, { from: 0, to: 0, end: 0, time: 0 });
+    Object.assign(this, { from: 0, to: 0, end: 0, time: 0, here: "" });
     at("zoom").hidden = true;
   }
 
@@ -80,7 +80,13 @@ export class View {
 
   mark(time) {
     this.time = time;
-    if (this.long) at("now").style.left = `${(100 * time) / this.end}%`;
+    if (!this.long) return;
+    at("now").style.left = `${(100 * time) / this.end}%`;
+    const here = [...this.charts()].filter((chart) => chart.timeIn(time, time) >= 0);
+    const names = here.map((chart) => chart.number).join();
+    if (names === this.here) return;
+    this.here = names; // who is there now: their charts are shown
+    if (here.some((chart) => chart.element.hidden)) this.show(this.from, this.to);
   }
 
   redraw() {
@@ -95,7 +101,8 @@ export class View {
     const { from, to, long } = this;
     const width = this.faces.clientWidth;
     const charts = [...this.charts()];
-    const there = charts.filter((chart) => chart.timeIn(from, to) > 0 || !long).sort((a, b) => b.timeIn(from, to) - a.timeIn(from, to));
+    const rank = (chart) => (chart.timeIn(this.time, this.time) >= 0 ? Infinity : chart.timeIn(from, to));
+    const there = charts.filter((chart) => chart.timeIn(from, to) > 0 || !long).sort((a, b) => (rank(a) < rank(b)) - (rank(a) > rank(b)));
     const shown = new Set(long ? there.slice(0, MOST) : there);
     for (const chart of charts) {
       chart.element.hidden = !shown.has(chart) && !chart.element.contains(document.activeElement);
