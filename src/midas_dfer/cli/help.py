@@ -126,6 +126,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "hardware": ("device", "devices", "precision", "num_threads", "num_workers", "compile", "cache", "cache_gb"),
 }
 _LOOKING = ("max_side", "min_score")
+_SURETY = ("ensemble", "mc_dropout", "abstain", "abstain_by")
 _FACES = ("faces", "person", *_LOOKING)
 _STORE = "midas prepare table votes.csv --videos clips --out store --folds 5"
 
@@ -178,13 +179,18 @@ PAGES: Mapping[str, Page] = {
         {
             "most used": ("out", "run", "window", "stride", "no_video"),
             "many videos": ("jobs", "overwrite", "pictures"),
+            "how sure": _SURETY,
             "faces": ("faces", "max_people", *_LOOKING, "search_every"),
         },
     ),
     "live": Page(
         "midas live [flags]",
         ("midas live", "midas live --source party.mp4 --save readings.csv"),
-        {"most used": ("source", "run", "window", "stride", "seconds", "save"), "faces": (*_LOOKING, "search_every")},
+        {
+            "most used": ("source", "run", "window", "stride", "seconds", "save"),
+            "how sure": _SURETY,
+            "faces": (*_LOOKING, "search_every"),
+        },
     ),
     "app": Page(
         "midas app [--folder VIDEOS] [--annotate VIDEOS --classes LIST --out PROJECT]",
@@ -194,7 +200,7 @@ PAGES: Mapping[str, Page] = {
             "midas app --out project --host 0.0.0.0",
         ),
         {
-            "reading": ("run", "folder"),
+            "reading": ("run", "folder", "window", "stride"),
             "collecting votes": (
                 "annotate",
                 "classes",
@@ -204,7 +210,10 @@ PAGES: Mapping[str, Page] = {
                 "repeats",
                 "votes_wanted",
                 "gold",
+                "consent",
+                "add_clips",
             ),
+            "how sure": _SURETY,
             "server": ("host", "port", "no_browser"),
         },
     ),

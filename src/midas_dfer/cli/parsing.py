@@ -6,21 +6,12 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from midas_dfer.cli.help import PlainHelp, did_you_mean
 from midas_dfer.errors import RequestError
-
-if TYPE_CHECKING:
-    from midas_dfer.sharing.trained import TrainedModel
-
-TRAINED = (
-    "a run folder, a folder that midas export wrote, the name of a packaged reader (midas list readers), or "
-    "hub:ORG/NAME[@REVISION] of the Hugging Face Hub, the only one that is downloaded"
-)
-"""What a verb takes that uses a trained model, for its help."""
 
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "Path": "a path"}
 
@@ -119,60 +110,6 @@ def add_computing_flags(flags: Parser) -> None:
     )
 
 
-def add_ensemble_flags(flags: Parser) -> None:
-    """Add --ensemble and --mc_dropout, of verbs that may read with several networks at once."""
-    flags.add_argument(
-        "--ensemble",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="further models, named as RUN is, that are read with it as one: the mean of their vote shares",
-    )
-    flags.add_argument(
-        "--mc_dropout",
-        type=int,
-        default=0,
-        help="read with dropout on, this many times, and take the mean (default: 0, once without)",
-    )
-
-
-def check_ensemble(request: Namespace) -> None:
-    """Refuse a number of passes that is none, before any model is opened."""
-    if "mc_dropout" in request.typed and request.mc_dropout < 2:
-        raise RequestError(f"--mc_dropout is {request.mc_dropout}; expected 2 or more passes, such as 20")
-
-
-def add_abstain_flags(flags: Parser) -> None:
-    """Add --abstain and --abstain_by, of verbs whose results say where the model is silent."""
-    flags.add_argument(
-        "--abstain",
-        type=float | None,
-        metavar="RISK",
-        help="be silent where the model is not sure enough, so that at most this share of its answers is wrong (such "
-        "as 0.2), by its errors on held-out clips; results say whether people would disagree or it does not know",
-    )
-    flags.add_argument(
-        "--abstain_by",
-        type=Path | None,
-        metavar="EVALUATION",
-        help="folder of the evaluation that --abstain goes by (default: that of the model's validation part, else test "
-        "part)",
-    )
-
-
-def check_abstain(request: Namespace) -> None:
-    """Refuse an evaluation to go by where nothing goes by it."""
-    if request.abstain is None and request.abstain_by is not None:
-        refuse(["abstain_by"], "without --abstain the model always answers")
-
-
-def open_named(named: Path) -> "TrainedModel":
-    """Open the trained model that a verb was given; how its name was understood is told where it could mean two."""
-    from midas_dfer.sharing.trained import open_trained
-
-    return open_trained(named, tell=lambda note: print(f"note: {note}", file=sys.stderr))
-
-
 def is_text(argument: str) -> bool:
     """Whether it can be written down again: a file's name may hold bytes that mean nothing in UTF-8."""
     return not any("\ud800" <= each <= "\udfff" for each in argument)
@@ -202,20 +139,6 @@ def refuse_typed(request: Namespace, names: Collection[str], why: str) -> None:
     """Refuse those of some flags that were typed; the other way round than `refuse_unused`."""
     if unused := sorted(request.typed & set(names)):
         refuse(unused, why)
-
-
-def window_flags(request: Namespace) -> tuple[float, float]:
-    """--window and --stride; refused by these names where they make no sense."""
-    windows: tuple[float, float] = (request.window, request.stride)
-    if {"window", "stride"} & request.typed:  # who typed neither need not wait for torch
-        from midas_dfer.predict.windows import check_windows
-
-        try:
-            check_windows(*windows)
-        except RequestError as error:
-            words = str(error).replace("window_seconds", "--window").replace("stride_seconds", "--stride")
-            raise RequestError(words) from error
-    return windows
 
 
 def refuse(names: Sequence[str], why: str) -> NoReturn:

@@ -1,6 +1,6 @@
 """midas app: read videos and a camera in a browser, and collect votes; on this machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,26 +8,17 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import (
-    TRAINED,
     Parser,
-    add_abstain_flags,
     add_computing_flags,
-    add_ensemble_flags,
-    check_abstain,
-    check_ensemble,
-    open_named,
     refuse_typed,
-    window_flags,
 )
+from midas_dfer.cli.reader_flags import add_reader_flags, reader_of, told_of, window_flags
 from midas_dfer.errors import RequestError
 from midas_dfer.progress import console_progress
-from midas_dfer.readers import DEFAULT_READER
 
 if TYPE_CHECKING:
     from midas_dfer.app.annotate.project import Project
     from midas_dfer.predict.predictor import Predictor
-    from midas_dfer.sharing.ensemble import Ensemble
-    from midas_dfer.sharing.trained import TrainedModel
 
 _OF_RULES = ("several", "no_unsure", "repeats")
 _OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold", "consent", "add_clips")
@@ -35,11 +26,7 @@ _OF_PROJECTS = ("annotate", "classes", *_OF_RULES, "votes_wanted", "gold", "cons
 
 def parser() -> Parser:
     flags = Parser(description="Read videos and a camera in a browser, or collect votes; all of it on this machine.")
-    flags.add_argument("--run", type=Path | None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})")
-    add_ensemble_flags(flags)
-    add_abstain_flags(flags)
-    flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
-    flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings of a video (default: 0.5)")
+    add_reader_flags(flags, window=2.0, stride=0.5)
     flags.add_argument("--folder", type=Path | None, help="also offer the videos in this folder")
     flags.add_argument("--annotate", type=Path | None, metavar="VIDEOS", help="collect votes on the clips in a folder")
     flags.add_argument("--classes", type=list[str] | None, help="emotions to choose from, one key each, in this order")
@@ -70,8 +57,6 @@ def parser() -> Parser:
 def run(request: Namespace) -> None:
     if not 0 <= request.port <= 65535:
         raise RequestError(f"--port {request.port} is no port; expected 0 to 65535")
-    check_ensemble(request)
-    check_abstain(request)
     if request.out is None:
         refuse_typed(request, _OF_PROJECTS, "without --out, the folder of the project, no votes are collected")
     try:
@@ -89,36 +74,17 @@ def run(request: Namespace) -> None:
 
 def _reader(request: Namespace) -> "tuple[Callable[[Path | None], Predictor], list[str]]":
     """What loads the model, and what is to be said of it; what is wrong with the flags is said at once."""
-    named = None if request.run is None else open_named(request.run)
-    others = [open_named(each) for each in request.ensemble or ()]
+    who = reader_of(request)
 
     def load(run: Path | None = None) -> "Predictor":
         from midas_dfer.predict.predictor import Predictor
 
-        read, by = (_ensemble(named, others, request.mc_dropout), abstention) if run is None else (run, request.abstain)
+        read, by = who() if run is None else (run, request.abstain)
         return Predictor.from_pretrained(
             read, request.device, request.precision, mc_dropout=request.mc_dropout, abstain=by
         )
 
-    abstention = None
-    if others or request.mc_dropout or request.abstain is not None:
-        from midas_dfer.sharing.abstaining import held_out_of
-
-        read = _ensemble(named, others, request.mc_dropout)
-        read.check_same_pictures()
-        if request.abstain is not None:
-            abstention = held_out_of(read, request.abstain_by).silent_above(request.abstain)
-    if abstention is None:
-        return load, []
-    caution = abstention.held_out.caution
-    return load, [abstention.words, *([f"CAUTION: {caution}"] if caution else [])]
-
-
-def _ensemble(named: "TrainedModel | None", others: "Sequence[TrainedModel]", mc_dropout: int) -> "Ensemble":
-    from midas_dfer.sharing.ensemble import Ensemble
-    from midas_dfer.sharing.trained import packaged_reader
-
-    return Ensemble((named or packaged_reader(), *others), mc_dropout)
+    return load, told_of(None if request.abstain is None else who()[1])
 
 
 def _project(request: Namespace) -> "Project":

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import (
-    TRAINED,
     Parser,
     add_computing_flags,
-    add_ensemble_flags,
-    check_ensemble,
     check_least,
     check_out,
-    open_named,
     print_paths,
     refuse_typed,
     say_for,
 )
+from midas_dfer.cli.reader_flags import TRAINED, add_ensemble_flags, check_ensemble, open_named
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text

@@ -5,15 +5,14 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from midas_dfer.cli.parsing import (
-    TRAINED,
     Parser,
     add_computing_flags,
     check_least,
     check_out,
-    open_named,
     print_paths,
     refuse_typed,
 )
+from midas_dfer.cli.reader_flags import TRAINED, open_named
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
 

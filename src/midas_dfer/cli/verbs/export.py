@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from midas_dfer.cli.parsing import TRAINED, Parser, check_out, open_named, print_paths, refuse
+from midas_dfer.cli.parsing import Parser, check_out, print_paths, refuse
+from midas_dfer.cli.reader_flags import TRAINED, open_named
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text
 from midas_dfer.version import __version__

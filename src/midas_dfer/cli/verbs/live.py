@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from midas_dfer.cli.face_flags import add_detection_flags, detection_flags
-from midas_dfer.cli.parsing import TRAINED, Parser, open_named, say_for, window_flags
+from midas_dfer.cli.parsing import Parser, say_for
+from midas_dfer.cli.reader_flags import add_reader_flags, reader_of, told_of, window_flags
 from midas_dfer.errors import RequestError
 from midas_dfer.files import json_text, write_file
-from midas_dfer.readers import DEFAULT_READER
 
 if TYPE_CHECKING:
     from midas_dfer.predict.live import Live, LiveReading
@@ -36,9 +36,7 @@ def parser() -> Parser:
         default="0",
         help="number of a camera, its device, or a video, which is played in real time (default: 0, the first camera)",
     )
-    flags.add_argument("--run", type=Path | None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})")
-    flags.add_argument("--window", type=float, default=1.0, help="seconds of video per reading (default: 1)")
-    flags.add_argument("--stride", type=float, default=0.25, help="seconds between readings (default: 0.25)")
+    add_reader_flags(flags, window=1.0, stride=0.25)
     flags.add_argument("--seconds", type=float | None, help="end after this many (default: at q or Ctrl-C)")
     flags.add_argument(
         "--save",
@@ -53,20 +51,22 @@ def parser() -> Parser:
 
 def run(request: Namespace) -> None:
     from midas_dfer.predict.live import CONSENT, live
+    from midas_dfer.predict.predictor import Predictor
     from midas_dfer.report.tables.live_screen import live_summary
     from midas_dfer.report.tables.terminal import folded
-    from midas_dfer.sharing.trained import packaged_reader
 
     _check_save(request.save)
     window, stride = window_flags(request)
-    trained = packaged_reader() if request.run is None else open_named(request.run)
+    read, abstention = reader_of(request)()
     say = say_for(request)
-    say(folded(f"read by {trained.described}"))
+    say(folded(f"read by {read.described}"))
+    for line in told_of(abstention):
+        say(folded(line))
     stored = "nothing is stored" if request.save is None else f"readings, but no pictures, go to {request.save}"
     say(folded(f"{CONSENT}; {stored}"))
     readings = live(
         request.source,
-        trained,
+        Predictor.from_pretrained(read, abstain=abstention),
         seconds=request.seconds,
         window_seconds=window,
         stride_seconds=stride,

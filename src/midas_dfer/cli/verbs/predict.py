@@ -9,27 +9,20 @@ from jsonargparse import Namespace
 
 from midas_dfer.cli.face_flags import add_detection_flags, detection_flags
 from midas_dfer.cli.parsing import (
-    TRAINED,
     Parser,
-    add_abstain_flags,
     add_computing_flags,
-    add_ensemble_flags,
-    check_abstain,
-    check_ensemble,
     check_least,
     check_out,
     complain,
-    open_named,
     print_paths,
     refuse,
     say_for,
-    window_flags,
 )
+from midas_dfer.cli.reader_flags import add_reader_flags, reader_of, window_flags
 from midas_dfer.commands import shell_command
 from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import json_text
 from midas_dfer.progress import console_progress
-from midas_dfer.readers import DEFAULT_READER
 
 if TYPE_CHECKING:
     from midas_dfer.predict_many.reading import ReadOutcome
@@ -50,17 +43,13 @@ def parser() -> Parser:
         metavar="VIDEO|FOLDER",
         help="videos, pictures, folders of them, or patterns such as 'videos/*.mp4'",
     )
-    flags.add_argument("--run", type=Path | None, help=f"model to use: {TRAINED} (default: {DEFAULT_READER.name})")
     flags.add_argument(
         "--out",
         type=Path,
         required=True,
         help="folder for the results: one folder per video, and a table for all (summary.csv, summary.parquet)",
     )
-    flags.add_argument("--window", type=float, default=2.0, help="seconds of video per reading (default: 2)")
-    flags.add_argument("--stride", type=float, default=0.5, help="seconds between readings (default: 0.5)")
-    add_ensemble_flags(flags)
-    add_abstain_flags(flags)
+    add_reader_flags(flags, window=2.0, stride=0.5)
     add_computing_flags(flags)
     flags.add_argument(
         "--max_people", type=int | None, help="only this many people, those in view longest (default: all)"
@@ -103,14 +92,9 @@ def run(request: Namespace) -> None:
     from midas_dfer.predict_many.results import plan_results
     from midas_dfer.predict_many.source import Source
     from midas_dfer.report.tables.terminal import folded
-    from midas_dfer.sharing.abstaining import held_out_of
-    from midas_dfer.sharing.ensemble import Ensemble
-    from midas_dfer.sharing.trained import packaged_reader
 
     check_out(request.out, writes=("summary.csv", "summary.parquet"))
     check_least(request, 1, "jobs")
-    check_ensemble(request)
-    check_abstain(request)
     _check_videos(request)
     settings = ReadSettings(
         window_seconds=request.window,
@@ -121,13 +105,8 @@ def run(request: Namespace) -> None:
         search_every=request.search_every,
         faces=request.faces,
     )
-    trained = packaged_reader() if request.run is None else open_named(request.run)
-    read = Ensemble((trained, *map(open_named, request.ensemble or ())), request.mc_dropout)
-    read.check_same_pictures()
-    abstention = None
-    if request.abstain is not None:
-        abstention = held_out_of(read, request.abstain_by).silent_above(request.abstain)
-    _check_settings(request, trained)
+    read, abstention = reader_of(request)()
+    _check_settings(request, read.members[0])
     sources = find_sources(request.videos, request.out, request.pictures)
     job = ReadJob(
         read=read,
