@@ -6,11 +6,13 @@ import json
 import shutil
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from midas_dfer.app import readings
+from midas_dfer.app.readings import VideoReading
 from midas_dfer.app.server import AppSettings
 from midas_dfer.app.uploads import Uploads
 from midas_dfer.predict.predictor import Predictor
@@ -205,3 +207,22 @@ def test_what_a_server_that_was_killed_has_left_is_removed_by_the_next(tmp_path,
     assert (running.path / "one.mp4").exists()
     running.close()
     assert [path.name for path in tmp_path.iterdir()] == ["midas-app-of-another-program"]
+
+
+def test_how_far_a_reading_is_in_each_pass(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    reading = VideoReading("1", "film.mp4", Path("film.mp4"))
+    assert (reading.brief()["share"], reading.brief()["left"]) == (None, None)  # of a stream that declares no length
+    reading.start(100)
+    for _ in range(25):
+        reading.advance()
+    assert (reading.brief()["share"], reading.brief()["left"]) == (0.25, None)
+    now[0] = 60.0
+    assert (reading.brief()["left"], reading.brief()["again"]) == (180.0, False)
+    reading.start(200, done=100)  # a second look at some frames
+    assert (reading.brief()["share"], reading.brief()["left"], reading.brief()["again"]) == (0.0, None, True)
+    reading.stopped = True
+    for asked in (reading.advance, lambda: reading.ends(1.0)):
+        with pytest.raises(readings.Stopped):
+            asked()
