@@ -77,9 +77,11 @@ def test_early_readings_come_in_parts(running, uploaded, monkeypatch):
     monkeypatch.setattr(readings, "MOST_TOLD", 1)
     reading = next(each for each in running.app.state.readings if each.number == number)
     monkeypatch.setattr(reading, "early", reading.early * 2)
+    running.ask(f"/api/readings/{number}/end", "POST", b"{}")
     first, second = (json.loads(running.ask(f"/api/readings/{number}?since={n}").body) for n in (0, 1))
     assert [(each["next"], each["more"]) for each in (first, second)] == [(1, True), (2, False)]
     assert first["early"] == second["early"] == told["early"]
+    assert not first["ended"]  # it had been read to its end
 
 
 def test_what_is_no_video_is_said_in_a_sentence(running):

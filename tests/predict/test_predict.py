@@ -356,6 +356,18 @@ def test_damage_is_noted_and_what_came_before_is_read(predictor, tmp_path):
 
 
 @pytest.mark.usefixtures("color_world")
+def test_pictures_are_kept_of_the_faces_that_are_longest_in_view(predictor, tmp_path, monkeypatch):
+    actors = [(RED, (6, 16), 0, 40), (BLUE, (58, 20), 0, 12), (BLUE, (58, 20), 30, 60), (RED, (6, 16), 60, 70)]
+    video = write_scene(tmp_path / "a.mp4", 90, actors)
+    whole = predictor.predict_video(video)
+    monkeypatch.setattr("midas_dfer.predict.read_ahead._MOST_PICTURED", 2)
+    few = predictor.predict_video(video)
+    assert [len(track.thumbnails) > 0 for track in whole.tracks] == [True] * 4
+    assert [len(track.thumbnails) > 0 for track in few.tracks] == [True, False, True, False]
+    assert few.to_csv() == whole.to_csv()
+
+
+@pytest.mark.usefixtures("color_world")
 def test_a_video_that_is_stopped_is_read_as_one_that_ends_there(predictor, tmp_path):
     whole, short = write_scene(tmp_path / "whole.mp4", 90, TWO), write_scene(tmp_path / "short.mp4", 50, TWO)
     stopped = predictor.predict_video(whole, stop=lambda time: time > 2.475)

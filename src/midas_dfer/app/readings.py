@@ -63,6 +63,7 @@ class VideoReading:
     stopped: bool = False
     ended: bool = False
     _begun: tuple[float, int] = (0.0, 0)
+    _cut: bool = False
 
     def start(self, total: int, done: int = 0) -> None:
         """Work begins, or begins again on what the first pass left."""
@@ -72,7 +73,7 @@ class VideoReading:
         """Whether to end before the frame at this time."""
         if self.stopped:
             raise Stopped
-        self.seconds = seconds
+        self.seconds, self._cut = seconds, self.ended
         return self.ended
 
     def advance(self, note: str = "") -> None:
@@ -97,7 +98,7 @@ class VideoReading:
             "left": spent * (1 / share - 1) if share and spent > _UNSURE else None,
             "again": before > 0,
             "seconds": self.seconds,
-            "ended": self.ended,
+            "ended": self.ended if self.timeline is None else self._cut,
             "error": self.error,
             "is_picture": self.path.suffix.lower() in PICTURE_SUFFIXES,
         }

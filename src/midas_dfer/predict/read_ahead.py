@@ -21,6 +21,7 @@ from midas_dfer.predict.windows import MAX_OVERLAP, WindowPlan, add_thumbnail, s
 from midas_dfer.video.read import Frame
 
 WINDOWS_PER_BATCH = 32
+_MOST_PICTURED = 100  # faces that are gone, of which small pictures are kept: those longest in view
 _SAME = 1e-3  # pixels; landmarks that differ by rounding
 
 Read = Callable[[Sequence[UInt8[Tensor, "T 3 S S"]]], list[Reading]]
@@ -98,11 +99,18 @@ class ReadAhead:
                 for face in window.seen:
                     add_thumbnail(self._thumbnails[number], face.position, face.time, face.crop)
         gone = self._in_view - {face.number for face in self._faces.faces}
-        for number in gone:  # hours of video have thousands of faces
-            self._thumbnails[number] = spread(self._thumbnails[number], *self._spans[number])
         self._in_view -= gone
+        for number in gone & self._thumbnails.keys():  # hours of video have thousands of faces
+            self._thumbnails[number] = spread(self._thumbnails[number], *self._spans[number])
+        for _ in range(len(self._thumbnails) - len(self._in_view) - _MOST_PICTURED):
+            del self._thumbnails[min(self._thumbnails.keys() - self._in_view, key=self._length)]
         while len(self._waiting) >= WINDOWS_PER_BATCH:
             self._read_waiting()
+
+    def _length(self, number: int) -> tuple[float, int]:
+        """How long a face was in view; of equals the larger is numbered first."""
+        start, end = self._spans[number]
+        return end - start, -number
 
     def _read_waiting(self) -> None:
         batch = self._waiting[:WINDOWS_PER_BATCH]

@@ -124,7 +124,7 @@ class TrackTimeline:
         track: number of the face, from 1, in order of appearance.
         start, end: seconds; the last frame is shown until `end`.
         windows: by increasing start; at least one.
-        thumbnails: a few, evenly spread, for pictures.
+        thumbnails: a few, evenly spread, for pictures; none where a hundred other faces are longer in view.
     """
 
     track: int

@@ -243,7 +243,7 @@ async function showReadings() {
   const { readings } = await ask("/api/readings");
   const items = readings.map(({ number, name, state }) => {
     const button = make("button", { type: "button" }, name, make("span", { class: "small" }, ` ${say(`reading_${state}`)}`));
-    button.addEventListener("click", () => start(() => ask(`/api/readings/${number}`)));
+    button.addEventListener("click", () => start(async () => ({ number })));
     return make("li", {}, button);
   });
   at("readings").replaceChildren(...items);
@@ -261,8 +261,8 @@ if (at("files")) {
   });
 }
 if (location.hash) {
-  const number = location.hash.slice(1);
-  start(() => ask(`/api/readings/${encodeURIComponent(number)}`));
+  const number = encodeURIComponent(location.hash.slice(1));
+  start(async () => ({ number }));
 } else showReadings();
 requestAnimationFrame(eachFrame);
 loadReader();
