@@ -154,7 +154,8 @@ class Playable:
 def _give_way() -> None:
     """Let videos be read first: on Linux a thread has a priority of its own."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)
 
 
 def is_played(path: Path) -> bool:
