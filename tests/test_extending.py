@@ -16,7 +16,7 @@ from midas_dfer.mixing import MIXERS
 from midas_dfer.models.zoo import MODELS
 from midas_dfer.training.learners import LEARNERS
 from tests.support.factories import write_clip
-from tests.support.plug_ins import midas, write_distribution
+from tests.support.plug_ins import midas, midas_in_turn, write_distribution
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -86,26 +86,24 @@ def test_the_toys_work_from_a_package_of_their_own(toy_root, tmp_path):
     place.mkdir()
     (place / "midas_toy.py").write_text(MODULE)
     write_distribution(place, PROJECT["name"], PROJECT["entry-points"])
-    for kind, line in (
-        ("datasets", "toy Toy: ROOT holds votes.txt, and a folder of pictures for each clip (midas-toy 1.0)"),
-        ("mixers", "halves the first frames of one clip, the last of another (midas-toy 1.0)"),
-        ("losses", "absolute absolute difference between probabilities (midas-toy 1.0)"),
-        ("learners", "short_features small features (midas-toy 1.0)"),
-        ("models", "mean_colour 0.0M 0.0 8x32 docs/extending.md (midas-toy 1.0)"),
-    ):
-        done = midas(place, "list", kind)
-        assert done.returncode == 0, done.stderr
-        assert line in [" ".join(each.split()) for each in done.stdout.splitlines()]
-        assert done.stderr == ""
+    listed = {
+        "datasets": "toy Toy: ROOT holds votes.txt, and a folder of pictures for each clip (midas-toy 1.0)",
+        "mixers": "halves the first frames of one clip, the last of another (midas-toy 1.0)",
+        "losses": "absolute absolute difference between probabilities (midas-toy 1.0)",
+        "learners": "short_features small features (midas-toy 1.0)",
+        "models": "mean_colour 0.0M 0.0 8x32 docs/extending.md (midas-toy 1.0)",
+    }
+    done = midas_in_turn(place, *(("list", kind) for kind in listed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(listed.values()) <= {" ".join(each.split()) for each in done.stdout.splitlines()}
     store, run = tmp_path / "store", tmp_path / "run"
     done = midas(place, *prepared(toy_root, store))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["usable"] == 15
-    done = midas(place, "train", "--store", store, "--out", run, *TRAIN)
+    train = ("train", "--store", store, "--out", run, *TRAIN)
+    done = midas_in_turn(place, train, ("evaluate", run, "--store", store, "--json"))
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "run.json").read_text())["versions"]["midas-toy"] == PROJECT["version"]
-    done = midas(place, "evaluate", run, "--store", store, "--json")
-    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["num_clips"] == 4
     assert main(["evaluate", str(run), "--store", str(store)]) == 2  # where midas-toy is not installed
 

@@ -1,9 +1,10 @@
 """Distributions with entry points, as an installer leaves them; and the command line with them on its path."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.factories import plain_environment
@@ -22,12 +23,18 @@ def write_distribution(place: Path, name: str, groups: Mapping[str, Mapping[str,
 
 def midas(place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command line with a folder of distributions on its path."""
+    return midas_in_turn(place, arguments)
+
+
+def midas_in_turn(place: Path, *commands: Sequence[object]) -> subprocess.CompletedProcess[str]:
+    """Run some commands in one process, up to one that fails."""
     known = plain_environment()
     path = os.pathsep.join(filter(None, (str(place), known.get("PYTHONPATH"))))
-    code = "import sys; from midas_dfer.cli import main; sys.exit(main())"
+    code = (
+        "import json, sys; from midas_dfer.cli import main;"
+        "sys.exit(next((s for c in json.loads(sys.argv[1]) if (s := main(c))), 0))"
+    )
+    asked = json.dumps([[str(each) for each in command] for command in commands])
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**known, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code, asked], env={**known, "PYTHONPATH": path}, capture_output=True, text=True
     )
