@@ -21,7 +21,11 @@ CREMA_D = Path(__file__).resolve().parents[3] / "shared" / "data" / "crema_d"
 
 def test_the_whole_path_and_the_same_scores_again(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "RECIPE", replace(demo.RECIPE, epochs=2, num_segments=2))
-    monkeypatch.setattr(demo, "write_new_video", partial(demo.write_new_video, emotions=("neutral", "happy")))
+    monkeypatch.setattr(
+        demo,
+        "write_new_video",
+        partial(demo.write_new_video, emotions=("neutral", "happy"), frame_rate=10.0),
+    )
     told: list[str] = []
     first = demo.run_demo(tmp_path / "demo", jobs=1, clips=14, say=told.append)
     assert any(line.split()[:2] == ["happy", "78%"] for line in told)
