@@ -17,11 +17,11 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import ExperimentResult
 from midas_dfer.files import read_json, write_file
 from midas_dfer.training.run_folder.typed_json import read_fields
-from studies.disagreement.grid import SAME_WITH_ONE_VOTE, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_SEEDS
+from studies.disagreement.grid import SAME_WITH_ONE_VOTE, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_SEEDS, trainings
 from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, scores_of
 from studies.disagreement.regularised import chosen_in
 from studies.ferplus.data import facts_of
-from studies.ferplus.running import collect, read_failed, read_plan
+from studies.ferplus.running import collect, read_failed
 from studies.pages import broken_json
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -93,7 +93,7 @@ def collect_figures(out: Path, say: Callable[[str], None], *, repeats: int = 10_
         say: prints a line.
         repeats: of bootstrap and randomisation tests.
     """
-    pictures = ClipStore.open(out / DIVIDED).manifest
+    chosen, pictures = chosen_in(out), ClipStore.open(out / DIVIDED).manifest
     results: dict[str, ExperimentResult] = {stage: collect(out / stage) for stage in STAGES}
     if not results["short"].methods:
         raise RequestError(f"no training of {out / 'short'} is finished; do: python -m studies.disagreement run")
@@ -105,8 +105,8 @@ def collect_figures(out: Path, say: Callable[[str], None], *, repeats: int = 10_
         machine=machine(),
         data=facts_of(pictures),
         class_names=pictures.class_names,
-        chosen=dict(chosen_in(out)),
-        planned={stage: len(read_plan(out / stage)) for stage in STAGES},
+        chosen=dict(chosen),
+        planned={stage: len(trainings(stage, chosen)) for stage in STAGES},
         failed={f"{stage}: {name}": told for stage in STAGES for name, told in read_failed(out / stage).items()},
         trainings={
             stage: tuple(each for method in found.methods for one in method.results for each in scores_of(one))
