@@ -46,3 +46,9 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"the real data are not there: {path}")
     return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """`midas evaluate` draws no pictures, which take most of a small evaluation's time; other tests look at them."""
+    monkeypatch.setattr("midas_dfer.report.pictures.evaluation_figures.draw_evaluation", lambda *of: [])

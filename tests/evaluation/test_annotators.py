@@ -20,6 +20,8 @@ from midas_dfer.training.train import train
 from tests.support.factories import CLASS_NAMES, make_store
 from tests.support.learners import with_annotators
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CONFIG = RunConfig(
     width=8, size=24, num_segments=1, epochs=4, batch_size=6, num_threads=1, num_workers=0, precision="32", mixer="none"
 )

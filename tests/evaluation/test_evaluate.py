@@ -28,6 +28,8 @@ from midas_dfer.training.train import train
 from tests.clips.preparing.test_prepare import CROPPED
 from tests.support.factories import make_store, write_dataset
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = RunConfig(width=8, size=24, num_segments=4, num_threads=1, precision="32", epochs=6, learning_rate=0.05)
 
 

@@ -18,6 +18,8 @@ from midas_dfer.training.train import train
 from tests.sharing.test_trained import TINY, refused, told
 from tests.support.factories import prepare_store, write_dataset
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

@@ -15,6 +15,8 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
 from midas_dfer.training.scoring.scores import Evaluation, Predictions, score
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ("happy", "sad", "angry")
 VOTES = np.array([[4, 1, 0], [0, 5, 0], [1, 1, 3], [2, 2, 1], [5, 0, 0], [0, 1, 4]])
 SHARES = np.array(

@@ -23,6 +23,8 @@ from midas_dfer.training.train import train
 from tests.sharing.test_trained import TINY
 from tests.support.factories import make_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

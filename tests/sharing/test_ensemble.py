@@ -20,6 +20,8 @@ from midas_dfer.training.scoring.predictions_file import read_predictions
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = RunConfig(width=8, size=24, num_segments=2, num_threads=1, precision="32", epochs=2, device="cpu")
 CPU = torch.device("cpu")
 

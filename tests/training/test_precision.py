@@ -23,6 +23,8 @@ from midas_dfer.training.run_folder.runs import Run
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = RunConfig(width=8, size=24, num_segments=2, num_threads=1, epochs=2, learning_rate=0.05)
 
 

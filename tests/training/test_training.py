@@ -581,7 +581,7 @@ def test_an_epoch_is_saved_before_its_line_is_said(store, tmp_path):
     assert resume(tmp_path / "run").provenance.epochs_done == 3
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_with_a_word_on_how_to_go_on(signal_number, store, tmp_path):
     """Lightning leaves with status 0 at SIGTERM: a training that was cut off must not look like a finished one."""
     run = tmp_path / "run"

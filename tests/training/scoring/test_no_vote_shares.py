@@ -29,6 +29,8 @@ from midas_dfer.training.scoring.scores_file import read_evaluation
 from midas_dfer.training.train import train
 from tests.support.factories import make_store, write_clip
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = RunConfig(width=8, size=24, num_segments=2, num_threads=1, precision="32", epochs=1, device="cpu")
 WHY = (
     "not the annotators' distribution: trained on single labels, so it says how likely each class is to be the single "

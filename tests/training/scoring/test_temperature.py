@@ -28,6 +28,8 @@ from midas_dfer.training.scoring.temperature import CALIBRATION_FILE, Temperatur
 from midas_dfer.training.train import train
 from tests.support.factories import make_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CPU = torch.device("cpu")
 
 
