@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from midas_dfer.app.addresses import hosts_of
 from tests.app.conftest import KEY, Running
 
 
@@ -30,6 +31,11 @@ def test_without_a_session_there_is_the_page_for_the_key_alone(running):
 def test_what_is_no_key(running, key):
     answer = stranger(running).ask("/enter", "POST", f'{{"key": {key}}}'.encode())
     assert (answer.status, json.loads(answer.body)["error"]) == (403, "this key opens nothing here")
+
+
+def test_browsers_leave_out_the_port_of_http():
+    assert hosts_of("127.0.0.1", 80) == {"127.0.0.1", "127.0.0.1:80", "localhost", "localhost:80"}
+    assert hosts_of("Lab.example", 8765) == {"lab.example:8765"}
 
 
 def test_a_key_is_a_cookie_that_no_script_and_no_other_page_sees(running):

@@ -198,6 +198,7 @@ def test_people_agree_to_the_organisers_text_before_they_see_a_clip(clips, tmp_p
 )
 def test_the_address_that_others_can_open(host, address):
     assert address_for_others(host, 8765) == address
+    assert address_for_others(host, None) == address.replace("8765", "80")  # a browser does not name it
     assert not address_for_others("0.0.0.0", 1).startswith(("http://0.0.0.0", "http://127."))  # noqa: S104
 
 

@@ -233,6 +233,18 @@ def test_readings_are_saved_where_it_is_asked_for(suffix, video, run, capsys, tm
         assert message in capsys.readouterr().err
 
 
+def test_it_reads_with_what_is_asked_for(video, capsys, tmp_path):
+    saved = {}
+    for name, flags in (("silent", ["--abstain", "0.02"]), ("passes", ["--mc_dropout", "2"])):
+        assert main(["live", "--source", str(video), *FLAGS, *flags, "--save", str(tmp_path / f"{name}.csv")]) == 0
+        saved[name] = capsys.readouterr().out, (tmp_path / f"{name}.csv").read_text().splitlines()[0].split(",")
+    assert "silent where the largest share is below" in saved["silent"][0]
+    assert saved["silent"][1][-1] == "silent"
+    assert {"expected_disagreement", "not_knowing"} <= {*saved["passes"][1]}
+    assert main(["live", "--source", str(video), "--abstain_by", str(tmp_path)]) == 2
+    assert "without --abstain the model always answers" in capsys.readouterr().err
+
+
 def test_readings_are_saved_when_the_camera_is_pulled_out(camera, run, capsys, tmp_path):
     file = tmp_path / "readings.csv"
     assert main(["live", "--run", str(run), *FLAGS, "--save", str(file)]) == 1

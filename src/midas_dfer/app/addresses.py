@@ -3,6 +3,7 @@
 import socket
 from contextlib import suppress
 
+HTTP = 80
 LOCAL = ("127.0.0.1", "localhost")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where somebody asks for it
 
@@ -19,6 +20,12 @@ def names_of(host: str) -> set[str]:
     return names
 
 
+def hosts_of(host: str, port: int) -> frozenset[str]:
+    """What browsers call a server that listens there; they leave out the port that is HTTP's own."""
+    ends = (f":{port}", *([""] if port == HTTP else []))
+    return frozenset(f"{name.lower()}{end}" for name in names_of(host) for end in ends)
+
+
 def shown_host(host: str) -> str:
     """The address that other machines know this one by; nothing is sent to find it out."""
     if host != _EVERYWHERE:
@@ -32,4 +39,4 @@ def shown_host(host: str) -> str:
 def address_for_others(host: str, port: int | None) -> str:
     """What other machines may open; empty where the server hears this machine alone."""
     shown = shown_host(host)
-    return "" if shown in LOCAL else f"http://{shown}:{port}"
+    return "" if shown in LOCAL else f"http://{shown}:{port or HTTP}"

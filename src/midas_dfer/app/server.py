@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from midas_dfer.app.addresses import LOCAL, names_of, shown_host
+from midas_dfer.app.addresses import LOCAL, hosts_of, shown_host
 from midas_dfer.app.annotate.project import Project
 from midas_dfer.app.faults import fault
 from midas_dfer.app.live import live_socket
@@ -233,7 +233,6 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
             "free one, or another --host"
         ) from error
     port, key = listening.getsockname()[1], new_key()
-    hosts = frozenset(f"{name.lower()}:{port}" for name in names_of(settings.host))
     address = f"http://{shown_host(settings.host)}:{port}/enter#{key}"
     say(f"midas app: {address}")
     say("whoever has this address can use the app; Ctrl-C ends it")
@@ -241,7 +240,7 @@ def serve(settings: AppSettings, *, browse: bool, say: Callable[[str], None]) ->
         say(f"note: in {called} these texts of words.toml are missing, and shown in English: {and_more(missing, 5)}")
     if settings.host not in LOCAL:
         say("note: other machines are let in over plain HTTP; use it in a network that you trust")
-    app = make_app(settings, key, hosts)
+    app = make_app(settings, key, hosts_of(settings.host, port))
     server = uvicorn.Server(
         uvicorn.Config(
             app,

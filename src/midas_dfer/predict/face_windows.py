@@ -5,7 +5,7 @@ A face is cut out of a frame when its landmarks there will not change any more, 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -19,20 +19,13 @@ from midas_dfer.clips.faces.detection import Face
 from midas_dfer.clips.faces.tracker import OpenTrack, Tracker, track_of
 from midas_dfer.clips.faces.tracks import smooth
 from midas_dfer.clips.store.settings import ExtractSettings
+from midas_dfer.predict.cutting import Cutter
 from midas_dfer.predict.first_pass import SHORTEST_TRACK
 from midas_dfer.predict.windows import frames_of_window, plan_windows, time_shown
 
 _MIN_DETECTED = 3
 _REACH = 4.0  # as many sigmas as `smooth` looks to each side
 _TOLERANCE = 1e-6  # s, as windows have it
-
-
-@dataclass(frozen=True)
-class Cutter:
-    """How a model's faces are cut out of frames: `crop` as a store keeps them (RGB), `view` as the model sees these."""
-
-    crop: Callable[[UInt8[np.ndarray, "H W 3"], Float32[np.ndarray, "5 2"]], UInt8[np.ndarray, "C C 3"]]
-    view: Callable[[UInt8[np.ndarray, "C C 3"]], UInt8[Tensor, "3 S S"]]
 
 
 class _KeptFrame(NamedTuple):

@@ -9,20 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from midas_dfer.clips.batches.augment import apply_crop
-from midas_dfer.clips.faces.detection import TEMPLATE, align_face
+from midas_dfer.clips.faces.detection import TEMPLATE
 from midas_dfer.clips.faces.following import SEARCH_EVERY
 from midas_dfer.clips.faces.template import UNKNOWN
-from midas_dfer.clips.preparing.extract import fit
 from midas_dfer.clips.store.settings import ExtractSettings, FaceSource
 from midas_dfer.errors import RequestError
 from midas_dfer.models.folding import folded
-from midas_dfer.predict.face_windows import Cutter, FaceWindows
+from midas_dfer.predict.cutting import Cutter, cutter_of
+from midas_dfer.predict.face_windows import FaceWindows
 from midas_dfer.predict.first_pass import find_tracks
 from midas_dfer.predict.frame_memo import remembering
 from midas_dfer.predict.given_clips import checked_clips
@@ -418,22 +416,8 @@ class Predictor:
             )
         return ""
 
-    def _cut(
-        self, image_bgr: UInt8[np.ndarray, "H W 3"], landmarks: Float32[np.ndarray, "5 2"], settings: ExtractSettings
-    ) -> UInt8[np.ndarray, "C C 3"]:
-        """The face, RGB, in the size in which a store keeps it."""
-        if settings.faces == "cropped":
-            face = fit(image_bgr, settings.size)
-        else:
-            face = align_face(image_bgr, landmarks, settings.size, self.template)
-        return np.ascontiguousarray(face[:, :, ::-1])
-
-    def _view(self, crop: UInt8[np.ndarray, "C C 3"]) -> UInt8[Tensor, "3 S S"]:
-        """The face as the model sees it."""
-        return apply_crop(crop[None], None, self.info.size)[0]
-
     def _cutter(self, settings: ExtractSettings) -> Cutter:
-        return Cutter(lambda image, landmarks: self._cut(image, landmarks, settings), self._view)
+        return cutter_of(settings, self.template, self.info.size)
 
     def _read(self, clips: Sequence[UInt8[Tensor, "T 3 S S"]]) -> list[Reading]:
         """What is said of each clip."""

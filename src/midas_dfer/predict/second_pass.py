@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from midas_dfer.errors import DamagedVideoError, JobError
-from midas_dfer.predict.face_windows import Cutter
+from midas_dfer.predict.cutting import Cutter
 from midas_dfer.predict.read_ahead import WINDOWS_PER_BATCH, Read
 from midas_dfer.predict.sources import CountedFrames, FrameSource
 from midas_dfer.predict.windows import WindowPlan

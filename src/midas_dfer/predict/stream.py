@@ -14,7 +14,8 @@ from midas_dfer.clips.faces.one_picture import checked_picture, to_bgr
 from midas_dfer.clips.preparing.extract import squeezed
 from midas_dfer.clips.store.settings import ExtractSettings
 from midas_dfer.errors import RequestError
-from midas_dfer.predict.face_windows import Cutter, FaceWindows, FullWindow
+from midas_dfer.predict.cutting import Cutter
+from midas_dfer.predict.face_windows import FaceWindows, FullWindow
 from midas_dfer.predict.first_pass import make_finder, whole_face
 from midas_dfer.predict.sources import checked_time
 from midas_dfer.predict.track_timeline import Reading
