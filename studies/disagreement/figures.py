@@ -17,7 +17,15 @@ from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import ExperimentResult
 from midas_dfer.files import read_json, write_file
 from midas_dfer.training.run_folder.typed_json import read_fields
-from studies.disagreement.grid import SAME_WITH_ONE_VOTE, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_SEEDS, trainings
+from studies.disagreement.grid import (
+    NOT_WITH_FEWER_VOTES,
+    SAME_WITH_ONE_VOTE,
+    SCHEDULES,
+    STAGES,
+    VOTES_PER_PICTURE,
+    VOTES_SEEDS,
+    trainings,
+)
 from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, scores_of
 from studies.disagreement.regularised import chosen_in
 from studies.ferplus.data import facts_of
@@ -129,7 +137,7 @@ def curves(fewer: ExperimentResult, ten: ExperimentResult) -> list[Point]:
         name, _, slug = method.name.partition("/")
         used = re.search(r"-votes-(\d+)$", slug)
         kept = of_seeds(method, VOTES_SEEDS)
-        if name != "soft_regularised" and kept is not None:
+        if name not in NOT_WITH_FEWER_VOTES and kept is not None:
             found += _points(name, int(used[1]) if used else VOTES_PER_PICTURE, kept.predictions())
     alone = [each for each in found if each.method == "soft" and each.votes_used == 1]
     return found + [replace(each, method=name) for name in SAME_WITH_ONE_VOTE for each in alone]

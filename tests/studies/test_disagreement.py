@@ -32,7 +32,7 @@ def test_the_plan_is_that_of_the_protocol():
         (name, "all" if each.num_train is None else f"{each.num_train:,}", each.epochs, each.seeds)
         for name, each in SCHEDULES.items()
     ]
-    assert [len(trainings(stage, CHOSEN)) for stage in ("choose", *SCHEDULES, "votes")] == [6, 80, 40, 24, 75]
+    assert [len(trainings(stage, CHOSEN)) for stage in ("choose", *SCHEDULES, "votes")] == [6, 40, 40, 24, 63]
 
 
 def test_methods_differ_in_what_the_protocol_says_alone():
