@@ -5,6 +5,7 @@ code (`GroupMultiScaleCrop`, MIT licence; re-written here), followed by their ho
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -47,9 +48,7 @@ def multi_scale_crop(
         raise RequestError(f"A picture of {height} x {width} pixels cannot be cropped")
     if not scales or not all(0.0 < scale <= 1.0 for scale in scales):
         raise RequestError(f"The crop scales are {tuple(scales)}; expected one or more numbers in (0, 1]")
-    sides = crop_sides(min(height, width), size, scales)
-    near = _MAX_DISTORTION
-    pairs = [(high, wide) for i, high in enumerate(sides) for j, wide in enumerate(sides) if abs(i - j) <= near]
+    pairs = _crop_shapes(min(height, width), size, tuple(scales))
     crop_height, crop_width = pairs[_draw_index(len(pairs), generator)]
     right, down = _PLACES[_draw_index(len(_PLACES), generator)]
     return CropAndFlip(
@@ -59,6 +58,13 @@ def multi_scale_crop(
         width=crop_width,
         flip=bool(torch.rand((), generator=generator).item() < flip_probability),
     )
+
+
+@lru_cache(maxsize=1024)
+def _crop_shapes(shorter: int, size: int | None, scales: tuple[float, ...]) -> list[tuple[int, int]]:
+    """The heights and widths that crops may have, each as likely as any other."""
+    sides, near = crop_sides(shorter, size, scales), _MAX_DISTORTION
+    return [(high, wide) for i, high in enumerate(sides) for j, wide in enumerate(sides) if abs(i - j) <= near]
 
 
 def crop_sides(shorter: int, size: int | None, scales: Sequence[float]) -> list[int]:

@@ -187,7 +187,7 @@ class ClipDataset(Dataset[ClipBatch]):
         positions, crop, jitter = self._draw(epoch, place)
         frames = (self.store if self.cache is None else self.cache).read(video_id, positions)
         clip = apply_crop(frames, crop, self.view.size, jitter)
-        targets = self.targets(epoch, [place])
+        targets = self.targets(epoch, [place]) if self._draws_vote else self.soft_labels[row]
         return ClipBatch(clip[None], targets, self.labels[row], (video_id,), self.num_votes[row])
 
     def for_device(self, draw: Draw, cache: DeviceCache) -> DrawnClips:

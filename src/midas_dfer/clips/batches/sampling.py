@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Int64
@@ -58,15 +60,20 @@ def sample_segments(
             f"Cannot take {frames_per_segment!r} frames of each of {num_segments!r} segments of a video of "
             f"{num_frames!r} frames; all must be whole numbers, at least 1"
         )
-    num_starts = max(1, num_frames - frames_per_segment + 1)
-    edges = torch.arange(num_segments + 1) * num_starts // num_segments
-    start, end = edges[:-1], edges[1:]
+    starts, lengths = _segments(max(1, num_frames - frames_per_segment + 1), num_segments)
     if generator is None:
-        first = (start + end) // 2
-    else:
-        position = torch.rand(num_segments, generator=generator, dtype=torch.float64)
-        first = start + (position * (end - start)).long()
+        first = [start + length // 2 for start, length in zip(starts, lengths, strict=True)]
+    else:  # plain numbers: a tensor of eight is slower than they are
+        position = torch.rand(num_segments, generator=generator, dtype=torch.float64).tolist()
+        first = [start + int(x * length) for start, length, x in zip(starts, lengths, position, strict=True)]
     if frames_per_segment == 1:
-        return first
-    runs = first[:, None] + torch.arange(frames_per_segment)
+        return torch.tensor(first)
+    runs = torch.tensor(first)[:, None] + torch.arange(frames_per_segment)
     return runs.flatten().clamp(max=num_frames - 1).sort().values  # runs overlap in a short video
+
+
+@lru_cache(maxsize=4096)
+def _segments(num_starts: int, num_segments: int) -> tuple[list[int], list[int]]:
+    """Where each segment starts, and its length."""
+    edges = [segment * num_starts // num_segments for segment in range(num_segments + 1)]
+    return edges[:-1], [end - start for start, end in pairwise(edges)]
