@@ -1,7 +1,6 @@
 """All figures of the study, as results.json holds them, and how they come of its trainings."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ from typing import Any
 from benchmarks.machine import machine
 
 from midas_dfer import metrics
-from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.comparison.intervals import method_intervals
 from midas_dfer.comparison.pairing import align
 from midas_dfer.comparison.predictions import PooledPredictions
 from midas_dfer.errors import RequestError
-from midas_dfer.experiments.results import ExperimentResult
 from midas_dfer.files import read_json, write_file
+from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.training.run_folder.typed_json import read_fields
+from studies.disagreement.data import facts_of
 from studies.disagreement.grid import (
     NOT_WITH_FEWER_VOTES,
     SAME_WITH_ONE_VOTE,
@@ -24,17 +23,17 @@ from studies.disagreement.grid import (
     STAGES,
     VOTES_PER_PICTURE,
     VOTES_SEEDS,
+    Stage,
+    Training,
     trainings,
 )
-from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, scores_of
-from studies.disagreement.regularised import chosen_in
-from studies.ferplus.data import facts_of
-from studies.ferplus.running import collect, read_failed
+from studies.disagreement.kept import KEPT, Result, read_kept
+from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, pooled, scores_of
+from studies.disagreement.regularised import best_regularisers
+from studies.disagreement.running import FAILED_FILE, read_failed
 from studies.pages import broken_json
 
 RESULTS = Path(__file__).with_name("results.json")
-DIVIDED = "divided"
-"""The folder of all pictures, dealt into parts, in that of the trainings."""
 
 
 @dataclass(frozen=True)
@@ -93,52 +92,69 @@ class Figures:
         return self.planned[stage] - len(done) - failed
 
 
-def collect_figures(out: Path, say: Callable[[str], None], *, repeats: int = 10_000) -> Figures:
-    """Read and test all that is done.
+def collect_figures(
+    divided: Manifest, say: Callable[[str], None], *, folder: Path = KEPT, repeats: int = 10_000
+) -> Figures:
+    """Read and test all that is kept.
 
     Args:
-        out: of `python -m studies.disagreement run`.
+        divided: all pictures, dealt into parts.
         say: prints a line.
-        repeats: of bootstrap and randomisation tests.
+        folder: where trainings are kept.
+        repeats: resamples of the pictures.
     """
-    chosen, pictures = chosen_in(out), ClipStore.open(out / DIVIDED).manifest
-    results: dict[str, ExperimentResult] = {stage: collect(out / stage) for stage in STAGES}
-    if not results["short"].methods:
-        raise RequestError(f"no training of {out / 'short'} is finished; do: python -m studies.disagreement run")
-    common = {name: complete(results[name]) for name in SCHEDULES}
+    plan, chosen = plan_of(divided, folder)
+    kept: dict[str, dict[str, tuple[Result, ...]]] = {
+        stage: read_kept(stage, plan[stage], divided, folder) for stage in STAGES
+    }
+    if not kept["short"]:
+        raise RequestError(
+            f"no training of the schedule short is kept in {folder}; do: python -m studies.disagreement run"
+        )
+    common = {name: complete(kept[name]) for name in SCHEDULES}
     say("the differences between methods, which take some minutes")
-    comparisons = compared({name: each for name, each in common.items() if each.methods}, repeats=repeats)
+    comparisons = compared({name: each for name, each in common.items() if each}, repeats=repeats)
     say("the curves of votes needed")
     return Figures(
         machine=machine(),
-        data=facts_of(pictures),
-        class_names=pictures.class_names,
-        chosen=dict(chosen),
-        planned={stage: len(trainings(stage, chosen)) for stage in STAGES},
-        failed={f"{stage}: {name}": told for stage in STAGES for name, told in read_failed(out / stage).items()},
+        data=facts_of(divided),
+        class_names=divided.class_names,
+        chosen=chosen,
+        planned={stage: len(plan[stage]) for stage in STAGES},
+        failed={
+            f"{stage}: {name}": told
+            for stage in STAGES
+            for name, told in read_failed(folder / stage / FAILED_FILE).items()
+        },
         trainings={
-            stage: tuple(each for method in found.methods for one in method.results for each in scores_of(one))
-            for stage, found in results.items()
+            stage: tuple(each for row in rows.values() for one in row for each in scores_of(one))
+            for stage, rows in kept.items()
         },
         comparisons=tuple(comparisons),
-        points=tuple(curves(results["votes"], results["short"])),
+        points=tuple(curves(kept["votes"], kept["short"])),
     )
 
 
-def curves(fewer: ExperimentResult, ten: ExperimentResult) -> list[Point]:
+def plan_of(divided: Manifest, folder: Path = KEPT) -> tuple[dict[Stage, list[Training]], dict[str, str]]:
+    """The trainings of each stage, and the regularisers that were chosen."""
+    choice = trainings("choose", {})
+    chosen = best_regularisers(each for row in read_kept("choose", choice, divided, folder).values() for each in row)
+    return {stage: trainings(stage, chosen) for stage in STAGES}, chosen
+
+
+def curves(fewer: Mapping[str, Sequence[Result]], ten: Mapping[str, Sequence[Result]]) -> list[Point]:
     """The scores over the number of votes that were used; with one, some methods are soft labels, and get their point.
 
     Args:
-        fewer: of the stage votes.
+        fewer: the trainings of each row of the stage votes.
         ten: of the short schedule, with all votes; the seeds of the stage votes are taken.
     """
     found = []
-    for method in (*fewer.methods, *ten.methods):
-        name, _, slug = method.name.partition("/")
-        used = re.search(r"-votes-(\d+)$", slug)
-        kept = of_seeds(method, VOTES_SEEDS)
-        if name not in NOT_WITH_FEWER_VOTES and kept is not None:
-            found += _points(name, int(used[1]) if used else VOTES_PER_PICTURE, kept.predictions())
+    for row in (*fewer.values(), *ten.values()):
+        training = row[0].training
+        kept = of_seeds(row, VOTES_SEEDS)
+        if training.method not in NOT_WITH_FEWER_VOTES and kept:
+            found += _points(training.method, training.votes_used or VOTES_PER_PICTURE, pooled(kept))
     alone = [each for each in found if each.method == "soft" and each.votes_used == 1]
     return found + [replace(each, method=name) for name in SAME_WITH_ONE_VOTE for each in alone]
 

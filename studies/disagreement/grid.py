@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.training.recipes.config import RunConfig
-from studies.ferplus.data import FEW, Scored
+from studies.disagreement.data import FEW, Scored
 
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -106,6 +106,11 @@ class Training:
         tried = f"-{self.regulariser}" if self.scored == "validation" else ""
         return f"{self.method}{tried}/{self.schedule}{fewer}"
 
+    @property
+    def name(self) -> str:
+        """Of its job."""
+        return f"{self.row}/seed-{self.seed}"
+
     def config(self) -> RunConfig:
         """The recipe: stills as they are, 32 pixels, a ResNet-10 for small pictures, on one thread."""
         epochs = SCHEDULES[self.schedule].epochs
@@ -134,7 +139,7 @@ class Training:
 
     def job(self, store: Path) -> Job:
         """The job, in a store of `study_store`."""
-        return Job(f"{self.row}/seed-{self.seed}", self.row, self.config(), str(store))
+        return Job(self.name, self.row, self.config(), str(store))
 
 
 def trainings(stage: Stage, chosen: Mapping[str, str]) -> list[Training]:

@@ -1,17 +1,23 @@
 """What the trainings scored, and the one family of tests over them, as docs/disagreement_protocol.md has both."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
 
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference, find_differences
 from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED, ComparedMeasure, uar_of
-from midas_dfer.experiments.jobs import JobResult
-from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.comparison.pairing import pair_up
+from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
+from midas_dfer.labels import NO_LABEL
+from midas_dfer.training.scoring.agreement import VotedClips
+from studies.disagreement.data import RARE
 from studies.disagreement.grid import SCHEDULES
+from studies.disagreement.kept import Result
 from studies.disagreement.names import LOWER_IS_BETTER, RECALL
-from studies.ferplus.rare import RARE
+from studies.disagreement.uncertainty import TestedScore, difference_of
 
 COMPARISONS = (
     ("soft", "hard"),
@@ -24,7 +30,7 @@ COMPARISONS = (
     ("midas_softmax", "soft_regularised"),
     ("midas_none", "soft_regularised"),
 )
-TESTED = ("WAR", "UAR", "TV")
+TESTED: tuple[TestedScore, ...] = get_args(TestedScore)
 RARE_RECALL = "rare"
 AGREEMENT: Mapping[str, str] = {
     "TV": "total_variation",
@@ -36,6 +42,9 @@ AGREEMENT: Mapping[str, str] = {
     "DM NLL": "dirichlet_multinomial_nll",
 }
 """Names of scores of a distribution, and of the fields of `VoteAgreement` that have them."""
+
+ByMethod = Mapping[str, Sequence[Result]]
+"""The trainings of each method, of one schedule."""
 
 _READING = "vote_shares"  # the one that a method is judged by: its probabilities where it has no vote shares
 _ALPHA = 0.05
@@ -65,13 +74,13 @@ class Scores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods of a schedule in one score; `corrected` and `found` of those that are tested.
+    """Two methods of a schedule in one score; all from `seeds_error` on of those that are tested.
 
     Attributes:
         difference: first less second, of the means over seeds.
         low, high: its 95 % interval, over pictures and seeds.
-        p_runs, p_clips: of the t test over seeds and the randomisation test over pictures.
-        corrected: after Holm, over the family.
+        seeds_error, pictures_error, freedom, p: see `uncertainty.Uncertain`.
+        corrected: p after Holm, over the family.
         found: the name of the better method; "noise"; "" where nothing is tested.
     """
 
@@ -83,53 +92,70 @@ class Comparison:
     difference: float
     low: float
     high: float
-    p_runs: float | None = None
-    p_clips: float | None = None
+    seeds_error: float | None = None
+    pictures_error: float | None = None
+    freedom: float | None = None
+    p: float | None = None
     corrected: float | None = None
     found: str = ""
 
 
-def scores_of(result: JobResult) -> list[Scores]:
+def scores_of(result: Result) -> list[Scores]:
     """The scores of a training, one for each reading of its output."""
-    scored = result.evaluation
-    places = [scored.class_names.index(name) for name in RARE if name in scored.class_names]
-    known = [recall for recall in (scored.recall[place] for place in places) if recall is not None]
-    common = {"WAR": scored.war, "UAR": scored.uar, RARE_RECALL: sum(known) / len(known) if known else None}
+    said, training, names = result.predictions, result.training, result.class_names
+    labelled = said.labels != NO_LABEL
+    confusion = metrics.confusion_matrix(said.labels[labelled], said.predicted[labelled], len(names))
+    recall = tuple(None if np.isnan(each) else float(each) for each in metrics.recall_per_class(confusion))
+    known = [each for name, each in zip(names, recall, strict=True) if name in RARE and each is not None]
+    common = {
+        "WAR": metrics.war(confusion),
+        "UAR": metrics.uar(confusion),
+        RARE_RECALL: sum(known) / len(known) if known else None,
+    }
+    clips = replace(VotedClips.of(said.labels, said.has_votes, said.votes, said.num_votes, names), ground=None)
+    readings = {"probabilities": said.probabilities}
+    if said.vote_shares is not None:
+        readings["vote_shares"] = said.vote_shares
     found = []
-    for reading, agreement in (scored.agreement or {}).items():
-        of_reading = {name: getattr(agreement, field, None) for name, field in AGREEMENT.items()}
-        judged, job = agreement is scored.judged, result.job
-        values = {**common, **of_reading}
-        found.append(Scores(job.method, job.config.seed, reading, judged, values, scored.recall, result.seconds))
+    for reading, shares in readings.items():
+        agreement = clips.agreement(shares, clips.clip_values(shares, said.dirichlet))
+        values = {**common, **{name: getattr(agreement, field) for name, field in AGREEMENT.items()}}
+        judged = reading == list(readings)[-1]
+        found.append(Scores(training.row, training.seed, reading, judged, values, recall, result.seconds))
     return found
 
 
-def complete(result: ExperimentResult) -> ExperimentResult:
-    """The trainings of the seeds that all methods have."""
-    seeds = set.intersection(*({*method.seeds} for method in result.methods)) if result.methods else set()
-    kept = [of_seeds(method, seeds) for method in result.methods]
-    return replace(result, methods=tuple(method for method in kept if method is not None))
+def complete(rows: Mapping[str, Sequence[Result]]) -> dict[str, tuple[Result, ...]]:
+    """The trainings of a schedule, by method, of the seeds that all methods have."""
+    seeds = set.intersection(*({each.training.seed for each in row} for row in rows.values())) if rows else set()
+    found = {row[0].training.method: of_seeds(row, seeds) for row in rows.values()}
+    return found if seeds else {}
 
 
-def of_seeds(method: MethodResult, seeds: Collection[int]) -> MethodResult | None:
-    """The trainings of some seeds; None where there are none."""
-    kept = tuple(each for each in method.results if each.job.config.seed in seeds)
-    return MethodResult(method.name, kept) if kept else None
+def of_seeds(results: Sequence[Result], seeds: Collection[int]) -> tuple[Result, ...]:
+    """The trainings of some seeds."""
+    return tuple(each for each in results if each.training.seed in seeds)
 
 
-def compared(results: Mapping[str, ExperimentResult], *, repeats: int = 10_000) -> list[Comparison]:
+def pooled(results: Sequence[Result]) -> PooledPredictions:
+    """What several trainings said."""
+    return pool_predictions(results[0].class_names, [(each.predictions, None, each.training.seed) for each in results])
+
+
+def compared(schedules: Mapping[str, ByMethod], *, repeats: int = 10_000, seed: int = 0) -> list[Comparison]:
     """All comparisons of all schedules; those that are tested are corrected together.
 
     Args:
-        results: of each schedule, whose seeds are common (`complete`).
-        repeats: of the bootstrap and of the randomisation test.
+        schedules: the results of each, whose seeds are common (`complete`).
+        repeats: resamples of the pictures.
+        seed: of the resampling.
     """
     found: list[Comparison] = []
     for schedule in SCHEDULES:
-        if schedule in results:
-            found += _of_schedule(schedule, results[schedule], repeats)
-    family = [place for place, each in enumerate(found) if each.score in TESTED]
-    corrected = metrics.holm([max(found[place].p_runs or 0.0, found[place].p_clips or 0.0) for place in family])
+        if schedule in schedules:
+            found += _of_schedule(schedule, schedules[schedule], repeats, seed)
+    family = [place for place, each in enumerate(found) if each.p is not None]
+    corrected = metrics.holm([found[place].p or 0.0 for place in family])
     for place, p in zip(family, corrected, strict=True):
         found[place] = _judged(found[place], p)
     return found
@@ -143,34 +169,35 @@ def _judged(each: Comparison, corrected: float) -> Comparison:
     return replace(each, corrected=corrected, found=better)
 
 
-def _of_schedule(schedule: str, result: ExperimentResult, repeats: int) -> list[Comparison]:
-    names = {method.name.partition("/")[0]: method for method in result.methods}
-    pairs = [pair for pair in COMPARISONS if {*pair} <= names.keys()]
-    tables = {name: names[name].predictions() for name in {name for pair in pairs for name in pair}}
-    measures = _measures(result)
-    differences = find_differences(tables, pairs, measures=list(measures.values()), repeats=repeats)
+def _of_schedule(schedule: str, methods: ByMethod, repeats: int, seed: int) -> list[Comparison]:
+    pairs = [pair for pair in COMPARISONS if {*pair} <= methods.keys()]
+    tables = {name: pooled(methods[name]) for name in {name for pair in pairs for name in pair}}
+    found: list[Comparison] = []
+    generator = np.random.default_rng(seed)
+    for first, second in pairs:
+        pair = pair_up((first, second), tables[first], tables[second])
+        for score in TESTED:
+            test = difference_of(pair, score, repeats=repeats, generator=generator)
+            found.append(Comparison(schedule, first, second, score, len(pair.first.seeds), **asdict(test)))
+    measures = _shown_measures(next(iter(methods.values()))[0].class_names)
+    differences = find_differences(tables, pairs, measures=list(measures.values()), repeats=repeats, seed=seed)
     named = {measure.name: name for name, measure in measures.items()}
-    return [_comparison(schedule, named[each.measure], each) for each in differences]
+    return found + [_comparison(schedule, named[each.measure], each) for each in differences]
 
 
-def _measures(result: ExperimentResult) -> dict[str, ComparedMeasure]:
-    """The measures that methods are compared in, by their names here."""
+def _shown_measures(class_names: Sequence[str]) -> dict[str, ComparedMeasure]:
+    """The measures that are shown with intervals and not tested, by their names here."""
     known = {measure.name: measure for measure in (*COMPARED, *FURTHER_COMPARED)}
-    found = {"WAR": known["WAR"], "UAR": known["UAR"], "TV": known[f"total variation, {_READING}"]}
-    rare = tuple(name for name in RARE if name in result.methods[0].class_names)
-    if rare:
+    found = {}
+    if rare := tuple(name for name in RARE if name in class_names):
         found[RARE_RECALL] = uar_of(rare)
-    found |= {f"{RECALL}{name}": uar_of((name,)) for name in result.methods[0].class_names}
-    by_field = {each.key or getattr(each.distance, "__name__", ""): each for each in FURTHER_COMPARED if _of(each)}
-    return found | {name: by_field[field] for name, field in AGREEMENT.items() if field in by_field}
-
-
-def _of(measure: ComparedMeasure) -> bool:
-    return measure.reading == _READING
+    found |= {f"{RECALL}{name}": uar_of((name,)) for name in class_names}
+    by_field = {e.key or getattr(e.distance, "__name__", ""): e for e in known.values() if e.reading == _READING}
+    shown = {name: field for name, field in AGREEMENT.items() if name not in TESTED}
+    return found | {name: by_field[field] for name, field in shown.items() if field in by_field}
 
 
 def _comparison(schedule: str, score: str, each: Difference) -> Comparison:
     values: Mapping[str, Any] = each.values
-    tested = {"p_runs": values["p_runs"], "p_clips": values["p_clips"]} if score in TESTED else {}
-    ends = {name: float(values[name]) for name in ("difference", "low", "high")}
-    return Comparison(schedule, each.first, each.second, score, int(values["seeds"]), **ends, **tested)
+    difference, low, high = (float(values[name]) for name in ("difference", "low", "high"))
+    return Comparison(schedule, each.first, each.second, score, int(values["seeds"]), difference, low, high)

@@ -89,7 +89,7 @@ def schedule_name(name: str) -> str:
 
 def _outside(comparisons: Iterable[Comparison]) -> list[tuple[str, list[str]]]:
     """Of each tested score, a line for each pair that differs by more than noise: in which schedules, by how much."""
-    found = []
+    found: list[tuple[str, list[str]]] = []
     for score in TESTED:
         lines = []
         for first, second in COMPARISONS:
@@ -137,16 +137,21 @@ def _tests(comparisons: Sequence[Comparison]) -> str:
             each.score,
             shown(each.score, each.difference, signed=True),
             f"{shown(each.score, each.low, signed=True)} to {shown(each.score, each.high, signed=True)}",
-            _p_value(each.p_runs),
-            _p_value(each.p_clips),
+            _error(each.score, each.seeds_error),
+            _error(each.score, each.pictures_error),
+            _p_value(each.p),
             _p_value(each.corrected),
             "noise" if each.found == "noise" else f"**{NAMES[each.found]}**",
         ]
         for each in comparisons
         if each.score in TESTED
     ]
-    head = ["method", "less", "", "difference", "95 % interval", "p, seeds", "p, pictures", "corrected", "better"]
-    return table(head, rows, left=(0, 1, 2, 8))
+    head = ["method", "less", "", "difference", "95 % interval", "± seeds", "± pictures", "p", "corrected", "better"]
+    return table(head, rows, left=(0, 1, 2, 9))
+
+
+def _error(score: str, error: float | None) -> str:
+    return "" if error is None else shown(score, error)
 
 
 def _further(comparisons: Sequence[Comparison]) -> str:

@@ -17,13 +17,13 @@ from midas_dfer.errors import MidasError, RequestError
 from midas_dfer.files import read_json, write_file
 from midas_dfer.progress import console_progress
 from midas_dfer.report.tables.markup import markdown_table
-from studies.ferplus.data import facts_of, make_store
+from studies.disagreement.data import facts_of, make_store
+from studies.disagreement.running import collect, plan_jobs, run_all
 from studies.ferplus.figures import RESULTS, Figures, raw
 from studies.ferplus.gains import gains, read_learned
 from studies.ferplus.grid import METHODS, Schedule, Training, first, full, look
 from studies.ferplus.page import EPOCHS_PICTURE, GAINS_PICTURE, PICTURE, page, picture_of
 from studies.ferplus.pictures import draw_epochs, draw_gains, draw_scores
-from studies.ferplus.running import collect, plan_jobs, run_all
 from studies.ferplus.scales import gradient_scales
 from studies.ferplus.table import compare, in_words, study_table
 from studies.pages import broken_json, facts

@@ -8,7 +8,7 @@ from typing import Any
 
 from midas_dfer.experiments.jobs import Job
 from midas_dfer.training.recipes.config import RunConfig
-from studies.ferplus.data import FEW, Scored
+from studies.disagreement.data import FEW, Scored
 
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

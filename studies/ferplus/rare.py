@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from midas_dfer.experiments.results import MethodResult
-
-RARE = ("disgust", "fear", "contempt")
+from studies.disagreement.data import RARE
 
 
 def rare_classes(class_names: Sequence[str]) -> tuple[str, ...]:

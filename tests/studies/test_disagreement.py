@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from studies.disagreement.figures import Figures, Point, curves
 from studies.disagreement.grid import METHODS, REGULARISERS, SCHEDULES, Training, trainings
-from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, scores_of
+from studies.disagreement.kept import Result
+from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, pooled, scores_of
 from studies.disagreement.page import Answers, page
 from studies.disagreement.pictures import draw_all
 from studies.disagreement.regularised import best_regularisers
+from studies.disagreement.uncertainty import difference_of, uncertain
 
-from midas_dfer.experiments.jobs import Job, JobResult
-from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.comparison.pairing import pair_up
+from midas_dfer.errors import RequestError
 from midas_dfer.metrics import holm
 from midas_dfer.training.recipes.config import RunConfig
-from midas_dfer.training.scoring.predictions_file import predictions_table
 from midas_dfer.training.scoring.scores import Predictions, score
 
 PROTOCOL = (Path(__file__).resolve().parents[2] / "docs" / "disagreement_protocol.md").read_text(encoding="utf-8")
@@ -63,63 +65,44 @@ def test_seeds_are_common(stage):
     assert set(map(tuple, seeds.values())) == {SCHEDULES[stage].seeds}
 
 
-def test_the_regulariser_is_the_best_on_the_validation_part():
-    class Scored:
-        def __init__(self, uar, war):
-            self.evaluation = type("E", (), {"uar": uar, "war": war})
-
-    class Tried:
-        def __init__(self, name, uar, war):
-            self.name, self.results = name, [Scored(uar, war)]
-
-    scores = dict(zip(REGULARISERS, [(0.5, 0.7), (0.6, 0.65), (0.6, 0.6)], strict=True))
-    methods = [Tried(f"soft_regularised-{name}/long", *pair) for name, pair in scores.items()]
-    assert best_regularisers(type("R", (), {"methods": methods})) == {"long": "crops"}
-    with pytest.raises(Exception, match="is not tried yet"):
-        best_regularisers(type("R", (), {"methods": methods[:2]}))
-
-
 CLASSES = ("happy", "disgust", "fear")
 
 
-def trained(folder, method, schedule, seed, error, read=True):
+def trained(method, schedule, seed, error, gives_votes=True, regulariser=None):
     """A result of a method that is as far from the votes as `error` says, on the same 60 pictures."""
     drawn = np.random.default_rng(7)
     votes = drawn.multinomial(10, drawn.dirichlet([1, 1, 1], 60))
     noise = np.random.default_rng([seed, len(method)]).dirichlet([1, 1, 1], 60)
     probabilities = (1 - error) * votes / 10 + error * noise
     labels = np.where((votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1, -1, votes.argmax(axis=1))
-    everywhere = np.ones(60, dtype=bool)
-    names, shares = tuple(f"p{row}" for row in range(60)), votes / 10
-    said = Predictions(
-        names, labels, everywhere, shares, probabilities, probabilities if read else None, votes.sum(axis=1)
-    )
-    why = "" if read else "not the annotators' distribution: it is a test"
-    about = {"method": method, "model": "m", "dataset": "d", "class_names": CLASSES, "part": "test", "caution": ""}
-    evaluation = score(said, **about, no_vote_shares=why)
-    run = folder / method / schedule / str(seed)
-    evaluation.write(run / "evaluation", predictions_table(said, CLASSES, why))
-    job = Job(f"{method}/{schedule}/{seed}", f"{method}/{schedule}", RunConfig(seed=seed), "store")
-    return JobResult(job, str(run), evaluation, 1.0)
+    names = tuple(f"p{row}" for row in range(60))
+    shares = probabilities if gives_votes else None
+    said = Predictions(names, labels, np.ones(60, dtype=bool), votes / 10, probabilities, shares, votes.sum(axis=1))
+    return Result(Training(method, schedule, seed, regulariser), CLASSES, said, 1.0)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
+def results():
     errors = {"hard": 0.6, "soft": 0.5, "midas_softmax": 0.2, "midas_none": 0.5, "midas_counts": 0.55}
-    found = {}
-    for schedule in ("short", "long"):
-        methods = [
-            MethodResult(
-                f"{name}/{schedule}",
-                tuple(
-                    trained(folder, name, schedule, s, error, name not in ("hard", "midas_counts")) for s in range(4)
-                ),
-            )
+    return {
+        schedule: {
+            name: tuple(trained(name, schedule, s, error, name not in ("hard", "midas_counts")) for s in range(4))
             for name, error in errors.items()
-        ]
-        found[schedule] = ExperimentResult(schedule, tuple(methods))
-    return found
+        }
+        for schedule in ("short", "long")
+    }
+
+
+def test_the_regulariser_is_the_best_on_the_validation_part():
+    errors = dict(zip(REGULARISERS, (0.6, 0.3, 0.5), strict=True))
+    tried = [
+        trained("soft_regularised", schedule, 100, error, regulariser=name)
+        for schedule in ("short", "long")
+        for name, error in errors.items()
+    ]
+    assert best_regularisers(tried) == {"short": "crops", "long": "crops"}
+    with pytest.raises(RequestError, match="long: decay_and_crops is not tried yet"):
+        best_regularisers(tried[:-1])
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +115,9 @@ def test_one_family_of_tests(comparisons):
     tested = [each for each in found if each.found]
     assert {each.score for each in tested} == {"WAR", "UAR", "TV"}
     assert len(tested) == 2 * 4 * 3
-    p_values = [max(each.p_runs, each.p_clips) for each in tested]
-    assert [each.corrected for each in tested] == pytest.approx(holm(p_values))
+    assert [each.corrected for each in tested] == pytest.approx(holm([each.p for each in tested]))
     by_place = {(each.schedule, each.first, each.second, each.score): each for each in found}
+    assert len(by_place) == len(found)
     better = by_place["long", "midas_softmax", "soft", "TV"]
     assert better.found == "midas_softmax"
     assert better.difference < better.high < 0
@@ -146,34 +129,102 @@ def test_one_family_of_tests(comparisons):
         *(f"recall of {name}" for name in CLASSES),
     } - {"DM NLL"}
     for each in found:
-        assert (each.corrected is None) == (each.score not in TESTED)
+        assert (each.p is None) == (each.corrected is None) == (each.score not in TESTED)
         assert each.low <= each.difference <= each.high
 
 
+def test_differences_are_of_the_means_over_seeds(results, comparisons):
+    means = {
+        (schedule, name, score): np.mean([each.values[score] for each in judged])
+        for schedule, methods in results.items()
+        for name, row in methods.items()
+        for judged in [[each for result in row for each in scores_of(result) if each.judged]]
+        for score in TESTED
+    }
+    for each in comparisons:
+        if each.score in TESTED:
+            first, second = (means[each.schedule, name, each.score] for name in (each.first, each.second))
+            assert each.difference == pytest.approx(first - second)
+
+
+def test_both_uncertainties_are_added_up(results):
+    """Against formulas for means, without resampling; and against a t test where pictures do not matter."""
+    methods = results["short"]
+    pair = pair_up(("midas_softmax", "soft"), pooled(methods["midas_softmax"]), pooled(methods["soft"]))
+    gaps = np.stack(
+        [
+            np.abs(first - pair.first.votes).sum(axis=1) / 2 - np.abs(second - pair.first.votes).sum(axis=1) / 2
+            for first, second in zip(pair.first.vote_shares, pair.second.vote_shares, strict=True)
+        ]
+    )
+    found = difference_of(pair, "TV", repeats=20_000, generator=np.random.default_rng(0))
+    assert found.difference == pytest.approx(gaps.mean())
+    assert found.seeds_error == pytest.approx(gaps.mean(axis=1).std(ddof=1) / 2)
+    assert found.pictures_error == pytest.approx(gaps.mean(axis=0).std() / np.sqrt(60), rel=0.03)
+    v, w = found.seeds_error**2, found.pictures_error**2
+    assert found.freedom == pytest.approx((v + w) ** 2 / (v**2 / 3 + w**2 / 59))
+    both = stats.t(found.freedom, found.difference, np.sqrt(v + w))
+    assert (found.low, found.high) == pytest.approx(both.interval(0.95))
+    assert found.p == pytest.approx(2 * min(both.cdf(0), both.sf(0)))
+
+    by_seed = np.array([0.1, 0.3, 0.2, 0.35])
+    alone = uncertain(by_seed, np.full(50, by_seed.mean()), pictures=60)
+    assert alone.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+    assert uncertain(np.zeros(2), np.zeros(9), 60).p == 1
+    with pytest.raises(RequestError, match="single seed"):
+        uncertain(by_seed[:1], np.zeros(9), 60)
+
+
+def test_uar_is_resampled_as_the_mean_over_classes(results):
+    methods = results["long"]
+    pair = pair_up(("midas_softmax", "hard"), pooled(methods["midas_softmax"]), pooled(methods["hard"]))
+    labels = pair.first.labels
+    gaps = ((pair.first.predicted == labels) * 1.0 - (pair.second.predicted == labels)).mean(axis=0)
+    drawn, spread = np.random.default_rng(1), []
+    known = np.flatnonzero(labels >= 0)
+    for _ in range(4000):
+        rows = drawn.choice(known, len(known))
+        spread.append(np.mean([gaps[rows][labels[rows] == k].mean() for k in np.unique(labels[rows])]))
+    found = difference_of(pair, "UAR", repeats=20_000, generator=np.random.default_rng(0))
+    assert found.pictures_error == pytest.approx(np.std(spread), rel=0.06)
+
+
 def test_scores_are_by_each_reading(results):
-    soft = scores_of(results["short"].methods[1].results[2])
+    result = results["short"]["soft"][2]
+    soft = scores_of(result)
     assert [(each.reading, each.judged, each.seed) for each in soft] == [
         ("probabilities", False, 2),
         ("vote_shares", True, 2),
     ]
-    evaluation = results["short"].methods[1].results[2].evaluation
-    assert soft[1].values["TV"] == evaluation.agreement["vote_shares"].total_variation
-    assert soft[1].values["rare"] == pytest.approx(np.mean(evaluation.recall[1:]))
-    hard = scores_of(results["short"].methods[0].results[0])
+    said = result.predictions
+    about = {"method": "m", "model": "m", "dataset": "d", "class_names": CLASSES, "part": "test", "caution": ""}
+    evaluation = score(said, **about)
+    assert soft[1].values == {
+        "WAR": evaluation.war,
+        "UAR": evaluation.uar,
+        "rare": pytest.approx(np.mean(evaluation.recall[1:])),
+        **{name: getattr(evaluation.agreement["vote_shares"], field) for name, field in AGREEMENT.items()},
+    }
+    assert soft[1].recall == evaluation.recall
+    hard = scores_of(results["short"]["hard"][0])
     assert [(each.reading, each.judged) for each in hard] == [("probabilities", True)]
 
 
 def test_seeds_that_a_method_lacks_are_left_out(results):
-    whole = results["short"]
-    first = replace(whole.methods[0], results=whole.methods[0].results[1:])
-    kept = complete(replace(whole, methods=(first, *whole.methods[1:])))
-    assert {method.seeds for method in kept.methods} == {(1, 2, 3)}
+    rows = {f"{name}/short": row for name, row in results["short"].items()}
+    kept = complete({**rows, "hard/short": rows["hard/short"][1:]})
+    assert {tuple(each.training.seed for each in row) for row in kept.values()} == {(1, 2, 3)}
+    assert kept.keys() == results["short"].keys()
+    assert complete({"a": rows["hard/short"][:1], "b": rows["soft/short"][1:]}) == {}
 
 
 def test_curves_are_means_over_seeds_with_their_intervals(results):
-    soft, hard, *_ = (results["short"].methods[place] for place in (1, 0))
-    fewer = [replace(soft, name="soft/short-votes-1"), replace(soft, name="soft/short-votes-3")]
-    found = curves(ExperimentResult("votes", tuple(fewer)), ExperimentResult("short", (hard,)))
+    soft, hard = (results["short"][name] for name in ("soft", "hard"))
+    rows = {
+        f"soft/short-votes-{n}": tuple(replace(r, training=replace(r.training, votes_used=n)) for r in soft)
+        for n in (1, 3)
+    }
+    found = curves(rows, {"hard/short": hard})
     by_place = {(each.method, each.votes_used, each.score): each for each in found}
     assert {key[:2] for key in by_place} == {
         ("soft", 1),
@@ -181,19 +232,19 @@ def test_curves_are_means_over_seeds_with_their_intervals(results):
         ("hard", 10),
         *((name, 1) for name in ("hard", "votes", "dirichlet_multinomial")),
     }
-    used = [each.evaluation for each in soft.results if each.job.config.seed < 3]
+    used = [each for result in soft[:3] for each in scores_of(result) if each.judged]
     point = by_place["soft", 3, "TV"]
     assert point.seeds == 3
-    assert point.mean == pytest.approx(np.mean([each.judged.total_variation for each in used]))
+    assert point.mean == pytest.approx(np.mean([each.values["TV"] for each in used]))
     assert point.low < point.mean < point.high
-    assert by_place["soft", 3, "UAR"].mean == pytest.approx(np.mean([each.uar for each in used]))
+    assert by_place["soft", 3, "UAR"].mean == pytest.approx(np.mean([each.values["UAR"] for each in used]))
     assert by_place["votes", 1, "WAR"] == replace(by_place["soft", 1, "WAR"], method="votes")
 
 
 @pytest.fixture(scope="module")
 def figures(results, comparisons):
     trainings = {
-        name: tuple(each for method in found.methods for one in method.results for each in scores_of(one))
+        name: tuple(each for row in found.values() for one in row for each in scores_of(one))
         for name, found in results.items()
     }
     few = {"": 1, **dict.fromkeys(CLASSES, 2)}

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from studies.disagreement.data import divide, facts_of, keep_training, make_store, study_store, without_copies
+from studies.disagreement.running import collect, plan_jobs, read_plan, run_all
 from studies.ferplus.__main__ import results_of
-from studies.ferplus.data import divide, facts_of, keep_training, make_store, study_store, without_copies
 from studies.ferplus.figures import Figures, raw
 from studies.ferplus.gains import gains, read_learned
 from studies.ferplus.grid import FLAT, FLATNESS, METHODS, Schedule, Training, first, full, look
 from studies.ferplus.page import judge, measured
 from studies.ferplus.pictures import draw_epochs, draw_gains, draw_scores, scores_by_epochs
-from studies.ferplus.running import collect, plan_jobs, read_plan, run_all
 from studies.ferplus.scales import gradient_scales
 from studies.ferplus.table import compare, in_words, study_table
 

@@ -12,7 +12,7 @@ from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
 from midas_dfer.experiments.results import ExperimentResult, MethodResult
 from midas_dfer.files import write_file
 from midas_dfer.training.recognizer import DivergedError
-from studies.ferplus.data import Scored, study_store
+from studies.disagreement.data import Scored, study_store
 
 PLAN_FILE, FAILED_FILE = "plan.json", "failed.json"
 

@@ -33,6 +33,8 @@ FOLDS, TEST_FOLDS, VALIDATION_FOLDS = 10, (1, 2), (3,)
 DIVISION_SEED = 0
 FEW = 2500
 """Training pictures of most trainings."""
+RARE = ("disgust", "fear", "contempt")
+"""Classes with few pictures."""
 
 Scored = Literal["validation", "test"]
 """The part that a store's trainings are scored on."""
