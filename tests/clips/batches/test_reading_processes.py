@@ -90,15 +90,15 @@ class Ends(ClipDataset):
 
     how = ""
 
-    def __getitem__(self, draw) -> ClipBatch:
-        place = draw if isinstance(draw, int) else draw.place
-        if place == 2 and self.how == "kill":
+    def __getitems__(self, draws) -> list[ClipBatch]:
+        third = any((draw if isinstance(draw, int) else draw.place) == 2 for draw in draws)
+        if third and self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if place == 2 and self.how == "exit":
+        if third and self.how == "exit":
             os._exit(3)
-        found = super().__getitem__(draw)
+        found = super().__getitems__(draws)
         return (
-            found._replace(video_ids=(Unsendable(self.how),)) if place == 2 and self.how in ("full", "lost") else found
+            [found[0]._replace(video_ids=(Unsendable(self.how),))] if third and self.how in ("full", "lost") else found
         )
 
 

@@ -87,10 +87,23 @@ def apply_crop(
     Shrinking averages over areas, anything else interpolates linearly (OpenCV's INTER_AREA, INTER_LINEAR). Without a
     crop it is the whole picture, as in evaluation. The order of channels stays.
     """
-    num_frames, height, width, _ = frames.shape
+    if size < 1 or not len(frames):
+        raise RequestError(f"Cannot make {len(frames)} frames of {size} x {size} pixels; both must be at least 1")
+    result = np.empty((len(frames), 3, size, size), dtype=np.uint8)
+    write_crop(frames, crop, result, jitter)
+    return torch.from_numpy(result)
+
+
+def write_crop(
+    frames: UInt8[np.ndarray, "T H W 3"],
+    crop: CropAndFlip | None,
+    out: UInt8[np.ndarray, "T 3 S S"],
+    jitter: Jitter | None = None,
+) -> None:
+    """Do what `apply_crop` does, and write the result into `out`."""
+    height, width = frames.shape[1:3]
+    size = out.shape[-1]
     crop = CropAndFlip(0, 0, max(height, 1), max(width, 1)) if crop is None else crop
-    if size < 1 or num_frames < 1:
-        raise RequestError(f"Cannot make {num_frames} frames of {size} x {size} pixels; both must be at least 1")
     if crop.top + crop.height > height or crop.left + crop.width > width:
         raise RequestError(
             f"{crop} leaves a picture of {height} x {width} pixels; draw it with the clip's own height and width"
@@ -103,12 +116,10 @@ def apply_crop(
         if picture.shape[:2] != (size, size):
             picture = cv2.resize(picture, (size, size), interpolation=interpolation)
         pictures.append(picture[:, ::-1] if crop.flip else picture)
-    result = np.empty((num_frames, 3, size, size), dtype=np.uint8)
     # Frame by frame: NumPy turns axes of a whole clip three times as slowly.
     shown = pictures if jitter is None else apply_jitter(np.stack(pictures), jitter)
-    for picture, planes in zip(shown, result, strict=True):
+    for picture, planes in zip(shown, out, strict=True):
         planes[...] = picture.transpose(2, 0, 1)
-    return torch.from_numpy(result)
 
 
 def normalize_pixels(clips: Shaped[Tensor, "*batch 3 H W"]) -> Float32[Tensor, "*batch 3 H W"]:

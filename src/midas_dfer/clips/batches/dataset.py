@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from midas_dfer.clips.batches.augment import apply_crop, multi_scale_crop
+from midas_dfer.clips.batches.augment import multi_scale_crop, write_crop
 from midas_dfer.clips.batches.batch import ClipBatch as ClipBatch
 from midas_dfer.clips.batches.crops import CropAndFlip
 from midas_dfer.clips.batches.device_cache import DeviceCache, DrawnClips
@@ -180,15 +180,27 @@ class ClipDataset(Dataset[ClipBatch]):
 
     def __getitem__(self, draw: Draw | int) -> ClipBatch:
         """One clip, as a batch of one; a plain index means epoch 0."""
-        epoch, place = draw if isinstance(draw, Draw) else Draw(0, draw)
-        if not 0 <= place < len(self):
-            raise IndexError(f"clip {place} of {len(self)}")
-        video_id, row = self.video_ids[place], slice(place, place + 1)
-        positions, crop, jitter = self._draw(epoch, place)
-        frames = (self.store if self.cache is None else self.cache).read(video_id, positions)
-        clip = apply_crop(frames, crop, self.view.size, jitter)
-        targets = self.targets(epoch, [place]) if self._draws_vote else self.soft_labels[row]
-        return ClipBatch(clip[None], targets, self.labels[row], (video_id,), self.num_votes[row])
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> list[ClipBatch]:
+        """Some clips as a single batch; PyTorch's loader asks for its batches so."""
+        view, chosen = self.view, [draw if isinstance(draw, Draw) else Draw(0, draw) for draw in draws]
+        for draw in chosen:
+            if not 0 <= draw.place < len(self):
+                raise IndexError(f"clip {draw.place} of {len(self)}")
+        T, S = view.num_segments * view.frames_per_segment, view.size
+        clips = np.empty((len(chosen), T, 3, S, S), dtype=np.uint8)
+        source = self.store if self.cache is None else self.cache
+        for draw, clip in zip(chosen, clips, strict=True):
+            positions, crop, jitter = self._draw(*draw)
+            write_crop(source.read(self.video_ids[draw.place], positions), crop, clip, jitter)
+        places = [draw.place for draw in chosen]
+        if self._draws_vote:
+            targets = torch.cat([self.targets(draw.epoch, [draw.place]) for draw in chosen])
+        else:
+            targets = self.soft_labels[places]
+        video_ids = tuple(self.video_ids[place] for place in places)
+        return [ClipBatch(torch.from_numpy(clips), targets, self.labels[places], video_ids, self.num_votes[places])]
 
     def for_device(self, draw: Draw, cache: DeviceCache) -> DrawnClips:
         """The same clip, for a device to make."""

@@ -224,6 +224,8 @@ def batch_bytes(dataset: ClipDataset, batch_size: int, *, with_partners: bool = 
 
 def collate_clips(clips: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches into one."""
+    if len(clips) == 1:
+        return clips[0]
     pixels, soft_labels, labels, video_ids, votes = zip(*clips, strict=True)
     counted = None if None in votes else torch.cat(votes)
     return ClipBatch(torch.cat(pixels), torch.cat(soft_labels), torch.cat(labels), sum(video_ids, ()), counted)
