@@ -194,6 +194,11 @@ def test_predict_abstains_as_its_evaluation_says(runs, store, tmp_path, capsys):
     evaluate(run, store, ensemble=[other], part="validation", out=tmp_path / "scores", device="cpu")
     flags = ["--ensemble", other, "--abstain_by", str(tmp_path / "scores")]
     assert "is not an evaluation of the run run, read as it is now" in refused("--abstain_by", str(tmp_path / "scores"))
+    scores = tmp_path / "scores" / "evaluation.json"
+    assert f"{scores} is no folder; name the folder that midas evaluate wrote" in refused("--abstain_by", str(scores))
+    meant = refused("--abstain_by", str(run))
+    assert "holds no evaluation.json" in meant
+    assert f"expected such as {run / 'evaluation'}" in meant
     assert main([*arguments, *flags, "--out", str(tmp_path / "both"), "--json"]) == 0
     window = json.loads(capsys.readouterr().out)["timelines"][0]["tracks"][0]["windows"][0]
     assert window["not_knowing"] > 0

@@ -7,7 +7,7 @@ from midas_dfer.errors import RequestError
 from midas_dfer.sharing.ensemble import Ensemble
 from midas_dfer.training.scoring.held_out import ABSTENTION_FILE, HeldOut
 from midas_dfer.training.scoring.predictions_file import read_predictions
-from midas_dfer.training.scoring.scores import PREDICTIONS_FILE, Evaluation
+from midas_dfer.training.scoring.scores import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation
 from midas_dfer.training.scoring.scores_file import evaluation_folders
 
 
@@ -24,6 +24,11 @@ def held_out_of(read: Ensemble, folder: Path | None = None) -> HeldOut:
     """
     trained = read.first
     if folder is not None:
+        if not (folder / EVALUATION_FILE).is_file():
+            below = evaluation_folders(folder)
+            what = "is no folder" if not folder.is_dir() else f"holds no {EVALUATION_FILE}"
+            meant = f"; expected such as {below[0]}" if below else ""
+            raise RequestError(f"--abstain_by {folder} {what}; name the folder that midas evaluate wrote{meant}")
         if not _is_of(Evaluation.read(folder), read):
             raise RequestError(f"{folder} is not an evaluation of {read.title}, read as it is now; evaluate again")
         return _kept(folder)
