@@ -9,7 +9,7 @@ import numpy as np
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference, find_differences
 from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED, ComparedMeasure, uar_of
-from midas_dfer.comparison.pairing import pair_up
+from midas_dfer.comparison.pairing import align, pair_up
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.training.scoring.agreement import VotedClips
@@ -17,7 +17,7 @@ from studies.disagreement.data import RARE
 from studies.disagreement.grid import SCHEDULES
 from studies.disagreement.kept import Result
 from studies.disagreement.names import LOWER_IS_BETTER, RECALL
-from studies.disagreement.uncertainty import TestedScore, difference_of
+from studies.disagreement.uncertainty import TestedScore, difference_of, seed_noise
 
 COMPARISONS = (
     ("soft", "hard"),
@@ -174,10 +174,12 @@ def _of_schedule(schedule: str, methods: ByMethod, repeats: int, seed: int) -> l
     tables = {name: pooled(methods[name]) for name in {name for pair in pairs for name in pair}}
     found: list[Comparison] = []
     generator = np.random.default_rng(seed)
+    aligned = [each for each in map(align, map(pooled, methods.values())) if each is not None]
+    noise = {score: seed_noise(aligned, score) for score in TESTED}
     for first, second in pairs:
         pair = pair_up((first, second), tables[first], tables[second])
         for score in TESTED:
-            test = difference_of(pair, score, repeats=repeats, generator=generator)
+            test = difference_of(pair, score, noise[score], repeats=repeats, generator=generator)
             found.append(Comparison(schedule, first, second, score, len(pair.first.seeds), **asdict(test)))
     measures = _shown_measures(next(iter(methods.values()))[0].class_names)
     differences = find_differences(tables, pairs, measures=list(measures.values()), repeats=repeats, seed=seed)

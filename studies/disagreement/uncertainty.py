@@ -1,6 +1,7 @@
 """How sure a difference between two methods is: over seeds and over pictures, as the protocol adds them up."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from midas_dfer import metrics
-from midas_dfer.comparison.pairing import Pair
+from midas_dfer.comparison.pairing import AlignedPredictions, Pair
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL
 from midas_dfer.metrics.resampling import mean_recall, resampled_sums
@@ -17,11 +18,38 @@ TestedScore = Literal["WAR", "UAR", "TV"]
 
 
 @dataclass(frozen=True)
+class SeedNoise:
+    """What is known of the noise of training, from all methods of a schedule.
+
+    Attributes:
+        variance: of the difference of two methods' means over the seeds.
+        freedom: degrees of freedom of that estimate.
+    """
+
+    variance: float
+    freedom: int
+
+    @classmethod
+    def of(cls, scores: Float64[np.ndarray, "M S"]) -> "SeedNoise":
+        """Of the scores of M methods with S common seeds: what the means of methods and of seeds do not explain.
+
+        Raises:
+            RequestError: there are not two methods and two seeds.
+        """
+        M, S = scores.shape
+        if M < 2 or S < 2:
+            raise RequestError(f"{M} methods and {S} seeds cannot be tested; expected two or more of both")
+        rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
+        freedom = (M - 1) * (S - 1)
+        return cls(2 * float((rest**2).sum()) / freedom / S, freedom)
+
+
+@dataclass(frozen=True)
 class Uncertain:
     """A difference, the mean over seeds, with what is known of it.
 
     Attributes:
-        seeds_error, pictures_error: its standard errors: of the mean over so many seeds, and of other pictures.
+        seeds_error, pictures_error: its standard errors: by the noise of training, and for other pictures.
         freedom: degrees of freedom of both together (Satterthwaite 1946).
         low, high: its interval of 95 %.
         p: two-sided, of the t test.
@@ -35,65 +63,69 @@ class Uncertain:
     high: float
     p: float
 
+    @classmethod
+    def of(cls, difference: float, noise: SeedNoise, variance: float, pictures: int) -> "Uncertain":
+        """Add up both variances, and test.
 
-def uncertain(by_seed: Float64[np.ndarray, " S"], resampled: Float64[np.ndarray, " R"], pictures: int) -> Uncertain:
-    """Add up the variance over seeds and over pictures, and test.
+        Args:
+            difference: the mean over the seeds.
+            noise: of training.
+            variance: of the difference, over samples of so many pictures.
+            pictures: how many there are.
+        """
+        from scipy.special import stdtr, stdtrit
 
-    Args:
-        by_seed: the difference of each seed, on all pictures.
-        resampled: the mean over the seeds, on resamples of the pictures.
-        pictures: how many there are.
-
-    Raises:
-        RequestError: there is a single seed.
-    """
-    from scipy.special import stdtr, stdtrit
-
-    if len(by_seed) < 2:
-        raise RequestError("a difference of a single seed cannot be tested; expected two or more")
-    difference = float(by_seed.mean())
-    of_seeds, of_pictures = float(by_seed.var(ddof=1)) / len(by_seed), float(resampled.var(ddof=1))
-    variance = of_seeds + of_pictures
-    if variance == 0.0:
-        p = float(difference == 0.0)
-        return Uncertain(difference, 0.0, 0.0, float(len(by_seed) - 1), difference, difference, p)
-    freedom = variance**2 / (of_seeds**2 / (len(by_seed) - 1) + of_pictures**2 / (pictures - 1))
-    error = math.sqrt(variance)
-    reach = float(stdtrit(freedom, 0.975)) * error
-    p = 2 * float(stdtr(freedom, -abs(difference) / error))
-    errors = (math.sqrt(of_seeds), math.sqrt(of_pictures))
-    return Uncertain(difference, *errors, freedom, difference - reach, difference + reach, p)
+        errors, total = (math.sqrt(noise.variance), math.sqrt(variance)), noise.variance + variance
+        if total == 0.0:
+            return cls(difference, *errors, float(noise.freedom), difference, difference, float(difference == 0.0))
+        freedom = total**2 / (noise.variance**2 / noise.freedom + variance**2 / (pictures - 1))
+        error = math.sqrt(total)
+        reach = float(stdtrit(freedom, 0.975)) * error
+        p = 2 * float(stdtr(freedom, -abs(difference) / error))
+        return cls(difference, *errors, freedom, difference - reach, difference + reach, p)
 
 
-def difference_of(pair: Pair, score: TestedScore, *, repeats: int, generator: np.random.Generator) -> Uncertain:
+def by_seed(method: AlignedPredictions, score: TestedScore) -> Float64[np.ndarray, " S"]:
+    """The score of each seed, on all pictures that have one."""
+    classes, values = _of_pictures(method, score)
+    return np.array([np.mean([each[classes == k].mean() for k in np.unique(classes)]) for each in values])
+
+
+def seed_noise(methods: Sequence[AlignedPredictions], score: TestedScore) -> SeedNoise:
+    """The noise of training in a score, of all methods of a schedule."""
+    return SeedNoise.of(np.stack([by_seed(method, score) for method in methods]))
+
+
+def difference_of(
+    pair: Pair, score: TestedScore, noise: SeedNoise, *, repeats: int, generator: np.random.Generator
+) -> Uncertain:
     """Test what two methods differ by in a score: first less second.
 
     Args:
         pair: their predictions; WAR and UAR are over the pictures with a label, TV over those with votes.
         score: which one.
+        noise: of training, of that score.
         repeats: resamples of the pictures.
         generator: of the resamples.
     """
-    if score == "TV":
-        pair = pair.only(pair.first.has_votes)
-        classes = np.zeros(len(pair.first.labels), dtype=np.int64)
-        first, second = (
-            np.stack([metrics.total_variation(shown, of.votes, reduction="none") for shown in of.vote_shares])
-            for of in (pair.first, pair.second)
-        )
-    else:
-        pair = pair.only(pair.first.labels != NO_LABEL)
-        labels = pair.first.labels
-        classes = labels if score == "UAR" else np.zeros_like(labels)
-        first, second = ((of.predicted == labels).astype(np.float64) for of in (pair.first, pair.second))
-    gaps = first - second
-    by_seed = np.array([_mean(classes, each) for each in gaps])
+    classes, first = _of_pictures(pair.first, score)
+    _, second = _of_pictures(pair.second, score)
+    gaps = (first - second).mean(axis=0)
     each_class = np.eye(int(classes.max()) + 1)[classes]
-    rows = np.hstack([each_class, each_class * gaps.mean(axis=0)[:, None]])
-    counts, sums = np.hsplit(resampled_sums(rows, repeats, generator), 2)
-    return uncertain(by_seed, mean_recall(counts, sums), len(classes))
+    sums = resampled_sums(np.hstack([each_class, each_class * gaps[:, None]]), repeats, generator)
+    drawn = mean_recall(*np.hsplit(sums, 2))
+    difference = float((by_seed(pair.first, score) - by_seed(pair.second, score)).mean())
+    return Uncertain.of(difference, noise, float(drawn.var(ddof=1)), len(classes))
 
 
-def _mean(classes: Int64[np.ndarray, " N"], values: Float64[np.ndarray, " N"]) -> float:
-    """The mean over classes of the means in each."""
-    return float(np.mean([values[classes == each].mean() for each in np.unique(classes)]))
+def _of_pictures(
+    method: AlignedPredictions, score: TestedScore
+) -> tuple[Int64[np.ndarray, " N"], Float64[np.ndarray, "S N"]]:
+    """What a score is the mean of, of each picture that has it; first over each of these classes, then over them."""
+    if score == "TV":
+        method = method.only(method.has_votes)
+        gaps = [metrics.total_variation(shown, method.votes, reduction="none") for shown in method.vote_shares]
+        return np.zeros(len(method.labels), dtype=np.int64), np.stack(gaps)
+    method = method.only(method.labels != NO_LABEL)
+    right = (method.predicted == method.labels).astype(np.float64)
+    return method.labels if score == "UAR" else np.zeros_like(method.labels), right

@@ -14,7 +14,7 @@ from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compar
 from studies.disagreement.page import Answers, page
 from studies.disagreement.pictures import draw_all
 from studies.disagreement.regularised import best_regularisers
-from studies.disagreement.uncertainty import difference_of, uncertain
+from studies.disagreement.uncertainty import SeedNoise, Uncertain, difference_of
 
 from midas_dfer.comparison.pairing import pair_up
 from midas_dfer.errors import RequestError
@@ -147,37 +147,35 @@ def test_differences_are_of_the_means_over_seeds(results, comparisons):
             assert each.difference == pytest.approx(first - second)
 
 
+def paired(results, first, second):
+    return pair_up((first, second), pooled(results["short"][first]), pooled(results["short"][second]))
+
+
 def test_both_uncertainties_are_added_up(results):
-    """Against formulas for means, without resampling; and against a t test where pictures do not matter."""
-    methods = results["short"]
-    pair = pair_up(("midas_softmax", "soft"), pooled(methods["midas_softmax"]), pooled(methods["soft"]))
+    """Against formulas for means, without resampling."""
+    pair = paired(results, "midas_softmax", "soft")
     gaps = np.stack(
         [
             np.abs(first - pair.first.votes).sum(axis=1) / 2 - np.abs(second - pair.first.votes).sum(axis=1) / 2
             for first, second in zip(pair.first.vote_shares, pair.second.vote_shares, strict=True)
         ]
     )
-    found = difference_of(pair, "TV", repeats=20_000, generator=np.random.default_rng(0))
+    noise = SeedNoise(0.02**2, 12)
+    found = difference_of(pair, "TV", noise, repeats=20_000, generator=np.random.default_rng(0))
     assert found.difference == pytest.approx(gaps.mean())
-    assert found.seeds_error == pytest.approx(gaps.mean(axis=1).std(ddof=1) / 2)
+    assert found.seeds_error == pytest.approx(0.02)
     assert found.pictures_error == pytest.approx(gaps.mean(axis=0).std() / np.sqrt(60), rel=0.03)
     v, w = found.seeds_error**2, found.pictures_error**2
-    assert found.freedom == pytest.approx((v + w) ** 2 / (v**2 / 3 + w**2 / 59))
+    assert found.freedom == pytest.approx((v + w) ** 2 / (v**2 / 12 + w**2 / 59))
     both = stats.t(found.freedom, found.difference, np.sqrt(v + w))
     assert (found.low, found.high) == pytest.approx(both.interval(0.95))
     assert found.p == pytest.approx(2 * min(both.cdf(0), both.sf(0)))
-
-    by_seed = np.array([0.1, 0.3, 0.2, 0.35])
-    alone = uncertain(by_seed, np.full(50, by_seed.mean()), pictures=60)
-    assert alone.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
-    assert uncertain(np.zeros(2), np.zeros(9), 60).p == 1
-    with pytest.raises(RequestError, match="single seed"):
-        uncertain(by_seed[:1], np.zeros(9), 60)
+    assert Uncertain.of(0.0, SeedNoise(0.0, 3), 0.0, 60).p == 1
+    assert Uncertain.of(0.1, SeedNoise(0.0, 3), 0.0, 60).p == 0
 
 
 def test_uar_is_resampled_as_the_mean_over_classes(results):
-    methods = results["long"]
-    pair = pair_up(("midas_softmax", "hard"), pooled(methods["midas_softmax"]), pooled(methods["hard"]))
+    pair = paired(results, "midas_softmax", "hard")
     labels = pair.first.labels
     gaps = ((pair.first.predicted == labels) * 1.0 - (pair.second.predicted == labels)).mean(axis=0)
     drawn, spread = np.random.default_rng(1), []
@@ -185,8 +183,36 @@ def test_uar_is_resampled_as_the_mean_over_classes(results):
     for _ in range(4000):
         rows = drawn.choice(known, len(known))
         spread.append(np.mean([gaps[rows][labels[rows] == k].mean() for k in np.unique(labels[rows])]))
-    found = difference_of(pair, "UAR", repeats=20_000, generator=np.random.default_rng(0))
+    found = difference_of(pair, "UAR", SeedNoise(0.0, 3), repeats=20_000, generator=np.random.default_rng(0))
     assert found.pictures_error == pytest.approx(np.std(spread), rel=0.06)
+
+
+def test_the_noise_of_training_is_what_methods_and_seeds_do_not_explain():
+    drawn = np.random.default_rng(5)
+    two = drawn.normal(size=(2, 5))  # of two methods alone it is that of the paired t test
+    gaps = two[0] - two[1]
+    noise = SeedNoise.of(two)
+    assert noise.variance == pytest.approx(gaps.var(ddof=1) / 5)
+    assert noise.freedom == 4
+    assert Uncertain.of(gaps.mean(), noise, 0.0, 60).p == pytest.approx(stats.ttest_rel(*two).pvalue)
+    known = drawn.normal(size=(400, 1)) + drawn.normal(size=(1, 300)) + 0.3 * drawn.normal(size=(400, 300))
+    assert SeedNoise.of(known).variance == pytest.approx(2 * 0.09 / 300, rel=0.02)
+    with pytest.raises(RequestError, match="2 methods and 1 seeds cannot be tested"):
+        SeedNoise.of(two[:, :1])
+
+
+@pytest.mark.parametrize(("training", "seeds"), [(2.0, 3), (0.5, 3), (0.5, 5)])
+def test_methods_that_are_alike_are_seldom_called_different(training, seeds):
+    """Eight methods alike: `training` is the noise of a seed as a multiple of that of the pictures."""
+    drawn = np.random.default_rng(3)
+    p_values = []
+    for _ in range(1500):
+        scores = training * drawn.normal(size=(8, seeds))
+        noise = SeedNoise.of(scores)
+        difference = scores[0].mean() - scores[1].mean() + drawn.normal()
+        p_values.append(Uncertain.of(difference, noise, drawn.chisquare(999) / 999, 1000).p)
+    assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.07
+    assert np.mean(np.array(p_values) < 0.001) < 0.004
 
 
 def test_scores_are_by_each_reading(results):
