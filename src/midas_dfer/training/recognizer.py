@@ -351,5 +351,8 @@ def epoch_scores(seen: Sequence[Integer[Tensor, "2 _"]], num_classes: int) -> di
 def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     """Draw what has no generator of its own (dropout) from this one, and leave the global state as it was."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(generator.initial_seed())
+        if device.type == "cpu":  # `torch.manual_seed` also asks for every kind of accelerator, a millisecond a step
+            torch.default_generator.manual_seed(generator.initial_seed())
+        else:
+            torch.manual_seed(generator.initial_seed())
         yield
