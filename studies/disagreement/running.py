@@ -70,7 +70,7 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
     path = out / FAILED_FILE
     failed = read_failed(path)
     open_jobs = [job for job in jobs if job.name not in failed and load_result(job, out) is None]
-    say(f"{len(jobs)} trainings, {len(jobs) - len(open_jobs)} of them finished before")
+    say(f"{len(jobs)} trainings, {len(jobs) - len(open_jobs)} of them ended before")
     for number, job in enumerate(open_jobs):
         if time.monotonic() - began >= 3600 * hours:
             say(f"time is up: {len(open_jobs) - number} trainings are left; the same command goes on")

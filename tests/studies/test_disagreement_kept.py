@@ -15,30 +15,15 @@ from studies.disagreement.running import plan_jobs, run_all
 
 from midas_dfer.errors import RequestError
 from midas_dfer.experiments.jobs import load_result
-from midas_dfer.training.recipes.config import RunConfig
-from tests.support.factories import make_store
+from tests.support.study import Quick, store_in_parts
 
 _config = Training.config
 FACTS = {"copies": 3, "no_emotion": 4, "train": 16, "validation": 3, "test": 5, "few": {"": 1, "happy": 2}}
 
 
-class Quick(Training):
-    """A training of the study, a minute shorter."""
-
-    def config(self) -> RunConfig:
-        return replace(super().config(), epochs=1, batch_size=4, width=8, learning_rate=self.learning_rate)
-
-    learning_rate = 0.01
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    toy = make_store(tmp_path_factory.mktemp("kept"), clips=24)
-    splits = ["test", "validation", "train", "train"]
-    toy.manifest = toy.manifest.with_columns(
-        split=[splits[row % 4] for row in range(len(toy))], fold=pl.Series([None] * len(toy), dtype=pl.Int64)
-    )
-    return toy
+    return store_in_parts(tmp_path_factory.mktemp("kept"))
 
 
 PLAN = [Quick("midas_softmax", "all", 1), Quick("midas_softmax", "all", 0), Quick("dirichlet_multinomial", "all", 0)]
@@ -136,9 +121,9 @@ def test_trainings_are_done_once_by_whoever_comes(store, tmp_path, monkeypatch, 
     refused = command("run", "--stage", "short", "--store", store.path, "--out", tmp_path / "a", "--kept", kept, code=1)
     assert "run --stage choose to its end" in refused.err
     told = run("choose", "a", "--turn", 1, 2)
-    assert "3 trainings, 0 of them finished before" in told
+    assert "3 trainings, 0 of them ended before" in told
     assert "WAR" not in told
-    assert "3 trainings, 0 of them finished before" in run("choose", "b")
+    assert "3 trainings, 0 of them ended before" in run("choose", "b")
     assert "0 trainings, 0 of them" in run("choose", "c")
     run("votes", "b", "--hours", 0, code=3)
     run("short", "b")

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from studies.disagreement.data import divide, facts_of, keep_training, make_store, study_store, without_copies
 from studies.disagreement.running import collect, plan_jobs, read_plan, run_all
 from studies.ferplus.__main__ import results_of
 from studies.ferplus.figures import Figures, raw
@@ -16,16 +15,11 @@ from studies.ferplus.pictures import draw_epochs, draw_gains, draw_scores, score
 from studies.ferplus.scales import gradient_scales
 from studies.ferplus.table import compare, in_words, study_table
 
-from midas_dfer.clips.preparing.duplicates import DuplicateGroup
-from midas_dfer.clips.store.clip_store import ClipStore
-from midas_dfer.datasets.published.ferplus import read_ferplus
 from midas_dfer.emotions import FERPLUS
-from midas_dfer.errors import RequestError
 from midas_dfer.experiments.results import MethodResult
 from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.manifest.sample import Sample
 from midas_dfer.report.tables.markup import markdown_table
-from midas_dfer.synthetic.layouts.ferplus import write_ferplus
 from tests.support.factories import make_store as make_toy_store
 
 
@@ -55,61 +49,6 @@ def store(tmp_path_factory):
         split=[splits[row % 4] for row in range(len(toy))], fold=pl.Series([None] * len(toy), dtype=pl.Int64)
     )
     return toy
-
-
-def parts(manifest):
-    return dict(manifest.table["split"].value_counts().iter_rows())
-
-
-def test_of_equal_pictures_the_first_is_kept(manifest):
-    group = DuplicateGroup(("s003", "s007", "s100"), ("train",) * 3, (None,) * 3)
-    kept = without_copies(manifest, [group])
-    assert set(manifest.video_ids) - set(kept.video_ids) == {"s007", "s100"}
-    assert "2 copies" in kept.notes[-1]
-
-
-def test_every_class_has_the_same_share_of_every_part(manifest):
-    divided = divide(manifest)
-    assert parts(divided) == {"test": 40, "validation": 20, "train": 140}
-    for label in range(4):
-        one = divided.select(divided.labels == label)
-        assert abs(parts(one)["test"] - 0.2 * len(one)) <= 2
-    assert divide(manifest) == divided
-
-
-def test_fewer_training_pictures_leave_the_other_parts_alone(manifest):
-    divided = divide(manifest)
-    few = keep_training(divided, 50)
-    assert parts(few) == {"test": 40, "validation": 20, "train": 50}
-    with pytest.raises(RequestError, match="expected fewer"):
-        keep_training(divided, 140)
-
-
-def test_a_store_has_no_pictures_but_those_it_trains_and_scores_on(store, tmp_path):
-    for scored in ("validation", "test"):
-        chosen = ClipStore.open(study_store(store, tmp_path, scored))
-        part = store.manifest.partition()
-        expected = {"validation": part.validation, "test": part.test}[scored]
-        found = chosen.manifest.partition()
-        assert found.train.video_ids == part.train.video_ids
-        assert found.test.video_ids == expected.video_ids
-        assert found.validation is None
-
-
-def test_ferplus_becomes_a_store_without_its_test_part_and_without_copies(tmp_path):
-    write_ferplus(tmp_path, clips=60)
-    published = read_ferplus(tmp_path).table
-    allowed = published.filter(pl.col("split") != "test")
-    assert allowed.height < published.height
-    store = make_store(tmp_path, tmp_path / "store", jobs=1)
-    assert set(store.manifest.video_ids) < set(allowed["video_id"])  # the made-up copy has equal pictures, too
-    pictures = [store.read(name, [0]).tobytes() for name in store.manifest.video_ids]
-    assert len(set(pictures)) == len(pictures)
-    parts_of = dict(store.manifest.table["split"].value_counts().iter_rows())
-    facts = facts_of(store.manifest, parts_of["train"] - 1)
-    assert {name: facts[name] for name in parts_of} == parts_of
-    assert facts["copies"] == allowed.height - len(store.manifest)
-    assert sum(facts["few"].values()) == parts_of["train"] - 1
 
 
 @pytest.mark.parametrize("grid", [look(2), first(), full(Schedule(epochs=3), 5, None)], ids=["look", "first", "full"])
@@ -159,7 +98,7 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     assert run_all(jobs, tmp_path, hours=0, say=said.append) == 4
     assert run_all(jobs[:2], tmp_path, hours=1, say=said.append) == 0
     assert run_all(jobs, tmp_path, hours=1, say=said.append) == 0
-    assert "4 trainings, 2 of them finished before" in said
+    assert "4 trainings, 2 of them ended before" in said
     assert read_plan(tmp_path) == jobs
 
     result = collect(tmp_path)
@@ -219,13 +158,3 @@ def test_a_study_runs_stops_goes_on_and_ends_in_a_table(store, tmp_path):
     shown = measured(Figures((found,), named, {f"{name}-lr0.1": share for name, share in learned.items()}), ())
     assert f"rate 0.01 | {100 * gain.learned:.1f} | {100 * gain.soft:.1f} |" in shown
     assert "by how far training got" not in written
-
-
-def test_a_training_that_diverges_is_left_alone(store, tmp_path):
-    wild = Training("soft", Schedule(epochs=2, batch_size=4, width=8, learning_rate=1e18), 0, "test", None)
-    said: list[str] = []
-    jobs = plan_jobs([wild], store, tmp_path)
-    assert run_all(jobs, tmp_path, hours=1, say=said.append) == 0
-    assert "smaller --learning_rate" in said[-1]
-    assert run_all(jobs, tmp_path, hours=1, say=said.append) == 0
-    assert collect(tmp_path).methods == ()
