@@ -100,6 +100,41 @@ def test_py_feat_writes_a_row_a_frame_and_deepface_percent(manifest, tmp_path):
     assert notes[1] == "Read as percent."
 
 
+@pytest.mark.parametrize("kind", ["list.json", "lists.json", "lines.jsonl"])
+def test_deepface_as_json_has_an_object_of_emotions(manifest, tmp_path, kind):
+    faces = [
+        {"input": f"{i}.mp4", "region": {"x": 3}, "emotion": dict(zip(NAMES, (100 * p).tolist(), strict=True))}
+        for i, p in zip(IDS, SHARES, strict=True)
+    ]
+    lines = "\n".join(map(json.dumps, faces))
+    texts = {"list.json": faces, "lists.json": [[face] for face in faces]}
+    (tmp_path / kind).write_text(json.dumps(texts[kind]) if kind in texts else lines)
+    _, predictions, notes = told(tmp_path / kind, manifest)
+    np.testing.assert_allclose(predictions.probabilities, SHARES)
+    assert notes == [
+        f"Classes of {kind}: emotion.happy (happy), emotion.sad (sad), emotion.angry (angry); clips by input, as file "
+        "names.",
+        "Read as percent.",
+    ]
+
+
+def test_json_that_is_no_table_is_refused(manifest, tmp_path):
+    file = tmp_path / "p.json"
+    for content, message in (("[1]", "entry 1 holds int"), ("[]", "holds no rows"), ("{", "p.json"), ("[[2]]", "int")):
+        file.write_text(content)
+        with pytest.raises(RequestError, match=message):
+            evaluate_file(file, manifest)
+
+
+def test_numbers_may_be_written_as_spreadsheets_write_them(manifest, tmp_path):
+    for sign, unit in (("", 1), (" %", 100)):
+        rows = [[i, *(f"{unit * x:.4f}{sign}".replace(".", ",") for x in p)] for i, p in zip(IDS, SHARES, strict=True)]
+        _, predictions, notes = told(written(tmp_path / "p.csv", ["video_id", *NAMES], rows), manifest)
+        np.testing.assert_allclose(predictions.probabilities, SHARES)
+        assert "Decimal commas read as points." in notes
+        assert ("Percent signs left out." in notes) == ("Read as percent." in notes) == bool(sign)
+
+
 def test_clips_without_a_prediction_are_left_out_with_a_warning(manifest, tmp_path):
     rows = [[i, *p] for i, p in zip(IDS[:4], SHARES, strict=False)]
     rows[1][1:] = [0.201, 0.699, 0.11]
@@ -117,7 +152,13 @@ def test_clips_without_a_prediction_are_left_out_with_a_warning(manifest, tmp_pa
         (["video_id", *NAMES], ["clip0", 1.5, -0.6, 0.1], "sad is below 0"),
         (["video_id", *NAMES], ["clip0", 0.5, "half", 0.1], "sad is no number"),
         (["video_id", *NAMES], ["clip0", 0.5, "", 0.5], "sad is empty where other classes are not"),
-        (["video_id", *NAMES], ["other", 0.5, 0.2, 0.3], "No clip of .* It names other; expected such as clip0"),
+        (
+            ["video_id", *NAMES],
+            ["other", 0.5, 0.2, 0.3],
+            "No clip of .* It names other .in video_id.; expected such as",
+        ),
+        (["id", "mp4", *NAMES], [0, "clip0", 0.5, 0.2, 0.3], "Its column mp4 names some: --id_column mp4"),
+        (["video_id", *NAMES], ["clip0", "0,5", "1.0", "0,2"], "happy is no number"),
         (["name", *NAMES], ["clip0", 0.5, 0.2, 0.3], "say which it is with --id_column: name"),
         (
             ["video_id", "happy", "happiness"],

@@ -44,7 +44,7 @@ def evaluate_file(
     which the file says nothing are left out, and the evaluation warns of that.
 
     Args:
-        file: CSV, TSV, JSON lines or Parquet.
+        file: CSV, TSV, JSON, JSON lines or Parquet.
         store: the clips: a store or its folder, or a manifest or its Parquet file.
         part: which clips; `auto` takes the test part, or all where there is none.
         reading: what the numbers are: the softmax of a model, or the annotators' distribution as it predicts it. Both
@@ -94,7 +94,7 @@ def evaluate_file(
     people = people_in(clips)
     evaluation = score(
         predictions,
-        method="an unknown recipe",
+        method="predictions in a file",
         model=name or file.stem,
         dataset=dataset,
         class_names=clips.class_names,

@@ -4,8 +4,9 @@ It is read as it is: emotions under any spelling known here, with further column
 a row for each clip or for each of its frames. What was read, and how, is told in sentences.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
+from midas_dfer.datasets.files.json_files import read_json_entries
 from midas_dfer.datasets.files.records import Records, read_records
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
@@ -62,7 +64,7 @@ def read_foreign(
     """Read a file of predictions; see `evaluate_file`. `known`: all clips, of which `chosen` are asked for."""
     if not file.is_file():
         raise RequestError(f"There is no file {file}. Give a file of predictions: a row a clip, a column an emotion.")
-    records = read_records(file)
+    records = _unfolded(_read_list(file) if file.suffix.lower() == ".json" else read_records(file))
     columns = _class_columns(file, records.table.columns, chosen.class_names, _PREFIXES[reading])
     names = _id_column(file, records.table, id_column, columns)
     shares, said, notes = _shares(file, records, list(columns))
@@ -71,7 +73,13 @@ def read_foreign(
     notes = [f"Classes of {file.name}: {listed}; clips by {names}{how}.", *notes]
     if not (rows >= 0).any():
         wanted, there = and_more(list(chosen.video_ids), 3), and_more(records.table[names].to_list(), 3)
-        raise RequestError(f"No clip of {file} is among those asked for. It names {there}; expected such as {wanted}.")
+        others = (name for name in records.table.columns if name not in (names, *columns))
+        better = [each for each in others if (_matched(records.table[each].to_list(), chosen, known)[0] >= 0).any()]
+        advice = f" Its column {better[0]} names some: --id_column {better[0]}." if better else ""
+        raise RequestError(
+            f"No clip of {file} is among those asked for. It names {there} (in {names}); expected such as {wanted}."
+            f"{advice}"
+        )
     if strangers:
         notes.append(f"{count(len(strangers), 'row')} of no clip that is known, left out: {and_more(strangers, 3)}.")
     if silent := int((~said & (rows >= 0)).sum()):
@@ -90,6 +98,60 @@ def read_foreign(
     if (counts > 1).any():
         notes.append(f"{count(len(kept), 'row')} averaged to {count(len(clips), 'clip')}.")
     return ForeignPredictions(tuple(columns.values()), clips, sums / counts[:, None], tuple(notes))
+
+
+def _read_list(file: Path) -> Records:
+    """The rows of a JSON file that is a list of objects, or of lists of them, as deepface gives."""
+    rows: list[dict[str, object]] = []
+
+    def take(number: int, entry: object) -> None:
+        for each in entry if isinstance(entry, list) else [entry]:
+            if not isinstance(each, dict):
+                kind = type(each).__name__
+                raise RequestError(f"{file}: entry {number} holds {kind}, not an object. Put one object for each clip.")
+            rows.append(each)
+
+    read_json_entries(file, "entry", take, advice="Expected a list with an object for each clip.")
+    names = dict.fromkeys(name for row in rows for name in row)
+    if not names:
+        raise RequestError(f"{file} holds no rows. Expected a list with an object for each clip.")
+    table = pl.DataFrame([pl.Series(name, [_cell(row.get(name)) for row in rows], dtype=pl.String) for name in names])
+    return Records(file, table, None, None)
+
+
+def _cell(value: object) -> str | None:
+    text = value if isinstance(value, str) or value is None else json.dumps(value)
+    return (text or "").strip() or None
+
+
+def _unfolded(records: Records) -> Records:
+    """The table with a column for each member of a column of objects: `emotion` becomes `emotion.angry` and others."""
+    columns: list[pl.Series] = []
+    for name in records.table.columns:
+        cells = [_object(text) for text in records.table[name].to_list()]
+        if any(cell is None for cell in cells) or not any(cells):
+            columns.append(records.table[name])
+            continue
+        members = dict.fromkeys(key for cell in cells for key in cell or ())
+        columns += [
+            pl.Series(f"{name}.{key}", [_cell((cell or {}).get(key)) for cell in cells], dtype=pl.String)
+            for key in members
+        ]
+    unfolded = len(columns) > len(records.table.columns)
+    return replace(records, table=pl.DataFrame(columns)) if unfolded else records
+
+
+def _object(text: str | None) -> dict[str, object] | None:
+    """What a cell holds that is an object, nothing of an empty one; None of any other."""
+    if text is None:
+        return {}
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _class_columns(
@@ -139,6 +201,7 @@ def _shares(
     text = records.table.select(
         pl.col(name).fill_null("").str.to_lowercase().replace(dict.fromkeys(_NO_NUMBER, None)) for name in columns
     )
+    text, notes = _as_written_elsewhere(text)
     numbers = text.select(pl.col(name).cast(pl.Float64, strict=False) for name in columns).to_numpy()
     missing = np.stack([text[name].is_null().to_numpy() for name in columns], axis=1)
     said: Bool[np.ndarray, " R"] = np.logical_not(missing.all(axis=1))
@@ -162,9 +225,22 @@ def _shares(
     )
     problems.raise_if_any(str(file), advice)
     off = int((np.abs(known / unit - 1) > 1e-3).sum())
-    notes = ["Read as percent."] if hundred else []
+    notes += ["Read as percent."] if hundred else []
     notes += [f"{count(off, 'row')} not quite summing to {unit:g}, divided by the sum."] if off else []
     return np.where(said[:, None], numbers / np.where(said, sums, 1.0)[:, None], 0.0), said, notes
+
+
+def _as_written_elsewhere(text: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Numbers with a decimal comma, or with a percent sign behind them, as they are read here; and what was done."""
+    notes = []
+    cells = pl.concat([text[name] for name in text.columns])
+    if cells.str.ends_with("%").any():
+        text = text.with_columns(pl.all().str.strip_suffix("%").str.strip_chars())
+        notes.append("Percent signs left out.")
+    if cells.str.contains(r"^-?\d*,\d+\s*%?$").any() and not cells.str.contains(".", literal=True).any():
+        text = text.with_columns(pl.all().str.replace(",", ".", literal=True))
+        notes.append("Decimal commas read as points.")
+    return text, notes
 
 
 def _matched(
