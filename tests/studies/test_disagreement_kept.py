@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
 from studies.disagreement import __main__ as commands
-from studies.disagreement import figures, grid
+from studies.disagreement import figures, grid, regularised
 from studies.disagreement.figures import Figures
 from studies.disagreement.grid import Training
 from studies.disagreement.kept import is_kept, keep, read_kept
@@ -102,8 +102,10 @@ def test_a_training_that_diverged_is_kept_as_that(store, tmp_path, monkeypatch):
 def test_trainings_are_done_once_by_whoever_comes(store, tmp_path, monkeypatch, capsys):
     """`run` on one machine, then on another that has what the first one kept; then `score` and `page`."""
     monkeypatch.setattr(Training, "config", lambda self: replace(_config(self), epochs=1, batch_size=4, width=8))
-    few = ("hard", "soft", "soft_regularised", "midas_none")
-    monkeypatch.setattr(grid, "METHODS", {name: grid.METHODS[name] for name in few})
+    monkeypatch.setattr(grid, "METHODS", {name: grid.METHODS[name] for name in ("soft", "soft_regularised")})
+    regularisers = {name: grid.REGULARISERS[name] for name in ("decay", "crops")}
+    for module in (grid, regularised):
+        monkeypatch.setattr(module, "REGULARISERS", regularisers)
     monkeypatch.setattr(grid, "SCHEDULES", {name: grid.Schedule(20, None, (0, 1)) for name in grid.SCHEDULES})
     monkeypatch.setattr(commands, "_divided", lambda opened: store.manifest)  # it is too small for ten folds
     monkeypatch.setattr(figures, "facts_of", lambda manifest: FACTS)
@@ -121,23 +123,23 @@ def test_trainings_are_done_once_by_whoever_comes(store, tmp_path, monkeypatch, 
     refused = command("run", "--stage", "short", "--store", store.path, "--out", tmp_path / "a", "--kept", kept, code=1)
     assert "run --stage choose to its end" in refused.err
     told = run("choose", "a", "--turn", 1, 2)
-    assert "3 trainings, 0 of them ended before" in told
+    assert "2 trainings, 0 of them ended before" in told
     assert "WAR" not in told
-    assert "3 trainings, 0 of them ended before" in run("choose", "b")
+    assert "2 trainings, 0 of them ended before" in run("choose", "b")
     assert "0 trainings, 0 of them" in run("choose", "c")
     run("votes", "b", "--hours", 0, code=3)
     run("short", "b")
     scoring = ("--store", store.path, "--kept", kept, "--results", results)
     command("score", *scoring, code=3)  # most are not there
     found = Figures.read(results)
-    assert [found.missing(stage) for stage in ("choose", "short", "long", "all", "votes")] == [0, 0, 8, 8, 33]
+    assert [found.missing(stage) for stage in ("choose", "short", "long", "all", "votes")] == [0, 0, 4, 4, 12]
     assert {each.seeds for each in found.comparisons} == {2}
-    assert len([each for each in found.comparisons if each.found]) == 4 * 3
+    assert len([each for each in found.comparisons if each.found]) == 3
     first = results.read_text()
     command("score", *scoring, code=3)
     assert results.read_text() == first
     (tmp_path / "docs" / "images").mkdir(parents=True)
     command("page", "--results", results, "--docs", tmp_path / "docs")
     written = " ".join((tmp_path / "docs" / "disagreement.md").read_text().split())
-    assert "**Not finished:** 8 of 8 trainings of the stage long, 8 of 8 trainings" in written
-    assert "33 of 33 trainings of the stage votes." in written
+    assert "**Not finished:** 4 of 4 trainings of the stage long, 4 of 4 trainings" in written
+    assert "12 of 12 trainings of the stage votes." in written
