@@ -1,10 +1,9 @@
 """docs/disagreement.md, all of it: `page.md` filled in with the figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from midas_dfer.wording import joined
 from studies.disagreement.figures import Figures
 from studies.disagreement.grid import METHODS, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_USED
 from studies.disagreement.measured import COMPARISONS, TESTED, Comparison, Scores
@@ -32,7 +31,8 @@ def page(figures: Figures) -> str:
             missing={stage: figures.missing(stage) for stage in STAGES if figures.missing(stage)},
             hours=sum(each.seconds for stage in STAGES for each in figures.trainings[stage] if each.judged) / 3600,
             family=sum(each.corrected is not None for each in figures.comparisons),
-            outside=_outside(figures.comparisons),
+            glance=_glance(figures.comparisons),
+            schedules=[(name, schedule_name(name)) for name in SCHEDULES if figures.trainings[name]],
             sections=sections,
             readings=_readings(figures),
             votes=_votes(figures),
@@ -87,21 +87,22 @@ def schedule_name(name: str) -> str:
     return f"{'all' if schedule.num_train is None else f'{schedule.num_train:,}'} pictures, {schedule.epochs} epochs"
 
 
-def _outside(comparisons: Iterable[Comparison]) -> list[tuple[str, list[str]]]:
-    """Of each tested score, a line for each pair that differs by more than noise: in which schedules, by how much."""
-    found: list[tuple[str, list[str]]] = []
-    for score in TESTED:
-        lines = []
-        for first, second in COMPARISONS:
-            pair = [each for each in comparisons if (each.first, each.second, each.score) == (first, second, score)]
-            for better in (first, second):
-                where = [each for each in pair if each.found == better]
-                told = [f"{schedule_name(e.schedule)}: {shown(score, e.difference, signed=True)}" for e in where]
-                word = "better" if better == first else "worse"
-                if told:
-                    lines.append(f"{NAMES[first]} {word} than {NAMES[second]} ({joined(told)})")
-        found.append((score, lines))
-    return found
+def _glance(comparisons: Sequence[Comparison]) -> str:
+    """Of each pair the tested differences in all schedules; bold where they are outside the noise."""
+    found = {(each.first, each.second, each.score, each.schedule): each for each in comparisons}
+    columns = [(score, name) for score in TESTED for name in SCHEDULES if any(e.schedule == name for e in comparisons)]
+    rows = []
+    for first, second in COMPARISONS:
+        cells = [found.get((first, second, *column)) for column in columns]
+        if any(cells):
+            shown_cells = ["" if each is None else _bold(each) for each in cells]
+            rows.append([NAMES[first], NAMES[second], *shown_cells])
+    return table(["method", "less", *(f"{score}, {name}" for score, name in columns)], rows, left=(0, 1))
+
+
+def _bold(each: Comparison) -> str:
+    text = shown(each.score, each.difference, signed=True)
+    return text if each.found == "noise" else f"**{text}**"
 
 
 def _section(figures: Figures, schedule: str) -> dict[str, Any]:
@@ -170,13 +171,14 @@ def _further(comparisons: Sequence[Comparison]) -> str:
 
 
 def _readings(figures: Figures) -> str:
-    """Of the methods whose output has two readings, the distances of both."""
+    """Of the methods whose two readings of the output differ, the distances of both."""
     rows = []
     for schedule in SCHEDULES:
         for method in METHODS:
             of_method = [e for e in figures.trainings[schedule] if e.row.partition("/")[0] == method]
             readings = sorted({each.reading for each in of_method}, reverse=True)
-            for reading in readings if len(readings) > 1 else ():
+            distances = {tuple(e.values["TV"] for e in of_method if e.reading == reading) for reading in readings}
+            for reading in readings if len(distances) > 1 else ():
                 values = [each.values for each in of_method if each.reading == reading]
                 cells = [mean_and_deviation([each[name] for each in values], 3) for name in ("TV", "KL", "ECE")]
                 rows.append([schedule_name(schedule), NAMES[method], reading.replace("_", " "), *cells])
