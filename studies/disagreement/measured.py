@@ -8,7 +8,7 @@ import numpy as np
 
 from midas_dfer import metrics
 from midas_dfer.comparison.differences import Difference, find_differences
-from midas_dfer.comparison.paired_tests import COMPARED, FURTHER_COMPARED, ComparedMeasure, uar_of
+from midas_dfer.comparison.paired_tests import FURTHER_COMPARED, ComparedMeasure
 from midas_dfer.comparison.pairing import align, pair_up
 from midas_dfer.comparison.predictions import PooledPredictions, pool_predictions
 from midas_dfer.labels import NO_LABEL
@@ -175,28 +175,36 @@ def _of_schedule(schedule: str, methods: ByMethod, repeats: int, seed: int) -> l
     found: list[Comparison] = []
     generator = np.random.default_rng(seed)
     aligned = [each for each in map(align, map(pooled, methods.values())) if each is not None]
+    recalls = _recalls(next(iter(methods.values()))[0].class_names)
     noise = {score: seed_noise(aligned, score) for score in TESTED}
+    noise_of_recalls = {name: seed_noise(aligned, "UAR", of) for name, of in recalls.items()}
     for first, second in pairs:
         pair = pair_up((first, second), tables[first], tables[second])
+        about = (schedule, first, second)
         for score in TESTED:
             test = difference_of(pair, score, noise[score], repeats=repeats, generator=generator)
-            found.append(Comparison(schedule, first, second, score, len(pair.first.seeds), **asdict(test)))
-    measures = _shown_measures(next(iter(methods.values()))[0].class_names)
+            found.append(Comparison(*about, score, len(pair.first.seeds), **asdict(test)))
+        for name, of in recalls.items():
+            shown = difference_of(pair, "UAR", noise_of_recalls[name], of=of, repeats=repeats, generator=generator)
+            found.append(Comparison(*about, name, len(pair.first.seeds), shown.difference, shown.low, shown.high))
+    measures = _shown_measures()
     differences = find_differences(tables, pairs, measures=list(measures.values()), repeats=repeats, seed=seed)
     named = {measure.name: name for name, measure in measures.items()}
     return found + [_comparison(schedule, named[each.measure], each) for each in differences]
 
 
-def _shown_measures(class_names: Sequence[str]) -> dict[str, ComparedMeasure]:
-    """The measures that are shown with intervals and not tested, by their names here."""
-    known = {measure.name: measure for measure in (*COMPARED, *FURTHER_COMPARED)}
-    found = {}
-    if rare := tuple(name for name in RARE if name in class_names):
-        found[RARE_RECALL] = uar_of(rare)
-    found |= {f"{RECALL}{name}": uar_of((name,)) for name in class_names}
-    by_field = {e.key or getattr(e.distance, "__name__", ""): e for e in known.values() if e.reading == _READING}
+def _recalls(class_names: Sequence[str]) -> dict[str, list[int]]:
+    """The recalls that are shown with intervals and not tested, by their names here: of which classes."""
+    rare = [place for place, name in enumerate(class_names) if name in RARE]
+    each = {f"{RECALL}{name}": [place] for place, name in enumerate(class_names)}
+    return {RARE_RECALL: rare, **each} if rare else each
+
+
+def _shown_measures() -> dict[str, ComparedMeasure]:
+    """Further measures that are shown with intervals and not tested, by their names here."""
+    by_field = {e.key or getattr(e.distance, "__name__", ""): e for e in FURTHER_COMPARED if e.reading == _READING}
     shown = {name: field for name, field in AGREEMENT.items() if name not in TESTED}
-    return found | {name: by_field[field] for name, field in shown.items() if field in by_field}
+    return {name: by_field[field] for name, field in shown.items() if field in by_field}
 
 
 def _comparison(schedule: str, score: str, each: Difference) -> Comparison:

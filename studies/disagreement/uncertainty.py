@@ -15,6 +15,8 @@ from midas_dfer.labels import NO_LABEL
 from midas_dfer.metrics.resampling import mean_recall, resampled_sums
 
 TestedScore = Literal["WAR", "UAR", "TV"]
+ClassNumbers = Sequence[int] | None
+"""Those that a UAR is over: the pictures with one of these labels; None is all."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,25 @@ class Uncertain:
         return cls(difference, *errors, freedom, difference - reach, difference + reach, p)
 
 
-def by_seed(method: AlignedPredictions, score: TestedScore) -> Float64[np.ndarray, " S"]:
+def by_seed(method: AlignedPredictions, score: TestedScore, of: ClassNumbers = None) -> Float64[np.ndarray, " S"]:
     """The score of each seed, on all pictures that have one."""
-    classes, values = _of_pictures(method, score)
+    classes, values = _of_pictures(method, score, of)
     return np.array([np.mean([each[classes == k].mean() for k in np.unique(classes)]) for each in values])
 
 
-def seed_noise(methods: Sequence[AlignedPredictions], score: TestedScore) -> SeedNoise:
+def seed_noise(methods: Sequence[AlignedPredictions], score: TestedScore, of: ClassNumbers = None) -> SeedNoise:
     """The noise of training in a score, of all methods of a schedule."""
-    return SeedNoise.of(np.stack([by_seed(method, score) for method in methods]))
+    return SeedNoise.of(np.stack([by_seed(method, score, of) for method in methods]))
 
 
 def difference_of(
-    pair: Pair, score: TestedScore, noise: SeedNoise, *, repeats: int, generator: np.random.Generator
+    pair: Pair,
+    score: TestedScore,
+    noise: SeedNoise,
+    *,
+    of: ClassNumbers = None,
+    repeats: int,
+    generator: np.random.Generator,
 ) -> Uncertain:
     """Test what two methods differ by in a score: first less second.
 
@@ -105,27 +113,28 @@ def difference_of(
         pair: their predictions; WAR and UAR are over the pictures with a label, TV over those with votes.
         score: which one.
         noise: of training, of that score.
+        of: the classes that a UAR is over; of a single one it is its recall.
         repeats: resamples of the pictures.
         generator: of the resamples.
     """
-    classes, first = _of_pictures(pair.first, score)
-    _, second = _of_pictures(pair.second, score)
+    classes, first = _of_pictures(pair.first, score, of)
+    _, second = _of_pictures(pair.second, score, of)
     gaps = (first - second).mean(axis=0)
     each_class = np.eye(int(classes.max()) + 1)[classes]
     sums = resampled_sums(np.hstack([each_class, each_class * gaps[:, None]]), repeats, generator)
     drawn = mean_recall(*np.hsplit(sums, 2))
-    difference = float((by_seed(pair.first, score) - by_seed(pair.second, score)).mean())
+    difference = float((by_seed(pair.first, score, of) - by_seed(pair.second, score, of)).mean())
     return Uncertain.of(difference, noise, float(drawn.var(ddof=1)), len(classes))
 
 
 def _of_pictures(
-    method: AlignedPredictions, score: TestedScore
+    method: AlignedPredictions, score: TestedScore, of: ClassNumbers
 ) -> tuple[Int64[np.ndarray, " N"], Float64[np.ndarray, "S N"]]:
     """What a score is the mean of, of each picture that has it; first over each of these classes, then over them."""
     if score == "TV":
         method = method.only(method.has_votes)
         gaps = [metrics.total_variation(shown, method.votes, reduction="none") for shown in method.vote_shares]
         return np.zeros(len(method.labels), dtype=np.int64), np.stack(gaps)
-    method = method.only(method.labels != NO_LABEL)
+    method = method.only(method.labels != NO_LABEL if of is None else np.isin(method.labels, of))
     right = (method.predicted == method.labels).astype(np.float64)
     return method.labels if score == "UAR" else np.zeros_like(method.labels), right

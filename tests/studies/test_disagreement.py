@@ -187,6 +187,29 @@ def test_uar_is_resampled_as_the_mean_over_classes(results):
     assert found.pictures_error == pytest.approx(np.std(spread), rel=0.06)
 
 
+def test_a_recall_is_the_uar_of_one_class(results, comparisons):
+    methods = results["short"]
+    pair = paired(results, "midas_softmax", "soft")
+    of_class = pair.first.labels == 2
+    gaps = (pair.first.predicted[:, of_class] == 2) * 1.0 - (pair.second.predicted[:, of_class] == 2)
+    (found,) = (
+        each
+        for each in comparisons
+        if (each.schedule, each.first, each.second, each.score) == ("short", "midas_softmax", "soft", "recall of fear")
+    )
+    assert found.difference == pytest.approx(gaps.mean())
+    recalls = [[scores_of(result)[0].recall[2] for result in row] for row in methods.values()]
+    noise = SeedNoise.of(np.array(recalls))
+    pictures = gaps.mean(axis=0).std() / np.sqrt(of_class.sum())
+    expected = Uncertain.of(found.difference, noise, pictures**2, int(of_class.sum()))
+    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.15)
+    rare = [each.difference for each in comparisons if each.score == "rare"]
+    of_each = {
+        name: [each.difference for each in comparisons if each.score == f"recall of {name}"] for name in CLASSES[1:]
+    }
+    assert rare == pytest.approx(np.mean(list(of_each.values()), axis=0))
+
+
 def test_the_noise_of_training_is_what_methods_and_seeds_do_not_explain():
     drawn = np.random.default_rng(5)
     two = drawn.normal(size=(2, 5))  # of two methods alone it is that of the paired t test
