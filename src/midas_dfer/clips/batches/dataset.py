@@ -20,7 +20,7 @@ from midas_dfer.clips.batches.crops import CropAndFlip
 from midas_dfer.clips.batches.device_cache import DeviceCache, DrawnClips
 from midas_dfer.clips.batches.frame_cache import FrameCache
 from midas_dfer.clips.batches.jitter import Jitter, draw_jitter
-from midas_dfer.clips.batches.sampling import generator_for, sample_segments
+from midas_dfer.clips.batches.sampling import generator_for, sample_segments, segment_positions
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import RequestError
 from midas_dfer.labels import NO_LABEL, SoftLabelMethod, draw_votes, majority_labels, votes_to_soft_labels
@@ -112,6 +112,7 @@ class ClipDataset(Dataset[ClipBatch]):
         if times is not None and (len(times) != given or (times < 1).any()):
             raise RequestError(f"Of {given} clips, {len(times)} have a number of times. Give each 1 or more.")
         self.view = ClipView() if view is None else view
+        sample_segments(1, self.view.num_segments, self.view.frames_per_segment)  # refuses what cannot be drawn
         votes, classes = manifest.votes, manifest.labels
         aggregated = aggregated_by(manifest)
         single = labels in ("votes", "drawn_vote")
@@ -244,7 +245,7 @@ class ClipDataset(Dataset[ClipBatch]):
 
     def _positions(self, place: int, generator: torch.Generator | None) -> list[int]:
         view, count = self.view, self.store.num_frames(self.video_ids[place])
-        return sample_segments(count, view.num_segments, view.frames_per_segment, generator=generator).tolist()
+        return segment_positions(count, view.num_segments, view.frames_per_segment, generator)
 
 
 def _one_hot(classes: Int64[Tensor, "N"], num_classes: int) -> Float[Tensor, "N K"]:

@@ -60,16 +60,23 @@ def sample_segments(
             f"Cannot take {frames_per_segment!r} frames of each of {num_segments!r} segments of a video of "
             f"{num_frames!r} frames; all must be whole numbers, at least 1"
         )
+    return torch.tensor(segment_positions(num_frames, num_segments, frames_per_segment, generator))
+
+
+def segment_positions(
+    num_frames: int, num_segments: int, frames_per_segment: int, generator: torch.Generator | None
+) -> list[int]:
+    """The frames of `sample_segments` as plain numbers, of arguments that were checked: a tensor of eight is slower."""
     starts, lengths = _segments(max(1, num_frames - frames_per_segment + 1), num_segments)
     if generator is None:
         first = [start + length // 2 for start, length in zip(starts, lengths, strict=True)]
-    else:  # plain numbers: a tensor of eight is slower than they are
+    else:
         position = torch.rand(num_segments, generator=generator, dtype=torch.float64).tolist()
         first = [start + int(x * length) for start, length, x in zip(starts, lengths, position, strict=True)]
     if frames_per_segment == 1:
-        return torch.tensor(first)
-    runs = torch.tensor(first)[:, None] + torch.arange(frames_per_segment)
-    return runs.flatten().clamp(max=num_frames - 1).sort().values  # runs overlap in a short video
+        return first
+    last = num_frames - 1
+    return sorted(min(start + step, last) for start in first for step in range(frames_per_segment))  # runs may overlap
 
 
 @lru_cache(maxsize=4096)
