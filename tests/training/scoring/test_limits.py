@@ -96,6 +96,17 @@ def test_clips_of_a_person_are_drawn_together(evaluation):
         assert width[0] > 1.6 * width[1]
 
 
+def test_two_readings_that_are_alike_are_scored_once(evaluation):
+    predictions, _ = made()
+    alike = score(replace(predictions, probabilities=predictions.vote_shares.copy()), limits=True, **ABOUT)
+    for found in (alike.agreement, alike.limits.agreement, alike.limits.strata):
+        assert list(found) == ["probabilities", "vote_shares"]
+        assert found["probabilities"] is found["vote_shares"]
+    assert alike.agreement["vote_shares"] == evaluation.agreement["vote_shares"]
+    assert alike.limits.agreement["vote_shares"] == evaluation.limits.agreement["vote_shares"]
+    assert alike.limits.strata["vote_shares"] == evaluation.limits.strata["vote_shares"]
+
+
 def test_the_trainings_of_a_method():
     predictions, _ = made()
     clips = VotedClips.of(predictions.labels, predictions.has_votes, predictions.votes, predictions.num_votes, NAMES)

@@ -55,6 +55,13 @@ class ScoreLimits:
         strata = {name: each for name, each in self.strata.items() if name == reading}
         return replace(self, agreement=agreement, strata=strata)
 
+    def with_vote_shares_alike(self) -> "ScoreLimits":
+        """The same with the agreement of vote shares, which are the probabilities."""
+        if not self.agreement:
+            return self
+        agreement = {**self.agreement, "vote_shares": self.agreement["probabilities"]}
+        return replace(self, agreement=agreement, strata={**self.strata, "vote_shares": self.strata["probabilities"]})
+
 
 def score_limits(
     clips: VotedClips,

@@ -308,7 +308,11 @@ def score(
     voted = predictions.has_votes
     votes = predictions.votes[voted]
     agreement = noise = found = None
-    read = {name: given for name in READINGS if (given := getattr(predictions, name)) is not None}
+    read = {"probabilities": predictions.probabilities}
+    shares = predictions.vote_shares
+    alike = shares is not None and np.array_equal(shares, predictions.probabilities)
+    if shares is not None and not alike:
+        read["vote_shares"] = shares
     clips = VotedClips.of(labels, voted, predictions.votes, predictions.num_votes, about["class_names"])
     values = {}
     if voted.any():
@@ -319,6 +323,9 @@ def score(
         networks = {name: given[None] for name, given in read.items()}
         known = {name: [each] for name, each in values.items()}
         found = score_limits(clips, predictions.predicted[None], networks, values=known, people=people)
+    if alike:  # nothing was done to the votes: what is said of one reading is said of the other
+        agreement = agreement and {**agreement, "vote_shares": agreement["probabilities"]}
+        found = found and found.with_vote_shares_alike()
     return Evaluation(
         **about,
         num_clips=len(labels),
