@@ -36,6 +36,7 @@ def page(figures: Figures) -> str:
             sections=sections,
             readings=_readings(figures),
             votes=_votes(figures),
+            votes_seeds=" or ".join(str(number) for number in sorted({each.seeds for each in figures.points})),
             choice=_choice(figures),
             of=Answers(figures),
             pictures={"differences": DIFFERENCES, "recalls": RECALLS, "votes": CURVES},

@@ -90,7 +90,7 @@ class Uncertain:
 def by_seed(method: AlignedPredictions, score: TestedScore, of: ClassNumbers = None) -> Float64[np.ndarray, " S"]:
     """The score of each seed, on all pictures that have one."""
     classes, values = _of_pictures(method, score, of)
-    return np.array([np.mean([each[classes == k].mean() for k in np.unique(classes)]) for each in values])
+    return np.array([_mean(classes, each) for each in values])
 
 
 def seed_noise(methods: Sequence[AlignedPredictions], score: TestedScore, of: ClassNumbers = None) -> SeedNoise:
@@ -123,8 +123,12 @@ def difference_of(
     each_class = np.eye(int(classes.max()) + 1)[classes]
     sums = resampled_sums(np.hstack([each_class, each_class * gaps[:, None]]), repeats, generator)
     drawn = mean_recall(*np.hsplit(sums, 2))
-    difference = float((by_seed(pair.first, score, of) - by_seed(pair.second, score, of)).mean())
-    return Uncertain.of(difference, noise, float(drawn.var(ddof=1)), len(classes))
+    return Uncertain.of(_mean(classes, gaps), noise, float(drawn.var(ddof=1)), len(classes))
+
+
+def _mean(classes: Int64[np.ndarray, " N"], values: Float64[np.ndarray, " N"]) -> float:
+    """The mean over the classes of the mean in each."""
+    return float(np.mean([values[classes == each].mean() for each in np.unique(classes)]))
 
 
 def _of_pictures(

@@ -126,6 +126,16 @@ def test_json_that_is_no_table_is_refused(manifest, tmp_path):
             evaluate_file(file, manifest)
 
 
+def test_objects_that_ask_for_too_much_are_refused(manifest, tmp_path):
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps({"id": "clip0", "emotion.happy": 1, "emotion": {"happy": 1}}))
+    with pytest.raises(RequestError, match=r"has emotion\.happy as a column and in an object"):
+        evaluate_file(file, manifest)
+    file.write_text("\n".join(json.dumps({"id": f"{n}", "emotion": {f"{n}": 1}}) for n in range(5000)))
+    with pytest.raises(RequestError, match="the objects in emotion have 5000 names"):
+        evaluate_file(file, manifest)
+
+
 def test_numbers_may_be_written_as_spreadsheets_write_them(manifest, tmp_path):
     for sign, unit in (("", 1), (" %", 100)):
         rows = [[i, *(f"{unit * x:.4f}{sign}".replace(".", ",") for x in p)] for i, p in zip(IDS, SHARES, strict=True)]
@@ -159,6 +169,7 @@ def test_clips_without_a_prediction_are_left_out_with_a_warning(manifest, tmp_pa
         ),
         (["id", "mp4", *NAMES], [0, "clip0", 0.5, 0.2, 0.3], "Its column mp4 names some: --id_column mp4"),
         (["video_id", *NAMES], ["clip0", "0,5", "1.0", "0,2"], "happy is no number"),
+        (["video_id", *NAMES], ["clip0", "0.5%", "0.3%", "0.2%"], "its classes sum to 1, not 100"),
         (["name", *NAMES], ["clip0", 0.5, 0.2, 0.3], "say which it is with --id_column: name"),
         (
             ["video_id", "happy", "happiness"],

@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
 from midas_dfer.datasets.files.json_files import read_json_entries
-from midas_dfer.datasets.files.records import Records, read_records
+from midas_dfer.datasets.files.records import MOST_CELLS, Records, read_json_lines, read_records
 from midas_dfer.emotions import canonical_name, is_known_emotion
 from midas_dfer.errors import RequestError
 from midas_dfer.manifest.manifest import Manifest
@@ -112,11 +112,9 @@ def _read_list(file: Path) -> Records:
             rows.append(each)
 
     read_json_entries(file, "entry", take, advice="Expected a list with an object for each clip.")
-    names = dict.fromkeys(name for row in rows for name in row)
-    if not names:
+    if not any(rows):
         raise RequestError(f"{file} holds no rows. Expected a list with an object for each clip.")
-    table = pl.DataFrame([pl.Series(name, [_cell(row.get(name)) for row in rows], dtype=pl.String) for name in names])
-    return Records(file, table, None, None)
+    return replace(read_json_lines(file, "\n".join(map(json.dumps, rows)).encode()), lines=None)
 
 
 def _cell(value: object) -> str | None:
@@ -128,17 +126,24 @@ def _unfolded(records: Records) -> Records:
     """The table with a column for each member of a column of objects: `emotion` becomes `emotion.angry` and others."""
     columns: list[pl.Series] = []
     for name in records.table.columns:
+        if not records.table[name].str.starts_with("{").any():
+            columns.append(records.table[name])
+            continue
         cells = [_object(text) for text in records.table[name].to_list()]
         if any(cell is None for cell in cells) or not any(cells):
             columns.append(records.table[name])
             continue
         members = dict.fromkeys(key for cell in cells for key in cell or ())
+        if len(members) * len(cells) > MOST_CELLS:
+            raise RequestError(f"{records.file}: the objects in {name} have {len(members)} names. Use the same in all.")
         columns += [
             pl.Series(f"{name}.{key}", [_cell((cell or {}).get(key)) for cell in cells], dtype=pl.String)
             for key in members
         ]
-    unfolded = len(columns) > len(records.table.columns)
-    return replace(records, table=pl.DataFrame(columns)) if unfolded else records
+    names = [column.name for column in columns]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise RequestError(f"{records.file} has {min(twice)} as a column and in an object. Keep one.")
+    return replace(records, table=pl.DataFrame(columns))
 
 
 def _object(text: str | None) -> dict[str, object] | None:
@@ -201,7 +206,7 @@ def _shares(
     text = records.table.select(
         pl.col(name).fill_null("").str.to_lowercase().replace(dict.fromkeys(_NO_NUMBER, None)) for name in columns
     )
-    text, notes = _as_written_elsewhere(text)
+    text, notes, percent = _as_written_elsewhere(text)
     numbers = text.select(pl.col(name).cast(pl.Float64, strict=False) for name in columns).to_numpy()
     missing = np.stack([text[name].is_null().to_numpy() for name in columns], axis=1)
     said: Bool[np.ndarray, " R"] = np.logical_not(missing.all(axis=1))
@@ -217,7 +222,7 @@ def _shares(
     cell(numbers < 0, "is below 0 (scores before the softmax?)")
     sums = np.where(said, numbers.sum(axis=1), np.nan)
     known = sums[said]
-    hundred = bool(np.isfinite(known).any()) and float(np.nanmedian(known)) > _MOST_OF_SHARES
+    hundred = percent or (bool(np.isfinite(known).any()) and float(np.nanmedian(known)) > _MOST_OF_SHARES)
     unit = 100.0 if hundred else 1.0
     problems.add(
         said & ~(np.abs(sums - unit) <= _TOLERANCE * unit),
@@ -230,17 +235,18 @@ def _shares(
     return np.where(said[:, None], numbers / np.where(said, sums, 1.0)[:, None], 0.0), said, notes
 
 
-def _as_written_elsewhere(text: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Numbers with a decimal comma, or with a percent sign behind them, as they are read here; and what was done."""
+def _as_written_elsewhere(text: pl.DataFrame) -> tuple[pl.DataFrame, list[str], bool]:
+    """Numbers with decimal commas or percent signs as they are read here; what was done; whether they are percent."""
     notes = []
     cells = pl.concat([text[name] for name in text.columns])
-    if cells.str.ends_with("%").any():
+    percent = bool(cells.str.ends_with("%").any())
+    if percent:
         text = text.with_columns(pl.all().str.strip_suffix("%").str.strip_chars())
         notes.append("Percent signs left out.")
     if cells.str.contains(r"^-?\d*,\d+\s*%?$").any() and not cells.str.contains(".", literal=True).any():
         text = text.with_columns(pl.all().str.replace(",", ".", literal=True))
         notes.append("Decimal commas read as points.")
-    return text, notes
+    return text, notes, percent
 
 
 def _matched(

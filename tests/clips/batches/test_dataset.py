@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midas_dfer.clips.batches.dataset import ClipDataset, ClipView, Draw
+from midas_dfer.clips.batches.frame_cache import FrameCache
 from midas_dfer.clips.batches.loader import BatchSampler, ClipLoader, collate_clips
 from midas_dfer.errors import RequestError
 from tests.support.factories import make_store
@@ -96,6 +97,26 @@ def test_workers_change_nothing(store):
         assert a.video_ids == b.video_ids
         assert torch.equal(a.clips, b.clips)
         assert torch.equal(a.soft_labels, b.soft_labels)
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard", "votes", "drawn_vote"])
+def test_a_batch_is_its_clips_one_after_the_other(store, labels):
+    for view in (TRAIN, ClipView(num_segments=1, size=16, train=True)):
+        dataset = ClipDataset(store, view=view, labels=labels)
+        plain = ClipDataset(store, view=view, labels=labels)
+        dataset.cache = FrameCache(store, tuple(store.manifest.video_ids), dataset.draws, changes=True, most=10**6)
+        draws = [Draw(3, 4), Draw(3, 0), Draw(5, 4)]
+        for _ in range(2):  # from the store, and from memory
+            (batch,) = dataset.__getitems__(draws)
+            alone = collate_clips([plain[draw] for draw in draws])
+            assert batch.video_ids == alone.video_ids
+            for one, other in zip(batch[:3] + batch[4:], alone[:3] + alone[4:], strict=True):
+                assert torch.equal(one, other)
+            batch.clips.zero_()  # frames in memory are not the batch's own
+    with pytest.raises(RequestError, match="expected at least 1"):
+        ClipDataset(store, view=ClipView(size=0))
+    with pytest.raises(RequestError, match="at least 1"):
+        ClipDataset(store, view=ClipView(num_segments=0))
 
 
 def test_collate_and_move(store):

@@ -113,6 +113,8 @@ class ClipDataset(Dataset[ClipBatch]):
             raise RequestError(f"Of {given} clips, {len(times)} have a number of times. Give each 1 or more.")
         self.view = ClipView() if view is None else view
         sample_segments(1, self.view.num_segments, self.view.frames_per_segment)  # refuses what cannot be drawn
+        if self.view.size < 1:
+            raise RequestError(f"Cannot make frames of {self.view.size} x {self.view.size} pixels; expected at least 1")
         votes, classes = manifest.votes, manifest.labels
         aggregated = aggregated_by(manifest)
         single = labels in ("votes", "drawn_vote")

@@ -35,7 +35,8 @@ UNNAMED = "unnamed column"
 
 _CHUNK = 50_000
 _MOST_COLUMNS = 10_000
-_FREE_CELLS = 20_000_000
+MOST_CELLS = 20_000_000
+"""So many are held whatever a file asks for; more only of a file that is as large."""
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IGNORECASE)
 """What Excel writes, and reads, as the first line of a file: which sign is between the cells."""
 
@@ -104,7 +105,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
         records = _from_parquet(file)
     else:
         _refuse_wrong_encoding(file, data)
-        records = _from_csv(file, data) if kind == "csv" else _from_json_lines(file, data)
+        records = _from_csv(file, data) if kind == "csv" else read_json_lines(file, data)
     if records.table.height == 0:
         raise RequestError(
             f"{file} has the columns {', '.join(records.table.columns)}, but no rows. "
@@ -239,7 +240,8 @@ def _swallows_rows(cell: str, column: int, width: int, separator: str) -> bool:
     return [part.count(separator) for part in parts] == expected
 
 
-def _from_json_lines(file: Path, data: bytes) -> Records:
+def read_json_lines(file: Path, data: bytes) -> Records:
+    """Read rows that are JSON objects, one a line, from what is in a file."""
     chunks: list[pl.DataFrame] = []
     lines: list[int] = []
     rows: list[dict[str, object]] = []
@@ -271,7 +273,7 @@ def _from_json_lines(file: Path, data: bytes) -> Records:
         rows.append(row)
         lines.append(number)
         # What the objects leave out is held too, as null: few bytes could ask for any number of cells.
-        if len(names) > _MOST_COLUMNS or len(names) * len(lines) > max(len(data), _FREE_CELLS):
+        if len(names) > _MOST_COLUMNS or len(names) * len(lines) > max(len(data), MOST_CELLS):
             raise RequestError(
                 f"{file}: the objects up to line {number} have {len(names)} different names, most of which most "
                 "of them leave out. Use the same names in all of them."
