@@ -4,13 +4,11 @@ The tests check all annotations when a function is called, which would come befo
 are called in a process of their own, as users call them.
 """
 
-import subprocess
-import sys
-
 import numpy as np
 import torch
 
 from midas_dfer.values import is_number, is_whole
+from tests.support.processes import run_program
 
 REFUSED = {
     "check_windows({}, 0.5)": "expected a number of seconds",
@@ -95,6 +93,6 @@ def test_values_of_another_kind_are_refused_in_a_sentence():
     calls = [(call.replace("{}", value), words) for call, words in REFUSED.items() for value in NO_VALUES]
     calls = [each for each in calls if each[0] != "align(picture, points, template=None)"]
     program = PROGRAM.replace("CALLS", repr([*calls, *OTHERS.items()]))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run_program(program)
     assert done.stdout == "", done.stdout
     assert done.returncode == 0, done.stderr

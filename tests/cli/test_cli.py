@@ -11,6 +11,7 @@ import pytest
 from midas_dfer.cli import main
 from midas_dfer.cli.parsing import complain
 from tests.support.factories import make_store, plain_environment, write_clip
+from tests.support.processes import run_program
 
 
 def test_names_out_of_files_do_not_steer_the_terminal(capsys):
@@ -215,8 +216,8 @@ def test_a_full_disk_in_training_keeps_what_was_good(tmp_path):
         "from midas_dfer.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     flags = ["--width", "8", "--size", "24", "--epochs", "2", "--num_threads", "1", "--num_segments", "2"]
-    command = [sys.executable, "-c", code, "train", "--store", str(store), "--out", str(tmp_path / "run"), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain_environment())
+    command = ["train", "--store", store, "--out", tmp_path / "run", *flags]
+    done = run_program(code, *command, environment=plain_environment())
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("midas: the disk is full")
     assert "Traceback" not in done.stderr

@@ -2,8 +2,10 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from midas_dfer.cli import main
@@ -11,12 +13,13 @@ from midas_dfer.cli.sources import data_sets
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.emotions import AFEW, DFEW, FERPLUS, FERV39K, MAFW
 from midas_dfer.report.pictures import evaluation_figures, training_curves
-from midas_dfer.synthetic.layouts import WRITERS
+from midas_dfer.synthetic.layouts import WRITERS, dfew, drawn_clips
 from midas_dfer.synthetic.layouts.afew import write_afew
 from midas_dfer.synthetic.layouts.dfew import write_dfew
 from midas_dfer.synthetic.layouts.ferplus import write_ferplus
 from midas_dfer.synthetic.layouts.ferv39k import write_ferv39k
 from midas_dfer.synthetic.layouts.mafw import write_mafw
+from midas_dfer.synthetic.performances import render_clip
 from tests.support.factories import write_clip
 from tests.support.layouts.cvat import write_cvat
 from tests.support.layouts.folders import write_folders
@@ -124,6 +127,19 @@ def test_lists_of_other_code_bases(tmp_path, capsys):
     assert [sample.split for sample in manifest] == ["train"] * 6 + ["test"] * 2
 
 
+@pytest.fixture
+def rolling_faces(monkeypatch):
+    """Imitated clips whose first frame alone is drawn; the others are that one, moved."""
+
+    def rolled(performance, *of, **size):
+        first = next(iter(render_clip(replace(performance, num_frames=1), *of, **size)))
+        return [np.roll(first, number, 1) for number in range(performance.num_frames)]
+
+    for module in (drawn_clips, dfew):
+        monkeypatch.setattr(module, "render_clip", rolled)
+
+
+@pytest.mark.usefixtures("rolling_faces")
 @pytest.mark.parametrize("dataset", WRITERS)
 def test_an_imitation_is_read_as_the_data_set(dataset, tmp_path, capsys):
     clips = {"ferplus": "30", "mafw": "55"}.get(dataset, "24")  # as few as all traps need

@@ -1,8 +1,6 @@
 """What every architecture of the zoo promises, whatever is inside it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,6 +13,7 @@ from midas_dfer.models.folding import folded
 from midas_dfer.models.zoo import architecture
 from midas_dfer.training.mixers import make_mixing
 from midas_dfer.training.recipes.config import RunConfig
+from tests.support.processes import run_program
 from tests.support.zoo_cases import EXPORTED, NAMES, SIDE, seeded, settled_model, small_model, some_clips
 
 every_model = pytest.mark.parametrize("name", NAMES)
@@ -171,12 +170,19 @@ def test_wrong_clips_are_refused(name):
         small_model(name)(torch.zeros(2, 3, SIDE, SIDE))
 
 
+TRACE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from tests.support.zoo_traces import main
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("part", range(2))
 def test_traced_as_a_whole_and_exported(part):
     """In a process of its own: where shapes are checked at run time, the checks cannot be traced."""
     names = NAMES[part::2]
-    command = [sys.executable, "-W", "ignore", "-m", "tests.support.zoo_traces", *names]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = run_program(TRACE, *names)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert list(found) == list(names)

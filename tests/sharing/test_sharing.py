@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from midas_dfer.training.run_folder.runs import Provenance, Run
 from midas_dfer.training.scoring.blends import BlendReference, BlendScores
 from midas_dfer.training.scoring.readings import vote_reading
 from tests.support.factories import CLASS_NAMES, make_store, write_clip
+from tests.support.processes import run_program
 
 SIZE = 32
 AWKWARD = ("happy | sad", "<script>alert('x')</script>", "*a*\n---\n# b `c` [d](http://e) \x1b[2J{{ f }} &amp;: yes")
@@ -570,9 +569,8 @@ def exported(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     place = tmp_path_factory.mktemp("onnx")
     run = make_run(place / "run", temperature=0.5)
-    command = [sys.executable, "-c", EXPORT, str(run.path), str(place / "parent" / "shared")]
     (place / "parent").mkdir()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = run_program(EXPORT, run.path, place / "parent" / "shared")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # the exporter's chatter is not the user's
     return place / "parent" / "shared", done.stdout.splitlines()

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.factories import plain_environment
+from tests.support.processes import run_program
 
 
 def write_distribution(place: Path, name: str, groups: Mapping[str, Mapping[str, str]]) -> None:
@@ -35,6 +35,4 @@ def midas_in_turn(place: Path, *commands: Sequence[object]) -> subprocess.Comple
         "sys.exit(next((s for c in json.loads(sys.argv[1]) if (s := main(c))), 0))"
     )
     asked = json.dumps([[str(each) for each in command] for command in commands])
-    return subprocess.run(
-        [sys.executable, "-c", code, asked], env={**known, "PYTHONPATH": path}, capture_output=True, text=True
-    )
+    return run_program(code, asked, environment={**known, "PYTHONPATH": path})

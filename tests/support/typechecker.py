@@ -7,7 +7,7 @@ Here only what has a shape in an annotation does the first, and a check is compi
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -57,6 +57,8 @@ def _is_plain(thing: object) -> bool:
 
 
 def _needs_jaxtyping(annotation: object) -> bool:
+    if get_origin(annotation) is Literal:  # whose words are no names of types
+        return False
     unresolved = isinstance(annotation, str) or type(annotation).__name__ == "ForwardRef"
     shape = inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray)
     return unresolved or shape or any(map(_needs_jaxtyping, get_args(annotation)))

@@ -1,7 +1,6 @@
 """Traces each named model as one graph and exports it; prints as JSON how far both are from the model itself."""
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -40,7 +39,3 @@ def main(names):
             if name in EXPORTED:
                 found[name]["exported"] = exported_error(model, clips)
     print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from midas_dfer.training.run_folder.runs import Run, write_weights
 from midas_dfer.training.train import resume, train
 from tests.support.factories import make_store
 from tests.support.fuzz_targets import write_interrupted_store
+from tests.support.processes import run_program
 
 SMALL = {"width": 8, "size": 24, "num_segments": 4, "num_threads": 1, "precision": "32", "dropout": 0.5}
 
@@ -225,12 +227,12 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit(store, tmp_path):
     start = ["train", "--store", str(store.path), "--out", str(run), "--config", str(tmp_path / "recipe.yaml")]
     go_on = ["train", "--resume", str(run)]
     for at, arguments in ((("0", "1"), start), (("2", "1"), go_on)):
-        killed = subprocess.run([sys.executable, "-c", KILLED, *at, *arguments], capture_output=True, check=False)
-        assert killed.returncode == -9, killed.stderr.decode()
+        killed = run_program(KILLED, *at, *arguments)
+        assert killed.returncode == -9, killed.stderr
         assert not (run / "weights.safetensors").exists()
     assert Run.open(run).provenance.epochs_done == 2
-    done = subprocess.run([sys.executable, "-m", "midas_dfer", *go_on, "--json"], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    done = run_program("import sys; from midas_dfer.cli import main; sys.exit(main(sys.argv[1:]))", *go_on, "--json")
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["epochs"] == 4
     assert same(weights(Run.open(run)), weights(whole))
 
@@ -579,6 +581,30 @@ def test_an_epoch_is_saved_before_its_line_is_said(store, tmp_path):
         train(small(), store, tmp_path / "run", say=say)
     assert saved == [1, 2]
     assert resume(tmp_path / "run").provenance.epochs_done == 3
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_path, monkeypatch):
+    """Raised within a lock, as that of TensorBoard's queue, the end of the fit would wait for it forever."""
+    real, learned = Recognizer.training_step, []
+
+    def step(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (1, 1):
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+        learned.append((self.current_epoch, batch_idx))
+        return real(self, batch, batch_idx)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Recognizer, "training_step", step)
+    try:
+        with pytest.raises(JobError, match=r"interrupted; go on with: midas train --resume .*run"):
+            train(small(batch_size=2), store, tmp_path / "run")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert learned[-1] == ((1, 1) if times == 1 else (1, 0))
+    assert Run.open(tmp_path / "run").provenance.epochs_done == 1
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

@@ -1,11 +1,13 @@
 """How Lightning's fit begins and ends: quietly, from a checkpoint that it took up rightly, and in a sentence."""
 
 import logging
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -26,18 +28,65 @@ class TrainingInterruptedError(JobError):
 
 
 class OwnSignals(Callback):
-    """Lets SIGTERM end each of several processes as it would end one.
+    """Lets Ctrl-C, SIGTERM and SIGHUP end a training between two batches; used as a context around the fit.
 
-    Lightning's own handler would wait for all of them to be told, and one may be gone.
+    Raised wherever a signal happens to come, KeyboardInterrupt can leave a lock closed for which the end of the fit
+    would wait forever: that of the queue of TensorBoard's writer, for one. Before the first batch, and at a second
+    Ctrl-C, it is raised at once. Of several processes each ends by itself: Lightning's own handler of SIGTERM would
+    wait for all of them to be told, and one may be gone.
     """
 
     def __init__(self) -> None:
-        self.before = signal.getsignal(signal.SIGTERM)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        here = threading.current_thread() is threading.main_thread()
+        known = {number: signal.getsignal(number) for number in numbers if here}
+        self.before = {number: handler for number, handler in known.items() if handler is not None}
+        self.came: signal.Signals | None = None
+
+    def __enter__(self) -> "OwnSignals":
+        """As `__init__` left it."""
+        return self
+
+    def __exit__(self, *of: object) -> None:
+        """Put back what was there before."""
+        for number, before in self.before.items():
+            signal.signal(number, before)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Put back what was there before Lightning."""
-        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self.before)
+        """From here on, wait for the next batch; who had a signal ignored, as nohup does, is not disturbed."""
+        for number, before in self.before.items():
+            if callable(before):
+                signal.signal(number, self._keep)
+            elif number == signal.SIGTERM and trainer.world_size > 1:
+                signal.signal(number, before)
+
+    def _keep(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.came is not None:
+            self._handle(signal.SIGINT, frame)
+        self.came = signal.Signals(number)
+        if number == signal.SIGINT and os.isatty(2):
+            os.write(2, b"\nends after this batch; Ctrl-C again ends it at once\n")  # print may be what was interrupted
+
+    def _handle(self, number: signal.Signals, frame: FrameType | None) -> None:
+        handler = self.before[number]
+        if callable(handler):
+            handler(number, frame)
+
+    def _end_if_asked(self) -> None:
+        if self.came is not None:
+            self._handle(self.came, None)
+
+    def on_train_batch_start(self, *of: object) -> None:
+        """End here if that was asked for; an epoch whose last batch has been learned is saved first."""
+        self._end_if_asked()
+
+    def on_validation_batch_start(self, *of: object) -> None:
+        """End here if that was asked for."""
+        self._end_if_asked()
+
+    def on_train_end(self, *of: object) -> None:
+        """What came too late to end anything is not lost."""
+        self._end_if_asked()
 
 
 class ResumeCheck(Callback):

@@ -258,7 +258,8 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
         say(f"steps: {len(train_loader):,} an epoch, {num_steps:,} in all{left}")
         kept = RunCheckpoint(run, log)
         check = ResumeCheck(checkpoint, len(train_loader))
-        callbacks: list[Callback] = [OwnSignals(), check, pace, log, kept]
+        signals = OwnSignals()
+        callbacks: list[Callback] = [signals, check, pace, log, kept]
         trainer = lightning.Trainer(
             **world.trainer_settings(device),
             precision=lightning_precision(choose_dtype(config.precision, device)),
@@ -272,7 +273,7 @@ def _fit(run: Run, store: ClipStore, world: World, devices: int, *, bar: bool, s
             num_sanity_val_steps=0,
             default_root_dir=run.path,
         )
-        with in_sentences(run, check):
+        with in_sentences(run, check), signals:
             trainer.fit(
                 recognizer,
                 datamodule=Batches(train_loader, validation_loader),
