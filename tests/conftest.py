@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from markupsafe import Markup
 
 from tests.support.typechecker import use_beartype_alone_without_shapes
 
@@ -52,3 +53,10 @@ def shared_data() -> Path:
 def undrawn(monkeypatch):
     """`midas evaluate` draws no pictures, which take most of a small evaluation's time; other tests look at them."""
     monkeypatch.setattr("midas_dfer.report.pictures.evaluation_figures.draw_evaluation", lambda *of: [])
+
+
+@pytest.fixture
+def blank_charts(monkeypatch):
+    """Pages whose charts are not drawn, which takes most of a small page's time; other tests look at them."""
+    empty = Markup('<svg role="img" aria-label="{}"></svg>')
+    monkeypatch.setattr("midas_dfer.report.pictures.chart.inline_svg", lambda figure, label: empty.format(label))

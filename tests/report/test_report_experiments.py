@@ -18,6 +18,8 @@ from tests.support.factories import make_store
 
 CONFIG = replace(TINY, device="cpu", test_fold=None)
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

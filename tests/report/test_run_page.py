@@ -113,6 +113,7 @@ def test_the_page_is_whole_and_loads_nothing(trained):
     assert page.values("scope").count("rowgroup") >= 5
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_the_page_says_what_was_measured(trained):
     page = page_of(trained / "soft", trained / "midas")
     for name in ("soft", "midas"):
@@ -143,6 +144,7 @@ def test_differences_are_signed_as_the_table_says(trained):
     assert by_name["JSD, vote_shares"]["difference"] == pytest.approx(distance[1] - distance[0], abs=1e-8)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_run_folders_and_experiments_tell_the_same_of_the_same_runs(trained, tmp_path):
     store = ClipStore.open(trained / "store")
     methods = {
@@ -177,6 +179,7 @@ def test_run_folders_and_experiments_tell_the_same_of_the_same_runs(trained, tmp
     assert shown.rows[1][4].text != "\u2013"  # McNemar's test, of WAR
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_runs_that_differ_only_in_seed_stand_as_one_method(runs, tmp_path):
     paths = []
     for name in ("soft", "midas"):
@@ -213,6 +216,7 @@ def test_runs_that_differ_only_in_seed_stand_as_one_method(runs, tmp_path):
     assert [len(each.runs) for each in runs_report([*paths[:2], again]).entries] == [2, 1]
 
 
+@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("found", [True, False])
 def test_a_number_of_votes_that_each_training_finds_itself_is_no_other_method(runs, tmp_path, found):
     paths = []
@@ -251,6 +255,7 @@ def test_a_part_that_is_watched_is_called_what_it_is(runs):
     assert "validation" not in page.partition('id="training"')[2].partition("</section>")[0]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_the_tables_of_a_paper(trained, tmp_path):
     page, markdown, latex = write_report(runs_report([trained / "soft", trained / "midas"]), tmp_path / "out")
     assert page.name == "report.html"
@@ -260,6 +265,7 @@ def test_the_tables_of_a_paper(trained, tmp_path):
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 8
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_what_is_missing_is_told_in_a_sentence(runs):
     shutil.rmtree(runs / "midas" / "evaluation")
     (runs / "soft" / "logs" / "metrics.csv").unlink()
@@ -273,6 +279,7 @@ def test_what_is_missing_is_told_in_a_sentence(runs):
     assert "calibration" not in page.values("id")
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_runs_without_any_scores_make_a_page_too(runs):
     shutil.rmtree(runs / "midas" / "evaluation")
     page = page_of(runs / "midas")
@@ -280,6 +287,7 @@ def test_runs_without_any_scores_make_a_page_too(runs):
     assert "confusion" not in page.values("id")
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_runs_without_votes_and_with_other_classes(runs):
     rescore(runs / "midas", ("happy", "sad", "disgust"), voted=False)
     page = page_of(runs / "soft", runs / "midas")
@@ -291,6 +299,7 @@ def test_runs_without_votes_and_with_other_classes(runs):
     assert not any(cell.mark for row in table.rows for cell in row)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_runs_on_other_clips_are_not_compared(runs):
     rescore(runs / "midas", rows=4)
     report = runs_report([runs / "soft", runs / "midas"])
@@ -298,6 +307,7 @@ def test_runs_on_other_clips_are_not_compared(runs):
     assert "they were scored on other clips (4 in common)" in " ".join(report.notes)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_without_the_store_there_are_no_frames_and_it_says_so(runs):
     for name in ("soft", "midas"):
         path = runs / name / RUN_FILE
@@ -320,6 +330,7 @@ def test_hostile_names_stay_text(runs):
     assert "<script>alert(1)</script>" in page.text
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_weights_chosen_on_the_test_clips_are_cautioned_of(trained):
     (run,) = read_runs([trained / "soft"])
     config = run.run.config
@@ -342,6 +353,7 @@ def test_a_clip_that_several_seeds_predicted_is_the_mean_of_them(trained):
     assert mean.video_ids == tuple(sorted(run.predictions.video_ids))
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_an_experiment_shows_its_methods(trained, tmp_path):
     results = []
     for fold in (1, 2):
@@ -367,6 +379,7 @@ def request(*arguments: str) -> None:
     verb.run(parser.parse_args(["report", *arguments])["report"])
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_the_verb(trained, tmp_path, capsys):
     soft, midas, out = str(trained / "soft"), str(trained / "midas"), str(tmp_path / "out")
     request(soft, midas, "--out", out, "--baseline", midas)
