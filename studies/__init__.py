@@ -1,7 +1,6 @@
 """Studies: what was trained, compared and measured on open data, each in a folder with its figures (results.json).
 
-- `disagreement`: learning from votes on FER+ (docs/disagreement_protocol.md).
-- `ferplus`: label types and mixing on FER+ (docs/results.md).
+- `disagreement`: learning from votes on FER+ (docs/disagreement.md).
 - `synthetic_clips`: the same on synthetic clips (docs/synthetic_clips.md).
 - `reader`: how the packaged reader was trained and measured (docs/reader.md).
 - `leaderboard`: readers of others beside ours (docs/leaderboard.md).

@@ -7,6 +7,6 @@ docs/disagreement_protocol.md was written before the first training, and says wh
 - `regularised`: which regulariser soft labels get, chosen on the validation part.
 - `measured`: what trainings scored, and the tests; `uncertainty`: one test.
 - `figures`: all of that in results.json, with the curves of votes needed.
-- `names`: what is called how; `page` and `pictures`: docs/disagreement.md.
+- `names`: what is called how; `page` and `pictures`: docs/disagreement.md, with its `answers.md`.
 - `__main__`: the commands.
 """

@@ -17,7 +17,7 @@ from studies.disagreement.data import divide, make_store
 from studies.disagreement.figures import RESULTS, Figures, collect_figures, plan_of
 from studies.disagreement.grid import STAGES, trainings
 from studies.disagreement.kept import KEPT, is_kept, keep
-from studies.disagreement.page import page
+from studies.disagreement.page import ANSWERS, page
 from studies.disagreement.pictures import draw_all
 from studies.disagreement.running import plan_jobs, run_all
 
@@ -71,7 +71,7 @@ def _run(request: argparse.Namespace) -> int:
     mine = [job for job in jobs[number - 1 :: processes] if job.name in left]
 
     def say_and_keep(line: str) -> None:
-        print(line.partition(": WAR")[0], flush=True)  # no score is looked at before all are there
+        print(line, flush=True)
         keep(stage, out, kept)
 
     return 3 if run_all(mine, out / stage, hours=request.hours, say=say_and_keep) else 0
@@ -87,7 +87,7 @@ def _score(request: argparse.Namespace) -> int:
 def _page(request: argparse.Namespace) -> int:
     figures = Figures.read(request.results)
     draw_all(figures, request.docs / "images")
-    write_file(request.docs / "disagreement.md", page(figures))
+    write_file(request.docs / "disagreement.md", page(figures, ANSWERS if request.results == RESULTS else None))
     return 0
 
 

@@ -22,7 +22,6 @@ from studies.disagreement.grid import (
     SCHEDULES,
     STAGES,
     VOTES_PER_PICTURE,
-    VOTES_SEEDS,
     Stage,
     Training,
     trainings,
@@ -131,8 +130,14 @@ def collect_figures(
             for stage, rows in kept.items()
         },
         comparisons=tuple(comparisons),
-        points=tuple(curves(kept["votes"], kept["short"])),
+        points=tuple(curves(kept["votes"], kept["short"], seeds_of_all(plan["votes"], kept["votes"]))),
     )
+
+
+def seeds_of_all(plan: Sequence[Training], kept: Mapping[str, Sequence[Result]]) -> list[int]:
+    """The seeds that all rows of a plan have."""
+    rows = ({each.training.seed for each in kept.get(row, ())} for row in {each.row for each in plan})
+    return sorted(set.intersection(*rows))
 
 
 def plan_of(divided: Manifest, folder: Path = KEPT) -> tuple[dict[Stage, list[Training]], dict[str, str]]:
@@ -142,17 +147,24 @@ def plan_of(divided: Manifest, folder: Path = KEPT) -> tuple[dict[Stage, list[Tr
     return {stage: trainings(stage, chosen) for stage in STAGES}, chosen
 
 
-def curves(fewer: Mapping[str, Sequence[Result]], ten: Mapping[str, Sequence[Result]]) -> list[Point]:
+def curves(
+    fewer: Mapping[str, Sequence[Result]], ten: Mapping[str, Sequence[Result]], seeds: Sequence[int]
+) -> list[Point]:
     """The scores over the number of votes that were used; with one, some methods are soft labels, and get their point.
+
+    Fewer than two seeds say nothing of the noise of training, and give no curves.
 
     Args:
         fewer: the trainings of each row of the stage votes.
-        ten: of the short schedule, with all votes; the seeds of the stage votes are taken.
+        ten: of the short schedule, with all votes.
+        seeds: which are taken; those that all rows have.
     """
-    found = []
+    found: list[Point] = []
+    if len(seeds) < 2:
+        return found
     for row in (*fewer.values(), *ten.values()):
         training = row[0].training
-        kept = of_seeds(row, VOTES_SEEDS)
+        kept = of_seeds(row, seeds)
         if training.method not in NOT_WITH_FEWER_VOTES and kept:
             found += _points(training.method, training.votes_used or VOTES_PER_PICTURE, pooled(kept))
     alone = [each for each in found if each.method == "soft" and each.votes_used == 1]

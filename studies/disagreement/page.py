@@ -1,24 +1,32 @@
-"""docs/disagreement.md, all of it: `page.md` filled in with the figures."""
+"""docs/disagreement.md, all of it: `page.md` and `answers.md` filled in with the figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from midas_dfer.wording import joined
 from studies.disagreement.figures import Figures
 from studies.disagreement.grid import METHODS, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_USED
 from studies.disagreement.measured import COMPARISONS, TESTED, Comparison, Scores
-from studies.disagreement.names import NAMES, in_percent, shown
+from studies.disagreement.names import NAMES, RECALL, in_percent, shown
 from studies.disagreement.pictures import CURVES, DIFFERENCES, RECALLS
 from studies.pages import mean_and_deviation, render, table
 
 WRITTEN = "<!-- Written by `python -m studies.disagreement page` from its results.json and page.md; do not edit. -->"
+ANSWERS = Path(__file__).with_name("answers.md")
+"""What the study answers to the questions of its protocol."""
 _SCORES = ("WAR", "UAR", "rare", "TV", "KL", "soft macro F1", "ECE", "AURC", "risk at .8")
 _FURTHER = ("rare", "KL", "soft macro F1", "ECE", "AURC", "risk at .8")
 _HEADS = {name: f"{name} %" for name in _SCORES if in_percent(name)}
 
 
-def page(figures: Figures) -> str:
-    """The whole page."""
+def page(figures: Figures, answers: Path | None = None) -> str:
+    """The whole page; `answers` is `ANSWERS` where the figures are those of the study, which its sentences are about.
+
+    Raises:
+        ValueError: the figures do not carry a sentence of the answers.
+    """
     sections = [_section(figures, name) for name in SCHEDULES if figures.trainings[name]]
     return (
         WRITTEN
@@ -38,7 +46,7 @@ def page(figures: Figures) -> str:
             votes=_votes(figures),
             votes_seeds=" or ".join(str(number) for number in sorted({each.seeds for each in figures.points})),
             choice=_choice(figures),
-            of=Answers(figures),
+            answers="" if answers is None else render(answers, of=Answers(figures)).strip(),
             pictures={"differences": DIFFERENCES, "recalls": RECALLS, "votes": CURVES},
         )
     )
@@ -47,11 +55,12 @@ def page(figures: Figures) -> str:
 class Answers:
     """What the page's sentences say of single comparisons; a sentence that the data do not carry is refused.
 
-    In `page.md`: `of.gain("short", "midas_none", "soft", "WAR")` is a difference with its interval and p; and
+    In `answers.md`: `of.gain("short", "midas_none", "soft", "WAR")` is a difference with its interval and p; and
     `of.holds(...)` raises where what a sentence claims in words is not what was found.
     """
 
     def __init__(self, figures: Figures) -> None:
+        self._figures = figures
         self._found = {(each.schedule, each.first, each.second, each.score): each for each in figures.comparisons}
         self._points = {(each.method, each.votes_used, each.score): each for each in figures.points}
 
@@ -65,6 +74,32 @@ class Answers:
     def found(self, schedule: str, first: str, second: str, score: str) -> str:
         """The name of the better method, or noise."""
         return self._found[schedule, first, second, score].found
+
+    def always(self, found: str, schedule: str, firsts: Sequence[str], second: str, scores: Sequence[str]) -> bool:
+        """Whether that was found in all of these comparisons."""
+        return all(self.found(schedule, first, second, score) == found for first in firsts for score in scores)
+
+    def better(self, first: str, second: str) -> list[tuple[str, str]]:
+        """The schedules and scores in which the first is better than the second, outside the noise."""
+        return [key[0::3] for key, each in self._found.items() if key[1:3] == (first, second) and each.found == first]
+
+    def worse(self, first: str, second: str) -> list[tuple[str, str]]:
+        """Those in which the first is worse."""
+        return [key[0::3] for key, each in self._found.items() if key[1:3] == (first, second) and each.found == second]
+
+    def classes(self, schedule: str, first: str, second: str) -> str:
+        """The classes whose recalls differ, with intervals that leave out 0: such as +3.1 happy and -4.0 fear."""
+        of_pair = (self._found.get((schedule, first, second, RECALL + name)) for name in self._figures.class_names)
+        clear = [each for each in of_pair if each is not None and (each.low > 0 or each.high < 0)]
+        told = [f"{shown(e.score, e.difference, signed=True)} {e.score.removeprefix(RECALL)}" for e in clear]
+        return joined(told) if told else "no class"
+
+    def mean(self, schedule: str, method: str, score: str, reading: str | None = None) -> float:
+        """A score, the mean over seeds, by a reading of the output or by the one that the method is judged by."""
+        row = f"{method}/{schedule}"
+        of_row = [each for each in self._figures.trainings[schedule] if each.row == row]
+        values = [e.values[score] for e in of_row if (e.judged if reading is None else e.reading == reading)]
+        return fmean(value for value in values if value is not None)
 
     def point(self, method: str, votes_used: int, score: str) -> str:
         """A score with some votes of each picture, in percent."""

@@ -25,7 +25,8 @@ def draw_all(figures: Figures, folder: Path) -> None:
     """Draw all three."""
     draw_differences(figures.comparisons, folder / DIFFERENCES)
     draw_recalls(figures.comparisons, figures.class_names, folder / RECALLS)
-    draw_curves(figures.points, folder / CURVES)
+    if figures.points:
+        draw_curves(figures.points, folder / CURVES)
 
 
 def draw_differences(comparisons: Sequence[Comparison], path: Path) -> None:

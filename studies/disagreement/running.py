@@ -4,38 +4,19 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from midas_dfer.clips.store.clip_store import ClipStore
 from midas_dfer.errors import JobError
-from midas_dfer.experiments.jobs import Job, JobResult, load_result, run_job
-from midas_dfer.experiments.results import ExperimentResult, MethodResult
+from midas_dfer.experiments.jobs import Job, load_result, run_job
 from midas_dfer.files import write_file
 from midas_dfer.training.recognizer import DivergedError
-from studies.disagreement.data import Scored, study_store
+from studies.disagreement.data import study_store
+from studies.disagreement.grid import Training
 
 PLAN_FILE, FAILED_FILE = "plan.json", "failed.json"
 
 
-class Planned(Protocol):
-    """A training of a study."""
-
-    @property
-    def scored(self) -> Scored:
-        """On which part."""
-        ...
-
-    @property
-    def num_train(self) -> int | None:
-        """How many pictures; None for all."""
-        ...
-
-    def job(self, store: Path) -> Job:
-        """The job, in a store of `study_store`."""
-        ...
-
-
-def plan_jobs(trainings: Sequence[Planned], base: ClipStore, out: Path) -> list[Job]:
+def plan_jobs(trainings: Sequence[Training], base: ClipStore, out: Path) -> list[Job]:
     """Write the stores that trainings need, and OUT/plan.json: every job, in order."""
     stores = {}
     for training in trainings:
@@ -55,6 +36,7 @@ def read_plan(out: Path) -> list[Job]:
 def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str], None] = print) -> int:
     """Do jobs in their order; one that is done is not done again, one that was interrupted goes on.
 
+    No score is told, as none is to be looked at before all are there.
     A training whose loss became NaN is written down in OUT/failed.json and left alone.
 
     Args:
@@ -77,7 +59,7 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
             return len(open_jobs) - number
         clock, processor = time.monotonic(), time.process_time()
         try:
-            result = run_job(job, out, say=lambda line: None)
+            run_job(job, out, say=lambda line: None)
         except JobError as error:
             if not isinstance(error.__cause__, DivergedError):
                 raise
@@ -85,12 +67,9 @@ def run_all(jobs: Sequence[Job], out: Path, *, hours: float, say: Callable[[str]
             write_file(path, json.dumps(failed, indent=1) + "\n")
             say(f"{job.name}: {error}")
             continue
-        scores, wall, spent = result.evaluation, time.monotonic() - clock, time.process_time() - processor
+        wall, spent = time.monotonic() - clock, time.process_time() - processor
         left = (time.monotonic() - began) / (number + 1) * (len(open_jobs) - number - 1) / 3600
-        say(
-            f"{job.name}: WAR {100 * (scores.war or 0):.2f}, UAR {100 * (scores.uar or 0):.2f} "
-            f"({wall:.0f} s, {spent:.0f} s of processor time; {left:.1f} h left)"
-        )
+        say(f"{job.name}: {wall:.0f} s, {spent:.0f} s of processor time; {left:.1f} h left")
     return 0
 
 
@@ -98,12 +77,3 @@ def read_failed(path: Path) -> dict[str, str]:
     """The trainings that diverged, and what was said of each."""
     failed: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
     return failed
-
-
-def collect(out: Path) -> ExperimentResult:
-    """All that is done of OUT/plan.json, row by row in the order of the plan; nothing where there is no plan."""
-    rows: dict[str, list[JobResult]] = {}
-    for job in read_plan(out) if (out / PLAN_FILE).is_file() else []:
-        if (result := load_result(job, out)) is not None:
-            rows.setdefault(job.method, []).append(result)
-    return ExperimentResult("ferplus", tuple(MethodResult(name, tuple(results)) for name, results in rows.items()))

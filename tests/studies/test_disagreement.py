@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from studies.disagreement.figures import Figures, Point, curves
+from studies.disagreement.figures import Figures, Point, curves, seeds_of_all
 from studies.disagreement.grid import METHODS, REGULARISERS, SCHEDULES, Training, trainings
 from studies.disagreement.kept import Result
 from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, pooled, scores_of
@@ -273,7 +273,12 @@ def test_curves_are_means_over_seeds_with_their_intervals(results):
         f"soft/short-votes-{n}": tuple(replace(r, training=replace(r.training, votes_used=n)) for r in soft)
         for n in (1, 3)
     }
-    found = curves(rows, {"hard/short": hard})
+    plan = [row[0].training for row in rows.values()]
+    assert seeds_of_all(plan, rows) == [0, 1, 2, 3]
+    assert seeds_of_all(plan, {**rows, "soft/short-votes-3": rows["soft/short-votes-3"][1:3]}) == [1, 2]
+    assert seeds_of_all(plan, {"soft/short-votes-3": rows["soft/short-votes-3"]}) == []
+    assert curves(rows, {"hard/short": hard}, [1]) == []  # one seed says nothing of the noise
+    found = curves(rows, {"hard/short": hard}, [0, 1, 2])
     by_place = {(each.method, each.votes_used, each.score): each for each in found}
     assert {key[:2] for key in by_place} == {
         ("soft", 1),
@@ -330,12 +335,25 @@ def test_the_page_says_what_was_found(figures, tmp_path):
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
-def test_a_sentence_that_the_data_do_not_carry_is_refused(figures):
+def test_a_sentence_that_the_data_do_not_carry_is_refused(figures, tmp_path):
     of = Answers(figures)
     assert of.found("long", "midas_softmax", "soft", "TV") == "midas_softmax"
     told = of.gain("long", "midas_softmax", "soft", "TV")
     assert re.fullmatch(r"\N{MINUS SIGN}0\.\d{3} \(\S+ to \S+; p (= |< )\.\d{3}\)", told)
     assert of.point("soft", 10, "WAR") == "60.0"
+    assert ("long", "TV") in of.better("midas_softmax", "soft")
+    assert of.worse("midas_softmax", "soft") == []
+    clear = of.classes("long", "midas_softmax", "soft")
+    assert clear == "no class" or set(re.findall("[a-z]+", clear)) <= {*CLASSES, "and"}
+    rows = [each for each in figures.trainings["long"] if each.row == "midas_softmax/long"]
+    for reading, wanted in (("probabilities", "probabilities"), (None, "vote_shares")):
+        expected = np.mean([each.values["KL"] for each in rows if each.reading == wanted])
+        assert of.mean("long", "midas_softmax", "KL", reading) == pytest.approx(expected)
     assert of.holds(True, "mixing helps") == "mixing helps"
-    with pytest.raises(ValueError, match="do not carry it: mixing helps"):
-        of.holds(of.found("long", "midas_none", "soft", "WAR") == "midas_none", "mixing helps")
+    answers = tmp_path / "answers.md"
+    claim = '{{ of.holds(of.found("long", FIRST, "soft", "TV") == FIRST, "Mixing helps.") }}'
+    answers.write_text(claim.replace("FIRST", '"midas_softmax"'))
+    assert "## Answers\n\nMixing helps.\n" in page(figures, answers)
+    answers.write_text(claim.replace("FIRST", '"midas_none"'))
+    with pytest.raises(ValueError, match="do not carry it: Mixing helps"):
+        page(figures, answers)
