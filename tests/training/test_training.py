@@ -607,24 +607,28 @@ def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_
     assert Run.open(tmp_path / "run").provenance.epochs_done == 1
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+SIGNALLED = """
+import os, signal, sys
+from midas_dfer.training import recognizer
+signal.signal(signal.SIGINT, signal.default_int_handler)
+real_step = recognizer.Recognizer.training_step
+def step(self, batch, batch_idx):
+    if self.current_epoch == 1:
+        os.kill(os.getpid(), int(sys.argv[1]))
+    return real_step(self, batch, batch_idx)
+recognizer.Recognizer.training_step = step
+from midas_dfer.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_training_with_a_word_on_how_to_go_on(signal_number, store, tmp_path):
     """Lightning leaves with status 0 at SIGTERM: a training that was cut off must not look like a finished one."""
     run = tmp_path / "run"
     flags = [f"--{name}={value}" for name, value in SMALL.items()]
-    command = [sys.executable, "-m", "midas_dfer", "train", f"--store={store.path}", f"--out={run}", *flags]
-    process = subprocess.Popen(
-        [*command, "--epochs=100000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(signal_number)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    assert told == f"midas: interrupted; go on with: midas train --resume {run}\n"
+    command = ["train", f"--store={store.path}", f"--out={run}", *flags, "--epochs=100000"]
+    done = run_program(SIGNALLED, int(signal_number), *command)
+    assert done.returncode == 1
+    assert done.stderr == f"midas: interrupted; go on with: midas train --resume {run}\n"
     assert not Run.open(run).finished
