@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from benchmarks.machine import machine
 
-from midas_dfer import metrics
-from midas_dfer.comparison.intervals import method_intervals
 from midas_dfer.comparison.pairing import align
-from midas_dfer.comparison.predictions import PooledPredictions
 from midas_dfer.errors import RequestError
 from midas_dfer.files import read_json, write_file
 from midas_dfer.manifest.manifest import Manifest
@@ -27,9 +25,10 @@ from studies.disagreement.grid import (
     trainings,
 )
 from studies.disagreement.kept import KEPT, Result, read_kept
-from studies.disagreement.measured import Comparison, Scores, compared, complete, of_seeds, pooled, scores_of
+from studies.disagreement.measured import TESTED, Comparison, Scores, compared, complete, of_seeds, pooled, scores_of
 from studies.disagreement.regularised import best_regularisers
 from studies.disagreement.running import FAILED_FILE, read_failed
+from studies.disagreement.uncertainty import SeedNoise, by_seed, level_of
 from studies.pages import broken_json
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -130,7 +129,7 @@ def collect_figures(
             for stage, rows in kept.items()
         },
         comparisons=tuple(comparisons),
-        points=tuple(curves(kept["votes"], kept["short"], seeds_of_all(plan["votes"], kept["votes"]))),
+        points=tuple(curves(kept["votes"], kept["short"], seeds_of_all(plan["votes"], kept["votes"]), repeats=repeats)),
     )
 
 
@@ -148,40 +147,44 @@ def plan_of(divided: Manifest, folder: Path = KEPT) -> tuple[dict[Stage, list[Tr
 
 
 def curves(
-    fewer: Mapping[str, Sequence[Result]], ten: Mapping[str, Sequence[Result]], seeds: Sequence[int]
+    fewer: Mapping[str, Sequence[Result]],
+    ten: Mapping[str, Sequence[Result]],
+    seeds: Sequence[int],
+    *,
+    repeats: int = 10_000,
 ) -> list[Point]:
     """The scores over the number of votes that were used; with one, some methods are soft labels, and get their point.
 
-    Fewer than two seeds say nothing of the noise of training, and give no curves.
+    The noise of training is taken from all rows together. Fewer than two seeds say nothing of it, and give no curves.
+    There is no TV where a method gives no vote shares and does so with more votes, as MIDAS with softmax and one vote.
 
     Args:
         fewer: the trainings of each row of the stage votes.
         ten: of the short schedule, with all votes.
         seeds: which are taken; those that all rows have.
+        repeats: resamples of the pictures.
+
+    Raises:
+        RequestError: trainings were scored on other pictures.
     """
-    found: list[Point] = []
     if len(seeds) < 2:
-        return found
+        return []
+    rows = {}
     for row in (*fewer.values(), *ten.values()):
-        training = row[0].training
-        kept = of_seeds(row, seeds)
+        training, kept = row[0].training, of_seeds(row, seeds)
         if training.method not in NOT_WITH_FEWER_VOTES and kept:
-            found += _points(training.method, training.votes_used or VOTES_PER_PICTURE, pooled(kept))
+            aligned = align(pooled(kept))
+            if aligned is None:
+                raise RequestError(f"{training.row}: its trainings were not all scored on the same pictures")
+            rows[training.method, training.votes_used or VOTES_PER_PICTURE] = aligned
+    found: list[Point] = []
+    for score in TESTED:
+        noise = SeedNoise.of_means(np.stack([by_seed(aligned, score) for aligned in rows.values()]))
+        for (method, votes_used), aligned in rows.items():
+            if score == "TV" and not aligned.implied and method != "hard":
+                continue
+            generator = np.random.default_rng(0)
+            each = level_of(aligned, score, noise, repeats=repeats, generator=generator)
+            found.append(Point(method, votes_used, score, each.difference, each.low, each.high, len(seeds)))
     alone = [each for each in found if each.method == "soft" and each.votes_used == 1]
     return found + [replace(each, method=name) for name in SAME_WITH_ONE_VOTE for each in alone]
-
-
-def _points(method: str, votes_used: int, table: PooledPredictions) -> list[Point]:
-    aligned, recognised = align(table), method_intervals(table)
-    if aligned is None or recognised is None:
-        raise RequestError(f"{method}: its trainings were not all scored on the same pictures, or these have no labels")
-    gaps = [metrics.total_variation(shown, aligned.votes, reduction="none") for shown in aligned.vote_shares]
-    scores = [metrics.mean_scores({"TV": each}) for each in gaps]
-    of_votes = metrics.intervals_of_scores(scores, num_clips=len(aligned.video_ids))["TV"]
-    found = {"WAR": recognised.war, "UAR": recognised.uar, "TV": of_votes}
-    seeds = len(aligned.seeds)
-    return [
-        Point(method, votes_used, score, each.value, each.low, each.high, seeds)
-        for score, each in found.items()
-        if each is not None
-    ]

@@ -24,7 +24,7 @@ class SeedNoise:
     """What is known of the noise of training, from all methods of a schedule.
 
     Attributes:
-        variance: of the difference of two methods' means over the seeds.
+        variance: of the difference of two methods' means over the seeds, or of one method's mean.
         freedom: degrees of freedom of that estimate.
     """
 
@@ -45,10 +45,22 @@ class SeedNoise:
         freedom = (M - 1) * (S - 1)
         return cls(2 * float((rest**2).sum()) / freedom / S, freedom)
 
+    @classmethod
+    def of_means(cls, scores: Float64[np.ndarray, "M S"]) -> "SeedNoise":
+        """The same of the mean of one of the methods: how far seeds are from it, of all methods together.
+
+        Raises:
+            RequestError: there are not two seeds.
+        """
+        M, S = scores.shape
+        if S < 2:
+            raise RequestError(f"{S} seed says nothing of the noise of training; expected two or more")
+        return cls(float(scores.var(axis=1, ddof=1).mean()) / S, M * (S - 1))
+
 
 @dataclass(frozen=True)
 class Uncertain:
-    """A difference, the mean over seeds, with what is known of it.
+    """A difference, or a score, the mean over seeds, with what is known of it.
 
     Attributes:
         seeds_error, pictures_error: its standard errors: by the noise of training, and for other pictures.
@@ -119,11 +131,29 @@ def difference_of(
     """
     classes, first = _of_pictures(pair.first, score, of)
     _, second = _of_pictures(pair.second, score, of)
-    gaps = (first - second).mean(axis=0)
+    return _over_pictures(classes, (first - second).mean(axis=0), noise, repeats, generator)
+
+
+def level_of(
+    method: AlignedPredictions, score: TestedScore, noise: SeedNoise, *, repeats: int, generator: np.random.Generator
+) -> Uncertain:
+    """A score of one method with its interval; `noise` is `SeedNoise.of_means`. Its p means nothing."""
+    classes, values = _of_pictures(method, score, None)
+    return _over_pictures(classes, values.mean(axis=0), noise, repeats, generator)
+
+
+def _over_pictures(
+    classes: Int64[np.ndarray, " N"],
+    values: Float64[np.ndarray, " N"],
+    noise: SeedNoise,
+    repeats: int,
+    generator: np.random.Generator,
+) -> Uncertain:
+    """The mean of what each picture has, over the classes, and what other pictures would change in it."""
     each_class = np.eye(int(classes.max()) + 1)[classes]
-    sums = resampled_sums(np.hstack([each_class, each_class * gaps[:, None]]), repeats, generator)
+    sums = resampled_sums(np.hstack([each_class, each_class * values[:, None]]), repeats, generator)
     drawn = mean_recall(*np.hsplit(sums, 2))
-    return Uncertain.of(_mean(classes, gaps), noise, float(drawn.var(ddof=1)), len(classes))
+    return Uncertain.of(_mean(classes, values), noise, float(drawn.var(ddof=1)), len(classes))
 
 
 def _mean(classes: Int64[np.ndarray, " N"], values: Float64[np.ndarray, " N"]) -> float:

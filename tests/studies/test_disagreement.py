@@ -259,6 +259,15 @@ def test_scores_are_by_each_reading(results):
     assert [(each.reading, each.judged) for each in hard] == [("probabilities", True)]
 
 
+def test_the_noise_of_a_mean_is_that_of_all_methods():
+    scores = np.array([[0.5, 0.6, 0.7], [0.2, 0.2, 0.2]])
+    noise = SeedNoise.of_means(scores)
+    assert noise.variance == pytest.approx((0.01 + 0.0) / 2 / 3)
+    assert noise.freedom == 4
+    with pytest.raises(RequestError, match="1 seed says nothing"):
+        SeedNoise.of_means(scores[:, :1])
+
+
 def test_seeds_that_a_method_lacks_are_left_out(results):
     rows = {f"{name}/short": row for name, row in results["short"].items()}
     kept = complete({**rows, "hard/short": rows["hard/short"][1:]})
@@ -278,7 +287,7 @@ def test_curves_are_means_over_seeds_with_their_intervals(results):
     assert seeds_of_all(plan, {**rows, "soft/short-votes-3": rows["soft/short-votes-3"][1:3]}) == [1, 2]
     assert seeds_of_all(plan, {"soft/short-votes-3": rows["soft/short-votes-3"]}) == []
     assert curves(rows, {"hard/short": hard}, [1]) == []  # one seed says nothing of the noise
-    found = curves(rows, {"hard/short": hard}, [0, 1, 2])
+    found = curves(rows, {"hard/short": hard}, [0, 1, 2], repeats=200)
     by_place = {(each.method, each.votes_used, each.score): each for each in found}
     assert {key[:2] for key in by_place} == {
         ("soft", 1),
@@ -291,6 +300,13 @@ def test_curves_are_means_over_seeds_with_their_intervals(results):
     assert point.seeds == 3
     assert point.mean == pytest.approx(np.mean([each.values["TV"] for each in used]))
     assert point.low < point.mean < point.high
+    reaches = {round(each.high - each.low, 4) for each in found if each.score == "WAR"}
+    assert max(reaches) < 1.5 * min(reaches)  # the noise of training is that of all together
+    silent = replace(soft[0].predictions, vote_shares=None)
+    silenced = {name: tuple(replace(r, predictions=silent) for r in row) for name, row in rows.items()}
+    without = curves({**rows, "soft/short-votes-1": silenced["soft/short-votes-1"]}, {}, [0, 1], repeats=20)
+    assert {each.votes_used for each in without if each.score == "TV"} == {3}
+    assert {each.votes_used for each in without if each.score == "WAR"} == {1, 3}
     assert by_place["soft", 3, "UAR"].mean == pytest.approx(np.mean([each.values["UAR"] for each in used]))
     assert by_place["votes", 1, "WAR"] == replace(by_place["soft", 1, "WAR"], method="votes")
 
