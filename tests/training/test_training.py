@@ -607,6 +607,20 @@ def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_
     assert Run.open(tmp_path / "run").provenance.epochs_done == 1
 
 
+def test_a_signal_that_ended_the_reading_processes_too_is_no_fault_of_theirs(store, tmp_path, monkeypatch):
+    def step(self, batch, batch_idx):
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Recognizer, "training_step", step)
+    try:
+        with pytest.raises(JobError, match=r"^interrupted; go on with: midas train --resume .*run"):
+            train(small(), store, tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 SIGNALLED = """
 import os, signal, sys
 from midas_dfer.training import recognizer

@@ -47,10 +47,16 @@ class OwnSignals(Callback):
         """As `__init__` left it."""
         return self
 
-    def __exit__(self, *of: object) -> None:
-        """Put back what was there before."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Put back what was there before.
+
+        Raises:
+            KeyboardInterrupt: other processes, which the signal ended too, were missed before the next batch.
+        """
         for number, before in self.before.items():
             signal.signal(number, before)
+        if self.came is not None and isinstance(error, RuntimeError | ReaderError):
+            raise KeyboardInterrupt from error
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """From here on, wait for the next batch; who had a signal ignored, as nohup does, is not disturbed."""
