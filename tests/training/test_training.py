@@ -583,8 +583,17 @@ def test_an_epoch_is_saved_before_its_line_is_said(store, tmp_path):
     assert resume(tmp_path / "run").provenance.epochs_done == 3
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where this process was told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_path, monkeypatch):
+def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_path, monkeypatch, capfd):
     """Raised within a lock, as that of TensorBoard's queue, the end of the fit would wait for it forever."""
     real, learned = Recognizer.training_step, []
 
@@ -595,30 +604,25 @@ def test_ctrl_c_waits_for_the_batch_and_a_second_one_does_not(times, store, tmp_
         learned.append((self.current_epoch, batch_idx))
         return real(self, batch, batch_idx)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(Recognizer, "training_step", step)
-    try:
-        with pytest.raises(JobError, match=r"interrupted; go on with: midas train --resume .*run"):
-            train(small(batch_size=2), store, tmp_path / "run")
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr("midas_dfer.training.fitting.os.isatty", lambda number: True)
+    with pytest.raises(JobError, match=r"interrupted; go on with: midas train --resume .*run"):
+        train(small(batch_size=2), store, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "ends after this batch; Ctrl-C again ends it at once" in capfd.readouterr().err
     assert learned[-1] == ((1, 1) if times == 1 else (1, 0))
     assert Run.open(tmp_path / "run").provenance.epochs_done == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_signal_that_ended_the_reading_processes_too_is_no_fault_of_theirs(store, tmp_path, monkeypatch):
     def step(self, batch, batch_idx):
         os.kill(os.getpid(), signal.SIGINT)
         raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(Recognizer, "training_step", step)
-    try:
-        with pytest.raises(JobError, match=r"^interrupted; go on with: midas train --resume .*run"):
-            train(small(), store, tmp_path / "run")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(JobError, match=r"^interrupted; go on with: midas train --resume .*run"):
+        train(small(), store, tmp_path / "run")
 
 
 SIGNALLED = """
