@@ -79,9 +79,16 @@ class Figures:
 
     @classmethod
     def read(cls, path: Path) -> "Figures":
-        """Of a file that `write` wrote."""
-        content = read_json(path, "write it again: python -m studies.disagreement score")
-        return read_fields(cls, content, path.name)
+        """Of a file that `write` wrote.
+
+        Raises:
+            RequestError: it is not there, or damaged.
+        """
+        again = "write it again: python -m studies.disagreement score"
+        try:
+            return read_fields(cls, read_json(path, again), path.name)
+        except ValueError as error:
+            raise RequestError(f"{path} is damaged ({error}); {again}") from error
 
     def missing(self, stage: str) -> int:
         """How many trainings of a stage are neither finished nor failed."""

@@ -335,6 +335,9 @@ def figures(results, comparisons):
 def test_the_page_says_what_was_found(figures, tmp_path):
     figures.write(tmp_path / "results.json")
     assert Figures.read(tmp_path / "results.json") == figures
+    (tmp_path / "other.json").write_text('{"machine": 3}')
+    with pytest.raises(RequestError, match=r"other\.json is damaged .*write it again: .* score"):
+        Figures.read(tmp_path / "other.json")
     text = page(figures)
     assert [figures.missing(stage) for stage in ("short", "long")] == [0, 0]
     assert "Not finished" not in text
