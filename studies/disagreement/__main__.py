@@ -23,7 +23,7 @@ from studies.disagreement.running import plan_jobs, run_all
 
 DIVISION_SEED = 2026
 NEED_NO_CHOICE = ("choose", "votes")
-"""Stages that do without `soft_regularised`'s regulariser."""
+"""Stages without a method that has the chosen regulariser."""
 
 
 def main() -> int:

@@ -20,6 +20,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "midas_counts": {"normalization": "softmax_counts"},
         "votes": {"labels": "votes", "mixer": "none"},
         "dirichlet_multinomial": {"loss": "dirichlet_multinomial", "mixer": "none"},
+        "midas_none_regularised": {"normalization": "none"},
+        "midas_softmax_regularised": {"normalization": "softmax"},
     }
 )
 """The settings in which the methods differ; mixers are midas, labels soft, where nothing else is said."""
@@ -32,6 +34,9 @@ REGULARISERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What is tried on the validation part for `soft_regularised`."""
+
+REGULARISED = ("soft_regularised", "midas_none_regularised", "midas_softmax_regularised")
+"""Methods that have the regulariser that was chosen for the first of them."""
 
 VOTES_PER_PICTURE = 10
 """By which the epochs of `votes` are fewer, so that all methods take as many steps."""
@@ -69,7 +74,7 @@ CHOICE_SEED = 100
 VOTES_USED = (1, 2, 3, 5)
 """Fewer votes than the ten that there are."""
 VOTES_SEEDS = tuple(range(3))
-NOT_WITH_FEWER_VOTES = ("soft_regularised", "midas_counts")
+NOT_WITH_FEWER_VOTES = (*REGULARISED, "midas_counts")
 SAME_WITH_ONE_VOTE = ("hard", "votes", "dirichlet_multinomial")
 """Methods that are `soft` where a picture has one vote."""
 
@@ -82,7 +87,7 @@ class Training:
         method: one of `METHODS`.
         schedule: one of `SCHEDULES`.
         seed: of all that is drawn, the votes that are used among it.
-        regulariser: one of `REGULARISERS`, of soft_regularised.
+        regulariser: one of `REGULARISERS`, of the methods `REGULARISED`.
         votes_used: how many votes of each picture; None for all.
         scored: on which part.
     """
@@ -159,7 +164,7 @@ def trainings(stage: Stage, chosen: Mapping[str, str]) -> list[Training]:
         pairs = [(m, n) for n in VOTES_USED for m in methods if n > 1 or m not in SAME_WITH_ONE_VOTE]
         return [Training(m, "short", seed, votes_used=n) for seed in VOTES_SEEDS for m, n in pairs]
     return [
-        Training(method, stage, seed, chosen[CHOICE_OF[stage]] if method == "soft_regularised" else None)
+        Training(method, stage, seed, chosen[CHOICE_OF[stage]] if method in REGULARISED else None)
         for seed in SCHEDULES[stage].seeds
         for method in METHODS
     ]

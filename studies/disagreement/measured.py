@@ -29,6 +29,8 @@ COMPARISONS = (
     ("soft_regularised", "soft"),
     ("midas_softmax", "soft_regularised"),
     ("midas_none", "soft_regularised"),
+    ("midas_softmax_regularised", "soft_regularised"),
+    ("midas_none_regularised", "soft_regularised"),
 )
 TESTED: tuple[TestedScore, ...] = get_args(TestedScore)
 RARE_RECALL = "rare"

@@ -11,6 +11,8 @@ NAMES: Mapping[str, str] = {
     "midas_counts": "MIDAS, softmax of counts",
     "votes": "each vote alone",
     "dirichlet_multinomial": "Dirichlet-multinomial",
+    "midas_none_regularised": "MIDAS, none, regularised",
+    "midas_softmax_regularised": "MIDAS, softmax, regularised",
 }
 
 LOOKS: Mapping[str, tuple[str, str, str]] = {

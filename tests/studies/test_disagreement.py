@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from studies.disagreement.figures import Figures, Point, curves, seeds_of_all
-from studies.disagreement.grid import METHODS, REGULARISERS, SCHEDULES, Training, trainings
+from studies.disagreement.grid import METHODS, REGULARISED, REGULARISERS, SCHEDULES, Training, trainings
 from studies.disagreement.kept import Result
 from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, pooled, scores_of
 from studies.disagreement.names import RECALL
@@ -35,7 +35,7 @@ def test_the_plan_is_that_of_the_protocol():
         (name, "all" if each.num_train is None else f"{each.num_train:,}", each.epochs, each.seeds)
         for name, each in SCHEDULES.items()
     ]
-    assert [len(trainings(stage, CHOSEN)) for stage in ("choose", *SCHEDULES, "votes")] == [6, 40, 40, 24, 63]
+    assert [len(trainings(stage, CHOSEN)) for stage in ("choose", *SCHEDULES, "votes")] == [6, 50, 50, 30, 63]
 
 
 def test_methods_differ_in_what_the_protocol_says_alone():
@@ -47,10 +47,13 @@ def test_methods_differ_in_what_the_protocol_says_alone():
         "midas_counts": {"mixer", "alpha", "normalization"},
         "votes": {"labels", "epochs"},
         "dirichlet_multinomial": {"loss"},
+        "midas_none_regularised": {"mixer", "alpha", "normalization", "weight_decay"},
+        "midas_softmax_regularised": {"mixer", "alpha", "weight_decay"},
     }
+    assert allowed.keys() | {"soft"} == METHODS.keys()
     plain = Training("soft", "short", 3).config()
     for method, names in allowed.items():
-        regulariser = "decay" if method == "soft_regularised" else None
+        regulariser = "decay" if method in REGULARISED else None
         config = Training(method, "short", 3, regulariser).config()
         differ = {each.name for each in fields(RunConfig) if getattr(config, each.name) != getattr(plain, each.name)}
         assert differ == names, method
