@@ -108,10 +108,10 @@ def _read_list(file: Path) -> Records:
         for each in entry if isinstance(entry, list) else [entry]:
             if not isinstance(each, dict):
                 kind = type(each).__name__
-                raise RequestError(f"{file}: entry {number} holds {kind}, not an object. Put one object for each clip.")
+                raise RequestError(f"{file}: prediction {number} holds {kind}, not an object. Put one object for each clip.")
             rows.append(each)
 
-    read_json_entries(file, "entry", take, advice="Expected a list with an object for each clip.")
+    read_json_entries(file, "prediction", take, advice="Expected a list with an object for each clip.")
     if not any(rows):
         raise RequestError(f"{file} holds no rows. Expected a list with an object for each clip.")
     return replace(read_json_lines(file, "\n".join(map(json.dumps, rows)).encode()), lines=None)

@@ -100,7 +100,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({first_line(error)}). Check its permissions.") from error
     if not data.removeprefix(BOM).strip():
-        raise RequestError(f"{file} is empty. It should hold a header, then one row per video or per vote.")
+        raise RequestError(f"{file} is empty. Expected a header and rows below it.")
     if kind == "parquet":
         records = _from_parquet(file)
     else:
@@ -108,8 +108,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
         records = _from_csv(file, data) if kind == "csv" else read_json_lines(file, data)
     if records.table.height == 0:
         raise RequestError(
-            f"{file} has the columns {', '.join(records.table.columns)}, but no rows. "
-            "It should hold one row per video or per vote."
+            f"{file} has the columns {', '.join(records.table.columns)}, but no rows. Expected rows below its header."
         )
     return records
 
