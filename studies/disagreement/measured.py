@@ -185,7 +185,7 @@ def _of_schedule(schedule: str, methods: ByMethod, repeats: int, seed: int) -> l
         about = (schedule, first, second)
         for score in TESTED:
             test = difference_of(pair, score, noise[score], repeats=repeats, generator=generator)
-            found.append(Comparison(*about, score, len(pair.first.seeds), **asdict(test)))
+            found.append(Comparison(*about, score, len(pair.first.seeds), **asdict(test), p=test.p))
         for name, of in recalls.items():
             shown = difference_of(pair, "UAR", noise_of_recalls[name], of=of, repeats=repeats, generator=generator)
             found.append(Comparison(*about, name, len(pair.first.seeds), shown.difference, shown.low, shown.high))

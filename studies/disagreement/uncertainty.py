@@ -66,7 +66,6 @@ class Uncertain:
         seeds_error, pictures_error: its standard errors: by the noise of training, and for other pictures.
         freedom: degrees of freedom of both together (Satterthwaite 1946).
         low, high: its interval of 95 %.
-        p: two-sided, of the t test.
     """
 
     difference: float
@@ -75,11 +74,20 @@ class Uncertain:
     freedom: float
     low: float
     high: float
-    p: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of the t test whether a difference is 0."""
+        from scipy.special import stdtr
+
+        error = math.hypot(self.seeds_error, self.pictures_error)
+        if error == 0.0:
+            return float(self.difference == 0.0)
+        return 2 * float(stdtr(self.freedom, -abs(self.difference) / error))
 
     @classmethod
     def of(cls, difference: float, noise: SeedNoise, variance: float, pictures: int) -> "Uncertain":
-        """Add up both variances, and test.
+        """Add up both variances.
 
         Args:
             difference: the mean over the seeds.
@@ -87,16 +95,14 @@ class Uncertain:
             variance: of the difference, over samples of so many pictures.
             pictures: how many there are.
         """
-        from scipy.special import stdtr, stdtrit
+        from scipy.special import stdtrit
 
         errors, total = (math.sqrt(noise.variance), math.sqrt(variance)), noise.variance + variance
         if total == 0.0:
-            return cls(difference, *errors, float(noise.freedom), difference, difference, float(difference == 0.0))
+            return cls(difference, *errors, float(noise.freedom), difference, difference)
         freedom = total**2 / (noise.variance**2 / noise.freedom + variance**2 / (pictures - 1))
-        error = math.sqrt(total)
-        reach = float(stdtrit(freedom, 0.975)) * error
-        p = 2 * float(stdtr(freedom, -abs(difference) / error))
-        return cls(difference, *errors, freedom, difference - reach, difference + reach, p)
+        reach = float(stdtrit(freedom, 0.975)) * math.sqrt(total)
+        return cls(difference, *errors, freedom, difference - reach, difference + reach)
 
 
 def by_seed(method: AlignedPredictions, score: TestedScore, of: ClassNumbers = None) -> Float64[np.ndarray, " S"]:
@@ -137,7 +143,7 @@ def difference_of(
 def level_of(
     method: AlignedPredictions, score: TestedScore, noise: SeedNoise, *, repeats: int, generator: np.random.Generator
 ) -> Uncertain:
-    """A score of one method with its interval; `noise` is `SeedNoise.of_means`. Its p means nothing."""
+    """A score of one method with its interval; `noise` is `SeedNoise.of_means`."""
     classes, values = _of_pictures(method, score, None)
     return _over_pictures(classes, values.mean(axis=0), noise, repeats, generator)
 
