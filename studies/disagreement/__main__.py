@@ -22,7 +22,7 @@ from studies.disagreement.pictures import draw_all
 from studies.disagreement.running import plan_jobs, run_all
 
 DIVISION_SEED = 2026
-NEED_NO_CHOICE = ("choose", "votes")
+NEED_NO_CHOICE = ("choose", "votes", "budget")
 """Stages without a method that has the chosen regulariser."""
 
 

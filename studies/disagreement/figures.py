@@ -1,6 +1,6 @@
 """All figures of the study, as results.json holds them, and how they come of its trainings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from midas_dfer.manifest.manifest import Manifest
 from midas_dfer.training.run_folder.typed_json import read_fields
 from studies.disagreement.data import facts_of
 from studies.disagreement.grid import (
+    BUDGET_METHODS,
+    METHODS,
     NOT_WITH_FEWER_VOTES,
     SAME_WITH_ONE_VOTE,
     SCHEDULES,
@@ -38,6 +40,7 @@ RESULTS = Path(__file__).with_name("results.json")
 class Point:
     """A method that was trained on some votes of each picture: a score, the mean over seeds, and its 95 % interval."""
 
+    schedule: str
     method: str
     votes_used: int
     score: str
@@ -60,7 +63,7 @@ class Figures:
         failed: trainings whose loss became NaN, and what was said of each.
         trainings: of all stages; of the first, on the validation part.
         comparisons: of all schedules, over the seeds that all of its methods have.
-        points: of the curves of votes needed.
+        points: of the curves of votes needed, and of one vote or all votes of all pictures.
     """
 
     machine: dict[str, Any]
@@ -120,6 +123,11 @@ def collect_figures(
     say("the differences between methods, which take some minutes")
     comparisons = compared({name: each for name, each in common.items() if each}, repeats=repeats)
     say("the curves of votes needed")
+
+    def points(stage: Stage, full: Stage, methods: Collection[str]) -> list[Point]:
+        with_all = {row: each for row, each in kept[full].items() if each[0].training.method in methods}
+        return curves(kept[stage], with_all, seeds_of_all(plan[stage], kept[stage]), repeats=repeats)
+
     return Figures(
         machine=machine(),
         data=facts_of(divided),
@@ -136,7 +144,10 @@ def collect_figures(
             for stage, rows in kept.items()
         },
         comparisons=tuple(comparisons),
-        points=tuple(curves(kept["votes"], kept["short"], seeds_of_all(plan["votes"], kept["votes"]), repeats=repeats)),
+        points=(
+            *points("votes", "short", METHODS.keys() - {*NOT_WITH_FEWER_VOTES}),
+            *points("budget", "all", BUDGET_METHODS),
+        ),
     )
 
 
@@ -155,19 +166,20 @@ def plan_of(divided: Manifest, folder: Path = KEPT) -> tuple[dict[Stage, list[Tr
 
 def curves(
     fewer: Mapping[str, Sequence[Result]],
-    ten: Mapping[str, Sequence[Result]],
+    full: Mapping[str, Sequence[Result]],
     seeds: Sequence[int],
     *,
     repeats: int = 10_000,
 ) -> list[Point]:
     """The scores over the number of votes that were used; with one, some methods are soft labels, and get their point.
 
-    The noise of training is taken from all rows together. Fewer than two seeds say nothing of it, and give no curves.
-    There is no TV where a method gives no vote shares and does so with more votes, as MIDAS with softmax and one vote.
+    All rows are of one schedule, and the noise of training is taken from all of them together. Fewer than two seeds say
+    nothing of it, and give no curves. There is no TV where a method gives no vote shares and does so with more votes,
+    as MIDAS with softmax and one vote.
 
     Args:
-        fewer: the trainings of each row of the stage votes.
-        ten: of the short schedule, with all votes.
+        fewer: the trainings of each row with fewer votes.
+        full: of each row with all votes.
         seeds: which are taken; those that all rows have.
         repeats: resamples of the pictures.
 
@@ -177,21 +189,22 @@ def curves(
     if len(seeds) < 2:
         return []
     rows = {}
-    for row in (*fewer.values(), *ten.values()):
+    for row in (*fewer.values(), *full.values()):
         training, kept = row[0].training, of_seeds(row, seeds)
-        if training.method not in NOT_WITH_FEWER_VOTES and kept:
+        if kept:
             aligned = align(pooled(kept))
             if aligned is None:
                 raise RequestError(f"{training.row}: its trainings were not all scored on the same pictures")
-            rows[training.method, training.votes_used or VOTES_PER_PICTURE] = aligned
+            rows[training.schedule, training.method, training.votes_used or VOTES_PER_PICTURE] = aligned
     found: list[Point] = []
     for score in TESTED:
         noise = SeedNoise.of_means(np.stack([by_seed(aligned, score) for aligned in rows.values()]))
-        for (method, votes_used), aligned in rows.items():
+        for key, aligned in rows.items():
+            method = key[1]
             if score == "TV" and not aligned.implied and method != "hard":
                 continue
             generator = np.random.default_rng(0)
             each = level_of(aligned, score, noise, repeats=repeats, generator=generator)
-            found.append(Point(method, votes_used, score, each.difference, each.low, each.high, len(seeds)))
+            found.append(Point(*key, score, each.difference, each.low, each.high, len(seeds)))
     alone = [each for each in found if each.method == "soft" and each.votes_used == 1]
     return found + [replace(each, method=name) for name in SAME_WITH_ONE_VOTE for each in alone]

@@ -41,7 +41,7 @@ REGULARISED = ("soft_regularised", "midas_none_regularised", "midas_softmax_regu
 VOTES_PER_PICTURE = 10
 """By which the epochs of `votes` are fewer, so that all methods take as many steps."""
 
-Stage = Literal["choose", "short", "long", "all", "votes"]
+Stage = Literal["choose", "short", "long", "all", "votes", "budget"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -75,6 +75,8 @@ VOTES_USED = (1, 2, 3, 5)
 """Fewer votes than the ten that there are."""
 VOTES_SEEDS = tuple(range(3))
 NOT_WITH_FEWER_VOTES = (*REGULARISED, "midas_counts")
+BUDGET_METHODS = ("soft", "midas_none")
+"""Methods that are trained on one vote of all pictures."""
 SAME_WITH_ONE_VOTE = ("hard", "votes", "dirichlet_multinomial")
 """Methods that are `soft` where a picture has one vote."""
 
@@ -151,7 +153,8 @@ def trainings(stage: Stage, chosen: Mapping[str, str]) -> list[Training]:
     """The trainings of a stage, seed by seed, so that all methods have as many seeds whenever it is stopped.
 
     Args:
-        stage: choose, of the regulariser; a schedule; or votes, for how many votes are needed.
+        stage: choose, of the regulariser; a schedule; votes, for how many votes are needed; or budget, for whether as
+            many are worth more on more pictures.
         chosen: the regulariser of each schedule that one was chosen on; not needed to choose it.
     """
     if stage == "choose":
@@ -163,6 +166,8 @@ def trainings(stage: Stage, chosen: Mapping[str, str]) -> list[Training]:
         methods = [name for name in METHODS if name not in NOT_WITH_FEWER_VOTES]
         pairs = [(m, n) for n in VOTES_USED for m in methods if n > 1 or m not in SAME_WITH_ONE_VOTE]
         return [Training(m, "short", seed, votes_used=n) for seed in VOTES_SEEDS for m, n in pairs]
+    if stage == "budget":
+        return [Training(m, "all", seed, votes_used=1) for seed in SCHEDULES["all"].seeds for m in BUDGET_METHODS]
     return [
         Training(method, stage, seed, chosen[CHOICE_OF[stage]] if method in REGULARISED else None)
         for seed in SCHEDULES[stage].seeds

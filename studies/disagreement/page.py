@@ -7,9 +7,9 @@ from typing import Any
 
 from midas_dfer.wording import joined
 from studies.disagreement.figures import Figures
-from studies.disagreement.grid import METHODS, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_USED
+from studies.disagreement.grid import BUDGET_METHODS, METHODS, SCHEDULES, STAGES, VOTES_PER_PICTURE, VOTES_USED
 from studies.disagreement.measured import COMPARISONS, TESTED, Comparison, Scores
-from studies.disagreement.names import NAMES, RECALL, in_percent, shown
+from studies.disagreement.names import LOWER_IS_BETTER, NAMES, RECALL, in_percent, shown
 from studies.disagreement.pictures import CURVES, DIFFERENCES, RECALLS
 from studies.pages import mean_and_deviation, render, table
 
@@ -44,7 +44,11 @@ def page(figures: Figures, answers: Path | None = None) -> str:
             sections=sections,
             readings=_readings(figures),
             votes=_votes(figures),
-            votes_seeds=" or ".join(str(number) for number in sorted({each.seeds for each in figures.points})),
+            votes_seeds=" or ".join(
+                str(number) for number in sorted({each.seeds for each in figures.points if each.schedule == "short"})
+            ),
+            budget=_budget(figures),
+            more_steps=f"{_views(figures, 'all') / _views(figures, 'short'):.1f}",
             choice=_choice(figures),
             answers="" if answers is None else render(answers, of=Answers(figures)).strip(),
             pictures={"differences": DIFFERENCES, "recalls": RECALLS, "votes": CURVES},
@@ -62,7 +66,7 @@ class Answers:
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
         self._found = {(each.schedule, each.first, each.second, each.score): each for each in figures.comparisons}
-        self._points = {(each.method, each.votes_used, each.score): each for each in figures.points}
+        self._points = {(each.schedule, each.method, each.votes_used, each.score): each for each in figures.points}
 
     def gain(self, schedule: str, first: str, second: str, score: str) -> str:
         """Such as +1.2 (0.3 to 2.1; p = .012)."""
@@ -101,9 +105,22 @@ class Answers:
         values = [e.values[score] for e in of_row if (e.judged if reading is None else e.reading == reading)]
         return fmean(value for value in values if value is not None)
 
-    def point(self, method: str, votes_used: int, score: str) -> str:
+    def point(self, method: str, votes_used: int, score: str, schedule: str = "short") -> str:
         """A score with some votes of each picture, in percent."""
-        return f"{100 * self._points[method, votes_used, score].mean:.1f}"
+        return f"{100 * self._points[schedule, method, votes_used, score].mean:.1f}"
+
+    def apart(
+        self,
+        first: tuple[str, int],
+        second: tuple[str, int],
+        score: str,
+        schedules: tuple[str, str] = ("short", "short"),
+    ) -> bool:
+        """Whether the interval of one method and its number of votes is wholly above that of another."""
+        one, other = (
+            self._points[schedule, *row, score] for schedule, row in zip(schedules, (first, second), strict=True)
+        )
+        return one.high < other.low if score in LOWER_IS_BETTER else one.low > other.high
 
     @staticmethod
     def holds(claim: bool, words: str) -> str:
@@ -223,7 +240,7 @@ def _readings(figures: Figures) -> str:
 
 def _votes(figures: Figures) -> str:
     numbers = (*VOTES_USED, VOTES_PER_PICTURE)
-    points = {(each.method, each.score, each.votes_used): each for each in figures.points}
+    points = {(e.method, e.score, e.votes_used): e for e in figures.points if e.schedule == "short"}
     rows = []
     for score in TESTED:
         for method in METHODS:
@@ -233,6 +250,31 @@ def _votes(figures: Figures) -> str:
                     [score, NAMES[method], *("" if e is None else _interval(e.mean, e.low, e.high) for e in found)]
                 )
     return table(["", "method", *(f"{number} vote{'s' * (number > 1)}" for number in numbers)], rows, left=(0, 1))
+
+
+def _budget(figures: Figures) -> str:
+    """Few votes of many pictures beside many votes of few pictures; nothing if that was not trained."""
+    points = {(each.schedule, each.method, each.votes_used, each.score): each for each in figures.points}
+    pictures = {name: _num_train(figures, name) for name in SCHEDULES}
+    rows = []
+    for schedule, number in (("short", VOTES_PER_PICTURE), ("all", 1), ("all", VOTES_PER_PICTURE)):
+        for method in BUDGET_METHODS:
+            found = [points.get((schedule, method, number, score)) for score in TESTED]
+            if ("all", method, 1, TESTED[0]) in points:
+                cells = ["" if e is None else _interval(e.mean, e.low, e.high) for e in found]
+                votes = (number, pictures[schedule] * number)
+                rows.append([f"{pictures[schedule]:,}", *(f"{each:,}" for each in votes), NAMES[method], *cells])
+    head = ["pictures", "votes of each", "votes in all", "method", *(f"{score} %" for score in TESTED)]
+    return table(head, rows, left=(3,)) if rows else ""
+
+
+def _num_train(figures: Figures, schedule: str) -> int:
+    return SCHEDULES[schedule].num_train or int(figures.data["train"])
+
+
+def _views(figures: Figures, schedule: str) -> int:
+    """How many pictures a training sees, those that it sees again among them."""
+    return SCHEDULES[schedule].epochs * _num_train(figures, schedule)
 
 
 def _interval(mean: float, low: float, high: float) -> str:

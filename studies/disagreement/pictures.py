@@ -26,7 +26,7 @@ def draw_all(figures: Figures, folder: Path) -> None:
     draw_differences(figures.comparisons, folder / DIFFERENCES)
     draw_recalls(figures.comparisons, figures.class_names, folder / RECALLS)
     if figures.points:
-        draw_curves(figures.points, folder / CURVES)
+        draw_curves([each for each in figures.points if each.schedule == "short"], folder / CURVES)
 
 
 def draw_differences(comparisons: Sequence[Comparison], path: Path) -> None:

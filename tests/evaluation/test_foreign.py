@@ -120,7 +120,12 @@ def test_deepface_as_json_has_an_object_of_emotions(manifest, tmp_path, kind):
 
 def test_json_that_is_no_table_is_refused(manifest, tmp_path):
     file = tmp_path / "p.json"
-    for content, message in (("[1]", "prediction 1 holds int"), ("[]", "holds no rows"), ("{", "p.json"), ("[[2]]", "int")):
+    for content, message in (
+        ("[1]", "prediction 1 holds int"),
+        ("[]", "holds no rows"),
+        ("{", "p.json"),
+        ("[[2]]", "int"),
+    ):
         file.write_text(content)
         with pytest.raises(RequestError, match=message):
             evaluate_file(file, manifest)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from studies.disagreement.figures import Figures, Point, curves, seeds_of_all
-from studies.disagreement.grid import METHODS, REGULARISED, REGULARISERS, SCHEDULES, Training, trainings
+from studies.disagreement.grid import METHODS, REGULARISED, REGULARISERS, SCHEDULES, STAGES, Training, trainings
 from studies.disagreement.kept import Result
 from studies.disagreement.measured import AGREEMENT, RARE_RECALL, TESTED, compared, complete, pooled, scores_of
 from studies.disagreement.names import RECALL
@@ -35,7 +35,7 @@ def test_the_plan_is_that_of_the_protocol():
         (name, "all" if each.num_train is None else f"{each.num_train:,}", each.epochs, each.seeds)
         for name, each in SCHEDULES.items()
     ]
-    assert [len(trainings(stage, CHOSEN)) for stage in ("choose", *SCHEDULES, "votes")] == [6, 50, 50, 30, 63]
+    assert [len(trainings(stage, CHOSEN)) for stage in STAGES] == [6, 50, 50, 30, 63, 6]
 
 
 def test_methods_differ_in_what_the_protocol_says_alone():
@@ -327,11 +327,14 @@ def figures(results, comparisons):
         data={"copies": 3, "no_emotion": 4, "train": 5000, "validation": 6, "test": 60, "few": few},
         class_names=CLASSES,
         chosen={"short": "decay", "long": "crops"},
-        planned={"choose": 0, "short": 21, "long": 20, "all": 0, "votes": 0},
+        planned={"choose": 0, "short": 21, "long": 20, "all": 0, "votes": 0, "budget": 0},
         failed={"short: soft/short/seed-9": "its loss became NaN"},
-        trainings={**trainings, "choose": (), "all": (), "votes": ()},
+        trainings={**trainings, "choose": (), "all": (), "votes": (), "budget": ()},
         comparisons=tuple(comparisons),
-        points=(Point("soft", 1, "WAR", 0.5, 0.4, 0.6, 3), Point("soft", 10, "WAR", 0.6, 0.5, 0.7, 3)),
+        points=tuple(
+            Point(schedule, "soft", number, "WAR", mean, mean - 0.1, mean + 0.1, 3)
+            for schedule, number, mean in (("short", 1, 0.5), ("short", 10, 0.6), ("all", 1, 0.75))
+        ),
     )
 
 
@@ -352,6 +355,12 @@ def test_the_page_says_what_was_found(figures, tmp_path):
     rows = re.findall(r"^\| .* \| (WAR|UAR|TV) \| .* \| (noise|\*\*.*\*\*) \|$", text, re.M)
     assert len(rows) == sum(each.found != "" for each in figures.comparisons)
     assert sum(better != "noise" for _, better in rows) == len(tested)
+    budget = text[text.index("With about as many votes in all") : text.index("## 2,500 pictures")]
+    assert "| 2,500 | 10 | 25,000 | soft labels | 60.0 (50.0 to 70.0) |" in budget
+    assert "| 5,000 | 1 | 5,000 | soft labels | 75.0 (65.0 to 85.0) |" in budget
+    assert "in 0.3 times as many steps" in budget  # 15 times 5,000 and 90 times 2,500
+    of_short = tuple(each for each in figures.points if each.schedule == "short")
+    assert "With about as many votes" not in page(replace(figures, points=of_short))
     missing = page(replace(figures, planned={**figures.planned, "long": 24}))
     assert "**Not finished:** 4 of 24 trainings of the stage long." in missing
     draw_all(figures, tmp_path)
@@ -364,6 +373,9 @@ def test_a_sentence_that_the_data_do_not_carry_is_refused(figures, tmp_path):
     told = of.gain("long", "midas_softmax", "soft", "TV")
     assert re.fullmatch(r"\N{MINUS SIGN}0\.\d{3} \(\S+ to \S+; p (= |< )\.\d{3}\)", told)
     assert of.point("soft", 10, "WAR") == "60.0"
+    assert not of.apart(("soft", 10), ("soft", 1), "WAR")  # 50 to 70, and 40 to 60
+    assert of.apart(("soft", 1), ("soft", 1), "WAR", ("all", "short"))
+    assert not of.apart(("soft", 1), ("soft", 1), "WAR", ("short", "all"))
     assert ("long", "TV") in of.better("midas_softmax", "soft")
     assert of.worse("midas_softmax", "soft") == []
     pair = [e for e in figures.comparisons if (e.schedule, e.first, e.second) == ("long", "midas_softmax", "soft")]

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 from studies.disagreement import __main__ as commands
 from studies.disagreement import figures, grid, regularised
 from studies.disagreement.figures import Figures
-from studies.disagreement.grid import Training
+from studies.disagreement.grid import STAGES, Training
 from studies.disagreement.kept import is_kept, keep, read_kept
 from studies.disagreement.running import plan_jobs, run_all
 
@@ -132,7 +132,7 @@ def test_trainings_are_done_once_by_whoever_comes(store, tmp_path, monkeypatch, 
     scoring = ("--store", store.path, "--kept", kept, "--results", results)
     command("score", *scoring, code=3)  # most are not there
     found = Figures.read(results)
-    assert [found.missing(stage) for stage in ("choose", "short", "long", "all", "votes")] == [0, 0, 4, 4, 12]
+    assert [found.missing(stage) for stage in STAGES] == [0, 0, 4, 4, 12, 4]
     assert {each.seeds for each in found.comparisons} == {2}
     assert len([each for each in found.comparisons if each.found]) == 3
     first = results.read_text()
@@ -142,4 +142,4 @@ def test_trainings_are_done_once_by_whoever_comes(store, tmp_path, monkeypatch, 
     command("page", "--results", results, "--docs", tmp_path / "docs")
     written = " ".join((tmp_path / "docs" / "disagreement.md").read_text().split())
     assert "**Not finished:** 4 of 4 trainings of the stage long, 4 of 4 trainings" in written
-    assert "12 of 12 trainings of the stage votes." in written
+    assert "12 of 12 trainings of the stage votes, 4 of 4 trainings of the stage budget." in written
