@@ -122,6 +122,12 @@ class Answers:
         )
         return one.high < other.low if score in LOWER_IS_BETTER else one.low > other.high
 
+    def above(self, first: str, second: str, score: str) -> list[int]:
+        """The numbers of votes with which the interval of one method is wholly better than that of another."""
+        numbers = sorted(n for schedule, m, n, s in self._points if (schedule, m, s) == ("short", first, score))
+        both = [number for number in numbers if ("short", second, number, score) in self._points]
+        return [number for number in both if self.apart((first, number), (second, number), score)]
+
     @staticmethod
     def holds(claim: bool, words: str) -> str:
         """The words, if the claim is true.

@@ -376,6 +376,9 @@ def test_a_sentence_that_the_data_do_not_carry_is_refused(figures, tmp_path):
     assert not of.apart(("soft", 10), ("soft", 1), "WAR")  # 50 to 70, and 40 to 60
     assert of.apart(("soft", 1), ("soft", 1), "WAR", ("all", "short"))
     assert not of.apart(("soft", 1), ("soft", 1), "WAR", ("short", "all"))
+    better = [replace(each, method="hard", mean=0.9, low=0.8, high=1.0) for each in figures.points]
+    both = Answers(replace(figures, points=(*figures.points, *better[:1])))
+    assert (both.above("hard", "soft", "WAR"), both.above("soft", "hard", "WAR")) == ([1], [])
     assert ("long", "TV") in of.better("midas_softmax", "soft")
     assert of.worse("midas_softmax", "soft") == []
     pair = [e for e in figures.comparisons if (e.schedule, e.first, e.second) == ("long", "midas_softmax", "soft")]
