@@ -32,7 +32,7 @@ def draw_all(figures: Figures, folder: Path) -> None:
 def draw_differences(comparisons: Sequence[Comparison], path: Path) -> None:
     """Draw what is tested: a row for each pair, a mark for each schedule; what is outside the noise is filled."""
     with house_style():
-        figure, (axes,) = new_grid(_WIDTH, 5.6, 1, len(TESTED), sharey=True)
+        figure, (axes,) = new_grid(_WIDTH, 6.6, 1, len(TESTED), sharey=True)
         for axis, score in zip(axes, TESTED, strict=True):
             rows = [[each for each in comparisons if _is(each, pair, score)] for pair in COMPARISONS]
             _draw_rows(axis, score, rows)
