@@ -108,7 +108,9 @@ def _read_list(file: Path) -> Records:
         for each in entry if isinstance(entry, list) else [entry]:
             if not isinstance(each, dict):
                 kind = type(each).__name__
-                raise RequestError(f"{file}: prediction {number} holds {kind}, not an object. Put one object for each clip.")
+                raise RequestError(
+                    f"{file}: prediction {number} holds {kind}, not an object. Put one object for each clip."
+                )
             rows.append(each)
 
     read_json_entries(file, "prediction", take, advice="Expected a list with an object for each clip.")
