@@ -187,7 +187,7 @@ def test_a_network_learns_what_it_is_shown(parts):
     votes = 10 * np.eye(7, dtype=np.int64)[kinds]
     names = tuple(str(number) for number in range(16))
     part = Part(clips, names, names, kinds.numpy(), votes, votes / 10, votes / 10, np.ones(16))
-    config = config_of("MIDAS, none", 0.05, 0, replace(BRIEF, epochs=12))
+    config = config_of("MIDAS, none", 0.01, 0, replace(BRIEF, epochs=24, batch=8))
     found = learn(config, part, {"same": part})
     assert np.array(found["logits"]["same"]).argmax(axis=1).tolist() == kinds.tolist()
     again = learn(config, part, {"same": part})

@@ -249,5 +249,6 @@ def test_single_votes_drawn_from_the_real_counts_give_these_back(tmp_path, real,
     manifest = write_single(tmp_path, *rows, clicks=['"1","p0-0",0,2,0,1,"900",0,1,"1001_DFA_ANG_XX"'])
     assert manifest.table.select(real.table.columns).equals(real.table)
     assert not any("other counts" in note for note in manifest.notes)
+    pytest.importorskip("crowdkit", reason="the extra `crowd` is not installed")
     aggregated = aggregate(manifest.select(range(40)), "dawid_skene")
     assert aggregated.table["aggregated_label"].null_count() == 0
