@@ -24,10 +24,12 @@ from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.info import FORMAT, ModelInfo
 from midas_dfer.sharing.onnx import export_onnx, write_onnx
 from midas_dfer.sharing.trained import from_pretrained
+from midas_dfer.training.inference import predict_logits
 from midas_dfer.training.recipes.config import RunConfig
 from midas_dfer.training.run_folder.runs import Provenance, Run
 from midas_dfer.training.scoring.blends import BlendReference, BlendScores
 from midas_dfer.training.scoring.readings import vote_reading
+from midas_dfer.training.scoring.temperature import TemperatureScaling
 from tests.support.factories import CLASS_NAMES, make_store, write_clip
 from tests.support.processes import run_program
 
@@ -528,6 +530,7 @@ import sys
 from pathlib import Path
 import torch
 from midas_dfer.errors import JobError
+from midas_dfer.models.scaled import unscaled
 from midas_dfer.sharing import onnx
 from midas_dfer.sharing.folder import save_pretrained
 from midas_dfer.sharing.trained import from_pretrained
@@ -538,7 +541,8 @@ exported, kept = onnx._exported, []
 
 def broken(eager, info):
     kept.append(exported(eager, info))
-    eager.model.fc.bias = torch.nn.Parameter(eager.model.fc.bias + 1e-3)
+    head = unscaled(eager.model).fc
+    head.bias = torch.nn.Parameter(head.bias + 1e-3)
     return kept[0]
 
 def impossible(*arguments, **settings):
@@ -569,6 +573,7 @@ def exported(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     place = tmp_path_factory.mktemp("onnx")
     run = make_run(place / "run", temperature=0.5)
+    TemperatureScaling(1.7, 40, "votes", 1.2, 1.1).write(run)
     (place / "parent").mkdir()
     done = run_program(EXPORT, run.path, place / "parent" / "shared")
     assert done.returncode == 0, done.stderr
@@ -592,6 +597,8 @@ def test_onnx_is_the_model_and_both_readings(exported):
         np.testing.assert_allclose(shares, expected[1], atol=1e-5)
         np.testing.assert_allclose(torch.from_numpy(logits).softmax(1), expected[0], atol=1e-5)
         assert np.abs(shares - probabilities).max() > 0.01
+    assert predictor.info.scaling is not None  # the logits are those of the network, divided
+    np.testing.assert_allclose(logits, predict_logits(predictor.model, clips, torch.device("cpu")).numpy(), atol=1e-4)
     assert [each.name for each in session.get_outputs()] == ["logits", "probabilities", "vote_shares"]
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["class_names"]) == list(CLASS_NAMES)
