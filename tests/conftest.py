@@ -57,6 +57,7 @@ def undrawn(monkeypatch):
 
 @pytest.fixture
 def blank_charts(monkeypatch):
-    """Pages whose charts are not drawn, which takes most of a small page's time; other tests look at them."""
+    """Reports whose charts are not drawn, which takes most of a small report's time; other tests look at them."""
     empty = Markup('<svg role="img" aria-label="{}"></svg>')
     monkeypatch.setattr("midas_dfer.report.pictures.chart.inline_svg", lambda figure, label: empty.format(label))
+    monkeypatch.setattr("midas_dfer.report.pictures.chart.save_figure", lambda figure, path: path.touch())

@@ -36,6 +36,8 @@ TINY = RunConfig(
 READER = DEFAULT_READER.name
 KINDS = ["run", "exported", READER]
 
+pytestmark = pytest.mark.usefixtures("undrawn", "blank_charts")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

@@ -29,7 +29,7 @@ from midas_dfer.training.scoring.scores_file import read_evaluation
 from midas_dfer.training.train import train
 from tests.support.factories import make_store, write_clip
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "blank_charts")
 
 SMALL = RunConfig(width=8, size=24, num_segments=2, num_threads=1, precision="32", epochs=1, device="cpu")
 WHY = (
