@@ -112,8 +112,9 @@ def test_every_learner_learns_the_colours(learner, store, tmp_path):
     whole = {"batch_size": 18}  # all clips in each step: what is learned does not depend on how a processor rounds
     config = replace(SMALL, learner=learner, labels=labels, relabel_epoch=8, ramp_epochs=2, **quick, **whole)
     run = train(config, store, tmp_path / "run", say=silent)
-    # Chance is a third; the mean of the heads may not find the colour on which people are divided.
-    assert max(float(row["train_war"]) for row in read_epochs(run.path / METRICS_FILE, 14)[-3:]) > 0.6
+    # Chance is a third. The mean of all heads, those of rare annotators too, is sure of two of the three colours.
+    least = 0.6 if learner == "annotator_heads" else 0.8
+    assert max(float(row["train_war"]) for row in read_epochs(run.path / METRICS_FILE, 14)[-3:]) > least
 
 
 def test_what_cannot_be_combined_is_refused(store, tmp_path, capsys):
